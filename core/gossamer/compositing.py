@@ -1,0 +1,110 @@
+"""Compositing: a foreground with its alpha "over" a background (Porter and Duff 1984)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.errors import InputError
+from gossamer.image import read_image
+
+__all__ = ["background_for", "cover", "over", "parse_colour"]
+
+
+def over(foreground: Array, alpha: Array, background: ArrayLike) -> Array:
+    """Put a foreground with straight alpha over a background.
+
+    Parameters
+    ----------
+    foreground : (H, W, 3) float32
+        Straight (not premultiplied) colours in [0, 1].
+    alpha : (H, W) float32
+        1 = foreground.
+    background : (H, W, 3) or (3,) float
+        A picture of the same size, or one colour.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        ``alpha * foreground + (1 - alpha) * background``, in the numbers' own encoding.
+
+    Raises
+    ------
+    InputError
+        Sizes differ or values are outside [0, 1].
+    """
+    foreground = as_rgb(foreground, "foreground")
+    alpha = as_mask(alpha, foreground.shape, "alpha")[:, :, None]
+    behind = np.asarray(background, dtype=np.float32)
+    if behind.shape not in ((3,), foreground.shape):
+        raise InputError(
+            f"The background has the shape {behind.shape}.", f"Give {foreground.shape} or one colour of 3 numbers."
+        )
+    result = foreground - behind
+    result *= alpha
+    result += behind
+    return np.clip(result, 0, 1, out=result)
+
+
+def parse_colour(text: str) -> Array:
+    """Return the (3,) float32 colour of ``#rrggbb``; raises InputError for anything else."""
+    try:
+        if len(text) != 7 or text[0] != "#":
+            raise ValueError
+        values = bytes.fromhex(text[1:])
+    except ValueError:
+        raise InputError(f"{text!r} is not a colour.", "Write it as #rrggbb, e.g. #ffffff.") from None
+    return np.frombuffer(values, np.uint8).astype(np.float32) / np.float32(255)
+
+
+def cover(picture: Array, height: int, width: int) -> Array:
+    """Scale (h, w, 3) to cover `height` x `width`, keeping its aspect ratio, and cut the middle out."""
+    import cv2
+
+    picture = as_rgb(picture, "background")
+    scale = max(height / picture.shape[0], width / picture.shape[1])
+    size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.float32)
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    return np.ascontiguousarray(scaled[top : top + height, left : left + width])
+
+
+def background_for(fill: str, image: Array, *, blur: float = 2.0) -> Array | None:
+    """Make the background that a recipe's ``background.fill`` asks for.
+
+    Parameters
+    ----------
+    fill : str
+        ``transparent``, ``blur``, ``#rrggbb`` or the path of a picture (scaled to cover, middle kept).
+    image : (H, W, 3) float32
+        The picture that the foreground is from.
+    blur : float
+        Standard deviation of ``blur``, in percent of the picture's diagonal.
+
+    Returns
+    -------
+    (H, W, 3) or (3,) float32, or None for ``transparent``
+
+    Raises
+    ------
+    InputError
+        The colour or the picture cannot be read.
+    """
+    if fill == "transparent":
+        return None
+    if fill.startswith("#"):
+        return parse_colour(fill)
+    height, width = image.shape[:2]
+    if fill == "blur":
+        import cv2
+
+        sigma = float(np.hypot(height, width)) * blur / 100
+        # A wide Gaussian loses nothing at a quarter of its sigma: blur a small copy and bring it back.
+        shrink = max(1, int(sigma / 4))
+        small_size = (max(1, width // shrink), max(1, height // shrink))
+        small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), sigma / shrink, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return cover(read_image(fill).rgb, height, width)

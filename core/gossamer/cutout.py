@@ -1,0 +1,144 @@
+"""The result: a foreground with its alpha, what happened on the way, and how to save it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gossamer.arrays import Array
+from gossamer.errors import InputError
+from gossamer.image import check_output, encode_image, format_of, write_bytes
+from gossamer.settings import Recipe
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+__all__ = ["Cutout", "Report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done.
+
+    Attributes
+    ----------
+    model : str
+        Id of the model, or "" when the mask was given.
+    device : str
+        Where the model really ran.
+    seconds : dict of str to float
+        Wall-clock seconds of each stage.
+    coverage : float
+        Mean of the alpha: the part of the picture that is foreground, in [0, 1].
+    warnings : tuple of str
+        What the user should know.
+    """
+
+    model: str = ""
+    device: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    coverage: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain types, ready for JSON."""
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A subject, cut out.
+
+    Attributes
+    ----------
+    foreground : (H, W, 3) float32
+        The subject's own colours in [0, 1], straight (not premultiplied), defined everywhere.
+    alpha : (H, W) float32
+        1 = foreground, 0 = background.
+    report : Report
+        What was done.
+    recipe : Recipe
+        The settings used.
+    composite : (H, W, 3) float32 or None
+        The subject over the background that the recipe asks for; None when that is transparent.
+    icc_profile : bytes or None
+        The colour profile of the numbers, as in the source.
+    bit_depth : int
+        8, 16 or 32, as in the source.
+    dpi : tuple of float or None
+        The source's resolution.
+    """
+
+    foreground: Array
+    alpha: Array
+    report: Report
+    recipe: Recipe
+    composite: Array | None = None
+    icc_profile: bytes | None = None
+    bit_depth: int = 8
+    dpi: tuple[float, float] | None = None
+
+    def to_pil(self) -> PIL.Image.Image:
+        """Return an 8-bit PIL image: RGBA with straight alpha, or RGB over the recipe's background."""
+        import PIL.Image
+
+        planes = self.composite if self.composite is not None else np.dstack([self.foreground, self.alpha])
+        picture = PIL.Image.fromarray((planes * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+        if self.icc_profile:
+            picture.info["icc_profile"] = self.icc_profile
+        return picture
+
+    def encode(self, format: str, *, mask_only: bool = False) -> bytes:
+        """Return the encoded picture.
+
+        Parameters
+        ----------
+        format : {"png", "webp", "tiff", "jpeg"}
+            JPEG has no transparency: it takes a recipe with a background, or `mask_only`.
+        mask_only : bool
+            Encode the alpha as a grey picture.
+
+        Raises
+        ------
+        InputError
+            JPEG was asked for and the background is transparent.
+        OutputError
+            The format cannot hold a picture of this size.
+        """
+        if mask_only:
+            return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi)
+        if self.composite is None and format == "jpeg":
+            raise InputError(
+                "JPEG cannot hold a transparent background.", "Write .png, .webp or .tiff, or give a background."
+            )
+        rgb, alpha = (self.foreground, self.alpha) if self.composite is None else (self.composite, None)
+        return encode_image(
+            rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi
+        )
+
+    def save(self, path: str | Path, *, force: bool = False, mask_only: bool = False) -> None:
+        """Write the picture; its format follows the suffix of `path` (.png, .webp, .tif, .tiff, .jpg, .jpeg).
+
+        Parameters
+        ----------
+        path : str or Path
+            Written atomically: it is either whole or not there.
+        force : bool
+            Replace an existing file.
+        mask_only : bool
+            Write the alpha as a grey picture.
+
+        Raises
+        ------
+        OutputExists
+            `path` exists and `force` is false.
+        OutputError
+            The folder is missing or not writable, the disk is full, or the suffix is unknown.
+        InputError
+            JPEG was asked for and the background is transparent.
+        """
+        check_output(path, force=force)
+        write_bytes(path, self.encode(format_of(path), mask_only=mask_only), force=force)

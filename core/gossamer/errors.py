@@ -1,0 +1,135 @@
+"""The exception tree: every error says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Cancelled",
+    "DeviceError",
+    "DownloadError",
+    "GossamerError",
+    "InputError",
+    "LicenceError",
+    "MissingExtra",
+    "ModelError",
+    "ModelIntegrityError",
+    "ModelNotFound",
+    "OutputError",
+    "OutputExists",
+    "WorkerError",
+]
+
+
+class GossamerError(Exception):
+    """Base of every error that Gossamer raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One sentence that says what is wrong.
+    remedy : str, optional
+        One sentence that says what to do.
+
+    Attributes
+    ----------
+    exit_code : int
+        Exit status of the command line.
+    http_status : int
+        Status of the HTTP service.
+    """
+
+    exit_code = 1
+    http_status = 500
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the message and the remedy as one line."""
+        return f"{self.message} {self.remedy}".strip()
+
+
+class InputError(GossamerError):
+    """A picture, mask or setting that cannot be used."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class OutputError(GossamerError):
+    """The result could not be written."""
+
+    exit_code = 3
+    http_status = 507
+
+
+class OutputExists(OutputError):
+    """The output file exists and nobody allowed to replace it."""
+
+    http_status = 409
+
+
+class ModelError(GossamerError):
+    """A model could not be loaded or run."""
+
+    exit_code = 4
+
+
+class ModelNotFound(ModelError):
+    """No such model, or its weights are not on this machine."""
+
+    http_status = 404
+
+
+class ModelIntegrityError(ModelError):
+    """The weights are not the bytes that they should be."""
+
+
+class DownloadError(ModelError):
+    """The weights could not be fetched from any source."""
+
+    http_status = 502
+
+
+class LicenceError(ModelError):
+    """The licence of the weights was not accepted."""
+
+    http_status = 403
+
+
+class DeviceError(GossamerError):
+    """The asked-for device or precision is not available."""
+
+    exit_code = 5
+
+
+class MissingExtra(GossamerError):
+    """An optional package is not installed."""
+
+    exit_code = 6
+    http_status = 501
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional package.", f"Type: pip install 'gossamer[{extra}]'")
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Pickle by the constructor's own arguments."""
+        return type(self), (self.message.removesuffix(" needs an optional package."), self.extra)
+
+
+class WorkerError(GossamerError):
+    """The worker process could not be started or reached, or refused a request."""
+
+    exit_code = 7
+
+
+class Cancelled(GossamerError):  # noqa: N818 - not a fault, a wish
+    """The work was stopped on request: raise it in a progress callback to stop."""
+
+    exit_code = 130
+    http_status = 499
+
+    def __init__(self, message: str = "Cancelled.", remedy: str = "") -> None:
+        super().__init__(message, remedy)

@@ -1,0 +1,1 @@
+"""The models: what they are (catalogue) and where their weights lie (store)."""

@@ -1,0 +1,278 @@
+"""The pipeline: owns a warm model and runs the stages from picture to cut-out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.compositing import background_for, over
+from gossamer.cutout import Cutout, Report
+from gossamer.image import Image, read_image
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.segmentation.automatic import SegmentationModel, load_model
+from gossamer.settings import Recipe
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+__all__ = ["Pipeline", "refine", "remove_background"]
+
+
+class Pipeline:
+    """Cuts out subjects, keeping its model warm between pictures.
+
+    Parameters
+    ----------
+    recipe : Recipe, optional
+        The settings of every stage.
+    model : str
+        A catalogue id, ``auto`` (the best that is installed, else the first that can be fetched), or the path
+        of an .onnx file.
+    device : {"auto", "cpu", "cuda"}
+        Where the model runs.
+    architecture : str, optional
+        The architecture of an .onnx file, e.g. ``isnet``.
+    announce : callable, optional
+        Called with one sentence when weights are fetched: what, how big, under which licence.
+
+    Notes
+    -----
+    The model is loaded (and fetched, where it is missing) by the first :meth:`run`, or by :meth:`load`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe | None = None,
+        *,
+        model: str = "auto",
+        device: str = "auto",
+        architecture: str | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> None:
+        self.recipe = recipe or Recipe()
+        self._wanted = {"model": model, "device": device, "architecture": architecture, "announce": announce}
+        self._model: SegmentationModel | None = None
+
+    def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel:
+        """Return the model, loading it first where that has not happened yet."""
+        if self._model is None:
+            wanted: dict[str, Any] = self._wanted
+            self._model = load_model(**wanted, progress=progress)
+        return self._model
+
+    def run(
+        self,
+        image: str | ArrayLike | PIL.Image.Image | Image | Any,
+        progress: ProgressCallback | Progress | None = None,
+        *,
+        recipe: Recipe | None = None,
+    ) -> Cutout:
+        """Cut the subject out of one picture.
+
+        Parameters
+        ----------
+        image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
+            The picture; an existing alpha multiplies the result.
+        progress : callable, optional
+            ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+        recipe : Recipe, optional
+            Settings for this picture alone.
+
+        Returns
+        -------
+        Cutout
+
+        Raises
+        ------
+        InputError
+            The picture cannot be read or used.
+        ModelError
+            The model cannot be found, fetched, loaded or run.
+        """
+        steps = Progress.of(progress)
+        recipe = recipe or self.recipe
+        clock = _Clock()
+        steps(0.0, "Reading the picture")
+        with clock("read"):
+            source = read_image(image)
+        first_load = self._model is None
+        with clock("load"):
+            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
+        with clock("segment"):
+            mask = model.predict(source.rgb, steps.part(0.3 if first_load else 0.05, 0.7))
+        return _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model)
+
+
+def remove_background(
+    image: str | ArrayLike | PIL.Image.Image | Image | Any,
+    recipe: Recipe | None = None,
+    *,
+    model: str = "auto",
+    device: str = "auto",
+    progress: ProgressCallback | Progress | None = None,
+) -> Cutout:
+    """Cut the subject out of one picture.
+
+    For several pictures use :class:`Pipeline`, which keeps the model in memory.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
+        The picture: uint8, uint16 or float in [0, 1]; an existing alpha multiplies the result.
+    recipe : Recipe, optional
+        The settings of every stage.
+    model : str
+        A catalogue id, ``auto`` or the path of an .onnx file.
+    device : {"auto", "cpu", "cuda"}
+        Where the model runs.
+    progress : callable, optional
+        ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+
+    Returns
+    -------
+    Cutout
+        With ``foreground`` (H, W, 3) and ``alpha`` (H, W), float32 in [0, 1].
+
+    Raises
+    ------
+    InputError
+        The picture cannot be read or used.
+    ModelError
+        The model cannot be found, fetched, loaded or run.
+    """
+    return Pipeline(recipe, model=model, device=device).run(image, progress)
+
+
+def refine(
+    image: str | ArrayLike | PIL.Image.Image | Image | Any,
+    mask: ArrayLike,
+    recipe: Recipe | None = None,
+    *,
+    progress: ProgressCallback | Progress | None = None,
+) -> Cutout:
+    """Finish a mask from anywhere: matting, foreground colours and background of the recipe.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
+        The picture; an existing alpha multiplies the mask.
+    mask : (H, W) array
+        1 = foreground; of the picture's size.
+    recipe : Recipe, optional
+        The settings of every stage.
+    progress : callable, optional
+        ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+
+    Returns
+    -------
+    Cutout
+
+    Raises
+    ------
+    InputError
+        The picture cannot be read, or the mask is of another size or has values outside [0, 1].
+    """
+    clock = _Clock()
+    with clock("read"):
+        source = read_image(image)
+        alpha = as_mask(mask, source.rgb.shape)
+    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None)
+
+
+class _Clock:
+    """Wall-clock seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.perf_counter() - start, 4)
+
+
+def _finish(
+    source: Image, mask: Array, recipe: Recipe, clock: _Clock, steps: Progress, model: SegmentationModel | None
+) -> Cutout:
+    """Run every stage after the mask."""
+    warnings = [*source.warnings, *(model.warnings if model else ())]
+    rgb = as_rgb(source.rgb)
+    steps(0.0, "Refining the edge")
+    alpha = mask
+    if recipe.matting.method != "none":
+        with clock("matting"):
+            alpha = _matte(rgb, mask, recipe, warnings, steps.part(0.0, 0.5))
+    steps(0.5, "Estimating foreground colours")
+    with clock("foreground"):
+        foreground = _foreground(rgb, alpha, recipe, steps.part(0.5, 0.9))
+    if source.alpha is not None:
+        # Straight colours under an existing alpha are the subject's own already: it plays no part above.
+        alpha = alpha * source.alpha
+    steps(0.9, "Compositing")
+    composite = None
+    with clock("composite"):
+        background = background_for(recipe.background.fill, rgb, blur=recipe.background.blur)
+        if background is not None:
+            composite = over(foreground, alpha, background)
+    coverage = float(alpha.mean(dtype=np.float64))
+    if coverage < 0.001:
+        warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
+    elif coverage > 0.999:
+        warnings.append("Almost everything was found to be foreground: is there a background in the picture?")
+    report = Report(
+        model=model.id if model else "",
+        device=model.device if model else "cpu",
+        seconds=clock.seconds,
+        coverage=round(coverage, 6),
+        warnings=tuple(warnings),
+    )
+    steps(1.0, "Done")
+    return Cutout(
+        foreground=foreground,
+        alpha=alpha,
+        report=report,
+        recipe=recipe,
+        composite=composite,
+        icc_profile=source.icc_profile,
+        bit_depth=source.bit_depth,
+        dpi=source.dpi,
+    )
+
+
+def _matte(rgb: Array, mask: Array, recipe: Recipe, warnings: list[str], steps: Progress) -> Array:
+    from gossamer.matting import closed_form_alpha, trimap_from_mask
+
+    trimap = trimap_from_mask(mask, band=recipe.matting.band)
+    if not (trimap == 1).any() or not (trimap == 0).any():
+        side = "foreground" if not (trimap == 1).any() else "background"
+        warnings.append(
+            f"Matting was left out: a band of {recipe.matting.band} px leaves no certain {side}. "
+            "Choose a narrower matting band."
+        )
+        return mask
+    return closed_form_alpha(rgb, trimap, progress=steps)
+
+
+def _foreground(rgb: Array, alpha: Array, recipe: Recipe, steps: Progress) -> Array:
+    settings = recipe.foreground
+    if settings.method == "none":
+        return rgb
+    from gossamer.foreground import estimate_foreground
+
+    return estimate_foreground(
+        rgb,
+        alpha,
+        settings.method,
+        radius=settings.radius,
+        fine_radius=settings.fine_radius,
+        progress=steps,
+    ).foreground

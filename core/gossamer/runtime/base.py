@@ -1,0 +1,24 @@
+"""What every runtime offers to segmentation: a network that turns a batch into maps."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gossamer.arrays import Array
+from gossamer.progress import Progress
+
+__all__ = ["Network"]
+
+
+class Network(Protocol):
+    """A loaded network."""
+
+    device: str
+    """``"cpu"`` or ``"cuda"``: where it really runs."""
+
+    warnings: tuple[str, ...]
+    """What its user should know, e.g. that CUDA could not be started."""
+
+    def run(self, batch: Array, progress: Progress) -> Array:
+        """Map (N, 3, h, w) float32 to the network's mask, (N, h', w') float32."""
+        ...

@@ -1,0 +1,164 @@
+"""The Recipe: the only place that holds names, defaults, limits, units and help of every parameter.
+
+`parameters.py` flattens it; command-line flags, ComfyUI widgets and GIMP arguments are generated from that.
+Renaming or reordering a field breaks people's saved workflows: append new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gossamer.errors import InputError
+
+__all__ = ["Background", "Foreground", "Matting", "Recipe"]
+
+
+class _Stage(BaseModel):
+    """One stage's settings: immutable, hashable, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Matting(_Stage):
+    """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
+
+    method: Annotated[
+        Literal["none", "closed_form"],
+        Field(
+            title="Matting",
+            description="none: the model's mask as it is; closed_form: solve the band around its edge (Levin 2008).",
+            json_schema_extra={"main": True},
+        ),
+    ] = "none"
+    band: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=500,
+            title="Matting band",
+            description="Half the width of the band around the mask's edge that matting solves again.",
+            json_schema_extra={"unit": "px"},
+        ),
+    ] = 10
+
+
+class Foreground(_Stage):
+    """How the subject's own colours are found where the background shows through."""
+
+    method: Annotated[
+        Literal["none", "blur_fusion", "multilevel"],
+        Field(
+            title="Foreground colours",
+            description="none: the picture's colours; blur_fusion: fast estimation (Forte 2021); "
+            "multilevel: multi-level estimation (Germer 2020).",
+            json_schema_extra={"main": True},
+        ),
+    ] = "blur_fusion"
+    radius: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            title="Blur radius",
+            description="Side of the first box blur of blur fusion.",
+            json_schema_extra={"unit": "px"},
+        ),
+    ] = 90
+    fine_radius: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            title="Fine blur radius",
+            description="Side of the second box blur of blur fusion.",
+            json_schema_extra={"unit": "px"},
+        ),
+    ] = 6
+
+
+class Background(_Stage):
+    """What comes behind the subject."""
+
+    fill: Annotated[
+        str,
+        Field(
+            title="Background",
+            description="transparent, a colour as #rrggbb, a picture's path, or blur (the picture itself, blurred).",
+            json_schema_extra={"main": True},
+        ),
+    ] = "transparent"
+    blur: Annotated[
+        float,
+        Field(
+            ge=0.1,
+            le=20.0,
+            title="Background blur",
+            description="Standard deviation of the blur of the background 'blur'.",
+            json_schema_extra={"unit": "% of the diagonal"},
+        ),
+    ] = 2.0
+
+    @field_validator("fill")
+    @classmethod
+    def _colour_has_six_digits(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("give transparent, #rrggbb, a picture's path or blur")
+        if value.startswith("#") and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+            raise ValueError(f"{value!r} is not a colour of the form #rrggbb")
+        return value
+
+
+class Recipe(_Stage):
+    """Every setting of a cut-out, one sub-model a stage; frozen and hashable."""
+
+    matting: Matting = Matting()
+    foreground: Foreground = Foreground()
+    background: Background = Background()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe from a TOML or JSON file (tables ``[matting]``, ``[foreground]``, ``[background]``).
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, is no TOML or JSON, or names an unknown or impossible setting.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text file"
+            raise InputError(f"The recipe {path} cannot be read: {reason}.", "Give a TOML or JSON file.") from None
+        try:
+            data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"The recipe {path} is not valid: {error}.", "Give a TOML or JSON file.") from None
+        if not isinstance(data, dict):
+            raise InputError(f"The recipe {path} holds no table of settings.", "Give a TOML or JSON file.")
+        return cls.of(data)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Recipe:
+        """Build a recipe from nested settings, e.g. ``{"matting": {"band": 20}}``.
+
+        Raises
+        ------
+        InputError
+            A setting is unknown or impossible; the message names it and says what is allowed.
+        """
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+            what = str(first["msg"]).removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                raise InputError(f"There is no setting {where}.", "See: gossamer remove --help") from None
+            raise InputError(f"The setting {where} cannot be {first['input']!r}: {what}.") from None

@@ -1,0 +1,86 @@
+"""The other commands, and how quickly help answers."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gossamer as library
+from tests.cli.conftest import Run
+from tests.weights import weights_home
+
+
+def test_help_needs_no_heavy_import() -> None:
+    script = (
+        "import sys; from gossamer.cli import main; main(['--help']);"
+        "heavy = {'numpy', 'cv2', 'PIL', 'pydantic', 'onnxruntime', 'argparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("remove", "models", "doctor", "gimp", "worker"):
+        assert f"\n  {command} " in done.stdout
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "gossamer", "--help"], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    print(f"gossamer --help: median {statistics.median(seconds):.3f} s")
+
+
+def test_version(gossamer: Run) -> None:
+    assert gossamer("--version").stdout.decode().split() == ["gossamer", library.__version__]
+
+
+def test_every_command_has_help(gossamer: Run) -> None:
+    for command in ("remove", "models", "models get", "doctor", "gimp", "gimp install", "worker"):
+        done = gossamer(*command.split(), "--help")
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout.startswith(b"usage: gossamer " + command.encode()), done.stdout[:80]
+
+
+def test_models_list(gossamer: Run) -> None:
+    rows = {row["id"]: row for row in json.loads(gossamer("models", "list", "--json").stdout)}
+    assert {"isnet-general-use", "u2net", "u2netp"} <= set(rows)
+    assert rows["u2netp"]["licence"] == "Apache-2.0"
+    assert rows["u2netp"]["commercial"] is True
+    assert rows["u2netp"]["bytes"] == 4_574_861
+    assert Path(rows["u2netp"]["path"]).is_file()
+    table = gossamer("models", "list").stdout.decode()
+    assert "u2netp" in table
+    assert "Apache-2.0" in table
+
+
+def test_models_path_and_verify(gossamer: Run, tmp_path: Path) -> None:
+    path = gossamer("models", "path", "u2netp").stdout.decode().strip()
+    assert Path(path) == weights_home() / "models" / "u2netp.onnx"
+    assert json.loads(gossamer("models", "verify", "u2netp", "--json").stdout)[0]["good"] is True
+    empty = {"GOSSAMER_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "d")}
+    absent = gossamer("models", "path", "u2netp", **empty)
+    assert absent.returncode == 4
+    assert b"gossamer models get u2netp" in absent.stderr
+    assert gossamer("models", "verify", **empty).stdout.startswith(b"No model is installed")
+    assert gossamer("models", "verify", "u2netp", **empty).returncode == 4
+
+
+def test_models_get_of_something_installed_is_offline(gossamer: Run) -> None:
+    done = gossamer("models", "get", "u2netp", "--json", GOSSAMER_OFFLINE="1")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["id"] == "u2netp"
+
+
+def test_doctor(gossamer: Run, tmp_path: Path) -> None:
+    done = gossamer("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ready"] is True
+    assert {model["id"] for model in found["models"]["installed"]} >= {"u2netp", "u2net", "isnet-general-use"}
+    assert found["devices"][0] == {"device": "cpu", "available": True, "note": found["devices"][0]["note"]}
+    assert b"Ready." in gossamer("doctor").stdout
+    empty = {"GOSSAMER_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "d")}
+    missing = gossamer("doctor", **empty).stdout.decode()
+    assert "gossamer models get isnet-general-use" in missing

@@ -1,0 +1,145 @@
+"""Masks beside the authors' own pipelines on the same real weights, written here from their published code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import skimage.data
+import torch
+from skimage.transform import resize
+
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, ModelNotFound
+from gossamer.models import store
+from gossamer.models.catalogue import model_card
+from gossamer.segmentation.automatic import load_model
+from tests.weights import weights_home
+
+
+@pytest.fixture(autouse=True)
+def _real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[np.ndarray]:
+    cat, woman = skimage.data.chelsea(), skimage.data.astronaut()
+    big = np.asarray(torch.nn.functional.interpolate(
+        torch.from_numpy(woman).permute(2, 0, 1)[None].float(), (1500, 1201), mode="bicubic"
+    )[0].permute(1, 2, 0).clamp(0, 255).round().to(torch.uint8))
+    return [cat, woman, big, np.ascontiguousarray(cat[:61, ::-3])]
+
+
+def authors_isnet(picture: np.ndarray, run) -> np.ndarray:
+    """IS-Net/Inference.py of xuebinqin/DIS."""
+    tensor = torch.tensor(picture, dtype=torch.float32).permute(2, 0, 1)
+    tensor = torch.nn.functional.interpolate(tensor[None], [1024, 1024], mode="bilinear").type(torch.uint8)
+    result = run(((tensor / 255.0) - 0.5).numpy())
+    result = torch.nn.functional.interpolate(torch.tensor(result), picture.shape[:2], mode="bilinear")[0, 0]
+    return ((result - result.min()) / (result.max() - result.min())).numpy()
+
+
+def authors_u2net(picture: np.ndarray, run) -> np.ndarray:
+    """u2net_test.py and data_loader.py of xuebinqin/U-2-Net, with the result enlarged in float."""
+    small = resize(picture, (320, 320), mode="constant")
+    small = (small / np.max(small) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    result = run(small.transpose(2, 0, 1)[None].astype(np.float32))
+    result = (result - result.min()) / (result.max() - result.min())
+    return torch.nn.functional.interpolate(torch.tensor(result), picture.shape[:2], mode="bilinear")[0, 0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("model", "authors", "limit"),
+    [("u2netp", authors_u2net, 0.02), ("u2net", authors_u2net, 0.02), ("isnet-general-use", authors_isnet, 0.02)],
+)
+def test_masks_are_the_authors(model: str, authors, limit: float, photographs: list[np.ndarray]) -> None:
+    weights = store.find(model_card(model))
+    assert weights is not None
+    session = onnxruntime.InferenceSession(str(weights.path))
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return session.run(None, {session.get_inputs()[0].name: batch})[0]
+
+    ours = load_model(model, device="cpu")
+    for picture in photographs:
+        difference = np.abs(ours.predict(picture) - authors(picture, run)) * 255
+        assert difference.mean() <= limit, (model, picture.shape, difference.mean(), difference.max())
+
+
+def test_the_same_picture_gives_the_same_mask() -> None:
+    model = load_model("u2netp", device="cpu")
+    picture = skimage.data.chelsea()
+    assert np.array_equal(model.predict(picture), model.predict(picture.astype(np.float32) / 255))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 400, 3), (3, 2, 3), (40, 4000, 3)])
+def test_odd_sizes(shape: tuple[int, int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    mask = load_model("u2netp", device="cpu").predict(picture)
+    assert mask.shape == shape[:2]
+    assert np.isfinite(mask).all()
+
+
+def test_a_black_picture_is_not_divided_by_zero() -> None:
+    mask = load_model("u2netp", device="cpu").predict(np.zeros((50, 50, 3), np.uint8))
+    assert np.isfinite(mask).all()
+
+
+def test_a_run_can_be_cancelled_while_the_network_works() -> None:
+    model = load_model("u2net", device="cpu")
+    calls = []
+
+    def stop_at_the_third(fraction: float, message: str) -> None:
+        calls.append((fraction, message))
+        if len(calls) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        model.predict(skimage.data.astronaut(), stop_at_the_third)
+    assert len(calls) == 3
+    assert model.predict(skimage.data.astronaut()).shape == (512, 512)
+
+
+def test_a_local_file_needs_its_architecture_and_gives_the_same_mask(tmp_path: Path) -> None:
+    weights = store.find(model_card("u2netp"))
+    assert weights is not None
+    path = tmp_path / "mine.onnx"
+    path.symlink_to(weights.path)
+    picture = skimage.data.chelsea()
+    mine = load_model(str(path), device="cpu", architecture="u2net")
+    assert mine.id == "mine"
+    assert np.array_equal(mine.predict(picture), load_model("u2netp", device="cpu").predict(picture))
+    with pytest.raises(InputError, match="--architecture isnet"):
+        load_model(str(path))
+    with pytest.raises(InputError, match="no architecture 'vgg'"):
+        load_model(str(path), architecture="vgg")
+
+
+def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"broken\.onnx is not a model"):
+        load_model(str(broken), architecture="isnet")
+    with pytest.raises(ModelNotFound, match="no model file"):
+        load_model(str(tmp_path / "absent.onnx"), architecture="isnet")
+    with pytest.raises(InputError, match=r"not an \.onnx file"):
+        (tmp_path / "weights.pth").write_bytes(b"x")
+        load_model(str(tmp_path / "weights.pth"), architecture="isnet")
+    with pytest.raises(ModelNotFound, match="u2netp"):
+        load_model("u2nett")
+    with pytest.raises(InputError, match="Leave --architecture out"):
+        load_model("u2netp", architecture="u2net")
+    with pytest.raises(DeviceError, match="precision"):
+        load_model("u2netp", precision="float16")
+    with pytest.raises(InputError, match="no device"):
+        load_model("u2netp", device="tpu")
+
+
+def test_cuda_is_never_pretended() -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        assert load_model("u2netp", device="cuda").device == "cuda"
+    else:
+        with pytest.raises(DeviceError, match="onnxruntime-gpu"):
+            load_model("u2netp", device="cuda")

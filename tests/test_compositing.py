@@ -1,0 +1,73 @@
+"""Compositing with known answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from gossamer.compositing import background_for, cover, over, parse_colour
+from gossamer.errors import InputError
+
+
+def test_over_is_the_compositing_equation() -> None:
+    rng = np.random.default_rng(0)
+    foreground, background = rng.random((2, 5, 7, 3), dtype=np.float32)
+    alpha = rng.random((5, 7), dtype=np.float32)
+    expected = alpha[..., None] * foreground + (1 - alpha[..., None]) * background
+    np.testing.assert_allclose(over(foreground, alpha, background), expected, atol=1e-6)
+
+
+def test_over_a_colour_leaves_its_inputs_alone() -> None:
+    foreground, alpha = np.ones((2, 2, 3), np.float32), np.float32([[0, 0.5], [0.25, 1]])
+    result = over(foreground, alpha, (1, 0, 0))
+    assert result[0, 0].tolist() == [1, 0, 0]
+    assert result[1, 0].tolist() == [1, 0.25, 0.25]
+    assert (foreground == 1).all()
+
+
+@pytest.mark.parametrize(("text", "colour"), [("#ffffff", [1, 1, 1]), ("#FF0000", [1, 0, 0]), ("#003300", [0, 0.2, 0])])
+def test_colours(text: str, colour: list[float]) -> None:
+    np.testing.assert_allclose(parse_colour(text), colour, atol=1e-7)
+
+
+@pytest.mark.parametrize("text", ["#fff", "red", "#gggggg", "", "#ffffff00"])
+def test_a_bad_colour_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(InputError, match="#rrggbb"):
+        parse_colour(text)
+
+
+def test_cover_keeps_the_middle_and_the_aspect_ratio() -> None:
+    stripes = np.zeros((10, 40, 3), np.float32)
+    stripes[:, 10:30] = 1  # the middle half
+    covered = cover(stripes, 20, 40)
+    assert covered.shape == (20, 40, 3)
+    assert covered.min() == 1
+
+
+def test_backgrounds(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((40, 60, 3), dtype=np.float32)
+    assert background_for("transparent", image) is None
+    assert background_for("#00ff00", image).tolist() == [0, 1, 0]
+    blurred = background_for("blur", image, blur=10)
+    assert blurred.shape == image.shape
+    assert blurred.std() < image.std() / 4
+    np.testing.assert_allclose(blurred.mean(), image.mean(), atol=0.02)
+    PIL.Image.new("RGB", (30, 20), (255, 0, 51)).save(tmp_path / "sky.png")
+    sky = background_for(str(tmp_path / "sky.png"), image)
+    np.testing.assert_allclose(sky, np.broadcast_to([1, 0, 0.2], image.shape), atol=1e-6)
+
+
+def test_a_missing_background_picture_is_named() -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        background_for("nowhere.png", np.zeros((2, 2, 3), np.float32))
+
+
+def test_sizes_must_agree() -> None:
+    foreground = np.zeros((4, 5, 3), np.float32)
+    with pytest.raises(InputError, match="alpha is 4 x 4"):
+        over(foreground, np.zeros((4, 4), np.float32), (0, 0, 0))
+    with pytest.raises(InputError, match="background"):
+        over(foreground, np.zeros((4, 5), np.float32), np.zeros((3, 5, 3)))

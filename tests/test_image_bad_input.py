@@ -1,0 +1,323 @@
+"""Pictures that cannot be read: one clear sentence with a remedy, and silence on stderr."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import struct
+import subprocess
+import sys
+import threading
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pillow_heif
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from gossamer.errors import InputError, MissingExtra
+from gossamer.image import encode_image, read_image
+
+PICTURE = np.random.default_rng(5).random((60, 80, 3), dtype=np.float32)
+BYTES = (PICTURE * 255).astype(np.uint8)
+
+
+def pillow_bytes(format: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    Pillow.fromarray(BYTES).save(stream, format, **options)
+    return stream.getvalue()
+
+
+def opencv_lzw() -> bytes:
+    return cv2.imencode(".tif", (BYTES * np.uint16(257)), [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
+
+
+def heic() -> bytes:
+    stream = io.BytesIO()
+    pillow_heif.encode("RGB", (80, 60), BYTES.tobytes(), stream, quality=90)
+    return stream.getvalue()
+
+
+def damaged(data: bytes) -> bytes:
+    """Zeros over the middle third."""
+    third = len(data) // 3
+    return data[:third] + bytes(third) + data[2 * third :]
+
+
+WHOLE: dict[str, Callable[[], bytes]] = {
+    "jpeg": lambda: pillow_bytes("JPEG"),
+    "png": lambda: pillow_bytes("PNG"),
+    "png16": lambda: encode_image(PICTURE, None, "png", bit_depth=16),
+    "webp": lambda: pillow_bytes("WEBP", lossless=True),
+    "bmp": lambda: pillow_bytes("BMP"),
+    "gif": lambda: pillow_bytes("GIF"),
+    "avif": lambda: pillow_bytes("AVIF"),
+    "heic": heic,
+    "tiff": lambda: pillow_bytes("TIFF"),
+    "tiff-lzw": lambda: pillow_bytes("TIFF", compression="tiff_lzw"),
+    "tiff16": lambda: encode_image(PICTURE, None, "tiff", bit_depth=16),
+    "tiff32": lambda: encode_image(PICTURE, None, "tiff", bit_depth=32),
+    "tiff16-lzw": opencv_lzw,
+}
+
+
+def refusal(source: object) -> InputError:
+    """Return the error that `read_image` raises, which is two sentences and names no internals."""
+    with pytest.raises(InputError) as caught:
+        read_image(source)  # type: ignore[arg-type]
+    error = caught.value
+    assert error.exit_code == 2
+    assert error.message.endswith(".")
+    assert error.remedy.endswith(".")
+    assert "Traceback" not in str(error)
+    assert "\n" not in str(error)
+    return error
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_file_that_is_cut_off(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = WHOLE[kind]()
+    read_image(data)
+    path = tmp_path / f"photo.{kind}"
+    for share in (0.03, 0.5, 0.9):
+        path.write_bytes(data[: max(12, int(len(data) * share))])
+        error = refusal(path)
+        assert error.message == f"{path} is damaged or cut off and cannot be read."
+        assert "Get a complete copy" in error.remedy
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["png", "png16", "tiff16"])
+def test_a_file_with_zeros_in_the_middle(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "damaged or cut off" in str(refusal(damaged(WHOLE[kind]())))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [k for k in WHOLE if k != "heic"])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whatever_is_in_a_file_it_is_read_or_refused(kind: str, data: st.DataObject) -> None:
+    """Random bytes at random places: never another exception than InputError."""
+    content = bytearray(WHOLE[kind]())
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(st.one_of(st.integers(4, 200), st.integers(4, len(content) - 1)))
+        content[min(place, len(content) - 1)] = data.draw(st.integers(0, 255))
+    try:
+        image = read_image(bytes(content))
+    except InputError:
+        return
+    assert np.isfinite(image.rgb).all()
+    assert image.rgb.min() >= 0
+    assert image.rgb.max() <= 1
+
+
+def test_files_that_are_no_pictures(tmp_path: Path) -> None:
+    text, empty = tmp_path / "notes.txt", tmp_path / "empty.png"
+    text.write_text("Not a picture.\n" * 10)
+    empty.touch()
+    assert str(refusal(text)).startswith(
+        f"{text} is not a picture of a kind that Gossamer reads. Give a JPEG"
+    )
+    assert str(refusal(empty)) == f"{empty} is empty. Get a complete copy."
+    assert str(refusal(tmp_path)) == f"{tmp_path} is a folder, not a picture. Name one picture file in it."
+    assert "does not exist. Check its name" in str(refusal(tmp_path / "no.png"))
+    assert "could not be read: Not a directory" in str(refusal(text / "x.png"))
+    assert "is a device, not a file" in str(refusal("/dev/zero"))
+    assert "not a possible file name" in str(refusal("a\0b.png"))
+    assert "is not a picture" in str(refusal(b"GIF"))
+    assert str(refusal(b"")) == "The picture is empty. Get a complete copy."
+    assert "is empty" in str(refusal(io.BytesIO()))
+    with text.open() as file:
+        assert "binary mode" in str(refusal(file))
+    assert "cannot be made of int" in str(refusal(3))
+    assert "is not a picture" in str(refusal(b"RIFF\x10\0\0\0WAVEfmt "))
+    assert "is not a picture" in str(refusal(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"))
+
+
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    """In a process that is not root: root may read everything."""
+    path = tmp_path / "secret.png"
+    path.write_bytes(pillow_bytes("PNG"))
+    path.chmod(0)
+    code = (
+        "import os, sys, gossamer.image as g, gossamer.errors as e, cv2\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "try: g.read_image(sys.argv[1])\n"
+        "except e.InputError as error: print(error)\n"
+    )
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == f"{path} may not be read. Check its permissions."
+
+
+# -- size ------------------------------------------------------------------------------------------------
+
+
+def huge_png(depth: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, depth, 2, 0, 0, 0)
+    rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + rows + chunk(b"IEND", b"")
+
+
+def huge_bmp() -> bytes:
+    data = bytearray(pillow_bytes("BMP"))
+    struct.pack_into("<ii", data, 18, 100_000, 100_000)
+    return bytes(data)
+
+
+def huge_tiff(kind: str) -> bytes:
+    data = bytearray(WHOLE[kind]())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
+        for code in (256, 257):
+            tag = tiff.pages.first.tags[code]
+            struct.pack_into("<HII", data, tag.offset + 2, 4, 1, 100_000)
+    return bytes(data)
+
+
+def huge_jpeg() -> bytes:
+    data = bytearray(pillow_bytes("JPEG"))
+    struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 65_000, 65_000)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [huge_png(8), huge_png(16), huge_bmp(), huge_tiff("tiff"), huge_tiff("tiff16"), huge_jpeg()],
+    ids=["png", "png16", "bmp", "tiff", "tiff16", "jpeg"],
+)
+def test_a_header_that_promises_too_much_is_not_believed(data: bytes) -> None:
+    read_image(BYTES)
+    tracemalloc.start()
+    try:
+        error = refusal(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "more than the limit of 300,000,000 pixels" in error.message
+    assert "GOSSAMER_MAX_PIXELS" in error.remedy
+    assert peak < 30e6
+
+
+def test_the_limit_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_MAX_PIXELS", "4799")
+    for source in (*(make() for make in WHOLE.values()), BYTES, Pillow.fromarray(BYTES)):
+        assert "80 × 60, more than the limit of 4,799 pixels" in str(refusal(source))
+    monkeypatch.setenv("GOSSAMER_MAX_PIXELS", "4800")
+    assert read_image(BYTES).width == 80
+    monkeypatch.setenv("GOSSAMER_MAX_PIXELS", "many")
+    assert "GOSSAMER_MAX_PIXELS is 'many'" in str(refusal(BYTES))
+
+
+def test_pillows_own_limit_neither_stops_nor_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr("gossamer.image.decode._STRIP", 800)  # as a strip is to Pillow's true limit
+    theirs = ("webp", "gif")  # two of Pillow's classes ask for its limit themselves
+    assert all(read_image(make()).width == 80 for kind, make in WHOLE.items() if kind not in theirs)
+    for kind in theirs:
+        assert "larger than Pillow reads. Convert it to PNG." in str(refusal(WHOLE[kind]()))
+    assert Pillow.MAX_IMAGE_PIXELS == 1000
+
+
+# -- arrays and others -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.zeros((0, 5, 3), np.uint8), "has no pixels (5 × 0)"),
+        (np.zeros((5, 5, 2), np.uint8), "shape (5, 5, 2)"),
+        (np.zeros((1, 5, 5, 3), np.float32), "Give (H, W), (H, W, 3) or (H, W, 4)."),
+        (np.zeros(5, np.uint8), "shape (5,)"),
+        (np.zeros((5, 5, 3), np.int64), "An array of int64"),
+        (np.zeros((5, 5, 3), bool), "An array of bool"),
+        (np.zeros((5, 5, 3), complex), "An array of complex128"),
+        (np.full((5, 5, 3), 200.0), "values from 200 to 200, not from 0 to 1. Divide 8-bit values by 255"),
+        (np.full((5, 5), -0.1, np.float32), "values from -0.1"),
+        (np.full((5, 5), np.nan, np.float32), "not numbers (NaN)"),
+    ],
+    ids=str,
+)
+def test_arrays_that_are_no_pictures(array: np.ndarray, why: str) -> None:
+    assert why in str(refusal(array))
+
+
+def test_pil_pictures_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(pillow_bytes("PNG")[:2000])
+    with Pillow.open(tmp_path / "x.png") as cut:
+        assert "damaged, cut off or closed" in str(refusal(cut))
+    assert "outside 0 to 65535" in str(refusal(Pillow.fromarray(np.full((2, 2), 70000, np.int32))))
+
+
+def test_heic_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtra, match=r"Reading HEIC pictures needs .* pip install 'gossamer\[heif\]'"):
+        read_image(heic())
+
+
+def test_camera_raw_is_not_its_preview() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, BYTES, photometric="rgb", extratags=[(50706, "B", 4, b"\1\4\0\0", True)])
+    assert "camera raw" in str(refusal(stream.getvalue()))
+
+
+def test_only_the_first_of_several_is_used_and_that_is_said() -> None:
+    frames = [Pillow.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    for format, options, what in (
+        ("GIF", {}, "3 frames"),
+        ("PNG", {}, "3 frames"),
+        ("WEBP", {"lossless": True}, "3 frames"),
+        ("AVIF", {"quality": 100}, "3 frames"),
+        ("TIFF", {}, "3 pages"),
+    ):
+        stream = io.BytesIO()
+        frames[0].save(stream, format, save_all=True, append_images=frames[1:], **options)
+        image = read_image(stream.getvalue())
+        assert image.warnings == (f"The picture: it has {what}; only the first is used.",)
+        assert np.abs(image.rgb - (1, 0, 0)).max() < 0.02
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as tiff:
+        for page in range(2):
+            tiff.write(np.full((4, 4, 3), page * 1000, np.uint16), photometric="rgb")
+    image = read_image(stream.getvalue())
+    assert image.warnings == ("The picture: it has 2 pages; only the first is used.",)
+    assert image.rgb.max() == 0
+
+
+# -- side effects ----------------------------------------------------------------------------------------
+
+
+def test_the_process_is_left_as_it_was() -> None:
+    level, filters = cv2.utils.logging.getLogLevel(), list(warnings.filters)
+    sources = [make()[:-50] for make in WHOLE.values()] + [make() for make in WHOLE.values()]
+
+    def work() -> None:
+        for source in sources:
+            try:
+                read_image(source)
+            except InputError:
+                continue
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cv2.utils.logging.getLogLevel() == level
+    assert list(warnings.filters) == filters
+    assert logging.getLogger("tifffile").filters == []

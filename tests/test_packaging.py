@@ -1,0 +1,64 @@
+"""What the package promises about itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import gossamer
+from gossamer.parameters import parameters
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def test_requirements_equal_the_dependencies() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line.strip()]
+    assert lines == PYPROJECT["project"]["dependencies"]
+
+
+def test_the_version_is_one() -> None:
+    assert PYPROJECT["project"]["version"] == gossamer.__version__
+    assert f"## {gossamer.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_import_gossamer_is_light() -> None:
+    script = (
+        "import sys, gossamer, gossamer.settings, gossamer.errors;"
+        "heavy = {'torch', 'onnxruntime', 'numba', 'transformers', 'ray', 'fastapi', 'click', 'cv2', 'pymatting', 'scipy'};"
+        "found = heavy & set(sys.modules); sys.exit(f'imported {found}' if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pipeline = script.replace("import sys, gossamer,", "import sys, gossamer.pipeline, gossamer.cli,").replace("'cv2', ", "")
+    done = subprocess.run([sys.executable, "-c", pipeline], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_exist() -> None:
+    for name in gossamer.__all__:
+        assert getattr(gossamer, name) is not None
+    assert gossamer.foreground.blur_fusion is not None
+
+
+def test_the_gimp_plugin_s_parameters_are_the_recipe_s() -> None:
+    listed = json.loads((ROOT / "gimp_plugin/gossamer_gimp/parameters.json").read_text("utf-8"))
+    text = json.dumps(listed)
+    for parameter in parameters():
+        if parameter.stage != "background":
+            assert f'"{parameter.name}"' in text or f'"{parameter.name.replace("_", "-")}"' in text
+
+
+def test_no_weights_and_no_unsafe_code_in_the_tree() -> None:
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    for name in filter(None, files.split("\0")):
+        assert not re.search(r"\.(onnx|pth|pt|safetensors|ckpt)$", name), name
+        if name.endswith(".py") and name.startswith(("core/", "comfyui_nodes/", "gimp_plugin/")):
+            text = (ROOT / name).read_text("utf-8")
+            assert "trust_remote_code" not in text, name
+            assert "shell=True" not in text, name
+            assert len(text.splitlines()) <= 450, name

@@ -1,0 +1,190 @@
+"""The library as scripts use it, on real photographs with real weights."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.data
+
+import gossamer
+from gossamer.errors import OutputExists
+from tests.weights import weights_home
+
+
+@pytest.fixture(autouse=True)
+def _real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> gossamer.Pipeline:
+    return gossamer.Pipeline(model="u2netp", device="cpu")
+
+
+def test_every_kind_of_picture_gives_the_same_cutout(tmp_path: Path) -> None:
+    array = skimage.data.chelsea()
+    PIL.Image.fromarray(array).save(tmp_path / "cat.png")
+    kinds = [array, array.astype(np.float32) / 255, PIL.Image.fromarray(array), tmp_path / "cat.png"]
+    kinds += [str(tmp_path / "cat.png"), (tmp_path / "cat.png").read_bytes(), gossamer.read_image(array)]
+    results = [gossamer.remove_background(kind, model="u2netp") for kind in kinds]
+    for result in results[1:]:
+        assert np.array_equal(result.alpha, results[0].alpha)
+        np.testing.assert_allclose(result.foreground, results[0].foreground, atol=1e-6)
+    first = results[0]
+    assert first.alpha.shape == (300, 451)
+    assert first.alpha.dtype == np.float32
+    assert first.foreground.shape == (300, 451, 3)
+    assert first.foreground.dtype == np.float32
+    assert first.report.model == "u2netp"
+    assert first.recipe == gossamer.Recipe()
+
+
+def test_the_model_stays_warm_and_runs_repeat_exactly(pipeline: gossamer.Pipeline) -> None:
+    one = pipeline.run(skimage.data.astronaut())
+    two = pipeline.run(skimage.data.astronaut())
+    assert pipeline.load() is pipeline.load()
+    assert np.array_equal(one.alpha, two.alpha)
+    assert np.array_equal(one.foreground, two.foreground)
+    assert two.report.seconds["load"] < 0.05
+
+
+def test_the_caller_s_array_is_not_touched(pipeline: gossamer.Pipeline) -> None:
+    array = skimage.data.chelsea().astype(np.float32) / 255
+    before = array.copy()
+    pipeline.run(array, recipe=gossamer.Recipe.of({"background": {"fill": "#ffffff"}}))
+    assert np.array_equal(array, before)
+
+
+def test_foreground_colours_leave_the_background_s_behind() -> None:
+    """A red disc with a soft edge over blue: its edge must come out red, whatever lies behind."""
+    y, x = np.mgrid[:200, :200]
+    alpha = np.clip((70 - np.hypot(x - 100, y - 100)) / 12 + 0.5, 0, 1).astype(np.float32)
+    red, blue = np.float32([0.8, 0.1, 0.1]), np.float32([0.1, 0.1, 0.8])
+    picture = alpha[..., None] * red + (1 - alpha[..., None]) * blue
+    soft = (alpha > 0.2) & (alpha < 0.8)
+    errors = {}
+    for method in ("none", "blur_fusion", "multilevel"):
+        recipe = gossamer.Recipe.of({"foreground": {"method": method}})
+        cutout = gossamer.refine(picture, alpha, recipe)
+        errors[method] = float(np.abs(cutout.foreground[soft] - red).mean())
+        assert np.array_equal(cutout.alpha, alpha)
+    assert errors["blur_fusion"] < 0.1 * errors["none"]
+    assert errors["multilevel"] < 0.1 * errors["none"]
+
+
+def test_matting_recovers_an_edge_that_the_mask_has_lost() -> None:
+    y, x = np.mgrid[:160, :160]
+    alpha = np.clip((50 - np.hypot(x - 80, y - 80)) / 8 + 0.5, 0, 1).astype(np.float32)
+    rng = np.random.default_rng(0)
+    red = np.float32([0.8, 0.2, 0.1]) + 0.01 * rng.standard_normal((160, 160, 3), dtype=np.float32)
+    picture = np.clip(alpha[..., None] * red + (1 - alpha[..., None]) * np.float32([0.1, 0.3, 0.7]), 0, 1)
+    hard = (alpha > 0.5).astype(np.float32)
+    recipe = gossamer.Recipe.of({"matting": {"method": "closed_form", "band": 12}})
+    found = gossamer.refine(picture, hard, recipe).alpha
+    assert np.abs(found - alpha).mean() < 0.3 * np.abs(hard - alpha).mean()
+
+
+def test_a_band_too_wide_for_the_subject_is_a_warning() -> None:
+    mask = np.zeros((60, 60), np.float32)
+    mask[25:35, 25:35] = 1
+    recipe = gossamer.Recipe.of({"matting": {"method": "closed_form", "band": 20}})
+    cutout = gossamer.refine(np.full((60, 60, 3), 0.5, np.float32), mask, recipe)
+    assert "no certain foreground" in " ".join(cutout.report.warnings)
+    assert np.array_equal(cutout.alpha, mask)
+
+
+def test_an_empty_mask_is_a_warning() -> None:
+    cutout = gossamer.refine(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8)))
+    assert "subject" in cutout.report.warnings[0]
+    assert cutout.report.coverage == 0
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(gossamer.InputError, match="7 x 6 pixels, but the picture is 8 x 8"):
+        gossamer.refine(np.zeros((8, 8, 3), np.uint8), np.zeros((6, 7)))
+
+
+def test_an_existing_alpha_multiplies_and_colours_stay_straight(pipeline: gossamer.Pipeline) -> None:
+    array = skimage.data.chelsea()
+    ramp = np.linspace(0, 255, 451).astype(np.uint8)[None].repeat(300, 0)
+    plain, with_alpha = pipeline.run(array), pipeline.run(np.dstack([array, ramp]))
+    np.testing.assert_allclose(with_alpha.alpha, plain.alpha * (ramp / np.float32(255)), atol=1e-6)
+    assert np.array_equal(with_alpha.foreground, plain.foreground)
+
+
+def test_hidden_colours_stay_sensible(pipeline: gossamer.Pipeline) -> None:
+    """Under alpha 0 lies neither black nor noise: editors that feather or unpremultiply show those colours."""
+    cutout = pipeline.run(skimage.data.astronaut())
+    hidden = cutout.foreground[cutout.alpha == 0]
+    assert np.isfinite(hidden).all()
+    rgba = np.asarray(cutout.to_pil())
+    edge = (rgba[..., 3] > 0) & (rgba[..., 3] < 32)
+    assert rgba[edge][:, :3].mean() > 20
+
+
+def test_progress_rises_and_cancelling_stops(pipeline: gossamer.Pipeline) -> None:
+    seen: list[tuple[float, str]] = []
+    pipeline.run(skimage.data.chelsea(), lambda fraction, message: seen.append((fraction, message)))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] == 1
+    assert all(message for _, message in seen)
+    for stop_at in ("Reading", "Finding", "Estimating"):
+
+        def stop(fraction: float, message: str, word: str = stop_at) -> None:
+            if message.startswith(word):
+                raise gossamer.Cancelled
+
+        with pytest.raises(gossamer.Cancelled):
+            pipeline.run(skimage.data.chelsea(), stop)
+
+
+def test_one_pipeline_serves_several_threads(pipeline: gossamer.Pipeline) -> None:
+    expected = pipeline.run(skimage.data.chelsea()).alpha
+    results: list[np.ndarray] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(pipeline.run(skimage.data.chelsea()).alpha)) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    assert all(np.array_equal(result, expected) for result in results)
+
+
+def test_saving(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
+    cutout = pipeline.run(skimage.data.chelsea())
+    cutout.save(tmp_path / "cat.png")
+    saved = np.asarray(PIL.Image.open(tmp_path / "cat.png"))
+    assert np.array_equal(saved, np.asarray(cutout.to_pil()))
+    with pytest.raises(OutputExists):
+        cutout.save(tmp_path / "cat.png")
+    cutout.save(tmp_path / "cat.png", force=True)
+    cutout.save(tmp_path / "mask.png", mask_only=True)
+    assert np.array_equal(np.asarray(PIL.Image.open(tmp_path / "mask.png")), saved[..., 3])
+    with pytest.raises(gossamer.InputError, match="JPEG"):
+        cutout.save(tmp_path / "cat.jpg")
+    assert not (tmp_path / "cat.jpg").exists()
+    white = pipeline.run(skimage.data.chelsea(), recipe=gossamer.Recipe.of({"background": {"fill": "#ffffff"}}))
+    white.save(tmp_path / "cat.jpg")
+    assert white.to_pil().mode == "RGB"
+    assert np.asarray(PIL.Image.open(tmp_path / "cat.jpg"))[5, 5].min() >= 252
+
+
+def test_the_profile_stays(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    PIL.Image.fromarray(skimage.data.chelsea()).save(tmp_path / "cat.jpg", icc_profile=profile)
+    cutout = pipeline.run(tmp_path / "cat.jpg")
+    assert cutout.to_pil().info["icc_profile"] == profile
+    for name in ("cat.png", "cat.webp", "cat.tif"):
+        cutout.save(tmp_path / name)
+        with PIL.Image.open(tmp_path / name) as saved:
+            assert saved.info["icc_profile"] == profile
