@@ -128,9 +128,7 @@ def test_palettes_and_transparent_colours() -> None:
 
     grey = np.array([[7, 8, 9]], np.uint8)
     assert same(read_image(pillow_bytes(grey, "PNG", transparency=8)), np.dstack([grey, key[..., 0]]))
-    assert same(
-        read_image(pillow_bytes(colours, "PNG", transparency=(40, 50, 60))), np.dstack([colours, key])
-    )
+    assert same(read_image(pillow_bytes(colours, "PNG", transparency=(40, 50, 60))), np.dstack([colours, key]))
     one_bit = Pillow.fromarray(np.array([[0, 255, 0]], np.uint8)).convert("1")
     assert same(read_image(pillow_bytes(one_bit, "PNG")), np.array([[0, 255, 0]], np.uint8))
     assert same(read_image(one_bit), np.array([[0, 255, 0]], np.uint8))
@@ -221,14 +219,7 @@ def tiff_by_hand(tags: dict[int, list[int]], body: bytes) -> bytes:
         if len(values) > 1:
             lists, packed = lists + packed, struct.pack("<I", ifd + 6 + 12 * len(tags) + len(lists))
         entries += struct.pack("<HHI", code, 4, len(values)) + packed
-    return (
-        struct.pack("<2sHI", b"II", 42, ifd)
-        + body
-        + struct.pack("<H", len(tags))
-        + entries
-        + bytes(4)
-        + lists
-    )
+    return struct.pack("<2sHI", b"II", 42, ifd) + body + struct.pack("<H", len(tags)) + entries + bytes(4) + lists
 
 
 def test_tiff_kinds_of_alpha_and_grey() -> None:
@@ -247,9 +238,7 @@ def test_tiff_kinds_of_alpha_and_grey() -> None:
     image = read_image(tiff_bytes(RGBA16, photometric="rgb", extrasamples=["unspecified"]))
     assert same(image, RGBA16[..., :3])
     assert "extra channels" in image.warnings[0]
-    assert same(
-        read_image(tiff_bytes(RGBA16[..., 0], photometric="miniswhite")), np.uint16(65535) - RGBA16[..., 0]
-    )
+    assert same(read_image(tiff_bytes(RGBA16[..., 0], photometric="miniswhite")), np.uint16(65535) - RGBA16[..., 0])
     assert same(read_image(Pillow.fromarray(RGBA16[..., 0])), RGBA16[..., 0])
     assert same(read_image(Pillow.fromarray(RGBA16[..., 0].astype(np.int32))), RGBA16[..., 0])
 
@@ -329,10 +318,7 @@ COLOURS = {"a": (250, 10, 20), "b": (20, 240, 30), "c": (10, 30, 230), "d": (240
 
 def corners(orientation: int) -> np.ndarray:
     high, wide = (16, 24) if orientation < 5 else (24, 16)
-    rows = [
-        [np.full((high, wide, 3), COLOURS[x], np.uint8) for x in row]
-        for row in STORED[orientation].split("/")
-    ]
+    rows = [[np.full((high, wide, 3), COLOURS[x], np.uint8) for x in row] for row in STORED[orientation].split("/")]
     return np.vstack([np.hstack(row) for row in rows])
 
 
@@ -352,9 +338,7 @@ def oriented(kind: str, orientation: int) -> bytes:
         pixels = array.tobytes()
         pillow_heif.encode("RGB", (width, height), pixels, stream, quality=-1, exif=exif.tobytes())
         return stream.getvalue()
-    extra: dict[str, object] = {"AVIF": {"quality": 100}, "JPEG": {"quality": 95, "subsampling": 0}}.get(
-        kind, {}
-    )
+    extra: dict[str, object] = {"AVIF": {"quality": 100}, "JPEG": {"quality": 95, "subsampling": 0}}.get(kind, {})
     return pillow_bytes(array, kind, exif=exif.tobytes(), **({"lossless": True} if kind == "WEBP" else extra))
 
 
@@ -379,9 +363,7 @@ def test_orientation_turns_16_bit_lzw_and_pil_pictures() -> None:
 # -- round trips -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("format", "depth"), [("png", 8), ("png", 16), ("webp", 8), ("tiff", 8), ("tiff", 16)]
-)
+@pytest.mark.parametrize(("format", "depth"), [("png", 8), ("png", 16), ("webp", 8), ("tiff", 8), ("tiff", 16)])
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_round_trip_is_exact_also_under_alpha_zero(format: str, depth: int, data: st.DataObject) -> None:

@@ -38,9 +38,7 @@ def profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, byte
 # Grey of which the numbers are proportional to light, and inks of which any one gives L* = 60, none 100.
 LINEAR_GREY = profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": b"curv" + bytes(4) + struct.pack(">IH", 1, 256)})
 RAMP = bytes(range(256))
-NODES = b"".join(
-    bytes([{0: 255, 1: 153}.get(sum(inks), 0), 128, 128]) for inks in itertools.product((0, 1), repeat=4)
-)
+NODES = b"".join(bytes([{0: 255, 1: 153}.get(sum(inks), 0), 128, 128]) for inks in itertools.product((0, 1), repeat=4))
 MATRIX = struct.pack(">9i", *(65536 * x for x in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
 INKS = profile(
     b"prtr",
@@ -67,9 +65,7 @@ def test_an_rgb_profile_and_the_numbers_are_kept(format: str) -> None:
     options = {"lossless": True} if format == "WEBP" else {"quality": 95} if format != "TIFF" else {}
     image = read_image(saved(picture, format, icc_profile=SRGB, **options))
     assert image.icc_profile == SRGB
-    assert np.abs(image.rgb * 255 - (200, 100, 50)).max() <= (
-        0.001 if format in ("PNG", "TIFF", "WEBP") else 2
-    )
+    assert np.abs(image.rgb * 255 - (200, 100, 50)).max() <= (0.001 if format in ("PNG", "TIFF", "WEBP") else 2)
     assert image.warnings == ()
 
 

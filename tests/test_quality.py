@@ -23,7 +23,11 @@ ROOT = Path(__file__).parent.parent
 )
 def test_the_code_keeps_its_house_rules(command: list[str]) -> None:
     if command[0].startswith("importlinter"):
-        command = ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"]
+        command = [
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ]
     else:
         command = ["-m", *command]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)

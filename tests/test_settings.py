@@ -31,7 +31,8 @@ def test_the_issue_s_names_and_defaults_are_kept() -> None:
 
 def test_every_parameter_is_complete() -> None:
     for parameter in parameters():
-        assert parameter.help and parameter.title, parameter.path
+        assert parameter.help, parameter.path
+        assert parameter.title, parameter.path
         if parameter.kind in ("int", "float"):
             assert parameter.minimum is not None, parameter.path
             assert parameter.maximum is not None, parameter.path

@@ -60,8 +60,7 @@ def as_mask(mask: Any, shape: tuple[int, ...] | None = None, name: str = "mask")
         raise InputError(f"The {name} has the shape {array.shape}.", "Give (height, width).")
     if shape is not None and array.shape != tuple(shape[:2]):
         raise InputError(
-            f"The {name} is {array.shape[1]} x {array.shape[0]} pixels, "
-            f"but the picture is {shape[1]} x {shape[0]}.",
+            f"The {name} is {array.shape[1]} x {array.shape[0]} pixels, but the picture is {shape[1]} x {shape[0]}.",
             f"Resize the {name} to the picture's size.",
         )
     return _as_unit_float(array.astype(np.float32) if array.dtype == np.bool_ else array, name)
@@ -78,7 +77,8 @@ def _as_unit_float(array: NDArray[Any], name: str) -> Array:
     low, high = float(result.min()), float(result.max())
     if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true of NaN
         raise InputError(
-            f"The {name} has values from {low:g} to {high:g}.", "Give floats in [0, 1], without NaN or infinity."
+            f"The {name} has values from {low:g} to {high:g}.",
+            "Give floats in [0, 1], without NaN or infinity.",
         )
     return result if low >= 0 and high <= 1 else np.clip(result, 0, 1)
 

@@ -39,7 +39,8 @@ def over(foreground: Array, alpha: Array, background: ArrayLike) -> Array:
     behind = np.asarray(background, dtype=np.float32)
     if behind.shape not in ((3,), foreground.shape):
         raise InputError(
-            f"The background has the shape {behind.shape}.", f"Give {foreground.shape} or one colour of 3 numbers."
+            f"The background has the shape {behind.shape}.",
+            f"Give {foreground.shape} or one colour of 3 numbers.",
         )
     result = foreground - behind
     result *= alpha

@@ -112,12 +112,11 @@ class Cutout:
             return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi)
         if self.composite is None and format == "jpeg":
             raise InputError(
-                "JPEG cannot hold a transparent background.", "Write .png, .webp or .tiff, or give a background."
+                "JPEG cannot hold a transparent background.",
+                "Write .png, .webp or .tiff, or give a background.",
             )
         rgb, alpha = (self.foreground, self.alpha) if self.composite is None else (self.composite, None)
-        return encode_image(
-            rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi
-        )
+        return encode_image(rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi)
 
     def save(self, path: str | Path, *, force: bool = False, mask_only: bool = False) -> None:
         """Write the picture; its format follows the suffix of `path` (.png, .webp, .tif, .tiff, .jpg, .jpeg).

@@ -125,7 +125,7 @@ class WorkerError(GossamerError):
     exit_code = 7
 
 
-class Cancelled(GossamerError):  # noqa: N818 - not a fault, a wish
+class Cancelled(GossamerError):
     """The work was stopped on request: raise it in a progress callback to stop."""
 
     exit_code = 130

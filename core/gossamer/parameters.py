@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel
 
 from gossamer.settings import Recipe
 
@@ -94,8 +93,8 @@ def recipe_from_flat(values: Mapping[str, Any], base: Recipe | None = None) -> R
 
 
 def _fields(annotation: Any) -> list[tuple[str, Any]]:
-    assert isinstance(annotation, type) and issubclass(annotation, BaseModel)  # noqa: S101 - the Recipe's own shape
-    return list(annotation.model_fields.items())
+    fields: dict[str, Any] = annotation.model_fields
+    return list(fields.items())
 
 
 def _parameter(stage: str, name: str, field: Any) -> Parameter:

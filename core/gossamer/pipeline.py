@@ -5,21 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, read_image
+from gossamer.image.read import ImageSource
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.automatic import SegmentationModel, load_model
 from gossamer.settings import Recipe
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
@@ -68,7 +65,7 @@ class Pipeline:
 
     def run(
         self,
-        image: str | ArrayLike | PIL.Image.Image | Image | Any,
+        image: ImageSource,
         progress: ProgressCallback | Progress | None = None,
         *,
         recipe: Recipe | None = None,
@@ -110,7 +107,7 @@ class Pipeline:
 
 
 def remove_background(
-    image: str | ArrayLike | PIL.Image.Image | Image | Any,
+    image: ImageSource,
     recipe: Recipe | None = None,
     *,
     model: str = "auto",
@@ -150,7 +147,7 @@ def remove_background(
 
 
 def refine(
-    image: str | ArrayLike | PIL.Image.Image | Image | Any,
+    image: ImageSource,
     mask: ArrayLike,
     recipe: Recipe | None = None,
     *,
@@ -201,7 +198,12 @@ class _Clock:
 
 
 def _finish(
-    source: Image, mask: Array, recipe: Recipe, clock: _Clock, steps: Progress, model: SegmentationModel | None
+    source: Image,
+    mask: Array,
+    recipe: Recipe,
+    clock: _Clock,
+    steps: Progress,
+    model: SegmentationModel | None,
 ) -> Cutout:
     """Run every stage after the mask."""
     warnings = [*source.warnings, *(model.warnings if model else ())]
@@ -223,7 +225,7 @@ def _finish(
         background = background_for(recipe.background.fill, rgb, blur=recipe.background.blur)
         if background is not None:
             composite = over(foreground, alpha, background)
-    coverage = float(alpha.mean(dtype=np.float64))
+    coverage = float(alpha.mean(dtype="float64"))
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
     elif coverage > 0.999:

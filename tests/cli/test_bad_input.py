@@ -110,7 +110,9 @@ def test_impossible_options(gossamer: Run, photograph: Path) -> None:
         (("--recipe", "absent.toml"), ["absent.toml"]),
         (("--nonsense",), ["--nonsense", "--help"]),
     ]:
-        assert_one_sentence(gossamer("remove", photograph, "out.png", "--quiet", "--model", "u2netp", *arguments), 2, *words)
+        assert_one_sentence(
+            gossamer("remove", photograph, "out.png", "--quiet", "--model", "u2netp", *arguments), 2, *words
+        )
     assert_one_sentence(gossamer("remove"), 2, "IN")
     assert_one_sentence(gossamer("vanish"), 2, "remove")
 
@@ -156,7 +158,18 @@ def test_a_full_disk_loses_nothing(gossamer: Run, photograph: Path, tmp_path: Pa
         "from gossamer.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, "remove", str(photograph), str(old), "--force", "--quiet", "--model", "u2netp"],
+        [
+            sys.executable,
+            "-c",
+            script,
+            "remove",
+            str(photograph),
+            str(old),
+            "--force",
+            "--quiet",
+            "--model",
+            "u2netp",
+        ],
         capture_output=True,
         env={**os.environ, "GOSSAMER_HOME": str(weights_home())},
         check=False,

@@ -59,7 +59,11 @@ def test_models_path_and_verify(gossamer: Run, tmp_path: Path) -> None:
     path = gossamer("models", "path", "u2netp").stdout.decode().strip()
     assert Path(path) == weights_home() / "models" / "u2netp.onnx"
     assert json.loads(gossamer("models", "verify", "u2netp", "--json").stdout)[0]["good"] is True
-    empty = {"GOSSAMER_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "d")}
+    empty = {
+        "GOSSAMER_HOME": str(tmp_path / "home"),
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path / "d"),
+    }
     absent = gossamer("models", "path", "u2netp", **empty)
     assert absent.returncode == 4
     assert b"gossamer models get u2netp" in absent.stderr
@@ -81,6 +85,10 @@ def test_doctor(gossamer: Run, tmp_path: Path) -> None:
     assert {model["id"] for model in found["models"]["installed"]} >= {"u2netp", "u2net", "isnet-general-use"}
     assert found["devices"][0] == {"device": "cpu", "available": True, "note": found["devices"][0]["note"]}
     assert b"Ready." in gossamer("doctor").stdout
-    empty = {"GOSSAMER_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "d")}
+    empty = {
+        "GOSSAMER_HOME": str(tmp_path / "home"),
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path / "d"),
+    }
     missing = gossamer("doctor", **empty).stdout.decode()
     assert "gossamer models get isnet-general-use" in missing

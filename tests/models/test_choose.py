@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.models.server import Site
-from tests.weights import weights_home
 
 from gossamer.errors import DownloadError, ModelNotFound
 from gossamer.models import store
 from gossamer.models.catalogue import model_card
+from tests.models.server import Site
+from tests.weights import weights_home
 
 
 def install(model: str, models: Path) -> Path:
@@ -37,8 +37,7 @@ def test_auto_takes_the_best_that_is_installed(models: Path) -> None:
     choice = store.choose()
     assert choice.weights.card.id == "u2netp"
     assert choice.reason == (
-        "u2netp: the best model that is installed. "
-        "isnet-general-use is better: gossamer models get isnet-general-use"
+        "u2netp: the best model that is installed. isnet-general-use is better: gossamer models get isnet-general-use"
     )
     install("u2net", models)
     assert store.choose("auto").weights.card.id == "u2net"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import filelock
 import pytest
-from tests.models.cards import card, content, url_card, variant
-from tests.models.server import Site
 
 from gossamer.errors import Cancelled, DownloadError, ModelIntegrityError, ModelNotFound, OutputError
 from gossamer.models import download, store
 from gossamer.models.catalogue import HuggingFaceSource, UrlSource
+from tests.models.cards import card, content, url_card, variant
+from tests.models.server import Site
 
 DATA = content(3_000_000)
 
@@ -129,9 +129,7 @@ def test_a_dead_host_costs_little_time(site: Site, home: Path, monkeypatch: pyte
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.5)
     ticks: list[float] = []
     with pytest.raises(DownloadError, match="no answer in"):
-        store.fetch(
-            url_card(DATA, f"{site.url}/x"), force=True, progress=lambda *_: ticks.append(time.monotonic())
-        )
+        store.fetch(url_card(DATA, f"{site.url}/x"), force=True, progress=lambda *_: ticks.append(time.monotonic()))
     assert len(ticks) >= 4
     assert max(late - early for early, late in itertools.pairwise(ticks)) < 0.3
 
@@ -145,9 +143,7 @@ def test_the_mirror_comes_first(site: Site, home: Path, monkeypatch: pytest.Monk
     assert [path for path, _ in site.requests] == ["/models/tiny.onnx", "/models/half.onnx"]
 
 
-def test_hugging_face_files_come_from_its_endpoint(
-    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hugging_face_files_come_from_its_endpoint(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.files["/some/model/resolve/abc/sub/model.onnx"] = DATA
     monkeypatch.setenv("HF_ENDPOINT", site.url)
     source = HuggingFaceSource(repo="some/model", revision="abc", filename="sub/model.onnx")
@@ -188,9 +184,7 @@ def test_offline_says_how_to_get_it_by_hand(site: Site, home: Path, monkeypatch:
     monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
     with pytest.raises(ModelNotFound) as caught:
         store.fetch(tiny)
-    assert (
-        caught.value.remedy == f"Download {site.url}/tiny.onnx and put it as tiny.onnx into {home / 'models'}"
-    )
+    assert caught.value.remedy == f"Download {site.url}/tiny.onnx and put it as tiny.onnx into {home / 'models'}"
     assert site.requests == []
     # And what was put there by hand is used.
     (home / "models").mkdir(parents=True)
@@ -212,9 +206,7 @@ def test_force_replaces_a_damaged_file_and_clears_damaged_variants(site: Site, m
     assert len(site.requests) == 2
 
 
-def test_a_full_disk_is_told_before_the_download(
-    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_before_the_download(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.files["/tiny.onnx"] = DATA
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 10**6, 10**6))

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.models.cards import card, content, variant
 
 from gossamer.errors import Cancelled, ModelIntegrityError, ModelNotFound
 from gossamer.models import store
 from gossamer.models.catalogue import HuggingFaceSource, ModelCard
+from tests.models.cards import card, content, variant
 
 DATA = content(50_000)
 WRONG = content(50_000, seed=1)
@@ -49,9 +49,7 @@ def test_float32_is_preferred(tiny: ModelCard, models: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [WRONG, DATA[:-1], b""], ids=["other bytes", "truncated", "empty"])
-def test_a_damaged_file_of_our_own_is_an_error_with_a_remedy(
-    tiny: ModelCard, models: Path, bad: bytes
-) -> None:
+def test_a_damaged_file_of_our_own_is_an_error_with_a_remedy(tiny: ModelCard, models: Path, bad: bytes) -> None:
     (models / "tiny.onnx").write_bytes(bad)
     for function in (store.find, store.verify, store.fetch):
         with pytest.raises(ModelIntegrityError, match="gossamer models get tiny --force"):
@@ -88,9 +86,7 @@ def test_a_caller_may_name_more_folders(tiny: ModelCard, tmp_path: Path) -> None
     assert store.fetch(tiny, extra_folders=[tmp_path]).path == tmp_path / "tiny.onnx"
 
 
-def test_rembgs_folders_are_where_rembg_says(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rembgs_folders_are_where_rembg_says(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("U2NET_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
@@ -149,9 +145,7 @@ def test_the_content_is_read_once_until_the_file_changes(tiny: ModelCard, models
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"x": 3}', "{"])
-def test_a_damaged_memory_only_costs_reading_again(
-    tiny: ModelCard, models: Path, home: Path, damage: str
-) -> None:
+def test_a_damaged_memory_only_costs_reading_again(tiny: ModelCard, models: Path, home: Path, damage: str) -> None:
     (models / "tiny.onnx").write_bytes(DATA)
     (home / "verified.json").write_text(damage)
     assert store.find(tiny) is not None

@@ -17,13 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.models.cards import card, content, variant
-from tests.models.server import Site
-from tests.weights import weights_home
 
 from gossamer.errors import Cancelled, DownloadError, OutputError
 from gossamer.models import store
 from gossamer.models.catalogue import ModelCard, NpmSource, PipSource, load_catalogue, model_card
+from tests.models.cards import card, content, variant
+from tests.models.server import Site
+from tests.weights import weights_home
 
 DATA = content(3_000_000)
 

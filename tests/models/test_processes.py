@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gossamer.models import store
 from tests.models.cards import content, url_card
 from tests.models.server import Site, wait_until
-
-from gossamer.models import store
 
 SIZE = 4_000_000
 SCRIPT = Path(__file__).parent / "fetch_process.py"

@@ -26,9 +26,15 @@ def _real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def photographs() -> list[np.ndarray]:
     cat, woman = skimage.data.chelsea(), skimage.data.astronaut()
-    big = np.asarray(torch.nn.functional.interpolate(
-        torch.from_numpy(woman).permute(2, 0, 1)[None].float(), (1500, 1201), mode="bicubic"
-    )[0].permute(1, 2, 0).clamp(0, 255).round().to(torch.uint8))
+    big = np.asarray(
+        torch.nn.functional.interpolate(
+            torch.from_numpy(woman).permute(2, 0, 1)[None].float(), (1500, 1201), mode="bicubic"
+        )[0]
+        .permute(1, 2, 0)
+        .clamp(0, 255)
+        .round()
+        .to(torch.uint8)
+    )
     return [cat, woman, big, np.ascontiguousarray(cat[:61, ::-3])]
 
 
@@ -52,7 +58,11 @@ def authors_u2net(picture: np.ndarray, run) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("model", "authors", "limit"),
-    [("u2netp", authors_u2net, 0.02), ("u2net", authors_u2net, 0.02), ("isnet-general-use", authors_isnet, 0.02)],
+    [
+        ("u2netp", authors_u2net, 0.02),
+        ("u2net", authors_u2net, 0.02),
+        ("isnet-general-use", authors_isnet, 0.02),
+    ],
 )
 def test_masks_are_the_authors(model: str, authors, limit: float, photographs: list[np.ndarray]) -> None:
     weights = store.find(model_card(model))
@@ -124,8 +134,8 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load_model(str(broken), architecture="isnet")
     with pytest.raises(ModelNotFound, match="no model file"):
         load_model(str(tmp_path / "absent.onnx"), architecture="isnet")
+    (tmp_path / "weights.pth").write_bytes(b"x")
     with pytest.raises(InputError, match=r"not an \.onnx file"):
-        (tmp_path / "weights.pth").write_bytes(b"x")
         load_model(str(tmp_path / "weights.pth"), architecture="isnet")
     with pytest.raises(ModelNotFound, match="u2netp"):
         load_model("u2nett")

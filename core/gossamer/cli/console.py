@@ -1,4 +1,4 @@
-"""What people see while a command runs: a progress bar on a terminal, plain lines elsewhere, all on stderr."""
+"""What people see while a command runs, on stderr: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

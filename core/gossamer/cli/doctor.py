@@ -105,7 +105,9 @@ def _models() -> dict[str, Any]:
     return {
         "folders": [{"path": str(folder), "exists": folder.is_dir()} for folder in store.folders()],
         "installed": [{"id": name, "path": str(weights.path)} for name, weights in found.items() if weights],
-        "missing": [{"id": name, "get": f"gossamer models get {name}"} for name, weights in found.items() if not weights],
+        "missing": [
+            {"id": name, "get": f"gossamer models get {name}"} for name, weights in found.items() if not weights
+        ],
     }
 
 

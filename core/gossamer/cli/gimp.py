@@ -35,7 +35,12 @@ def run(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.action == "install":
         installed = gimp.install(arguments.folder, link=arguments.link, force=arguments.force)
-        _tell(installed, arguments.json, "Installed", "Start GIMP again: Filters > Gossamer > Remove Background.")
+        _tell(
+            installed,
+            arguments.json,
+            "Installed",
+            "Start GIMP again: Filters > Gossamer > Remove Background.",
+        )
     elif arguments.action == "status":
         _tell(gimp.status(arguments.folder), arguments.json, "", "No GIMP 3 configuration folder was found.")
     else:

@@ -44,9 +44,7 @@ def add_recipe_flags(parser: Parser) -> None:
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
     """Return the Recipe that ``--recipe`` and the flags ask for; raises InputError."""
     base = Recipe.load(arguments.recipe) if arguments.recipe else None
-    given = {
-        name.removeprefix(_PREFIX): value for name, value in vars(arguments).items() if name.startswith(_PREFIX)
-    }
+    given = {name.removeprefix(_PREFIX): value for name, value in vars(arguments).items() if name.startswith(_PREFIX)}
     return recipe_from_flat(given, base)
 
 
@@ -64,4 +62,8 @@ def _argument(parameter: Parameter) -> dict[str, Any]:
     if parameter.name == "background":
         return {**argument, "metavar": "transparent|#rrggbb|PICTURE|blur"}
     kinds: dict[str, Any] = {"int": int, "float": float, "text": str}
-    return {**argument, "type": kinds[parameter.kind], "metavar": {"int": "N", "float": "X"}.get(parameter.kind, "TEXT")}
+    return {
+        **argument,
+        "type": kinds[parameter.kind],
+        "metavar": {"int": "N", "float": "X"}.get(parameter.kind, "TEXT"),
+    }

@@ -93,7 +93,8 @@ def _check_target(target: str, format: str, arguments: Any, transparent: bool) -
     check_output(target, force=arguments.force)
     if format == "jpeg" and transparent and not arguments.mask_only:
         raise InputError(
-            "JPEG cannot hold a transparent background.", "Write .png, .webp or .tif, or add --background #ffffff."
+            "JPEG cannot hold a transparent background.",
+            "Write .png, .webp or .tif, or add --background #ffffff.",
         )
 
 

@@ -19,5 +19,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--idle", type=float, default=600, metavar="SECONDS", help="exit after so long without work")
     parser.add_argument("--device", default="auto", choices=DEVICES, help="where models run (default: auto)")
     arguments = parser.parse_args(argv)
-    serve(Path(arguments.socket) if arguments.socket else None, idle_seconds=arguments.idle, device=arguments.device)
+    serve(
+        Path(arguments.socket) if arguments.socket else None,
+        idle_seconds=arguments.idle,
+        device=arguments.device,
+    )
     return 0

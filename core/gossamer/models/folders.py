@@ -79,9 +79,7 @@ def _snapshots(card: ModelCard) -> list[Path]:
     """Return the snapshot folders of the card's repositories in the Hugging Face cache."""
     cache = os.environ.get("HF_HUB_CACHE")
     if not cache:
-        root = (
-            os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-        )
+        root = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
         cache = str(Path(root) / "hub")
     found = []
     for variant in card.weights:

@@ -74,9 +74,7 @@ class Choice:
     reason: str
 
 
-def find(
-    card: ModelCard, *, progress: _ProgressLike = None, extra_folders: Iterable[Path] = ()
-) -> Weights | None:
+def find(card: ModelCard, *, progress: _ProgressLike = None, extra_folders: Iterable[Path] = ()) -> Weights | None:
     """Look for a model's weights in :func:`folders`.
 
     A file counts when its name, its size and its SHA-256 are those of the catalogue. The SHA-256 is computed
@@ -199,9 +197,7 @@ def fetch(
         if found is not None:
             return found
     if os.environ.get("GOSSAMER_OFFLINE", "").lower() not in ("", "0", "false", "no"):
-        raise ModelNotFound(
-            f"{card.title} would have to be fetched, and GOSSAMER_OFFLINE forbids it.", by_hand(card)
-        )
+        raise ModelNotFound(f"{card.title} would have to be fetched, and GOSSAMER_OFFLINE forbids it.", by_hand(card))
     folder = models_folder()
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
     with _locked(card, folder, progress):

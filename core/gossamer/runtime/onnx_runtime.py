@@ -67,7 +67,8 @@ class OnnxNetwork:
         self._input = self._session.get_inputs()[0]
         if len(self._session.get_inputs()) != 1 or len(self._input.shape) != 4:
             raise ModelError(
-                f"{path.name} does not take one batch of pictures.", "Give a segmentation model of a known architecture."
+                f"{path.name} does not take one batch of pictures.",
+                "Give a segmentation model of a known architecture.",
             )
         self._output = self._session.get_outputs()[output].name
 
@@ -112,9 +113,7 @@ class OnnxNetwork:
         if array.ndim == 4 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 3:
-            raise ModelError(
-                f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask."
-            )
+            raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
         return array
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_rgb, bilinear, normalise, skimage_resize
 from gossamer.errors import DeviceError, InputError, ModelError, ModelNotFound
-from gossamer.models.catalogue import InputSpec, OutputSpec, architecture as known_architecture
+from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.models.catalogue import architecture as known_architecture
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.runtime.base import Network
 from gossamer.runtime.onnx_runtime import OnnxNetwork
@@ -37,7 +38,7 @@ def preprocess(image: Array, spec: InputSpec) -> Array:
     width, height = spec.size
     if spec.quantize == "truncate":
         # The authors interpolate whole numbers and cut the fraction off: only the same whole numbers round alike.
-        image = np.rint(image * np.float32(255))
+        image = np.rint(image * np.float32(255)).astype(np.float32, copy=False)
     if spec.resize == "skimage":
         small = skimage_resize(image, height, width)
     elif spec.resize == "bilinear":
@@ -45,11 +46,11 @@ def preprocess(image: Array, spec: InputSpec) -> Array:
     else:
         raise ModelError(f"The resizing {spec.resize!r} is not supported.", "Install a newer Gossamer.")
     if spec.quantize == "truncate":
-        small = np.floor(small) / np.float32(255)
+        small = (np.floor(small) / 255).astype(np.float32, copy=False)
     if spec.scale == "max":
-        small = small / max(np.float32(small.max()), np.float32(1e-6))
-    small = (small - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
-    return np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)
+        small = small / np.float32(max(float(small.max()), 1e-6))
+    scaled = (small - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], dtype=np.float32)
 
 
 def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int) -> Array:
@@ -75,9 +76,7 @@ def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int) ->
         The prediction is not finite.
     """
     if not np.isfinite(prediction).all():
-        raise ModelError(
-            "The model's prediction is not a number.", "Fetch its weights again, or try --device cpu."
-        )
+        raise ModelError("The model's prediction is not a number.", "Fetch its weights again, or try --device cpu.")
     if spec.activation == "sigmoid":
         prediction = (1 / (1 + np.exp(-prediction))).astype(np.float32)
     if spec.normalise == "before_resize":
@@ -147,6 +146,7 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
     architecture: str | None = None,
+    folders: Iterable[str | Path] = (),
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
 ) -> SegmentationModel:
@@ -163,6 +163,8 @@ def load_model(
         ONNX models run in the precision that they are stored in: ``float16`` is refused.
     architecture : str, optional
         For an .onnx file that is not in the catalogue: how to feed it, e.g. ``isnet``.
+    folders : iterable of path
+        Where weights are looked for besides the usual folders, before anything is fetched.
     progress : callable, optional
         ``progress(fraction, message)`` while weights are fetched.
     announce : callable, optional
@@ -186,7 +188,8 @@ def load_model(
         raise InputError(f"There is no precision {precision!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
     if precision == "float16":
         raise DeviceError(
-            "ONNX models run in the precision that they are stored in.", "Choose the precision auto or float32."
+            "ONNX models run in the precision that they are stored in.",
+            "Choose the precision auto or float32.",
         )
     if _is_file(model):
         return _load_file(Path(model).expanduser(), device, architecture)
@@ -197,7 +200,9 @@ def load_model(
         )
     from gossamer.models import store
 
-    choice = store.choose(model, progress=progress, announce=announce)
+    choice = store.choose(
+        model, extra_folders=tuple(Path(folder) for folder in folders), progress=progress, announce=announce
+    )
     if model == "auto" and announce is not None:
         announce(f"Model {choice.reason}")
     weights = choice.weights
@@ -218,8 +223,6 @@ def _load_file(path: Path, device: str, architecture: str | None) -> Segmentatio
     if path.suffix.lower() != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Give weights in the ONNX format.")
     if architecture is None:
-        raise InputError(
-            f"Nothing says how to feed {path.name}.", "Add its architecture, e.g. --architecture isnet"
-        )
+        raise InputError(f"Nothing says how to feed {path.name}.", "Add its architecture, e.g. --architecture isnet")
     family = known_architecture(architecture)
     return SegmentationModel(path.stem, OnnxNetwork(path, device, family.output.index), (family.input, family.output))

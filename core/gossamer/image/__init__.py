@@ -1,0 +1,16 @@
+"""Pictures: `Image`, and reading and writing it with everything that its file says about the numbers."""
+
+from __future__ import annotations
+
+from gossamer.image.read import Image, ImageSource, read_image
+from gossamer.image.write import check_output, encode_image, format_of, write_bytes
+
+__all__ = [
+    "Image",
+    "ImageSource",
+    "check_output",
+    "encode_image",
+    "format_of",
+    "read_image",
+    "write_bytes",
+]

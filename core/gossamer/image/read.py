@@ -1,0 +1,210 @@
+"""`Image`, and reading one from wherever it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from gossamer.errors import GossamerError, InputError
+from gossamer.image.decode import Decoded, decode, decode_pillow, planes
+from gossamer.image.limits import READABLE, check_size, kind_of, quiet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image as Pillow
+
+__all__ = ["Image", "ImageSource", "read_image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture as float32 numbers, with what its file says about them.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) float32 in [0, 1], straight (not multiplied by alpha), read-only: the numbers as in the
+        file, in the colour space of `icc_profile`.
+    alpha : ndarray or None
+        (H, W) float32 in [0, 1], read-only, 1 = opaque; None where the file has none.
+    icc_profile : bytes or None
+        The RGB profile that was in the file; None means sRGB.
+    bit_depth : int
+        Bits a channel of the source: 8, 16 (9 to 16 bits) or 32 (float).
+    dpi : tuple of float or None
+        Dots per inch, horizontally and vertically.
+    name : str
+        Stem of the file's name, or "image".
+    warnings : tuple of str
+        What was lost or guessed in reading, one sentence each.
+    """
+
+    rgb: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None = None
+    icc_profile: bytes | None = None
+    bit_depth: int = 8
+    dpi: tuple[float, float] | None = None
+    name: str = "image"
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.rgb.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.rgb.shape[1])
+
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Pillow.Image | NDArray[Any] | Image"
+
+
+def read_image(source: ImageSource) -> Image:
+    """Read a picture.
+
+    Orientation is applied. RGB numbers stay as they are, beside their ICC profile; CMYK, Lab and grey
+    pictures with a profile are converted to sRGB. Of several frames or pages the first is read.
+
+    Parameters
+    ----------
+    source : str, Path, bytes, binary file, PIL.Image.Image, ndarray or Image
+        JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC (extra ``heif``); or an array (H, W), (H, W, 3) or
+        (H, W, 4), RGB, as uint8, uint16 or float in [0, 1]. A float32 array is not copied: do not change it
+        while the Image is in use. An Image is returned as it is.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is no picture, too large (300 million pixels, or the environment variable
+        ``GOSSAMER_MAX_PIXELS``), damaged or cut off, or an array of another shape, type or range.
+    MissingExtra
+        For HEIC without pillow-heif.
+    """
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return _finish(_from_array(source), "image")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _finish(decode(_not_empty(bytes(source), "The picture"), "The picture"), "image")
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        return _finish(decode(_bytes_of(path), str(path)), path.stem or "image")
+    if hasattr(source, "getbands") and hasattr(source, "load"):  # a PIL.Image, without importing Pillow
+        return _finish(_from_pillow(source), _stem(getattr(source, "filename", "")))
+    if hasattr(source, "read"):
+        label = _stem(getattr(source, "name", ""))
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise InputError("The file is open as text.", "Open it in binary mode: open(path, 'rb').")
+        return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
+    raise InputError(
+        f"A picture cannot be made of {type(source).__name__}.",
+        "Give a path, bytes, a binary file, a PIL image or a numpy array.",
+    )
+
+
+def _stem(name: object) -> str:
+    return (Path(name).stem if isinstance(name, str) else "") or "image"
+
+
+def _finish(decoded: Decoded, name: str) -> Image:
+    decoded.rgb.flags.writeable = False
+    if decoded.alpha is not None:
+        decoded.alpha.flags.writeable = False
+    return Image(
+        decoded.rgb,
+        decoded.alpha,
+        decoded.icc_profile,
+        decoded.bit_depth,
+        decoded.dpi,
+        name,
+        tuple(decoded.warnings),
+    )
+
+
+def _not_empty(data: bytes, label: str) -> bytes:
+    if not data:
+        raise InputError(f"{label} is empty.", "Get a complete copy.")
+    return data
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return the content of a picture file; of another file, however large, only the first bytes are read."""
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(mode := os.fstat(file.fileno()).st_mode) and not stat.S_ISFIFO(mode):
+                raise InputError(f"{path} is a device, not a file.", READABLE)
+            head = _not_empty(file.read(64), str(path))
+            if kind_of(head) is None:
+                raise InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE)
+            return head + file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.", "Check its name and folder.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, not a picture.", "Name one picture file in it.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read.", "Check its permissions.") from None
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r} is not a possible file name.", "Check the name.") from error
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be read: {error.strerror or error}.", "Check the file."
+        ) from error
+
+
+def _from_pillow(source: Any) -> Decoded:
+    with quiet():
+        try:
+            return decode_pillow(source, "The picture")
+        except GossamerError:
+            raise
+        except Exception as error:
+            raise InputError(
+                "The PIL picture cannot be read: its file is damaged, cut off or closed.", "Open it again."
+            ) from error
+
+
+def _from_array(array: NDArray[Any]) -> Decoded:
+    """Check the contract of an array and bring it to float32."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError(
+            f"An array of shape {array.shape} is not a picture.", "Give (H, W), (H, W, 3) or (H, W, 4)."
+        )
+    height, width = array.shape[:2]
+    check_size(width, height, "The picture")
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind != "f" and (kind, size) not in (("u", 1), ("u", 2)):
+        raise InputError(
+            f"An array of {array.dtype} is not a picture.",
+            "Give uint8 (0 to 255), uint16 (0 to 65535) or float32 (0 to 1).",
+        )
+    pixels = np.asarray(array if array.ndim == 3 else array[..., None])
+    channels = pixels.shape[2]
+    if kind == "u":
+        rgb, alpha = planes(
+            lambda a, b: pixels[a:b], height, width, channels, 255.0 if size == 1 else 65535.0
+        )
+        return Decoded(rgb, alpha, 8 * size)
+    low, high = float(array.min()), float(array.max())
+    if np.isnan(low):
+        raise InputError("The array has values that are not numbers (NaN).", "Replace them: np.nan_to_num.")
+    if low < 0.0 or high > 1.0:
+        raise InputError(
+            f"The array has values from {low:g} to {high:g}, not from 0 to 1.",
+            "Divide 8-bit values by 255, or clip the array.",
+        )
+    if array.dtype == np.float32 and channels == 3:
+        return Decoded(np.ascontiguousarray(pixels[...]), None, 32)  # a view, so that only it is read-only
+    rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, 1.0)
+    return Decoded(rgb, alpha, 32)

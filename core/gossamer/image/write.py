@@ -1,0 +1,341 @@
+"""Pictures to bytes, and bytes to files: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gossamer.errors import OutputError, OutputExists
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_output", "encode_image", "format_of", "write_bytes"]
+
+_FORMATS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_LARGEST = {"webp": 16383, "jpeg": 65535, "png": 1_000_000}
+_STRIP = 1 << 18  # pixels rounded at a time: stays in the cache
+
+
+# -- encoding --------------------------------------------------------------------------------------------
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that the suffix of `path` names: "png", "webp", "tiff" or "jpeg".
+
+    Raises
+    ------
+    OutputError
+        For any other suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        what = f"ends in {suffix}, which Gossamer does not write" if suffix else "has no suffix"
+        raise OutputError(f"{path} {what}.", f"Give a name that ends in one of {' '.join(_FORMATS)}")
+    return _FORMATS[suffix]
+
+
+def encode_image(
+    rgb: NDArray[np.float32] | None,
+    alpha: NDArray[np.float32] | None,
+    format: str,
+    *,
+    bit_depth: int = 8,
+    icc_profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    quality: int = 95,
+) -> bytes:
+    """Encode a picture, straight alpha, colours under alpha 0 kept.
+
+    Parameters
+    ----------
+    rgb : ndarray or None
+        (H, W, 3) float32 in [0, 1]; None to write `alpha` as a grey picture.
+    alpha : ndarray or None
+        (H, W) float32 in [0, 1]; None for an opaque picture.
+    format : str
+        "png", "webp" (lossless), "tiff" (deflate) or "jpeg" (4:4:4).
+    bit_depth : int
+        8, 16 or 32 bits a channel (32: float). A format that has not so many gets the most it has: PNG 16,
+        WebP and JPEG 8.
+    icc_profile : bytes, optional
+        Embedded as it is; left out of grey pictures, which an RGB profile does not fit.
+    dpi : tuple of float, optional
+        Dots per inch (WebP has no place for it).
+    quality : int
+        Of JPEG, 1 to 100.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    OutputError
+        If the format is not known, cannot hold alpha (JPEG) or a picture so large.
+    ValueError
+        If the shapes or the bit depth are none of the above.
+    """
+    if format not in _FORMATS.values():
+        raise OutputError(
+            f"{format} is not a format that Gossamer writes.", "Choose png, webp, tiff or jpeg."
+        )
+    if bit_depth not in (8, 16, 32):
+        raise ValueError(f"bit_depth is 8, 16 or 32, not {bit_depth}")
+    if rgb is None and alpha is None:
+        raise ValueError("rgb or alpha must be given")
+    shape = rgb.shape[:2] if rgb is not None else alpha.shape[:2]  # type: ignore[union-attr]
+    if (rgb is not None and rgb.shape != (*shape, 3)) or (alpha is not None and alpha.shape != shape):
+        raise ValueError("rgb must be (H, W, 3) and alpha (H, W)")
+    if format == "jpeg" and rgb is not None and alpha is not None:
+        raise OutputError("JPEG cannot hold transparency.", "Give a background, or write PNG, WebP or TIFF.")
+    if max(shape) > _LARGEST.get(format, max(shape)):
+        raise OutputError(
+            f"The picture is {shape[1]} × {shape[0]}; {format} holds at most {_LARGEST[format]} each way.",
+            "Write it as TIFF." if format == "png" else "Write it as PNG or TIFF.",
+        )
+    if rgb is None:
+        icc_profile = None
+    if format == "png":
+        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi)
+    if format == "tiff":
+        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi)
+    return _pillow(rgb, alpha, format, icc_profile, dpi, quality)
+
+
+def _rounded(
+    rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None, bits: int, *, bgr: bool = False
+) -> NDArray[Any]:
+    """Interleave the planes and round half up to `bits` (32: stay float), a strip at a time."""
+    height, width = (rgb if rgb is not None else alpha).shape[:2]  # type: ignore[union-attr]
+    channels = (3 if rgb is not None else 0) + (alpha is not None)
+    kind: Any = {8: np.uint8, 16: np.uint16, 32: np.float32}[bits]
+    out = np.empty((height, width, channels), kind)
+    white, half = (np.float32(2**bits - 1), np.float32(0.5)) if bits < 32 else (np.float32(1), np.float32(0))
+    step = max(1, _STRIP // width)
+    strip = np.empty((step, width, channels), np.float32)
+    for top in range(0, height, step):
+        part = slice(top, min(top + step, height))
+        work = strip[: part.stop - top]
+        if rgb is not None:
+            work[..., :3] = rgb[part, :, ::-1] if bgr else rgb[part]
+        if alpha is not None:
+            work[..., -1] = alpha[part]
+        np.clip(work, 0.0, 1.0, out=work)
+        work *= white
+        work += half
+        out[part] = work
+    return out if channels > 1 else out[..., 0]
+
+
+def _png(
+    rgb: NDArray[np.float32] | None,
+    alpha: NDArray[np.float32] | None,
+    bits: int,
+    icc_profile: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> bytes:
+    import cv2
+
+    # Run-length deflate of filtered rows: on photographs as small as zlib's default and several times faster.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    done, encoded = cv2.imencode(".png", _rounded(rgb, alpha, bits, bgr=True), options)
+    if not done:
+        raise OutputError("The picture could not be encoded as PNG.", "Write it as TIFF.")
+    chunks = b""
+    if icc_profile:
+        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9))
+    if dpi:
+        chunks += _png_chunk(b"pHYs", struct.pack(">IIB", *(max(1, round(v / 0.0254)) for v in dpi), 1))
+    data = encoded.data
+    return b"".join((data[:33], chunks, data[33:]))  # 33: signature and IHDR, which must come first
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _tiff(
+    rgb: NDArray[np.float32] | None,
+    alpha: NDArray[np.float32] | None,
+    bits: int,
+    icc_profile: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> bytes:
+    import tifffile
+
+    pixels = _rounded(rgb, alpha, bits)
+    options: dict[str, Any] = {"photometric": "minisblack" if rgb is None else "rgb"}
+    if rgb is not None and alpha is not None:
+        options["extrasamples"] = ["unassalpha"]
+    if dpi:
+        options |= {"resolution": dpi, "resolutionunit": "INCH"}
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        pixels,
+        compression="zlib",
+        compressionargs={"level": 1},
+        predictor=bits < 32,
+        rowsperstrip=max(1, (1 << 20) // (pixels.nbytes // pixels.shape[0])),
+        iccprofile=icc_profile,
+        metadata=None,
+        software="Gossamer",
+        **options,
+    )
+    return stream.getvalue()
+
+
+def _pillow(
+    rgb: NDArray[np.float32] | None,
+    alpha: NDArray[np.float32] | None,
+    format: str,
+    icc_profile: bytes | None,
+    dpi: tuple[float, float] | None,
+    quality: int,
+) -> bytes:
+    from PIL import Image
+
+    options: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
+    if format == "webp":
+        options |= {"lossless": True, "exact": True, "method": 1, "quality": 20}
+    else:
+        options |= {"quality": quality, "subsampling": 0}
+        if dpi:
+            options["dpi"] = dpi
+    stream = io.BytesIO()
+    try:
+        Image.fromarray(_rounded(rgb, alpha, 8)).save(stream, format.upper(), **options)
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF."
+        ) from error
+    return stream.getvalue()
+
+
+# -- files -----------------------------------------------------------------------------------------------
+
+
+def check_output(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuse, before the work, an output that could not be written after it.
+
+    Raises
+    ------
+    OutputExists
+        If `path` exists and `force` is not set.
+    OutputError
+        If its suffix is not known, it is a folder, or its folder is missing or not writable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder.", "Give the name of a file in it.")
+    format_of(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
+    if os.path.lexists(path) and not force:
+        raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"The folder {folder} may not be written to.", "Give another, or change its permissions."
+        )
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
+    """Write a file that is there whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Without `force` it must not exist. With it an existing file is replaced in one step and keeps its
+        permissions; a symbolic link stays and its target is replaced.
+
+    Raises
+    ------
+    OutputExists
+        If `path` exists and `force` is not set, also if it came into being a moment ago.
+    OutputError
+        If it cannot be written: folder missing or not writable, disk full, and so on.
+    """
+    path = Path(path)
+    try:
+        _write(Path(os.path.realpath(path)) if force else path, data, force)
+    except FileExistsError:
+        raise OutputExists(f"{path} exists already.", "Give another name or add --force.") from None
+    except IsADirectoryError:
+        raise OutputError(f"{path} is a folder.", "Give the name of a file in it.") from None
+    except OSError as error:
+        if not path.parent.is_dir():
+            raise OutputError(
+                f"The folder {path.parent} does not exist.", "Make it first, or give another."
+            ) from None
+        remedy = {
+            errno.ENOSPC: "Make room on the disk, or give another folder.",
+            errno.EDQUOT: "Make room on the disk, or give another folder.",
+            errno.EFBIG: "Give a folder on a disk that takes larger files.",
+            errno.ENAMETOOLONG: "Give a shorter name.",
+        }.get(error.errno or 0, "Give another folder, or change its permissions.")
+        raise OutputError(f"{path} could not be written: {error.strerror or error}.", remedy) from error
+
+
+@contextmanager
+def _temporary(folder: Path, data: bytes) -> Iterator[Path]:
+    """Write `data` to a new file in `folder`, safe on the disk; gone at the end unless moved."""
+    temporary = folder / f".{secrets.token_hex(6)}.tmp"
+    try:
+        # Mode 0o666 less the umask, as for any new file; tempfile would give 0o600.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _write(path: Path, data: bytes, force: bool) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    old = None
+    if force:
+        with suppress(FileNotFoundError):
+            old = path.stat()
+    elif os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        with path.open("wb") as device:  # /dev/stdout, a pipe: nothing there to replace
+            device.write(data)
+        return
+    with _temporary(path.parent, data) as temporary:
+        if old is not None:
+            with suppress(OSError):
+                os.chown(temporary, old.st_uid, old.st_gid)
+            with suppress(OSError):
+                temporary.chmod(stat.S_IMODE(old.st_mode))
+        if force:
+            temporary.replace(path)
+            return
+        try:
+            os.link(temporary, path)  # fails where the name is taken, also by somebody faster
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here (FAT, some network file systems): claim the name, then replace
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            try:
+                temporary.replace(path)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
