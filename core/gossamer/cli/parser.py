@@ -31,29 +31,31 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{sentence}.", f"See: {self.prog} --help")
 
 
-def add_recipe_flags(parser: Parser) -> None:
-    """Add ``--recipe`` and one flag for every setting of the Recipe."""
+def add_recipe_flags(parser: Parser, defaults: Recipe | None = None) -> None:
+    """Add ``--recipe`` and one flag for every setting of the Recipe; help shows `defaults`."""
+    shown = (defaults or Recipe()).model_dump()
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
     groups: dict[str, Any] = {}
     for parameter in parameters():
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
-        groups[parameter.stage].add_argument(parameter.flag, **_argument(parameter))
+        groups[parameter.stage].add_argument(parameter.flag, **_argument(parameter, shown))
 
 
-def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """Return the Recipe that ``--recipe`` and the flags ask for; raises InputError."""
-    base = Recipe.load(arguments.recipe) if arguments.recipe else None
+def recipe_of(arguments: argparse.Namespace, defaults: Recipe | None = None) -> Recipe:
+    """Return the Recipe that ``--recipe`` (instead of `defaults`) and the flags ask for; raises InputError."""
+    base = Recipe.load(arguments.recipe) if arguments.recipe else defaults
     given = {name.removeprefix(_PREFIX): value for name, value in vars(arguments).items() if name.startswith(_PREFIX)}
     return recipe_from_flat(given, base)
 
 
-def _argument(parameter: Parameter) -> dict[str, Any]:
+def _argument(parameter: Parameter, shown: dict[str, Any]) -> dict[str, Any]:
+    stage, _, field = parameter.path.partition(".")
     unit = f" {parameter.unit}" if parameter.unit else ""
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
         limits = f", {parameter.minimum:g} to {parameter.maximum:g}"
-    text = f"{parameter.help} (default: {parameter.default}{unit}{limits})".replace("%", "%%")
+    text = f"{parameter.help} (default: {shown[stage][field]}{unit}{limits})".replace("%", "%%")
     argument: dict[str, Any] = {"dest": _PREFIX + parameter.name, "default": argparse.SUPPRESS, "help": text}
     if parameter.kind == "bool":
         return {**argument, "action": argparse.BooleanOptionalAction}
