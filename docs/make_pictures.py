@@ -1,4 +1,4 @@
-"""Make docs/before-after.jpg: `python docs/make_pictures.py` (needs the dev extra; the photograph is CC0)."""
+"""Make docs/before-after.jpg: `python docs/make_pictures.py` (needs the dev extra; the photograph is in the public domain)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import gossamer
 from gossamer.compositing import cover, over
 from gossamer.image import encode_image, write_bytes
 
-photograph = skimage.data.chelsea()
-recipe = gossamer.Recipe.of({"matting": {"method": "closed_form", "band": 8}})
-cutout = gossamer.remove_background(photograph, recipe, model="isnet-general-use")
+photograph = skimage.data.astronaut()
+cutout = gossamer.remove_background(photograph, model="isnet-general-use")
 height, width = cutout.alpha.shape
 squares = (np.indices((height, width)) // 12).sum(0) % 2
 checks = np.where(squares[..., None], 0.8, 1.0).astype(np.float32).repeat(3, axis=2)

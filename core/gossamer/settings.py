@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gossamer.errors import InputError
 
-__all__ = ["Background", "Foreground", "Matting", "Recipe"]
+__all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe"]
 
 
 class _Stage(BaseModel):
@@ -162,3 +162,7 @@ class Recipe(_Stage):
             if first["type"] == "extra_forbidden":
                 raise InputError(f"There is no setting {where}.", "See: gossamer remove --help") from None
             raise InputError(f"The setting {where} cannot be {first['input']!r}: {what}.") from None
+
+
+FINISHING = Recipe(matting=Matting(method="closed_form"))
+"""What a mask from anywhere is finished with unless somebody says otherwise: its edge is solved again."""

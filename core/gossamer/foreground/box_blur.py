@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair, check_radius
-from gossamer.foreground.strips import in_strips
+from gossamer.foreground.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["blur_fusion", "fuse"]
@@ -81,4 +81,5 @@ def fuse(
         strip(image, alpha, radius, fine_radius, top, bottom, foreground, behind)
 
     # Every strip repeats the first pass for as many rows as the second one's blur is high.
-    in_strips(work, height, max(_PIXELS // width, 4 * fine_radius, 32), progress)
+    with Strips() as strips:
+        strips.each(work, height, max(_PIXELS // width, 4 * fine_radius, 32), progress)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
-from gossamer.foreground.strips import in_strips
+from gossamer.foreground.strips import Strips
 from gossamer.progress import Progress
 
 __all__ = ["check_pair", "check_radius"]
@@ -60,5 +60,6 @@ def _is_fit(array: object, axes: int) -> TypeGuard[Array]:
     if flat.size <= _STRIP:
         look(0, flat.size)
     else:
-        in_strips(look, flat.size, _STRIP, Progress())
+        with Strips() as strips:
+            strips.each(look, flat.size, _STRIP, Progress())
     return fit[0]

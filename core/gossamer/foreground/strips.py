@@ -1,42 +1,62 @@
-"""Work in strips of rows on every core, with progress and cancelling."""
+"""Work in strips on every core, with progress and cancelling."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import TracebackType
 
 from gossamer.progress import Progress
 
-__all__ = ["in_strips"]
+__all__ = ["Strips"]
 
 _TICK = 0.05  # seconds between two chances to cancel
 
 
-def in_strips(work: Callable[[int, int], object], height: int, rows: int, progress: Progress) -> None:
-    """Call ``work(top, bottom)`` for strips of `rows` rows that cover `height`, on as many threads as cores.
+class Strips:
+    """Threads that share out rows, or anything else that is counted; use it in a ``with``."""
 
-    Parameters
-    ----------
-    work : callable
-        Must run without the GIL for this to be of use, and write nothing that another strip writes.
-    height, rows : int
-        The strips depend on these alone, never on the number of cores: nor does the result.
-    progress : Progress
-        Reported to at least every twentieth of a second; whatever it raises ends the work and passes through.
-    """
-    tops = range(0, height, rows)
-    workers = min(len(tops), _cores())
-    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="gossamer-strip") as pool:
-        pending: set[Future[object]] = {pool.submit(work, top, min(height, top + rows)) for top in tops}
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_cores(), thread_name_prefix="gossamer-strip")
+
+    def __enter__(self) -> Strips:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def each(self, work: Callable[[int, int], object], count: int, size: int, progress: Progress) -> None:
+        """Call ``work(start, end)`` for strips of `size` that cover `count`, and return when all are done.
+
+        Parameters
+        ----------
+        work : callable
+            Must run without the GIL for threads to be of use, and write nothing that another strip uses.
+        count, size : int
+            Strips depend on these alone, never on the number of cores: nor does the result.
+        progress : Progress
+            Called at least every twentieth of a second; what it raises ends the work and passes through.
+        """
+        if count <= size:
+            if count > 0:
+                work(0, count)
+            progress(1.0)
+            return
+        starts = range(0, count, size)
+        pending: set[Future[object]] = {
+            self._pool.submit(work, start, min(count, start + size)) for start in starts
+        }
         try:
             while pending:
                 done, pending = wait(pending, timeout=_TICK, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                progress(1.0 - len(pending) / len(tops))
+                progress(1.0 - len(pending) / len(starts))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
