@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension: registers the model folder and hands ComfyUI the nodes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+from typing_extensions import override
+
+from . import folders
+from .nodes import Composite, LoadModel, PredictMask, Refine
+
+__all__ = ["GossamerExtension", "comfy_entrypoint"]
+
+
+class GossamerExtension(ComfyExtension):
+    """The four nodes."""
+
+    @override
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Return the node classes, in the order of a graph."""
+        return [LoadModel, PredictMask, Refine, Composite]
+
+
+async def comfy_entrypoint() -> GossamerExtension:
+    """Return the extension (ComfyUI 0.3 does not call ``on_load``, so folders are registered here)."""
+    folders.register()
+    return GossamerExtension()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weights in ComfyUI's model folders, those of ``extra_model_paths.yaml`` included."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+__all__ = ["catalogue_id", "is_local", "local_models", "local_path", "model_folders", "register"]
+
+OWN = "gossamer"
+# Other packs' folders: what a user has fetched for them need not be fetched again.
+KEYS = (OWN, "rembg", "background_removal", "BiRefNet", "RMBG")
+SUFFIX = ".onnx"
+
+
+def register() -> None:
+    """Make ``models/gossamer`` one of ComfyUI's model folders."""
+    folder_paths.add_model_folder_path(OWN, os.path.join(folder_paths.models_dir, OWN))
+    paths, suffixes = folder_paths.folder_names_and_paths[OWN]
+    # add_model_folder_path gives an empty set, which means every file; never add to a set that others share.
+    folder_paths.folder_names_and_paths[OWN] = (paths, {*suffixes, SUFFIX})
+
+
+def model_folders() -> list[Path]:
+    """Return every folder that may hold weights: the library looks there before it fetches anything."""
+    return [folder for key in KEYS for folder in _folders(key)]
+
+
+def local_models() -> list[str]:
+    """Return the names of all ONNX files there, as ``key/path/in/folder.onnx``."""
+    names = {
+        f"{key}/{Path(name).as_posix()}"
+        for key in KEYS
+        for folder in _folders(key)
+        for name in folder_paths.recursive_search(str(folder), excluded_dir_names=[".git"])[0]
+        if name.lower().endswith(SUFFIX)
+    }
+    return sorted(names)
+
+
+def is_local(name: str) -> bool:
+    """Return whether `name` names a file rather than a model of the catalogue."""
+    return "/" in name or name.lower().endswith(SUFFIX)
+
+
+def local_path(name: str) -> Path:
+    """Return the file that `name` of :func:`local_models` stands for.
+
+    Raises
+    ------
+    ModelNotFound
+        There is no such file.
+    """
+    from gossamer import ModelNotFound
+
+    key, _, inside = name.partition("/")
+    for folder in _folders(key) if key in KEYS else ():
+        path = Path(os.path.normpath(folder / inside))
+        if path.is_relative_to(folder) and path.suffix.lower() == SUFFIX and path.is_file():
+            return path
+    raise ModelNotFound(
+        f"There is no model file {name} in ComfyUI's model folders.",
+        f"Put the file into {_folders(OWN)[0]}, press R to refresh and choose it, or choose another model.",
+    )
+
+
+def catalogue_id(path: Path) -> str | None:
+    """Return the id of the catalogue's model whose weights `path` is by name and size, or None.
+
+    The library finds them by that id only where they lie directly in a model folder.
+    """
+    from gossamer import load_catalogue
+
+    if not any(path.parent == folder for key in KEYS for folder in _folders(key)):
+        return None
+    size = path.stat().st_size
+    for card in load_catalogue().values():
+        if any(path.name in variant.names and size == variant.bytes for variant in card.weights):
+            return card.id
+    return None
+
+
+def _folders(key: str) -> list[Path]:
+    registered = folder_paths.folder_names_and_paths.get(key, ((), ()))[0]
+    default = os.path.join(folder_paths.models_dir, key)
+    return [Path(os.path.abspath(folder)) for folder in dict.fromkeys((*registered, default))]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The library's parameters as ComfyUI widgets."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from comfy_api.latest import io
+
+from gossamer.parameters import Parameter, parameters
+
+__all__ = ["ORDER", "colour", "known", "stage_widgets"]
+
+T = TypeVar("T")
+
+# Saved workflows hold the values of a node's widgets as a bare list, so no widget may ever change its place:
+# the library appends a new parameter to its stage, and here it is appended to all that were there before.
+ORDER = ("matting", "matting_band", "foreground", "foreground_radius", "foreground_fine_radius")
+
+
+def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
+    """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise."""
+    accepted = inspect.signature(make).parameters
+    return make(*args, **{name: value for name, value in fields.items() if name in accepted})
+
+
+def stage_widgets(*stages: str) -> list[io.Input]:
+    """Return the widgets of all parameters of `stages`, in an order that only grows at its end."""
+    chosen = [parameter for parameter in parameters() if parameter.stage in stages]
+    chosen.sort(key=lambda item: ORDER.index(item.name) if item.name in ORDER else len(ORDER))
+    return [_widget(parameter) for parameter in chosen]
+
+
+def colour(name: str, default: str, tooltip: str) -> io.Input:
+    """Return the widget of a colour ``#rrggbb``: a picker where ComfyUI has one, else text."""
+    kind = getattr(io, "Color", io.String)
+    return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False)
+
+
+def _widget(parameter: Parameter) -> io.Input:
+    unit = f" In {parameter.unit}." if parameter.unit else ""
+    fields: dict[str, Any] = {
+        "default": parameter.default,
+        "tooltip": f"{parameter.title}. {parameter.help}{unit}",
+        "advanced": parameter.name != parameter.stage,  # a stage's main choice bears the stage's name
+    }
+    if parameter.kind == "choice":
+        return known(io.Combo.Input, parameter.name, options=list(parameter.choices), **fields)
+    if parameter.kind == "bool":
+        return known(io.Boolean.Input, parameter.name, **fields)
+    if parameter.kind == "text":
+        return known(io.String.Input, parameter.name, **fields)
+    fields |= {"min": parameter.minimum, "max": parameter.maximum}
+    if parameter.kind == "int":
+        return known(io.Int.Input, parameter.name, **fields)
+    return known(io.Float.Input, parameter.name, step=_step(parameter), **fields)
+
+
+def _step(parameter: Parameter) -> float:
+    """Return about a hundredth of the parameter's range: ComfyUI's own default of 0.5 is too coarse."""
+    if parameter.minimum is None or parameter.maximum is None:
+        return 0.01
+    return 10.0 ** math.floor(math.log10((parameter.maximum - parameter.minimum) / 100))

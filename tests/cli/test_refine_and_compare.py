@@ -1,0 +1,72 @@
+"""`gossamer refine` and `gossamer compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.data
+
+import gossamer as library
+from gossamer.settings import FINISHING
+from tests.cli.conftest import Run
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(PIL.Image.open(path))
+
+
+@pytest.fixture
+def mask(gossamer: Run, photograph: Path) -> Path:
+    path = photograph.with_name("mask.png")
+    assert gossamer("remove", photograph, path, "--mask-only", "--model", "u2netp", "--quiet").returncode == 0
+    return path
+
+
+def test_refine_is_the_library_s(gossamer: Run, photograph: Path, mask: Path) -> None:
+    done = gossamer("refine", photograph, mask, "out.png")
+    assert done.returncode == 0, done.stderr
+    expected = library.refine(photograph, pixels(mask), FINISHING)
+    assert np.array_equal(pixels(photograph.with_name("out.png")), np.asarray(expected.to_pil()))
+    assert not np.array_equal(pixels(photograph.with_name("out.png"))[..., 3], pixels(mask))
+
+
+def test_refine_takes_the_options_of_remove(gossamer: Run, photograph: Path, mask: Path) -> None:
+    options = ("--matting", "none", "--foreground", "none", "--background", "#00ff00")
+    assert gossamer("refine", photograph, mask, "out.jpg", *options).returncode == 0
+    assert np.abs(pixels(photograph.with_name("out.jpg"))[5, 5].astype(int) - [0, 255, 0]).max() <= 3
+    assert gossamer("refine", photograph, mask, "m.png", "--matting", "none", "--mask-only").returncode == 0
+    assert np.array_equal(pixels(photograph.with_name("m.png")), pixels(mask))
+
+
+def test_a_cut_out_serves_as_a_mask(gossamer: Run, photograph: Path, mask: Path) -> None:
+    rgba = np.dstack([skimage.data.chelsea(), pixels(mask)])
+    PIL.Image.fromarray(rgba).save(photograph.with_name("cut.png"))
+    assert gossamer("refine", photograph, "cut.png", "m.png", "--matting", "none", "--mask-only").returncode == 0
+    assert np.array_equal(pixels(photograph.with_name("m.png")), pixels(mask))
+
+
+def test_a_mask_of_another_size(gossamer: Run, photograph: Path) -> None:
+    PIL.Image.new("L", (20, 30), 255).save(photograph.with_name("small.png"))
+    done = gossamer("refine", photograph, "small.png", "out.png")
+    assert done.returncode == 2
+    assert b"20 x 30 pixels, but the picture is 451 x 300" in done.stderr
+    assert not photograph.with_name("out.png").exists()
+
+
+def test_compare_recipes_and_files(gossamer: Run, photograph: Path) -> None:
+    photograph.with_name("plain.toml").write_text('[foreground]\nmethod = "none"\n')
+    photograph.with_name("edges.json").write_text('{"matting": {"method": "closed_form"}}')
+    recipes = ("--recipe", "plain.toml", "--recipe", "edges.json", "--model", "u2netp")
+    done = gossamer("compare", "sheet.png", photograph, *recipes)
+    assert done.returncode == 0, done.stderr
+    sheet = pixels(photograph.with_name("sheet.png"))
+    assert sheet.shape[1] == 4 * 328
+    gossamer("remove", photograph, "a.png", "--model", "u2netp", "--foreground", "none")
+    assert gossamer("compare", "files.jpg", "a.png", "--crops", "0").returncode == 0
+    assert gossamer("compare", "sheet.png", "a.png").returncode == 3
+    refused = gossamer("compare", "other.png", photograph)
+    assert refused.returncode == 2
+    assert b"no alpha" in refused.stderr

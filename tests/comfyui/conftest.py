@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One real ComfyUI server for all of these tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage import data
+
+from tests.comfyui.install import comfyui
+from tests.comfyui.server import Server
+from tests.weights import weights_home
+
+_SERVER = pytest.StashKey[Server]()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A running ComfyUI whose environment holds requirements.txt, not Gossamer: that is a git clone."""
+    home = weights_home()
+    base = tmp_path_factory.mktemp("comfyui")
+    own = base / "models" / "gossamer"
+    own.mkdir(parents=True)
+    shutil.copy(home / "models" / "u2netp.onnx", own / "of-my-own.onnx")
+    elsewhere = base / "other_models" / "rembg"
+    elsewhere.mkdir(parents=True)
+    shutil.copy(home / "models" / "u2netp.onnx", elsewhere)
+    started = Server(comfyui(), base, home)
+    request.config.stash[_SERVER] = started
+    try:
+        started.wait()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Show the server's log with a failed test."""
+    report = yield
+    if report.failed and (server := item.config.stash.get(_SERVER, None)):
+        report.sections.append(("ComfyUI's log", server.log_tail()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A photograph of a person, (512, 512, 3) uint8."""
+    return np.asarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def cat() -> np.ndarray:
+    """A photograph of a cat, (300, 451, 3) uint8."""
+    return np.asarray(data.chelsea())

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ComfyUI finds in a git clone of this repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import numpy as np
+from PIL import Image
+
+from gossamer import load_catalogue
+from gossamer.parameters import parameters
+from tests.comfyui import graphs, translations
+from tests.comfyui.install import REPOSITORY, comfyui
+from tests.comfyui.server import Server
+
+# Saved workflows hold widget values by position and links by name: append to these, never change them.
+INPUTS = {
+    "GossamerLoadModel": ["model", "device", "precision", "architecture"],
+    "GossamerPredictMask": ["model", "image"],
+    "GossamerRefine": [
+        *("image", "mask", "matting", "matting_band"),
+        *("foreground", "foreground_radius", "foreground_fine_radius"),
+    ],
+    "GossamerComposite": ["foreground", "mask", "colour", "background"],
+}
+OUTPUTS = {
+    "GossamerLoadModel": ["GOSSAMER_MODEL"],
+    "GossamerPredictMask": ["MASK"],
+    "GossamerRefine": ["IMAGE", "MASK"],
+    "GossamerComposite": ["IMAGE", "IMAGE", "MASK"],
+}
+
+
+def test_the_four_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
+    info = server.get("/object_info")
+    ours = {name: node for name, node in info.items() if node["category"] == "Gossamer"}
+    assert {name: [*node["input_order"]["required"], *node["input_order"].get("optional", [])]
+            for name, node in ours.items()} == INPUTS  # fmt: skip
+    assert {name: node["output"] for name, node in ours.items()} == OUTPUTS
+    for name, node in ours.items():
+        assert all([node["description"], *node["output_tooltips"]]), name
+        for key, spec in node["input"]["required"].items():
+            assert spec[1]["tooltip"], (name, key)
+            if spec[0] == "MASK":
+                assert "1 (white) = foreground" in spec[1]["tooltip"]
+
+
+def test_widgets_are_the_library_s_parameters(server: Server) -> None:
+    widgets = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]["required"]
+    wanted = [item for item in parameters() if item.stage in ("matting", "foreground")]
+    assert {item.name for item in wanted} == set(widgets) - {"image", "mask"}
+    for item in wanted:
+        kind, spec = widgets[item.name]
+        assert spec["default"] == item.default
+        if item.kind == "choice":
+            assert (kind, tuple(spec["options"])) == ("COMBO", item.choices)
+        else:
+            assert (kind, spec["min"], spec["max"]) == ("INT", item.minimum, item.maximum)
+
+
+def test_it_needs_nothing_but_its_requirements(server: Server) -> None:
+    installation = comfyui()
+    if "COMFYUI_PATH" not in os.environ:  # what is in an environment of the user's own is their business
+        look = "import importlib.util; print(importlib.util.find_spec('gossamer'))"
+        found = subprocess.run([installation.python, "-I", "-c", look], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "None"
+    assert "GossamerRefine" in server.get("/object_info")
+
+
+def test_models_are_the_catalogue_s_and_those_in_all_model_folders(server: Server) -> None:
+    spec = server.get("/object_info/GossamerLoadModel")["GossamerLoadModel"]["input"]["required"]["model"][1]
+    assert spec["options"] == ["auto", *load_catalogue(), "gossamer/of-my-own.onnx", "rembg/u2netp.onnx"]
+
+
+def test_help_pages_templates_and_texts_are_served(server: Server) -> None:
+    for name in INPUTS:
+        status, page = server.fetch(f"/extensions/gossamer/docs/{name}.md")
+        assert status == 200
+        for key in INPUTS[name]:
+            assert f"**{key}**" in page.decode(), (name, key)
+    assert server.get("/workflow_templates")["gossamer"] == [graphs.NAME]
+    for suffix in (".json", ".jpg"):
+        assert server.fetch(f"/api/workflow_templates/gossamer/{graphs.NAME}{suffix}")[0] == 200
+    texts = translations.definitions(server.get("/object_info"))
+    assert json.loads(translations.FILE.read_text(encoding="utf-8")) == texts, f"Type: {translations.COMMAND}"
+    assert server.get("/i18n")["en"]["nodeDefs"] == texts
+
+
+def test_no_v1_mappings() -> None:
+    # with them ComfyUI would silently take the pack for one of the old kind
+    files = [REPOSITORY / "__init__.py", *sorted((REPOSITORY / "comfyui_nodes").rglob("*.py"))]
+    assert not [file for file in files if "NODE_CLASS_MAPPINGS" in file.read_text(encoding="utf-8")]
+
+
+def test_both_forms_of_the_example_are_the_same_graph() -> None:
+    drawn = json.loads((graphs.EXAMPLES / f"{graphs.NAME}.json").read_text(encoding="utf-8"))
+    script = json.loads((graphs.EXAMPLES / "api" / f"{graphs.NAME}.json").read_text(encoding="utf-8"))
+    nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] != "MarkdownNote"}
+    assert {key: node["type"] for key, node in nodes.items()} == {
+        key: node["class_type"] for key, node in script.items()
+    }
+    links = {
+        (str(to), nodes[str(to)]["inputs"][slot]["name"]): [str(start), output]
+        for _, start, output, to, slot, _ in drawn["links"]
+    }
+    assert links == {
+        (key, name): value
+        for key, node in script.items()
+        for name, value in node["inputs"].items()
+        if isinstance(value, list)
+    }
+    for key, node in script.items():
+        values = [value for value in node["inputs"].values() if not isinstance(value, list)]
+        assert nodes[key]["widgets_values"][: len(values)] == values
+
+
+def test_the_preview_is_a_picture() -> None:
+    with Image.open(graphs.EXAMPLES / f"{graphs.NAME}.jpg") as picture:
+        assert np.asarray(picture).std() > 20
