@@ -44,7 +44,7 @@ def test_cover_keeps_the_middle_and_the_aspect_ratio() -> None:
     stripes[:, 10:30] = 1  # the middle half
     covered = cover(stripes, 20, 40)
     assert covered.shape == (20, 40, 3)
-    assert covered.min() == 1
+    assert covered[:, 1:-1].min() == 1
 
 
 def test_backgrounds(tmp_path: Path) -> None:
@@ -58,6 +58,19 @@ def test_backgrounds(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (30, 20), (255, 0, 51)).save(tmp_path / "sky.png")
     sky = background_for(str(tmp_path / "sky.png"), image)
     np.testing.assert_allclose(sky, np.broadcast_to([1, 0, 0.2], image.shape), atol=1e-6)
+
+
+def test_a_background_is_converted_to_the_picture_s_profile(tmp_path: Path) -> None:
+    """#808080 in sRGB is another number in a linear profile; converting there and back gives it again."""
+    from PIL import ImageCms
+
+    image = np.zeros((4, 4, 3), np.float32)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    same = background_for("#3366cc", image, icc_profile=srgb)
+    np.testing.assert_allclose(same, [0.2, 0.4, 0.8], atol=1.01 / 255)
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    with pytest.raises(InputError, match="colour profile"):
+        background_for("#3366cc", image, icc_profile=lab)
 
 
 def test_a_missing_background_picture_is_named() -> None:

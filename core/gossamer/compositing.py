@@ -72,7 +72,7 @@ def cover(picture: Array, height: int, width: int) -> Array:
     return np.ascontiguousarray(scaled[top : top + height, left : left + width])
 
 
-def background_for(fill: str, image: Array, *, blur: float = 2.0) -> Array | None:
+def background_for(fill: str, image: Array, *, blur: float = 2.0, icc_profile: bytes | None = None) -> Array | None:
     """Make the background that a recipe's ``background.fill`` asks for.
 
     Parameters
@@ -83,6 +83,8 @@ def background_for(fill: str, image: Array, *, blur: float = 2.0) -> Array | Non
         The picture that the foreground is from.
     blur : float
         Standard deviation of ``blur``, in percent of the picture's diagonal.
+    icc_profile : bytes, optional
+        The picture's colour profile: colours (sRGB) and pictures (their own profile) are converted to it.
 
     Returns
     -------
@@ -96,7 +98,8 @@ def background_for(fill: str, image: Array, *, blur: float = 2.0) -> Array | Non
     if fill == "transparent":
         return None
     if fill.startswith("#"):
-        return parse_colour(fill)
+        colour: Array = _converted(parse_colour(fill)[None, None], None, icc_profile)[0, 0]
+        return colour
     height, width = image.shape[:2]
     if fill == "blur":
         import cv2
@@ -108,4 +111,28 @@ def background_for(fill: str, image: Array, *, blur: float = 2.0) -> Array | Non
         small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), sigma / shrink, borderType=cv2.BORDER_REPLICATE)
         return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return cover(read_image(fill).rgb, height, width)
+    behind = read_image(fill)
+    return _converted(cover(behind.rgb, height, width), behind.icc_profile, icc_profile)
+
+
+def _converted(rgb: Array, source: bytes | None, target: bytes | None) -> Array:
+    """Convert (H, W, 3) from one RGB profile to another (None: sRGB), in 8 bits where they differ."""
+    if source == target:
+        return rgb
+    import io
+
+    import PIL.Image
+    from PIL import ImageCms
+
+    before, after = (
+        ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc else ImageCms.createProfile("sRGB")) for icc in (source, target)
+    )
+    picture = PIL.Image.fromarray((rgb * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+    try:
+        converted = ImageCms.profileToProfile(picture, before, after, outputMode="RGB")
+    except ImageCms.PyCMSError:
+        raise InputError(
+            "The picture's colour profile cannot be used to convert the background to it.",
+            "Convert the picture to sRGB first, or choose a transparent background.",
+        ) from None
+    return as_rgb(np.asarray(converted))

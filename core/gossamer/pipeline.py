@@ -222,7 +222,9 @@ def _finish(
     steps(0.9, "Compositing")
     composite = None
     with clock("composite"):
-        background = background_for(recipe.background.fill, rgb, blur=recipe.background.blur)
+        background = background_for(
+            recipe.background.fill, rgb, blur=recipe.background.blur, icc_profile=source.icc_profile
+        )
         if background is not None:
             composite = over(foreground, alpha, background)
     coverage = float(alpha.mean(dtype="float64"))

@@ -140,7 +140,9 @@ def _show(findings: dict[str, Any]) -> None:
         print(f"  {folder['path']}{'' if folder['exists'] else ' (not there)'}")
     print("GIMP 3 plug-in")
     for place in findings["gimp"]:
-        print(f"  {place}")
+        print(f"  {place['state']:24} {place['folder']}")
+    if not findings["gimp"]:
+        print("  no GIMP 3 has run here; type: gossamer gimp install")
     for problem in findings["problems"]:
         print(f"! {problem}")
     print("Ready." if findings["ready"] else "Not ready: see the lines with !.")

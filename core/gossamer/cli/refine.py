@@ -17,8 +17,7 @@ def run(argv: list[str]) -> int:
     parser = Parser("refine", description="Finish a mask from anywhere: matting, foreground colours, background.")
     parser.add_argument("input", metavar="IMAGE", help="the picture; - reads stdin")
     parser.add_argument(
-        "mask", metavar="MASK",
-        help="a grey picture of its size, white = foreground, or one with alpha"
+        "mask", metavar="MASK", help="a grey picture of its size, white = foreground, or one with alpha"
     )
     parser.add_argument("output", metavar="OUT", help=".png, .webp, .tif, or .jpg with a background; - is stdout")
     add_output_flags(parser)
