@@ -181,7 +181,7 @@ class Refine(io.ComfyNode):
                     tooltip="1 (white) = foreground, of the picture's size. Invert Load Image's mask first. "
                     "One mask serves a whole batch, and one picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground"),
+                *widgets.stage_widgets("matting", "foreground", "refinement"),
             ],
             outputs=[
                 io.Image.Output(

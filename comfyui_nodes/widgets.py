@@ -18,7 +18,29 @@ T = TypeVar("T")
 
 # Saved workflows hold the values of a node's widgets as a bare list, so no widget may ever change its place:
 # the library appends a new parameter to its stage, and here it is appended to all that were there before.
-ORDER = ("matting", "matting_band", "foreground", "foreground_radius", "foreground_fine_radius")
+ORDER = (
+    "matting",
+    "matting_band",
+    "foreground",
+    "foreground_radius",
+    "foreground_fine_radius",
+    "refinement_unit",
+    "refinement_invert",
+    "refinement_threshold",
+    "refinement_fill_holes",
+    "refinement_remove_specks",
+    "refinement_keep_largest",
+    "refinement_smooth",
+    "refinement_black_point",
+    "refinement_white_point",
+    "refinement_shift_edge",
+    "refinement_feather",
+    "refinement_contrast",
+)
+
+
+# What was there first is required; what came later is optional, so that prompts saved before run as they did.
+_FIRST = ORDER[:5]
 
 
 def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
@@ -45,6 +67,7 @@ def _widget(parameter: Parameter) -> io.Input:
     fields: dict[str, Any] = {
         "default": parameter.default,
         "tooltip": f"{parameter.title}. {parameter.help}{unit}",
+        "optional": parameter.name not in _FIRST,
         "advanced": parameter.name != parameter.stage,  # a stage's main choice bears the stage's name
     }
     if parameter.kind == "choice":

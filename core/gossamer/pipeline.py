@@ -15,6 +15,7 @@ from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, read_image
 from gossamer.image.read import ImageSource
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.automatic import SegmentationModel, load_model
 from gossamer.settings import Recipe
 
@@ -194,7 +195,7 @@ class _Clock:
         try:
             yield
         finally:
-            self.seconds[stage] = round(time.perf_counter() - start, 4)
+            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - start, 4)
 
 
 def _finish(
@@ -209,10 +210,13 @@ def _finish(
     warnings = [*source.warnings, *(model.warnings if model else ())]
     rgb = as_rgb(source.rgb)
     steps(0.0, "Refining the edge")
-    alpha = mask
+    with clock("refinement"):
+        alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            alpha = _matte(rgb, mask, recipe, warnings, steps.part(0.0, 0.5))
+            alpha = _matte(rgb, mask, recipe, warnings, steps.part(0.1, 0.4))
+    with clock("refinement"):
+        alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
         foreground = _foreground(rgb, alpha, recipe, steps.part(0.5, 0.9))

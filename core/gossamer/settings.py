@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gossamer.errors import InputError
 
@@ -23,6 +23,139 @@ class _Stage(BaseModel):
     """One stage's settings: immutable, hashable, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Refinement(_Stage):
+    """How the mask's shape and edge are corrected, in the order of the fields; every default changes nothing.
+
+    The fields up to ``smooth`` act on the mask before matting, the others on the matte. What Photoshop calls the
+    edge detection's radius is the band of :class:`Matting`.
+    """
+
+    unit: Annotated[
+        Literal["px", "percent"],
+        Field(
+            title="Unit of lengths",
+            description="What this stage's lengths count: pixels, or percent of the picture's diagonal "
+            "(the same look at every size).",
+        ),
+    ] = "px"
+    invert: Annotated[
+        bool,
+        Field(title="Invert", description="Swap foreground and background, before everything else."),
+    ] = False
+    threshold: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1.0,
+            title="Threshold",
+            description="Make the mask hard: foreground where it is at least this; 0: leave it soft.",
+        ),
+    ] = 0.0
+    fill_holes: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1000.0,
+            title="Fill holes",
+            description="Fill enclosed holes up to the area of a disc of this diameter; 0: none.",
+            json_schema_extra={"unit": "px or % of the diagonal"},
+        ),
+    ] = 0.0
+    remove_specks: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1000.0,
+            title="Remove specks",
+            description="Remove islands up to the area of a disc of this diameter; 0: none.",
+            json_schema_extra={"unit": "px or % of the diagonal"},
+        ),
+    ] = 0.0
+    keep_largest: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            title="Keep largest",
+            description="Keep only so many islands, the largest; 0: all.",
+        ),
+    ] = 0
+    smooth: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=100.0,
+            title="Smooth",
+            description="Round the contour's details up to about this size, without moving or softening the rest.",
+            json_schema_extra={"unit": "px or % of the diagonal"},
+        ),
+    ] = 0.0
+    black_point: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=0.99,
+            title="Black point",
+            description="Alpha up to this becomes fully transparent, as in Levels: clears a haze.",
+        ),
+    ] = 0.0
+    white_point: Annotated[
+        float,
+        Field(
+            ge=0.01,
+            le=1.0,
+            title="White point",
+            description="Alpha from this on becomes fully opaque, as in Levels; above the black point.",
+        ),
+    ] = 1.0
+    shift_edge: Annotated[
+        float,
+        Field(
+            ge=-100.0,
+            le=100.0,
+            title="Shift edge",
+            description="Move the edge outwards (positive) or inwards (negative), keeping its softness.",
+            json_schema_extra={"unit": "px or % of the diagonal"},
+        ),
+    ] = 0.0
+    feather: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=250.0,
+            title="Feather",
+            description="Soften the edge: standard deviation of a Gaussian blur of the alpha.",
+            json_schema_extra={"unit": "px or % of the diagonal"},
+        ),
+    ] = 0.0
+    contrast: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=100.0,
+            title="Contrast",
+            description="Narrow the soft edge by so much, about its middle; 100: a hard edge.",
+            json_schema_extra={"unit": "%"},
+        ),
+    ] = 0.0
+
+    @field_validator("smooth", "shift_edge", "feather", "fill_holes", "remove_specks")
+    @classmethod
+    def _percent_is_of_the_diagonal(cls, value: float, info: ValidationInfo) -> float:
+        limit = 100 if info.field_name in ("fill_holes", "remove_specks") else 5
+        if info.data.get("unit") == "percent" and abs(value) > limit:
+            raise ValueError(f"in percent of the diagonal give at most {limit}")
+        return value
+
+    @field_validator("white_point")
+    @classmethod
+    def _white_lies_above_black(cls, value: float, info: ValidationInfo) -> float:
+        black = info.data.get("black_point", 0.0)
+        if value <= black:
+            raise ValueError(f"give more than the black point, {black:g}")
+        return value
 
 
 class Matting(_Stage):
@@ -117,13 +250,14 @@ class Background(_Stage):
 class Recipe(_Stage):
     """Every setting of a cut-out, one sub-model a stage; frozen and hashable."""
 
+    refinement: Refinement = Refinement()
     matting: Matting = Matting()
     foreground: Foreground = Foreground()
     background: Background = Background()
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe from a TOML or JSON file (tables ``[matting]``, ``[foreground]``, ``[background]``).
+        """Read a recipe from a TOML or JSON file (tables ``[refinement]``, ``[matting]``, ``[foreground]``, ``[background]``).
 
         Raises
         ------
