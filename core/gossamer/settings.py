@@ -257,7 +257,7 @@ class Recipe(_Stage):
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe from a TOML or JSON file (tables ``[refinement]``, ``[matting]``, ``[foreground]``, ``[background]``).
+        """Read a recipe from a TOML or JSON file: one table a stage, e.g. ``[matting]``.
 
         Raises
         ------

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from gossamer.foreground.box_blur import blur_fusion
+from gossamer.foreground.box_blur_torch import blur_fusion_torch
+from gossamer.foreground.despilling import despill
 from gossamer.foreground.estimation import METHODS, ForegroundBackground, estimate_foreground
-from gossamer.foreground.multi_level import multilevel
+from gossamer.foreground.published import multilevel
 
-__all__ = ["METHODS", "ForegroundBackground", "blur_fusion", "estimate_foreground", "multilevel"]
+__all__ = [
+    "METHODS",
+    "ForegroundBackground",
+    "blur_fusion",
+    "blur_fusion_torch",
+    "despill",
+    "estimate_foreground",
+    "multilevel",
+]

@@ -46,9 +46,7 @@ class Strips:
             progress(1.0)
             return
         starts = range(0, count, size)
-        pending: set[Future[object]] = {
-            self._pool.submit(work, start, min(count, start + size)) for start in starts
-        }
+        pending: set[Future[object]] = {self._pool.submit(work, start, min(count, start + size)) for start in starts}
         try:
             while pending:
                 done, pending = wait(pending, timeout=_TICK, return_when=FIRST_COMPLETED)

@@ -11,12 +11,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gossamer.errors import OutputError, OutputExists
+from gossamer.image.png import encode_png, png_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +27,7 @@ __all__ = ["check_output", "encode_image", "format_of", "write_bytes"]
 
 _FORMATS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _LARGEST = {"webp": 16383, "jpeg": 65535, "png": 1_000_000}
-_STRIP = 1 << 18  # pixels rounded at a time: stays in the cache
+_BLOCK = 1 << 16  # pixels rounded at a time: stays in the cache
 
 
 # -- encoding --------------------------------------------------------------------------------------------
@@ -88,9 +90,7 @@ def encode_image(
         If the shapes or the bit depth are none of the above.
     """
     if format not in _FORMATS.values():
-        raise OutputError(
-            f"{format} is not a format that Gossamer writes.", "Choose png, webp, tiff or jpeg."
-        )
+        raise OutputError(f"{format} is not a format that Gossamer writes.", "Choose png, webp, tiff or jpeg.")
     if bit_depth not in (8, 16, 32):
         raise ValueError(f"bit_depth is 8, 16 or 32, not {bit_depth}")
     if rgb is None and alpha is None:
@@ -114,29 +114,45 @@ def encode_image(
     return _pillow(rgb, alpha, format, icc_profile, dpi, quality)
 
 
-def _rounded(
-    rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None, bits: int, *, bgr: bool = False
-) -> NDArray[Any]:
-    """Interleave the planes and round half up to `bits` (32: stay float), a strip at a time."""
-    height, width = (rgb if rgb is not None else alpha).shape[:2]  # type: ignore[union-attr]
-    channels = (3 if rgb is not None else 0) + (alpha is not None)
+def _rounded(rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None, bits: int) -> NDArray[Any]:
+    """Interleave the planes and round half up to `bits` (32: stay float)."""
+    height, width, channels = _shape(rgb, alpha)
     kind: Any = {8: np.uint8, 16: np.uint16, 32: np.float32}[bits]
     out = np.empty((height, width, channels), kind)
-    white, half = (np.float32(2**bits - 1), np.float32(0.5)) if bits < 32 else (np.float32(1), np.float32(0))
-    step = max(1, _STRIP // width)
-    strip = np.empty((step, width, channels), np.float32)
-    for top in range(0, height, step):
-        part = slice(top, min(top + step, height))
-        work = strip[: part.stop - top]
-        if rgb is not None:
-            work[..., :3] = rgb[part, :, ::-1] if bgr else rgb[part]
-        if alpha is not None:
-            work[..., -1] = alpha[part]
-        np.clip(work, 0.0, 1.0, out=work)
-        work *= white
-        work += half
-        out[part] = work
+    _round_rows(rgb, alpha, bits, 0, height, out)
     return out if channels > 1 else out[..., 0]
+
+
+def _shape(rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None) -> tuple[int, int, int]:
+    height, width = (rgb if rgb is not None else alpha).shape[:2]  # type: ignore[union-attr]
+    return height, width, (3 if rgb is not None else 0) + (alpha is not None)
+
+
+def _round_rows(
+    rgb: NDArray[np.float32] | None,
+    alpha: NDArray[np.float32] | None,
+    bits: int,
+    top: int,
+    bottom: int,
+    out: NDArray[Any],
+) -> None:
+    """Write rows into `out`, (bottom - top, W, C), a block at a time."""
+    white, half = (np.float32(2**bits - 1), np.float32(0.5)) if bits < 32 else (np.float32(1), np.float32(0))
+    step = max(1, _BLOCK // out.shape[1])
+    for start in range(top, bottom, step):
+        stop = min(start + step, bottom)
+        target, channel = out[start - top : stop - top], 0
+        for plane in (rgb, alpha):
+            if plane is None:
+                continue
+            work = np.clip(plane[start:stop], np.float32(0), np.float32(1))
+            work *= white
+            work += half
+            rounded = np.atleast_3d(work.astype(out.dtype, copy=False))
+            # Channel by channel: numpy is slow where the innermost axis has a length of three.
+            for each in range(rounded.shape[2]):
+                target[..., channel] = rounded[..., each]
+                channel += 1
 
 
 def _png(
@@ -146,24 +162,12 @@ def _png(
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> bytes:
-    import cv2
-
-    # Run-length deflate of filtered rows: on photographs as small as zlib's default and several times faster.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    done, encoded = cv2.imencode(".png", _rounded(rgb, alpha, bits, bgr=True), options)
-    if not done:
-        raise OutputError("The picture could not be encoded as PNG.", "Write it as TIFF.")
-    chunks = b""
+    chunks = []
     if icc_profile:
-        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9))
+        chunks.append(png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
     if dpi:
-        chunks += _png_chunk(b"pHYs", struct.pack(">IIB", *(max(1, round(v / 0.0254)) for v in dpi), 1))
-    data = encoded.data
-    return b"".join((data[:33], chunks, data[33:]))  # 33: signature and IHDR, which must come first
-
-
-def _png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        chunks.append(png_chunk(b"pHYs", struct.pack(">IIB", *(max(1, round(v / 0.0254)) for v in dpi), 1)))
+    return encode_png(partial(_round_rows, rgb, alpha, bits), _shape(rgb, alpha), bits, chunks=chunks)
 
 
 def _tiff(
@@ -218,9 +222,7 @@ def _pillow(
     try:
         Image.fromarray(_rounded(rgb, alpha, 8)).save(stream, format.upper(), **options)
     except (OSError, ValueError) as error:
-        raise OutputError(
-            f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF."
-        ) from error
+        raise OutputError(f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF.") from error
     return stream.getvalue()
 
 
@@ -247,9 +249,7 @@ def check_output(path: str | os.PathLike[str], force: bool = False) -> None:
     if os.path.lexists(path) and not force:
         raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"The folder {folder} may not be written to.", "Give another, or change its permissions."
-        )
+        raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
@@ -277,9 +277,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
         raise OutputError(f"{path} is a folder.", "Give the name of a file in it.") from None
     except OSError as error:
         if not path.parent.is_dir():
-            raise OutputError(
-                f"The folder {path.parent} does not exist.", "Make it first, or give another."
-            ) from None
+            raise OutputError(f"The folder {path.parent} does not exist.", "Make it first, or give another.") from None
         remedy = {
             errno.ENOSPC: "Make room on the disk, or give another folder.",
             errno.EDQUOT: "Make room on the disk, or give another folder.",
