@@ -1,0 +1,135 @@
+"""Foreground and background colours, solved where the two mix: Gossamer's own method.
+
+With the picture ``I = a F + (1 - a) B`` and means of F and B over a pixel's neighbours, weighted by how much
+the alpha changes towards them (as in Levin 2008 and Germer 2020), every pixel takes the smallest change of
+both means that explains its colour:
+
+    F = mean F + a s_F r / d,  B = mean B + (1 - a) s_B r / d,  r = I - a mean F - (1 - a) mean B,
+    d = a^2 s_F + (1 - a)^2 s_B + 1,
+
+where s_F and s_B say how far a layer may leave its mean. It differs from the multi-level method in five points:
+
+- The layer with more texture nearby gives way more: s_F / s_B is the ratio of the variances that F and B show
+  around where they are seen alone. A residual over a striped wall is blamed on the wall, not on the hair.
+- The smoothness weighs a tenth: the colour equation is nearly exact.
+- Levels halve the picture on a grid where every coarse pixel *is* a fine one, and colours rise bilinearly.
+- Sweeps go over the two colours of a chessboard, so that threads share the work and the result stays the same.
+- Only soft pixels and their neighbours are swept; others are known (F at alpha 1, B at alpha 0) or hidden, and
+  hidden colours are interpolated from the levels below: a smooth extension of what is seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.foreground.strips import Strips
+from gossamer.progress import Progress
+
+__all__ = ["band_layers"]
+
+_PURE = 1 / 510  # half a step of eight bits from 0 or 1 is 0 or 1
+_WEIGHT = 0.1
+_SWEEPS = 8
+_CHUNK = 1 << 16
+_RATIO_LEVELS = 9  # texture is looked at where the longer side has at most 2^9 pixels
+_FINE, _WIDE = 5, 15  # and there, over these sides
+
+
+def band_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, Array]:
+    """Return foreground and background of checked arrays."""
+    progress(0.0, "Estimating foreground colours")
+    from gossamer.foreground.band_kernel import rise
+
+    height, width = alpha.shape
+    levels = max(height - 1, width - 1).bit_length()
+    ratio_level = max(1, levels - _RATIO_LEVELS)
+    few = slice(None, None, 1 << ratio_level)
+    front, back = _mean(image[few, few], alpha[few, few]), _mean(image[few, few], 1 - alpha[few, few])
+    ratio = _texture_ratio(image[few, few], alpha[few, few])
+    with Strips() as strips:
+        for level in range(levels, -1, -1):
+            part = progress.part(0.75 * 0.25**level, 0.25**level) if level < 6 else Progress()
+            every = slice(None, None, 1 << level)
+            picture = np.ascontiguousarray(image[every, every])
+            matte = np.ascontiguousarray(alpha[every, every])
+            below = front, back
+            front, back = np.empty_like(picture), np.empty_like(picture)
+
+            def interpolate(
+                top: int,
+                bottom: int,
+                known: tuple[Array, Array] = (picture, matte),
+                below: tuple[Array, Array] = below,
+                layers: tuple[Array, Array] = (front, back),
+            ) -> None:
+                rise(*known, *below, _PURE, *layers, top, bottom)
+
+            strips.each(interpolate, len(matte), 1 + _CHUNK // matte.shape[1], part.part(0.0, 0.2))
+            _relax(picture, matte, (ratio, level, ratio_level), (front, back), strips, part.part(0.2, 1.0))
+    return front, back
+
+
+def _relax(
+    image: Array,
+    alpha: Array,
+    texture: tuple[Array, int, int],
+    layers: tuple[Array, Array],
+    strips: Strips,
+    progress: Progress,
+) -> None:
+    """Sweep over one level's soft pixels, in place."""
+    from gossamer.foreground.band_kernel import relax
+
+    halves = _soft_pixels(alpha)
+    for sweep in range(2 * _SWEEPS):
+        active = halves[sweep % 2]
+
+        def work(start: int, end: int, active: NDArray[np.int32] = active) -> None:
+            relax(image, alpha, *texture, _WEIGHT, _PURE, active, start, end, *layers)
+
+        strips.each(work, len(active), _CHUNK, progress.part(sweep / (2 * _SWEEPS), (sweep + 1) / (2 * _SWEEPS)))
+
+
+def _soft_pixels(alpha: Array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the flat indices of the pixels to be solved, as the two colours of a chessboard."""
+    import cv2
+
+    soft = cv2.inRange(alpha, _PURE, 1 - _PURE)
+    soft = cv2.dilate(soft, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8))
+    halves = []
+    for parity in (0, 1):
+        half = soft.copy()
+        half[0::2, 1 - parity :: 2] = 0
+        half[1::2, parity::2] = 0
+        halves.append(np.flatnonzero(half).astype(np.int32))
+    return halves[0], halves[1]
+
+
+def _mean(image: Array, weight: Array) -> Array:
+    """Return a layer's mean colour as a picture of one pixel: of its pure pixels if it has any."""
+    pure = weight > 0.9
+    if pure.any():
+        weight = weight * pure
+    total = float(weight.sum(dtype=np.float64))
+    if total > 0:
+        mean = np.einsum("hwc,hw->c", image, weight, dtype=np.float64) / total
+    else:
+        mean = image.mean((0, 1), dtype=np.float64)
+    return np.asarray(mean, dtype=np.float32).reshape(1, 1, 3)
+
+
+def _texture_ratio(image: Array, alpha: Array) -> Array:
+    """Return how much more texture the background has than the foreground nearby, as a ratio of deviations."""
+    import cv2
+
+    variances = []
+    for weight in (alpha**4, (1 - alpha) ** 4):
+        mean = cv2.blur(image * weight[:, :, None], (_FINE, _FINE)).reshape(image.shape)
+        mean /= cv2.blur(weight, (_FINE, _FINE)).reshape(weight.shape)[:, :, None] + np.float32(1e-3)
+        spread = ((image - mean) ** 2).mean(2) * weight
+        spread = cv2.blur(spread, (_WIDE, _WIDE)).reshape(weight.shape)
+        # Where a layer is not seen at all its variance is anybody's guess: the floor, as for a smooth one.
+        variances.append(spread / (cv2.blur(weight, (_WIDE, _WIDE)).reshape(weight.shape) + 1e-4) + 1e-3)
+    return np.ascontiguousarray(np.clip(np.sqrt(variances[1] / variances[0]), 0.2, 5), dtype=np.float32)

@@ -1,0 +1,212 @@
+"""Closed-form matting: the alpha that makes every small window a line of colours.
+
+Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", TPAMI 2008. The matte minimises
+a'La, where L is the matting Laplacian: within every 3 x 3 window alpha should be an affine function of the colours.
+Known pixels are eliminated exactly and the rest is solved by conjugate gradients, preconditioned by a multigrid of
+our own (:mod:`gossamer.matting.closed_form_multigrid`). The solution is the one of pymatting's ``estimate_alpha_cf``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gossamer.errors import InputError
+from gossamer.progress import Progress, ProgressCallback
+
+__all__ = ["closed_form_alpha", "solve_matting_laplacian"]
+
+_Array = NDArray[np.float32]
+
+
+def closed_form_alpha(
+    image: ArrayLike,
+    trimap: ArrayLike,
+    *,
+    epsilon: float = 1e-7,
+    tolerance: float = 3e-6,
+    progress: Progress | ProgressCallback | None = None,
+) -> _Array:
+    """Estimate alpha from a trimap by closed-form matting.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array
+        RGB in [0, 1].
+    trimap : (H, W) array
+        At most 0.1: background; at least 0.9: foreground; between: unknown.
+    epsilon : float
+        Regularisation of the windows' colour covariance, in squared colour units. Larger is smoother.
+    tolerance : float
+        Norm of the equations' residual, relative to that of alpha = 0 in the unknown pixels, at which to stop. With
+        the default alpha is off by about 0.0001 on average.
+    progress : callable, optional
+        Called as ``progress(fraction, message)``; an exception that it raises stops the work and passes through.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        Alpha in [0, 1]; exactly 0 and 1 where the trimap is known.
+
+    Raises
+    ------
+    InputError
+        The sizes differ, there are NaN or infinite values or values outside [0, 1], or pixels are unknown and
+        the trimap has no known foreground or no known background.
+
+    References
+    ----------
+    .. [1] Levin, Lischinski, Weiss: "A closed-form solution to natural image matting", TPAMI 30 (2), 2008.
+    """
+    picture = _checked_image(image)
+    hints = _checked_plane(trimap, picture, "trimap")
+    foreground, unknown = hints >= 0.9, (hints > 0.1) & (hints < 0.9)
+    if unknown.any() and (not foreground.any() or (foreground | unknown).all()):
+        lacks = "foreground" if not foreground.any() else "background"
+        raise InputError(
+            f"The trimap has no known {lacks}, so there is nothing to tell the unknown pixels apart by.",
+            f"Mark some pixels that are certainly {lacks} ({1 if lacks == 'foreground' else 0}) in the trimap.",
+        )
+    return solve_matting_laplacian(
+        picture, ~unknown, foreground.astype(np.float32), epsilon=epsilon, tolerance=tolerance, progress=progress
+    )
+
+
+def solve_matting_laplacian(
+    image: ArrayLike,
+    known: ArrayLike,
+    values: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    target: ArrayLike | None = None,
+    epsilon: float = 1e-7,
+    tolerance: float = 3e-6,
+    progress: Progress | ProgressCallback | None = None,
+) -> _Array:
+    """Minimise a'La + sum of weight (a - target)^2 with some pixels of a fixed.
+
+    L is the matting Laplacian of windows of 3 x 3 pixels [1]_, scaled as in pymatting (every window adds at most 1
+    to the diagonal of a pixel).
+
+    Parameters
+    ----------
+    image : (H, W, 3) array
+        RGB in [0, 1].
+    known : (H, W) bool array
+        True where alpha is fixed.
+    values : (H, W) array
+        The fixed values in [0, 1]; read where `known`.
+    weight : (H, W) array, optional
+        How much a free pixel is drawn to its target; at least 0.
+    target : (H, W) array, optional
+        The targets in [0, 1]; needed with `weight`.
+    epsilon, tolerance, progress
+        As in :func:`closed_form_alpha`.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        The minimiser, clipped to [0, 1]. Where the picture is too small for a window (less than 3 pixels in a
+        direction) and there is no weight, a free pixel takes the value of the nearest fixed one.
+
+    Raises
+    ------
+    InputError
+        The sizes or ranges are wrong, or nothing fixes the solution: no known pixel and no positive weight.
+    """
+    picture = _checked_image(image)
+    fixed = np.asarray(known)
+    if fixed.dtype != np.bool_ or fixed.shape != picture.shape[:2]:
+        raise InputError(
+            f"known must be a bool array of the picture's size {picture.shape[:2]}, not {fixed.dtype} {fixed.shape}.",
+            "Pass known = (trimap <= 0.1) | (trimap >= 0.9).",
+        )
+    alpha = np.where(fixed, _checked_plane(values, picture, "values"), np.float32(0))
+    pull = goal = None
+    if weight is not None:
+        if target is None:
+            raise InputError("A weight was given without a target.", "Pass target as well.")
+        pull = _checked_plane(weight, picture, "weight", highest=math.inf)
+        goal = _checked_plane(target, picture, "target")
+    if not (0 < epsilon < math.inf and 0 < tolerance < math.inf):
+        raise InputError(f"epsilon ({epsilon}) and tolerance ({tolerance}) must be positive.", "Use the defaults.")
+    report = Progress.of(progress)
+    report(0.0, "Closed-form matting")
+    free = ~fixed
+    if free.any():
+        if not fixed.any() and (pull is None or not pull.any()):
+            raise InputError("Every pixel is unknown.", "Mark some pixels as certainly foreground or background.")
+        if min(alpha.shape) < 3:
+            _fill_tiny(alpha, free, pull, goal)
+        else:
+            from gossamer.matting.closed_form_solver import solve
+
+            rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
+            # Windows that hold a free pixel reach two pixels further; the rest of the picture does not matter.
+            box = (
+                slice(max(int(rows[0]) - 2, 0), int(rows[-1]) + 3),
+                slice(max(int(columns[0]) - 2, 0), int(columns[-1]) + 3),
+            )
+            alpha[box][free[box]] = solve(
+                picture[box],
+                free[box],
+                alpha[box],
+                None if pull is None else pull[box],
+                None if goal is None else goal[box],
+                epsilon,
+                tolerance,
+                report,
+            )
+    report(1.0, "Closed-form matting")
+    return np.clip(alpha, 0, 1, out=alpha)
+
+
+def _fill_tiny(alpha: _Array, free: NDArray[np.bool_], pull: _Array | None, goal: _Array | None) -> None:
+    """Answer where no window fits: the targets where weighted, else the nearest settled pixel (at most 2 x N)."""
+    if pull is not None and goal is not None:
+        drawn = free & (pull > 0)
+        alpha[drawn] = goal[drawn]
+        free = free & ~drawn
+    if not free.any():
+        return
+    import cv2
+
+    labels = cv2.distanceTransformWithLabels(
+        free.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )[1]
+    settled = np.zeros(int(labels.max()) + 1, np.float32)
+    settled[labels[~free]] = alpha[~free]
+    alpha[free] = settled[labels[free]]
+
+
+def _checked_image(image: ArrayLike) -> _Array:
+    picture = np.asarray(image)
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise InputError(f"The picture must be (H, W, 3), not {picture.shape}.", "Convert it to RGB first.")
+    return _checked_range(picture, "picture", 1.0)
+
+
+def _checked_plane(plane: ArrayLike, picture: _Array, name: str, highest: float = 1.0) -> _Array:
+    result = np.asarray(plane)
+    if result.shape != picture.shape[:2]:
+        raise InputError(
+            f"The {name} is {result.shape}, but the picture is {picture.shape[:2]}.",
+            f"Resize the {name} to the size of the picture.",
+        )
+    return _checked_range(result, name, highest)
+
+
+def _checked_range(array: NDArray[Any], name: str, highest: float) -> _Array:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"The {name} has values of type {array.dtype}.", "Pass numbers between 0 and 1.")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= highest and high < math.inf):  # NaN fails every comparison
+        wanted = "at least 0" if highest == math.inf else "between 0 and 1"
+        raise InputError(
+            f"The {name} has values from {low:g} to {high:g}; they must be {wanted}.",
+            f"Divide 8-bit values by 255, and clip the {name} to the range; replace NaN.",
+        )
+    return array.astype(np.float32, copy=False)

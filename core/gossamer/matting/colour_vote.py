@@ -1,0 +1,166 @@
+"""What the colours say about each pixel near a mask's edge, and how far they can be believed.
+
+The pixels on either side of the edge vote by colour for the pixels that look like them. Votes are kept at half the
+working resolution: they answer "which side", not "how much". Every pixel's voters are found once; the vote is taken
+again whenever the voters' own sides become better known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.closed_form_layout import Team
+
+__all__ = ["ColourVote"]
+
+# Lengths are in pixels of a picture of 0.48 megapixels (800 x 600) and scaled with the picture.
+BAND = 40.0  # how far from the edge pixels are decided at all
+NEAR, FAR = 4.0, 30.0  # between these distances the mask itself is trusted enough to judge the colours by
+TRUST = 6.0  # a voter counts fully from this far inside its own side
+CELL = 24.0  # judges and judged lie in different cells of this checkerboard
+AROUND = 25.0  # sigma of the neighbourhood over which the judgement is averaged
+VOTERS = 40
+PLACE = 0.0002  # how much a pixel of distance counts beside colours in [0, 1]
+KERNEL = 0.04  # sigma of the colour kernel
+THIN = 5  # every fifth pixel may vote
+GUESSED, ACCEPTED = 0.35, 0.10  # error of the judged votes at which colours are not believed, and fully
+CALM = 0.2  # share of a neighbourhood that must be judged before it outweighs the whole picture's judgement
+NARROW, WIDE, BLIND = 1.5, 12.0, 2.5  # limits of the mask's error in pixels, and what it is where colours cannot tell
+
+
+class ColourVote:
+    """The colour vote around the edge of a mask.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    distance : (H, W) float32 ndarray
+        Signed distance to the mask's edge in pixels, positive inside.
+    scale : float
+        Length of the unit that this module's constants are in, in pixels.
+    team : Team
+        The threads to work with.
+
+    Attributes
+    ----------
+    gate : (h, w) float32 ndarray
+        At half size: 0 where colours do not tell inside from outside here, 1 where they do.
+    """
+
+    def __init__(self, image: Array, distance: Array, scale: float, team: Team) -> None:
+        import cv2
+        from scipy.spatial import cKDTree
+
+        height, width = distance.shape
+        self.step = 2 if min(height, width) >= 64 else 1
+        self._shape = (height, width)
+        size = (max(width // self.step, 1), max(height // self.step, 1))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if self.step > 1 else image
+        self.image = small
+        self._unit = np.float32(scale / self.step)  # pixels of the half-size planes
+        self.distance = cv2.resize(distance, size, interpolation=cv2.INTER_AREA) / np.float32(scale)
+        near = np.abs(self.distance)
+        ys, xs = np.indices(near.shape, dtype=np.float32) / self._unit
+        self._asked = near < BAND
+        # A lattice that hits every row and column alike: deterministic, and no two voters side by side.
+        rows, columns = np.ogrid[: near.shape[0], : near.shape[1]]
+        self._voters = (near < FAR) & ((columns + 2 * rows) % THIN == 0)
+        if not self._voters.any():
+            self._voters = self._asked
+        features = np.dstack([small, np.float32(PLACE) * xs, np.float32(PLACE) * ys])
+        samples, queries = features[self._voters], features[self._asked]
+        count = min(VOTERS, len(samples))
+        tree = cKDTree(samples)
+        self._index = np.empty((len(queries), count), np.int32)
+        self._weight = np.empty((len(queries), count), np.float32)
+
+        def find(start: int, stop: int) -> None:
+            # k as a list: a single neighbour keeps its axis.
+            distances, indices = tree.query(queries[start:stop], k=np.arange(1, count + 1))
+            self._index[start:stop] = indices
+            self._weight[start:stop] = np.exp(distances**2 * (-0.5 / KERNEL**2)) + 1e-6
+
+        cuts = np.linspace(0, len(queries), max(len(queries) // 2000, 1) + 1).astype(int)
+        team.run(find, [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+        cells = ((ys // CELL).astype(np.int32) + (xs // CELL).astype(np.int32)) % 2
+        self.gate = self._judge(cells)
+
+    def _judge(self, cells: NDArray[np.int32]) -> Array:
+        """Let the two halves of a checkerboard foretell each other's side of the mask (cross-validation)."""
+        inside, near = self.distance > 0, np.abs(self.distance)
+        voter = self.distance[self._voters]
+        worth = np.minimum(np.abs(voter) / TRUST, 1) ** 2 * (np.abs(voter) > NEAR)
+        foreign = cells[self._asked][:, None] != cells[self._voters][self._index]
+        vote = self._spread(self._count(self._weight * foreign, worth, (voter > 0).astype(np.float32), 1e-6))
+        error = np.abs(vote - inside)
+        judged = self._asked & (near > NEAR) & (near < FAR)
+        worst = np.zeros_like(vote)
+        # Each side for itself: a thin subject in the background's colours must not be outvoted by the background.
+        for side in (judged & inside, judged & ~inside):
+            share = side.astype(np.float32)
+            overall = float(error[side].mean()) if side.any() else GUESSED
+            local = self._around(error * share) + np.float32(CALM * overall)
+            np.maximum(worst, local / (self._around(share) + np.float32(CALM)), out=worst)
+        gate: Array = np.clip((GUESSED - worst) / np.float32(GUESSED - ACCEPTED), 0, 1)
+        return gate
+
+    def vote(self, alpha: Array | None = None) -> Array:
+        """Return the share of foreground among the pixels that look alike, (h, w) at half size.
+
+        Parameters
+        ----------
+        alpha : (H, W) float32 ndarray, optional
+            What is known of the voters so far; the mask itself if None.
+        """
+        import cv2
+
+        if alpha is None:
+            voter = self.distance[self._voters]
+            side, worth = voter > 0, np.minimum(np.abs(voter) / TRUST, 1) ** 2
+        else:
+            small = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)[self._voters]
+            side, worth = small > 0.5, np.where(np.abs(2 * small - 1) > 0.8, (2 * small - 1) ** 2, 0)
+        return self._spread(self._count(self._weight, worth, side.astype(np.float32), 1e-4))
+
+    def mask_error(self, vote: Array) -> Array:
+        """Return how far the mask's edge is from the vote's, in units, (h, w) at half size.
+
+        The area in which mask and vote differ, divided by the length of the edge that runs through it.
+        """
+        import cv2
+
+        inside = self.distance > 0
+        differs = np.where(self._asked, np.abs(vote - inside), 0).astype(np.float32)
+        edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        length = self._around(edge.astype(np.float32)) / 2  # the gradient is two pixels wide
+        error = np.clip(self._around(differs) / (length + np.float32(1e-3)) / self._unit, NARROW, WIDE)
+        result: Array = self.gate * error + (1 - self.gate) * np.float32(BLIND)
+        return result
+
+    def enlarge(self, plane: Array) -> Array:
+        """Bring a half-size plane to the picture's size."""
+        import cv2
+
+        height, width = self._shape
+        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+
+    def _count(self, weight: Array, worth: NDArray[np.floating], side: Array, doubt: float) -> Array:
+        """Return the weighted share of foreground voters; one half where nobody votes."""
+        table = np.stack([worth, worth * side]).astype(np.float32)
+        total = np.einsum("ij,ij->i", weight, table[0][self._index])
+        ayes = np.einsum("ij,ij->i", weight, table[1][self._index])
+        result: Array = (ayes + np.float32(doubt)) / (total + np.float32(2 * doubt))
+        return result
+
+    def _spread(self, values: Array) -> Array:
+        plane = np.full(self._asked.shape, 0.5, np.float32)
+        plane[self._asked] = values
+        return plane
+
+    def _around(self, plane: Array) -> Array:
+        import cv2
+
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), float(AROUND * self._unit)))

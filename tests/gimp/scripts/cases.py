@@ -1,0 +1,318 @@
+"""Runs inside GIMP: works through the cases and leaves facts.json and planes of pixels in $SHARE."""
+
+import json
+import os
+import traceback
+
+import gi
+
+gi.require_version("Gegl", "0.4")
+from gi.repository import Gegl, Gimp, Gio  # noqa: E402
+
+SHARE = os.environ["SHARE"]
+NAME = "plug-in-gossamer-remove-background"
+PLUG_IN = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
+RECORD = os.path.join(PLUG_IN, "worker.json")
+facts = {}
+
+
+def load(name):
+    return Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(os.path.join(SHARE, name)))
+
+
+def run(case, image, drawables, **options):
+    """Run the plug-in as a script would, and note how it ended."""
+    config = Gimp.get_pdb().lookup_procedure(NAME).create_config()
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", drawables)
+    for option, value in {"model": "u2netp", **options}.items():
+        config.set_property(option.replace("_", "-"), value)
+    result = Gimp.get_pdb().lookup_procedure(NAME).run(config)
+    fact = facts.setdefault(case, {"planes": {}})
+    fact["status"] = result.index(0).value_nick
+    if result.index(0) == Gimp.PDBStatusType.SUCCESS:
+        fact["coverage"] = result.index(1)
+        fact["layer"] = result.index(2).get_name()
+        return result.index(2)
+    fact["error"] = result.index(1)
+    return None
+
+
+def save(case, name, drawable, encoding):
+    """Save a drawable's pixels, e.g. as "R'G'B' u8"; in the image's own colour space where encoding is None."""
+    width, height = drawable.get_width(), drawable.get_height()
+    rectangle = Gegl.Rectangle.new(0, 0, width, height)
+    data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
+    with open(os.path.join(SHARE, f"{case}.{name}"), "wb") as file:
+        file.write(data)
+    kind = "u1" if encoding is None else {"u8": "u1", "u16": "u2", "float": "f4"}[encoding.split()[1]]
+    channels = len(data) // (width * height * int(kind[1]))
+    facts.setdefault(case, {"planes": {}})["planes"][name] = (kind, height, width, channels)
+
+
+def describe(layer):
+    parent = layer.get_parent()
+    mask = layer.get_mask()
+    return {
+        "name": layer.get_name(),
+        "offsets": layer.get_offsets()[1:],
+        "size": [layer.get_width(), layer.get_height()],
+        "visible": layer.get_visible(),
+        "opacity": layer.get_opacity(),
+        "parent": parent.get_name() if parent else None,
+        "mask": None if mask is None else [mask.get_width(), mask.get_height(), *mask.get_offsets()[1:]],
+        "applied": layer.get_apply_mask(),
+    }
+
+
+def stack(image, layers=None):
+    """Return every layer from top to bottom, groups with what is in them."""
+    found = []
+    for layer in image.get_layers() if layers is None else layers:
+        found.append(describe(layer))
+        if layer.is_group():
+            found += stack(image, layer.get_children())
+    return found
+
+
+# Workers that cannot start come first: later one is running.
+
+
+def no_worker():
+    with open(RECORD) as file:
+        good = file.read()
+    record = json.loads(good)
+    broken = {
+        "no_record": None,
+        "bad_record": "{",
+        "other_protocol": json.dumps({**record, "protocol": 99}),
+        "python_gone": json.dumps({**record, "python": "/nowhere/bin/python"}),
+        "gossamer_gone": json.dumps({**record, "python": "/usr/bin/python3"}),
+    }
+    image = load("cat.png")
+    for case, text in broken.items():
+        os.remove(RECORD)
+        if text is not None:
+            with open(RECORD, "w") as file:
+                file.write(text)
+        try:
+            run(case, image, image.get_layers())
+        finally:
+            with open(RECORD, "w") as file:
+                file.write(good)
+        facts[case]["stack"] = stack(image)
+    image.delete()
+
+
+def plain():
+    image = load("cat.png")
+    layer = run("plain", image, image.get_layers())
+    save("plain", "mask", layer.get_mask(), "Y u8")
+    save("plain", "layer", layer, "R'G'B' u8")
+    facts["plain"]["stack"] = stack(image)
+    image.delete()
+
+
+def options():
+    image = load("cat.png")
+    layer = run("options", image, image.get_layers(), matting="closed_form", matting_band=6)
+    save("options", "mask", layer.get_mask(), "Y u8")
+    image.delete()
+
+
+def place():
+    """A layer with offsets, in a group, above another layer, with a selection that must not matter."""
+    image = Gimp.Image.new(600, 400, Gimp.ImageBaseType.RGB)
+    below = Gimp.Layer.new(image, "below", 600, 400, Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(below, None, 0)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    cat = load("cat.png")
+    layer = Gimp.Layer.new_from_drawable(cat.get_layers()[0], image)
+    layer.set_name("cat")
+    image.insert_layer(layer, group, 0)
+    layer.set_offsets(170, -31)
+    layer.set_opacity(60)
+    cat.delete()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 200, 50, 40, 30)
+    run("place", image, [layer])
+    save("place", "mask", layer.get_mask(), "Y u8")
+    facts["place"]["stack"] = stack(image)
+    new = run("place_layer", image, [layer], output="layer")
+    save("place_layer", "mask", new.get_mask(), "Y u8")
+    save("place_layer", "layer", new, "R'G'B'A u8")
+    facts["place_layer"]["stack"] = stack(image)
+    result = run("group", image, [group])
+    save("group", "mask", result.get_mask(), "Y u8")
+    image.delete()
+
+
+def kinds():
+    """Grey, indexed, 16 bits, linear float, and a wide-gamut profile."""
+    image = load("astronaut.png")
+    image.convert_grayscale()
+    layer = image.get_layers()[0]
+    save("grey", "source", layer, "R'G'B' u8")
+    run("grey", image, [layer])
+    save("grey", "mask", layer.get_mask(), "Y u8")
+    new = run("grey", image, [layer], output="layer")
+    save("grey", "layer", new, "R'G'B' u8")
+    image.delete()
+
+    image = load("cat.png")
+    image.convert_indexed(Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 64, False, False, "")
+    layer = image.get_layers()[0]
+    save("indexed", "source", layer, "R'G'B' u8")
+    run("indexed", image, [layer])
+    save("indexed", "mask", layer.get_mask(), "Y u8")
+    new = run("indexed", image, [layer], output="layer")
+    save("indexed", "layer", new, "R'G'B' u8")
+    image.delete()
+
+    for case, precision, depth in (
+        ("u16", None, "u16"),
+        ("float_linear", Gimp.Precision.FLOAT_LINEAR, "float"),
+        ("half", Gimp.Precision.HALF_NON_LINEAR, "float"),
+        ("u8_linear", Gimp.Precision.U8_LINEAR, "u8"),
+        ("u32", Gimp.Precision.U32_LINEAR, "float"),
+    ):
+        image = load("cat16.png")
+        if precision is not None:
+            image.convert_precision(precision)
+        layer = image.get_layers()[0]
+        facts.setdefault(case, {"planes": {}})["precision"] = image.get_precision().value_nick
+        save(case, "source", layer, "R'G'B' float")
+        new = run(case, image, [layer], output="layer")
+        save(case, "layer", new, "R'G'B' float")
+        save(case, "mask", new.get_mask(), f"Y {depth}")
+        image.delete()
+
+    image = load("cat.png")
+    image.set_color_profile(Gimp.ColorProfile.new_rgb_adobe())
+    layer = image.get_layers()[0]
+    save("adobe", "source", layer, None)
+    new = run("adobe", image, [layer], output="layer", foreground="none")
+    save("adobe", "layer", new, None)
+    save("adobe", "mask", new.get_mask(), "Y u8")
+    image.delete()
+
+
+def new_layer():
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    new = run("new_layer", image, [layer], output="layer", foreground_radius=60)
+    save("new_layer", "layer", new, "R'G'B'A u8")
+    save("new_layer", "mask", new.get_mask(), "Y u8")
+    save("new_layer", "original", layer, "R'G'B' u8")
+    facts["new_layer"]["stack"] = stack(image)
+    image.delete()
+
+
+def alpha():
+    image = load("alpha.png")
+    layer = image.get_layers()[0]
+    save("alpha", "before", layer, "R'G'B'A u8")
+    run("alpha", image, [layer])
+    save("alpha", "mask", layer.get_mask(), "Y u8")
+    save("alpha", "after", layer, "R'G'B'A u8")
+    new = run("alpha", image, [layer], output="layer")
+    save("alpha", "layer", new, "R'G'B'A u8")
+    save("alpha", "new_mask", new.get_mask(), "Y u8")
+    image.delete()
+
+
+def masks():
+    """A mask that is there already; and the mask itself as what is selected."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    layer.add_mask(layer.create_mask(Gimp.AddMaskType.BLACK))
+    layer.set_apply_mask(False)
+    run("masked", image, [layer])
+    save("masked", "mask", layer.get_mask(), "Y u8")
+    facts["masked"]["stack"] = stack(image)
+    run("mask_selected", image, [layer.get_mask()])
+    save("mask_selected", "mask", layer.get_mask(), "Y u8")
+    image.delete()
+
+
+def refusals():
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    layer.set_lock_content(True)
+    run("locked", image, [layer])
+    facts["locked"]["stack"] = stack(image)
+    run("locked_layer", image, [layer], output="layer")
+    facts["locked_layer"]["stack"] = stack(image)
+    image.delete()
+
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(layer, group, 0)
+    group.set_lock_content(True)
+    run("locked_group", image, [layer])
+    run("locked_group_layer", image, [layer], output="layer")
+    facts["locked_group"]["stack"] = stack(image)
+    image.delete()
+
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    run("none", image, [])
+    other = layer.copy()
+    image.insert_layer(other, None, 0)
+    run("two", image, [layer, other])
+    channel = Gimp.Channel.new_from_component(image, Gimp.ChannelType.RED, "red")
+    image.insert_channel(channel, None, 0)
+    run("channel", image, [channel])
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 10, 10, 100, 100)
+    floating = Gimp.Selection.float(image, [layer], 0, 0)
+    run("floating", image, [floating])
+    image.delete()
+
+
+def script_fu():
+    """A wrong option, and a run, from the other language that scripts are written in."""
+    evaluate = Gimp.get_pdb().lookup_procedure("plug-in-script-fu-eval")
+    for case, option in {
+        "fu": '#:model "u2netp" #:output "layer"',
+        "fu_band": "#:matting-band 0",
+    }.items():
+        script = (
+            f'(let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "{SHARE}/cat.png"))))'
+            f"({NAME} #:run-mode RUN-NONINTERACTIVE #:image image"
+            f" #:drawables (car (gimp-image-get-layers image)) {option})"
+            f' (gimp-file-save RUN-NONINTERACTIVE image "{SHARE}/{case}.png"))'
+        )
+        config = evaluate.create_config()
+        config.set_property("script", script)
+        result = evaluate.run(config)
+        facts[case] = {"status": result.index(0).value_nick, "planes": {}}
+        if result.index(0) != Gimp.PDBStatusType.SUCCESS:
+            facts[case]["error"] = result.index(1)
+
+
+def arguments():
+    procedure = Gimp.get_pdb().lookup_procedure(NAME)
+    assert procedure is not None, "the plug-in is not registered"
+    facts["arguments"] = {
+        "defaults": {spec.name: spec.get_default_value() for spec in procedure.get_arguments()},
+        "limits": {
+            spec.name: [spec.minimum, spec.maximum] for spec in procedure.get_arguments() if hasattr(spec, "minimum")
+        },
+        "menu": procedure.get_menu_paths(),
+        "label": procedure.get_menu_label(),
+    }
+
+
+for part in (
+    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, script_fu
+):  # fmt: skip
+    try:
+        part()
+    except Exception:
+        facts.setdefault("faults", {})[part.__name__] = traceback.format_exc()
+facts["files"] = sorted(os.listdir(PLUG_IN))
+with open(os.path.join(SHARE, "facts.json"), "w") as file:
+    json.dump(facts, file, default=str)
+print("GIMP-TEST-OK")

@@ -1,0 +1,55 @@
+"""Runs inside a GIMP with windows: does what the driver outside asks for, through files in $SHARE."""
+
+import json
+import os
+import time
+import traceback
+
+import gi
+
+gi.require_version("Gegl", "0.4")
+from gi.repository import Gegl, Gimp  # noqa: E402
+
+SHARE = os.environ["SHARE"]
+
+
+def look():
+    """Say what is in the image, and save the mask and the pixels of its first layer."""
+    image = Gimp.get_images()[0]
+    layers = image.get_layers()
+    mask = layers[0].get_mask()
+    rectangle = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
+    for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", layers[0], "R'G'B' u8")):
+        if drawable is not None:
+            data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
+            with open(os.path.join(SHARE, f"look.{name}"), "wb") as file:
+                file.write(data)
+    return {"layers": [layer.get_name() for layer in layers], "mask": mask is not None}
+
+
+def blacken():
+    """Paint the mask black, as a user would have painted one, in one undo step."""
+    layer = Gimp.get_images()[0].get_layers()[0]
+    Gimp.context_set_foreground(Gegl.Color.new("black"))
+    layer.get_mask().fill(Gimp.FillType.FOREGROUND)
+    Gimp.displays_flush()
+    return look()
+
+
+question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")
+while True:
+    time.sleep(0.05)
+    if not os.path.exists(question):
+        continue
+    with open(question) as file:
+        asked = file.read()
+    os.remove(question)
+    if asked == "quit":
+        break
+    try:
+        said = {"look": look, "blacken": blacken}[asked]()
+    except Exception:
+        said = {"fault": traceback.format_exc()}
+    with open(answer + ".part", "w") as file:
+        json.dump(said, file)
+    os.rename(answer + ".part", answer)

@@ -1,0 +1,228 @@
+"""The plug-in in a real GIMP 3 on real photographs, pixel by pixel beside the library's own result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import gossamer
+from gossamer.parameters import parameters
+from tests.gimp.conftest import Cases, Library
+
+SHOWN = [parameter for parameter in parameters() if parameter.stage != "background"]
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the largest difference, in steps of 1/255."""
+    return float(np.abs(_unit(ours) - _unit(theirs)).max() * 255)
+
+
+def _unit(array: np.ndarray) -> np.ndarray:
+    return array / np.iinfo(array.dtype).max if array.dtype.kind == "u" else array.astype(np.float64)
+
+
+def test_nothing_went_wrong_on_the_way(cases: Cases) -> None:
+    assert "faults" not in cases.facts, "\n".join(cases.facts["faults"].values())
+
+
+def test_it_is_registered_with_every_option(cases: Cases) -> None:
+    arguments = cases["arguments"]
+    assert arguments["menu"] == ["<Image>/Filters/Gossamer"]
+    assert arguments["label"].replace("_", "") == "Remove Background…"
+    names = [parameter.name.replace("_", "-") for parameter in SHOWN]
+    assert list(arguments["defaults"]) == ["run-mode", "image", "drawables", "model", "output", *names]
+    assert arguments["defaults"]["model"] == "auto"
+    assert arguments["defaults"]["output"] == "mask"
+    for parameter, name in zip(SHOWN, names, strict=True):
+        assert arguments["defaults"][name] == parameter.default
+        if parameter.minimum is not None:
+            assert arguments["limits"][name] == [parameter.minimum, parameter.maximum]
+
+
+def test_the_mask_is_the_library_s_alpha(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    expected = library(cat)
+    assert cases["plain"]["status"] == "success"
+    assert difference(cases.plane("plain", "mask"), expected.alpha) <= 0.51
+    assert cases["plain"]["coverage"] == pytest.approx(expected.report.coverage, abs=1e-4)
+    assert 0.1 < expected.report.coverage < 0.9
+    assert np.array_equal(cases.plane("plain", "layer"), cat)
+    (layer,) = cases["plain"]["stack"]
+    assert layer["mask"] == [451, 300, 0, 0]
+    assert layer["applied"] is True
+
+
+def test_options_reach_the_library(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    plain = cases.plane("plain", "mask")
+    mask = cases.plane("options", "mask")
+    assert difference(mask, library(cat, matting="closed_form", matting_band=6).alpha) <= 1
+    assert difference(mask, plain) > 50
+
+
+def test_offsets_groups_and_selections_do_not_shift_or_cut_it(cases: Cases) -> None:
+    plain = cases.plane("plain", "mask")
+    for case in ("place", "place_layer"):
+        assert np.array_equal(cases.plane(case, "mask"), plain)
+    group, cat, below = cases["place"]["stack"]
+    assert cat["mask"] == [451, 300, 170, -31]
+    assert (cat["parent"], group["mask"], below["mask"]) == ("group", None, None)
+    _, new, cat, _ = cases["place_layer"]["stack"]
+    assert {**new, "name": "cat", "visible": False} == cat
+    assert new["name"] == "cat cut-out"
+    assert new["visible"] is True
+
+
+def test_a_group_itself_can_be_cut_out(cases: Cases) -> None:
+    assert cases["group"]["status"] == "success"
+    assert cases.plane("group", "mask").std() > 30
+
+
+def test_grey(cases: Cases, library: Library) -> None:
+    source = cases.plane("grey", "source")
+    assert np.ptp(source, axis=2).max() == 0
+    expected = library(source)
+    assert 0.1 < expected.report.coverage < 0.9
+    assert difference(cases.plane("grey", "mask"), expected.alpha) <= 0.51
+    assert difference(cases.plane("grey", "layer"), expected.foreground) <= 1
+
+
+def test_indexed(cases: Cases, library: Library) -> None:
+    source = cases.plane("indexed", "source")
+    expected = library(source)
+    assert difference(cases.plane("indexed", "mask"), expected.alpha) <= 0.51
+    layer = cases.plane("indexed", "layer")
+    palette = {tuple(colour) for colour in source.reshape(-1, 3).tolist()}
+    assert {tuple(colour) for colour in layer.reshape(-1, 3).tolist()} <= palette
+    solid = expected.alpha > 0.999
+    assert np.mean(np.abs(_unit(layer) - expected.foreground)[solid]) * 255 < 4
+
+
+@pytest.mark.parametrize(
+    ("case", "precision", "step"),
+    [
+        ("u16", "u16-non-linear", 1 / 256),
+        ("float_linear", "float-linear", 1 / 256),
+        ("u32", "u32-linear", 1 / 256),
+        ("half", "half-non-linear", 0.25),
+        ("u8_linear", "u8-linear", 1),
+    ],
+)
+def test_every_depth(cases: Cases, library: Library, cat16: np.ndarray, case: str, precision: str, step: float) -> None:
+    assert cases[case]["precision"] == precision
+    source = cases.plane(case, "source")
+    if step < 0.1:
+        assert difference(source, cat16) < step
+    expected = library(source)
+    assert difference(cases.plane(case, "mask"), expected.alpha) <= step
+    light = expected.foreground > (0.5 if case == "u8_linear" else 0)  # 8 linear bits are coarse in the dark
+    layer = cases.plane(case, "layer")
+    assert np.abs(layer - expected.foreground)[light].max() * 255 <= step
+
+
+def test_wide_gamut_colours_keep_their_numbers(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    assert np.array_equal(cases.plane("adobe", "source"), cat)
+    layer = cases.plane("adobe", "layer")
+    assert np.array_equal(layer[..., :3], cat)
+    assert layer[..., 3].min() == 255
+    assert difference(cases.plane("adobe", "mask"), library(cat).alpha) <= 0.51
+
+
+def test_the_new_layer_has_the_subject_s_own_colours(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    expected = library(cat, foreground_radius=60)
+    layer = cases.plane("new_layer", "layer")
+    assert difference(layer[..., :3], expected.foreground) <= 0.51
+    assert difference(layer[..., :3], cat) > 20
+    assert layer[..., 3].min() == 255
+    assert difference(cases.plane("new_layer", "mask"), expected.alpha) <= 0.51
+    assert np.array_equal(cases.plane("new_layer", "original"), cat)
+    new, original = cases["new_layer"]["stack"]
+    assert (new["visible"], original["visible"]) == (True, False)
+    assert (new["mask"], original["mask"]) == ([451, 300, 0, 0], None)
+    assert cases["new_layer"]["layer"] == new["name"] == "Background cut-out"
+
+
+def test_the_layer_s_own_alpha_counts_once(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    before = cases.plane("alpha", "before")
+    assert len(np.unique(before[..., 3])) > 200
+    matte = library(np.ascontiguousarray(before[..., :3])).alpha
+    mask = cases.plane("alpha", "mask")
+    assert difference(mask, matte) <= 0.51
+    assert np.array_equal(cases.plane("alpha", "after"), before)
+    whole = library(before).alpha  # what GIMP shows, alpha times mask, is what the library calls the alpha
+    assert difference(_unit(mask) * _unit(before[..., 3]), whole) <= 1
+    assert np.array_equal(cases.plane("alpha", "layer")[..., 3], before[..., 3])
+    assert np.array_equal(cases.plane("alpha", "new_mask"), mask)
+
+
+def test_a_mask_that_is_there_is_replaced_and_said_so(cases: Cases) -> None:
+    plain = cases.plane("plain", "mask")
+    assert np.array_equal(cases.plane("masked", "mask"), plain)
+    assert np.array_equal(cases.plane("mask_selected", "mask"), plain)
+    (layer,) = cases["masked"]["stack"]
+    assert layer["applied"] is True
+    assert "The mask that the layer had was replaced" in cases.output
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("locked", '"Background" is locked'),
+        ("locked_group", '"group" is locked'),
+        ("locked_group_layer", '"group" is locked'),
+        ("none", "Select one layer: none is selected"),
+        ("two", "Select one layer: 2 are selected"),
+        ("channel", "Select a layer"),
+        ("floating", "Anchor the floating selection"),
+        ("no_record", "gossamer gimp install"),
+        ("bad_record", "worker.json cannot be used"),
+        ("other_protocol", "do not fit together"),
+        ("python_gone", "is gone: /nowhere/bin/python"),
+        ("gossamer_gone", "The worker said:\n/usr/bin/python3: No module named gossamer"),
+        ("fu_band", "out of range"),
+    ],
+)
+def test_errors_say_what_to_do_and_change_nothing(cases: Cases, case: str, words: str) -> None:
+    fact = cases[case]
+    assert fact["status"] in ("calling-error", "execution-error")
+    assert words in fact["error"]
+    for layer in fact.get("stack", []):
+        assert layer["mask"] is None
+        assert layer["visible"] is True
+        assert "cut-out" not in layer["name"]
+
+
+def test_a_locked_layer_can_still_be_cut_out_into_a_new_one(cases: Cases) -> None:
+    new, original = cases["locked_layer"]["stack"]
+    assert new["mask"] is not None
+    assert original["mask"] is None
+
+
+def test_script_fu_can_call_it(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    assert cases["fu"]["status"] == "success"
+    with PIL.Image.open(cases.share / "fu.png") as saved:
+        flat = np.asarray(saved)
+    expected = library(cat)
+    assert difference(flat[..., 3], expected.alpha) <= 1
+    solid = expected.alpha > 0.5
+    assert np.abs(_unit(flat[..., :3]) - expected.foreground)[solid].max() * 255 <= 2
+
+
+def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
+    assert cases.facts["files"] == ["client.py", "gossamer_gimp.py", "parameters.json", "worker.json"]
+
+
+def test_the_files_of_the_package_fit_the_library() -> None:
+    from gossamer.worker.gimp import plug_in_arguments
+
+    plug_in = Path(__file__).parents[2] / "gimp_plugin" / "gossamer_gimp"
+    recorded: dict[str, Any] = json.loads((plug_in / "parameters.json").read_text())
+    assert recorded == json.loads(json.dumps(plug_in_arguments())), (
+        "Type: python -m gossamer.worker.gimp > gimp_plugin/gossamer_gimp/parameters.json"
+    )
+    assert [model["id"] for model in recorded["models"]] == list(gossamer.load_catalogue())
+    assert (plug_in / "gossamer_gimp.py").stat().st_mode & 0o111 == 0o111
+    assert "GNU GENERAL PUBLIC LICENSE" in (plug_in.parent / "LICENSE").read_text()

@@ -1,0 +1,152 @@
+"""Real workers in processes of their own, and the plug-in's own client to talk to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+
+from gossamer import __version__
+from gossamer_gimp.client import Client, Picture, Settings
+from tests.weights import weights_home
+
+Start = Callable[..., "Worker"]
+
+
+class Worker:
+    """A running worker process."""
+
+    def __init__(self, path: Path, *arguments: str) -> None:
+        self.path = path
+        self.log = path.parent.parent / f"{path.parent.name}.log"
+        self.lines: list[Line] = []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "gossamer", "worker", "--socket", str(path), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "GOSSAMER_HOME": str(weights_home())},
+            )
+
+    def wait_until_it_serves(self) -> Worker:
+        for _ in range(600):
+            if f"process {self.process.pid}" in self.log.read_text():
+                return self
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        raise AssertionError("the worker does not serve")
+
+    def client(self) -> Client:
+        return Client(settings(), str(self.path))
+
+    def line(self) -> Line:
+        self.lines.append(Line(self.path))
+        return self.lines[-1]
+
+    def hang_up(self) -> None:
+        while self.lines:
+            self.lines.pop().close()
+
+    def end(self) -> int:
+        self.hang_up()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+class Line:
+    """A bare connection that can say what no client of ours would."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(str(path))
+
+    def say(self, header: Any, payload: bytes = b"") -> Line:
+        if payload and "payload" not in header:
+            header = {**header, "payload": len(payload)}
+        text = json.dumps(header).encode()
+        self.socket.sendall(struct.pack(">I", len(text)) + text + payload)
+        return self
+
+    def greet(self, protocol: Any = 1) -> dict[str, Any]:
+        return self.say({"gossamer": __version__, "protocol": protocol}).hear()
+
+    def hear(self) -> dict[str, Any]:
+        (length,) = struct.unpack(">I", self._exactly(4))
+        header = json.loads(self._exactly(length))
+        header["data"] = self._exactly(header["payload"])
+        return header
+
+    def is_closed(self) -> bool:
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self.socket.recv(size - len(data))
+            assert part, "the worker hung up"
+            data += part
+        return data
+
+
+def settings(**changed: Any) -> Settings:
+    return Settings(**{"python": sys.executable, "flags": ("-I",), "gossamer": __version__, "protocol": 1, **changed})
+
+
+def picture(array: np.ndarray) -> Picture:
+    dtype = {np.uint8: "u8", np.uint16: "u16", np.float32: "float32"}[array.dtype.type]
+    return Picture(array.shape[1], array.shape[0], array.shape[2], dtype, array.tobytes())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a worker: ``start(*arguments, path=...)``."""
+    started: list[Worker] = []
+
+    def go(*arguments: str, path: Path | None = None) -> Worker:
+        started.append(Worker(path or tmp_path / "private" / "w.sock", *arguments))
+        return started[-1]
+
+    yield go
+    for worker in started:
+        worker.end()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One warm worker for tests that leave it as it was."""
+    worker = Worker(tmp_path_factory.mktemp("worker") / "private" / "w.sock").wait_until_it_serves()
+    yield worker
+    assert worker.end() == 0
+
+
+@pytest.fixture(scope="session")
+def photograph() -> np.ndarray:
+    """A woman before a busy background: (256, 256, 3) uint8."""
+    return np.ascontiguousarray(skimage.data.astronaut()[::2, ::2])
+
+
+@pytest.fixture(scope="session")
+def slow_picture() -> np.ndarray:
+    """A picture that closed-form matting works on for seconds: (1024, 1024, 3) uint8."""
+    return np.ascontiguousarray(skimage.data.astronaut().repeat(2, 0).repeat(2, 1))

@@ -1,0 +1,132 @@
+"""The plug-in's client where the worker cannot be had; what it does with a good one is in test_server.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossamer.worker.server import private_folder
+from gossamer_gimp import client as module
+from gossamer_gimp.client import Client, WorkerFailure, child_environment
+from tests.worker.conftest import settings
+
+
+def python(folder: Path, body: str) -> str:
+    """Return a program that stands for a Python with a broken gossamer."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "private" / "w.sock")
+
+
+def test_a_worker_that_dies_is_quoted(tmp_path: Path, path: str) -> None:
+    program = python(tmp_path, "echo a secret of long ago >&2; exit 1")
+    with pytest.raises(WorkerFailure):
+        Client(settings(python=program), path)
+    program = python(tmp_path, 'for n in 1 2 3 4 5 6 7 8; do echo "line $n: $*" >&2; done; exit 3')
+    with pytest.raises(WorkerFailure) as caught:
+        Client(settings(python=program), path)
+    text = str(caught.value)
+    assert "exit status 3" in text
+    assert "gossamer gimp install" in text
+    assert f"line 8: -I -m gossamer worker --socket {path}" in text
+    assert "line 2" not in text
+    assert "long ago" not in text
+    assert stat.S_IMODE(os.stat(tmp_path / "private").st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(tmp_path / "private" / "worker.log").st_mode) == 0o600
+
+
+def test_a_worker_that_never_answers_is_ended(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START", 0.5)
+    program = python(tmp_path, f"echo $$ > {tmp_path}/pid; echo thinking; exec sleep 60")
+    with pytest.raises(WorkerFailure, match=r"did not answer within 0.5 seconds(.|\n)*thinking"):
+        Client(settings(python=program), path)
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_python_that_is_gone(path: str) -> None:
+    with pytest.raises(WorkerFailure, match=r"is gone: /nowhere/python.*gossamer gimp install"):
+        Client(settings(python="/nowhere/python"), path)
+
+
+def test_a_python_that_is_none(tmp_path: Path, path: str) -> None:
+    (tmp_path / "python").write_text("no program")
+    with pytest.raises(WorkerFailure, match="could not be started"):
+        Client(settings(python=str(tmp_path / "python")), path)
+
+
+class Impostor:
+    """A process that sits at the socket and is no worker."""
+
+    def __init__(self, path: str, answer: bytes) -> None:
+        private_folder(Path(path).parent)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        self.thread = threading.Thread(target=self._answer, args=(answer,))
+        self.thread.start()
+
+    def _answer(self, answer: bytes) -> None:
+        line, _ = self.listener.accept()
+        with line:
+            line.recv(1 << 16)
+            line.sendall(answer)
+            line.recv(1 << 16)
+
+    def __enter__(self) -> Impostor:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.thread.join(10)
+        self.listener.close()
+
+
+def test_a_newer_worker_of_another_protocol(path: str) -> None:
+    hello = b'{"type": "error", "message": "m", "remedy": "r", "gossamer": "99.1", "protocol": 2}'
+    with Impostor(path, len(hello).to_bytes(4, "big") + hello):
+        with pytest.raises(WorkerFailure, match=r"of Gossamer 99\.1.*gossamer gimp install"):
+            Client(settings(), path)
+
+
+def test_a_process_that_does_not_answer(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START", 0.3)
+    with Impostor(path, b""), pytest.raises(WorkerFailure, match="does not answer"):
+        Client(settings(), path)
+
+
+def test_a_child_has_nothing_of_gimp_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONHOME", "PYTHONPATH", "GI_TYPELIB_PATH", "LD_LIBRARY_PATH", "GEGL_PATH", "BABL_PATH"):
+        monkeypatch.setenv(name, "/gimp")
+    monkeypatch.setenv("GOSSAMER_HOME", "/models")
+    environment = child_environment()
+    assert not [name for name in environment if name.startswith(("PYTHON", "GI_", "LD_", "GEGL_", "BABL_"))]
+    assert environment["GOSSAMER_HOME"] == "/models"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_the_log_does_not_grow_for_ever(tmp_path: Path, path: str) -> None:
+    log = private_folder(tmp_path / "private") / "worker.log"
+    log.write_bytes(b"x" * (2 << 20))
+    with pytest.raises(WorkerFailure):
+        Client(settings(python=python(tmp_path, "echo oh; exit 1")), path)
+    assert log.read_bytes() == b"oh\n"
+
+
+def test_the_client_needs_the_standard_library_alone() -> None:
+    program = f"import runpy; runpy.run_path({module.__file__!r})"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)

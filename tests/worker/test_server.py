@@ -1,0 +1,436 @@
+"""The worker process, as the plug-in's client and as rude strangers meet it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gossamer
+from gossamer.errors import WorkerError
+from gossamer.parameters import recipe_from_flat
+from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
+from gossamer.worker.server import default_socket, private_folder, serve
+from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
+from gossamer_gimp.client import Client, WorkerFailure, socket_path
+from tests.weights import weights_home
+from tests.worker.conftest import Line, Start, Worker, picture, settings
+
+SLOW = {"matting": "closed_form", "matting_band": 60}
+
+
+def test_both_ends_speak_the_same_protocol_and_meet_at_the_same_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert PLUG_IN_PROTOCOL == PROTOCOL
+    for runtime in (str(tmp_path), str(tmp_path / "gone"), "", "relative", "/proc/1"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        assert socket_path() == str(default_socket())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert default_socket() == tmp_path / "gossamer" / "worker.sock"
+
+
+# What it answers
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> gossamer.Pipeline:
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+    return gossamer.Pipeline(model="u2netp")
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0)])
+def test_a_picture_comes_back_as_the_library_cuts_it_out(
+    shared: Worker, library: gossamer.Pipeline, photograph: np.ndarray, dtype: str, white: float
+) -> None:
+    array = (photograph / 255 * white).astype(dtype) if dtype != "uint8" else photograph
+    heard: list[tuple[float, str]] = []
+    with shared.client() as client:
+        result = client.remove(
+            picture(array),
+            {"foreground_radius": 40},
+            model="u2netp",
+            foreground=True,
+            progress=lambda *news: heard.append(news),
+        )
+    expected = library.run(array, recipe=recipe_from_flat({"foreground_radius": 40}))
+    alpha = np.frombuffer(result.alpha, dtype).reshape(256, 256)
+    foreground = np.frombuffer(result.foreground, dtype).reshape(256, 256, 3)
+    step = 0.5 / white + 1e-6
+    assert np.abs(alpha / white - expected.alpha).max() <= step
+    assert np.abs(foreground / white - expected.foreground).max() <= step
+    assert 0.1 < expected.report.coverage < 0.9
+    assert result.report["coverage"] == pytest.approx(expected.report.coverage, abs=1e-5)
+    assert result.report["model"] == "u2netp"
+    assert heard
+    assert [fraction for fraction, _ in heard] == sorted(fraction for fraction, _ in heard)
+
+
+def test_without_a_wish_for_colours_none_are_sent(shared: Worker, photograph: np.ndarray) -> None:
+    with shared.client() as client:
+        result = client.remove(picture(photograph), {}, model="u2netp")
+    assert result.foreground is None
+    assert len(result.alpha) == 256 * 256
+
+
+def test_existing_alpha_multiplies_or_is_kept_bit_for_bit(shared: Worker, photograph: np.ndarray) -> None:
+    own = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    with shared.client() as client:
+        matte = np.frombuffer(client.remove(picture(photograph), {}, model="u2netp").alpha, np.uint8)
+        rgba = picture(np.dstack([photograph, own]))
+        multiplied = client.remove(rgba, {}, model="u2netp")
+        kept = client.remove(rgba, {}, model="u2netp", foreground=True, existing_alpha="keep")
+    product = matte.astype(float) * own.ravel() / 255
+    assert np.abs(np.frombuffer(multiplied.alpha, np.uint8) - product).max() <= 1
+    assert np.array_equal(np.frombuffer(kept.alpha, np.uint8), matte)
+    assert np.array_equal(np.frombuffer(kept.foreground, np.uint8).reshape(-1, 4)[:, 3], own.ravel())
+
+
+def test_highlights_above_white_survive(shared: Worker, photograph: np.ndarray) -> None:
+    bright = (photograph / 255).astype(np.float32)
+    bright[100:104, 100:104] = (3.0, 1.5, -0.25)
+    with shared.client() as client:
+        plain = client.remove(picture(bright.clip(0, 1)), {"foreground": "none"}, model="u2netp", foreground=True)
+        result = client.remove(picture(bright), {"foreground": "none"}, model="u2netp", foreground=True)
+    assert result.alpha == plain.alpha
+    assert np.array_equal(np.frombuffer(result.foreground, np.float32).reshape(bright.shape), bright)
+
+
+def test_models_are_listed(shared: Worker) -> None:
+    with shared.client() as client:
+        models = {model["id"]: model for model in client.models()}
+    assert set(models) == set(gossamer.load_catalogue())
+    assert models["u2netp"]["installed"] is True
+    assert models["u2netp"]["licence"]
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "words"),
+    [
+        ({"matting_band": 0}, "u2netp", "matting.band cannot be 0"),
+        ({"no_such_setting": 1}, "u2netp", "no setting no_such_setting"),
+        ({}, "no-such-model", "no model 'no-such-model'"),
+    ],
+)
+def test_a_wrong_wish_gets_an_answer_and_the_next_is_served(
+    shared: Worker, photograph: np.ndarray, options: dict[str, Any], model: str, words: str
+) -> None:
+    with shared.client() as client:
+        with pytest.raises(WorkerFailure, match=words):
+            client.remove(picture(photograph), options, model=model)
+        assert client.remove(picture(photograph), {}, model="u2netp").report["coverage"] > 0.1
+
+
+def test_numbers_that_are_none_are_refused(shared: Worker) -> None:
+    array = np.full((8, 8, 3), np.nan, np.float32)
+    with shared.client() as client, pytest.raises(WorkerFailure, match="not finite"):
+        client.remove(picture(array), {}, model="u2netp")
+
+
+# Bad frames
+
+
+def remove(**changed: Any) -> dict[str, Any]:
+    return {"request": "remove", "width": 4, "height": 4, "channels": 3, "dtype": "u8", "payload": 48, **changed}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xff\xff\xff" + b"x" * 100,
+        (MAX_HEADER + 1).to_bytes(4, "big"),
+        b"\0\0\0\0",
+        b"\0\0\0\4{{{{",
+        b"\0\0\0\4\xff\xfe\xfd\xfc",
+        b"\0\0\0\2[]",
+        (100_000).to_bytes(4, "big") + b"[" * 100_000,
+        {"request": "ping", "payload": -1},
+        {"request": "ping", "payload": "many"},
+        {"request": "ping", "payload": 1 << 60},
+        {"request": "format the disk"},
+        {},
+        remove(width=5),
+        remove(width=-4, height=-4),
+        remove(width=True),
+        remove(width=1 << 20, height=1 << 20, payload=3 << 40),
+        remove(channels=1, payload=16),
+        remove(dtype="object"),
+        remove(options=[1]),
+        remove(model=7),
+        remove(existing_alpha="eat"),
+    ],
+    ids=lambda frame: str(frame)[:40],
+)
+def test_a_bad_frame_ends_the_conversation_and_nothing_else(shared: Worker, frame: bytes | dict[str, Any]) -> None:
+    line = shared.line()
+    assert line.greet()["type"] == "hello"
+    if isinstance(frame, bytes):
+        line.socket.sendall(frame)
+    else:
+        line.say(frame)
+    answer = line.hear()
+    assert answer["type"] == "error"
+    assert answer["fatal"] is True
+    assert answer["message"]
+    assert line.is_closed()
+    shared.hang_up()
+    with shared.client() as client:
+        assert client.ping()["type"] == "pong"
+
+
+@pytest.mark.parametrize("greeting", [b"GET / HTTP/1.1\r\n\r\n", b"", b"\0\0"], ids=["http", "nothing", "half"])
+def test_a_stranger_who_does_not_greet_harms_nobody(shared: Worker, greeting: bytes) -> None:
+    line = shared.line()
+    line.socket.sendall(greeting)
+    line.socket.shutdown(socket.SHUT_WR)
+    with shared.client() as client:
+        assert client.ping()["type"] == "pong"
+    line.close()
+
+
+def test_a_picture_that_breaks_off_harms_nobody(shared: Worker) -> None:
+    line = shared.line()
+    line.greet()
+    line.say(remove(), b"x" * 10)
+    line.close()
+    with shared.client() as client:
+        assert client.ping()["type"] == "pong"
+
+
+def test_a_crowd_is_told_to_come_again(start: Start) -> None:
+    worker = start().wait_until_it_serves()
+    for _ in range(16):
+        assert worker.line().greet()["type"] == "hello"
+    with pytest.raises(WorkerFailure, match=r"Too many programs.*Try again"):
+        worker.client()
+    worker.hang_up()
+    until = time.monotonic() + 10
+    while True:
+        try:
+            with worker.client() as client:
+                assert client.ping()["type"] == "pong"
+            return
+        except WorkerFailure:
+            assert time.monotonic() < until
+
+
+# Versions
+
+
+def test_another_protocol_may_only_ask_for_the_end(start: Start) -> None:
+    worker = start().wait_until_it_serves()
+    line = worker.line()
+    answer = line.greet(protocol=99)
+    assert answer["type"] == "error"
+    assert answer["protocol"] == PROTOCOL
+    assert answer["gossamer"] == gossamer.__version__
+    assert "99" in answer["message"]
+    assert "gossamer gimp install" in answer["remedy"]
+    assert line.say({"request": "ping"}).hear()["fatal"] is True
+    line = worker.line()
+    line.greet(protocol=99)
+    assert line.say({"request": "shutdown"}).hear()["type"] == "bye"
+    assert line.is_closed()
+    assert worker.process.wait(10) == 0
+
+
+def test_a_client_of_a_newer_gossamer_replaces_the_worker(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+    old = start().wait_until_it_serves()
+    told: list[str] = []
+    client = Client(settings(gossamer="99.0"), str(old.path), status=told.append)
+    with client:
+        assert old.process.wait(10) == 0
+        pid = client.ping()["pid"]
+        assert pid != old.process.pid
+        assert told == ["Ending an older worker", "Starting the worker"]
+        client.shutdown()
+    assert client.started is not None
+    assert client.started.wait(10) == 0
+
+
+# Several at once, and cancelling
+
+
+def busy(worker: Worker) -> bool:
+    with worker.client() as client:
+        return bool(client.ping()["busy"])
+
+
+def wait_until_busy(worker: Worker, wanted: bool, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while busy(worker) is not wanted:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def ask_slowly(worker: Worker, array: np.ndarray) -> Line:
+    line = worker.line()
+    line.greet()
+    header = {"request": "remove", "width": 1024, "height": 1024, "model": "u2netp", "options": SLOW}
+    line.say(header, array.tobytes())
+    while "Refining" not in line.hear().get("message", ""):
+        pass
+    return line
+
+
+def test_a_client_that_goes_away_cancels_its_picture(
+    start: Start, slow_picture: np.ndarray, photograph: np.ndarray
+) -> None:
+    worker = start().wait_until_it_serves()
+    line = ask_slowly(worker, slow_picture)
+    assert busy(worker)  # and it is answered at once, while the work goes on
+    line.close()
+    left = time.monotonic()
+    wait_until_busy(worker, False)
+    assert time.monotonic() - left < 1.5
+    assert "given up" in worker.log.read_text()
+    assert "1024 x 1024" not in worker.log.read_text()
+    with worker.client() as client:
+        assert client.remove(picture(photograph), {}, model="u2netp").report["coverage"] > 0.1
+
+
+def test_a_second_picture_waits_its_turn_and_can_be_given_up(
+    start: Start, slow_picture: np.ndarray, photograph: np.ndarray
+) -> None:
+    worker = start().wait_until_it_serves()
+    first = ask_slowly(worker, slow_picture)
+    second = worker.line()
+    second.greet()
+    second.say({"request": "remove", "width": 256, "height": 256, "model": "u2netp"}, photograph.tobytes())
+    assert second.hear()["message"] == "Waiting for another picture"
+    first.close()
+    answer = second.hear()
+    while answer["type"] == "progress":
+        answer = second.hear()
+    assert answer["type"] == "result"
+
+
+# Coming and going
+
+
+def test_it_ends_when_nobody_asks(start: Start) -> None:
+    worker = start("--idle", "1").wait_until_it_serves()
+    line = worker.line()
+    line.greet()  # a connection alone does not keep it
+    began = time.monotonic()
+    assert worker.process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    assert not worker.path.exists()
+    assert line.is_closed()
+
+
+def test_a_stop_in_the_middle_of_the_work_is_clean(start: Start, slow_picture: np.ndarray) -> None:
+    worker = start().wait_until_it_serves()
+    line = ask_slowly(worker, slow_picture)
+    worker.process.send_signal(signal.SIGTERM)
+    answer = line.hear()
+    while answer["type"] == "progress":
+        answer = line.hear()
+    assert answer["kind"] == "Cancelled"
+    assert worker.process.wait(10) == 0
+    assert not worker.path.exists()
+
+
+def test_a_shutdown_lets_the_work_finish(start: Start, photograph: np.ndarray) -> None:
+    worker = start().wait_until_it_serves()
+    line = worker.line()
+    line.greet()
+    header = {"request": "remove", "width": 256, "height": 256, "model": "u2netp", "options": SLOW}
+    line.say(header, photograph.tobytes())
+    assert line.hear()["type"] == "progress"
+    ender = worker.client()
+    thread = threading.Thread(target=ender.shutdown)
+    thread.start()
+    answer = line.hear()
+    while answer["type"] == "progress":
+        answer = line.hear()
+    assert answer["type"] == "result"
+    thread.join(10)
+    assert not thread.is_alive()
+    assert worker.process.wait(10) == 0
+
+
+def test_a_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "private" / "w.sock"
+    private_folder(path.parent)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    worker = start(path=path).wait_until_it_serves()
+    with worker.client() as client:
+        assert client.ping()["pid"] == worker.process.pid
+
+
+def test_of_two_starters_one_serves(start: Start) -> None:
+    workers = [start(), start()]
+    until = time.monotonic() + 30
+    while all(worker.process.poll() is None for worker in workers):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    loser, winner = sorted(workers, key=lambda worker: worker.process.poll() is None)
+    assert loser.process.returncode == 0
+    assert "Another worker serves" in loser.log.read_text()
+    with winner.wait_until_it_serves().client() as client:
+        assert client.ping()["pid"] == winner.process.pid
+
+
+def test_socket_and_folder_are_private(shared: Worker) -> None:
+    assert stat.S_IMODE(shared.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(shared.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_others_may_enter_is_refused_by_both_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(WorkerError, match="Others may enter"):
+        serve(folder / "w.sock")
+    with pytest.raises(WorkerFailure, match="not private"):
+        Client(settings(), str(folder / "w.sock"))
+    assert list(folder.iterdir()) == []
+
+
+def test_a_link_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(WorkerError, match="not a folder of yours"):
+        serve(tmp_path / "link" / "w.sock")
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    folder = Path("/usr")  # root's
+    if os.geteuid() == 0:
+        folder = tmp_path / "theirs"
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 12345, 12345)
+    with pytest.raises(WorkerError, match="not a folder of yours"):
+        serve(folder / "w.sock")
+    with pytest.raises(WorkerFailure, match="not private"):
+        Client(settings(), str(folder / "w.sock"))
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = private_folder(tmp_path / "private") / "w.sock"
+    path.write_text("a diary")
+    with pytest.raises(WorkerError, match="is no socket"):
+        serve(path)
+    assert path.read_text() == "a diary"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_an_impossible_idle_time_is_refused(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(WorkerError, match="cannot wait"):
+        serve(tmp_path / "private" / "w.sock", idle_seconds=seconds)
+
+
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="too long"):
+        serve(tmp_path / ("x" * 120) / "w.sock")
