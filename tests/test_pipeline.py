@@ -126,6 +126,18 @@ def test_hidden_colours_stay_sensible(pipeline: gossamer.Pipeline) -> None:
     assert rgba[edge][:, :3].mean() > 20
 
 
+def test_far_from_the_subject_its_colours_go_on() -> None:
+    alpha = np.zeros((400, 500), np.float32)
+    alpha[180:220, 100:140] = 1
+    picture = np.zeros((400, 500, 3), np.float32)
+    picture[..., 2] = 1
+    picture[alpha == 1] = [0.8, 0.4, 0.2]
+    foreground = gossamer.refine(picture, alpha).foreground
+    np.testing.assert_allclose(foreground[300, 400], [0.8, 0.4, 0.2], atol=0.01)
+    assert (foreground[..., 0] > 0.7).all()
+    assert np.array_equal(foreground[alpha == 1], picture[alpha == 1])
+
+
 def test_progress_rises_and_cancelling_stops(pipeline: gossamer.Pipeline) -> None:
     seen: list[tuple[float, str]] = []
     pipeline.run(skimage.data.chelsea(), lambda fraction, message: seen.append((fraction, message)))

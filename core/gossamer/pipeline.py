@@ -274,13 +274,9 @@ def _foreground(rgb: Array, alpha: Array, recipe: Recipe, steps: Progress) -> Ar
     settings = recipe.foreground
     if settings.method == "none":
         return rgb
-    from gossamer.foreground import estimate_foreground
+    from gossamer.foreground import blur_fusion, estimate_foreground, fill_hidden
 
-    return estimate_foreground(
-        rgb,
-        alpha,
-        settings.method,
-        radius=settings.radius,
-        fine_radius=settings.fine_radius,
-        progress=steps,
-    ).foreground
+    if settings.method == "blur_fusion":
+        colours = blur_fusion(rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
+        return fill_hidden(colours, alpha, (settings.fine_radius - 1) // 2)
+    return estimate_foreground(rgb, alpha, settings.method, progress=steps).foreground

@@ -185,11 +185,12 @@ class Foreground(_Stage):
     """How the subject's own colours are found where the background shows through."""
 
     method: Annotated[
-        Literal["none", "blur_fusion", "multilevel"],
+        Literal["none", "blur_fusion", "multilevel", "closed_form", "soft_band", "auto"],
         Field(
             title="Foreground colours",
             description="none: the picture's colours; blur_fusion: fast estimation (Forte 2021); "
-            "multilevel: multi-level estimation (Germer 2020).",
+            "multilevel: multi-level estimation (Germer 2020); closed_form: exact and slow (Levin 2008); "
+            "soft_band: ours, the most exact on soft edges; auto: the best of them.",
             json_schema_extra={"main": True},
         ),
     ] = "blur_fusion"

@@ -22,13 +22,15 @@ from gossamer import __version__
 from gossamer_gimp.client import Client, Picture, Settings
 from tests.weights import weights_home
 
+SLOW = {"matting": "closed_form", "matting_band": 60}
+
 Start = Callable[..., "Worker"]
 
 
 class Worker:
     """A running worker process."""
 
-    def __init__(self, path: Path, *arguments: str) -> None:
+    def __init__(self, path: Path, *arguments: str, **environment: str) -> None:
         self.path = path
         self.log = path.parent.parent / f"{path.parent.name}.log"
         self.lines: list[Line] = []
@@ -38,7 +40,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "GOSSAMER_HOME": str(weights_home())},
+                env={**os.environ, "GOSSAMER_HOME": str(weights_home()), **environment},
             )
 
     def wait_until_it_serves(self) -> Worker:
@@ -109,6 +111,16 @@ class Line:
         return data
 
 
+def ask_slowly(worker: Worker, array: np.ndarray) -> Line:
+    line = worker.line()
+    line.greet()
+    header = {"request": "remove", "width": 1024, "height": 1024, "model": "u2netp", "options": SLOW}
+    line.say(header, array.tobytes())
+    while "Refining" not in line.hear().get("message", ""):
+        pass
+    return line
+
+
 def settings(**changed: Any) -> Settings:
     return Settings(**{"python": sys.executable, "flags": ("-I",), "gossamer": __version__, "protocol": 1, **changed})
 
@@ -120,11 +132,11 @@ def picture(array: np.ndarray) -> Picture:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts a worker: ``start(*arguments, path=...)``."""
+    """Return a function that starts a worker: ``start(*arguments, path=..., **environment)``."""
     started: list[Worker] = []
 
-    def go(*arguments: str, path: Path | None = None) -> Worker:
-        started.append(Worker(path or tmp_path / "private" / "w.sock", *arguments))
+    def go(*arguments: str, path: Path | None = None, **environment: str) -> Worker:
+        started.append(Worker(path or tmp_path / "private" / "w.sock", *arguments, **environment))
         return started[-1]
 
     yield go

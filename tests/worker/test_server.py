@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import functools
+import http.server
 import socket
-import stat
 import threading
 import time
 from pathlib import Path
@@ -15,16 +14,13 @@ import numpy as np
 import pytest
 
 import gossamer
-from gossamer.errors import WorkerError
 from gossamer.parameters import recipe_from_flat
 from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
-from gossamer.worker.server import default_socket, private_folder, serve
+from gossamer.worker.server import default_socket
 from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
 from gossamer_gimp.client import Client, WorkerFailure, socket_path
 from tests.weights import weights_home
-from tests.worker.conftest import Line, Start, Worker, picture, settings
-
-SLOW = {"matting": "closed_form", "matting_band": 60}
+from tests.worker.conftest import Start, Worker, ask_slowly, picture, settings
 
 
 def test_both_ends_speak_the_same_protocol_and_meet_at_the_same_place(
@@ -102,6 +98,35 @@ def test_highlights_above_white_survive(shared: Worker, photograph: np.ndarray) 
         result = client.remove(picture(bright), {"foreground": "none"}, model="u2netp", foreground=True)
     assert result.alpha == plain.alpha
     assert np.array_equal(np.frombuffer(result.foreground, np.float32).reshape(bright.shape), bright)
+
+
+def test_weights_that_are_fetched_for_a_picture_are_told_of_once(
+    start: Start, tmp_path: Path, photograph: np.ndarray
+) -> None:
+    serve_files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=weights_home() / "models")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve_files) as mirror:
+        thread = threading.Thread(target=mirror.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{mirror.server_port}"
+        empty = str(tmp_path / "home")
+        nowhere = str(tmp_path / "nowhere")
+        worker = start(
+            GOSSAMER_HOME=empty, GOSSAMER_MIRROR=address, HF_HUB_CACHE=nowhere, U2NET_HOME=nowhere, NO_PROXY="*"
+        ).wait_until_it_serves()
+        heard: list[str] = []
+        with worker.client() as client:
+            assert not any(model["installed"] for model in client.models())
+            first, second = (
+                client.remove(picture(photograph), {}, model="u2netp", progress=lambda _, text: heard.append(text))
+                for _ in range(2)
+            )
+        mirror.shutdown()
+        thread.join()
+    card = gossamer.load_catalogue()["u2netp"]
+    told = {"title": card.title, "licence": card.licence, "bytes": card.weights[0].bytes}
+    assert first.report["fetched"] == told
+    assert second.report["fetched"] is None
+    assert any(text.startswith("Fetching") for text in heard)
 
 
 def test_models_are_listed(shared: Worker) -> None:
@@ -272,16 +297,6 @@ def wait_until_busy(worker: Worker, wanted: bool, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def ask_slowly(worker: Worker, array: np.ndarray) -> Line:
-    line = worker.line()
-    line.greet()
-    header = {"request": "remove", "width": 1024, "height": 1024, "model": "u2netp", "options": SLOW}
-    line.say(header, array.tobytes())
-    while "Refining" not in line.hear().get("message", ""):
-        pass
-    return line
-
-
 def test_a_client_that_goes_away_cancels_its_picture(
     start: Start, slow_picture: np.ndarray, photograph: np.ndarray
 ) -> None:
@@ -312,125 +327,3 @@ def test_a_second_picture_waits_its_turn_and_can_be_given_up(
     while answer["type"] == "progress":
         answer = second.hear()
     assert answer["type"] == "result"
-
-
-# Coming and going
-
-
-def test_it_ends_when_nobody_asks(start: Start) -> None:
-    worker = start("--idle", "1").wait_until_it_serves()
-    line = worker.line()
-    line.greet()  # a connection alone does not keep it
-    began = time.monotonic()
-    assert worker.process.wait(10) == 0
-    assert time.monotonic() - began < 5
-    assert not worker.path.exists()
-    assert line.is_closed()
-
-
-def test_a_stop_in_the_middle_of_the_work_is_clean(start: Start, slow_picture: np.ndarray) -> None:
-    worker = start().wait_until_it_serves()
-    line = ask_slowly(worker, slow_picture)
-    worker.process.send_signal(signal.SIGTERM)
-    answer = line.hear()
-    while answer["type"] == "progress":
-        answer = line.hear()
-    assert answer["kind"] == "Cancelled"
-    assert worker.process.wait(10) == 0
-    assert not worker.path.exists()
-
-
-def test_a_shutdown_lets_the_work_finish(start: Start, photograph: np.ndarray) -> None:
-    worker = start().wait_until_it_serves()
-    line = worker.line()
-    line.greet()
-    header = {"request": "remove", "width": 256, "height": 256, "model": "u2netp", "options": SLOW}
-    line.say(header, photograph.tobytes())
-    assert line.hear()["type"] == "progress"
-    ender = worker.client()
-    thread = threading.Thread(target=ender.shutdown)
-    thread.start()
-    answer = line.hear()
-    while answer["type"] == "progress":
-        answer = line.hear()
-    assert answer["type"] == "result"
-    thread.join(10)
-    assert not thread.is_alive()
-    assert worker.process.wait(10) == 0
-
-
-def test_a_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
-    path = tmp_path / "private" / "w.sock"
-    private_folder(path.parent)
-    with socket.socket(socket.AF_UNIX) as left_behind:
-        left_behind.bind(str(path))
-    worker = start(path=path).wait_until_it_serves()
-    with worker.client() as client:
-        assert client.ping()["pid"] == worker.process.pid
-
-
-def test_of_two_starters_one_serves(start: Start) -> None:
-    workers = [start(), start()]
-    until = time.monotonic() + 30
-    while all(worker.process.poll() is None for worker in workers):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    loser, winner = sorted(workers, key=lambda worker: worker.process.poll() is None)
-    assert loser.process.returncode == 0
-    assert "Another worker serves" in loser.log.read_text()
-    with winner.wait_until_it_serves().client() as client:
-        assert client.ping()["pid"] == winner.process.pid
-
-
-def test_socket_and_folder_are_private(shared: Worker) -> None:
-    assert stat.S_IMODE(shared.path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(shared.path.parent.stat().st_mode) == 0o700
-
-
-def test_a_folder_that_others_may_enter_is_refused_by_both_ends(tmp_path: Path) -> None:
-    folder = tmp_path / "open"
-    folder.mkdir()
-    folder.chmod(0o755)
-    with pytest.raises(WorkerError, match="Others may enter"):
-        serve(folder / "w.sock")
-    with pytest.raises(WorkerFailure, match="not private"):
-        Client(settings(), str(folder / "w.sock"))
-    assert list(folder.iterdir()) == []
-
-
-def test_a_link_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(WorkerError, match="not a folder of yours"):
-        serve(tmp_path / "link" / "w.sock")
-
-
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    folder = Path("/usr")  # root's
-    if os.geteuid() == 0:
-        folder = tmp_path / "theirs"
-        folder.mkdir(mode=0o700)
-        os.chown(folder, 12345, 12345)
-    with pytest.raises(WorkerError, match="not a folder of yours"):
-        serve(folder / "w.sock")
-    with pytest.raises(WorkerFailure, match="not private"):
-        Client(settings(), str(folder / "w.sock"))
-
-
-def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    path = private_folder(tmp_path / "private") / "w.sock"
-    path.write_text("a diary")
-    with pytest.raises(WorkerError, match="is no socket"):
-        serve(path)
-    assert path.read_text() == "a diary"
-
-
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
-def test_an_impossible_idle_time_is_refused(tmp_path: Path, seconds: float) -> None:
-    with pytest.raises(WorkerError, match="cannot wait"):
-        serve(tmp_path / "private" / "w.sock", idle_seconds=seconds)
-
-
-def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="too long"):
-        serve(tmp_path / ("x" * 120) / "w.sock")

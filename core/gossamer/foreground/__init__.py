@@ -6,6 +6,7 @@ from gossamer.foreground.box_blur import blur_fusion
 from gossamer.foreground.box_blur_torch import blur_fusion_torch
 from gossamer.foreground.despilling import despill
 from gossamer.foreground.estimation import METHODS, ForegroundBackground, estimate_foreground
+from gossamer.foreground.hidden import fill_hidden
 from gossamer.foreground.published import multilevel
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "blur_fusion_torch",
     "despill",
     "estimate_foreground",
+    "fill_hidden",
     "multilevel",
 ]

@@ -18,8 +18,8 @@ from gossamer.matting.closed_form_layout import Team
 __all__ = ["Sampled", "sample_alpha"]
 
 SAMPLES = 12  # of each side; all pairs are tried
-THIN = 7  # every seventh certain pixel is a sample
-BLOCK = 2  # pixels of a block share their candidates
+THIN = 3  # every third certain pixel is a sample
+BLOCK = 4  # pixels of a block share their candidates
 FAR = 0.0002  # cost of a pixel of distance to a sample, in colour units
 MISFIT = 0.03  # cost at which confidence has fallen to 1/e
 APART = 0.3  # colours this far apart, or further, tell alpha well

@@ -27,6 +27,8 @@ KERNEL = 0.04  # sigma of the colour kernel
 THIN = 5  # every fifth pixel may vote
 GUESSED, ACCEPTED = 0.35, 0.10  # error of the judged votes at which colours are not believed, and fully
 CALM = 0.2  # share of a neighbourhood that must be judged before it outweighs the whole picture's judgement
+ALIKE = 4.0  # look-alikes have half the vote's sigma
+DISCORD = 0.02  # variance of their alpha at which look-alikes have lost most of their weight
 NARROW, WIDE, BLIND = 1.5, 12.0, 2.5  # limits of the mask's error in pixels, and what it is where colours cannot tell
 
 
@@ -85,6 +87,9 @@ class ColourVote:
 
         cuts = np.linspace(0, len(queries), max(len(queries) // 2000, 1) + 1).astype(int)
         team.run(find, [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+        edge = cv2.morphologyEx((self.distance > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        # Length of edge per area; the gradient is two pixels wide.
+        self._edge = self._around(edge.astype(np.float32)) / 2 + np.float32(1e-3)
         cells = ((ys // CELL).astype(np.int32) + (xs // CELL).astype(np.int32)) % 2
         self.gate = self._judge(cells)
 
@@ -125,18 +130,46 @@ class ColourVote:
             side, worth = small > 0.5, np.where(np.abs(2 * small - 1) > 0.8, (2 * small - 1) ** 2, 0)
         return self._spread(self._count(self._weight, worth, side.astype(np.float32), 1e-4))
 
+    def look_alikes(self, alpha: Array) -> tuple[Array, Array]:
+        """Return the mean alpha of the voters that look nearly the same, and how far they agree; at half size.
+
+        Parameters
+        ----------
+        alpha : (H, W) float32 ndarray
+            What is known so far.
+
+        Returns
+        -------
+        mean, agreement : (h, w) float32 ndarray
+            Both in [0, 1].
+        """
+        import cv2
+
+        value = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)[self._voters][self._index]
+        weight = self._weight**ALIKE
+        total = weight.sum(axis=1)
+        mean = np.einsum("ij,ij->i", weight, value) / total
+        spread = np.einsum("ij,ij->i", weight, (value - mean[:, None]) ** 2) / total
+        agreement = np.zeros(self.gate.shape, np.float32)
+        agreement[self._asked] = total / weight.shape[1] * np.exp(-spread / DISCORD)
+        return self._spread(mean), agreement
+
+    def offset(self, alpha: Array) -> Array:
+        """Return how much too wide the mask is, in units, (h, w) at half size; negative where it is too narrow."""
+        import cv2
+
+        small = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)
+        surplus = np.where(self._asked, (self.distance > 0) - small, 0).astype(np.float32)
+        result: Array = np.clip(self._around(surplus) / self._edge / self._unit, -WIDE, WIDE) * self.gate
+        return result
+
     def mask_error(self, vote: Array) -> Array:
         """Return how far the mask's edge is from the vote's, in units, (h, w) at half size.
 
         The area in which mask and vote differ, divided by the length of the edge that runs through it.
         """
-        import cv2
-
-        inside = self.distance > 0
-        differs = np.where(self._asked, np.abs(vote - inside), 0).astype(np.float32)
-        edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        length = self._around(edge.astype(np.float32)) / 2  # the gradient is two pixels wide
-        error = np.clip(self._around(differs) / (length + np.float32(1e-3)) / self._unit, NARROW, WIDE)
+        differs = np.where(self._asked, np.abs(vote - (self.distance > 0)), 0).astype(np.float32)
+        error = np.clip(self._around(differs) / self._edge / self._unit, NARROW, WIDE)
         result: Array = self.gate * error + (1 - self.gate) * np.float32(BLIND)
         return result
 

@@ -28,10 +28,10 @@ UNIT_AREA = 480_000  # pixels of the picture in which the unit of length is one 
 WORK_AREA = 700_000  # larger pictures are worked on at this size first
 PASSES = 2
 TRUSTING, DOUBTING = 0.03, 1.0  # weight of the prior where colours can be believed and where they cannot
-SAMPLING = 0.1  # weight of a fully confident sample
+SAMPLING = 0.15  # weight of a fully confident sample
 SETTLED = 0.5  # how much less samples count where the side is certain
 REACH = 20.0  # samples come from this far beyond the band
-ENDS = 0.02  # the solver hardly reaches 0 and 1; this much at either end is stretched away
+ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is stretched away
 TOLERANCE = 3e-3
 
 
@@ -121,20 +121,15 @@ def _estimate(
     image: Array, distance: Array, colours: ColourVote, alpha: Array | None, scale: float, team: Team, report: Progress
 ) -> Array:
     shape = distance.shape
-    free = np.abs(distance) < BAND * scale
+    inside, free = distance > 0, np.abs(distance) < BAND * scale
     around = np.abs(distance) < (BAND + REACH) * scale
     vote = colours.vote(alpha)
     gate = bilinear(colours.gate, *shape)
     error = bilinear(colours.mask_error(vote), *shape)
     prior_weight = (TRUSTING * (REF / error) ** POW)**gate * DOUBTING ** (1 - gate)
-    if alpha is not None and ZZ:
-        import cv2
-        alpha = bilinear(alpha, *shape)
-        D = (distance > 0) - alpha
-        G = lambda x, s: cv2.GaussianBlur(x, (0, 0), s * scale)
-        zt = ZZ * (G(D, ZS) - ZB * 25/ZS * G(D, 25.)) * gate
-    else: zt = 0
-    side = _certainty(zt + distance / (error * np.float32(scale)) + gate * _logit(bilinear(vote, *shape)))
+    if alpha is not None and OFF:
+        distance = distance - OFF * np.float32(scale) * bilinear(colours.offset(alpha), *shape)
+    side = _certainty(distance / (error * np.float32(scale)) + gate * _logit(bilinear(vote, *shape)))
     target, weight = (side > 0).astype(np.float32), prior_weight * side**2
     if alpha is None:
         certain, limit = side, 0.8
@@ -147,11 +142,16 @@ def _estimate(
         both = weight[free] + extra
         target[free] = (weight[free] * target[free] + extra * sampled.alpha) / np.maximum(both, 1e-9)
         weight[free] = both
+    if alpha is not None and NLW:
+        mean, agreement = (bilinear(p, *shape) for p in colours.look_alikes(alpha))
+        extra = np.float32(NLW) * agreement * gate
+        target = (weight * target + extra * mean) / np.maximum(weight + extra, 1e-9)
+        weight = weight + extra
     if alpha is not None and ECHO:
         target = (weight * target + ECHO * alpha) / (weight + ECHO)
         weight = weight + np.float32(ECHO)
     np.clip(target, 0, 1, out=target)
-    fixed = (distance > 0).astype(np.float32)
+    fixed = inside.astype(np.float32)
     return solve_matting_laplacian(
         image, ~free, fixed, weight=weight, target=target, epsilon=EPS if alpha is not None else EPSH, tolerance=TOLERANCE, progress=report.part(0.5, 1.0)
     )
@@ -179,13 +179,12 @@ def _enlarge(small: Array, image: Array, report: Progress) -> Array:
 DETAIL = 0.05
 REF=3.
 POW=0.5
-ZZ=0.
-ZS=5.
-ZB=0.
+NLW=.1
+OFF=1.
 ECHO=0.01
 FULL=1
 HALF=1
-EPS=1e-7
+EPS=1e-6
 EPSH=1e-7
 
 
