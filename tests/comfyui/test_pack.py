@@ -23,6 +23,9 @@ INPUTS = {
     "GossamerRefine": [
         *("image", "mask", "matting", "matting_band"),
         *("foreground", "foreground_radius", "foreground_fine_radius"),
+        *("refinement_unit", "refinement_invert", "refinement_threshold", "refinement_fill_holes"),
+        *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
+        *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
     ],
     "GossamerComposite": ["foreground", "mask", "colour", "background"],
 }
@@ -49,16 +52,20 @@ def test_the_four_nodes_are_there_with_their_permanent_inputs(server: Server) ->
 
 
 def test_widgets_are_the_library_s_parameters(server: Server) -> None:
-    widgets = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]["required"]
-    wanted = [item for item in parameters() if item.stage in ("matting", "foreground")]
+    inputs = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]
+    widgets = {**inputs["required"], **inputs["optional"]}
+    wanted = [item for item in parameters() if item.stage != "background"]
+    kinds = {"int": "INT", "float": "FLOAT"}
     assert {item.name for item in wanted} == set(widgets) - {"image", "mask"}
     for item in wanted:
         kind, spec = widgets[item.name]
         assert spec["default"] == item.default
         if item.kind == "choice":
             assert (kind, tuple(spec["options"])) == ("COMBO", item.choices)
+        elif item.kind == "bool":
+            assert kind == "BOOLEAN"
         else:
-            assert (kind, spec["min"], spec["max"]) == ("INT", item.minimum, item.maximum)
+            assert (kind, spec["min"], spec["max"]) == (kinds[item.kind], item.minimum, item.maximum)
 
 
 def test_it_needs_nothing_but_its_requirements(server: Server) -> None:
