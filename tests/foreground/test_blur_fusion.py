@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossamer.foreground import blur_fusion, estimate_foreground
+from gossamer.foreground import blur_fusion, box_blur, estimate_foreground
+
+
+@pytest.fixture(scope="module", autouse=True, params=[0, box_blur._SMALL], ids=["kernel", "small pictures in OpenCV"])
+def _way(request):
+    """Run everything both ways: small pictures must not depend on which one they take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(box_blur, "_SMALL", request.param)
+        yield
+
 
 STEP = 1 / 255
 EXACT = 0.05 * STEP  # asked for is one step; what is lost should be far less
