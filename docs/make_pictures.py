@@ -1,4 +1,4 @@
-"""Make docs/before-after.jpg: `python docs/make_pictures.py` (needs the dev extra; the photograph is in the public domain)."""
+"""Make docs/before-after.jpg with `python docs/make_pictures.py`: the dev extra has the photograph (public domain)."""
 
 from __future__ import annotations
 

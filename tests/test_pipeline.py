@@ -88,6 +88,21 @@ def test_matting_recovers_an_edge_that_the_mask_has_lost() -> None:
     assert np.abs(found - alpha).mean() < 0.3 * np.abs(hard - alpha).mean()
 
 
+@pytest.mark.parametrize("method", ["closed_form", "from_mask", "guided", "knn", "learning_based"])
+def test_every_matting_method_keeps_the_sure_and_mends_the_edge(method: str) -> None:
+    y, x = np.mgrid[:160, :160]
+    alpha = np.clip((50 - np.hypot(x - 80, y - 80)) / 8 + 0.5, 0, 1).astype(np.float32)
+    noise = 0.01 * np.random.default_rng(0).standard_normal((160, 160, 3))
+    colours = alpha[..., None] * [0.8, 0.2, 0.1] + (1 - alpha[..., None]) * [0.1, 0.3, 0.7] + noise
+    rough = np.roll((alpha > 0.5).astype(np.float32), 3, 1)
+    recipe = gossamer.Recipe.of({"matting": {"method": method, "band": 12}})
+    cutout = gossamer.refine(np.clip(colours, 0, 1).astype(np.float32), rough, recipe)
+    assert cutout.report.seconds["matting"] > 0
+    assert np.abs(cutout.alpha - alpha).mean() < 0.8 * np.abs(rough - alpha).mean()
+    assert cutout.alpha[80, 80] > 0.95
+    assert cutout.alpha[2, 2] < 0.05
+
+
 def test_a_band_too_wide_for_the_subject_is_a_warning() -> None:
     mask = np.zeros((60, 60), np.float32)
     mask[25:35, 25:35] = 1

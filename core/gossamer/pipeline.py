@@ -257,17 +257,26 @@ def _finish(
 
 
 def _matte(rgb: Array, mask: Array, recipe: Recipe, warnings: list[str], steps: Progress) -> Array:
-    from gossamer.matting import closed_form_alpha, trimap_from_mask
+    from gossamer import matting
 
-    trimap = trimap_from_mask(mask, band=recipe.matting.band)
+    method, band = recipe.matting.method, recipe.matting.band
+    if method == "from_mask":
+        return matting.matte_from_mask(rgb, mask, progress=steps)
+    if method == "guided":
+        return matting.guided_alpha(rgb, mask, radius=band, progress=steps)
+    trimap = matting.trimap_from_mask(mask, band=band)
     if not (trimap == 1).any() or not (trimap == 0).any():
         side = "foreground" if not (trimap == 1).any() else "background"
         warnings.append(
-            f"Matting was left out: a band of {recipe.matting.band} px leaves no certain {side}. "
-            "Choose a narrower matting band."
+            f"Matting was left out: a band of {band} px leaves no certain {side}. Choose a narrower matting band."
         )
         return mask
-    return closed_form_alpha(rgb, trimap, progress=steps)
+    solvers = {
+        "closed_form": matting.closed_form_alpha,
+        "knn": matting.knn_alpha,
+        "learning_based": matting.learning_based_alpha,
+    }
+    return solvers[method](rgb, trimap, progress=steps)
 
 
 def _foreground(rgb: Array, alpha: Array, recipe: Recipe, steps: Progress) -> Array:

@@ -162,10 +162,12 @@ class Matting(_Stage):
     """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
 
     method: Annotated[
-        Literal["none", "closed_form"],
+        Literal["none", "closed_form", "from_mask", "guided", "knn", "learning_based"],
         Field(
             title="Matting",
-            description="none: the model's mask as it is; closed_form: solve the band around its edge (Levin 2008).",
+            description="none: the model's mask as it is; closed_form: solve the band around its edge (Levin 2008); "
+            "from_mask: ours, the mask guides and colours decide, the best for rough masks; guided: a preview "
+            "(He 2013); knn (Chen 2013) and learning_based (Zheng 2009): slow.",
             json_schema_extra={"main": True},
         ),
     ] = "none"
@@ -299,5 +301,5 @@ class Recipe(_Stage):
             raise InputError(f"The setting {where} cannot be {first['input']!r}: {what}.") from None
 
 
-FINISHING = Recipe(matting=Matting(method="closed_form"))
+FINISHING = Recipe(matting=Matting(method="from_mask"))
 """What a mask from anywhere is finished with unless somebody says otherwise: its edge is solved again."""

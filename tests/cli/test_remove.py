@@ -102,6 +102,7 @@ def test_every_stage_option(gossamer: Run, photograph: Path) -> None:
             "--foreground", foreground, "--matting", "closed_form", "--matting-band", 6,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+    assert gossamer("remove", photograph, "m.png", "--model", "u2netp", "--matting", "from_mask").returncode == 0
     none, fused = (pixels(photograph.with_name(f"{name}.png")) for name in ("none", "blur_fusion"))
     assert np.array_equal(none[..., :3], pixels(photograph))
     assert np.array_equal(none[..., 3], fused[..., 3])

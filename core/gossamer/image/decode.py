@@ -302,9 +302,7 @@ def _plain(picture: Pillow.Image, icc: bytes | None, notes: list[str]) -> tuple[
     return picture, None
 
 
-def _to_srgb(
-    picture: Pillow.Image, icc: bytes | None, notes: list[str], *, exact: bool = False
-) -> Pillow.Image:
+def _to_srgb(picture: Pillow.Image, icc: bytes | None, notes: list[str], *, exact: bool = False) -> Pillow.Image:
     """Convert CMYK, Lab or grey to sRGB through the profile `icc`, or plainly where that is not possible."""
     from PIL import ImageCms
 
@@ -321,8 +319,7 @@ def _to_srgb(
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION
-            | (ImageCms.Flags.NOOPTIMIZE if exact else ImageCms.Flags.NONE),
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if exact else ImageCms.Flags.NONE),
         )
         assert converted is not None  # noqa: S101 - None only for inPlace
         return converted

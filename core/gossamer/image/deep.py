@@ -174,9 +174,7 @@ def _bare_tiff(page: TiffPage, data: bytes, plane: int | None) -> bytes:
         else:
             entries += values
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, ifd)
-    return (
-        head + body + bytes(len(body) % 2) + struct.pack(order + "H", len(tags)) + entries + bytes(4) + lists
-    )
+    return head + body + bytes(len(body) % 2) + struct.pack(order + "H", len(tags)) + entries + bytes(4) + lists
 
 
 def _tiff_pixels(page: TiffPage, data: bytes, label: str) -> NDArray[Any]:

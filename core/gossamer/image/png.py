@@ -45,15 +45,14 @@ class _Recipe(NamedTuple):
     """A row filter by its number in the PNG standard, and how its residuals are deflated."""
 
     filter: int
-    level: int
     strategy: int
 
 
 _UP, _AVERAGE, _PAETH = 2, 3, 4
 _RECIPES = (
-    _Recipe(_PAETH, 1, zlib.Z_RLE),
-    _Recipe(_AVERAGE, 1, zlib.Z_RLE),
-    _Recipe(_UP, 5, zlib.Z_DEFAULT_STRATEGY),
+    _Recipe(_PAETH, zlib.Z_RLE),
+    _Recipe(_AVERAGE, zlib.Z_RLE),
+    _Recipe(_UP, zlib.Z_DEFAULT_STRATEGY),
 )
 
 
@@ -168,17 +167,21 @@ def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
 
 def _deflated(filtered: NDArray[np.uint8], recipe: _Recipe, flush: int) -> bytes:
     """Return raw deflate blocks that end at a byte."""
-    stream = _codec().compressobj(recipe.level, zlib.DEFLATED, -zlib.MAX_WBITS, 9, recipe.strategy)
+    codec, level = _codec()
+    stream = codec.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 9, recipe.strategy)
     return b"".join((stream.compress(filtered.data), stream.flush(flush)))
 
 
 @functools.cache
-def _codec() -> Any:
-    """Return zlib-ng, zlib's successor, twice as fast; or zlib where that is not installed."""
+def _codec() -> tuple[Any, int]:
+    """Return zlib-ng, zlib's successor, twice as fast, or zlib where that is not installed; and the level.
+
+    The level matters to matching alone: zlib's fifth takes half as long again as its fourth for files 3 % smaller.
+    """
     try:
-        return importlib.import_module("zlib_ng.zlib_ng")
+        return importlib.import_module("zlib_ng.zlib_ng"), 5
     except ImportError:
-        return zlib
+        return zlib, 4
 
 
 def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.uint8]:

@@ -158,9 +158,7 @@ def _bytes_of(path: Path) -> bytes:
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{str(path)!r} is not a possible file name.", "Check the name.") from error
     except OSError as error:
-        raise InputError(
-            f"{path} could not be read: {error.strerror or error}.", "Check the file."
-        ) from error
+        raise InputError(f"{path} could not be read: {error.strerror or error}.", "Check the file.") from error
 
 
 def _from_pillow(source: Any) -> Decoded:
@@ -178,9 +176,7 @@ def _from_pillow(source: Any) -> Decoded:
 def _from_array(array: NDArray[Any]) -> Decoded:
     """Check the contract of an array and bring it to float32."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise InputError(
-            f"An array of shape {array.shape} is not a picture.", "Give (H, W), (H, W, 3) or (H, W, 4)."
-        )
+        raise InputError(f"An array of shape {array.shape} is not a picture.", "Give (H, W), (H, W, 3) or (H, W, 4).")
     height, width = array.shape[:2]
     check_size(width, height, "The picture")
     kind, size = array.dtype.kind, array.dtype.itemsize
@@ -192,9 +188,7 @@ def _from_array(array: NDArray[Any]) -> Decoded:
     pixels = np.asarray(array if array.ndim == 3 else array[..., None])
     channels = pixels.shape[2]
     if kind == "u":
-        rgb, alpha = planes(
-            lambda a, b: pixels[a:b], height, width, channels, 255.0 if size == 1 else 65535.0
-        )
+        rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, 255.0 if size == 1 else 65535.0)
         return Decoded(rgb, alpha, 8 * size)
     low, high = float(array.min()), float(array.max())
     if np.isnan(low):

@@ -1,6 +1,16 @@
 """From a mask to a matte: trimaps and solvers of the compositing equation."""
 
 from gossamer.matting.closed_form import closed_form_alpha
+from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.guided import guided_alpha
+from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask
 
-__all__ = ["closed_form_alpha", "trimap_from_mask"]
+__all__ = [
+    "closed_form_alpha",
+    "guided_alpha",
+    "knn_alpha",
+    "learning_based_alpha",
+    "matte_from_mask",
+    "trimap_from_mask",
+]

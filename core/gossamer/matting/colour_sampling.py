@@ -8,6 +8,7 @@ mixture; of all pairs of nearby samples the best are those whose line passes clo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,4 +101,4 @@ def sample_alpha(
 
 def _cuts(count: int, least: int) -> list[tuple[int, int]]:
     ends = np.linspace(0, count, max(count // least, 1) + 1).astype(int)
-    return [(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in pairwise(ends)]

@@ -7,13 +7,15 @@ again whenever the voters' own sides become better known.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.closed_form_layout import Team
 
-__all__ = ["ColourVote"]
+__all__ = ["ColourVote", "shrink"]
 
 # Lengths are in pixels of a picture of 0.48 megapixels (800 x 600) and scaled with the picture.
 BAND = 40.0  # how far from the edge pixels are decided at all
@@ -32,6 +34,14 @@ DISCORD = 0.02  # variance of their alpha at which look-alikes have lost most of
 NARROW, WIDE, BLIND = 1.5, 12.0, 2.5  # limits of the mask's error in pixels, and what it is where colours cannot tell
 
 
+def shrink(plane: Array, size: tuple[int, int]) -> Array:
+    """Average a picture or mask down to (width, height); OpenCV's sums may exceed 1 by a rounding, this does not."""
+    import cv2
+
+    result: Array = np.clip(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), 0, 1)
+    return result
+
+
 class ColourVote:
     """The colour vote around the edge of a mask.
 
@@ -48,6 +58,10 @@ class ColourVote:
 
     Attributes
     ----------
+    step : int
+        2, or 1 where the picture is too small to be halved.
+    image, distance : float32 ndarray
+        At half size; the distance in units.
     gate : (h, w) float32 ndarray
         At half size: 0 where colours do not tell inside from outside here, 1 where they do.
     """
@@ -58,9 +72,8 @@ class ColourVote:
 
         height, width = distance.shape
         self.step = 2 if min(height, width) >= 64 else 1
-        self._shape = (height, width)
         size = (max(width // self.step, 1), max(height // self.step, 1))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if self.step > 1 else image
+        small = shrink(image, size) if self.step > 1 else image
         self.image = small
         self._unit = np.float32(scale / self.step)  # pixels of the half-size planes
         self.distance = cv2.resize(distance, size, interpolation=cv2.INTER_AREA) / np.float32(scale)
@@ -86,7 +99,7 @@ class ColourVote:
             self._weight[start:stop] = np.exp(distances**2 * (-0.5 / KERNEL**2)) + 1e-6
 
         cuts = np.linspace(0, len(queries), max(len(queries) // 2000, 1) + 1).astype(int)
-        team.run(find, [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+        team.run(find, [(int(a), int(b)) for a, b in pairwise(cuts)])
         edge = cv2.morphologyEx((self.distance > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         # Length of edge per area; the gradient is two pixels wide.
         self._edge = self._around(edge.astype(np.float32)) / 2 + np.float32(1e-3)
@@ -120,13 +133,11 @@ class ColourVote:
         alpha : (H, W) float32 ndarray, optional
             What is known of the voters so far; the mask itself if None.
         """
-        import cv2
-
         if alpha is None:
             voter = self.distance[self._voters]
             side, worth = voter > 0, np.minimum(np.abs(voter) / TRUST, 1) ** 2
         else:
-            small = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)[self._voters]
+            small = shrink(alpha, self.gate.shape[::-1])[self._voters]
             side, worth = small > 0.5, np.where(np.abs(2 * small - 1) > 0.8, (2 * small - 1) ** 2, 0)
         return self._spread(self._count(self._weight, worth, side.astype(np.float32), 1e-4))
 
@@ -143,9 +154,7 @@ class ColourVote:
         mean, agreement : (h, w) float32 ndarray
             Both in [0, 1].
         """
-        import cv2
-
-        value = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)[self._voters][self._index]
+        value = shrink(alpha, self.gate.shape[::-1])[self._voters][self._index]
         weight = self._weight**ALIKE
         total = weight.sum(axis=1)
         mean = np.einsum("ij,ij->i", weight, value) / total
@@ -153,15 +162,6 @@ class ColourVote:
         agreement = np.zeros(self.gate.shape, np.float32)
         agreement[self._asked] = total / weight.shape[1] * np.exp(-spread / DISCORD)
         return self._spread(mean), agreement
-
-    def offset(self, alpha: Array) -> Array:
-        """Return how much too wide the mask is, in units, (h, w) at half size; negative where it is too narrow."""
-        import cv2
-
-        small = cv2.resize(alpha, self.gate.shape[::-1], interpolation=cv2.INTER_AREA)
-        surplus = np.where(self._asked, (self.distance > 0) - small, 0).astype(np.float32)
-        result: Array = np.clip(self._around(surplus) / self._edge / self._unit, -WIDE, WIDE) * self.gate
-        return result
 
     def mask_error(self, vote: Array) -> Array:
         """Return how far the mask's edge is from the vote's, in units, (h, w) at half size.
@@ -172,13 +172,6 @@ class ColourVote:
         error = np.clip(self._around(differs) / self._edge / self._unit, NARROW, WIDE)
         result: Array = self.gate * error + (1 - self.gate) * np.float32(BLIND)
         return result
-
-    def enlarge(self, plane: Array) -> Array:
-        """Bring a half-size plane to the picture's size."""
-        import cv2
-
-        height, width = self._shape
-        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
 
     def _count(self, weight: Array, worth: NDArray[np.floating], side: Array, doubt: float) -> Array:
         """Return the weighted share of foreground voters; one half where nobody votes."""

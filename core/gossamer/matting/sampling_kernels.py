@@ -1,19 +1,20 @@
 """The compiled loop of colour sampling; imported only when a matte is computed (it loads numba)."""
 
+# Numba takes the argument types from the signature; it says more than annotations could.
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, int32, int64, njit, void
+from numba import float32, int32, int64, types, void
 
-_F1, _F2, _I1, _I2 = float32[::1], float32[:, ::1], int32[::1], int32[:, ::1]
+from gossamer.matting.closed_form_kernels import compiled
+
+_F2, _I1, _I2 = float32[:, ::1], int32[::1], int32[:, ::1]
+_PICTURE = types.Array(float32, 3, "A", readonly=True)  # pictures that were read are read-only
 
 
-@njit(
-    void(float32[:, :, :], _I1, _I1, _I1, _I2, _I2, _F2, _F2, float32, int64, int64, _F2),
-    cache=True,
-    nogil=True,
-    fastmath={"reassoc", "contract", "nsz"},
-)
+@compiled(void(_PICTURE, _I1, _I1, _I1, _I2, _I2, _F2, _F2, float32, int64, int64, _F2))
 def best_pairs(image, rows, columns, group, fore_near, back_near, fore, back, far, start, stop, result):
     """For pixels start..stop find the pairs of colours that explain them best (see colour_sampling).
 

@@ -1,0 +1,129 @@
+"""From rough masks to mattes, measured on photographs with true alpha.
+
+    python tests/benchmarks/mask_to_matte.py FOLDER [--masks rough,wide,narrow,polygon,salient] [--verbose]
+
+FOLDER holds ``input/*.png`` and ``alpha/*.png`` of the same names (the training set of alphamatting.com is laid out
+so). Prints, per kind of mask, the mean sum of absolute differences (SAD / 1000) of the masks, and as ratios to it those
+of the usual recipe (a trimap 10 pixels wide around the edge, closed-form matting), of the adaptive trimaps with the
+same solver, and of ``matte_from_mask``; for the latter also both halves of the set, the worst picture and seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gossamer.matting.closed_form import closed_form_alpha
+from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.signed_distance import signed_distance
+from gossamer.matting.trimap import trimap_from_mask
+
+
+def rough(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """What promptable models give: 256 pixels on the long side, smooth, enlarged, thresholded."""
+    height, width = alpha.shape
+    factor = 256 / max(height, width)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    small = cv2.resize((alpha > 0.5).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    large = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.5), (width, height), interpolation=cv2.INTER_LINEAR)
+    return (large > 0.5).astype(np.float32)
+
+
+def wide(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return (signed_distance(alpha) > -4).astype(np.float32)
+
+
+def narrow(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return (signed_distance(alpha) > 4).astype(np.float32)
+
+
+def polygon(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """What people click together: corners within 6 pixels of the outline, no holes smaller than 100 pixels."""
+    mask = np.zeros(alpha.shape, np.uint8)
+    contours, links = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for fill in (1, 0):
+        for contour, link in zip(contours, links[0] if links is not None else (), strict=True):
+            if (link[3] < 0) == (fill == 1) and cv2.contourArea(contour) >= 100:
+                cv2.fillPoly(mask, [cv2.approxPolyDP(contour, 6, True)], fill)
+    return mask.astype(np.float32)
+
+
+def salient(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The soft mask of a salient-object model, whatever it took for the subject."""
+    import gossamer
+
+    return gossamer.load_model("u2netp").predict(image)
+
+
+MAKERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    maker.__name__: maker for maker in (rough, wide, narrow, polygon, salient)
+}
+
+
+def _solved(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    known = trimap[trimap != 0.5]
+    return closed_form_alpha(image, trimap) if known.size and known.min() == 0 and known.max() == 1 else trimap
+
+
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "10 x 10 band": lambda image, mask: _solved(image, trimap_from_mask(mask, band=5)),
+    "adaptive band": lambda image, mask: _solved(image, trimap_from_mask(mask)),
+    "adaptive, colours": lambda image, mask: _solved(image, trimap_from_mask(mask, image)),
+    "matte_from_mask": matte_from_mask,
+}
+
+
+def measure(folder: Path, kind: str, verbose: bool) -> None:
+    names = sorted(path.name for path in (folder / "input").glob("*.png"))
+    if not names:
+        raise SystemExit(f"No pictures in {folder / 'input'}.")
+    before = np.zeros(len(names))
+    after = {method: np.zeros(len(names)) for method in METHODS}
+    seconds = np.zeros(len(names))
+    for i, name in enumerate(names):
+        image = cv2.imread(str(folder / "input" / name))[:, :, ::-1].astype(np.float32) / 255
+        alpha = cv2.imread(str(folder / "alpha" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        mask = MAKERS[kind](image, alpha)
+        before[i] = np.abs(mask - alpha).sum() / 1000
+        for method, matte in METHODS.items():
+            start = time.perf_counter()
+            after[method][i] = np.abs(matte(image, mask) - alpha).sum() / 1000
+            seconds[i] = time.perf_counter() - start
+        if verbose:
+            ratios = "  ".join(f"{method} {values[i] / before[i]:.3f}" for method, values in after.items())
+            print(f"  {kind} {name}: mask {before[i]:.2f}  {ratios}  {seconds[i]:.2f} s", flush=True)
+    print(f"{kind}: mean SAD of the masks {before.mean():.2f}")
+    for method, values in after.items():
+        ratio = values / before
+        halves = [values[part].sum() / before[part].sum() for part in (slice(0, None, 2), slice(1, None, 2))]
+        print(
+            f"  {method:18} {values.sum() / before.sum():.3f}  halves {halves[0]:.3f} {halves[1]:.3f}  "
+            f"worst {ratio.max():.2f} ({names[int(ratio.argmax())]})  "
+            f"worse by 2 %: {(ratio > 1.02).sum()}/{len(names)}",
+            flush=True,
+        )
+    print(
+        f"  matte_from_mask: {np.median(seconds):.2f} s a picture (median), {seconds.max():.2f} s at most", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--masks", default=",".join(MAKERS), help="kinds of mask, separated by commas")
+    parser.add_argument("--verbose", action="store_true", help="a line for every picture")
+    arguments = parser.parse_args()
+    tiny = np.zeros((70, 70), np.float32)
+    tiny[20:50, 20:50] = 1
+    METHODS["matte_from_mask"](np.dstack([tiny] * 3), tiny)  # compiled by now
+    for kind in arguments.masks.split(","):
+        measure(arguments.folder, kind, arguments.verbose)
+
+
+if __name__ == "__main__":
+    main()

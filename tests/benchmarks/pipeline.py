@@ -1,0 +1,236 @@
+"""The whole way from JPEG bytes to PNG bytes beside rembg, with the same weights: time and peak memory in one run.
+
+    python tests/benchmarks/pipeline.py [--models u2netp u2net] [--megapixels 12] [--rounds 7] [--picture FILE]
+                                        [--rembg PYTHON] [--foreground METHOD] [--json]
+
+Warm: each program runs in a process of its own that has its model loaded and has cut out the picture once; rounds
+alternate between the two, while the other one sleeps. Ours also estimates the foreground's colours, rembg's
+`remove` does not. Cold: a command line from nothing on a small picture, beside `rembg i`. Memory is the peak of
+resident memory of the warm processes, Python and libraries included.
+
+Wanted is an interpreter with ``rembg[cpu,cli]``; ``--rembg`` names it where that is not this one. The weights are
+found (or fetched) by Gossamer and lent to rembg as links.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+GOALS = {"u2netp": 3.0, "u2net": 2.5}  # so many times as fast as rembg
+COLD_GOAL, MEMORY_GOAL = 0.6, 0.5  # of what rembg takes
+
+
+# -- in the measured process: nothing but the standard library and what is measured -------------------------
+
+
+def serve(program: str, model: str, picture: str, foreground: str) -> None:
+    """Cut out the picture for every line on stdin; answer with a line of JSON each."""
+    data = Path(picture).read_bytes()
+    run = {"gossamer": _gossamer, "rembg": _rembg}[program](model, foreground)
+    run(data)  # the first one sets up threads, caches and arenas
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        png, stages = run(data)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        answer = {"wall": wall, "cpu": cpu, "bytes": len(png), "stages": stages, "peak": _peak()}
+        print(json.dumps(answer), flush=True)
+
+
+def _gossamer(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dict[str, float]]]:
+    import gossamer
+
+    recipe = gossamer.Recipe.model_validate({"foreground": {"method": foreground}} if foreground else {})
+    pipeline = gossamer.Pipeline(recipe, model=model, device="cpu")
+    pipeline.load()
+
+    def run(data: bytes) -> tuple[bytes, dict[str, float]]:
+        cutout = pipeline.run(data)
+        start = time.perf_counter()
+        png = cutout.encode("png")
+        return png, {**cutout.report.seconds, "encode": time.perf_counter() - start}
+
+    return run
+
+
+def _rembg(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dict[str, float]]]:
+    import rembg
+
+    session = rembg.new_session(model, providers=["CPUExecutionProvider"])
+    return lambda data: (rembg.remove(data, session=session), {})
+
+
+def _peak() -> float:
+    """Return the peak of this process's resident memory in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
+# -- the measuring process -----------------------------------------------------------------------------------
+
+
+class Contestant:
+    """A process that cuts out a picture whenever it is asked to."""
+
+    def __init__(self, python: str, program: str, model: str, picture: Path, foreground: str, env: Any) -> None:
+        command = [python, __file__, "--serve", program, model, str(picture), foreground]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.rounds: list[dict[str, Any]] = []
+        self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SystemExit(f"{self._process.args} ended with {self._process.wait()}")
+
+    def run(self) -> None:
+        """Ask once and keep the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        self.rounds.append(self._answer())
+
+    def end(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def median(self, what: str) -> float:
+        """Return the median of all rounds."""
+        return statistics.median(each[what] for each in self.rounds)
+
+
+def photograph(megapixels: float) -> bytes:
+    """Return a JPEG of so many megapixels, 4 to 3, of the astronaut that scikit-image ships."""
+    import skimage.data
+    from PIL import Image
+
+    width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
+    picture = Image.fromarray(skimage.data.astronaut()).crop((0, 0, 512, 384))
+    stream = io.BytesIO()
+    picture.resize((width, round(width * 3 / 4)), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def lent_weights(models: list[str], folder: Path) -> dict[str, str]:
+    """Lay out the weights as rembg expects them; returns the environment in which it finds them."""
+    from gossamer.models import store
+
+    for model in models:
+        path = store.choose(model, extra_folders=(), progress=None, announce=None).weights.path
+        (folder / "models" / model).mkdir(parents=True)
+        (folder / "models" / model / f"{model}.onnx").symlink_to(path)
+    environment = {name: value for name, value in os.environ.items() if name not in ("U2NET_HOME", "XDG_DATA_HOME")}
+    return {**environment, "REMBG_HOME": str(folder)}
+
+
+def warm(model: str, picture: Path, options: argparse.Namespace, environment: dict[str, str]) -> dict[str, Any]:
+    """Measure both programs with their models in memory."""
+    ours = Contestant(sys.executable, "gossamer", model, picture, options.foreground, None)
+    theirs = Contestant(options.rembg, "rembg", model, picture, "", environment)
+    for number in range(options.rounds):
+        for contestant in (ours, theirs) if number % 2 else (theirs, ours):
+            contestant.run()
+    ours.end()
+    theirs.end()
+    stages = {
+        name: statistics.median(each["stages"][name] for each in ours.rounds) for name in ours.rounds[0]["stages"]
+    }
+    return {
+        "model": model,
+        **{what: (theirs.median(what), ours.median(what)) for what in ("wall", "cpu", "bytes", "peak")},
+        "stages": {name: round(seconds, 3) for name, seconds in stages.items()},
+    }
+
+
+def cold(model: str, options: argparse.Namespace, environment: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Measure both command lines on a picture of 0.7 megapixels."""
+    small = folder / "small.jpg"
+    small.write_bytes(photograph(0.7))
+    extra = ["--foreground", options.foreground] if options.foreground else []
+    flags = ["--model", model, "--device", "cpu", "--quiet", "--force"]
+    program = Path(options.rembg).with_name("rembg")
+    commands = [
+        ([str(program), "i", "-m", model, str(small), str(folder / "rembg.png")], environment),
+        (
+            [sys.executable, "-m", "gossamer", "remove", *extra, *flags, str(small), str(folder / "gossamer.png")],
+            None,
+        ),
+    ]
+    seconds: list[list[tuple[float, float]]] = [[], []]
+    for number in range(options.rounds + 1):
+        for which, (command, env) in enumerate(commands):
+            before, start = os.times(), time.perf_counter()
+            subprocess.run(command, check=True, env=env)
+            wall, after = time.perf_counter() - start, os.times()
+            cpu = after.children_user + after.children_system - before.children_user - before.children_system
+            if number > 0:  # the first round fills the disk's cache
+                seconds[which].append((wall, cpu))
+    medians = [[statistics.median(each[i] for each in program) for program in seconds] for i in (0, 1)]
+    return {"model": model, "wall": tuple(medians[0]), "cpu": tuple(medians[1])}
+
+
+def show(warm_results: list[dict[str, Any]], cold_result: dict[str, Any]) -> None:
+    """Print the table."""
+    print(f"{'':34} {'rembg':>9} {'gossamer':>9}  {'ratio':>6}  goal")
+    for each in warm_results:
+        theirs, ours = each["wall"]
+        goal = GOALS.get(each["model"])
+        print(f"{'warm, ' + each['model'] + ', s':34} {theirs:9.2f} {ours:9.2f}  {theirs / ours:5.2f}x  {goal or ''}")
+        theirs, ours = each["cpu"]
+        print(f"{'   processor time, s':34} {theirs:9.2f} {ours:9.2f}  {theirs / ours:5.2f}x")
+        theirs, ours = each["peak"]
+        print(f"{'   peak memory, MiB':34} {theirs:9.0f} {ours:9.0f}  {ours / theirs:6.2f}  {MEMORY_GOAL}")
+        theirs, ours = each["bytes"]
+        print(f"{'   size of the PNG, MB':34} {theirs / 1e6:9.2f} {ours / 1e6:9.2f}  {ours / theirs:6.2f}")
+        print("   ours, s: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in each["stages"].items()))
+    for what, title in (("wall", f"cold, {cold_result['model']}, s"), ("cpu", "   processor time, s")):
+        theirs, ours = cold_result[what]
+        print(f"{title:34} {theirs:9.2f} {ours:9.2f}  {ours / theirs:6.2f}  {COLD_GOAL if what == 'wall' else ''}")
+
+
+def main() -> None:
+    """Run everything."""
+    if sys.argv[1:2] == ["--serve"]:
+        serve(*sys.argv[2:6])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["u2netp", "u2net"])
+    parser.add_argument("--megapixels", type=float, default=12.0)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--picture", type=Path, help="a JPEG instead of the enlarged photograph of scikit-image")
+    parser.add_argument("--rembg", default=sys.executable, help="an interpreter with rembg[cpu,cli]")
+    parser.add_argument("--foreground", default="", help="instead of the recipe's default method")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = lent_weights(options.models, folder / "rembg")
+        picture = folder / "picture.jpg"
+        picture.write_bytes(options.picture.read_bytes() if options.picture else photograph(options.megapixels))
+        warm_results = [warm(model, picture, options, environment) for model in options.models]
+        cold_result = cold(options.models[0], options, environment, folder)
+    if options.json:
+        print(json.dumps({"warm": warm_results, "cold": cold_result}, indent=2))
+    else:
+        show(warm_results, cold_result)
+
+
+if __name__ == "__main__":
+    main()
