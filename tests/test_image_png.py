@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 
 from gossamer.image import encode_image, png
 from gossamer.image.png import encode_png
+from gossamer.threads import thread_count
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -162,7 +163,7 @@ def test_memory_is_the_file_and_a_few_strips() -> None:
     data = encode_image(rgb, alpha, "png")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2.2 * len(data) + png._cores() * 8 * png._STRIP
+    assert peak < 2.2 * len(data) + thread_count() * 8 * png._STRIP
 
 
 def test_what_the_rows_raise_passes_through() -> None:

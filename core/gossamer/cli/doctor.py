@@ -84,7 +84,8 @@ def _client(name: str) -> str | None:
 
 
 def _devices() -> list[dict[str, Any]]:
-    from gossamer.runtime.devices import cuda_is_available, thread_count
+    from gossamer.runtime.devices import cuda_is_available
+    from gossamer.threads import thread_count
 
     cuda = cuda_is_available()
     return [

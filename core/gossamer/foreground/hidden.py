@@ -44,10 +44,22 @@ def fill_hidden(foreground: Array, alpha: Array, reach: int) -> Array:
         return foreground
     height, width = alpha.shape
     near = np.asarray(cv2.dilate(visible, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
-    smooth = np.asarray(cv2.resize(_extended(foreground, alpha), (width, height), interpolation=cv2.INTER_LINEAR))
+    cells = _extended(foreground, alpha)
+    scale = np.array([[cells.shape[1] / width, 0, 0], [0, cells.shape[0] / height, 0]])
     for top in range(0, height, _BAND):
-        rows = slice(top, top + _BAND)
-        np.copyto(foreground[rows], smooth[rows], where=(near[rows] == 0)[..., None])
+        rows = slice(top, min(top + _BAND, height))
+        far = (near[rows] == 0).astype(np.uint8)
+        if far.any():
+            # Pixel centres: x' = (x + 1/2) scale - 1/2; WARP_INVERSE_MAP takes the map from pixels to cells.
+            scale[:, 2] = (scale[0, 0] - 1) / 2, (top + 0.5) * scale[1, 1] - 0.5
+            smooth = cv2.warpAffine(
+                cells,
+                scale,
+                (width, rows.stop - top),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            cv2.copyTo(np.asarray(smooth), far, foreground[rows])
     return foreground
 
 

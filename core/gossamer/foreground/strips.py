@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from gossamer.progress import Progress
+from gossamer.threads import thread_count
 
 __all__ = ["Strips"]
 
@@ -18,7 +18,7 @@ class Strips:
     """Threads that share out rows, or anything else that is counted; use it in a ``with``."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_cores(), thread_name_prefix="gossamer-strip")
+        self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-strip")
 
     def __enter__(self) -> Strips:
         return self
@@ -56,10 +56,3 @@ class Strips:
         except BaseException:
             self._pool.shutdown(wait=True, cancel_futures=True)
             raise
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
@@ -24,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from gossamer.threads import thread_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def encode_png(
     def strip(top: int) -> _Strip:
         return _strip(rows, top, min(top + step, height), shape, bits)
 
-    workers = min(threads or _cores(), len(tops))
+    workers = min(threads or thread_count(), len(tops))
     if workers == 1:
         strips = [strip(top) for top in tops]
     else:
@@ -227,10 +228,3 @@ def _joined_adler(first: int, second: int, length: int) -> int:
     low = (first & 0xFFFF) + (second & 0xFFFF) - 1
     high = (first >> 16) + (second >> 16) + length % _ADLER * ((first & 0xFFFF) - 1)
     return high % _ADLER << 16 | low % _ADLER
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

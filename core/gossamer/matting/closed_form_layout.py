@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.progress import Progress
+from gossamer.threads import thread_count
 
 __all__ = ["Layout", "Segments", "Team"]
 
@@ -111,8 +111,7 @@ class Team:
     """
 
     def __init__(self, progress: Progress, threads: int | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(max_workers=threads or max(min(cores, 8), 1))
+        self._pool = ThreadPoolExecutor(max_workers=threads or min(thread_count(), 8))
         self._progress = progress
 
     def run(self, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
+from gossamer.threads import thread_count
 
 __all__ = ["enlarge", "filter_tiles", "reduce"]
 
@@ -63,7 +63,7 @@ def filter_tiles(
     if len(corners) == 1:
         work(0, 0)
         return result
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="gossamer-tile") as pool:
+    with ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-tile") as pool:
         pending: set[Future[None]] = {pool.submit(work, *corner) for corner in corners}
         try:
             while pending:
@@ -119,10 +119,3 @@ def _around(array: Array, top: int, bottom: int, left: int, right: int, halo: in
     if not pad or not any(padding):
         return inside
     return np.asarray(cv2.copyMakeBorder(inside, *padding, cv2.BORDER_REPLICATE), dtype=np.float32)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -11,7 +11,8 @@ import numpy as np
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
 from gossamer.progress import Progress
-from gossamer.runtime.devices import resolve_device, thread_count
+from gossamer.runtime.devices import resolve_device
+from gossamer.threads import thread_count
 
 __all__ = ["OnnxNetwork"]
 
@@ -45,6 +46,10 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
         options.log_severity_level = 3
+        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
+        # copy of every activation; neither makes a run here faster.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False
         providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
         try:
             self._session = onnxruntime.InferenceSession(
