@@ -37,7 +37,8 @@ class Pipeline:
     architecture : str, optional
         The architecture of an .onnx file, e.g. ``isnet``.
     announce : callable, optional
-        Called with one sentence when weights are fetched: what, how big, under which licence.
+        Called with one sentence when weights are fetched: what, how big, under which licence. Without it that
+        sentence goes to the logger ``gossamer`` as a warning.
 
     Notes
     -----

@@ -153,3 +153,14 @@ def test_cuda_is_never_pretended() -> None:
     else:
         with pytest.raises(DeviceError, match="onnxruntime-gpu"):
             load_model("u2netp", device="cuda")
+
+
+def test_nothing_is_fetched_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also a script that hands over no callback learns what is fetched, how big and under which licence."""
+    for name in ("GOSSAMER_HOME", "HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "new"))
+    assert load_model("u2netp", device="cpu").id == "u2netp"
+    said = [record.getMessage() for record in caplog.records if record.name == "gossamer"]
+    assert "(4.6 MB, licence Apache-2.0)" in said[0]

@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
 
 def _findings() -> dict[str, Any]:
     packages = {name: _version(name) for name in _BASE}
-    problems = [f"{name} is not installed. Type: pip install gossamer" for name, found in packages.items() if not found]
+    problems = [f"{name} is not installed. Type: pip install {name}" for name, found in packages.items() if not found]
     devices = _attempt(_devices, problems) or []
     models = _attempt(_models, problems) or {"folders": [], "installed": [], "missing": []}
     if not models["installed"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gossamer.runtime.base import Network
 from gossamer.runtime.onnx_runtime import OnnxNetwork
 
 __all__ = ["PRECISIONS", "SegmentationModel", "load_model", "postprocess", "preprocess"]
+
+_log = logging.getLogger("gossamer")
 
 PRECISIONS = ("auto", "float32", "float16")
 
@@ -169,7 +172,8 @@ def load_model(
         ``progress(fraction, message)`` while weights are fetched.
     announce : callable, optional
         Called with one sentence that says what is fetched, how big and under which licence, and with one that
-        says which model ``auto`` took and why.
+        says which model ``auto`` took and why. Without it both go to the logger ``gossamer``, the first as a
+        warning, which Python shows by itself: nothing is downloaded in silence.
 
     Returns
     -------
@@ -201,10 +205,13 @@ def load_model(
     from gossamer.models import store
 
     choice = store.choose(
-        model, extra_folders=tuple(Path(folder) for folder in folders), progress=progress, announce=announce
+        model,
+        extra_folders=tuple(Path(folder) for folder in folders),
+        progress=progress,
+        announce=announce or _log.warning,
     )
-    if model == "auto" and announce is not None:
-        announce(f"Model {choice.reason}")
+    if model == "auto":
+        (announce or _log.info)(f"Model {choice.reason}")
     weights = choice.weights
     card = weights.card
     network = OnnxNetwork(weights.path, device, card.output.index)
