@@ -103,4 +103,5 @@ def _published(image: Array, alpha: Array, radius: int, fine_radius: int) -> tup
         front = cv2.blur(front * matte, (side, side)).reshape(picture.shape) / (weight + 1e-5)
         behind = cv2.blur(behind * (1 - matte), (side, side)).reshape(picture.shape) / (1 - weight + 1e-5)
         front = np.clip(front + matte * (picture - matte * front - (1 - matte) * behind), 0, 1)
-    return front.astype(np.float32), behind.astype(np.float32)
+    # The sums' rounding errors can lie a hair outside.
+    return front.astype(np.float32), np.clip(behind, 0, 1).astype(np.float32)
