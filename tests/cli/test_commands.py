@@ -92,3 +92,19 @@ def test_doctor(gossamer: Run, tmp_path: Path) -> None:
     }
     missing = gossamer("doctor", **empty).stdout.decode()
     assert "gossamer models get isnet-general-use" in missing
+
+
+def test_gimp(gossamer: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "GIMP" / "3.0"
+    folder.mkdir(parents=True)
+    here = {"GIMP3_DIRECTORY": str(folder), "HOME": str(tmp_path)}
+    plug_in = folder / "plug-ins" / "gossamer_gimp" / "gossamer_gimp.py"
+    assert gossamer("gimp", "status", **here).stdout.startswith(b"absent ")
+    done = gossamer("gimp", "install", **here)
+    assert done.returncode == 0, done.stderr
+    assert plug_in.stat().st_mode & 0o111
+    state = json.loads(gossamer("gimp", "status", "--json", **here).stdout)
+    assert [place["state"] for place in state] == ["installed"]
+    assert state[0]["python"] == sys.executable
+    assert gossamer("gimp", "uninstall", **here).stdout.startswith(b"Removed ")
+    assert not plug_in.parent.exists()
