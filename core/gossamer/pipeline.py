@@ -9,11 +9,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.arrays import Array, as_mask
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
-from gossamer.image import Image, read_image
-from gossamer.image.read import ImageSource
+from gossamer.image import Image, ImageSource, read_image
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.automatic import SegmentationModel, load_model
@@ -209,7 +208,7 @@ def _finish(
 ) -> Cutout:
     """Run every stage after the mask."""
     warnings = [*source.warnings, *(model.warnings if model else ())]
-    rgb = as_rgb(source.rgb)
+    rgb = source.rgb
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))

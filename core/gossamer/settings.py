@@ -177,7 +177,8 @@ class Matting(_Stage):
             ge=1,
             le=500,
             title="Matting band",
-            description="Half the width of the band around the mask's edge that matting solves again.",
+            description="Half the width of the band around the mask's edge that matting solves again (closed_form, "
+            "knn, learning_based), and the radius of guided; from_mask finds its own.",
             json_schema_extra={"unit": "px"},
         ),
     ] = 10

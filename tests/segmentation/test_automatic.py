@@ -147,6 +147,14 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load_model("u2netp", device="tpu")
 
 
+def test_weights_of_another_architecture_are_one_clear_error() -> None:
+    weights = store.find(model_card("u2netp"))
+    assert weights is not None
+    model = load_model(str(weights.path), device="cpu", architecture="isnet")
+    with pytest.raises(ModelError, match=r"could not be run.*architecture"):
+        model.predict(skimage.data.chelsea())
+
+
 def test_cuda_is_never_pretended() -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         assert load_model("u2netp", device="cuda").device == "cuda"

@@ -77,12 +77,6 @@ class OnnxNetwork:
             )
         self._output = self._session.get_outputs()[output].name
 
-    @property
-    def input_size(self) -> tuple[int, int] | None:
-        """The (height, width) that the file is fixed to, or None when it is free."""
-        height, width = self._input.shape[2:]
-        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
-
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map (N, 3, h, w) float32 to the mask output, (N, h', w') float32, picture by picture.
 
