@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gossamer.compositing import background_for, cover, over, parse_colour
+from gossamer.compositing import background_for, cover, from_linear, over, parse_colour, to_linear
 from gossamer.errors import InputError
 
 
@@ -26,6 +26,27 @@ def test_over_a_colour_leaves_its_inputs_alone() -> None:
     assert result[0, 0].tolist() == [1, 0, 0]
     assert result[1, 0].tolist() == [1, 0.25, 0.25]
     assert (foreground == 1).all()
+
+
+def test_linear_light_mixes_light_and_keeps_what_is_not_mixed() -> None:
+    rng = np.random.default_rng(1)
+    foreground, background = rng.random((2, 300, 400, 3), dtype=np.float32)
+    alpha = rng.choice(np.float32([0, 0.25, 0.5, 1]), (300, 400))
+    mixed = over(foreground, alpha, background, linear_light=True)
+    np.testing.assert_array_equal(mixed[alpha == 1], foreground[alpha == 1])
+    np.testing.assert_array_equal(mixed[alpha == 0], background[alpha == 0])
+    light = alpha[..., None] * to_linear(foreground) + (1 - alpha[..., None]) * to_linear(background)
+    np.testing.assert_allclose(to_linear(mixed), light, atol=2e-6)
+    half = over(np.ones((1, 1, 3), np.float32), np.float32([[0.5]]), (0, 0, 0), linear_light=True)
+    np.testing.assert_allclose(half, 0.735357, atol=1e-5)  # the sRGB number of half the light
+    assert over(np.ones((1, 1, 3), np.float32), np.float32([[0.5]]), (0, 0, 0)).max() == 0.5
+
+
+def test_srgb_s_curve_at_known_points_and_back() -> None:
+    numbers = np.linspace(0, 1, 4097, dtype=np.float32)
+    np.testing.assert_allclose(to_linear(np.float32([0, 0.04045, 0.5, 1])), [0, 0.0031308, 0.2140411, 1], atol=1e-6)
+    np.testing.assert_allclose(from_linear(to_linear(numbers)), numbers, atol=1e-6)
+    assert (np.diff(to_linear(numbers)) > 0).all()
 
 
 @pytest.mark.parametrize(("text", "colour"), [("#ffffff", [1, 1, 1]), ("#FF0000", [1, 0, 0]), ("#003300", [0, 0.2, 0])])

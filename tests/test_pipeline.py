@@ -215,3 +215,43 @@ def test_the_profile_stays(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
         cutout.save(tmp_path / name)
         with PIL.Image.open(tmp_path / name) as saved:
             assert saved.info["icc_profile"] == profile
+
+
+def test_a_picture_of_bytes_stays_bytes_and_gives_the_same_as_its_floats(tmp_path: Path) -> None:
+    picture = skimage.data.astronaut()
+    image = gossamer.read_image(picture)
+    assert image.pixels.dtype == np.uint8
+    assert image.bit_depth == 8
+    np.testing.assert_array_equal(image.rgb, picture.astype(np.float32) / np.float32(255))
+    assert not image.rgb.flags.writeable
+    alpha = np.clip((np.arange(512, dtype=np.float32) - 200) / 100, 0, 1)[None].repeat(512, 0)
+    for method in ("auto", "blur_fusion", "none"):
+        recipe = gossamer.Recipe.of({"foreground": {"method": method}})
+        from_bytes, from_floats = (gossamer.refine(each, alpha, recipe) for each in (picture, image.rgb))
+        np.testing.assert_array_equal(from_bytes.foreground, from_floats.foreground)
+
+
+def test_despill_takes_the_screen_s_tint_off_the_edge() -> None:
+    subject, screen = np.float32([0.6, 0.55, 0.5]), np.float32([0.1, 0.8, 0.1])
+    alpha = np.clip((np.arange(120, dtype=np.float32) - 40) / 40, 0, 1)[None].repeat(60, 0)
+    tinted = subject + 0.3 * (1 - alpha[..., None]) * np.float32([0, 1, 0])  # the screen shines on the edge
+    picture = alpha[..., None] * tinted + (1 - alpha[..., None]) * screen
+    spill = []
+    for settings in ({}, {"despill": "green"}, {"despill": "green", "despill_strength": 0.5}):
+        colours = gossamer.refine(picture, alpha, gossamer.Recipe.of({"foreground": settings})).foreground
+        soft = (alpha > 0.1) & (alpha < 0.9)
+        spill.append(float(np.maximum(colours[soft][:, 1] - colours[soft][:, [0, 2]].mean(1), 0).mean()))
+    assert spill[1] < 0.02 < spill[2] < spill[0]
+
+
+def test_linear_light_keeps_a_soft_edge_bright() -> None:
+    alpha = np.full((20, 20), 0.5, np.float32)
+    recipes = [
+        gossamer.Recipe.of(
+            {"foreground": {"method": "none"}, "background": {"fill": "#000000", "linear_light": linear}}
+        )
+        for linear in (False, True)
+    ]
+    plain, linear = (gossamer.refine(np.ones((20, 20, 3), np.float32), alpha, each).composite for each in recipes)
+    np.testing.assert_allclose(plain, 0.5, atol=1e-6)
+    np.testing.assert_allclose(linear, 0.735357, atol=1e-5)

@@ -23,7 +23,7 @@ def test_the_issue_s_names_and_defaults_are_kept() -> None:
     assert found["--matting"].choices[:2] == ("none", "closed_form")
     assert found["--matting"].default == "none"
     assert {"none", "blur_fusion", "multilevel"} <= set(found["--foreground"].choices)
-    assert found["--foreground"].default == "blur_fusion"
+    assert found["--foreground"].default == "auto"  # since it beats multi-level in quality and time
     assert (found["--foreground-radius"].default, found["--foreground-fine-radius"].default) == (90, 6)
     assert found["--background"].default == "transparent"
     assert found["--matting-band"].path == "matting.band"

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 
-__all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize"]
+__all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize", "unit_float"]
 
 Array: TypeAlias = NDArray[np.float32]
 
+_FLAT = 1 / 510
 _TRUNCATE = 4.0  # scipy.ndimage.gaussian_filter cuts the Gaussian at four standard deviations
 
 
@@ -83,6 +84,13 @@ def _as_unit_float(array: NDArray[Any], name: str) -> Array:
     return result if low >= 0 and high <= 1 else np.clip(result, 0, 1)
 
 
+def unit_float(pixels: NDArray[Any]) -> Array:
+    """Return colours in [0, 1]: bytes divided by 255, float32 as it is, without a copy."""
+    if pixels.dtype == np.float32:
+        return pixels
+    return np.divide(pixels, np.float32(255), dtype=np.float32, casting="same_kind")
+
+
 def bilinear(array: Array, height: int, width: int) -> Array:
     """Resize (H, W) or (H, W, C) float32 bilinearly without antialiasing.
 
@@ -94,15 +102,25 @@ def bilinear(array: Array, height: int, width: int) -> Array:
     return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def normalise(array: Array) -> Array:
-    """Stretch `array` to [0, 1] (min-max); one of a single value is clipped instead.
+def normalise(array: Array, out: Array | None = None) -> Array:
+    """Stretch `array` to [0, 1] (min-max); a flat one is clipped instead.
 
-    A flat prediction holds no subject, and stretching its rounding noise would invent one.
+    Flat is what spans less than half an 8-bit step, 1/510: that holds no subject, and stretching its rounding
+    noise would invent one.
+
+    Parameters
+    ----------
+    array : array
+        Any shape, float32.
+    out : array, optional
+        Where the result goes; `array` itself stretches it in place.
     """
     low, high = float(array.min()), float(array.max())
-    if high - low < 1e-6:
-        return np.clip(array, 0, 1)
-    result: Array = (array - np.float32(low)) / np.float32(high - low)
+    if high - low < _FLAT:
+        clipped: Array = np.clip(array, 0, 1, out=out)
+        return clipped
+    result: Array = np.subtract(array, np.float32(low), out=out)
+    result /= np.float32(high - low)
     return result
 
 

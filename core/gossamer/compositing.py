@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any
 
-from gossamer.arrays import Array, as_mask, as_rgb
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gossamer.arrays import Array, as_mask, as_rgb, unit_float
 from gossamer.errors import InputError
 from gossamer.image import read_image
 
-__all__ = ["background_for", "cover", "over", "parse_colour"]
+__all__ = ["background_for", "cover", "from_linear", "over", "parse_colour", "to_linear"]
+
+_STRIP = 1 << 16  # pixels converted at a time: stays in the cache
 
 
-def over(foreground: Array, alpha: Array, background: ArrayLike) -> Array:
+def over(foreground: Array, alpha: Array, background: ArrayLike, *, linear_light: bool = False) -> Array:
     """Put a foreground with straight alpha over a background.
 
     Parameters
@@ -23,6 +27,8 @@ def over(foreground: Array, alpha: Array, background: ArrayLike) -> Array:
         1 = foreground.
     background : (H, W, 3) or (3,) float
         A picture of the same size, or one colour.
+    linear_light : bool
+        Mix amounts of light instead of the numbers, which are taken to follow sRGB's curve.
 
     Returns
     -------
@@ -42,10 +48,44 @@ def over(foreground: Array, alpha: Array, background: ArrayLike) -> Array:
             f"The background has the shape {behind.shape}.",
             f"Give {foreground.shape} or one colour of 3 numbers.",
         )
+    if linear_light:
+        return _over_in_linear_light(foreground, alpha, behind)
     result = foreground - behind
     result *= alpha
     result += behind
     return np.clip(result, 0, 1, out=result)
+
+
+def _over_in_linear_light(foreground: Array, alpha: Array, behind: Array) -> Array:
+    """Mix what the numbers of both layers mean as light, a strip at a time."""
+    result = np.empty_like(foreground)
+    step = max(1, _STRIP // foreground.shape[1])
+    for top in range(0, len(foreground), step):
+        rows = slice(top, top + step)
+        front, matte = foreground[rows], alpha[rows]
+        back = np.broadcast_to(behind if behind.ndim == 1 else behind[rows], front.shape)
+        mixed = to_linear(front)
+        mixed -= to_linear(back)
+        mixed *= matte
+        mixed += to_linear(back)
+        result[rows] = from_linear(mixed)
+        # The curves' rounding must not touch what is not mixed.
+        np.copyto(result[rows], front, where=matte >= 1)
+        np.copyto(result[rows], back, where=matte <= 0)
+    return result
+
+
+def to_linear(numbers: Array) -> Array:
+    """Return the light that sRGB numbers in [0, 1] stand for, in [0, 1] (IEC 61966-2-1)."""
+    light = np.power((numbers + np.float32(0.055)) / np.float32(1.055), np.float32(2.4))
+    return np.where(numbers <= np.float32(0.04045), numbers / np.float32(12.92), light)
+
+
+def from_linear(light: Array) -> Array:
+    """Return the sRGB numbers in [0, 1] of light in [0, 1], what lies outside clipped (IEC 61966-2-1)."""
+    light = np.clip(light, 0, 1)
+    numbers = np.float32(1.055) * np.power(light, np.float32(1 / 2.4)) - np.float32(0.055)
+    return np.where(light <= np.float32(0.0031308), light * np.float32(12.92), numbers)
 
 
 def parse_colour(text: str) -> Array:
@@ -72,14 +112,16 @@ def cover(picture: Array, height: int, width: int) -> Array:
     return np.ascontiguousarray(scaled[top : top + height, left : left + width])
 
 
-def background_for(fill: str, image: Array, *, blur: float = 2.0, icc_profile: bytes | None = None) -> Array | None:
+def background_for(
+    fill: str, image: NDArray[Any], *, blur: float = 2.0, icc_profile: bytes | None = None
+) -> Array | None:
     """Make the background that a recipe's ``background.fill`` asks for.
 
     Parameters
     ----------
     fill : str
         ``transparent``, ``blur``, ``#rrggbb`` or the path of a picture (scaled to cover, middle kept).
-    image : (H, W, 3) float32
+    image : (H, W, 3) float32 or uint8
         The picture that the foreground is from.
     blur : float
         Standard deviation of ``blur``, in percent of the picture's diagonal.
@@ -108,7 +150,7 @@ def background_for(fill: str, image: Array, *, blur: float = 2.0, icc_profile: b
         # A wide Gaussian loses nothing at a quarter of its sigma: blur a small copy and bring it back.
         shrink = max(1, int(sigma / 4))
         small_size = (max(1, width // shrink), max(1, height // shrink))
-        small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(unit_float(image), small_size, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), sigma / shrink, borderType=cv2.BORDER_REPLICATE)
         return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     behind = read_image(fill)

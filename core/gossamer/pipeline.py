@@ -103,7 +103,7 @@ class Pipeline:
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
         with clock("segment"):
-            mask = model.predict(source.rgb, steps.part(0.3 if first_load else 0.05, 0.7))
+            mask = model.predict(source.pixels, steps.part(0.3 if first_load else 0.05, 0.7))
         return _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model)
 
 
@@ -179,7 +179,7 @@ def refine(
     clock = _Clock()
     with clock("read"):
         source = read_image(image)
-        alpha = as_mask(mask, source.rgb.shape)
+        alpha = as_mask(mask, source.pixels.shape)
     return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None)
 
 
@@ -208,29 +208,27 @@ def _finish(
 ) -> Cutout:
     """Run every stage after the mask."""
     warnings = [*source.warnings, *(model.warnings if model else ())]
-    rgb = source.rgb
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            alpha = _matte(rgb, mask, recipe, warnings, steps.part(0.1, 0.4))
+            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4))
     with clock("refinement"):
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
-        foreground = _foreground(rgb, alpha, recipe, steps.part(0.5, 0.9))
+        foreground = _foreground(source, alpha, recipe, steps.part(0.5, 0.9))
     if source.alpha is not None:
         # Straight colours under an existing alpha are the subject's own already: it plays no part above.
         alpha = alpha * source.alpha
     steps(0.9, "Compositing")
     composite = None
     with clock("composite"):
-        background = background_for(
-            recipe.background.fill, rgb, blur=recipe.background.blur, icc_profile=source.icc_profile
-        )
+        behind = recipe.background
+        background = background_for(behind.fill, source.pixels, blur=behind.blur, icc_profile=source.icc_profile)
         if background is not None:
-            composite = over(foreground, alpha, background)
+            composite = over(foreground, alpha, background, linear_light=behind.linear_light)
     coverage = float(alpha.mean(dtype="float64"))
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
@@ -279,13 +277,21 @@ def _matte(rgb: Array, mask: Array, recipe: Recipe, warnings: list[str], steps: 
     return solvers[method](rgb, trimap, progress=steps)
 
 
-def _foreground(rgb: Array, alpha: Array, recipe: Recipe, steps: Progress) -> Array:
+def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> Array:
     settings = recipe.foreground
-    if settings.method == "none":
-        return rgb
-    from gossamer.foreground import blur_fusion, estimate_foreground, fill_hidden
+    if settings.method == "none" and settings.despill == "none":
+        return source.rgb
+    from gossamer import foreground
 
-    if settings.method == "blur_fusion":
-        colours = blur_fusion(rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
-        return fill_hidden(colours, alpha, (settings.fine_radius - 1) // 2)
-    return estimate_foreground(rgb, alpha, settings.method, progress=steps).foreground
+    if settings.method == "none":
+        colours = source.rgb
+    elif settings.method in ("auto", "soft_band"):
+        colours = foreground.soft_band(source.pixels, alpha, progress=steps)
+    elif settings.method == "blur_fusion":
+        colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
+        colours = foreground.fill_hidden(colours, alpha, (settings.fine_radius - 1) // 2)
+    else:
+        colours = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps).foreground
+    if settings.despill == "none":
+        return colours
+    return foreground.despill(colours, alpha, settings.despill, settings.despill_strength)

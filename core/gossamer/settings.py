@@ -193,10 +193,10 @@ class Foreground(_Stage):
             title="Foreground colours",
             description="none: the picture's colours; blur_fusion: fast estimation (Forte 2021); "
             "multilevel: multi-level estimation (Germer 2020); closed_form: exact and slow (Levin 2008); "
-            "soft_band: ours, the most exact on soft edges; auto: the best of them.",
+            "soft_band: ours, the most exact on soft edges, and as fast; auto: the best of them, soft_band.",
             json_schema_extra={"main": True},
         ),
-    ] = "blur_fusion"
+    ] = "auto"
     radius: Annotated[
         int,
         Field(
@@ -217,6 +217,22 @@ class Foreground(_Stage):
             json_schema_extra={"unit": "px"},
         ),
     ] = 6
+    despill: Annotated[
+        Literal["none", "green", "blue"],
+        Field(
+            title="Despill",
+            description="Take the tint of a green or blue screen off the subject's edges.",
+        ),
+    ] = "none"
+    despill_strength: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1.0,
+            title="Despill strength",
+            description="How much of the screen's tint is taken off; 1: all of it.",
+        ),
+    ] = 1.0
 
 
 class Background(_Stage):
@@ -240,6 +256,13 @@ class Background(_Stage):
             json_schema_extra={"unit": "% of the diagonal"},
         ),
     ] = 2.0
+    linear_light: Annotated[
+        bool,
+        Field(
+            title="Linear light",
+            description="Mix subject and background as light does: soft edges neither darken nor thin out.",
+        ),
+    ] = False
 
     @field_validator("fill")
     @classmethod

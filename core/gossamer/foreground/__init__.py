@@ -5,7 +5,7 @@ from __future__ import annotations
 from gossamer.foreground.box_blur import blur_fusion
 from gossamer.foreground.box_blur_torch import blur_fusion_torch
 from gossamer.foreground.despilling import despill
-from gossamer.foreground.estimation import METHODS, ForegroundBackground, estimate_foreground
+from gossamer.foreground.estimation import METHODS, ForegroundBackground, estimate_foreground, soft_band
 from gossamer.foreground.hidden import fill_hidden
 from gossamer.foreground.published import multilevel
 
@@ -18,4 +18,5 @@ __all__ = [
     "estimate_foreground",
     "fill_hidden",
     "multilevel",
+    "soft_band",
 ]

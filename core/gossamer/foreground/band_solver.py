@@ -16,14 +16,18 @@ where s_F and s_B say how far a layer may leave its mean. It differs from the mu
 - Sweeps go over the two colours of a chessboard, so that threads share the work and the result stays the same.
 - Only soft pixels and their neighbours are swept; others are known (F at alpha 1, B at alpha 0) or hidden, and
   hidden colours are interpolated from the levels below: a smooth extension of what is seen.
+- The finest level is solved once instead of swept, in strips: nothing but the result has the picture's size. That
+  gives a sixth of the gain over the multi-level method back, for less than half of the time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.foreground.strips import Strips
 from gossamer.progress import Progress
 
@@ -31,28 +35,32 @@ __all__ = ["band_layers"]
 
 _PURE = 1 / 510  # half a step of eight bits from 0 or 1 is 0 or 1
 _WEIGHT = 0.1
-_SWEEPS = 8
+_SWEEPS, _FEW_SWEEPS = 8, 4  # the second for very many pixels: wide soft edges, where they gain least
+_MANY = 1 << 18
 _CHUNK = 1 << 16
 _RATIO_LEVELS = 9  # texture is looked at where the longer side has at most 2^9 pixels
 _FINE, _WIDE = 5, 15  # and there, over these sides
 
 
-def band_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, Array]:
-    """Return foreground and background of checked arrays."""
+def band_layers(
+    image: NDArray[Any], alpha: Array, progress: Progress, *, background: bool = True
+) -> tuple[Array, Array | None]:
+    """Return foreground and, unless it is not wanted, background of checked arrays; `image` may be uint8 (of 255)."""
     progress(0.0, "Estimating foreground colours")
-    from gossamer.foreground.band_kernel import rise
+    from gossamer.foreground.band_kernel import finish, rise
 
     height, width = alpha.shape
     levels = max(height - 1, width - 1).bit_length()
     ratio_level = max(1, levels - _RATIO_LEVELS)
     few = slice(None, None, 1 << ratio_level)
-    front, back = _mean(image[few, few], alpha[few, few]), _mean(image[few, few], 1 - alpha[few, few])
-    ratio = _texture_ratio(image[few, few], alpha[few, few])
+    small, matte = unit_float(image[few, few]), alpha[few, few]
+    front, back = _mean(small, matte), _mean(small, 1 - matte)
+    ratio = _texture_ratio(small, matte)
     with Strips() as strips:
-        for level in range(levels, -1, -1):
-            part = progress.part(0.75 * 0.25**level, 0.25**level) if level < 6 else Progress()
+        for level in range(levels, 0, -1):
+            part = progress.part(0.8 * 0.25**level, 3.2 * 0.25**level) if level < 6 else Progress()
             every = slice(None, None, 1 << level)
-            picture = np.ascontiguousarray(image[every, every])
+            picture = unit_float(np.ascontiguousarray(image[every, every]))
             matte = np.ascontiguousarray(alpha[every, every])
             below = front, back
             front, back = np.empty_like(picture), np.empty_like(picture)
@@ -68,7 +76,16 @@ def band_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, 
 
             strips.each(interpolate, len(matte), 1 + _CHUNK // matte.shape[1], part.part(0.0, 0.2))
             _relax(picture, matte, (ratio, level, ratio_level), (front, back), strips, part.part(0.2, 1.0))
-    return front, back
+
+        layers = np.empty(image.shape, np.float32), np.empty(image.shape if background else (0, 0, 3), np.float32)
+
+        def solve(top: int, bottom: int) -> None:
+            first = max(top - 1, 0)
+            picture = unit_float(image[first : bottom + 1])
+            finish(picture, alpha, front, back, ratio, ratio_level, _WEIGHT, _PURE, *layers, first, top, bottom)
+
+        strips.each(solve, height, 2 + _CHUNK // width, progress.part(0.8, 1.0))
+    return layers[0], layers[1] if background else None
 
 
 def _relax(
@@ -83,13 +100,14 @@ def _relax(
     from gossamer.foreground.band_kernel import relax
 
     halves = _soft_pixels(alpha)
-    for sweep in range(2 * _SWEEPS):
+    steps = 2 * (_SWEEPS if len(halves[0]) + len(halves[1]) <= _MANY else _FEW_SWEEPS)
+    for sweep in range(steps):
         active = halves[sweep % 2]
 
         def work(start: int, end: int, active: NDArray[np.int32] = active) -> None:
             relax(image, alpha, *texture, _WEIGHT, _PURE, active, start, end, *layers)
 
-        strips.each(work, len(active), _CHUNK, progress.part(sweep / (2 * _SWEEPS), (sweep + 1) / (2 * _SWEEPS)))
+        strips.each(work, len(active), _CHUNK, progress.part(sweep / steps, (sweep + 1) / steps))
 
 
 def _soft_pixels(alpha: Array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

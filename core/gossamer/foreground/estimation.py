@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, as_mask
 from gossamer.errors import InputError
 from gossamer.foreground.band_solver import band_layers
 from gossamer.foreground.box_blur import fuse
@@ -15,7 +15,7 @@ from gossamer.foreground.checks import check_pair, check_radius
 from gossamer.foreground.published import closed_form_layers, multilevel_layers
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["METHODS", "ForegroundBackground", "estimate_foreground"]
+__all__ = ["METHODS", "ForegroundBackground", "estimate_foreground", "soft_band"]
 
 METHODS = ("auto", "none", "blur_fusion", "multilevel", "closed_form", "soft_band")
 
@@ -96,6 +96,39 @@ def estimate_foreground(
     elif method == "closed_form":
         result = ForegroundBackground(*closed_form_layers(picture, matte, report))
     else:
-        result = ForegroundBackground(*band_layers(picture, matte, report))
+        front, back = band_layers(picture, matte, report)
+        assert back is not None  # noqa: S101 - asked for by default
+        result = ForegroundBackground(front, back)
     report(1.0)
     return result
+
+
+def soft_band(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
+    """Estimate the foreground's colours alone as ``estimate_foreground(..., "soft_band")`` does, in less memory.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array-like
+        The picture: floats in [0, 1], uint8 (which is not converted as a whole) or uint16.
+    alpha : (H, W) array-like
+        1 where the foreground is: floats in [0, 1], uint8, uint16 or bool.
+    progress : callable, optional
+        Called as ``progress(fraction, message)``; may raise to cancel.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        The foreground's straight colours in [0, 1]: the picture's where alpha is 1, and a smooth continuation of
+        the subject's own where nothing is visible.
+
+    Raises
+    ------
+    InputError
+        A wrong shape, type or size, values outside [0, 1] or not finite.
+    """
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        picture: NDArray[Any] = image
+        matte = np.ascontiguousarray(as_mask(alpha, image.shape, "alpha"))
+    else:
+        picture, matte = check_pair(image, alpha)
+    return band_layers(picture, matte, Progress.of(progress), background=False)[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gossamer.arrays import unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.deep import Raw, orientation_of, png_is_deep, read_heif, read_png, read_tiff
 from gossamer.image.limits import READABLE, check_size, kind_of, quiet
@@ -25,9 +26,9 @@ _BROKEN = "Get a complete copy, or open it in an image editor and save it again.
 
 @dataclass
 class Decoded:
-    """What a file holds: straight float32 planes and what goes with them."""
+    """What a file holds: straight colours, uint8 of 255 or float32 of 1, and what goes with them."""
 
-    rgb: NDArray[np.float32]
+    rgb: NDArray[Any]
     alpha: NDArray[np.float32] | None
     bit_depth: int
     icc_profile: bytes | None = None
@@ -37,8 +38,8 @@ class Decoded:
 
 def planes(
     rows: Callable[[int, int], NDArray[Any]], height: int, width: int, channels: int, white: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Convert to (H, W, 3) and, with 2 or 4 channels, (H, W) float32, a strip at a time.
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Convert to (H, W, 3) and, with 2 or 4 channels, (H, W) float32, a strip at a time; colours in bytes stay.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def planes(
     white : float
         The value that becomes 1.
     """
-    rgb = np.empty((height, width, 3), np.float32)
+    stays = rows(0, 1).dtype == np.uint8 and white == 255.0
+    rgb: NDArray[Any] = np.empty((height, width, 3), np.uint8 if stays else np.float32)
     alpha = np.empty((height, width), np.float32) if channels in (2, 4) else None
     colours = 3 if channels >= 3 else 1
     scale = np.float32(white)
@@ -55,7 +57,10 @@ def planes(
     for top in range(0, height, step):
         strip = rows(top, min(top + step, height))
         part = slice(top, top + strip.shape[0])
-        np.divide(strip[..., :colours], scale, out=rgb[part], dtype=np.float32, casting="same_kind")
+        if stays:
+            rgb[part] = strip[..., :colours]
+        else:
+            np.divide(strip[..., :colours], scale, out=rgb[part], dtype=np.float32, casting="same_kind")
         if alpha is not None:
             np.divide(strip[..., colours], scale, out=alpha[part], dtype=np.float32, casting="same_kind")
     return rgb, alpha
@@ -162,6 +167,7 @@ def _from_raw(raw: Raw, label: str) -> Decoded:
     if pixels.dtype.kind == "f":
         notes += _tame(rgb, alpha)
     if raw.premultiplied and alpha is not None:
+        rgb = unit_float(rgb)
         np.divide(rgb, alpha[..., None], out=rgb, where=alpha[..., None] > 0)
         np.minimum(rgb, 1.0, out=rgb)
     icc = raw.icc_profile

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
+from gossamer.arrays import unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, quiet
@@ -23,13 +25,13 @@ __all__ = ["Image", "ImageSource", "read_image"]
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture as float32 numbers, with what its file says about them.
+    """A picture's numbers, with what its file says about them.
 
     Parameters
     ----------
-    rgb : ndarray
-        (H, W, 3) float32 in [0, 1], straight (not multiplied by alpha), read-only: the numbers as in the
-        file, in the colour space of `icc_profile`.
+    pixels : ndarray
+        (H, W, 3), straight (not multiplied by alpha), read-only: the numbers as in the file, in the colour space
+        of `icc_profile`; uint8 (of 255) for pictures of 8 bits, which stay small so, or float32 in [0, 1].
     alpha : ndarray or None
         (H, W) float32 in [0, 1], read-only, 1 = opaque; None where the file has none.
     icc_profile : bytes or None
@@ -44,7 +46,7 @@ class Image:
         What was lost or guessed in reading, one sentence each.
     """
 
-    rgb: NDArray[np.float32]
+    pixels: NDArray[Any]
     alpha: NDArray[np.float32] | None = None
     icc_profile: bytes | None = None
     bit_depth: int = 8
@@ -52,15 +54,22 @@ class Image:
     name: str = "image"
     warnings: tuple[str, ...] = field(default=())
 
+    @cached_property
+    def rgb(self) -> NDArray[np.float32]:
+        """The colours, (H, W, 3) float32 in [0, 1], read-only; made of `pixels` when first asked for, and kept."""
+        colours = unit_float(self.pixels)
+        colours.flags.writeable = False
+        return colours
+
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.rgb.shape[0])
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.rgb.shape[1])
+        return int(self.pixels.shape[1])
 
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Pillow.Image | NDArray[Any] | Image"
