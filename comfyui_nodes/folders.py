@@ -12,8 +12,8 @@ __all__ = ["catalogue_id", "is_local", "local_models", "local_path", "model_fold
 
 OWN = "gossamer"
 # Other packs' folders: what a user has fetched for them need not be fetched again.
-KEYS = (OWN, "rembg", "background_removal", "BiRefNet", "RMBG")
-SUFFIX = ".onnx"
+KEYS = (OWN, "rembg", "background_removal", "BiRefNet", "birefnet", "RMBG", "transparent-background")
+SUFFIXES = (".onnx", ".safetensors", ".pth", ".ckpt")
 
 
 def register() -> None:
@@ -21,7 +21,7 @@ def register() -> None:
     folder_paths.add_model_folder_path(OWN, os.path.join(folder_paths.models_dir, OWN))
     paths, suffixes = folder_paths.folder_names_and_paths[OWN]
     # add_model_folder_path gives an empty set, which means every file; never add to a set that others share.
-    folder_paths.folder_names_and_paths[OWN] = (paths, {*suffixes, SUFFIX})
+    folder_paths.folder_names_and_paths[OWN] = (paths, {*suffixes, *SUFFIXES})
 
 
 def model_folders() -> list[Path]:
@@ -30,20 +30,20 @@ def model_folders() -> list[Path]:
 
 
 def local_models() -> list[str]:
-    """Return the names of all ONNX files there, as ``key/path/in/folder.onnx``."""
+    """Return the names of all files of weights there, as ``key/path/in/folder.onnx``."""
     names = {
         f"{key}/{Path(name).as_posix()}"
         for key in KEYS
         for folder in _folders(key)
         for name in folder_paths.recursive_search(str(folder), excluded_dir_names=[".git"])[0]
-        if name.lower().endswith(SUFFIX)
+        if name.lower().endswith(SUFFIXES)
     }
     return sorted(names)
 
 
 def is_local(name: str) -> bool:
     """Return whether `name` names a file rather than a model of the catalogue."""
-    return "/" in name or name.lower().endswith(SUFFIX)
+    return "/" in name or name.lower().endswith(SUFFIXES)
 
 
 def local_path(name: str) -> Path:
@@ -59,7 +59,7 @@ def local_path(name: str) -> Path:
     key, _, inside = name.partition("/")
     for folder in _folders(key) if key in KEYS else ():
         path = Path(os.path.normpath(folder / inside))
-        if path.is_relative_to(folder) and path.suffix.lower() == SUFFIX and path.is_file():
+        if path.is_relative_to(folder) and path.suffix.lower() in SUFFIXES and path.is_file():
             return path
     raise ModelNotFound(
         f"There is no model file {name} in ComfyUI's model folders.",
@@ -78,8 +78,10 @@ def catalogue_id(path: Path) -> str | None:
         return None
     size = path.stat().st_size
     for card in load_catalogue().values():
-        if any(path.name in variant.names and size == variant.bytes for variant in card.weights):
-            return card.id
+        for variant in card.weights:
+            slack = 0 if variant.exact else variant.bytes // 100
+            if path.name in variant.names and abs(size - variant.bytes) <= slack:
+                return card.id
     return None
 
 

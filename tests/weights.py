@@ -8,8 +8,9 @@ from pathlib import Path
 from unittest import mock
 
 from gossamer.models import store
-from gossamer.models.catalogue import load_catalogue
+from gossamer.models.catalogue import model_card
 
+_MODELS = ("isnet-general-use", "u2net", "u2netp")  # the package registries have them
 _ELSEWHERE = ("GOSSAMER_MODEL_PATH", "GOSSAMER_MIRROR", "GOSSAMER_OFFLINE", "COMFYUI_PATH")
 
 
@@ -20,7 +21,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def weights_home() -> Path:
-    """Return a folder to use as GOSSAMER_HOME: it holds the weights of every model of the catalogue.
+    """Return a folder to use as GOSSAMER_HOME: it holds the weights of the models that are small or free to have.
 
     What is missing is fetched, safely also from several processes at once. Do not write into it.
     """
@@ -30,7 +31,7 @@ def weights_home() -> Path:
     with mock.patch.dict(os.environ, here):
         for name in _ELSEWHERE:
             os.environ.pop(name, None)
-        for card in load_catalogue().values():
-            weights = store.fetch(card, announce=print)
+        for model in _MODELS:
+            weights = store.fetch(model_card(model), announce=print, runtime="onnx")
             assert weights.path.parent == home / "models"
     return home

@@ -50,9 +50,18 @@ def test_models_list(gossamer: Run) -> None:
     assert rows["u2netp"]["commercial"] is True
     assert rows["u2netp"]["bytes"] == 4_574_861
     assert Path(rows["u2netp"]["path"]).is_file()
+    for row in rows.values():
+        assert {"id", "title", "architecture", "licence", "commercial", "sources", "path"} <= set(row)
+        assert all(source["from"] for weights in row["weights"] for source in weights["sources"])
+    assert rows["rmbg-2.0"]["commercial"] is False
+    assert rows["birefnet-hr"]["trained_size"] == [2048, 2048]
     table = gossamer("models", "list").stdout.decode()
-    assert "u2netp" in table
-    assert "Apache-2.0" in table
+    lines = {line.split()[0]: line for line in table.splitlines() if not line.startswith(" ")}
+    assert set(lines) == {"id", *rows}
+    assert lines["u2netp"].endswith(rows["u2netp"]["path"])
+    assert "Apache-2.0" in lines["u2netp"]
+    assert "about 885 MB" in lines["birefnet-cod"] or "972.7 MB" in lines["birefnet-cod"]
+    assert "needs --accept-licence once" in table
 
 
 def test_models_path_and_verify(gossamer: Run, tmp_path: Path) -> None:
@@ -75,6 +84,24 @@ def test_models_get_of_something_installed_is_offline(gossamer: Run) -> None:
     done = gossamer("models", "get", "u2netp", "--json", GOSSAMER_OFFLINE="1")
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["id"] == "u2netp"
+
+
+def test_models_get_wants_the_licence_accepted(gossamer: Run, tmp_path: Path) -> None:
+    empty = {"GOSSAMER_HOME": str(tmp_path / "home"), "GOSSAMER_MIRROR": "http://127.0.0.1:9"}
+    refused = gossamer("models", "get", "silueta", **empty)
+    assert refused.returncode == 4
+    assert b"gossamer models get silueta --accept-licence" in refused.stderr
+    assert not (tmp_path / "home" / "licences.json").exists()
+    # What follows is a matter of the network, so it is not asked.
+    offline = gossamer("models", "get", "silueta", "--accept-licence", **empty, GOSSAMER_OFFLINE="1")
+    assert b"GOSSAMER_OFFLINE forbids it" in offline.stderr
+    assert json.loads((tmp_path / "home" / "licences.json").read_text())["silueta"]["licence"] == "unclear"
+
+
+def test_models_get_auto_takes_a_quality_and_says_what_it_took(gossamer: Run) -> None:
+    done = gossamer("models", "get", "auto", "--quality", "fast", GOSSAMER_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    assert b"Model u2netp: the best model that is installed, in fast quality on a CPU." in done.stderr
 
 
 def test_doctor(gossamer: Run, tmp_path: Path) -> None:

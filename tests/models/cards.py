@@ -22,7 +22,9 @@ def variant(data: bytes, *sources: Source, name: str = "tiny.onnx", precision: s
     )
 
 
-def card(*variants: Variant, model: str = "tiny") -> ModelCard:
+def card(
+    *variants: Variant, model: str = "tiny", licence: str = "CC0-1.0", network: str | None = "u2netp"
+) -> ModelCard:
     real = load_catalogue()["u2netp"]
     return ModelCard(
         id=model,
@@ -30,9 +32,13 @@ def card(*variants: Variant, model: str = "tiny") -> ModelCard:
         authors="nobody",
         homepage="https://example.invalid",
         architecture="u2net",
-        licence="CC0-1.0",
-        commercial=True,
+        licence=licence,
+        licence_url="https://example.invalid/licence",
+        commercial=licence == "CC0-1.0",
         good_for="tests",
+        subjects=("general",),
+        cost="tiny",
+        network=network,
         input=real.input,
         output=real.output,
         weights=variants,

@@ -30,6 +30,14 @@ class Site:
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range header of every request."""
     if_range: list[str | None] = field(default_factory=list)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """More headers of the answers at a path, redirects too."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Paths that only this token opens."""
+    heads: list[str] = field(default_factory=list)
+    """Paths of the HEAD requests, which are not among `requests`."""
+    authorizations: list[str | None] = field(default_factory=list)
+    """Authorization header of every request, of either kind."""
     sent: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -53,17 +61,28 @@ def serve() -> Iterator[Site]:
 
 def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            site.heads.append(self.path)
+            self._answer(None)
+
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             site.requests.append((self.path, wanted))
             site.if_range.append(self.headers.get("If-Range"))
+            self._answer(wanted)
+
+        def _answer(self, wanted: str | None) -> None:
+            site.authorizations.append(self.headers.get("Authorization"))
             if site.silent:
                 site.closing.wait(30)
+                return
+            if self.path in site.tokens and self.headers.get("Authorization") != f"Bearer {site.tokens[self.path]}":
+                self.send_error(403 if self.headers.get("Authorization") else 401)
                 return
             if self.path in site.redirects:
                 self.send_response(302)
                 self.send_header("Location", site.redirects[self.path])
-                self.end_headers()
+                self._end_headers()
                 return
             data = site.files.get(self.path)
             if site.statuses or data is None:
@@ -78,8 +97,15 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_header("ETag", site.etag)
             self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/json")
             self.send_header("Content-Length", str(len(data) - start))
-            self.end_headers()
+            self._end_headers()
+            if self.command == "HEAD":
+                return
             self._send(data[start : start + site.cuts.pop(0) if site.cuts else None])
+
+        def _end_headers(self) -> None:
+            for name, value in site.headers.get(self.path, {}).items():
+                self.send_header(name, value)
+            self.end_headers()
 
         def _send(self, data: bytes) -> None:
             for offset in range(0, len(data), 1 << 16):

@@ -85,3 +85,35 @@ def test_auto_offline_says_how_to_get_the_best(home: Path, monkeypatch: pytest.M
     monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
     with pytest.raises(ModelNotFound, match=r"Download https://.*/isnet-general-use\.onnx and put it as"):
         store.choose()
+
+
+def test_a_quality_that_is_asked_for_is_fetched_rather_than_what_is_there(
+    models: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("isnet-general-use", models)
+    monkeypatch.setenv("GOSSAMER_MIRROR", site.url)
+    site.files["/u2netp.onnx"] = (weights_home() / "models" / "u2netp.onnx").read_bytes()
+    choice = store.choose(quality="fast")
+    assert choice.reason == "u2netp: the best model that could be fetched, in fast quality on a CPU."
+    assert store.choose(quality="fast").reason == "u2netp: the best model that is installed, in fast quality on a CPU."
+    # Whoever asks for nothing special gets what is there.
+    assert store.choose().reason == "isnet-general-use: the best model that is installed."
+
+
+def test_what_is_there_serves_where_nothing_can_be_fetched(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("isnet-general-use", models)
+    monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
+    choice = store.choose(quality="best", subject="hair", device="cuda")
+    assert choice.weights.card.id == "isnet-general-use"
+    assert choice.reason.startswith(
+        "isnet-general-use: the best model that is installed, in best quality on a GPU for hair, as better ones "
+        "could not be fetched: BiRefNet"
+    )
+    assert "GOSSAMER_OFFLINE forbids it" in choice.reason
+    fast = store.choose(quality="fast")  # costs more than asked for, and is better than nothing
+    assert fast.weights.card.id == "isnet-general-use"
+    on_gpu = store.choose(device="cuda")
+    assert on_gpu.reason == (
+        "isnet-general-use: the best model that is installed. birefnet-general is better: "
+        "gossamer models get birefnet-general"
+    )

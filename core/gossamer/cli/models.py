@@ -1,4 +1,4 @@
-"""`gossamer models`: list, fetch, find and verify model weights."""
+"""`gossamer models`: list, fetch, find, verify, export and compare model weights."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ from typing import Any
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import ModelIntegrityError, ModelNotFound
-from gossamer.models import store
-from gossamer.models.catalogue import ModelCard, load_catalogue, model_card
+from gossamer.models import licences, store
+from gossamer.models.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
+from gossamer.models.sources import origin
+from gossamer.models.transfer import announced_size
+from gossamer.models.weights import torch_is_here, usable
 
 __all__ = ["run"]
 
 
 def run(argv: list[str]) -> int:
     """Run the command."""
+    # These two have parsers of their own, in modules that load more.
+    if argv[:1] == ["export"]:
+        from gossamer.cli import models_export
+
+        return models_export.run(argv[1:])
+    if argv[:1] == ["compare"]:
+        from gossamer.cli import models_compare
+
+        return models_compare.run(argv[1:])
     arguments = _parser().parse_args(argv)
     action: Callable[[argparse.Namespace], int] = arguments.action
     return action(arguments)
 
 
 def _parser() -> Parser:
-    parser = Parser("models", description="List, fetch, find and verify model weights.")
+    parser = Parser("models", description="List, fetch, find, verify, export and compare model weights.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=argparse.ArgumentParser)
     every = argparse.ArgumentParser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
@@ -35,15 +47,38 @@ def _parser() -> Parser:
         sub.set_defaults(action=action)
         return sub
 
-    add("list", "show the catalogue and what of it is installed", _list)
+    add("list", "show the catalogue and what of it is installed, and where", _list)
     get = add("get", "fetch weights that are not on this machine", _get)
     get.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue, or auto")
     get.add_argument("--force", action="store_true", help="fetch them also where they are, and replace them")
     get.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    get.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="accept, once and for all, the licences of these models that do not allow commercial use",
+    )
+    get.add_argument(
+        "--runtime",
+        choices=("auto", "onnx", "torch"),
+        default="auto",
+        help="whose files are fetched: those for ONNX Runtime or for torch (default: for what is installed)",
+    )
+    get.add_argument(
+        "--quality", choices=store.QUALITIES, default="balanced", help="for auto: how good and slow (default: balanced)"
+    )
+    get.add_argument("--subject", choices=store.SUBJECTS, help="for auto: what the pictures show")
+    get.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="for auto: where it will run (default: cpu)"
+    )
     path = add("path", "print where the weights of a model lie", _path)
     path.add_argument("id", metavar="ID", help="id of the catalogue")
     verify = add("verify", "read weights in full and compare them with the catalogue", _verify)
     verify.add_argument("ids", nargs="*", metavar="ID", help="ids of the catalogue (default: all that are installed)")
+    for name, text in (
+        ("export", "write a model as an .onnx file"),
+        ("compare", "compare the masks and times of two models"),
+    ):
+        actions.add_parser(name, help=text, add_help=False)  # only for the list in the help: see `run`
     return parser
 
 
@@ -52,39 +87,86 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print(f"{'id':20} {'licence':12} {'commercial':10} {'size':>9}  installed")
+    print(f"{'id':25} {'architecture':12} {'licence':14} {'commercial':10} {'size':>13}  installed")
     for row in rows:
-        megabytes = row["bytes"] / 1e6
         print(
-            f"{row['id']:20} {row['licence']:12} {'yes' if row['commercial'] else 'no':10} {megabytes:6.1f} MB  "
-            f"{row['path'] or row['problem'] or '-'}"
+            f"{row['id']:25} {row['architecture']:12} {row['licence']:14} {'yes' if row['commercial'] else 'no':10} "
+            f"{row['size']:>13}  {row['path'] or row['problem'] or '-'}"
         )
-        print(f"  {row['title']}: {row['good_for']}")
+        print(f"  {row['title']}: {row['good_for']}{_conditions(row)}")
+        if row["metric"]:
+            print(f"  {row['metric']}")
     return 0
+
+
+def _conditions(row: dict[str, Any]) -> str:
+    """Return what must be done before a model can be used, for people."""
+    said = []
+    if not row["commercial"]:
+        said.append("its licence is accepted" if row["accepted"] else "needs --accept-licence once")
+    if row["gated"]:
+        said.append(f"files are gated: agree to the terms at {row['homepage']} and set HF_TOKEN")
+    if row["needs_torch"] and not torch_is_here():
+        said.append("needs torch")
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _row(card: ModelCard) -> dict[str, Any]:
     found, problem = None, ""
     try:
-        found = store.find(card)
+        found = store.find(card) or store.find(card, runtime="any")
     except ModelIntegrityError as error:
         problem = str(error)
-    variant = found.variant if found else card.weights[0]
+    variant = found.variant if found else (usable(card) or card.weights)[0]
     return {
         "id": card.id,
         "title": card.title,
         "authors": card.authors,
         "homepage": card.homepage,
         "architecture": card.architecture,
+        "network": card.network,
         "licence": card.licence,
+        "licence_url": card.licence_url,
         "commercial": card.commercial,
+        "accepted": licences.is_accepted(card),
+        "gated": card.gated,
         "good_for": card.good_for,
+        "metric": card.metric,
+        "subjects": list(card.subjects),
+        "cost": card.cost,
+        "trained_size": list(card.input.size) if card.input.size else None,
         "bytes": variant.bytes,
+        "size": announced_size(variant),
         "precision": variant.precision,
+        "needs_torch": not usable(card, "onnx"),
         "sources": [source.kind for weights in card.weights for source in weights.sources],
+        "weights": [
+            {
+                "filename": weights.filename,
+                "runtimes": list(weights.runtimes),
+                "precision": weights.precision,
+                "bytes": weights.bytes,
+                "exact": weights.exact,
+                "sha256": weights.sha256,
+                "md5": weights.md5,
+                "sources": [_source(source) for source in weights.sources],
+            }
+            for weights in card.weights
+        ],
         "path": str(found.path) if found else None,
         "problem": problem,
     }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    match source:
+        case UrlSource():
+            return {"kind": source.kind, "from": source.url}
+        case HuggingFaceSource():
+            place = f"https://huggingface.co/{source.repo}/blob/{source.revision}/{source.filename}"
+            return {"kind": source.kind, "from": place, "gated": source.gated}
+        case _:
+            return {"kind": source.kind, "from": origin(source)}
 
 
 def _get(arguments: argparse.Namespace) -> int:
@@ -92,15 +174,32 @@ def _get(arguments: argparse.Namespace) -> int:
     with Console(arguments.quiet) as console:
         for name in arguments.ids:
             if name == "auto" and not arguments.force:
-                weights = store.choose(progress=console.progress, announce=console.say).weights
+                choice = store.choose(
+                    progress=console.progress,
+                    announce=console.say,
+                    quality=arguments.quality,
+                    subject=arguments.subject,
+                    device=arguments.device,
+                    runtime=arguments.runtime,
+                )
+                weights = choice.weights
+                console.say(f"Model {choice.reason}")
             else:
                 card = model_card(name)
-                weights = store.fetch(card, progress=console.progress, announce=console.say, force=arguments.force)
+                weights = store.fetch(
+                    card,
+                    progress=console.progress,
+                    announce=console.say,
+                    force=arguments.force,
+                    # Fetching needs no runtime: the machine that runs it may be another.
+                    runtime="any" if arguments.runtime == "auto" and not usable(card) else arguments.runtime,
+                    accept_licence=arguments.accept_licence,
+                )
             for warning in weights.warnings:
                 console.say(f"gossamer: warning: {warning}")
             if not arguments.json:
                 console.say(f"{weights.card.id} is at {weights.path}")
-            rows.append({"id": weights.card.id, "path": str(weights.path), "bytes": weights.variant.bytes})
+            rows.append({"id": weights.card.id, "path": str(weights.path), "bytes": weights.path.stat().st_size})
     if arguments.json:
         print(json.dumps(rows, indent=2))
     return 0
@@ -118,7 +217,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         for row in rows:
-            print(f"{row['id']:20} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
+            print(f"{row['id']:25} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
+            for warning in row["warnings"]:
+                print(f"  {warning}")
         if not rows:
             print("No model is installed. Type: gossamer models get isnet-general-use")
     return 0 if all(row["good"] for row in rows) else ModelIntegrityError.exit_code
@@ -128,12 +229,13 @@ def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:
     named = [model_card(name) for name in ids]
     with Console() as console:
         for card in named or load_catalogue().values():
+            row = {"id": card.id, "good": False, "path": None, "problem": "", "warnings": []}
             try:
                 weights = store.verify(card, progress=console.progress)
             except ModelNotFound as error:
                 if named:
-                    yield {"id": card.id, "good": False, "path": None, "problem": str(error)}
+                    yield {**row, "problem": str(error)}
             except ModelIntegrityError as error:
-                yield {"id": card.id, "good": False, "path": None, "problem": str(error)}
+                yield {**row, "problem": str(error)}
             else:
-                yield {"id": card.id, "good": True, "path": str(weights.path), "problem": ""}
+                yield {**row, "good": True, "path": str(weights.path), "warnings": list(weights.warnings)}

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from gossamer.models.catalogue import HuggingFaceSource, ModelCard, Variant, load_catalogue
+from gossamer.models.catalogue import HuggingFaceSource, Variant
 
-__all__ = ["candidates", "folders", "home", "models_folder"]
+__all__ = ["candidates", "folders", "home", "hugging_face_home", "models_folder"]
 
-_COMFYUI_FOLDERS = ("gossamer", "rembg", "background_removal", "BiRefNet", "RMBG")
+# Below ComfyUI's models folder: our own, its own, and those of the node packs that people have.
+_COMFYUI_FOLDERS = (
+    "gossamer",
+    "background_removal",
+    "BiRefNet",
+    "birefnet",
+    "RMBG",
+    "RMBG/BiRefNet",
+    "rembg",
+    "transparent-background",
+)
 
 
 def home() -> Path:
@@ -33,61 +43,88 @@ def models_folder() -> Path:
     return home() / "models"
 
 
+def hugging_face_home() -> Path:
+    """Return the folder of Hugging Face's own programs, ``$HF_HOME``."""
+    root = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(root).expanduser()
+
+
 def folders() -> tuple[Path, ...]:
     """Return the folders in which weights are looked for, in this order.
 
     Gossamer's own ``models`` folder; each folder in ``$GOSSAMER_MODEL_PATH``; ComfyUI's model folders where
-    ``$COMFYUI_PATH`` is set; the Hugging Face cache, as far as it holds repositories of the catalogue; the
-    folders of rembg, new and old.
+    ``$COMFYUI_PATH`` is set; the Hugging Face cache; the folders of rembg, new and old; the folder of
+    transparent-background.
 
     Returns
     -------
     tuple of pathlib.Path
         Not all of them need exist.
     """
-    return _search_path(load_catalogue().values())
-
-
-def _search_path(cards: Iterable[ModelCard]) -> tuple[Path, ...]:
-    """Return :func:`folders` as far as they can hold weights of these models."""
-    cards = tuple(cards)
-    found = [models_folder()]
-    own = os.environ.get("GOSSAMER_MODEL_PATH", "")
-    found += [Path(entry).expanduser().absolute() for entry in own.split(os.pathsep) if entry]
-    if comfyui := os.environ.get("COMFYUI_PATH"):
-        found += [Path(comfyui).expanduser() / "models" / name for name in _COMFYUI_FOLDERS]
-    found += [folder for card in cards for folder in _snapshots(card)]
     rembg, old_rembg = _rembg_folders()
-    # rembg names a model's folder after its file.
-    found += [rembg / "models" / Path(variant.filename).stem for card in cards for variant in card.weights]
-    found.append(old_rembg)
+    comfyui = _comfyui_models()
+    found = [models_folder(), *_own_path()]
+    found += [comfyui / name for name in _COMFYUI_FOLDERS] if comfyui else []
+    found += [_hugging_face_cache(), rembg / "models", old_rembg, _transparent_background_folder()]
     return tuple(dict.fromkeys(found))
 
 
-def candidates(card: ModelCard, variant: Variant, extra: Iterable[Path] = ()) -> Iterator[Path]:
-    """Yield the files that may hold a variant of a model, the preferred first; not all of them exist.
+def candidates(variant: Variant, extra: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield the files that may hold a variant, the preferred first; not all of them exist.
 
     The folders in `extra` come after all others.
     """
-    in_repository = [s.filename for s in variant.sources if isinstance(s, HuggingFaceSource)]
-    for folder in dict.fromkeys((*_search_path([card]), *extra)):
-        for name in in_repository if folder.parent.name == "snapshots" else variant.names:
-            yield folder / name
+    yield from dict.fromkeys(_candidates(variant, extra))
 
 
-def _snapshots(card: ModelCard) -> list[Path]:
-    """Return the snapshot folders of the card's repositories in the Hugging Face cache."""
-    cache = os.environ.get("HF_HUB_CACHE")
-    if not cache:
-        root = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-        cache = str(Path(root) / "hub")
-    found = []
-    for variant in card.weights:
-        for source in variant.sources:
-            if isinstance(source, HuggingFaceSource):
-                repository = f"models--{source.repo.replace('/', '--')}"
-                found += sorted((Path(cache).expanduser() / repository / "snapshots").glob("*/"))
-    return found
+def _candidates(variant: Variant, extra: Iterable[Path]) -> Iterator[Path]:
+    names = variant.names
+    for folder in (models_folder(), *_own_path()):
+        yield from (folder / name for name in names)
+    if comfyui := _comfyui_models():
+        for name in _COMFYUI_FOLDERS:
+            yield from _in_model_folder(comfyui / name, variant)
+        yield from (comfyui / path for path in variant.elsewhere)
+    for source in variant.hugging_face:
+        yield from _in_cache(source)
+    rembg, old_rembg = _rembg_folders()
+    # rembg names a model's folder after its file.
+    yield from (rembg / "models" / Path(name).stem / name for name in names)
+    yield from (old_rembg / name for name in names)
+    yield from (_transparent_background_folder() / name for name in names)
+    for folder in extra:
+        yield from _in_model_folder(folder, variant)
+        inside = (PurePosixPath(path) for path in variant.elsewhere)
+        yield from (folder.joinpath(*path.parts[1:]) for path in inside if path.parts[0] == folder.name)
+
+
+def _in_model_folder(folder: Path, variant: Variant) -> Iterator[Path]:
+    """Yield the places in a folder of node packs: the file itself, and in folders named after repositories."""
+    yield from (folder / name for name in variant.names)
+    yield from (folder / source.repo.partition("/")[2] / source.filename for source in variant.hugging_face)
+
+
+def _in_cache(source: HuggingFaceSource) -> Iterator[Path]:
+    """Yield the places of a file in the Hugging Face cache, that of its own revision first."""
+    snapshots = _hugging_face_cache() / f"models--{source.repo.replace('/', '--')}" / "snapshots"
+    yield snapshots / source.revision / source.filename
+    yield from (snapshot / source.filename for snapshot in sorted(snapshots.glob("*/")))
+
+
+def _own_path() -> list[Path]:
+    """Return the folders of $GOSSAMER_MODEL_PATH."""
+    entries = os.environ.get("GOSSAMER_MODEL_PATH", "").split(os.pathsep)
+    return [Path(entry).expanduser().absolute() for entry in entries if entry]
+
+
+def _comfyui_models() -> Path | None:
+    root = os.environ.get("COMFYUI_PATH")
+    return Path(root).expanduser() / "models" if root else None
+
+
+def _hugging_face_cache() -> Path:
+    chosen = os.environ.get("HF_HUB_CACHE")
+    return Path(chosen).expanduser() if chosen else hugging_face_home() / "hub"
 
 
 def _rembg_folders() -> tuple[Path, Path]:
@@ -99,3 +136,8 @@ def _rembg_folders() -> tuple[Path, Path]:
         old = Path(data or "~") / ".u2net"
         new = Path(os.environ.get("REMBG_HOME") or (Path(data) / "rembg" if data else "~/.rembg"))
     return new.expanduser(), old.expanduser()
+
+
+def _transparent_background_folder() -> Path:
+    root = os.environ.get("TRANSPARENT_BACKGROUND_FILE_PATH") or "~"
+    return Path(root).expanduser() / ".transparent-background"

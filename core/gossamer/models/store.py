@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-import filelock
-
-from gossamer.errors import DownloadError, ModelIntegrityError, ModelNotFound
-from gossamer.models.catalogue import ModelCard, Variant, load_catalogue, model_card
-from gossamer.models.folders import candidates, folders, home, models_folder
-from gossamer.models.sources import attempts, by_hand, obtain, origin
-from gossamer.models.transfer import SourceFailed, Transfer, megabytes, remove_quietly, writing
-from gossamer.models.verified import Unreadable, checked_digest, file_digest, remember
+from gossamer.errors import DownloadError, MissingExtra, ModelNotFound
+from gossamer.models import licences
+from gossamer.models.catalogue import ModelCard, model_card
+from gossamer.models.choice import QUALITIES, SUBJECTS, Choice, Quality, ranking
+from gossamer.models.fetching import fetch_any, locked, tidy
+from gossamer.models.folders import folders, home, models_folder
+from gossamer.models.sources import by_hand
+from gossamer.models.transfer import writing
+from gossamer.models.verified import checked_digest, file_digest
+from gossamer.models.weights import RuntimeChoice, Weights, require_usable, search, usable
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = [
+    "QUALITIES",
+    "SUBJECTS",
     "Announce",
     "Choice",
+    "Quality",
+    "RuntimeChoice",
     "Weights",
     "choose",
     "fetch",
@@ -37,49 +41,21 @@ Announce: TypeAlias = Callable[[str], object]
 """Called with one line for people, before something that takes time or uses their network."""
 
 _ProgressLike: TypeAlias = Progress | ProgressCallback | None
+_OFFLINE = ("GOSSAMER_OFFLINE", "HF_HUB_OFFLINE")
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights that lie on this machine and are what the catalogue says.
-
-    Attributes
-    ----------
-    card : ModelCard
-    variant : Variant
-        Which of the card's files this is.
-    path : pathlib.Path
-    warnings : tuple of str
-        One sentence for each file that was passed over because it has the name but not the content.
-    """
-
-    card: ModelCard
-    variant: Variant
-    path: Path
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A model that was chosen, and why.
-
-    Attributes
-    ----------
-    weights : Weights
-    reason : str
-        One sentence, such as "isnet-general-use: the best model that is installed."
-    """
-
-    weights: Weights
-    reason: str
-
-
-def find(card: ModelCard, *, progress: _ProgressLike = None, extra_folders: Iterable[Path] = ()) -> Weights | None:
+def find(
+    card: ModelCard,
+    *,
+    progress: _ProgressLike = None,
+    extra_folders: Iterable[Path] = (),
+    runtime: RuntimeChoice = "auto",
+) -> Weights | None:
     """Look for a model's weights in :func:`folders`.
 
-    A file counts when its name, its size and its SHA-256 are those of the catalogue. The SHA-256 is computed
-    once and then remembered in ``verified.json`` in :func:`home` until size or time of change differ.
-    float32 is preferred to float16.
+    A file counts when its name, its size and its digest are those of the catalogue, or else of its publisher. The
+    digest is computed once and then remembered in ``verified.json`` in :func:`home` until size or time of change
+    differ. float32 is preferred to float16.
 
     Parameters
     ----------
@@ -88,6 +64,8 @@ def find(card: ModelCard, *, progress: _ProgressLike = None, extra_folders: Iter
         Progress of the checking; may raise to cancel.
     extra_folders : iterable of pathlib.Path, optional
         More folders to look in, after :func:`folders`.
+    runtime : {"auto", "onnx", "torch", "any"}
+        Only files that it can run: ``auto`` those that can run here, ``any`` all.
 
     Returns
     -------
@@ -100,7 +78,7 @@ def find(card: ModelCard, *, progress: _ProgressLike = None, extra_folders: Iter
         When a file in Gossamer's own folder has the wrong content. In the folders of other programs such a
         file is passed over, with a line in `Weights.warnings`.
     """
-    return _search(card, Progress.of(progress), checked_digest, tuple(extra_folders))[0]
+    return search(card, Progress.of(progress), checked_digest, tuple(extra_folders), usable(card, runtime))[0]
 
 
 def path(card: ModelCard) -> Path:
@@ -121,7 +99,7 @@ def path(card: ModelCard) -> Path:
     ModelIntegrityError
         As :func:`find`.
     """
-    return _installed(card, find(card)).path
+    return _installed(card, find(card) or find(card, runtime="any")).path
 
 
 def verify(card: ModelCard, *, progress: _ProgressLike = None) -> Weights:
@@ -145,7 +123,7 @@ def verify(card: ModelCard, *, progress: _ProgressLike = None) -> Weights:
     ModelIntegrityError
         When the file in Gossamer's own folder has the wrong content.
     """
-    return _installed(card, _search(card, Progress.of(progress), file_digest, ())[0])
+    return _installed(card, search(card, Progress.of(progress), file_digest, (), usable(card, "any"))[0])
 
 
 def fetch(
@@ -155,11 +133,13 @@ def fetch(
     announce: Announce | None = None,
     force: bool = False,
     extra_folders: Iterable[Path] = (),
+    runtime: RuntimeChoice = "auto",
+    accept_licence: bool = False,
 ) -> Weights:
     """Return a model's weights, fetching them first where they are not on this machine.
 
     The sources of the catalogue are tried in order, after ``$GOSSAMER_MIRROR/<file name>`` where that is
-    set. What comes is checked by its SHA-256 and only then moved into place. A download that was cut off is
+    set. What comes is checked by its digest and only then moved into place. A download that was cut off is
     taken up again. Of several processes that want the same model, one fetches and the others wait for it.
 
     Parameters
@@ -173,6 +153,11 @@ def fetch(
         Fetch even where weights are found, and replace those in Gossamer's own folder.
     extra_folders : iterable of pathlib.Path, optional
         More folders to look in, after :func:`folders`.
+    runtime : {"auto", "onnx", "torch", "any"}
+        What shall run them: ``auto`` prefers what is installed, then torch's files where torch is installed, and
+        ONNX's where it is not; ``any`` also fetches what cannot run here.
+    accept_licence : bool
+        Accept, once and for all, a licence that does not allow commercial use.
 
     Returns
     -------
@@ -181,7 +166,11 @@ def fetch(
     Raises
     ------
     ModelNotFound
-        When they are not here and ``GOSSAMER_OFFLINE`` is set.
+        When they are not here and ``GOSSAMER_OFFLINE`` or ``HF_HUB_OFFLINE`` is set.
+    LicenceError
+        When they are not here, their licence does not allow commercial use and was never accepted.
+    MissingExtra, InputError
+        When the runtime cannot run them.
     ModelIntegrityError
         As :func:`find`, without `force`.
     DownloadError
@@ -191,22 +180,29 @@ def fetch(
     """
     progress = Progress.of(progress)
     extra_folders = tuple(extra_folders)
+    variants = require_usable(card, runtime)
+    if accept_licence:
+        licences.accept(card)
     warnings: tuple[str, ...] = ()
     if not force:
-        found, warnings = _search(card, progress, checked_digest, extra_folders)
+        found, warnings = search(card, progress, checked_digest, extra_folders, variants)
         if found is not None:
-            return found
-    if os.environ.get("GOSSAMER_OFFLINE", "").lower() not in ("", "0", "false", "no"):
-        raise ModelNotFound(f"{card.title} would have to be fetched, and GOSSAMER_OFFLINE forbids it.", by_hand(card))
+            return _with_licence(found)
+    for switch in _OFFLINE:
+        if os.environ.get(switch, "").lower() not in ("", "0", "false", "no", "off"):
+            raise ModelNotFound(
+                f"{card.title} would have to be fetched, and {switch} forbids it.", by_hand(card, variants)
+            )
+    licences.require(card)
     folder = models_folder()
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
-    with _locked(card, folder, progress):
+    with locked(card, folder, progress):
         if not force:  # another process may have fetched it since
-            found, warnings = _search(card, progress, checked_digest, extra_folders)
+            found, warnings = search(card, progress, checked_digest, extra_folders, variants)
             if found is not None:
-                return found
-        variant = _fetch_any(card, folder, progress, announce)
-        _tidy(card, folder, progress)
+                return _with_licence(found)
+        variant = fetch_any(card, variants, folder, progress, announce)
+        tidy(card, folder, progress)
     return Weights(card, variant, folder / variant.filename, warnings)
 
 
@@ -216,50 +212,107 @@ def choose(
     progress: _ProgressLike = None,
     announce: Announce | None = None,
     extra_folders: Iterable[Path] = (),
+    quality: Quality = "balanced",
+    subject: str | None = None,
+    device: str = "cpu",
+    runtime: RuntimeChoice = "auto",
+    accept_licence: bool = False,
 ) -> Choice:
     """Choose a model and return its weights, fetching them where necessary.
 
     Parameters
     ----------
     model : str
-        An id of the catalogue, or ``"auto"``: the best that is installed, else the best that can be fetched.
-    progress, announce, extra_folders : optional
+        An id of the catalogue, or ``"auto"``: by quality, device and subject among those that allow commercial
+        use. In balanced quality, without a subject, that is the best that is installed, else the best that can
+        be fetched. Otherwise it is the best for the task, and what is installed only where that one cannot be
+        fetched.
+    progress, announce, extra_folders, runtime : optional
         As for :func:`fetch`.
+    quality : {"fast", "balanced", "best"}
+        For ``auto``: how much one picture may cost, see :func:`gossamer.models.choice.ranking`.
+    subject : {"portrait", "hair", "anime", "camouflaged"}, optional
+        For ``auto``: what the picture shows.
+    device : {"cpu", "cuda"}
+        For ``auto``: where the model will run.
+    accept_licence : bool
+        For an id: as for :func:`fetch`.
 
     Returns
     -------
     Choice
+        Its reason says what was picked and why.
 
     Raises
     ------
     ModelNotFound
         For an unknown id, and as :func:`fetch`.
-    ModelIntegrityError, DownloadError, OutputError
+    InputError
+        For an unknown quality or subject, and as :func:`fetch`.
+    LicenceError, MissingExtra, ModelIntegrityError, DownloadError, OutputError
         As :func:`fetch`.
     """
     extra = tuple(extra_folders)
     if model != "auto":
-        weights = fetch(model_card(model), progress=progress, announce=announce, extra_folders=extra)
+        weights = fetch(
+            model_card(model),
+            progress=progress,
+            announce=announce,
+            extra_folders=extra,
+            runtime=runtime,
+            accept_licence=accept_licence,
+        )
         return Choice(weights, f"{model}: the model that was asked for.")
-    cards = sorted((card for card in load_catalogue().values() if card.rank), key=lambda card: card.rank or 0)
-    passed_over: tuple[str, ...] = ()
-    for card in cards:
-        found, warnings = _search(card, Progress.of(progress), checked_digest, extra)
-        passed_over += warnings
-        if found is not None:
-            better = f" {cards[0].id} is better: gossamer models get {cards[0].id}" * (card is not cards[0])
-            weights = replace(found, warnings=passed_over)
-            return Choice(weights, f"{card.id}: the best model that is installed.{better}")
-    failures: list[DownloadError] = []
-    for card in cards:
+    ranked = ranking(quality, subject, device, runtime)
+    if not ranked.fitting:
+        raise MissingExtra("Running models in torch", "torch")
+    # Whoever names no quality and no subject is served at once with what is there.
+    usual = quality == "balanced" and subject is None
+    purpose = "" if usual else f", in {ranked.purpose}"
+    first = ranked.fitting[0]
+    installed = _best_installed((*ranked.fitting, *ranked.costlier), progress, extra, runtime)
+    if installed is not None and (usual or installed.card is first):
+        better = f" {first.id} is better: gossamer models get {first.id}" * (installed.card is not first)
+        return Choice(installed, f"{installed.card.id}: the best model that is installed{purpose}.{better}")
+    failures: list[DownloadError | ModelNotFound] = []
+    for card in ranked.fitting:
+        if installed is not None and card is installed.card:
+            break
         try:
-            weights = fetch(card, progress=progress, announce=announce, extra_folders=extra)
-        except DownloadError as error:
+            weights = fetch(card, progress=progress, announce=announce, extra_folders=extra, runtime=runtime)
+        except (DownloadError, ModelNotFound) as error:
             failures.append(error)
+            if isinstance(error, ModelNotFound):  # offline: the others cannot be fetched either
+                break
             continue
         failed = f", as better ones could not be fetched: {failures[0].message}" if failures else "."
-        return Choice(weights, f"{card.id}: the best model that could be fetched{failed}")
-    raise failures[0]
+        return Choice(weights, f"{card.id}: the best model that could be fetched{purpose}{failed}")
+    if installed is None:
+        raise failures[0]
+    failed = f", as better ones could not be fetched: {failures[0].message}" if failures else "."
+    return Choice(installed, f"{installed.card.id}: the best model that is installed{purpose}{failed}")
+
+
+def _best_installed(
+    cards: Iterable[ModelCard], progress: _ProgressLike, extra: tuple[Path, ...], runtime: RuntimeChoice
+) -> Weights | None:
+    """Return the first of several models that is here, with the warnings about those before it."""
+    passed_over: tuple[str, ...] = ()
+    for card in cards:
+        found, warnings = search(card, Progress.of(progress), checked_digest, extra, usable(card, runtime))
+        passed_over += warnings
+        if found is not None:
+            return replace(found, warnings=passed_over)
+    return None
+
+
+def _with_licence(weights: Weights) -> Weights:
+    """Return weights that other programs have fetched with a word on their licence."""
+    card = weights.card
+    if licences.is_accepted(card):
+        return weights
+    said = f"{card.title} is not for commercial use: its licence is {card.licence} ({card.licence_url})."
+    return replace(weights, warnings=(*weights.warnings, said))
 
 
 def _installed(card: ModelCard, weights: Weights | None) -> Weights:
@@ -268,116 +321,3 @@ def _installed(card: ModelCard, weights: Weights | None) -> Weights:
             f"{card.title} is not on this machine.", f"To fetch it, type: gossamer models get {card.id}"
         )
     return weights
-
-
-def _search(
-    card: ModelCard,
-    progress: Progress,
-    digest: Callable[[Path, Progress, str], str],
-    extra: tuple[Path, ...],
-) -> tuple[Weights | None, tuple[str, ...]]:
-    """Look for any variant of a model; also return the warnings about files that were passed over."""
-    own = models_folder()
-    warnings: list[str] = []
-    for variant in sorted(card.weights, key=lambda variant: variant.precision != "float32"):
-        for file in candidates(card, variant, extra):
-            if not os.path.exists(file):
-                continue
-            fault = _fault(file, variant, progress, digest, f"Checking {card.id}")
-            if fault is None:
-                return Weights(card, variant, file, tuple(warnings)), tuple(warnings)
-            if file.parent == own:
-                raise ModelIntegrityError(
-                    f"{file} is not {card.title} as it should be: it {fault}.",
-                    f"To fetch it again, type: gossamer models get {card.id} --force",
-                )
-            warnings.append(f"{file} was passed over: it {fault}.")
-    return None, tuple(warnings)
-
-
-def _fault(
-    file: Path,
-    variant: Variant,
-    progress: Progress,
-    digest: Callable[[Path, Progress, str], str],
-    message: str,
-) -> str | None:
-    """Return what is wrong with a file of weights, or None."""
-    try:
-        size = file.stat().st_size
-        if size != variant.bytes:
-            return f"has {size} bytes instead of {variant.bytes}"
-    except OSError as error:
-        return f"could not be read ({error.strerror})"
-    try:
-        found = digest(file, progress, message)
-    except Unreadable as error:
-        return f"could not be read ({error.reason})"
-    if found != variant.sha256:
-        return f"has the SHA-256 {found[:12]}… instead of {variant.sha256[:12]}…"
-    return None
-
-
-@contextmanager
-def _locked(card: ModelCard, folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock on fetching a model, waiting for it as long as it takes or until cancelled."""
-    file = folder / f".{card.id}.lock"
-    lock = filelock.FileLock(file)
-    while not writing(file, _acquired, lock):
-        progress(0.0, f"Waiting for another program that is fetching {card.id}")
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _tidy(card: ModelCard, folder: Path, progress: Progress) -> None:
-    """Remove what is of no use once a variant is installed: parts, and damaged files of other variants."""
-    for variant in card.weights:
-        remove_quietly(folder / f"{variant.filename}.part")
-        file = folder / variant.filename
-        if file.exists() and _fault(file, variant, progress, checked_digest, f"Checking {card.id}"):
-            remove_quietly(file)
-
-
-def _move_durably(part: Path, final: Path) -> None:
-    """Move a file into place so that after a power failure it is either complete or not there."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, final)
-
-
-def _acquired(lock: filelock.BaseFileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return False
-    return True
-
-
-def _fetch_any(card: ModelCard, folder: Path, progress: Progress, announce: Announce | None) -> Variant:
-    """Try all sources of all variants; return the variant that now lies in `folder`."""
-    for variant in card.weights:
-        for stale in folder.glob(f"{variant.filename}.*.part"):
-            remove_quietly(stale)  # of a process that was killed: whoever is here holds the lock
-    failures: list[str] = []
-    for variant, source in attempts(card):
-        place = origin(source)
-        if announce is not None:
-            before = f"{failures[-1]}. " if failures else ""
-            size = megabytes(variant.bytes)
-            announce(f"{before}Fetching {card.title} ({size}, licence {card.licence}) from {place}")
-        transfer = Transfer(card.id, variant, folder / f"{variant.filename}.part", progress)
-        try:
-            obtain(source, transfer)
-        except SourceFailed as error:
-            failures.append(f"{place}: {error}")
-            continue
-        final = folder / variant.filename
-        writing(final, _move_durably, transfer.part, final)
-        remember(final, variant.sha256)
-        return variant
-    raise DownloadError(
-        f"{card.title} could not be fetched: {'; '.join(failures) or 'it has no sources'}.", by_hand(card)
-    )

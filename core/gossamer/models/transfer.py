@@ -6,13 +6,23 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 from gossamer.errors import OutputError
 from gossamer.models.catalogue import Variant
 from gossamer.progress import Progress
 
-__all__ = ["SourceFailed", "Transfer", "megabytes", "remove_quietly", "require_space", "writing"]
+__all__ = [
+    "Proof",
+    "Refused",
+    "SourceFailed",
+    "Transfer",
+    "announced_size",
+    "megabytes",
+    "remove_quietly",
+    "require_space",
+    "writing",
+]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -20,6 +30,46 @@ _T = TypeVar("_T")
 
 class SourceFailed(Exception):
     """A source could not give the weights; the text is the reason in a few words."""
+
+
+class Refused(SourceFailed):
+    """A server answered with an error; `status` is its HTTP status."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"HTTP {status} {reason}".strip())
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows that a file is the right one.
+
+    Attributes
+    ----------
+    bytes : int or None
+        Its size, where that is known.
+    digest : str
+        In hexadecimal.
+    kind : {"sha256", "md5"}
+        Of the digest.
+    """
+
+    bytes: int | None
+    digest: str
+    kind: Literal["sha256", "md5"] = "sha256"
+
+    @classmethod
+    def of(cls, variant: Variant) -> Proof | None:
+        """Return what the catalogue knows of a variant; None where it has no digest."""
+        size = variant.bytes if variant.exact else None
+        if variant.sha256:
+            return cls(size, variant.sha256)
+        return cls(size, variant.md5, "md5") if variant.md5 else None
+
+    @property
+    def label(self) -> str:
+        """The digest's kind for people."""
+        return {"sha256": "SHA-256", "md5": "MD5"}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -35,12 +85,15 @@ class Transfer:
     part : pathlib.Path
         Where the bytes are gathered: it ends in ``.part`` and lies beside the final file.
     progress : Progress
+    proof : Proof or None
+        What the bytes must be; None while only the publisher knows.
     """
 
     model: str
     variant: Variant
     part: Path
     progress: Progress
+    proof: Proof | None = None
 
     def report(self, done: int, total: int) -> None:
         """Tell how many of `total` bytes have come; may raise to cancel."""
@@ -51,6 +104,11 @@ class Transfer:
 def megabytes(size: int) -> str:
     """Return a number of bytes for people, such as "178.6 MB"."""
     return f"{size / 1e6:.1f} MB"
+
+
+def announced_size(variant: Variant) -> str:
+    """Return the size of a variant for people: "178.6 MB", or "about 885 MB" where it is not known exactly."""
+    return megabytes(variant.bytes) if variant.exact else f"about {variant.bytes / 1e6:.0f} MB"
 
 
 def require_space(folder: Path, size: int) -> None:

@@ -135,9 +135,10 @@ def _missing_models() -> dict[str, dict[str, Any]]:
     """Return what the user should be told of each model, by id, that would have to be fetched."""
     from gossamer.models import store
     from gossamer.models.catalogue import load_catalogue
+    from gossamer.models.weights import usable
 
     return {
-        card.id: {"title": card.title, "licence": card.licence, "bytes": card.weights[0].bytes}
+        card.id: {"title": card.title, "licence": card.licence, "bytes": (usable(card) or card.weights)[0].bytes}
         for card in load_catalogue().values()
         if store.find(card) is None
     }

@@ -1,0 +1,75 @@
+"""Write the table of models into models.md: ``python docs/make_models.py``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gossamer.models.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, load_catalogue
+from gossamer.models.sources import origin
+from gossamer.models.transfer import announced_size
+
+PAGE = Path(__file__).with_name("models.md")
+BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
+
+
+def table() -> str:
+    """Return the table, in Markdown."""
+    lines = ["| id | for | licence | commercial use | trained size | published metric |", "|---|---|---|---|---|---|"]
+    for card in load_catalogue().values():
+        licence = f"[{card.licence}]({card.licence_url})"
+        cells = (f"`{card.id}`", card.good_for, licence, _commercial(card), _size(card.input), card.metric or "-")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def files() -> str:
+    """Return the list of files with their sizes, digests and sources, in Markdown."""
+    lines = ["| file | runs in | size | SHA-256 | from |", "|---|---|---|---|---|"]
+    for card in load_catalogue().values():
+        for variant in card.weights:
+            digest = f"`{variant.sha256[:16]}…`" if variant.sha256 else f"md5 `{variant.md5}`" if variant.md5 else ""
+            places = []
+            for source in variant.sources:
+                match source:
+                    case UrlSource():
+                        places.append(f"[{origin(source)}]({source.url})")
+                    case HuggingFaceSource():
+                        url = f"https://huggingface.co/{source.repo}/blob/{source.revision}/{source.filename}"
+                        places.append(f"[{source.repo}]({url}){' (gated)' * source.gated}")
+                    case _:
+                        places.append(origin(source))
+            cells = (
+                f"`{variant.filename}`",
+                ", ".join(variant.runtimes),
+                announced_size(variant),
+                digest or "asked for at the download",
+                ", ".join(places),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """Return the page with both tables as the catalogue has them now."""
+    parts = iter((table(), files()))
+    text = PAGE.read_text("utf-8")
+    return re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + next(parts) + END, text, flags=re.DOTALL)
+
+
+def _size(spec: InputSpec) -> str:
+    if spec.size is not None:
+        return "×".join(map(str, spec.size))
+    if spec.shortest == spec.longest:
+        return f"shorter side {spec.shortest}"
+    return f"any, {spec.shortest} to {spec.longest}"
+
+
+def _commercial(card: ModelCard) -> str:
+    if card.commercial:
+        return "yes"
+    return "no: nobody gave a licence" if card.licence == "unclear" else "**no**"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
