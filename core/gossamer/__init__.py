@@ -33,7 +33,7 @@ _HOME = {
     "refine": "gossamer.pipeline",
     "remove_background": "gossamer.pipeline",
 }
-_MODULES = ("compositing", "foreground", "image", "matting", "models", "parameters", "pipeline", "settings")
+_MODULES = ("compositing", "evaluation", "foreground", "image", "matting", "models", "parameters", "pipeline", "settings")
 
 __all__ = [
     "Cancelled",

@@ -19,6 +19,7 @@ COMMANDS = {
     "remove": "cut the subject of a picture out",
     "refine": "finish a mask from anywhere: matting, colours, background",
     "compare": "write a contact sheet of recipes or cut-outs",
+    "evaluate": "measure masks or mattes against the truth",
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
     "gimp": "install, check or remove the GIMP 3 plug-in",

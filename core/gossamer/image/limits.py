@@ -83,6 +83,7 @@ class _OwnThread(logging.Filter):
 _lock = threading.Lock()
 _users = 0
 _opencv_level = 0
+_SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 _python_warnings = warnings.catch_warnings()
 
 
@@ -96,7 +97,7 @@ def quiet() -> Iterator[None]:
     global _opencv_level, _python_warnings, _users
     import cv2
 
-    log = cv2.utils.logging
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # up to OpenCV 4.12, or since
     logger, own = logging.getLogger("tifffile"), _OwnThread()
     with _lock:
         _users += 1
@@ -104,7 +105,7 @@ def quiet() -> Iterator[None]:
             _python_warnings = warnings.catch_warnings()
             _python_warnings.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.|tifffile|pillow_heif")
-            _opencv_level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+            _opencv_level = set_level(_SILENT)
     logger.addFilter(own)
     try:
         yield
@@ -113,5 +114,5 @@ def quiet() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                log.setLogLevel(_opencv_level)
+                set_level(_opencv_level)
                 _python_warnings.__exit__(None, None, None)

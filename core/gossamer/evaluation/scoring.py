@@ -1,0 +1,100 @@
+"""From one pair of files to its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gossamer.arrays import Array, bilinear
+from gossamer.errors import GossamerError, InputError
+from gossamer.evaluation.mask import evaluate_mask
+from gossamer.evaluation.matte import evaluate_matte
+from gossamer.evaluation.measures import MEASURES
+from gossamer.evaluation.pairs import read_opacity
+
+__all__ = ["Score", "Task", "reason", "score"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to measure of one pair; plain values, so that it goes through JSON."""
+
+    prediction: str
+    truth: str
+    trimap: str | None
+    measures: Sequence[str]
+    resize: bool
+    stretch: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured."""
+
+    width: int
+    height: int
+    values: dict[str, float]
+    f_curve: list[float] | None = None
+    e_curve: list[float] | None = None
+    empty_truth: bool = False
+    resized: bool = False
+
+
+def score(task: Task) -> Score:
+    """Read and measure one pair.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or the sizes differ and `task.resize` is not set.
+    MissingExtra
+        If measures of masks are wanted and pysodmetrics is not installed.
+    """
+    truth = read_opacity(task.truth)
+    height, width = truth.shape
+    prediction = read_opacity(task.prediction)
+    resized = prediction.shape != truth.shape
+    if resized:
+        if not task.resize:
+            raise InputError(
+                f"{task.prediction} is {prediction.shape[1]} x {prediction.shape[0]} pixels, "
+                f"but {task.truth} is {width} x {height}.",
+                "Resize the prediction, or add --resize to have it done bilinearly.",
+            )
+        prediction = bilinear(prediction, height, width)
+    trimap: Array | None = None
+    if task.trimap is not None:
+        trimap = read_opacity(task.trimap)
+        if trimap.shape != truth.shape:
+            raise InputError(
+                f"{task.trimap} is {trimap.shape[1]} x {trimap.shape[0]} pixels, "
+                f"but {task.truth} is {width} x {height}.",
+                "Give a trimap of the truth's size.",
+            )
+    values: dict[str, float] = {}
+    curves: list[list[float] | None] = [None, None]
+    empty = False
+    masks = [name for name in task.measures if MEASURES[name].kind == "mask"]
+    mattes = [name for name in task.measures if MEASURES[name].kind == "matte"]
+    if masks:
+        found = evaluate_mask(prediction, truth, measures=masks, stretch=task.stretch)
+        values |= found.values
+        curves = [None if curve is None else curve.tolist() for curve in (found.f_curve, found.e_curve)]
+        empty = found.empty_truth
+    if mattes:
+        values |= evaluate_matte(prediction, truth, trimap, measures=mattes).values
+    if not np.isfinite(list(values.values())).all():
+        bad = next(name for name, value in values.items() if not np.isfinite(value))
+        raise InputError(f"{MEASURES[bad].title} of {task.prediction} is not a number.", "Leave the picture out.")
+    return Score(width, height, values, curves[0], curves[1], empty, resized)
+
+
+def reason(error: Exception) -> tuple[str, str]:
+    """Return why a pair could not be measured: a sentence and its remedy, also of an error that nobody foresaw."""
+    if isinstance(error, GossamerError):
+        return error.message, error.remedy
+    if isinstance(error, MemoryError):
+        return "There was not enough memory for it.", "Use fewer workers."
+    return f"Unexpected {type(error).__name__}: {error}.", "This is a fault of Gossamer: please report it."
