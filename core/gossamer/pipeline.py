@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
@@ -17,6 +17,9 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.automatic import SegmentationModel, load_model
 from gossamer.settings import Recipe
+
+if TYPE_CHECKING:
+    from gossamer.matting import VitMatte
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
@@ -54,14 +57,20 @@ class Pipeline:
         announce: Callable[[str], object] | None = None,
     ) -> None:
         self.recipe = recipe or Recipe()
-        self._wanted = {"model": model, "device": device, "architecture": architecture, "announce": announce}
+        self._wanted: dict[str, Any] = {
+            "model": model,
+            "device": device,
+            "architecture": architecture,
+            "announce": announce,
+        }
         self._model: SegmentationModel | None = None
+        self._matting_model: VitMatte | None = None
+        self._matting_wanted = ""
 
     def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel:
         """Return the model, loading it first where that has not happened yet."""
         if self._model is None:
-            wanted: dict[str, Any] = self._wanted
-            self._model = load_model(**wanted, progress=progress)
+            self._model = load_model(**self._wanted, progress=progress)
         return self._model
 
     def run(
@@ -104,7 +113,18 @@ class Pipeline:
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
         with clock("segment"):
             mask = model.predict(source.pixels, steps.part(0.3 if first_load else 0.05, 0.7))
-        return _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model)
+        return _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, self._vitmatte)
+
+    def _vitmatte(self, model: str, progress: Progress) -> VitMatte:
+        """Return ViTMatte, which stays warm as the model does; one at a time in memory."""
+        from gossamer.matting import VitMatte
+
+        if self._matting_model is None or self._matting_wanted != model:
+            self._matting_model = VitMatte.load(
+                model, device=self._wanted["device"], progress=progress, announce=self._wanted["announce"]
+            )
+            self._matting_wanted = model
+        return self._matting_model
 
 
 def remove_background(
@@ -205,6 +225,7 @@ def _finish(
     clock: _Clock,
     steps: Progress,
     model: SegmentationModel | None,
+    vitmatte: Callable[[str, Progress], VitMatte] | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""
     warnings = [*source.warnings, *(model.warnings if model else ())]
@@ -213,7 +234,7 @@ def _finish(
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4))
+            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4), vitmatte)
     with clock("refinement"):
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
@@ -254,7 +275,14 @@ def _finish(
     )
 
 
-def _matte(rgb: Array, mask: Array, recipe: Recipe, warnings: list[str], steps: Progress) -> Array:
+def _matte(
+    rgb: Array,
+    mask: Array,
+    recipe: Recipe,
+    warnings: list[str],
+    steps: Progress,
+    vitmatte: Callable[[str, Progress], VitMatte] | None,
+) -> Array:
     from gossamer import matting
 
     method, band = recipe.matting.method, recipe.matting.band
@@ -269,6 +297,10 @@ def _matte(rgb: Array, mask: Array, recipe: Recipe, warnings: list[str], steps: 
             f"Matting was left out: a band of {band} px leaves no certain {side}. Choose a narrower matting band."
         )
         return mask
+    if method == "vitmatte":
+        load = vitmatte or (lambda model, progress: matting.VitMatte.load(model, progress=progress))
+        network = load(recipe.matting.model, steps.part(0.0, 0.2))
+        return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warnings.append)
     solvers = {
         "closed_form": matting.closed_form_alpha,
         "knn": matting.knn_alpha,

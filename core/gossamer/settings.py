@@ -162,12 +162,13 @@ class Matting(_Stage):
     """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
 
     method: Annotated[
-        Literal["none", "closed_form", "from_mask", "guided", "knn", "learning_based"],
+        Literal["none", "closed_form", "from_mask", "guided", "knn", "learning_based", "vitmatte"],
         Field(
             title="Matting",
             description="none: the model's mask as it is; closed_form: solve the band around its edge (Levin 2008); "
             "from_mask: ours, the mask guides and colours decide, the best for rough masks; guided: a preview "
-            "(He 2013); knn (Chen 2013) and learning_based (Zheng 2009): slow.",
+            "(He 2013); knn (Chen 2013) and learning_based (Zheng 2009): slow; vitmatte: a neural network "
+            "(Yao 2023), needs the extra vitmatte.",
             json_schema_extra={"main": True},
         ),
     ] = "none"
@@ -178,10 +179,18 @@ class Matting(_Stage):
             le=500,
             title="Matting band",
             description="Half the width of the band around the mask's edge that matting solves again (closed_form, "
-            "knn, learning_based), and the radius of guided; from_mask finds its own.",
+            "knn, learning_based, vitmatte), and the radius of guided; from_mask finds its own.",
             json_schema_extra={"unit": "px"},
         ),
     ] = 10
+    model: Annotated[
+        str,
+        Field(
+            title="Matting model",
+            description="For vitmatte: auto (the best that is installed, else the small one is fetched, 103 MB), a "
+            "published one such as vitmatte-small-composition-1k, or a folder.",
+        ),
+    ] = "auto"
 
 
 class Foreground(_Stage):
