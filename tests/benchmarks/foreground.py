@@ -1,6 +1,6 @@
 """Foreground colours beside the published code: speed, peak memory and error, measured in one run.
 
-    python tests/benchmarks/foreground.py [--megapixels 7.6] [--rounds 5] [--data FOLDER]
+    python tests/benchmarks/foreground.py [--megapixels 7.6] [--rounds 5] [--data FOLDER] [--json]
 
 Times are medians of alternating rounds. Memory is the peak of resident memory in a fresh process, in float32
 copies of the picture (the picture itself included). Errors are in 1/255, weighted by alpha over soft pixels, on
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rows import Row, dump, table
 
 from gossamer.foreground import METHODS, blur_fusion, estimate_foreground
 
@@ -108,11 +109,9 @@ def error(estimate, alpha, foreground):
     return float((np.abs(estimate - foreground)[soft].mean(1) * 255) @ weight / weight.sum())
 
 
-def speed(megapixels: float, rounds: int) -> None:
+def speed(megapixels: float, rounds: int) -> list[Row]:
     width = int((megapixels * 1.5e6) ** 0.5)
-    image, alpha, foreground = made_up(width, int(megapixels * 1e6 / width), 0)
-    soft = float(((alpha > 0) & (alpha < 1)).mean())
-    print(f"## Speed and memory at {alpha.size / 1e6:.1f} megapixels, {100 * soft:.0f} % soft\n")
+    image, alpha, _ = made_up(width, int(megapixels * 1e6 / width), 0)
     times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     results = {name: work(image, alpha) for name, work in CONTESTANTS.items()}  # and compile
     for _ in range(rounds):
@@ -120,25 +119,24 @@ def speed(megapixels: float, rounds: int) -> None:
             start = time.perf_counter()
             work(image, alpha)
             times[name].append(time.perf_counter() - start)
-    print("| method | median s | best s | peak copies | error |\n|---|---|---|---|---|")
+    median = {name: statistics.median(each) for name, each in times.items()}
+    copies = {}
     for name in CONTESTANTS:
-        peak = subprocess.run(
-            [sys.executable, __file__, "--peak", name, "--megapixels", str(megapixels)],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        print(
-            f"| {name} | {statistics.median(times[name]):.3f} | {min(times[name]):.3f} | {peak} "
-            f"| {error(results[name], alpha, foreground):.2f} |"
-        )
-    names = list(CONTESTANTS)
-    for old, new in ((names[0], names[1]), (names[2], names[3])):
-        ratio = statistics.median(times[old]) / statistics.median(times[new])
-        best = min(times[old]) / min(times[new])
-        print(f"\n{new} is {ratio:.1f} times as fast as {old} ({best:.1f} times by best times).")
-    difference = np.abs(results[names[1]] - results[names[0]]).max() * 255
-    print(f"\nLargest difference of blur fusion from the published code: {difference:.5f}/255.\n")
+        command = [sys.executable, __file__, "--peak", name, "--megapixels", str(megapixels)]
+        copies[name] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    soft = 100 * float(((alpha > 0) & (alpha < 1)).mean())
+    where = f"{alpha.size / 1e6:.1f} MP, {soft:.0f} % soft"
+    fused, fusion, levels, ours = CONTESTANTS
+    difference = np.abs(results[fusion] - results[fused]).max() * 255
+    topic, published, germer = "Foreground colours", "the published code", "pymatting multi-level"
+    memory = "its peak memory, in pictures"
+    return [
+        Row(topic, f"Blur fusion, {where}", published, "s", median[fused], median[fusion], 11),
+        Row(topic, memory, published, "", copies[fused], copies[fusion]),
+        Row(topic, "its largest difference", "1/255", "/255", 1, difference, 1),
+        Row(topic, f"auto, {where}", germer, "s", median[levels], median[ours], 1),
+        Row(topic, memory, germer, "", copies[levels], copies[ours]),
+    ]
 
 
 def peak(name: str, megapixels: float) -> None:
@@ -163,20 +161,30 @@ def _status(field: str) -> float:
     return float(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def errors(folder: Path | None) -> None:
+def errors(folder: Path | None) -> list[Row]:
     cases = list(from_folder(folder)) if folder else [made_up(600, 400, seed) for seed in range(4)]
-    print(
-        f"## Error in 1/255 over {len(cases)} composites\n\n| method | mean | worst | seconds each |\n|---|---|---|---|"
-    )
-    for method in METHODS[1:]:
-        estimate_foreground(*cases[0][:2], method)
-        start = time.perf_counter()
-        values = [
+    mean = {
+        method: statistics.mean(
             error(estimate_foreground(image, alpha, method).foreground, alpha, foreground)
             for image, alpha, foreground in cases
-        ]
-        seconds = (time.perf_counter() - start) / len(cases)
-        print(f"| {method} | {statistics.mean(values):.2f} | {max(values):.2f} | {seconds:.3f} |")
+        )
+        for method in METHODS
+    }
+    ours = mean.pop("auto")
+    goals = {"multilevel": 4.2 / 3.6}
+    return [
+        Row(
+            f"Error of foreground colours on {len(cases)} composites",
+            "auto",
+            peer,
+            "/255",
+            value,
+            ours,
+            goals.get(peer),
+        )
+        for peer, value in mean.items()
+        if peer != "soft_band"
+    ]
 
 
 def main() -> None:
@@ -184,13 +192,14 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=7.6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--json", action="store_true")
     parser.add_argument("--peak", choices=list(CONTESTANTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
         peak(options.peak, options.megapixels)
         return
-    speed(options.megapixels, options.rounds)
-    errors(options.data)
+    rows = [*speed(options.megapixels, options.rounds), *errors(options.data)]
+    print(dump(rows) if options.json else table(rows))
 
 
 if __name__ == "__main__":

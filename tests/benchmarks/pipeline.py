@@ -27,6 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rows import Row, dump, table
+
 GOALS = {"u2netp": 3.0, "u2net": 2.5}  # so many times as fast as rembg
 COLD_GOAL, MEMORY_GOAL = 0.6, 0.5  # of what rembg takes
 
@@ -186,23 +188,22 @@ def cold(model: str, options: argparse.Namespace, environment: dict[str, str], f
     return {"model": model, "wall": tuple(medians[0]), "cpu": tuple(medians[1])}
 
 
-def show(warm_results: list[dict[str, Any]], cold_result: dict[str, Any]) -> None:
-    """Print the table."""
-    print(f"{'':34} {'rembg':>9} {'gossamer':>9}  {'ratio':>6}  goal")
+def rows(warm_results: list[dict[str, Any]], cold_result: dict[str, Any]) -> list[Row]:
+    """Return the table."""
+    topic, found = "JPEG bytes to PNG bytes, beside rembg", []
     for each in warm_results:
-        theirs, ours = each["wall"]
-        goal = GOALS.get(each["model"])
-        print(f"{'warm, ' + each['model'] + ', s':34} {theirs:9.2f} {ours:9.2f}  {theirs / ours:5.2f}x  {goal or ''}")
-        theirs, ours = each["cpu"]
-        print(f"{'   processor time, s':34} {theirs:9.2f} {ours:9.2f}  {theirs / ours:5.2f}x")
-        theirs, ours = each["peak"]
-        print(f"{'   peak memory, MiB':34} {theirs:9.0f} {ours:9.0f}  {ours / theirs:6.2f}  {MEMORY_GOAL}")
-        theirs, ours = each["bytes"]
-        print(f"{'   size of the PNG, MB':34} {theirs / 1e6:9.2f} {ours / 1e6:9.2f}  {ours / theirs:6.2f}")
-        print("   ours, s: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in each["stages"].items()))
-    for what, title in (("wall", f"cold, {cold_result['model']}, s"), ("cpu", "   processor time, s")):
-        theirs, ours = cold_result[what]
-        print(f"{title:34} {theirs:9.2f} {ours:9.2f}  {ours / theirs:6.2f}  {COLD_GOAL if what == 'wall' else ''}")
+        model = each["model"]
+        for what, name, unit, goal in (
+            ("wall", f"warm, {model}", "s", GOALS.get(model)),
+            ("cpu", f"warm, {model}, processor time", "s", None),
+            ("peak", f"warm, {model}, peak memory", "MiB", 1 / MEMORY_GOAL),
+            ("bytes", f"warm, {model}, size of the PNG", "B", None),
+        ):
+            found.append(Row(topic, name, "rembg", unit, *each[what], goal))
+    model = cold_result["model"]
+    found.append(Row(topic, f"cold, {model}, 0.7 MP", "rembg i", "s", *cold_result["wall"], 1 / COLD_GOAL))
+    found.append(Row(topic, f"cold, {model}, processor time", "rembg i", "s", *cold_result["cpu"]))
+    return found
 
 
 def main() -> None:
@@ -226,10 +227,12 @@ def main() -> None:
         picture.write_bytes(options.picture.read_bytes() if options.picture else photograph(options.megapixels))
         warm_results = [warm(model, picture, options, environment) for model in options.models]
         cold_result = cold(options.models[0], options, environment, folder)
-    if options.json:
-        print(json.dumps({"warm": warm_results, "cold": cold_result}, indent=2))
-    else:
-        show(warm_results, cold_result)
+    result = rows(warm_results, cold_result)
+    print(dump(result) if options.json else table(result))
+    if not options.json:
+        for each in warm_results:
+            stages = ", ".join(f"{name} {seconds:.3f}" for name, seconds in each["stages"].items())
+            print(f"{each['model']}, our stages in seconds: {stages}")
 
 
 if __name__ == "__main__":
