@@ -47,29 +47,54 @@ class LoadModel(io.ComfyNode):
                     "model",
                     options=["auto", *catalogue, *folders.local_models()],
                     default="auto",
-                    tooltip="auto: the best that is installed, else one that is fetched. A name without a "
-                    "slash is of the catalogue; one with a slash is an ONNX file in that model folder "
-                    "(gossamer, rembg, background_removal, BiRefNet, RMBG).",
+                    tooltip="auto: what quality asks for, of what may be used commercially. A name without a "
+                    "slash is of the catalogue; one with a slash is a file of weights in that model folder "
+                    "(gossamer, rembg, background_removal, BiRefNet, RMBG, …).",
                 ),
                 io.Combo.Input(
                     "device",
                     options=["auto", "cpu", "cuda"],
                     default="auto",
-                    tooltip="Where the model runs. auto: CUDA where ONNX Runtime has it, else the CPU.",
+                    tooltip="Where the model runs. auto: CUDA where the runtime has it, else the CPU.",
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=["auto", "float32", "float16"],
+                    options=["auto", "float32", "float16", "bfloat16"],
                     default="auto",
-                    tooltip="auto: what the weights are stored in.",
+                    tooltip="For torch. auto: float16 on CUDA where the model's authors use it, else float32. "
+                    "ONNX models run in what they are stored in.",
                 ),
                 widgets.known(
                     io.Combo.Input,
                     "architecture",
                     options=["auto", *architectures],
                     default="auto",
-                    tooltip="Only for files of your own: how the network wants its pictures. auto: weights "
-                    "of the catalogue are recognised.",
+                    tooltip="Only for files of your own: what they are. auto: their keys and shapes tell.",
+                    advanced=True,
+                ),
+                widgets.known(
+                    io.Combo.Input,
+                    "quality",
+                    options=["balanced", "fast", "best"],
+                    default="balanced",
+                    optional=True,
+                    tooltip="For the model auto: how much one picture may cost on this device.",
+                ),
+                widgets.known(
+                    io.Combo.Input,
+                    "runtime",
+                    options=["auto", "onnx", "torch"],
+                    default="auto",
+                    optional=True,
+                    tooltip="What runs the model. auto: what its file is made for.",
+                    advanced=True,
+                ),
+                widgets.known(
+                    io.Boolean.Input,
+                    "accept_licence",
+                    default=False,
+                    optional=True,
+                    tooltip="Accept, once and for all, the licence of a model that does not allow commercial use.",
                     advanced=True,
                 ),
             ],
@@ -89,26 +114,33 @@ class LoadModel(io.ComfyNode):
         return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
     @classmethod
-    def execute(cls, model: str, device: str, precision: str, architecture: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: str,
+        device: str,
+        precision: str,
+        architecture: str,
+        quality: str = "balanced",
+        runtime: str = "auto",
+        accept_licence: bool = False,
+    ) -> io.NodeOutput:
         """Load the model."""
-        from gossamer import InputError, load_model
+        from gossamer import load_model
 
         family = None
         if folders.is_local(model):
             path = folders.local_path(model)
-            if architecture != "auto":
-                model, family = str(path), architecture
-            elif (recognised := folders.catalogue_id(path)) is not None:
-                model = recognised
-            else:
-                raise InputError(
-                    f"Nothing says how {model} wants its pictures.", "Choose its architecture in this node."
-                )
+            recognised = folders.catalogue_id(path) if architecture == "auto" else None
+            family = None if architecture == "auto" else architecture
+            model = recognised or str(path)
         loaded = load_model(
             model,
             device=device,
             precision=precision,
             architecture=family,
+            quality=quality,
+            runtime=runtime,
+            accept_licence=accept_licence,
             folders=folders.model_folders(),
             progress=Bar().picture(0),
             announce=_log.info,
@@ -136,6 +168,7 @@ class PredictMask(io.ComfyNode):
                     "image",
                     tooltip="A batch of any length. The alpha of an RGBA picture multiplies the mask.",
                 ),
+                *widgets.stage_widgets("segmentation"),
             ],
             outputs=[
                 io.Mask.Output(
@@ -146,13 +179,16 @@ class PredictMask(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: SegmentationModel, image: torch.Tensor) -> io.NodeOutput:
+    def execute(cls, model: SegmentationModel, image: torch.Tensor, **settings: bool) -> io.NodeOutput:
         """Predict one mask a picture."""
+        from gossamer.parameters import recipe_from_flat
+
+        look = recipe_from_flat(settings).segmentation
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
         for i in range(len(images)):
-            mask = model.predict(images.rgb(i), progress=bar.picture(i))
+            mask = model.predict(images.rgb(i), bar.picture(i), flips=look.flips, detail=look.detail)
             alpha = images.alpha(i)
             put(masks[i], mask if alpha is None else mask * alpha)
         return io.NodeOutput(masks)
@@ -253,6 +289,14 @@ class Composite(io.ComfyNode):
                     tooltip="The background of the RGB output. One of another size is scaled to cover the "
                     "foreground, keeping its aspect ratio, and its middle is used.",
                 ),
+                widgets.known(
+                    io.Boolean.Input,
+                    "linear_light",
+                    default=False,
+                    optional=True,
+                    tooltip="Mix subject and background as light does: soft edges neither darken nor thin out.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="RGB: the foreground over the background or colour."),
@@ -266,7 +310,12 @@ class Composite(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, foreground: torch.Tensor, mask: torch.Tensor, colour: str, background: torch.Tensor | None = None
+        cls,
+        foreground: torch.Tensor,
+        mask: torch.Tensor,
+        colour: str,
+        background: torch.Tensor | None = None,
+        linear_light: bool = False,
     ) -> io.NodeOutput:
         """Composite picture by picture."""
         from gossamer.compositing import cover, over, parse_colour
@@ -281,7 +330,8 @@ class Composite(io.ComfyNode):
         for i in range(count):
             bar.picture(i)(0.0, "")
             subject, alpha = images.rgb(i), masks.alpha(i)
-            put(rgb[i], over(subject, alpha, flat if behind is None else cover(behind.rgb(i), height, width)))
+            back = flat if behind is None else cover(behind.rgb(i), height, width)
+            put(rgb[i], over(subject, alpha, back, linear_light=linear_light))
             put(rgba[i, :, :, :3], subject)
             put(rgba[i, :, :, 3], alpha)
         bar.picture(count)(0.0, "")

@@ -36,6 +36,11 @@ ORDER = (
     "refinement_shift_edge",
     "refinement_feather",
     "refinement_contrast",
+    "matting_model",
+    "foreground_despill",
+    "foreground_despill_strength",
+    "segmentation_detail",
+    "segmentation_flips",
 )
 
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from gossamer.image import Image, read_image
     from gossamer.models.catalogue import load_catalogue
     from gossamer.pipeline import Pipeline, refine, remove_background
-    from gossamer.segmentation.automatic import SegmentationModel, load_model
+    from gossamer.segmentation.ensemble import Ensemble
+    from gossamer.segmentation.loading import load_model, load_models
+    from gossamer.segmentation.model import SegmentationModel
     from gossamer.settings import Recipe
 
 __version__ = "0.1.0"
@@ -19,6 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Cancelled": "gossamer.errors",
     "Cutout": "gossamer.cutout",
+    "Ensemble": "gossamer.segmentation.ensemble",
     "GossamerError": "gossamer.errors",
     "Image": "gossamer.image",
     "InputError": "gossamer.errors",
@@ -26,18 +29,30 @@ _HOME = {
     "Pipeline": "gossamer.pipeline",
     "Recipe": "gossamer.settings",
     "Report": "gossamer.cutout",
-    "SegmentationModel": "gossamer.segmentation.automatic",
+    "SegmentationModel": "gossamer.segmentation.model",
     "load_catalogue": "gossamer.models.catalogue",
-    "load_model": "gossamer.segmentation.automatic",
+    "load_model": "gossamer.segmentation.loading",
+    "load_models": "gossamer.segmentation.loading",
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",
     "remove_background": "gossamer.pipeline",
 }
-_MODULES = ("compositing", "evaluation", "foreground", "image", "matting", "models", "parameters", "pipeline", "settings")
+_MODULES = (
+    "compositing",
+    "evaluation",
+    "foreground",
+    "image",
+    "matting",
+    "models",
+    "parameters",
+    "pipeline",
+    "settings",
+)
 
 __all__ = [
     "Cancelled",
     "Cutout",
+    "Ensemble",
     "GossamerError",
     "Image",
     "InputError",
@@ -49,6 +64,7 @@ __all__ = [
     "__version__",
     "load_catalogue",
     "load_model",
+    "load_models",
     "read_image",
     "refine",
     "remove_background",

@@ -88,7 +88,8 @@ def unit_float(pixels: NDArray[Any]) -> Array:
     """Return colours in [0, 1]: bytes divided by 255, float32 as it is, without a copy."""
     if pixels.dtype == np.float32:
         return pixels
-    return np.divide(pixels, np.float32(255), dtype=np.float32, casting="same_kind")
+    result: Array = np.divide(pixels, np.float32(255), dtype=np.float32, casting="same_kind")
+    return result
 
 
 def bilinear(array: Array, height: int, width: int) -> Array:

@@ -35,6 +35,8 @@ class Report:
         Mean of the alpha: the part of the picture that is foreground, in [0, 1].
     warnings : tuple of str
         What the user should know.
+    disagreement : float or None
+        Of several models that were combined: mean of the largest difference between their masks, in [0, 1].
     """
 
     model: str = ""
@@ -42,6 +44,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     coverage: float = 0.0
     warnings: tuple[str, ...] = ()
+    disagreement: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, ready for JSON."""
@@ -70,6 +73,8 @@ class Cutout:
         8, 16 or 32, as in the source.
     dpi : tuple of float or None
         The source's resolution.
+    disagreement : (H, W) float32 or None
+        Of several models that were combined: where their masks differ, and by how much.
     """
 
     foreground: Array
@@ -80,6 +85,7 @@ class Cutout:
     icc_profile: bytes | None = None
     bit_depth: int = 8
     dpi: tuple[float, float] | None = None
+    disagreement: Array | None = None
 
     def to_pil(self) -> PIL.Image.Image:
         """Return an 8-bit PIL image: RGBA with straight alpha, or RGB over the recipe's background."""

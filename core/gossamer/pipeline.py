@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -15,11 +16,15 @@ from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
-from gossamer.segmentation.automatic import SegmentationModel, load_model
+from gossamer.segmentation.ensemble import Combination, Ensemble
+from gossamer.segmentation.loading import load_models
+from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import Recipe
 
 if TYPE_CHECKING:
     from gossamer.matting import VitMatte
+    from gossamer.models.choice import Quality
+    from gossamer.models.weights import RuntimeChoice
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
@@ -32,12 +37,26 @@ class Pipeline:
     recipe : Recipe, optional
         The settings of every stage.
     model : str
-        A catalogue id, ``auto`` (the best that is installed, else the first that can be fetched), or the path
-        of an .onnx file.
+        A catalogue id, ``auto`` (what `quality` and `subject` choose), the path of a file of weights (.onnx,
+        .safetensors, .pth), or several of these with commas between them.
     device : {"auto", "cpu", "cuda"}
         Where the model runs.
     architecture : str, optional
-        The architecture of an .onnx file, e.g. ``isnet``.
+        What a file of weights is, e.g. ``isnet``; without it the file's own keys and shapes tell.
+    runtime : {"auto", "onnx", "torch"}
+        What runs the model; ``auto``: what its file is made for.
+    precision : {"auto", "float32", "float16", "bfloat16"}
+        For torch.
+    compile : bool
+        Compile a torch network: a slow start, then faster.
+    quality : {"fast", "balanced", "best"}
+        For ``auto``: how much one picture may cost on this device.
+    subject : {"portrait", "hair", "anime", "camouflaged"}, optional
+        For ``auto``: what the pictures show.
+    combine : {"mean", "max", "vote"}
+        How the masks of several models become one.
+    accept_licence : bool
+        Accept, once and for all, a licence that does not allow commercial use.
     announce : callable, optional
         Called with one sentence when weights are fetched: what, how big, under which licence. Without it that
         sentence goes to the logger ``gossamer`` as a warning.
@@ -54,23 +73,37 @@ class Pipeline:
         model: str = "auto",
         device: str = "auto",
         architecture: str | None = None,
+        runtime: RuntimeChoice = "auto",
+        precision: str = "auto",
+        compile: bool = False,
+        quality: Quality = "balanced",
+        subject: str | None = None,
+        combine: Combination = "mean",
+        accept_licence: bool = False,
         announce: Callable[[str], object] | None = None,
     ) -> None:
         self.recipe = recipe or Recipe()
         self._wanted: dict[str, Any] = {
-            "model": model,
+            "models": model,
             "device": device,
             "architecture": architecture,
+            "runtime": runtime,
+            "precision": precision,
+            "compile": compile,
+            "quality": quality,
+            "subject": subject,
+            "combine": combine,
+            "accept_licence": accept_licence,
             "announce": announce,
         }
-        self._model: SegmentationModel | None = None
+        self._model: SegmentationModel | Ensemble | None = None
         self._matting_model: VitMatte | None = None
         self._matting_wanted = ""
 
-    def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel:
-        """Return the model, loading it first where that has not happened yet."""
+    def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel | Ensemble:
+        """Return the model, or several as one, loading it first where that has not happened yet."""
         if self._model is None:
-            self._model = load_model(**self._wanted, progress=progress)
+            self._model = load_models(**self._wanted, progress=progress)
         return self._model
 
     def run(
@@ -112,8 +145,25 @@ class Pipeline:
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
         with clock("segment"):
-            mask = model.predict(source.pixels, steps.part(0.3 if first_load else 0.05, 0.7))
-        return _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, self._vitmatte)
+            part = steps.part(0.3 if first_load else 0.05, 0.7)
+            look = {"flips": recipe.segmentation.flips, "detail": recipe.segmentation.detail}
+            disagreement = None
+            if isinstance(model, Ensemble):
+                combined = model.predict_all(source.pixels, part, **look)
+                mask, disagreement = combined.mask, combined.disagreement
+            else:
+                mask = model.predict(source.pixels, part, **look)
+        cutout = _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, self._vitmatte)
+        if disagreement is None:
+            return cutout
+        report = replace(cutout.report, disagreement=round(combined.mean_disagreement, 6))
+        return replace(cutout, report=report, disagreement=disagreement)
+
+    def unload(self) -> None:
+        """Free the memory that models take; the next picture loads them again."""
+        if self._model is not None:
+            self._model.unload()
+        self._matting_model = None
 
     def _vitmatte(self, model: str, progress: Progress) -> VitMatte:
         """Return ViTMatte, which stays warm as the model does; one at a time in memory."""
@@ -224,7 +274,7 @@ def _finish(
     recipe: Recipe,
     clock: _Clock,
     steps: Progress,
-    model: SegmentationModel | None,
+    model: SegmentationModel | Ensemble | None,
     vitmatte: Callable[[str, Progress], VitMatte] | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""

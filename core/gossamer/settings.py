@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from gossamer.errors import InputError
 
-__all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe"]
+__all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe", "Segmentation"]
 
 
 class _Stage(BaseModel):
@@ -283,6 +283,26 @@ class Background(_Stage):
         return value
 
 
+class Segmentation(_Stage):
+    """How the model looks for the subject."""
+
+    detail: Annotated[
+        bool,
+        Field(
+            title="Detail",
+            description="Look at uncertain edges again, closer, in tiles: finer edges where the picture is larger than "
+            "the model sees it; several times slower.",
+        ),
+    ] = False
+    flips: Annotated[
+        bool,
+        Field(
+            title="Flips",
+            description="Take the mean with the mask of the mirrored picture: less noise, twice the time.",
+        ),
+    ] = False
+
+
 class Recipe(_Stage):
     """Every setting of a cut-out, one sub-model a stage; frozen and hashable."""
 
@@ -290,6 +310,7 @@ class Recipe(_Stage):
     matting: Matting = Matting()
     foreground: Foreground = Foreground()
     background: Background = Background()
+    segmentation: Segmentation = Segmentation()
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

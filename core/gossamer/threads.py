@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["thread_count"]
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
 
 def thread_count() -> int:
-    """Return how many cores this process may use: affinity and the cgroup's quota are respected."""
+    """Return how many cores this process may use: affinity and the quotas of its cgroups are respected."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass  # not Linux, or cgroup v1: the affinity is what is known
+    for quota in _quotas():
+        cores = min(cores, round(quota))
     return max(1, cores)
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the CPU quotas, in cores, of this process's cgroups (version 1 and 2) and of those above them."""
+    # Inside a container the membership may be named as the host sees it: the root is always looked at as well.
+    folders = {_CGROUPS, _CGROUPS / "cpu", _CGROUPS / "cpu,cpuacct"}
+    try:
+        for line in _MEMBERSHIP.read_text(encoding="utf-8").splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            root = _CGROUPS / controllers
+            below = root / place.strip("/")
+            folders.update(folder for folder in (below, *below.parents) if folder.is_relative_to(root))
+    except (OSError, ValueError):
+        pass  # not Linux
+    for folder in folders:
+        try:
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            try:
+                quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+                period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+            except (OSError, ValueError):
+                continue
+        if quota.isdigit() and period.isdigit() and int(period) > 0:  # "max" and -1: no limit
+            yield int(quota) / int(period)

@@ -32,7 +32,7 @@ def picture(server: Server, cat: np.ndarray) -> str:
         ("u2nett", "There is no model 'u2nett'. Did you mean u2net or u2netp?"),
         (
             "gossamer/of-my-own.onnx",
-            "Nothing says how gossamer/of-my-own.onnx wants its pictures. Choose its architecture in this node.",
+            "Nothing says what of-my-own.onnx is and how to feed it. Name its architecture, e.g. isnet.",
         ),
     ],
     ids=["no file", "outside", "absolute", "misspelt", "unknown"],

@@ -18,16 +18,17 @@ from tests.comfyui.server import Server
 
 # Saved workflows hold widget values by position and links by name: append to these, never change them.
 INPUTS = {
-    "GossamerLoadModel": ["model", "device", "precision", "architecture"],
-    "GossamerPredictMask": ["model", "image"],
+    "GossamerLoadModel": [*("model", "device", "precision", "architecture"), *("quality", "runtime", "accept_licence")],
+    "GossamerPredictMask": ["model", "image", "segmentation_detail", "segmentation_flips"],
     "GossamerRefine": [
         *("image", "mask", "matting", "matting_band"),
         *("foreground", "foreground_radius", "foreground_fine_radius"),
         *("refinement_unit", "refinement_invert", "refinement_threshold", "refinement_fill_holes"),
         *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
+        *("matting_model", "foreground_despill", "foreground_despill_strength"),
     ],
-    "GossamerComposite": ["foreground", "mask", "colour", "background"],
+    "GossamerComposite": ["foreground", "mask", "colour", "background", "linear_light"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -54,7 +55,7 @@ def test_the_four_nodes_are_there_with_their_permanent_inputs(server: Server) ->
 def test_widgets_are_the_library_s_parameters(server: Server) -> None:
     inputs = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]
     widgets = {**inputs["required"], **inputs["optional"]}
-    wanted = [item for item in parameters() if item.stage != "background"]
+    wanted = [item for item in parameters() if item.stage not in ("background", "segmentation")]
     kinds = {"int": "INT", "float": "FLOAT"}
     assert {item.name for item in wanted} == set(widgets) - {"image", "mask"}
     for item in wanted:
@@ -62,8 +63,8 @@ def test_widgets_are_the_library_s_parameters(server: Server) -> None:
         assert spec["default"] == item.default
         if item.kind == "choice":
             assert (kind, tuple(spec["options"])) == ("COMBO", item.choices)
-        elif item.kind == "bool":
-            assert kind == "BOOLEAN"
+        elif item.kind in ("bool", "text"):
+            assert kind == {"bool": "BOOLEAN", "text": "STRING"}[item.kind]
         else:
             assert (kind, spec["min"], spec["max"]) == (kinds[item.kind], item.minimum, item.maximum)
 

@@ -25,7 +25,10 @@ IDS = """
     birefnet-cod birefnet-massive birefnet-dynamic birefnet-dynamic-matting rmbg-1.4 rmbg-2.0 ben2-base
     inspyrenet-base inspyrenet-fast modnet-photographic
 """.split()
-NETWORKS = {"u2net", "u2netp", "isnet", "birefnet_swin_l", "birefnet_swin_t", "inspyrenet", "ben2", "modnet"}
+NETWORKS = {
+    *("u2net", "u2netp", "isnet", "birefnet_swin_l", "birefnet_swin_l_columns", "birefnet_swin_t"),
+    *("inspyrenet", "ben2", "modnet"),
+}
 NOT_COMMERCIAL = {"silueta", "rmbg-1.4", "rmbg-2.0"}
 
 

@@ -11,10 +11,10 @@ import skimage.data
 import torch
 from skimage.transform import resize
 
-from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, ModelNotFound
+from gossamer.errors import Cancelled, DeviceError
 from gossamer.models import store
 from gossamer.models.catalogue import model_card
-from gossamer.segmentation.automatic import load_model
+from gossamer.segmentation.loading import load_model
 from tests.weights import weights_home
 
 
@@ -110,49 +110,6 @@ def test_a_run_can_be_cancelled_while_the_network_works() -> None:
         model.predict(skimage.data.astronaut(), stop_at_the_third)
     assert len(calls) == 3
     assert model.predict(skimage.data.astronaut()).shape == (512, 512)
-
-
-def test_a_local_file_needs_its_architecture_and_gives_the_same_mask(tmp_path: Path) -> None:
-    weights = store.find(model_card("u2netp"))
-    assert weights is not None
-    path = tmp_path / "mine.onnx"
-    path.symlink_to(weights.path)
-    picture = skimage.data.chelsea()
-    mine = load_model(str(path), device="cpu", architecture="u2net")
-    assert mine.id == "mine"
-    assert np.array_equal(mine.predict(picture), load_model("u2netp", device="cpu").predict(picture))
-    with pytest.raises(InputError, match="--architecture isnet"):
-        load_model(str(path))
-    with pytest.raises(InputError, match="no architecture 'vgg'"):
-        load_model(str(path), architecture="vgg")
-
-
-def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"not a model")
-    with pytest.raises(ModelError, match=r"broken\.onnx is not a model"):
-        load_model(str(broken), architecture="isnet")
-    with pytest.raises(ModelNotFound, match="no model file"):
-        load_model(str(tmp_path / "absent.onnx"), architecture="isnet")
-    (tmp_path / "weights.pth").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"not an \.onnx file"):
-        load_model(str(tmp_path / "weights.pth"), architecture="isnet")
-    with pytest.raises(ModelNotFound, match="u2netp"):
-        load_model("u2nett")
-    with pytest.raises(InputError, match="Leave --architecture out"):
-        load_model("u2netp", architecture="u2net")
-    with pytest.raises(DeviceError, match="precision"):
-        load_model("u2netp", precision="float16")
-    with pytest.raises(InputError, match="no device"):
-        load_model("u2netp", device="tpu")
-
-
-def test_weights_of_another_architecture_are_one_clear_error() -> None:
-    weights = store.find(model_card("u2netp"))
-    assert weights is not None
-    model = load_model(str(weights.path), device="cpu", architecture="isnet")
-    with pytest.raises(ModelError, match=r"could not be run.*architecture"):
-        model.predict(skimage.data.chelsea())
 
 
 def test_cuda_is_never_pretended() -> None:

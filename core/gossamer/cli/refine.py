@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.image import read_image
+from gossamer.image import Image, read_image
 from gossamer.pipeline import refine
 from gossamer.settings import FINISHING
 
@@ -28,8 +33,16 @@ def run(argv: list[str]) -> int:
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
         hint = read_image(arguments.mask)
-        # A mask is the alpha of a picture that has one, else the mean of its channels (they are equal in a grey one).
-        mask = hint.alpha if hint.alpha is not None else hint.rgb.mean(axis=2)
-        report = target.write(refine(picture, mask, recipe, progress=console.progress))
+        report = target.write(refine(picture, _mask_of(hint), recipe, progress=console.progress))
     target.tell(report)
     return 0
+
+
+def _mask_of(hint: Image) -> NDArray[Any]:
+    """Return the alpha of a picture that has one, else its grey, else the mean of its channels."""
+    if hint.alpha is not None:
+        return hint.alpha
+    red, green, blue = (hint.pixels[..., channel] for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(red, blue):
+        return red
+    return hint.rgb.mean(axis=2)

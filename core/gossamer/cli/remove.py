@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
+from gossamer.cli.modelling import add_model_flags, model_options
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.image import read_image
+from gossamer.errors import InputError
+from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
-from gossamer.runtime.devices import DEVICES
 
 __all__ = ["run"]
 
@@ -17,16 +18,22 @@ def run(argv: list[str]) -> int:
     arguments = _parser().parse_intermixed_args(argv)
     recipe = recipe_of(arguments)
     target = Target(arguments.input, arguments, recipe)
+    if arguments.disagreement:
+        if "," not in arguments.model:
+            raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
+        check_output(arguments.disagreement, force=arguments.force)
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
         pipeline = Pipeline(
             recipe,
-            model=arguments.model,
-            device=arguments.device,
-            architecture=arguments.architecture,
+            **model_options(arguments),
             announce=console.say,
         )
-        report = target.write(pipeline.run(picture, console.progress))
+        cutout = pipeline.run(picture, console.progress)
+        report = target.write(cutout)
+        if arguments.disagreement and cutout.disagreement is not None:
+            data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement))
+            write_bytes(arguments.disagreement, data, force=arguments.force)
     target.tell(report)
     return 0
 
@@ -40,9 +47,8 @@ def _parser() -> Parser:
         nargs="?",
         help=".png, .webp, .tif, or .jpg with a background; - writes PNG to stdout (default: IN-cutout.png)",
     )
-    parser.add_argument("--model", default="auto", metavar="ID|FILE", help="catalogue id or .onnx file (default: auto)")
-    parser.add_argument("--architecture", metavar="NAME", help="architecture of an .onnx file, e.g. isnet")
-    parser.add_argument("--device", default="auto", choices=DEVICES, help="where the model runs (default: auto)")
+    add_model_flags(parser)
+    parser.add_argument("--disagreement", metavar="FILE", help="write where the masks of several models differ")
     add_output_flags(parser)
     add_recipe_flags(parser)
     return parser

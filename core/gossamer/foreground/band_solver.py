@@ -75,7 +75,9 @@ def band_layers(
                 rise(*known, *below, _PURE, *layers, top, bottom)
 
             strips.each(interpolate, len(matte), 1 + _CHUNK // matte.shape[1], part.part(0.0, 0.2))
+            del below, interpolate
             _relax(picture, matte, (ratio, level, ratio_level), (front, back), strips, part.part(0.2, 1.0))
+            del picture, matte  # what is not needed any more would be a third of the peak
 
         layers = np.empty(image.shape, np.float32), np.empty(image.shape if background else (0, 0, 3), np.float32)
 

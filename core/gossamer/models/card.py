@@ -247,7 +247,7 @@ class Variant:
     activation : {"none", "sigmoid"}, optional
         What to do to this file's output in place of what :class:`OutputSpec` says.
     state_dict : bool
-        Of an ONNX file: its initialisers have the names of the network's parameters, so torch can load it too.
+        Of an ONNX file: torch can load its initialisers too, by their names or by the order of the graph.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORBID

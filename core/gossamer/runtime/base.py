@@ -13,12 +13,20 @@ __all__ = ["Network"]
 class Network(Protocol):
     """A loaded network."""
 
-    device: str
-    """``"cpu"`` or ``"cuda"``: where it really runs."""
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda"``: where it really runs."""
+        ...
 
-    warnings: tuple[str, ...]
-    """What its user should know, e.g. that CUDA could not be started."""
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know, e.g. that CUDA could not be started; a run may add to it."""
+        ...
 
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map (N, 3, h, w) float32 to the network's mask, (N, h', w') float32."""
+        ...
+
+    def unload(self) -> None:
+        """Free the memory that the network holds; it cannot be run any more."""
         ...

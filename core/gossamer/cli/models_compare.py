@@ -1,0 +1,171 @@
+"""`gossamer models compare`: the masks of two models beside each other, with their differences and times."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gossamer.arrays import Array, as_rgb
+from gossamer.cli.console import Console
+from gossamer.cli.parser import Parser
+from gossamer.errors import InputError
+from gossamer.image import check_output, encode_image, read_image, write_bytes
+from gossamer.runtime.devices import DEVICES
+from gossamer.segmentation.loading import PRECISIONS, RUNTIMES, load_model
+from gossamer.segmentation.model import SegmentationModel
+
+__all__ = ["difference_picture", "run"]
+
+_WIDTH = 480  # of a cell of the picture of differences
+_RED, _BLUE = (0.9, 0.1, 0.1), (0.1, 0.3, 0.9)
+_VISIBLE = 8 / 255  # a difference of a mask that people see
+
+
+def run(argv: list[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_intermixed_args(argv)
+    if arguments.repeat < 1:
+        raise InputError("--repeat is below 1.", "Give the number of timed runs, 1 or more.")
+    folder = Path(arguments.output)
+    targets = [folder / f"{Path(name).stem}-difference.png" for name in arguments.pictures]
+    if len(set(targets)) < len(targets):
+        raise InputError("Two pictures have the same name.", "Compare them one after the other.")
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", "Make it first, or name another with -o.")
+    for target in targets:
+        check_output(target, force=arguments.force)
+    second = arguments.second_runtime or arguments.runtime
+    with Console(arguments.quiet) as console:
+        models = [
+            load_model(
+                name,
+                device=arguments.device,
+                precision=arguments.precision if runtime != "onnx" else "auto",
+                runtime=runtime,
+                progress=console.progress,
+                announce=console.say,
+            )
+            for name, runtime in ((arguments.first, arguments.runtime), (arguments.second, second))
+        ]
+        for warning in dict.fromkeys(line for model in models for line in model.warnings):
+            console.say(f"gossamer: warning: {warning}")
+        rows = []
+        for name, target in zip(arguments.pictures, targets, strict=True):
+            rgb = np.asarray(read_image(name).rgb)
+            masks, times = _run(models, rgb, arguments.repeat, console)
+            picture = difference_picture(rgb, *masks)
+            write_bytes(target, encode_image(picture, None, "png"), force=arguments.force)
+            rows.append({"picture": name, **_numbers(*masks), "seconds": times, "written": str(target)})
+    if arguments.json:
+        print(json.dumps({"first": arguments.first, "second": arguments.second, "pictures": rows}, indent=2))
+    else:
+        _show(rows)
+    return 0
+
+
+def difference_picture(rgb: Array, first: Array, second: Array) -> Array:
+    """Lay a picture, two masks of it and where they differ out in a row.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) float32
+        The picture, in [0, 1].
+    first, second : (H, W) float32
+        Masks, 1 = foreground.
+
+    Returns
+    -------
+    (h, w, 3) float32
+        From left to right: picture, first, second, and the picture in grey with red where only the first mask
+        has foreground and blue where only the second has. A difference of 1/255 shows faintly, 64/255 fully.
+    """
+    import cv2
+
+    height = max(1, round(rgb.shape[0] * _WIDTH / rgb.shape[1]))
+    # Enlarging shows single pixels; reducing keeps the largest difference near a pixel, not its mean.
+    shrink = rgb.shape[1] > _WIDTH
+    how = cv2.INTER_AREA if shrink else cv2.INTER_NEAREST
+    step = max(1, -(-rgb.shape[1] // _WIDTH))
+    kernel = np.ones((step, step), np.uint8)
+
+    def cell(array: Array) -> Array:
+        return np.asarray(cv2.resize(array, (_WIDTH, height), interpolation=how), np.float32)
+
+    def strength(difference: Array) -> Array:
+        positive = np.maximum(difference, 0)
+        near = np.asarray(cv2.resize(cv2.dilate(positive, kernel), (_WIDTH, height), interpolation=cv2.INTER_NEAREST))
+        # The root lifts what is faint: 1/255 becomes an eighth of full strength, 64/255 and above is full.
+        return np.sqrt(np.minimum(near * np.float32(255 / 64), 1)).astype(np.float32)[..., None]
+
+    red, blue = strength(first - second), strength(second - first)
+    grey = 0.35 * cell(rgb).mean(2, keepdims=True).repeat(3, 2) + 0.3
+    marked = grey * (1 - np.maximum(red, blue))
+    marked = marked + red * np.array(_RED, np.float32) + blue * np.array(_BLUE, np.float32)
+    cells = [cell(rgb), *(cell(mask)[..., None].repeat(3, 2) for mask in (first, second)), marked]
+    gap = np.full((height, 4, 3), 1, np.float32)
+    row = np.hstack([part for item in cells for part in (item, gap)][:-1])
+    return as_rgb(np.clip(row, 0, 1))
+
+
+def _run(
+    models: list[SegmentationModel], rgb: Array, repeat: int, console: Console
+) -> tuple[list[Array], list[list[float]]]:
+    """Return the mask of each model and the seconds of each of its timed runs, the models taking turns."""
+    masks = [model.predict(rgb, console.progress) for model in models]  # the first run sets memory up: not timed
+    times: list[list[float]] = [[] for _ in models]
+    for _ in range(repeat):
+        for model, seconds in zip(models, times, strict=True):
+            start = time.perf_counter()
+            model.predict(rgb, console.progress)
+            seconds.append(round(time.perf_counter() - start, 4))
+    return masks, times
+
+
+def _numbers(first: Array, second: Array) -> dict[str, float]:
+    difference = np.abs(first - second)
+    return {
+        "mean": float(difference.mean(dtype=np.float64)),
+        "maximum": float(difference.max()),
+        "visible": float((difference > _VISIBLE).mean()),
+        "other_side": float(((first > 0.5) != (second > 0.5)).mean()),
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    print(f"{'picture':28} {'mean/255':>9} {'max/255':>8} {'> 8/255':>9} {'other side':>10} {'A s':>8} {'B s':>8}")
+    for row in rows:
+        first, second = (statistics.median(seconds) for seconds in row["seconds"])
+        print(
+            f"{Path(row['picture']).name[:28]:28} {255 * row['mean']:9.4f} {255 * row['maximum']:8.2f} "
+            f"{100 * row['visible']:7.3f} % {100 * row['other_side']:8.3f} % {first:8.3f} {second:8.3f}"
+        )
+        print(f"  {row['written']}")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "models compare",
+        description="Run two models on the same pictures: how far their masks are apart, how long they take, and for "
+        "each picture NAME-difference.png: picture, mask A, mask B, and red where only A, blue where only B has "
+        "foreground.",
+    )
+    parser.add_argument("first", metavar="A", help="id of the catalogue, or a file of weights")
+    parser.add_argument("second", metavar="B", help="another one, or the same for another runtime")
+    parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="photographs")
+    parser.add_argument("-o", "--output", metavar="FOLDER", default=".", help="where to write (default: here)")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs them (default: auto)")
+    parser.add_argument("--second-runtime", choices=RUNTIMES, help="what runs B (default: as A)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where they run (default: auto)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of torch (default: auto)")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="timed runs, after one that is not (default: 1)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    return parser

@@ -1,0 +1,1 @@
+"""Networks as torch modules, written from their papers, with the state-dict names of the published checkpoints."""

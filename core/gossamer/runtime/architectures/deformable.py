@@ -1,0 +1,118 @@
+"""Deformable convolution: every tap of the kernel looks where the picture tells it to.
+
+Zhu, Hu, Lin, Dai: "Deformable ConvNets v2: More Deformable, Better Results", CVPR 2019 (the modulated form).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["DeformableConv2d", "deform_conv2d"]
+
+_CHUNK = 1 << 24
+"""Sampled values held at a time, 64 MB in float32: all 49 taps of a 7 x 7 kernel on a 256 x 256 map are 822 MB."""
+
+
+def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor, padding: int = 0) -> Tensor:
+    """Convolve with taps that are moved by `offset` and weighted by `mask`.
+
+    Equals ``torchvision.ops.deform_conv2d`` with stride 1, no dilation, one group and no bias, and calls it on CUDA
+    in float32 where torchvision is installed. Elsewhere the taps are sampled with ``grid_sample``, a few at a time:
+    on a CPU torchvision is slower, and in half precision it rounds the positions of the taps as well, by an eighth
+    of a pixel in the right half of a map 256 pixels wide. Here positions stay float32, whatever the type of `x`.
+
+    Parameters
+    ----------
+    x : Tensor, (N, C, H, W)
+    offset : Tensor, (N, 2 * kh * kw, H', W')
+        Down and right, in pixels, of every tap in reading order. H' = H + 2 * padding - kh + 1, W' alike.
+    weight : Tensor, (C', C, kh, kw)
+    mask : Tensor, (N, kh * kw, H', W')
+        Weight of every tap.
+    padding : int
+        Zeros around `x`. Beyond them it is zero as well.
+
+    Returns
+    -------
+    Tensor, (N, C', H', W')
+    """
+    operator = _torchvision_operator() if x.is_cuda and x.dtype == torch.float32 and not _traced() else None
+    if operator is not None:
+        return operator(x, offset, weight, padding=padding, mask=mask)
+    n, channels, height, width = x.shape
+    out_channels, _, kernel_h, kernel_w = weight.shape
+    taps, (out_h, out_w) = kernel_h * kernel_w, offset.shape[2:]
+    source = x.float()
+    # Where every tap looks, in pixels, then in the coordinates of grid_sample, whose -1 and 1 are the outer edges.
+    rows = torch.arange(out_h, device=x.device, dtype=source.dtype)[:, None] - padding
+    columns = torch.arange(out_w, device=x.device, dtype=source.dtype) - padding
+    moves = offset.reshape(n, taps, 2, out_h, out_w)
+    kernels = weight.flatten(2).permute(0, 2, 1)  # (C', taps, C)
+    # A traced graph is for other sizes too: it takes one row of the kernel at a time.
+    step = kernel_w if _traced() else max(1, _CHUNK // (n * channels * out_h * out_w))
+    total: Tensor | None = None
+    for first in range(0, taps, step):
+        last = min(first + step, taps)
+        index = torch.arange(first, last, device=x.device)
+        tap_y = (index // kernel_w).to(source.dtype)[:, None, None] + rows + moves[:, first:last, 0]
+        tap_x = (index % kernel_w).to(source.dtype)[:, None, None] + columns + moves[:, first:last, 1]
+        grid = torch.stack(((2 * tap_x + 1) / width - 1, (2 * tap_y + 1) / height - 1), -1)
+        sampled = (_sample(source, grid).to(x.dtype) * mask[:, first:last, None]).reshape(n, -1, out_h * out_w)
+        kernel = kernels[:, first:last].reshape(1, out_channels, -1).expand(n, -1, -1)
+        total = kernel.bmm(sampled) if total is None else torch.baddbmm(total, kernel, sampled)
+    assert total is not None  # noqa: S101  (a kernel has at least one tap)
+    return total.reshape(n, out_channels, out_h, out_w)
+
+
+class DeformableConv2d(nn.Module):
+    """A deformable convolution that finds its offsets and its modulation from its own input."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        self.padding = kernel // 2
+        self.offset_conv = nn.Conv2d(channels, 2 * kernel**2, kernel, padding=self.padding)
+        self.modulator_conv = nn.Conv2d(channels, kernel**2, kernel, padding=self.padding)
+        self.regular_conv = nn.Conv2d(channels, out_channels, kernel, padding=self.padding, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', H, W)."""
+        mask = 2 * torch.sigmoid(self.modulator_conv(x))
+        return deform_conv2d(x, self.offset_conv(x), self.regular_conv.weight, mask, self.padding)
+
+
+def _sample(x: Tensor, grid: Tensor) -> Tensor:
+    """Sample (N, C, H, W) at (N, taps, H', W', 2), zero outside; return (N, taps, C, H', W')."""
+    n, taps, out_h, out_w = grid.shape[:4]
+    if x.device.type == "cpu" and not _traced():
+        # On a CPU grid_sample spreads over the batch only, so the taps are its batch, each looking at the same map.
+        return torch.stack(
+            [_grid_sample(one.expand(taps, *one.shape), places) for one, places in zip(x, grid, strict=True)]
+        )
+    sampled = _grid_sample(x, grid.reshape(n, taps * out_h, out_w, 2))
+    return sampled.reshape(n, -1, taps, out_h, out_w).transpose(1, 2)
+
+
+def _grid_sample(x: Tensor, grid: Tensor) -> Tensor:
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _traced() -> bool:
+    """Whether this run is for torch.compile or an export, whose graph is to hold grid_sample and no choices."""
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
+@functools.cache
+def _torchvision_operator() -> Callable[..., Tensor] | None:
+    """Return torchvision's operator if it is there with its compiled part, else None."""
+    try:
+        from torchvision.ops import deform_conv2d as operator  # type: ignore[import-not-found,unused-ignore]
+
+        torch.ops.torchvision.deform_conv2d  # noqa: B018  (raises where only the Python part is installed)
+    except (ImportError, AttributeError, RuntimeError, OSError):
+        return None
+    return operator  # type: ignore[no-any-return,unused-ignore]

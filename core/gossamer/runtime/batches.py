@@ -1,0 +1,115 @@
+"""Batches: as many pictures at once as memory holds, on a thread of their own that can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+import numpy as np
+
+from gossamer.arrays import Array
+from gossamer.errors import DeviceError
+from gossamer.progress import Progress
+
+__all__ = ["POLL", "BatchSize", "Exhausted", "watched"]
+
+POLL = 0.05  # seconds between looks at a running inference; progress is promised ten times a second
+
+_T = TypeVar("_T")
+
+
+class Exhausted(Exception):
+    """Memory ran out during a run; a runtime raises it where it recognises its library's own error."""
+
+
+class BatchSize:
+    """How many pictures a network takes at once: all that there are, until memory has run out once.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Never more than so many at once.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.warnings: tuple[str, ...] = ()
+        """One sentence where memory has run out: results are the same, but slower."""
+
+    def run(self, batch: Array, progress: Progress, run: Callable[[Array, Progress], Array]) -> Array:
+        """Map a batch by `run`, which gets parts of it; a part that memory cannot hold is halved and tried again.
+
+        Parameters
+        ----------
+        batch : (N, 3, h, w) float32
+        progress : Progress
+        run : callable
+            Maps (n, 3, h, w) and the progress of that part to (n, h', w'); raises Exhausted.
+
+        Returns
+        -------
+        (N, h', w') float32
+
+        Raises
+        ------
+        DeviceError
+            Memory does not hold even one picture.
+        """
+        maps: list[Array] = []
+        done = 0
+        while done < len(batch):
+            size = min(self.limit or len(batch), len(batch) - done)
+            part = progress.part(done / len(batch), (done + size) / len(batch))
+            try:
+                maps.append(run(batch[done : done + size], part))
+            except Exhausted:
+                if size == 1:
+                    height, width = batch.shape[2:]
+                    raise DeviceError(
+                        f"There is not enough memory to run this model on one picture of {width} x {height}.",
+                        "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
+                    ) from None
+                self.limit = size // 2
+                self.warnings = (f"Memory ran out: pictures go through the model {self.limit} at a time.",)
+                continue
+            done += size
+        return np.concatenate(maps)
+
+
+def watched(
+    work: Callable[[], _T],
+    progress: Progress,
+    stop: Callable[[], object],
+    fraction: Callable[[], float] | None = None,
+) -> _T:
+    """Run `work` on a thread of its own and report progress meanwhile.
+
+    Parameters
+    ----------
+    work : callable
+        What to run.
+    progress : Progress
+        Called every :data:`POLL` seconds; what it raises passes through, once `work` has stopped.
+    stop : callable
+        Makes `work` come to an end soon.
+    fraction : callable, optional
+        How much of `work` is done, in [0, 1].
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="gossamer-network") as pool:
+        future = pool.submit(work)
+        try:
+            while True:
+                try:
+                    return future.result(timeout=POLL)
+                except FutureTimeout:
+                    if future.done():  # just now, or `work` raised a TimeoutError of its own
+                        return future.result()
+                    if fraction is None:
+                        progress.tick()
+                    else:
+                        progress(fraction())
+        except BaseException:
+            stop()  # the pool's exit waits until `work` has noticed
+            raise

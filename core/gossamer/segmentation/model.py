@@ -1,0 +1,201 @@
+"""A loaded segmentation model: pictures in, masks out, as its authors' own code gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gossamer.arrays import Array, as_rgb
+from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.runtime.base import Network
+from gossamer.segmentation.detail import add_detail
+from gossamer.segmentation.postprocessing import postprocess
+from gossamer.segmentation.preprocessing import network_size, preprocess
+from gossamer.segmentation.resizing import Pixels
+
+__all__ = ["SegmentationModel"]
+
+
+class SegmentationModel:
+    """A loaded model that finds the subject of a picture.
+
+    Parameters
+    ----------
+    model : str
+        Its id.
+    network : Network
+        Runs it.
+    spec : tuple of InputSpec and OutputSpec
+        How its authors feed and read it.
+    warnings : tuple of str
+        What its user should know, besides the network's own.
+    reload : callable, optional
+        Makes the network again after :meth:`unload`. Without it an unloaded model cannot be used any more.
+
+    Attributes
+    ----------
+    id : str
+        The catalogue id, or the stem of the file's name.
+    device : str
+        ``"cpu"`` or ``"cuda"``: where it really runs.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        network: Network,
+        spec: tuple[InputSpec, OutputSpec],
+        warnings: tuple[str, ...] = (),
+        reload: Callable[[], Network] | None = None,
+    ) -> None:
+        self.id = model
+        self.device = network.device
+        self._warnings = warnings
+        self._network: Network | None = network
+        self._reload = reload
+        self._input, self._output = spec
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know."""
+        return self._warnings if self._network is None else (*self._warnings, *self._network.warnings)
+
+    def predict(
+        self,
+        image: ArrayLike,
+        progress: ProgressCallback | Progress | None = None,
+        *,
+        flips: bool = False,
+        detail: bool = False,
+    ) -> Array:
+        """Return the mask of one picture.
+
+        Parameters
+        ----------
+        image : (H, W, 3) array
+            RGB, uint8, uint16 or float in [0, 1].
+        progress : callable, optional
+            Called also while the network runs; what it raises stops the run and passes through.
+        flips : bool
+            Take the mean with the mask of the mirrored picture: twice the time, less noise.
+        detail : bool
+            Look at uncertain edges again, closer, where the picture is larger than the network sees it; see
+            :func:`gossamer.segmentation.detail.add_detail`.
+
+        Returns
+        -------
+        (H, W) float32
+            1 = foreground. The same picture and options give the same mask.
+
+        Raises
+        ------
+        InputError
+            The picture has another shape or values outside [0, 1].
+        ModelError
+            The network could not be run.
+        """
+        rgb = _pixels(image)
+        steps = Progress.of(progress)
+        steps(0.0, f"Finding the subject with {self.id}")
+        mask = self._masks([rgb], steps.part(0.0, 0.3 if detail else 1.0), flips)[0]
+        if detail:
+            size = network_size(self._input, *rgb.shape[:2])
+
+            def closer(crops: Sequence[Pixels], part: Progress) -> list[Array]:
+                return self._masks(crops, part, flips)
+
+            mask = add_detail(rgb, mask, size, closer, steps.part(0.3, 1.0))
+        steps(1.0)
+        return mask
+
+    def predict_batch(
+        self,
+        images: Sequence[ArrayLike],
+        progress: ProgressCallback | Progress | None = None,
+        *,
+        flips: bool = False,
+        batch_size: int = 4,
+    ) -> list[Array]:
+        """Return the masks of several pictures, run through the network together where they have one size there.
+
+        Parameters
+        ----------
+        images : sequence of (H, W, 3) array
+            RGB, uint8, uint16 or float in [0, 1]; of any sizes.
+        progress : callable, optional
+            As for :meth:`predict`.
+        flips : bool
+            As for :meth:`predict`.
+        batch_size : int
+            The most pictures in one run: what fits the device's memory and still makes it faster.
+
+        Returns
+        -------
+        list of (H, W) float32
+            In the order of `images`. Each equals what :meth:`predict` gives but for the rounding of sums
+            that a device adds up in another order.
+
+        Raises
+        ------
+        InputError, ModelError
+            As :meth:`predict`.
+        """
+        steps = Progress.of(progress)
+        steps(0.0, f"Finding the subjects with {self.id}")
+        masks = self._masks([_pixels(image) for image in images], steps, flips, batch_size)
+        steps(1.0)
+        return masks
+
+    def unload(self) -> None:
+        """Free the memory that the network takes; the next picture loads it again."""
+        unload = getattr(self._network, "unload", None)
+        if unload is not None:
+            unload()
+        self._network = None
+
+    def _masks(self, pictures: Sequence[Pixels], progress: Progress, flips: bool, batch_size: int = 1) -> list[Array]:
+        """Return the masks of checked pictures."""
+        masks: list[Array | None] = [None] * len(pictures)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for number, picture in enumerate(pictures):
+            groups.setdefault(network_size(self._input, *picture.shape[:2]), []).append(number)
+        together = [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
+        for number, group in enumerate(together):
+            part = progress.part(number / len(together), (number + 1) / len(together))
+            for one, mask in zip(group, self._together([pictures[i] for i in group], part, flips), strict=True):
+                masks[one] = mask
+        return [mask for mask in masks if mask is not None]
+
+    def _together(self, pictures: list[Pixels], progress: Progress, flips: bool) -> list[Array]:
+        """Return the masks of pictures that the network sees at one size."""
+        batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
+        maps = self._loaded().run(batch, progress.part(0.0, 0.5 if flips else 1.0))
+        masks = [self._mask(one, picture) for one, picture in zip(maps, pictures, strict=True)]
+        if flips:
+            # Mirrored before the network, not before the resizing: that gives the same and copies nothing large.
+            maps = self._loaded().run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
+            for mask, one, picture in zip(masks, maps, pictures, strict=True):
+                mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture)
+                mask *= np.float32(0.5)
+        return masks
+
+    def _mask(self, prediction: Array, picture: Pixels) -> Array:
+        return postprocess(prediction, self._output, *picture.shape[:2], fed=self._input)
+
+    def _loaded(self) -> Network:
+        if self._network is None:
+            if self._reload is None:
+                raise RuntimeError(f"{self.id} was unloaded")
+            self._network = self._reload()
+        return self._network
+
+
+def _pixels(image: ArrayLike) -> Pixels:
+    """Return a checked picture; bytes stay bytes, a quarter of the memory."""
+    array = np.asarray(image)
+    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size:
+        return array
+    return as_rgb(image)

@@ -1,0 +1,72 @@
+"""From a network's output to a mask of the picture's size, exactly as its authors do it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gossamer.arrays import Array, bilinear, normalise
+from gossamer.errors import ModelError
+from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.segmentation.preprocessing import letterbox_box
+from gossamer.segmentation.resizing import area, bilinear_align_corners
+
+__all__ = ["postprocess"]
+
+
+def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int, *, fed: InputSpec | None = None) -> Array:
+    """Turn a network's output into a mask of the picture's size.
+
+    Everything but the last resizing happens at the network's size, so a large picture costs one mask.
+
+    Parameters
+    ----------
+    prediction : (h, w) float32
+        The network's output.
+    spec : OutputSpec
+        The authors' own steps, see the catalogue.
+    height, width : int
+        The picture's size.
+    fed : InputSpec, optional
+        How the picture was fed: what a letterbox added is cut off again.
+
+    Returns
+    -------
+    (height, width) float32
+        1 = foreground. Where `spec` stretches the mask to [0, 1] and the prediction is flat, it is not stretched.
+
+    Raises
+    ------
+    ModelError
+        The prediction is not finite, or the catalogue asks for a resizing that this version does not have.
+    """
+    if not np.isfinite(prediction).all():
+        raise ModelError("The model's prediction is not a number.", "Fetch its weights again, or try --device cpu.")
+    if spec.activation == "sigmoid":
+        prediction = _sigmoid(prediction)
+    if fed is not None and fed.resize == "letterbox":
+        box = letterbox_box((prediction.shape[0], prediction.shape[1]), height, width)
+        prediction = prediction[box.top : box.top + box.height, box.left : box.left + box.width]
+    if spec.normalise == "before_resize":
+        prediction = normalise(prediction)
+    if spec.resize == "bilinear":
+        mask = bilinear(prediction, height, width)
+    elif spec.resize == "bilinear_align_corners":
+        mask = bilinear_align_corners(prediction, height, width)
+    elif spec.resize == "area":
+        mask = area(prediction, height, width)
+    else:
+        raise ModelError(f"The resizing {spec.resize!r} is not supported.", "Install a newer Gossamer.")
+    if np.shares_memory(mask, prediction):
+        mask = mask.copy()
+    if spec.normalise == "after_resize":
+        normalise(mask, out=mask)
+    return np.clip(mask, 0, 1, out=mask)
+
+
+def _sigmoid(logits: Array) -> Array:
+    """Return 1 / (1 + exp(-x)), written so that no exponential overflows."""
+    result = logits * np.float32(0.5)
+    np.tanh(result, out=result)
+    result *= np.float32(0.5)
+    result += np.float32(0.5)
+    return result
