@@ -4,6 +4,7 @@
     python tests/benchmarks/closed_form.py --narrow FOLDER          # and FOLDER/input/*.png with FOLDER/trimap1/*.png
     python tests/benchmarks/closed_form.py --image I --trimap T     # a picture of yours, scaled to --megapixels
     python tests/benchmarks/closed_form.py --megapixels 7.6 --alone # ours only
+    python tests/benchmarks/closed_form.py --json                   # rows for run.py instead of readable lines
 
 Every measurement is a process of its own: imports, the picture and a small warm-up first, then one timed run. The two
 take turns. Memory is the peak of the process over what it held before the timed run.
@@ -20,6 +21,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from rows import Row, dump
+
+ALLOWED = 0.001  # mean difference in the unknown band that counts as the same matte
 
 
 def made(megapixels: float) -> tuple[np.ndarray, np.ndarray]:
@@ -98,13 +102,14 @@ def child(who: str, folder: Path) -> None:
     print(json.dumps({"seconds": seconds, "extra": resident("VmHWM") - held, "peak": resident("VmHWM")}))
 
 
-def measure(name: str, image: np.ndarray, trimap: np.ndarray, repeats: int, alone: bool) -> dict[str, float]:
+def measure(name: str, image: np.ndarray, trimap: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Print a readable line; return the medians."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         np.savez(folder / "picture.npz", image=image, trimap=trimap)
-        who = ["ours"] if alone else ["pymatting", "ours"]
+        who = ["ours"] if options.alone else ["pymatting", "ours"]
         found: dict[str, list[dict[str, float]]] = {w: [] for w in who}
-        for _ in range(repeats):
+        for _ in range(options.repeats):
             for w in who:
                 done = subprocess.run(
                     [sys.executable, __file__, "--child", w, str(folder)], check=True, capture_output=True, text=True
@@ -114,16 +119,31 @@ def measure(name: str, image: np.ndarray, trimap: np.ndarray, repeats: int, alon
         ours, unknown = median["ours"], trimap == 0.5
         line = f"{name:12} {trimap.size / 1e6:5.2f} MP {unknown.mean():4.0%} unknown  ours {ours['seconds']:7.2f} s"
         line += f" {ours['extra']:6.0f} MB (peak {ours['peak']:.0f})"
-        result = {"ours": ours["seconds"]}
-        if not alone:
+        result = {"ours": ours["seconds"], "extra": ours["extra"]}
+        if not options.alone:
             theirs = median["pymatting"]
             gap = np.abs(np.load(folder / "ours.npy") - np.load(folder / "pymatting.npy"))[unknown]
             line += f"  pymatting {theirs['seconds']:7.2f} s {theirs['extra']:6.0f} MB (peak {theirs['peak']:.0f})"
             line += f"  {theirs['seconds'] / ours['seconds']:5.1f} x as fast, {ours['extra'] / theirs['extra']:.2f} of"
             line += f" the memory, difference {gap.mean():.6f} (largest {gap.max():.3f})"
-            result["pymatting"] = theirs["seconds"]
-        print(line, flush=True)
+            result |= {"pymatting": theirs["seconds"], "pymatting extra": theirs["extra"], "gap": float(gap.mean())}
+        print(line, flush=True, file=sys.stderr if options.json else sys.stdout)
         return result
+
+
+def rows(wide: dict[str, float], narrow: list[dict[str, float]], where: str) -> list[Row]:
+    """Return what was measured as rows of the benchmarks."""
+    topic, peer = "Closed-form matting", "pymatting"
+    found = [
+        Row(topic, f"wide band, {where}", peer, "s", wide["pymatting"], wide["ours"], 15),
+        Row(topic, "its memory over what was held", peer, "MB", wide["pymatting extra"], wide["extra"], 4),
+    ]
+    if narrow:
+        times = [sum(each[who] for each in narrow) for who in ("pymatting", "ours")]
+        found.append(Row(topic, f"{len(narrow)} photographs with narrow bands", peer, "s", times[0], times[1], 5))
+    gap = max(each["gap"] for each in (wide, *narrow))
+    found.append(Row(topic, "largest mean difference in a band", "allowed", "", ALLOWED, gap, 1))
+    return found
 
 
 def main() -> None:
@@ -134,23 +154,27 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=1.9)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="do not run pymatting")
+    parser.add_argument("--json", action="store_true", help="print rows as JSON; the readable lines go to stderr")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.json and options.alone:
+        parser.error("--json compares; leave --alone away")
     if options.child:
         child(options.child[0], Path(options.child[1]))
         return
     given = options.image and options.trimap
     image, trimap = read(options.image, options.trimap, options.megapixels) if given else made(options.megapixels)
-    measure("wide", image, trimap, options.repeats, options.alone)
+    wide = measure("wide", image, trimap, options)
+    where, narrow = f"{trimap.size / 1e6:.1f} MP, {(trimap == 0.5).mean():.0%} unknown", []
     if options.narrow:
-        total: dict[str, float] = {}
         for path in sorted((options.narrow / "input").glob("*.png")):
             image, trimap = read(path, options.narrow / "trimap1" / path.name, None)
-            for key, value in measure(path.stem, image, trimap, options.repeats, options.alone).items():
-                total[key] = total.get(key, 0.0) + value
-        if "pymatting" in total:
-            print(f"all narrow   ours {total['ours']:.2f} s, pymatting {total['pymatting']:.2f} s:", end=" ")
-            print(f"{total['pymatting'] / total['ours']:.1f} x as fast")
+            narrow.append(measure(path.stem, image, trimap, options))
+    if options.json:
+        print(dump(rows(wide, narrow, where)))
+    elif narrow and not options.alone:
+        theirs, ours = (sum(each[who] for each in narrow) for who in ("pymatting", "ours"))
+        print(f"all narrow   ours {ours:.2f} s, pymatting {theirs:.2f} s: {theirs / ours:.1f} x as fast")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,22 @@ def test_is_the_direct_solution(height, width):
     np.testing.assert_allclose(alpha, direct(image, trimap), atol=1e-3)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (21, 27), (33, 8)])
+@pytest.mark.parametrize("where", ["corners", "rows", "scattered"])
+def test_unknown_pixels_at_every_edge_of_the_picture(height, width, where):
+    # The solver keeps the pixels in one long row: the end of one line must not become the neighbour of the next.
+    image, _, _ = textured(height, width)
+    trimap = np.full((height, width), 0.5, np.float32)
+    if where == "corners":
+        trimap[height // 2 - 2 : height // 2 + 2, 2:-2] = np.arange(width - 4) % 4 > 1
+    elif where == "rows":
+        trimap[::3] = np.arange(0, height, 3)[:, None] % 2
+    else:
+        drawn = np.random.default_rng(4).random((height, width))
+        trimap[drawn < 0.2], trimap[drawn > 0.8] = 0, 1
+    np.testing.assert_allclose(closed_form_alpha(image, trimap), direct(image, trimap), atol=2e-3)
+
+
 def test_is_pymattings_solution():
     from pymatting import estimate_alpha_cf
     from skimage.data import astronaut
@@ -258,6 +274,52 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     np.testing.assert_array_equal(found[0], found[2])
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(trimap, before[1])
+
+
+def test_a_team_returns_results_in_order_and_stops_at_an_error():
+    from gossamer.matting.closed_form_layout import Team
+    from gossamer.progress import Progress
+
+    done = []
+
+    def work(number):
+        if number == 7:
+            raise ValueError(number)
+        done.append(number)
+        time.sleep(0.002)
+        return number**2
+
+    for threads in (1, 2, 5):
+        team = Team(Progress.of(None), threads)
+        try:
+            assert team.run(work, [(n,) for n in range(8, 40)]) == [n**2 for n in range(8, 40)]
+            done.clear()
+            with pytest.raises(ValueError, match="7"):
+                team.run(work, [(n,) for n in range(40)])
+        finally:
+            team.close()
+        assert len(done) <= 7 + threads
+
+
+def test_eight_lanes_compute_what_numpy_computes():
+    from numba import float32, int64, void
+
+    from gossamer.matting.closed_form_kernels import compiled
+    from gossamer.matting.closed_form_lanes import load, magnitude, spread, store, total, where_positive
+
+    @compiled(void(float32[::1], float32[::1], int64, float32, float32[::1]))
+    def kernel(a, b, at, c, out):
+        x, y = load(a, at), load(b, at + 3)
+        store(out, 1, magnitude(x) * y - where_positive(y, x) + spread(c))
+        out[9] = total(x)
+
+    a, b = np.random.default_rng(5).normal(size=(2, 30)).astype(np.float32)
+    out = np.zeros(11, np.float32)
+    kernel(a, b, 6, 2.5, out)
+    x, y = a[6:14], b[9:17]
+    np.testing.assert_allclose(out[1:9], np.abs(x) * y - np.where(y > 0, x, 0) + np.float32(2.5), rtol=1e-5)
+    assert out[9] == pytest.approx(x.sum(), rel=1e-5)
+    assert out[0] == out[10] == 0
 
 
 def test_progress_rises_to_one_and_is_told_often():

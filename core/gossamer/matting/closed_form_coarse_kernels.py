@@ -9,14 +9,16 @@ import numpy as np
 from numba import float32, float64, int32, int64, void
 
 from gossamer.matting.closed_form_kernels import TAPS, compiled
+from gossamer.matting.closed_form_lanes import load, spread, store, total, where_positive
 
 _F1, _F2, _F3, _F4 = float32[::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, :, ::1]
 _I1, _I2 = int32[::1], int32[:, ::1]
+_RAMP = np.arange(8, dtype=np.float32) / 8
 _D2, _D3 = float64[:, ::1], float64[:, :, ::1]
 
 
 @compiled(
-    void(_F1, _F1, _F1, _F2, _I2, _I1, _I1, _I1, _I1, _I2, _D2, _D2, _D3, int64, int64, _F4),
+    void(_F1, _F1, _F1, _F2, _I2, int64, _I1, _I1, _I2, _D2, _D2, _D3, int64, int64, _F4),
 )
 def galerkin(
     weights,
@@ -24,8 +26,7 @@ def galerkin(
     scale,
     colour,
     block_at,
-    tap_at,
-    tap_step,
+    step,
     cell_y,
     cell_x,
     node_at,
@@ -72,10 +73,9 @@ def galerkin(
                     for t in range(3):
                         phi[t + 1, i, j] = (colour[t, at] - mean[c, t]) * on
                     extra[i, j] = data[at]
-                    at = tap_at[k] + (j & 7)
                     for t in range(TAPS):
                         w[t, i, j] = weights[at]
-                        at += tap_step[k]
+                        at += step
         b[:] = 0.0
         for i in range(8):
             fyi = 0.125 * i
@@ -161,87 +161,77 @@ def galerkin(
 def restrict(colour, r, cell_block, mean, basis, c0, c1, out):
     """Moments of `r` (0 where known) against the four hats of every cell in c0..c1, in the nodes' own bases."""
     m = np.empty((4, 4), np.float32)
-    eighth = np.float32(0.125)
+    red, green, blue = colour[0], colour[1], colour[2]
+    ramp = load(_RAMP, 0)
     for c in range(c0, c1):
-        m0, m1, m2 = mean[c, 0], mean[c, 1], mean[c, 2]
-        m[:] = 0
+        m0, m1, m2 = spread(mean[c, 0]), spread(mean[c, 1]), spread(mean[c, 2])
+        s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = spread(np.float32(0))
         for i in range(8):
             if cell_block[c, i] < 0:
                 continue
             at = 8 * cell_block[c, i]
-            s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = np.float32(0)
-            line = r[at : at + 8]
-            q0, q1, q2 = colour[0, at : at + 8], colour[1, at : at + 8], colour[2, at : at + 8]
-            for j in range(8):
-                v = line[j]
-                f = eighth * np.float32(j)
-                p1 = v * (q0[j] - m0)
-                p2 = v * (q1[j] - m1)
-                p3 = v * (q2[j] - m2)
-                s0 += v
-                s1 += p1
-                s2 += p2
-                s3 += p3
-                t0 += f * v
-                t1 += f * p1
-                t2 += f * p2
-                t3 += f * p3
-            fy = eighth * np.float32(i)
-            gy = np.float32(1) - fy
-            m[0, 0] += gy * (s0 - t0)
-            m[0, 1] += gy * (s1 - t1)
-            m[0, 2] += gy * (s2 - t2)
-            m[0, 3] += gy * (s3 - t3)
-            m[1, 0] += gy * t0
-            m[1, 1] += gy * t1
-            m[1, 2] += gy * t2
-            m[1, 3] += gy * t3
-            m[2, 0] += fy * (s0 - t0)
-            m[2, 1] += fy * (s1 - t1)
-            m[2, 2] += fy * (s2 - t2)
-            m[2, 3] += fy * (s3 - t3)
-            m[3, 0] += fy * t0
-            m[3, 1] += fy * t1
-            m[3, 2] += fy * t2
-            m[3, 3] += fy * t3
+            v = load(r, at)
+            v1 = v * (load(red, at) - m0)
+            v2 = v * (load(green, at) - m1)
+            v3 = v * (load(blue, at) - m2)
+            f = spread(np.float32(0.125) * np.float32(i))
+            s0 = s0 + v
+            s1 = s1 + v1
+            s2 = s2 + v2
+            s3 = s3 + v3
+            t0 = t0 + f * v
+            t1 = t1 + f * v1
+            t2 = t2 + f * v2
+            t3 = t3 + f * v3
+        for s in range(4):
+            v = s0 if s == 0 else (s1 if s == 1 else (s2 if s == 2 else s3))
+            f = t0 if s == 0 else (t1 if s == 1 else (t2 if s == 2 else t3))
+            low, high = total(v), total(f)
+            right, corner = total(ramp * v), total(ramp * f)
+            m[0, s] = low - high - right + corner
+            m[1, s] = right - corner
+            m[2, s] = high - corner
+            m[3, s] = corner
         for n in range(4):
             for t in range(4):
-                v = np.float32(0)
+                w = np.float32(0)
                 for s in range(4):
-                    v += basis[c, n, s, t] * m[n, s]
-                out[c, n, t] = v
+                    w += basis[c, n, s, t] * m[n, s]
+                out[c, n, t] = w
 
 
 @compiled(void(_F2, _F1, _I2, _I2, _F2, _F4, _F2, int64, int64, _F1))
 def prolong(colour, scale, cell_block, cell_node, mean, basis, x, c0, c1, z):
     """Add to `z` the coarse function with node coefficients `x`, in the free pixels of the cells c0..c1."""
     k = np.empty((4, 4), np.float32)
-    eighth = np.float32(0.125)
+    red, green, blue = colour[0], colour[1], colour[2]
+    ramp = load(_RAMP, 0)
     for c in range(c0, c1):
-        m0, m1, m2 = mean[c, 0], mean[c, 1], mean[c, 2]
+        m0, m1, m2 = spread(mean[c, 0]), spread(mean[c, 1]), spread(mean[c, 2])
         for n in range(4):
             node = cell_node[c, n]
             for s in range(4):
-                v = np.float32(0)
+                w = np.float32(0)
                 for t in range(4):
-                    v += basis[c, n, s, t] * x[node, t]
-                k[n, s] = v
+                    w += basis[c, n, s, t] * x[node, t]
+                k[n, s] = w
+        # Along the upper edge of the cell, and what is added towards the lower one.
+        u0 = spread(k[0, 0]) + ramp * spread(k[1, 0] - k[0, 0])
+        u1 = spread(k[0, 1]) + ramp * spread(k[1, 1] - k[0, 1])
+        u2 = spread(k[0, 2]) + ramp * spread(k[1, 2] - k[0, 2])
+        u3 = spread(k[0, 3]) + ramp * spread(k[1, 3] - k[0, 3])
+        d0 = spread(k[2, 0]) + ramp * spread(k[3, 0] - k[2, 0]) - u0
+        d1 = spread(k[2, 1]) + ramp * spread(k[3, 1] - k[2, 1]) - u1
+        d2 = spread(k[2, 2]) + ramp * spread(k[3, 2] - k[2, 2]) - u2
+        d3 = spread(k[2, 3]) + ramp * spread(k[3, 3] - k[2, 3]) - u3
         for i in range(8):
             if cell_block[c, i] < 0:
                 continue
             at = 8 * cell_block[c, i]
-            fy = eighth * np.float32(i)
-            b0, b1 = k[0, 0] + fy * (k[2, 0] - k[0, 0]), k[0, 1] + fy * (k[2, 1] - k[0, 1])
-            b2, b3 = k[0, 2] + fy * (k[2, 2] - k[0, 2]), k[0, 3] + fy * (k[2, 3] - k[0, 3])
-            d0, d1 = k[1, 0] + fy * (k[3, 0] - k[1, 0]) - b0, k[1, 1] + fy * (k[3, 1] - k[1, 1]) - b1
-            d2, d3 = k[1, 2] + fy * (k[3, 2] - k[1, 2]) - b2, k[1, 3] + fy * (k[3, 3] - k[1, 3]) - b3
-            p0, p1, p2 = colour[0, at : at + 8], colour[1, at : at + 8], colour[2, at : at + 8]
-            on, to = scale[at : at + 8], z[at : at + 8]
-            for j in range(8):
-                f = eighth * np.float32(j)
-                v = b0 + f * d0 + (b1 + f * d1) * (p0[j] - m0) + (b2 + f * d2) * (p1[j] - m1)
-                v += (b3 + f * d3) * (p2[j] - m2)
-                to[j] += v if on[j] > 0 else np.float32(0)
+            f = spread(np.float32(0.125) * np.float32(i))
+            v = u0 + f * d0 + (u1 + f * d1) * (load(red, at) - m0)
+            v = v + (u2 + f * d2) * (load(green, at) - m1) + (u3 + f * d3) * (load(blue, at) - m2)
+            store(z, at, load(z, at) + where_positive(load(scale, at), v))
 
 
 @compiled(void(_I2, _F3, _F2, int64, int64, _F2))

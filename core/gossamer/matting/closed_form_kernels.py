@@ -4,12 +4,13 @@ Layout
 ------
 Only pixels near unknown ones are stored. Each picture row is cut into aligned blocks of 8 pixels; the active blocks,
 row after row, make up the *compact* order in which every vector of the solver lives. Neighbouring active blocks form
-a *segment*, so that the loops below run over long stretches of memory: segments of row y are
+a *segment*, so that the weights are built over long stretches of memory: segments of row y are
 ``seg_ptr[y]:seg_ptr[y + 1]``, each with its first column, its length in pixels and its compact start.
 
 The Laplacian couples a pixel with the 24 others of its 5 x 5 neighbourhood. It is symmetric, so the 12 *forward*
-weights of a pixel are enough: tap k of a segment lies at ``12 * start + k * length``. It is applied as sums of
-w (x_i - x_j): constants are annihilated exactly, which float32 would not do with a stored diagonal.
+weights of a pixel are enough: tap k of the pixel at compact index i lies at ``k * step + i``. It is applied as sums of
+w (x_i - x_j): constants are annihilated exactly, which float32 would not do with a stored diagonal. Every active block
+next to a free pixel is where the compact order says (see `Layout`), so that eight pixels are worked on at once.
 """
 
 # Numba takes the argument types from the signatures; they say more than annotations could.
@@ -20,11 +21,13 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, float64, int32, int64, njit, types, void
 
+from gossamer.matting.closed_form_lanes import load, magnitude, spread, store, total, where_positive
+
 PAD = 8
 TAPS = 12
 
 _OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
-_F1, _I1 = float32[::1], int32[::1]
+_F1, _I1, _I2 = float32[::1], int32[::1], int32[:, ::1]
 _PICTURE = types.Array(float32, 3, "A", readonly=True)  # pictures that were read are read-only
 
 
@@ -41,12 +44,12 @@ def compiled(signature):
 
 
 @compiled(
-    void(_PICTURE, _I1, _I1, _I1, _I1, _I1, _I1, _I1, float64, int64, int64, _F1),
+    void(_PICTURE, _I1, _I1, _I1, _I1, _I1, _I1, _I1, int64, float64, int64, int64, _F1),
 )
-def build_weights(image, ptr, seg_x, seg_n, seg_at, win_ptr, win_x, win_n, epsilon, y0, y1, weights):
+def build_weights(image, ptr, seg_x, seg_n, seg_at, win_ptr, win_x, win_n, step, epsilon, y0, y1, weights):
     """Forward weights of the rows y0..y1 of the matting Laplacian (Levin 2008), windows of 3 x 3."""
     height, width = image.shape[0], image.shape[1]
-    span = (width + 7) // 8 * 8 + 2 * PAD
+    span = (width + 7) // 8 * 8 + 3 * PAD  # one for the guard
     chunk = 256
     rows = np.zeros((3, 3, span))
     sums = np.empty((9, chunk + 2))
@@ -135,89 +138,98 @@ def build_weights(image, ptr, seg_x, seg_n, seg_at, win_ptr, win_x, win_n, epsil
         y = wy - 1
         if y >= y0 and y < y1:
             for s in range(ptr[y], ptr[y + 1]):
-                n, at = seg_n[s], seg_at[s] * TAPS
+                n, at = seg_n[s], seg_at[s]
                 for k in range(TAPS):
                     line = ring[y % 3, k, seg_x[s] + PAD :]
-                    to32 = weights[at + k * n : at + k * n + n]
+                    to32 = weights[at + k * step : at + k * step + n]
                     for t in range(n):
                         to32[t] = line[t] * ninth
 
 
+@compiled(void(_F1, _F1, _I2, int64, int64, int64, _F1))
+def bound(weights, data, near, step, b0, b1, out):
+    """Sum of |weights| + data in the blocks b0..b1 of `near`: bounds A x for |x| <= 1."""
+    for b in range(b0, b1):
+        at = 8 * near[b, 0]
+        v = load(data, at)
+        for dx in range(1, 3):
+            k = (dx - 1) * step
+            v = v + magnitude(load(weights, k + at)) + magnitude(load(weights, k + at - dx))
+        for dy in range(1, 3):
+            up = 8 * near[b, dy]
+            for dx in range(-2, 3):
+                k = (5 * dy + dx - 1) * step
+                v = v + magnitude(load(weights, k + at)) + magnitude(load(weights, k + up - dx))
+        store(out, at, v)
+
+
 @compiled(
-    float64(_F1, _F1, _F1, _I1, _I1, _I1, _I1, int64, int64, int64, int64, float32, float32, _F1, _F1, _F1, _F1),
+    float64(_F1, _F1, _F1, _I2, int64, int64, int64, int64, float32, float32, _F1, _F1, _F1, _F1, _F1),
 )
-def apply(weights, data, scale, ptr, seg_x, seg_n, seg_at, span, y0, y1, mode, c1, c2, x, r, out, z):
-    """Multiply the rows y0..y1 by A = L + diag(data), and do with v = A x what `mode` says.
+def apply(weights, data, scale, near, step, b0, b1, mode, c1, c2, x, r, z, out, rest):
+    """Multiply by A = L + diag(data) in the blocks b0..b1 of `near`, and do with v = A x what `mode` says.
 
     0: out = v where free (`scale` > 0), else 0; returns x . v
     1: out = r - v where free, else 0
-    2: r -= v; out = c1 x + c2 scale r; z += out (a Chebyshev step)
-    3: out = sum of |weights| + data, a bound of v for |x| <= 1 (`x` is not read)
+    2: rest = r - v; out = c1 x + c2 scale rest; z = x + out (two Chebyshev steps, of which x is the first)
+    3: rest = r - v where free, else 0; out = c1 scale rest (the first step)
+    4: z += x + c1 x + c2 scale (rest - v) (two steps); returns r . z
+
+    Lanes that are not free come out wrong before they are masked: what lies beside them need not be a neighbour.
     """
-    height = len(ptr) - 1
-    xs = np.zeros((3, span), np.float32)
-    acc = np.zeros((3, span), np.float32)
-    own = np.empty(span, np.float32)
-    total = 0.0
-    start = max(y0 - 2, 0)
-    for y in range(start, y1):
-        for row in range(y if y == start else y + 2, min(y + 3, height)):
-            line = xs[row % 3]
-            line[:] = 0
-            if mode != 3:
-                for s in range(ptr[row], ptr[row + 1]):
-                    n, at, to = seg_n[s], seg_at[s], line[seg_x[s] + PAD :]
-                    for t in range(n):
-                        to[t] = x[at + t]
-        if y == start:
-            acc[:] = 0
+    sums = 0.0
+    a1, a2 = spread(c1), spread(c2)
+    for b in range(b0, b1):
+        at = 8 * near[b, 0]
+        own = load(x, at)
+        v = load(data, at) * own
+        u = v - v
+        for dx in range(1, 3):
+            k = (dx - 1) * step
+            v = v + load(weights, k + at) * (own - load(x, at + dx))
+            u = u + load(weights, k + at - dx) * (own - load(x, at - dx))
+        for dy in range(1, 3):
+            up = 8 * near[b, dy]
+            down = 8 * near[b, 2 + dy]
+            for dx in range(-2, 3):
+                k = (5 * dy + dx - 1) * step
+                v = v + load(weights, k + at) * (own - load(x, down + dx))
+                u = u + load(weights, k + up - dx) * (own - load(x, up - dx))
+        v = v + u
+        free = load(scale, at)
+        if mode == 0:
+            v = where_positive(free, v)
+            store(out, at, v)
+            sums += total(v * own)
+        elif mode == 1:
+            store(out, at, where_positive(free, load(r, at) - v))
+        elif mode == 2:
+            v = load(r, at) - v
+            store(rest, at, v)
+            v = a1 * own + a2 * free * v
+            store(out, at, v)
+            store(z, at, own + v)
+        elif mode == 3:
+            v = where_positive(free, load(r, at) - v)
+            store(rest, at, v)
+            store(out, at, a1 * free * v)
         else:
-            acc[(y + 2) % 3] = 0
-        for s in range(ptr[y], ptr[y + 1]):
-            n, at, o = seg_n[s], seg_at[s], seg_x[s] + PAD
-            xi = xs[y % 3, o:]
-            own[:n] = 0
-            for k in range(TAPS):
-                dy = 0 if k < 2 else (1 if k < 7 else 2)
-                dx = k + 1 - 5 * dy
-                w = weights[at * TAPS + k * n : at * TAPS + k * n + n]
-                xj = xs[(y + dy) % 3, o + dx :]
-                far = acc[(y + dy) % 3, o + dx :]
-                if mode == 3:
-                    for t in range(n):
-                        v = abs(w[t])
-                        own[t] += v
-                        far[t] += v
-                else:
-                    for t in range(n):
-                        v = w[t] * (xi[t] - xj[t])
-                        own[t] += v
-                        far[t] -= v
-            if y < y0:
-                continue
-            mine = acc[y % 3, o:]
-            # Later segments of this row are at least a block away: what they add to `mine` here is nothing,
-            # what they still add to other columns is read when their turn comes.
-            if mode == 3:
-                for t in range(n):
-                    out[at + t] = own[t] + mine[t] + data[at + t]
-            elif mode == 0:
-                part = np.float32(0)
-                for t in range(n):
-                    v = own[t] + mine[t] + data[at + t] * xi[t]
-                    v = v if scale[at + t] > 0 else np.float32(0)
-                    out[at + t] = v
-                    part += v * xi[t]
-                total += part
-            elif mode == 1:
-                for t in range(n):
-                    v = r[at + t] - (own[t] + mine[t] + data[at + t] * xi[t])
-                    out[at + t] = v if scale[at + t] > 0 else np.float32(0)
-            else:
-                for t in range(n):
-                    v = r[at + t] - (own[t] + mine[t] + data[at + t] * xi[t])
-                    r[at + t] = v
-                    v = c1 * xi[t] + c2 * scale[at + t] * v
-                    out[at + t] = v
-                    z[at + t] += v
-    return total
+            v = load(z, at) + own + a1 * own + a2 * free * (load(rest, at) - v)
+            store(z, at, v)
+            sums += total(v * load(r, at))
+    return sums
+
+
+@compiled(float64(_F1, int64, int64, float32, float32, _F1, _F1, _F1, _F1, _F1))
+def advance(scale, b0, b1, length, c, p, product, x, r, first):
+    """Go `length` along p in the blocks b0..b1 of the compact order; first = c scale r; return r . r."""
+    sums = 0.0
+    along, share = spread(length), spread(c)
+    for b in range(b0, b1):
+        at = 8 * b
+        store(x, at, load(x, at) + along * load(p, at))
+        v = load(r, at) - along * load(product, at)
+        store(r, at, v)
+        store(first, at, share * load(scale, at) * v)
+        sums += total(v * v)
+    return sums

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from gossamer.threads import thread_count
 __all__ = ["Layout", "Segments", "Team"]
 
 BLOCK = 8
+_PATIENCE = 0.05  # seconds between two chances to cancel
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Segments:
         last = np.nonzero(change == -1)[1]
         length = (last - first) * BLOCK
         pointer = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=height))))
-        start = np.concatenate(([0], np.cumsum(length)[:-1])) if len(length) else np.zeros(0)
+        start = BLOCK + np.concatenate(([0], np.cumsum(length)[:-1])) if len(length) else np.zeros(0)
         return cls(*(np.ascontiguousarray(a, np.int32) for a in (pointer, first * BLOCK, length, start)))
 
 
@@ -58,13 +60,24 @@ class Layout:
         columns = -(-self.width // BLOCK)
         self.span = columns * BLOCK + 2 * BLOCK
         mask = unknown.view(np.uint8)
-        self.active = self._blocks(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
+        active = self._blocks(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
+        # A guard, a column of blocks right of the picture: without it a pixel at the left edge would find the end of
+        # the row above beside it, and one at the right edge the beginning of the row below.
+        self.active = np.zeros((self.height, columns + 1), np.bool_)
+        self.active[:, :-1] = active
+        self.active[:, -1] = active[:, -1]
+        self.active[:-1, -1] |= active[1:, 0]
         self.segments = Segments.of(self.active)
         self.windows = Segments.of(self._blocks(cv2.dilate(mask, np.ones((3, 3), np.uint8))))
         count = int(np.count_nonzero(self.active))
-        self.size = count * BLOCK
+        # An empty block before all others; after them an empty one for what lies above and below the picture,
+        # between two more, so that the 12 pixels around it are empty, too.
+        self.size = (count + 4) * BLOCK
+        self._own = slice(1, count + 1)
+        # Not a multiple of 4096 bytes: the taps of a pixel would share few lines of the cache.
+        self.step = -(-(self.size - 80) // 1024) * 1024 + 80
         self.block_at = np.full(self.active.shape, -1, np.int32)
-        self.block_at[self.active] = np.arange(count, dtype=np.int32)
+        self.block_at[self.active] = np.arange(1, count + 1, dtype=np.int32)
         self.block_y, self.block_x = (a.astype(np.int32) for a in np.nonzero(self.active))
 
     @staticmethod
@@ -79,21 +92,33 @@ class Layout:
         """Bring an (H, W) plane into compact order; zero outside the picture."""
         padded = np.zeros((self.height, self.active.shape[1] * BLOCK), plane.dtype)
         padded[:, : self.width] = plane
-        return padded.reshape(self.height, -1, BLOCK)[self.active].reshape(-1)
+        result = np.zeros(self.size, plane.dtype)
+        self.own(result)[:] = padded.reshape(self.height, -1, BLOCK)[self.active]
+        return result
 
     def scatter(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring compact values back to an (H, W) plane; zero elsewhere."""
         plane = np.zeros((self.height, self.active.shape[1], BLOCK), values.dtype)
-        plane[self.active] = values.reshape(-1, BLOCK)
+        plane[self.active] = self.own(values)
         return plane.reshape(self.height, -1)[:, : self.width]
 
-    def taps(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return, per block, where its first weight lies and the step from tap to tap."""
-        seg = self.segments
-        per = seg.length // BLOCK
-        step = np.repeat(seg.length, per)
-        start = np.repeat(seg.start.astype(np.int64), per)
-        return (11 * start + np.arange(len(step)) * BLOCK).astype(np.int32), step.astype(np.int32)
+    def own(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of compact values, a row for each of `block_y`."""
+        return values.reshape(-1, BLOCK)[self._own]
+
+    def near(self, free: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the blocks with pixels that are `free` (compact), and those 1 and 2 rows above and below them."""
+        held = np.flatnonzero(self.own(free).any(axis=1))
+        y, x = self.block_y[held], self.block_x[held]
+        rows = np.full((self.height + 4, self.active.shape[1]), self.size // BLOCK - 2, np.int32)
+        rows[2:-2] = np.where(self.block_at < 0, rows[2:-2], self.block_at)
+        return np.stack([rows[y + 2 + d, x] for d in (0, -1, -2, 1, 2)], axis=1)
+
+    @staticmethod
+    def shares(blocks: int, least: int = 1 << 12, most: int = 16) -> list[tuple[int, int]]:
+        """Cut so many blocks into even shares; the same for any number of threads."""
+        count = int(min(max(blocks // least, 1), most))
+        return list(itertools.pairwise(blocks * i // count for i in range(count + 1)))
 
     def bands(self, least: int = 1 << 15, most: int = 16) -> list[tuple[int, int]]:
         """Cut the rows into bands of about equal work; the same for any number of threads."""
@@ -105,13 +130,14 @@ class Layout:
 
 
 class Team:
-    """Two threads (or one) for compiled loops that release the interpreter lock.
+    """The caller's thread and helpers, for compiled loops that release the interpreter lock.
 
-    The caller's progress is ticked while they work, so that it can cancel.
+    The caller's progress is ticked meanwhile, so that it can cancel.
     """
 
     def __init__(self, progress: Progress, threads: int | None = None) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=threads or min(thread_count(), 8))
+        self._helpers = (threads or min(thread_count(), 8)) - 1
+        self._pool = ThreadPoolExecutor(max_workers=max(self._helpers, 1))
         self._progress = progress
 
     def run(self, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -119,7 +145,38 @@ class Team:
         tasks = list(tasks)
         if len(tasks) == 1:  # small: not worth waking a thread
             return [work(*tasks[0])]
-        return self._wait([self._pool.submit(work, *task) for task in tasks])
+        results: list[Any] = [None] * len(tasks)
+        # Everybody takes the next task when done with one: a hand-over a thread, not one a task, for they cost more
+        # than the work of a small picture. Popping from a list is atomic.
+        waiting = list(range(len(tasks)))[::-1]
+
+        def step() -> bool:
+            try:
+                index = waiting.pop()
+            except IndexError:
+                return False
+            try:
+                results[index] = work(*tasks[index])
+            except BaseException:
+                waiting.clear()  # do not begin what nobody waits for
+                raise
+            return True
+
+        def help_out() -> None:
+            while step():
+                pass
+
+        futures = [self._pool.submit(help_out) for _ in range(min(self._helpers, len(tasks) - 1))]
+        told = monotonic()
+        try:
+            while step():
+                if monotonic() - told > _PATIENCE:
+                    self._progress.tick()
+                    told = monotonic()
+        finally:  # cancelled by the tick
+            waiting.clear()
+        self._wait(futures)
+        return results
 
     def aside(self, work: Callable[[], Any]) -> Any:
         """Return ``work()``, done by a thread of the team."""
@@ -131,7 +188,7 @@ class Team:
 
     def _wait(self, futures: list[Future[Any]]) -> list[Any]:
         try:
-            while wait(futures, timeout=0.05, return_when=FIRST_EXCEPTION).not_done:
+            while wait(futures, timeout=_PATIENCE, return_when=FIRST_EXCEPTION).not_done:
                 self._progress.tick()
             return [f.result() for f in futures]
         finally:  # after an exception: do not begin what nobody waits for

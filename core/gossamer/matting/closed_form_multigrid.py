@@ -130,12 +130,11 @@ class CoarseSpace:
         self._scale, self._colour = scale, colour
         nodes, mean = self._cells(layout, scale, colour)
         stencil = np.zeros((len(nodes), 4, 25, 4), np.float32)
-        tap_at, tap_step = layout.taps()
         phases = self._tasks[::2], self._tasks[1::2]
         for phase in phases:  # neighbouring bands share a row of nodes
             team.run(
                 lambda a, b: kernels.galerkin(
-                    weights, data, scale, colour, layout.block_at, tap_at, tap_step, self._cell_y, self._cell_x,
+                    weights, data, scale, colour, layout.block_at, layout.step, self._cell_y, self._cell_x,
                     nodes.number, mean, nodes.centre, nodes.basis, a, b, stencil,
                 ),
                 phase,
@@ -151,7 +150,7 @@ class CoarseSpace:
 
     def _cells(self, layout: Layout, scale: _Array, colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
-        free = (scale > 0).reshape(-1, BLOCK)
+        free = layout.own(scale > 0)
         rows = -(-layout.height // BLOCK)
         columns = layout.active.shape[1]
         cell = (layout.block_y // BLOCK) * columns + layout.block_x
@@ -164,14 +163,14 @@ class CoarseSpace:
         cell, weight = cell[inside], number[used]
         self._cell_y, self._cell_x = (a.astype(np.int32) for a in divmod(used, columns))
         self._cell_block = np.full((len(used), BLOCK), -1, np.int32)
-        self._cell_block[cell, layout.block_y[inside] % BLOCK] = np.flatnonzero(inside)
+        self._cell_block[cell, layout.block_y[inside] % BLOCK] = layout.block_at[layout.active][inside]
         # Means first, then centred products: raw second moments would lose faint colours in float32.
         mean = np.empty((len(used), 3))
         moment = np.zeros((len(used), 4, 4))
         centred = []
         for c in range(3):
             self._team.tick()
-            values = colour[c].reshape(-1, BLOCK)[inside] * free[inside]
+            values = layout.own(colour[c])[inside] * free[inside]
             mean[:, c] = np.bincount(cell, values.sum(axis=1), len(used)) / weight
             values -= mean[cell, c, None].astype(np.float32) * free[inside]
             centred.append(values)
@@ -266,10 +265,13 @@ class CoarseSpace:
 
         on = nodes.near >= 0
         pointer = np.concatenate(([0], np.cumsum(on.sum(axis=1))))
-        blocks = np.swapaxes(stencil, 1, 2)[on].astype(np.float64)
+        blocks = np.swapaxes(stencil, 1, 2).astype(np.float64)
+        # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
+        twin = np.swapaxes(blocks[nodes.near, np.arange(24, -1, -1)], 2, 3)
         size = 4 * len(nodes)
-        matrix = scipy.sparse.bsr_matrix((blocks, nodes.near[on], pointer), shape=(size, size)).tocsc()
-        return (matrix + matrix.T) / 2
+        rows = scipy.sparse.bsr_matrix(((blocks + twin)[on] / 2, nodes.near[on], pointer), shape=(size, size)).tocsr()
+        rows.sort_indices()
+        return scipy.sparse.csc_matrix((rows.data, rows.indices, rows.indptr), shape=(size, size))
 
     def _factorise(self) -> None:
         import scipy.sparse

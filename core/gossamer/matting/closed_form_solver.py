@@ -17,12 +17,16 @@ __all__ = ["solve"]
 
 _Array = NDArray[np.float32]
 
-_RATIO = 8.0  # the smoother works on the upper 7/8 of the spectrum
+_RATIO = 8.0  # the smoother works on the upper 7/8 of the spectrum, which ends at 2
+_MIDDLE, _HALF = 1 + 1 / _RATIO, 1 - 1 / _RATIO
+_FIRST = 1 / _MIDDLE  # of two Chebyshev steps: share of the scaled residual in the first,
+_RHO = 1 / (2 * _MIDDLE / _HALF - _HALF / _MIDDLE)
+_SECOND = _RHO * _HALF / _MIDDLE, 2 * _RHO / _HALF  # of the first step and of the residual in the second
 _MOST = 400  # iterations; ordinary pictures need 15 to 60
 
 
 class _Matrix:
-    """A = L + diag(data) on the compact pixels, its smoother and the products that the solver needs."""
+    """A = L + diag(data) on the compact pixels, and the passes over memory that the solver is made of."""
 
     def __init__(
         self, image: _Array, free: NDArray[np.bool_], data: NDArray[Any] | None, epsilon: float, team: Team
@@ -30,62 +34,66 @@ class _Matrix:
         self.layout = layout = Layout(free)
         self._team = team
         seg, win = layout.segments, layout.windows
-        self._segments = (seg.pointer, seg.x, seg.length, seg.start)
-        self._bands = layout.bands()
-        self.weights = np.empty(12 * layout.size, np.float32)
+        self.weights = np.zeros(12 * layout.step, np.float32)
         team.run(
             lambda a, b: kernels.build_weights(
-                image, *self._segments, win.pointer, win.x, win.length, epsilon, a, b, self.weights
+                image, seg.pointer, seg.x, seg.length, seg.start, win.pointer, win.x, win.length, layout.step, epsilon,
+                a, b, self.weights,
             ),
-            self._bands,
-        )
-        self.free = layout.gather(free)
+            layout.bands(),
+        )  # fmt: skip
         self.data = np.zeros(layout.size, np.float32) if data is None else layout.gather(data)
+        inside = layout.gather(free)
+        self._near = layout.near(inside)
+        self._shares = layout.shares(len(self._near))
+        self._all = layout.shares(layout.size // BLOCK)
         self._none = np.zeros(0, np.float32)
         self.scale = np.empty(layout.size, np.float32)
+        self.scale.fill(1)
         # Sums of absolute weights bound the spectrum of the scaled matrix by 2, whatever the picture.
-        self._run(3, self._none, self.scale)
+        team.run(
+            lambda a, b: kernels.bound(self.weights, self.data, self._near, layout.step, a, b, self.scale),
+            self._shares,
+        )
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
-        self.scale *= self.free
+        self.scale *= inside
 
     def _run(
-        self,
-        mode: int,
-        x: _Array,
-        out: _Array,
-        r: _Array | None = None,
-        z: _Array | None = None,
-        c1: float = 0.0,
-        c2: float = 0.0,
+        self, mode: int, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array, c1: float = 0.0, c2: float = 0.0
     ) -> float:
-        r, z = (self._none if a is None else a for a in (r, z))
         parts = self._team.run(
             lambda a, b: kernels.apply(
-                self.weights, self.data, self.scale, *self._segments, self.layout.span, a, b, mode, c1, c2, x, r, out, z
+                self.weights, self.data, self.scale, self._near, self.layout.step, a, b, mode, c1, c2, x, r, z, out,
+                rest,
             ),
-            self._bands,
-        )
+            self._shares,
+        )  # fmt: skip
         return float(sum(parts))
 
     def product(self, x: _Array, out: _Array) -> float:
         """Write A x to `out`; return x'Ax."""
-        return self._run(0, x, out)
+        return self._run(0, x, self._none, self._none, out, self._none)
 
     def residual(self, r: _Array, x: _Array, out: _Array) -> None:
         """Write r - A x to `out`."""
-        self._run(1, x, out, r)
+        self._run(1, x, r, self._none, out, self._none)
 
-    def smooth(self, r: _Array, z: _Array, first: _Array, second: _Array) -> _Array:
-        """Add two Chebyshev steps for the residual `r` to `z`; return the last step (its product is not in r)."""
-        low = 2 / _RATIO
-        mid, half = (2 + low) / 2, (2 - low) / 2
-        sigma = mid / half
-        rho = 1 / (2 * sigma - 1 / sigma)
-        np.multiply(self.scale, r, out=first)
-        first *= np.float32(1 / mid)
-        z += first
-        self._run(2, first, second, r, z, rho / sigma, 2 * rho / half)
-        return second
+    def smooth(self, r: _Array, z: _Array, first: _Array, second: _Array, rest: _Array) -> None:
+        """Begin `z` with two Chebyshev steps for the residual `r`; `first` is the first of them, and then r - A z."""
+        self._run(2, first, r, z, second, rest, *_SECOND)
+        self._run(1, second, rest, self._none, first, self._none)
+
+    def smooth_again(self, r: _Array, z: _Array, first: _Array, rest: _Array) -> float:
+        """Add two Chebyshev steps to `z`; return r . z."""
+        self._run(3, z, r, self._none, first, rest, _FIRST)
+        return self._run(4, first, r, z, self._none, rest, *_SECOND)
+
+    def advance(self, length: float, p: _Array, product: _Array, x: _Array, r: _Array, first: _Array) -> float:
+        """Let x += length p and r -= length product; begin the next smoothing in `first`; return r . r."""
+        parts = self._team.run(
+            lambda a, b: kernels.advance(self.scale, a, b, length, _FIRST, p, product, x, r, first), self._all
+        )
+        return float(sum(parts))
 
 
 def _dot(a: _Array, b: _Array) -> float:
@@ -128,7 +136,7 @@ def solve(
         # The fixed pixels' part of the equations, brought to the right-hand side.
         right = np.zeros(layout.size, np.float32)
         if data is not None and target is not None:
-            right = matrix.data * layout.gather(target)
+            right = matrix.data * layout.gather(target) * (matrix.scale > 0)
         matrix.residual(right, layout.gather(values), right)
         team.tick()
         colour = np.empty((3, layout.size), np.float32)
@@ -150,15 +158,11 @@ def _conjugate_gradients(
     x, z, first, second, work = (np.zeros_like(r) for _ in range(5))
 
     def precondition() -> float:
-        work[:] = r
-        z[:] = 0
-        matrix.residual(work, matrix.smooth(work, z, first, second), work)
-        coarse.add_correction(work, z)
-        matrix.residual(r, z, work)
-        matrix.smooth(work, z, first, second)
-        return _dot(r, z)
+        matrix.smooth(r, z, first, second, work)
+        coarse.add_correction(first, z)
+        return matrix.smooth_again(r, z, first, work)
 
-    start = _dot(r, r)
+    start = matrix.advance(0.0, x, x, x, r, first)
     if start == 0:
         return x
     goal = start * tolerance**2
@@ -170,15 +174,11 @@ def _conjugate_gradients(
             # Rounding made the preconditioner indefinite: shift its coarsest matrix and begin again from here.
             if not coarse.strengthen():
                 break
+            matrix.advance(0.0, p, work, x, r, first)
             rz = precondition()
             p[:] = z
             continue
-        step = np.float32(rz / curvature)
-        np.multiply(p, step, out=first)
-        x += first
-        work *= step
-        r -= work
-        rest = _dot(r, r)
+        rest = matrix.advance(rz / curvature, p, work, x, r, first)
         # The residual, not the last step, tells how good alpha is: where a leaf cuts a piece off the sky, the piece's
         # alpha hangs on hardly anything, stays wrong for ten iterations of tiny steps and then moves at once.
         if rest <= goal:
