@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gossamer.segmentation.ensemble import Ensemble
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
+    from gossamer.segmentation.prompt import Prompt
+    from gossamer.segmentation.prompt_models import load_prompt_model
+    from gossamer.segmentation.prompted import Subject
+    from gossamer.session import Session, open
     from gossamer.settings import Recipe
 
 __version__ = "0.1.0"
@@ -27,12 +31,17 @@ _HOME = {
     "InputError": "gossamer.errors",
     "ModelNotFound": "gossamer.errors",
     "Pipeline": "gossamer.pipeline",
+    "Prompt": "gossamer.segmentation.prompt",
     "Recipe": "gossamer.settings",
     "Report": "gossamer.cutout",
     "SegmentationModel": "gossamer.segmentation.model",
+    "Session": "gossamer.session",
+    "Subject": "gossamer.segmentation.prompted",
     "load_catalogue": "gossamer.models.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
+    "load_prompt_model": "gossamer.segmentation.prompt_models",
+    "open": "gossamer.session",
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",
     "remove_background": "gossamer.pipeline",
@@ -58,13 +67,18 @@ __all__ = [
     "InputError",
     "ModelNotFound",
     "Pipeline",
+    "Prompt",
     "Recipe",
     "Report",
     "SegmentationModel",
+    "Session",
+    "Subject",
     "__version__",
     "load_catalogue",
     "load_model",
     "load_models",
+    "load_prompt_model",
+    "open",
     "read_image",
     "refine",
     "remove_background",

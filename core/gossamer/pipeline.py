@@ -222,6 +222,7 @@ def refine(
     mask: ArrayLike,
     recipe: Recipe | None = None,
     *,
+    hints: ArrayLike | None = None,
     progress: ProgressCallback | Progress | None = None,
 ) -> Cutout:
     """Finish a mask from anywhere: matting, foreground colours and background of the recipe.
@@ -234,6 +235,8 @@ def refine(
         1 = foreground; of the picture's size.
     recipe : Recipe, optional
         The settings of every stage.
+    hints : (H, W) array, optional
+        What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
 
@@ -250,7 +253,8 @@ def refine(
     with clock("read"):
         source = read_image(image)
         alpha = as_mask(mask, source.pixels.shape)
-    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None)
+        certain = None if hints is None else as_mask(hints, source.pixels.shape, "hints")
+    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, hints=certain)
 
 
 class _Clock:
@@ -276,6 +280,7 @@ def _finish(
     steps: Progress,
     model: SegmentationModel | Ensemble | None,
     vitmatte: Callable[[str, Progress], VitMatte] | None = None,
+    hints: Array | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""
     warnings = [*source.warnings, *(model.warnings if model else ())]
@@ -285,6 +290,9 @@ def _finish(
     if recipe.matting.method != "none":
         with clock("matting"):
             alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4), vitmatte)
+    if hints is not None:
+        alpha = alpha.copy()
+        alpha[hints >= 0.9], alpha[hints <= 0.1] = 1, 0
     with clock("refinement"):
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")

@@ -17,6 +17,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "remove": "cut the subject of a picture out",
+    "segment": "find what a prompt means: masks, boxes, scores, a preview",
     "refine": "finish a mask from anywhere: matting, colours, background",
     "compare": "write a contact sheet of recipes or cut-outs",
     "evaluate": "measure masks or mattes against the truth",

@@ -45,4 +45,5 @@ def _mask_of(hint: Image) -> NDArray[Any]:
     red, green, blue = (hint.pixels[..., channel] for channel in range(3))
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return red
-    return hint.rgb.mean(axis=2)
+    mean: NDArray[Any] = hint.rgb.mean(axis=2)
+    return mean

@@ -6,9 +6,12 @@ from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
 from gossamer.cli.modelling import add_model_flags, model_options
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
+from gossamer.cli.prompting import add_prompt_flags, cutout_options, prompt_of
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
+from gossamer.session import Session
+from gossamer.settings import FINISHING
 
 __all__ = ["run"]
 
@@ -16,20 +19,30 @@ __all__ = ["run"]
 def run(argv: list[str]) -> int:
     """Run the command."""
     arguments = _parser().parse_intermixed_args(argv)
-    recipe = recipe_of(arguments)
+    prompt = prompt_of(arguments)
+    # Prompted models draw coarse masks: their edges are solved again unless the recipe says otherwise.
+    recipe = recipe_of(arguments, None if prompt is None else FINISHING)
     target = Target(arguments.input, arguments, recipe)
     if arguments.disagreement:
-        if "," not in arguments.model:
+        if prompt is not None or "," not in arguments.model:
             raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
         check_output(arguments.disagreement, force=arguments.force)
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
-        pipeline = Pipeline(
-            recipe,
-            **model_options(arguments),
-            announce=console.say,
-        )
-        cutout = pipeline.run(picture, console.progress)
+        if prompt is None:
+            pipeline = Pipeline(recipe, **model_options(arguments), announce=console.say)
+            cutout = pipeline.run(picture, console.progress)
+        else:
+            # What the options say of the automatic model counts where it takes part.
+            both = arguments.prompt_combine == "intersection"
+            session = Session(
+                picture,
+                prompt_model=arguments.prompt_model,
+                model=Pipeline(**model_options(arguments), announce=console.say).load() if both else "auto",
+                device=arguments.device,
+                announce=console.say,
+            )
+            cutout = session.cutout(prompt, recipe=recipe, progress=console.progress, **cutout_options(arguments))
         report = target.write(cutout)
         if arguments.disagreement and cutout.disagreement is not None:
             data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement))
@@ -47,6 +60,7 @@ def _parser() -> Parser:
         nargs="?",
         help=".png, .webp, .tif, or .jpg with a background; - writes PNG to stdout (default: IN-cutout.png)",
     )
+    add_prompt_flags(parser)
     add_model_flags(parser)
     parser.add_argument("--disagreement", metavar="FILE", help="write where the masks of several models differ")
     add_output_flags(parser)

@@ -1,0 +1,133 @@
+"""The options that say what is meant: text, boxes, points, a rough mask, and which model looks for it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gossamer.cli.parser import Parser
+from gossamer.errors import InputError
+from gossamer.segmentation.combining import PROMPT_COMBINATIONS
+from gossamer.segmentation.prompt import Prompt
+from gossamer.segmentation.prompt_models import PROMPT_MODELS
+from gossamer.segmentation.prompt_planes import plane_of
+from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD
+from gossamer.session import ON_EMPTY
+
+__all__ = ["add_prompt_flags", "cutout_options", "prompt_of", "subject_options"]
+
+
+def add_prompt_flags(parser: Parser) -> None:
+    """Add the options that :func:`prompt_of` and the others read."""
+    group = parser.add_argument_group("prompt")
+    group.add_argument(
+        "--text", action="append", default=[], metavar="PHRASE", help='what to cut out, e.g. "the lamp"; repeatable'
+    )
+    group.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        metavar="X0,Y0,X1,Y1",
+        help="a box around it, in pixels or with %% signs (10%%,20%%,50%%,90%%); repeatable",
+    )
+    group.add_argument("--point", action="append", default=[], metavar="X,Y", help="a point on it; repeatable")
+    group.add_argument(
+        "--not-point", action="append", default=[], metavar="X,Y", help="a point that does not belong to it; repeatable"
+    )
+    group.add_argument("--prompt-mask", metavar="FILE", help="a rough mask: a grey picture, white = the subject")
+    group.add_argument(
+        "--scribbles", metavar="FILE", help="a grey picture: white = subject, black = not, grey = undecided (a trimap)"
+    )
+    group.add_argument("--prompt", metavar="FILE", help="a prompt as JSON; the flags add to it")
+    group.add_argument(
+        "--prompt-model", default="auto", choices=PROMPT_MODELS, help="what looks for it (default: auto, the best here)"
+    )
+    group.add_argument(
+        "--prompt-combine",
+        default="prompt",
+        choices=PROMPT_COMBINATIONS,
+        help="the prompt's mask, or what the automatic model finds there (default: prompt)",
+    )
+    group.add_argument("--best-only", action="store_true", help="of all that a phrase names only the best")
+    group.add_argument(
+        "--box-threshold",
+        type=float,
+        metavar="X",
+        help=f"what a text's boxes must score (default: {BOX_THRESHOLD}, 0.5 for SAM 3)",
+    )
+    group.add_argument(
+        "--text-threshold",
+        type=float,
+        metavar="X",
+        help=f"what a text's words must score (default: {TEXT_THRESHOLD})",
+    )
+    group.add_argument(
+        "--on-empty", default="error", choices=ON_EMPTY, help="what happens where nothing is found (default: error)"
+    )
+
+
+def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
+    """Return the prompt that the options make, or None where there is none; raises InputError."""
+    base = Prompt() if arguments.prompt is None else _load(Path(arguments.prompt))
+    coordinates = {
+        "boxes": [_numbers(text, 4, "--box", "X0,Y0,X1,Y1") for text in arguments.box],
+        "points": [_numbers(text, 2, "--point", "X,Y") for text in arguments.point],
+        "not_points": [_numbers(text, 2, "--not-point", "X,Y") for text in arguments.not_point],
+    }
+    units = {unit for rows in coordinates.values() for _, unit in rows}
+    if base.boxes or base.points or base.not_points:
+        units.add(base.unit)
+    if len(units) > 1:
+        raise InputError("Some coordinates are pixels and some are percent.", "Give all with a % sign, or none.")
+    fields: dict[str, Any] = {
+        name: (*getattr(base, name), *(numbers for numbers, _ in rows)) for name, rows in coordinates.items()
+    }
+    planes = {"mask": arguments.prompt_mask, "scribbles": arguments.scribbles}
+    fields |= {name: getattr(base, name) if path is None else plane_of(path) for name, path in planes.items()}
+    fields["unit"] = units.pop() if units else "px"
+    prompt = Prompt(text=(*base.text, *arguments.text), **fields)
+    if prompt.is_empty and arguments.prompt is not None:
+        raise InputError(f"The prompt {arguments.prompt} is empty.", "Give a text, a box, a point or a mask.")
+    return None if prompt.is_empty else prompt
+
+
+def subject_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return keyword arguments for :meth:`gossamer.session.Session.subjects`."""
+    return {
+        "on_empty": arguments.on_empty,
+        "every": not arguments.best_only,
+        "box_threshold": arguments.box_threshold,
+        "text_threshold": arguments.text_threshold,
+    }
+
+
+def cutout_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return keyword arguments for :meth:`gossamer.session.Session.cutout`."""
+    return {**subject_options(arguments), "combine": arguments.prompt_combine}
+
+
+def _load(path: Path) -> Prompt:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text file"
+        raise InputError(f"The prompt {path} cannot be read: {reason}.", "Give a JSON file.") from None
+    return Prompt.from_json(text, folder=path.parent)
+
+
+def _numbers(text: str, count: int, flag: str, form: str) -> tuple[tuple[float, ...], str]:
+    """Return the numbers between commas, and their unit."""
+    parts = [part.strip() for part in text.split(",")]
+    percent = [part.endswith("%") for part in parts]
+    try:
+        numbers = tuple(float(part.removesuffix("%")) for part in parts)
+    except ValueError:
+        raise InputError(f"{flag} {text} is not made of numbers.", f"Give {form}, e.g. with % signs.") from None
+    if len(numbers) != count:
+        raise InputError(f"{flag} {text} has {len(numbers)} numbers, not {count}.", f"Give {form}.")
+    if any(percent) and not all(percent):
+        raise InputError(f"{flag} {text} mixes pixels and percent.", "Give all with a % sign, or none.")
+    if percent[0]:
+        return tuple(number / 100 for number in numbers), "fraction"
+    return numbers, "px"

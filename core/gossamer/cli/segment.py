@@ -1,0 +1,129 @@
+"""`gossamer segment`: find what a prompt means; masks, boxes and scores, and a picture to look at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import gossamer
+from gossamer.cli.console import Console
+from gossamer.cli.cutting import read_stdin
+from gossamer.cli.parser import Parser
+from gossamer.cli.prompting import add_prompt_flags, prompt_of, subject_options
+from gossamer.errors import InputError, OutputExists
+from gossamer.image import check_output, encode_image, read_image, write_bytes
+from gossamer.runtime.devices import DEVICES
+from gossamer.segmentation.prompted import Subject
+from gossamer.session import Session
+
+__all__ = ["run"]
+
+
+def run(argv: list[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_intermixed_args(argv)
+    prompt = prompt_of(arguments)
+    if prompt is None:
+        raise InputError("Nothing says what to find.", "Give --text, --box, --point, --prompt-mask or --scribbles.")
+    if arguments.prompt_combine != "prompt":
+        raise InputError(
+            "gossamer segment writes masks as the prompt's model draws them.", "For an intersection: gossamer remove"
+        )
+    prefix = arguments.prefix or _default_prefix(arguments.input)
+    outputs = {"json": f"{prefix}.json"}
+    if arguments.preview:
+        outputs["preview"] = f"{prefix}-preview.png"
+    # What would make the writing fail is found before the work is done.
+    check_output(f"{prefix}-1.png", force=arguments.force)
+    if arguments.preview:
+        check_output(outputs["preview"], force=arguments.force)
+    if Path(outputs["json"]).exists() and not arguments.force:
+        raise OutputExists(f"{outputs['json']} exists already.", "Choose another OUT, or add --force.")
+    with Console(arguments.quiet) as console:
+        picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
+        session = Session(picture, prompt_model=arguments.prompt_model, device=arguments.device, announce=console.say)
+        found = session.subjects(prompt, masks=arguments.masks, progress=console.progress, **subject_options(arguments))
+        names = [f"{prefix}-{number}.png" for number in range(1, len(found.subjects) + 1)]
+        for name in names:
+            check_output(name, force=arguments.force)
+        report = {
+            "gossamer": gossamer.__version__,
+            "input": arguments.input,
+            "width": picture.width,
+            "height": picture.height,
+            "model": found.model,
+            "device": found.device,
+            "found": found.found,
+            "seconds": found.seconds,
+            "warnings": list(found.warnings),
+            "preview": outputs.get("preview"),
+            "subjects": [_entry(one, name) for one, name in zip(found.subjects, names, strict=True)],
+        }
+        for subject, name in zip(found.subjects, names, strict=True):
+            write_bytes(name, encode_image(None, subject.mask, "png"), force=arguments.force)
+        if arguments.preview:
+            from gossamer.arrays import unit_float
+            from gossamer.segmentation.annotate import annotate
+
+            drawn = annotate(picture.rgb, found.subjects, found.prompt)
+            data = encode_image(unit_float(drawn), None, "png", icc_profile=picture.icc_profile)
+            write_bytes(outputs["preview"], data, force=arguments.force)
+        text = json.dumps(report, indent=2)
+        write_bytes(outputs["json"], (text + "\n").encode(), force=arguments.force)
+    if not arguments.quiet:
+        for warning in found.warnings:
+            print(f"gossamer: warning: {warning}", file=sys.stderr)
+        count = len(found.subjects)
+        print(
+            f"Wrote {outputs['json']} and {count} mask{'' if count == 1 else 's'} ({found.model} on {found.device})",
+            file=sys.stderr,
+        )
+    if arguments.json:
+        print(text)
+    return 0
+
+
+def _entry(subject: Subject, path: str) -> dict[str, Any]:
+    from gossamer.segmentation.coco import encode_rle
+    from gossamer.segmentation.places import around
+
+    extent = around(subject.mask)
+    return {
+        "label": subject.label,
+        "score": round(subject.score, 6),
+        "prompt_box": None if subject.box is None else [round(edge, 2) for edge in subject.box],
+        "box": None if extent is None else [int(edge) for edge in extent],
+        "area": int((subject.mask > 0.5).sum()),
+        "mask": path,
+        "rle": encode_rle(subject.mask),
+    }
+
+
+def _default_prefix(source: str) -> str:
+    if source == "-":
+        return "segment"
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}-segment"))
+
+
+def _parser() -> Parser:
+    parser = Parser("segment", description="Find what a prompt means: masks, boxes, scores and a picture to look at.")
+    parser.add_argument("input", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC; - reads stdin")
+    parser.add_argument(
+        "prefix",
+        metavar="OUT",
+        nargs="?",
+        help="writes OUT-1.png, ... (masks), OUT.json and OUT-preview.png (default: IMAGE-segment)",
+    )
+    add_prompt_flags(parser)
+    parser.add_argument(
+        "--masks", default="best", choices=("best", "all"), help="of several masks for a place the best, or all"
+    )
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="where models run (default: auto)")
+    parser.add_argument("--no-preview", dest="preview", action="store_false", help="write no annotated picture")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    parser.add_argument("--json", action="store_true", help="print the JSON too")
+    return parser
