@@ -32,6 +32,7 @@ CALM = 0.2  # share of a neighbourhood that must be judged before it outweighs t
 ALIKE = 4.0  # look-alikes have half the vote's sigma
 DISCORD = 0.02  # variance of their alpha at which look-alikes have lost most of their weight
 NARROW, WIDE, BLIND = 1.5, 12.0, 2.5  # limits of the mask's error in pixels, and what it is where colours cannot tell
+SURROUNDINGS = 28.0  # where votes differ this far from the edge, beyond hair and any mask's error, they are wrong
 
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:
@@ -166,10 +167,16 @@ class ColourVote:
     def mask_error(self, vote: Array) -> Array:
         """Return how far the mask's edge is from the vote's, in units, (h, w) at half size.
 
-        The area in which mask and vote differ, divided by the length of the edge that runs through it.
+        The area in which mask and vote differ, divided by the length of the edge that runs through it. Where both sides
+        share a colour the vote is wrong far from the edge too; that much of the difference is not the mask's.
         """
         differs = np.where(self._asked, np.abs(vote - (self.distance > 0)), 0).astype(np.float32)
-        error = np.clip(self._around(differs) / self._edge / self._unit, NARROW, WIDE)
+        near = np.abs(self.distance) <= SURROUNDINGS
+        far = (self._asked & ~near).astype(np.float32)
+        usual = float(differs[far > 0].mean()) if far.any() else 0.0
+        base = (self._around(differs * far) + np.float32(CALM * usual)) / (self._around(far) + np.float32(CALM))
+        excess = self._around(np.where(self._asked & near, differs - base, 0).astype(np.float32))
+        error = np.clip(excess / self._edge / self._unit, NARROW, WIDE)
         result: Array = self.gate * error + (1 - self.gate) * np.float32(BLIND)
         return result
 
