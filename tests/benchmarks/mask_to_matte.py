@@ -11,12 +11,15 @@ same solver, and of ``matte_from_mask``; for the latter also both halves of the 
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from rows import Row, dump
 
 from gossamer.matting.closed_form import closed_form_alpha
 from gossamer.matting.from_mask import matte_from_mask
@@ -78,7 +81,7 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def measure(folder: Path, kind: str, verbose: bool) -> None:
+def measure(folder: Path, kind: str, verbose: bool, say: Callable[..., None]) -> list[Row]:
     names = sorted(path.name for path in (folder / "input").glob("*.png"))
     if not names:
         raise SystemExit(f"No pictures in {folder / 'input'}.")
@@ -96,20 +99,24 @@ def measure(folder: Path, kind: str, verbose: bool) -> None:
             seconds[i] = time.perf_counter() - start
         if verbose:
             ratios = "  ".join(f"{method} {values[i] / before[i]:.3f}" for method, values in after.items())
-            print(f"  {kind} {name}: mask {before[i]:.2f}  {ratios}  {seconds[i]:.2f} s", flush=True)
-    print(f"{kind}: mean SAD of the masks {before.mean():.2f}")
+            say(f"  {kind} {name}: mask {before[i]:.2f}  {ratios}  {seconds[i]:.2f} s", flush=True)
+    say(f"{kind}: mean SAD of the masks {before.mean():.2f}")
     for method, values in after.items():
         ratio = values / before
         halves = [values[part].sum() / before[part].sum() for part in (slice(0, None, 2), slice(1, None, 2))]
-        print(
+        say(
             f"  {method:18} {values.sum() / before.sum():.3f}  halves {halves[0]:.3f} {halves[1]:.3f}  "
             f"worst {ratio.max():.2f} ({names[int(ratio.argmax())]})  "
             f"worse by 2 %: {(ratio > 1.02).sum()}/{len(names)}",
             flush=True,
         )
-    print(
-        f"  matte_from_mask: {np.median(seconds):.2f} s a picture (median), {seconds.max():.2f} s at most", flush=True
-    )
+    say(f"  matte_from_mask: {np.median(seconds):.2f} s a picture (median), {seconds.max():.2f} s at most", flush=True)
+    theirs, ours = (after[name].mean() for name in ("10 x 10 band", "matte_from_mask"))
+    topic, what = "From mask to matte: sum of absolute differences / 1000", f"from_mask of {kind} masks"
+    return [
+        Row(topic, what, "the mask itself", "", before.mean(), ours, 1 / 0.6 if kind == "rough" else 1),
+        Row(topic, what, "a 10 × 10 band and closed form", "", theirs, ours, 1),
+    ]
 
 
 def main() -> None:
@@ -117,12 +124,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--masks", default=",".join(MAKERS), help="kinds of mask, separated by commas")
     parser.add_argument("--verbose", action="store_true", help="a line for every picture")
+    parser.add_argument("--json", action="store_true", help="print rows for run.py, and all else to stderr")
     arguments = parser.parse_args()
+    say = functools.partial(print, file=sys.stderr if arguments.json else sys.stdout)
+    rows: list[Row] = []
     tiny = np.zeros((70, 70), np.float32)
     tiny[20:50, 20:50] = 1
     METHODS["matte_from_mask"](np.dstack([tiny] * 3), tiny)  # compiled by now
     for kind in arguments.masks.split(","):
-        measure(arguments.folder, kind, arguments.verbose)
+        rows += measure(arguments.folder, kind, arguments.verbose, say)
+    if arguments.json:
+        print(dump(rows))
 
 
 if __name__ == "__main__":

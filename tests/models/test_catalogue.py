@@ -27,6 +27,7 @@ IDS = """
 """.split()
 NETWORKS = {
     *("u2net", "u2netp", "isnet", "birefnet_swin_l", "birefnet_swin_l_columns", "birefnet_swin_t"),
+    "birefnet_swin_t_columns",
     *("inspyrenet", "ben2", "modnet"),
 }
 NOT_COMMERCIAL = {"silueta", "rmbg-1.4", "rmbg-2.0"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,15 @@ def models() -> Path:
 def u2netp(models: Path) -> torch.nn.Module:
     """Return the small U²-Net with its real weights; not to be changed."""
     return load_network(models / "u2netp.onnx", "u2netp")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: on small maps, threads that share a busy core mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def batch(size: int, count: int = 2) -> np.ndarray:

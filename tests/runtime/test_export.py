@@ -11,10 +11,16 @@ import torch
 
 from gossamer.errors import InputError, ModelError, OutputError, OutputExists
 from gossamer.progress import Progress
+from gossamer.runtime.architectures.deformable import DeformableConv2d
+from gossamer.runtime.architectures.networks import build
+from gossamer.runtime.architectures.swin import SWINS, SwinSize
 from gossamer.runtime.export import TOLERANCE, export_onnx, export_safetensors
 from gossamer.runtime.onnx_runtime import OnnxNetwork
 from gossamer.runtime.weights import load_network, recognise_file
+from tests.runtime.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.runtime.conftest import batch
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_an_exported_file_reproduces_torch_at_any_size_and_batch(u2netp: torch.nn.Module, tmp_path: Path) -> None:
@@ -40,6 +46,38 @@ def test_isnet_goes_to_onnx_and_back(models: Path, tmp_path: Path) -> None:
     with torch.inference_mode():
         pictures = torch.from_numpy(batch(96, 1))
         assert float((again(pictures) - isnet(pictures)).abs().max()) < 1e-5
+
+
+@pytest.fixture
+def transformer(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+    """Return a BiRefNet, narrow, shallow and with one deformable kernel for four (thousands of nodes), seeded."""
+    monkeypatch.setitem(SWINS, "swin_t", SwinSize(24, (2, 2, 2, 2), (1, 2, 4, 8), 7))
+    monkeypatch.setattr("gossamer.runtime.architectures.birefnet.ASPPDeformable", lambda c: DeformableConv2d(c, c, 3))
+    network = build("birefnet_swin_t")
+    seed_weights(network)
+    return network
+
+
+def test_a_transformer_is_exported_for_any_size(transformer: torch.nn.Module, tmp_path: Path) -> None:
+    # Traced on 64 x 32, so with other windows than in the trace, more of them, and other ones at the seams.
+    made = export_onnx(transformer, "birefnet_swin_t", tmp_path / "m.onnx", size=(160, 96))
+    assert made.difference <= TOLERANCE
+    assert made.tried == ((1, 96, 160), (3, 32, 160))
+    # What the graph needed for that is gone.
+    assert not any(getattr(module, "any_size", False) for module in transformer.modules())
+
+
+def test_weights_under_two_names_are_written_under_both(tmp_path: Path) -> None:
+    modnet = build("modnet")
+    seed_weights(modnet)
+    made = export_safetensors(modnet, "modnet", tmp_path / "m.safetensors")
+    assert recognise_file(made.path) == "modnet"
+    picture = seeded_picture(1, 64, 96)
+    with torch.inference_mode():
+        assert torch.equal(load_network(made.path, "modnet")(picture), modnet(picture))
+    made = export_onnx(modnet, "modnet", tmp_path / "m.onnx", size=(96, 64))
+    assert made.difference <= TOLERANCE
+    assert made.tried == ((1, 64, 96), (3, 32, 96))
 
 
 def test_fixed_sizes_are_fixed(u2netp: torch.nn.Module, tmp_path: Path) -> None:

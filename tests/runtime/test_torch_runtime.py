@@ -15,7 +15,9 @@ from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.progress import Progress
 from gossamer.runtime import torch_runtime
 from gossamer.runtime.architectures.networks import build
+from gossamer.runtime.architectures.swin import SWINS, SwinSize
 from gossamer.runtime.torch_runtime import TorchNetwork
+from tests.runtime.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.runtime.conftest import batch
 
 
@@ -24,7 +26,7 @@ from tests.runtime.conftest import batch
     [("u2netp.onnx", "u2netp", 320), ("u2net.onnx", "u2net", 320), ("isnet-general-use-float16.onnx", "isnet", 1024)],
 )
 def test_the_same_weights_give_the_same_masks_as_in_onnx(file: str, network: str, size: int, models: Path) -> None:
-    pictures = batch(size, 1 if network == "isnet" else 2)
+    pictures = batch(size, 2 if network == "u2netp" else 1)
     session = onnxruntime.InferenceSession(str(models / file), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     expected = np.concatenate([session.run(None, {name: picture[None]})[0][:, 0] for picture in pictures])
@@ -169,6 +171,39 @@ def test_a_driver_that_does_not_start_falls_back_and_says_so(models: Path, monke
     assert "CUDA could not be started" in network.warnings[0]
     with pytest.raises(DeviceError, match="could not be started"):
         TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("shown", "named"), [("rows", "columns"), ("columns", "rows"), ("columns", "columns"), (None, "columns")]
+)
+def test_weights_that_show_another_order_of_patches_run_in_it_and_say_so(
+    shown: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SWINS, "swin_t", SwinSize(24, (2, 2, 2, 2), (1, 2, 4, 8), 7))
+    network = build("birefnet_swin_t")
+    seed_weights(network)
+    state = network.state_dict()
+    if shown:
+        for level in (5, 4, 3, 2):  # the same for the three colours of every tile
+            weights = state[f"decoder.ipt_blk{level}.conv1.weight"]
+            parts = weights.unflatten(1, (3, -1) if shown == "rows" else (-1, 3))
+            axis = 1 if shown == "rows" else 2
+            weights.copy_(parts.mean(axis, keepdim=True).expand_as(parts).flatten(1, 2))
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(state, path)
+    found = TorchNetwork(path, "birefnet_swin_t" + "_columns" * (named == "columns"), device="cpu")
+    if shown in (None, named):
+        assert found.warnings == ()
+    else:
+        (warning,) = found.warnings
+        assert f"trained with the picture's patches in {shown}, not in {named}" in warning
+    network.load_state_dict(state)
+    network.get_submodule("decoder").patches = shown or named
+    picture = seeded_picture(1, 64, 64)
+    with torch.inference_mode():
+        expected = network(picture)[:, 0].numpy()
+    assert np.abs(found.run(picture.numpy(), Progress()) - expected).max() < 1e-4
 
 
 def _no_driver() -> None:

@@ -14,6 +14,8 @@ import torch
 from gossamer.errors import InputError, ModelError, ModelNotFound
 from gossamer.runtime.weights import load_network, read_state_dict, recognise_file
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Code:
     def __reduce__(self):

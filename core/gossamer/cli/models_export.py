@@ -115,9 +115,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="for ONNX: what it is exported for (default: the model's)"
     )
-    parser.add_argument(
-        "--fixed-size", action="store_true", help="for ONNX: take that size only (networks with attention always do)"
-    )
+    parser.add_argument("--fixed-size", action="store_true", help="for ONNX: take that size only (BEN2 always does)")
     parser.add_argument("--fixed-batch", action="store_true", help="for ONNX: take one picture at a time")
     parser.add_argument("--network", metavar="NAME", help="for a file: its network, where its keys do not tell")
     parser.add_argument("--accept-licence", action="store_true", help="accept a licence without commercial use")

@@ -6,7 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.runtime.architectures.networks import NETWORKS
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
     from torch import Tensor, nn
 
 __all__ = ["TOLERANCE", "Exported", "export_onnx", "export_safetensors"]
@@ -62,8 +63,8 @@ def export_onnx(
     dynamic_batch : bool
         Let the file take any number of pictures at once.
     dynamic_size : bool, optional
-        Let the file take other sizes too. None: where the network's graph can, which is one of convolutions; the
-        tracer writes the sizes of attention windows into a graph as constants.
+        Let the file take other sizes too. None: where the network's graph can, which is all of them but BEN2's.
+        A transformer's graph then needs more memory than one for a fixed size.
     force : bool
         Replace `output` where it exists.
     progress : callable, optional
@@ -86,9 +87,11 @@ def export_onnx(
     """
     import torch
 
+    from gossamer.runtime.architectures.swin import traced_for_any_size
+
     spec = NETWORKS[network]
     if dynamic_size is None:
-        dynamic_size = spec.convolutional
+        dynamic_size = spec.any_size
     width, height = size
     if min(size) < 32 or width % spec.multiple or height % spec.multiple:
         raise InputError(
@@ -106,7 +109,8 @@ def export_onnx(
     example = _noise(2 if dynamic_batch else 1, *small)
     with _replacing(output, force) as temporary:
         try:
-            with warnings.catch_warnings(), torch.no_grad():
+            any_size = traced_for_any_size(module) if dynamic_size else nullcontext()
+            with any_size, warnings.catch_warnings(), torch.no_grad():
                 # This exporter is deprecated but needs no further package, and its graphs run everywhere; the
                 # tracer's warnings are about what the check below finds out.
                 warnings.simplefilter("ignore")
@@ -131,10 +135,12 @@ def export_onnx(
             # Smaller on one side only: a graph that mixes height and width up shows itself.
             side = _part_of(height, spec.multiple) if dynamic_size else height
             shapes.append((3 if dynamic_batch else 1, side, width))
-        worst = 0.0
+        steps(0.4, "Comparing the file with torch")
+        session, worst = _session(temporary), 0.0
         for i, shape in enumerate(shapes):
-            steps(0.4 + 0.6 * i / len(shapes), "Comparing the file with torch")
-            worst = max(worst, _difference(module, temporary, _noise(*shape), spec.output == "logit"))
+            steps(0.6 + 0.4 * i / len(shapes), "Comparing the file with torch")
+            worst = max(worst, _difference(module, session, _noise(*shape), spec.output == "logit"))
+        session = None  # it may hold the file open
         if not worst <= TOLERANCE:
             raise ModelError(
                 f"The exported file does not reproduce {spec.title}: probabilities differ by {worst:.4f}.",
@@ -171,10 +177,12 @@ def export_safetensors(module: nn.Module, network: str, output: Path, *, force: 
     """
     try:
         from safetensors.torch import save_file
+        from torch import contiguous_format as contiguous
     except ImportError:
         raise MissingExtra("Writing .safetensors", "torch") from None
     with _replacing(output, force) as temporary:
-        state = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+        # The file's format knows no shared memory, and MODNet has its backbone under two names.
+        state = {name: value.detach().clone(memory_format=contiguous) for name, value in module.state_dict().items()}
         save_file(state, temporary, metadata={"format": "pt", "gossamer_network": network})
     return Exported(output, 0.0, ())
 
@@ -195,18 +203,30 @@ def _noise(batch: int, height: int, width: int) -> Tensor:
     return smooth + 0.2 * fine
 
 
-def _difference(module: nn.Module, path: Path, pictures: Tensor, logits: bool) -> float:
-    """Return the largest difference between a probability of the file and of torch; infinite where it fails."""
+def _session(path: Path) -> InferenceSession | None:
+    """Return the file as ONNX Runtime reads it; None where it does not."""
     import onnxruntime
-    import torch
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        if not _is_onnxruntimes(error):
+            raise
+        return None
+
+
+def _difference(module: nn.Module, session: InferenceSession | None, pictures: Tensor, logits: bool) -> float:
+    """Return the largest difference between a probability of the file and of torch; infinite where it fails."""
+    import torch
+
+    if session is None:
+        return float("inf")
+    try:
         found = torch.from_numpy(session.run(["output"], {"input": pictures.numpy()})[0])
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        if not type(error).__module__.startswith("onnxruntime"):
+    except Exception as error:
+        if not _is_onnxruntimes(error):
             raise
         return float("inf")
     with torch.inference_mode():
@@ -216,6 +236,11 @@ def _difference(module: nn.Module, path: Path, pictures: Tensor, logits: bool) -
     if logits:
         found, expected = found.sigmoid(), expected.sigmoid()
     return float((found - expected).abs().max())
+
+
+def _is_onnxruntimes(error: Exception) -> bool:
+    """Return whether an exception is ONNX Runtime's; they share no base class."""
+    return type(error).__module__.startswith("onnxruntime")
 
 
 @contextmanager

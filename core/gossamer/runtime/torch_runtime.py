@@ -87,6 +87,7 @@ class TorchNetwork:
         self._warnings: tuple[str, ...] = ()
         self.device = self._started(device)
         module = load_network(path, network, rename)
+        self._warnings += _order_warnings(module, network, path)
         self.precision = _resolved_precision(precision, self.device, NETWORKS[network].half)
         for layer in module.modules():
             fold = getattr(layer, "fold", None)
@@ -232,6 +233,20 @@ class TorchNetwork:
 
 class _Stopped(Exception):
     """The run was asked to stop."""
+
+
+def _order_warnings(module: nn.Module, network: str, path: Path) -> tuple[str, ...]:
+    """Say where weights showed that they were trained with patches in another order than their network's."""
+    spec = NETWORKS[network]
+    if spec.module != "birefnet":
+        return ()
+    shown, named = module.get_submodule("decoder").patches, spec.arguments[1]
+    if shown == named:
+        return ()
+    return (
+        f"The weights in {path.name} show that they were trained with the picture's patches in {shown}, not in "
+        f"{named} as the network {network} has them: they run in {shown}.",
+    )
 
 
 def _unloaded(pixels: Any) -> Any:

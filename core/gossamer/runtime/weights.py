@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError, MissingExtra, ModelError, ModelNotFound
 from gossamer.runtime.architectures.networks import NETWORKS, build, plain_keys, recognise
+from gossamer.runtime.architectures.patch_order import patch_order
 from gossamer.runtime.graph_weights import graph_initialisers, graph_network, graph_state_dict
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def load_network(path: Path, network: str, rename: Sequence[tuple[str, str]] = (
     Returns
     -------
     torch.nn.Module
-        float32, on the CPU, in evaluation mode.
+        float32, on the CPU, in evaluation mode. A BiRefNet takes the picture's patches in the order that its
+        weights show, and in that of `network` where they do not show it.
 
     Raises
     ------
@@ -126,6 +128,10 @@ def load_network(path: Path, network: str, rename: Sequence[tuple[str, str]] = (
         entries = plain_keys(read_state_dict(path), network, rename)
     _check(entries, module, network, path)
     module.load_state_dict(dict(entries), strict=False)  # _check was stricter, but for counters that nothing reads
+    order = patch_order(entries) if NETWORKS[network].module == "birefnet" else None
+    if order is not None:
+        decoder: Any = module.get_submodule("decoder")
+        decoder.patches = order
     return module
 
 

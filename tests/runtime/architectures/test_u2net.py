@@ -10,6 +10,8 @@ import torch
 
 from gossamer.runtime.architectures.networks import build
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def seeded(network: torch.nn.Module) -> torch.nn.Module:
     """Set every weight to a number that only its name and place decide, on every machine."""

@@ -22,7 +22,8 @@ PatchOrder = Literal["rows", "columns"]
 """How the tiles of the picture are laid out as channels.
 
 ``"rows"``: colour by colour, tiles in reading order (the authors' code since November 2024). ``"columns"``: tile by
-tile, down the columns, each with its three colours (before; RMBG-2.0). Nothing in a checkpoint says which it is.
+tile, down the columns, each with its three colours (before; RMBG-2.0). No name or shape in a checkpoint says which it
+is; see `gossamer.runtime.architectures.patch_order`.
 """
 
 _STEPS = (32, 16, 8, 4)  # pixels of the picture per pixel of the decoder's four maps, coarsest first

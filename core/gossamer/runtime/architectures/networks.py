@@ -42,6 +42,8 @@ class NetworkSpec:
         Whether it may run in float16.
     multiple : int
         Height and width must be multiples of this.
+    any_size : bool
+        Whether one ONNX graph of it can take every size.
     convolutional : bool
         Whether its weights are those of convolutions and batch normalisation only, registered in the order in
         which they run, so that they can be taken from any ONNX graph of it.
@@ -58,6 +60,7 @@ class NetworkSpec:
     output: Literal["probability", "logit"]
     half: bool = True
     multiple: int = 1
+    any_size: bool = True
     convolutional: bool = False
     rename: tuple[tuple[str, str], ...] = ()
 
@@ -105,10 +108,11 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
         "birefnet_swin_t": _birefnet("Swin-T", "swin_t", 96),
         "birefnet_swin_b": _birefnet("Swin-B", "swin_b", 128),
         "birefnet_swin_l": _birefnet("Swin-L", "swin_l", 192),
-        # The same layers and names, fed otherwise, which no checkpoint says: a file is taken for one of the above.
+        # The same layers and names, fed otherwise, which no name or shape says: a file is taken for one of the above,
+        # and its weights tell the order when they are loaded (patch_order.py).
         "birefnet_swin_t_columns": _birefnet("Swin-T, patches in columns", "swin_t", 96, "columns"),
         "birefnet_swin_l_columns": _birefnet("Swin-L, patches in columns", "swin_l", 192, "columns"),
-        # Nobody has tried these two in float16 here.
+        # Nobody has tried these three in float16 here.
         "ben2": NetworkSpec(
             title="BEN2",
             module="ben2",
@@ -117,6 +121,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             output="probability",
             half=False,
             multiple=128,
+            any_size=False,
         ),
         "inspyrenet": NetworkSpec(
             title="InSPyReNet",
@@ -127,6 +132,18 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
                 "context1.branch0.conv.weight": (64, 128, 1, 1),
             },
             output="logit",
+            half=False,
+            multiple=32,
+        ),
+        "modnet": NetworkSpec(
+            title="MODNet",
+            module="modnet",
+            factory="modnet",
+            shapes={
+                "backbone.model.features.0.0.weight": (32, 3, 3, 3),
+                "f_branch.conv_f.1.layers.0.weight": (1, 16, 1, 1),
+            },
+            output="probability",
             half=False,
             multiple=32,
         ),
