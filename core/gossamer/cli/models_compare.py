@@ -100,7 +100,8 @@ def difference_picture(rgb: Array, first: Array, second: Array) -> Array:
         positive = np.maximum(difference, 0)
         near = np.asarray(cv2.resize(cv2.dilate(positive, kernel), (_WIDTH, height), interpolation=cv2.INTER_NEAREST))
         # The root lifts what is faint: 1/255 becomes an eighth of full strength, 64/255 and above is full.
-        return np.sqrt(np.minimum(near * np.float32(255 / 64), 1)).astype(np.float32)[..., None]
+        lifted: Array = np.sqrt(np.minimum(near * np.float32(255 / 64), 1)).astype(np.float32)[..., None]
+        return lifted
 
     red, blue = strength(first - second), strength(second - first)
     grey = 0.35 * cell(rgb).mean(2, keepdims=True).repeat(3, 2) + 0.3
