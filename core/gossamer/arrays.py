@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
+from gossamer.threads import thread_count
 
 __all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize", "unit_float"]
 
@@ -138,9 +140,16 @@ def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
     height, channels = len(rows.start), array.shape[2]
     middle = np.empty((height, array.shape[1], channels), np.float32)
     span = rows.weights.shape[1]
-    for i, (start, weights) in enumerate(zip(rows.start, rows.weights, strict=True)):
-        strip = array[start : start + span].astype(np.float32, copy=False)
-        middle[i] = np.tensordot(weights[: len(strip)], strip, axes=1)
+
+    def lines(first: int, last: int) -> None:
+        for i in range(first, last):
+            start = rows.start[i]
+            strip = array[start : start + span].astype(np.float32, copy=False)
+            middle[i] = np.tensordot(rows.weights[i, : len(strip)], strip, axes=1)
+
+    parts = np.linspace(0, height, thread_count() + 1).astype(int)
+    with ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-resample") as pool:
+        list(pool.map(lines, parts[:-1], parts[1:]))
     result = np.empty((height, len(columns.start), channels), np.float32)
     span = columns.weights.shape[1]
     for i, (start, weights) in enumerate(zip(columns.start, columns.weights, strict=True)):

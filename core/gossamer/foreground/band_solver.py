@@ -59,9 +59,7 @@ def band_layers(
     with Strips() as strips:
         for level in range(levels, 0, -1):
             part = progress.part(0.8 * 0.25**level, 3.2 * 0.25**level) if level < 6 else Progress()
-            every = slice(None, None, 1 << level)
-            picture = unit_float(np.ascontiguousarray(image[every, every]))
-            matte = np.ascontiguousarray(alpha[every, every])
+            picture, matte = _level(image, alpha, level, strips)
             below = front, back
             front, back = np.empty_like(picture), np.empty_like(picture)
 
@@ -88,6 +86,21 @@ def band_layers(
 
         strips.each(solve, height, 2 + _CHUNK // width, progress.part(0.8, 1.0))
     return layers[0], layers[1] if background else None
+
+
+def _level(image: NDArray[Any], alpha: Array, level: int, strips: Strips) -> tuple[Array, Array]:
+    """Return every 2^level-th pixel of picture and alpha."""
+    step = 1 << level
+    thin, matte = image[::step, ::step], alpha[::step, ::step]
+    picture: Array = np.empty(thin.shape, np.float32)
+    small: Array = np.empty(matte.shape, np.float32)
+
+    def take(top: int, bottom: int) -> None:
+        picture[top:bottom] = unit_float(np.ascontiguousarray(thin[top:bottom]))
+        small[top:bottom] = matte[top:bottom]
+
+    strips.each(take, len(small), 1 + _CHUNK // max(1, matte[0].size), Progress())
+    return picture, small
 
 
 def _relax(
