@@ -31,6 +31,9 @@ class LoadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
         from gossamer import load_catalogue
+        from gossamer.models.choice import QUALITIES
+        from gossamer.runtime.devices import DEVICES
+        from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
 
         catalogue = load_catalogue()
         architectures = sorted({card.architecture for card in catalogue.values()})
@@ -53,13 +56,13 @@ class LoadModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "device",
-                    options=["auto", "cpu", "cuda"],
+                    options=list(DEVICES),
                     default="auto",
                     tooltip="Where the model runs. auto: CUDA where the runtime has it, else the CPU.",
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=["auto", "float32", "float16", "bfloat16"],
+                    options=list(PRECISIONS),
                     default="auto",
                     tooltip="For torch. auto: float16 on CUDA where the model's authors use it, else float32. "
                     "ONNX models run in what they are stored in.",
@@ -75,7 +78,7 @@ class LoadModel(io.ComfyNode):
                 widgets.known(
                     io.Combo.Input,
                     "quality",
-                    options=["balanced", "fast", "best"],
+                    options=list(QUALITIES),
                     default="balanced",
                     optional=True,
                     tooltip="For the model auto: how much one picture may cost on this device.",
@@ -83,7 +86,7 @@ class LoadModel(io.ComfyNode):
                 widgets.known(
                     io.Combo.Input,
                     "runtime",
-                    options=["auto", "onnx", "torch"],
+                    options=list(RUNTIMES),
                     default="auto",
                     optional=True,
                     tooltip="What runs the model. auto: what its file is made for.",
@@ -289,14 +292,7 @@ class Composite(io.ComfyNode):
                     tooltip="The background of the RGB output. One of another size is scaled to cover the "
                     "foreground, keeping its aspect ratio, and its middle is used.",
                 ),
-                widgets.known(
-                    io.Boolean.Input,
-                    "linear_light",
-                    default=False,
-                    optional=True,
-                    tooltip="Mix subject and background as light does: soft edges neither darken nor thin out.",
-                    advanced=True,
-                ),
+                widgets.widget("background_linear_light"),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="RGB: the foreground over the background or colour."),
@@ -315,7 +311,7 @@ class Composite(io.ComfyNode):
         mask: torch.Tensor,
         colour: str,
         background: torch.Tensor | None = None,
-        linear_light: bool = False,
+        background_linear_light: bool = False,
     ) -> io.NodeOutput:
         """Composite picture by picture."""
         from gossamer.compositing import cover, over, parse_colour
@@ -331,7 +327,7 @@ class Composite(io.ComfyNode):
             bar.picture(i)(0.0, "")
             subject, alpha = images.rgb(i), masks.alpha(i)
             back = flat if behind is None else cover(behind.rgb(i), height, width)
-            put(rgb[i], over(subject, alpha, back, linear_light=linear_light))
+            put(rgb[i], over(subject, alpha, back, linear_light=background_linear_light))
             put(rgba[i, :, :, :3], subject)
             put(rgba[i, :, :, 3], alpha)
         bar.picture(count)(0.0, "")

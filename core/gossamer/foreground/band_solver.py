@@ -16,8 +16,8 @@ where s_F and s_B say how far a layer may leave its mean. It differs from the mu
 - Sweeps go over the two colours of a chessboard, so that threads share the work and the result stays the same.
 - Only soft pixels and their neighbours are swept; others are known (F at alpha 1, B at alpha 0) or hidden, and
   hidden colours are interpolated from the levels below: a smooth extension of what is seen.
-- The finest level is solved once instead of swept, in strips: nothing but the result has the picture's size. That
-  gives a sixth of the gain over the multi-level method back, for less than half of the time.
+- Of large pictures the finest level is solved once instead of swept, in strips: nothing but the result has the
+  picture's size. That gives a sixth of the gain over the multi-level method back, for less than half of the time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.foreground.strips import Strips
 from gossamer.progress import Progress
+from gossamer.strips import Strips
 
 __all__ = ["band_layers"]
 
@@ -37,6 +37,7 @@ _PURE = 1 / 510  # half a step of eight bits from 0 or 1 is 0 or 1
 _WEIGHT = 0.1
 _SWEEPS, _FEW_SWEEPS = 8, 4  # the second for very many pixels: wide soft edges, where they gain least
 _MANY = 1 << 18
+_LARGE = 1 << 21
 _CHUNK = 1 << 16
 _RATIO_LEVELS = 9  # texture is looked at where the longer side has at most 2^9 pixels
 _FINE, _WIDE = 5, 15  # and there, over these sides
@@ -57,8 +58,10 @@ def band_layers(
     front, back = _mean(small, matte), _mean(small, 1 - matte)
     ratio = _texture_ratio(small, matte)
     with Strips() as strips:
-        for level in range(levels, 0, -1):
-            part = progress.part(0.8 * 0.25**level, 3.2 * 0.25**level) if level < 6 else Progress()
+        large = alpha.size > _LARGE or levels == 0
+        for level in range(levels, 0 if large else -1, -1):
+            end = 0.8 * 0.25 ** (level - 1) if large else 0.25**level  # each level takes four times its predecessor's
+            part = progress.part(end / 4, end) if level < 6 else Progress()
             picture, matte = _level(image, alpha, level, strips)
             below = front, back
             front, back = np.empty_like(picture), np.empty_like(picture)
@@ -77,6 +80,8 @@ def band_layers(
             _relax(picture, matte, (ratio, level, ratio_level), (front, back), strips, part.part(0.2, 1.0))
             del picture, matte  # what is not needed any more would be a third of the peak
 
+        if not large:
+            return front, back if background else None
         layers = np.empty(image.shape, np.float32), np.empty(image.shape if background else (0, 0, 3), np.float32)
 
         def solve(top: int, bottom: int) -> None:

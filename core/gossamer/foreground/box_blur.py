@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair, check_radius
-from gossamer.foreground.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.strips import Strips
 
 __all__ = ["blur_fusion", "fuse"]
 

@@ -96,12 +96,6 @@ class _Matrix:
         return float(sum(parts))
 
 
-def _dot(a: _Array, b: _Array) -> float:
-    """Sum of products, the same for any number of threads (BLAS does not promise that)."""
-    parts = np.einsum("bj,bj->b", a.reshape(-1, BLOCK), b.reshape(-1, BLOCK))
-    return float(parts.sum(dtype=np.float64))
-
-
 def solve(
     image: _Array,
     free: NDArray[np.bool_],

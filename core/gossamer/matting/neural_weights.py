@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from gossamer.errors import DownloadError, MissingExtra, ModelError, ModelIntegrityError, ModelNotFound
 from gossamer.models.catalogue import HuggingFaceSource, Variant
-from gossamer.models.folders import folders, models_folder
+from gossamer.models.fetching import locked
+from gossamer.models.folders import folders, forbidding_switch, models_folder
 from gossamer.models.sources import attempts, obtain, origin
 from gossamer.models.transfer import Proof, SourceFailed, Transfer, megabytes, writing
+from gossamer.models.transformers_loading import quiet_transformers
 from gossamer.models.verified import checked_digest
 from gossamer.progress import Progress
 
@@ -139,11 +138,8 @@ def find_folder(
         if pickles:
             raise _pickled(pickles[0], _by_hand(name))
         raise ModelNotFound(f"hustvl/{name} is published as a pickle only, which is not fetched.", _by_hand(name))
-    if os.environ.get("GOSSAMER_OFFLINE", "").lower() not in ("", "0", "false", "no"):
-        raise ModelNotFound(
-            f"hustvl/{name} would have to be fetched, and GOSSAMER_OFFLINE forbids it.",
-            _by_hand(name),
-        )
+    if switch := forbidding_switch():
+        raise ModelNotFound(f"hustvl/{name} would have to be fetched, and {switch} forbids it.", _by_hand(name))
     return _fetch(name, progress, announce)
 
 
@@ -175,7 +171,7 @@ def load_network(folder: Path) -> Any:
     configuration: Any = transformers.VitMatteConfig
     network: Any
     loaded: Any
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             config = configuration.from_pretrained(folder, local_files_only=True)
             # transformers 5 has tuples as defaults, and then fails to add them to lists.
@@ -263,11 +259,7 @@ def _verify(name: str, folder: Path, progress: Progress) -> None:
 def _fetch(name: str, progress: Progress, announce: Callable[[str], object]) -> Path:
     published, folder = PUBLISHED[name], models_folder() / name
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder.parent / f".{name}.lock")
-    while not writing(folder, _acquired, lock):
-        progress(0.0, f"Waiting for another program that is fetching {name}")
-        time.sleep(0.1)
-    try:
+    with locked(name, folder.parent, progress):
         if _has_weights(folder):  # another process has fetched it since
             return folder
         source = HuggingFaceSource(repo=f"hustvl/{name}", revision=published.revision, filename=_WEIGHTS)
@@ -283,8 +275,6 @@ def _fetch(name: str, progress: Progress, announce: Callable[[str], object]) -> 
         writing(folder, os.replace, part, folder / _WEIGHTS)
         # Last: a folder with both files is complete.
         writing(folder, (folder / _CONFIG).write_text, json.dumps(published.config(), indent=1), "utf-8")
-    finally:
-        lock.release()
     _verify(name, folder, progress)
     return folder
 
@@ -303,14 +293,6 @@ def _obtain_any(transfer: Transfer, announce: Callable[[str], object]) -> None:
     raise DownloadError(f"{transfer.model} could not be fetched: {'; '.join(failures)}.", _by_hand(transfer.model))
 
 
-def _acquired(lock: filelock.BaseFileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return False
-    return True
-
-
 def _check_config(folder: Path) -> None:
     """Refuse what is no ViTMatte, and what would make transformers fetch a backbone from somewhere else."""
     file = folder / _CONFIG
@@ -326,20 +308,3 @@ def _check_config(folder: Path) -> None:
         raise ModelError(
             f"{folder} has another backbone than the published ViTMatte.", "Give another folder as matting model."
         )
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers' bars and notes off our users' terminal: what is wrong is raised."""
-    import transformers
-
-    logging: Any = transformers.utils.logging
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -22,12 +22,12 @@ __all__ = ["fetch_any", "locked", "tidy"]
 
 
 @contextmanager
-def locked(card: ModelCard, folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock on fetching a model, waiting for it as long as it takes or until cancelled."""
-    file = folder / f".{card.id}.lock"
+def locked(model: str, folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock on fetching a model into `folder`, waiting for it as long as it takes or until cancelled."""
+    file = folder / f".{model}.lock"
     lock = filelock.FileLock(file)
     while not writing(file, _acquired, lock):
-        progress(0.0, f"Waiting for another program that is fetching {card.id}")
+        progress(0.0, f"Waiting for another program that is fetching {model}")
         time.sleep(0.1)
     try:
         yield

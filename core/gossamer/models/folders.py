@@ -10,7 +10,7 @@ import platformdirs
 
 from gossamer.models.catalogue import HuggingFaceSource, Variant
 
-__all__ = ["candidates", "folders", "home", "hugging_face_home", "models_folder"]
+__all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder"]
 
 # Below ComfyUI's models folder: our own, its own, and those of the node packs that people have.
 _COMFYUI_FOLDERS = (
@@ -141,3 +141,11 @@ def _rembg_folders() -> tuple[Path, Path]:
 def _transparent_background_folder() -> Path:
     root = os.environ.get("TRANSPARENT_BACKGROUND_FILE_PATH") or "~"
     return Path(root).expanduser() / ".transparent-background"
+
+
+def forbidding_switch() -> str | None:
+    """Return the environment variable that is set and forbids every download, or None."""
+    for switch in ("GOSSAMER_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(switch, "").lower() not in ("", "0", "false", "no", "off"):
+            return switch
+    return None

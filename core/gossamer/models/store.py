@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from gossamer.models import licences
 from gossamer.models.catalogue import ModelCard, model_card
 from gossamer.models.choice import QUALITIES, SUBJECTS, Choice, Quality, ranking
 from gossamer.models.fetching import fetch_any, locked, tidy
-from gossamer.models.folders import folders, home, models_folder
+from gossamer.models.folders import folders, forbidding_switch, home, models_folder
 from gossamer.models.sources import by_hand
 from gossamer.models.transfer import writing
 from gossamer.models.verified import checked_digest, file_digest
@@ -41,7 +40,6 @@ Announce: TypeAlias = Callable[[str], object]
 """Called with one line for people, before something that takes time or uses their network."""
 
 _ProgressLike: TypeAlias = Progress | ProgressCallback | None
-_OFFLINE = ("GOSSAMER_OFFLINE", "HF_HUB_OFFLINE")
 
 
 def find(
@@ -188,15 +186,12 @@ def fetch(
         found, warnings = search(card, progress, checked_digest, extra_folders, variants)
         if found is not None:
             return _with_licence(found)
-    for switch in _OFFLINE:
-        if os.environ.get(switch, "").lower() not in ("", "0", "false", "no", "off"):
-            raise ModelNotFound(
-                f"{card.title} would have to be fetched, and {switch} forbids it.", by_hand(card, variants)
-            )
+    if switch := forbidding_switch():
+        raise ModelNotFound(f"{card.title} would have to be fetched, and {switch} forbids it.", by_hand(card, variants))
     licences.require(card)
     folder = models_folder()
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
-    with locked(card, folder, progress):
+    with locked(card.id, folder, progress):
         if not force:  # another process may have fetched it since
             found, warnings = search(card, progress, checked_digest, extra_folders, variants)
             if found is not None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
-
 from gossamer.errors import DownloadError, ModelError, ModelIntegrityError, ModelNotFound
 from gossamer.models.card import HuggingFaceSource, Variant
 from gossamer.models.download import ask, download
-from gossamer.models.folders import candidates, models_folder
+from gossamer.models.fetching import locked
+from gossamer.models.folders import candidates, forbidding_switch, models_folder
 from gossamer.models.publisher import address, credentials, in_words, page
 from gossamer.models.sources import attempts, obtain, origin
 from gossamer.models.transfer import Proof, Refused, SourceFailed, Transfer, megabytes, remove_quietly, writing
@@ -29,7 +27,6 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 # Any of these is enough: transformers 5 writes the first alone, published folders have others too.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_OFFLINE = ("GOSSAMER_OFFLINE", "HF_HUB_OFFLINE")
 
 
 @dataclass(frozen=True)
@@ -162,11 +159,8 @@ def find_folder(
             return folder
     if not fetch:
         return None
-    for switch in _OFFLINE:
-        if os.environ.get(switch, "").lower() not in ("", "0", "false", "no", "off"):
-            raise ModelNotFound(
-                f"{published.title} would have to be fetched, and {switch} forbids it.", published.by_hand
-            )
+    if switch := forbidding_switch():
+        raise ModelNotFound(f"{published.title} would have to be fetched, and {switch} forbids it.", published.by_hand)
     return _fetch(published, progress, announce)
 
 
@@ -215,11 +209,7 @@ def _verify(published: PublishedFolder, folder: Path, progress: Progress) -> Non
 def _fetch(published: PublishedFolder, progress: Progress, announce: Callable[[str], object]) -> Path:
     folder = models_folder() / published.id
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder.parent / f".{published.id}.lock")
-    while not writing(folder, _acquired, lock):
-        progress(0.0, f"Waiting for another program that is fetching {published.id}")
-        time.sleep(0.1)
-    try:
+    with locked(published.id, folder.parent, progress):
         total = published.bytes or 1
         done = 0
         # The configuration last: a folder that has it is complete.
@@ -228,8 +218,6 @@ def _fetch(published: PublishedFolder, progress: Progress, announce: Callable[[s
             if not (folder / file.name).is_file():
                 _obtain_any(published, file, folder, part, announce)
             done += file.bytes
-    finally:
-        lock.release()
     _verify(published, folder, progress)
     return folder
 
@@ -281,11 +269,3 @@ def _obtain_small(source: HuggingFaceSource, transfer: Transfer) -> None:
     if hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() != tag:
         remove_quietly(transfer.part)
         raise SourceFailed(f"sends other bytes (git {tag[:12]}…)")
-
-
-def _acquired(lock: filelock.BaseFileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return False
-    return True

@@ -60,7 +60,6 @@ def load_pretrained(
                 config=made,
                 local_files_only=True,
                 use_safetensors=True,
-                trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
             )

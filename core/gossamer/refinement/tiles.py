@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
-from gossamer.threads import thread_count
+from gossamer.strips import Strips
 
 __all__ = ["enlarge", "filter_tiles", "reduce"]
-
-_TICK = 0.05  # seconds between two chances to cancel
 
 
 def filter_tiles(
@@ -60,20 +57,13 @@ def filter_tiles(
         result[top:bottom, left:right] = done[cut : cut + bottom - top, cut : cut + right - left]
 
     corners = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
-    if len(corners) == 1:
-        work(0, 0)
-        return result
-    with ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-tile") as pool:
-        pending: set[Future[None]] = {pool.submit(work, *corner) for corner in corners}
-        try:
-            while pending:
-                done, pending = wait(pending, timeout=_TICK, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                progress(1 - len(pending) / len(corners))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+
+    def several(start: int, end: int) -> None:
+        for corner in corners[start:end]:
+            work(*corner)
+
+    with Strips() as strips:
+        strips.each(several, len(corners), 1, progress)
     return result
 
 

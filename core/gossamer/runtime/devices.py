@@ -6,9 +6,10 @@ from typing import Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
 
-__all__ = ["DEVICES", "Runtime", "cuda_is_available", "resolve_device"]
+__all__ = ["DEVICES", "PRECISIONS", "Runtime", "cuda_is_available", "resolve_device", "started_device"]
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
 
@@ -49,6 +50,29 @@ def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
     if device == "cuda" and not available:
         raise _without_cuda(runtime)
     return "cuda" if available else "cpu"
+
+
+def started_device(device: str) -> tuple[str, tuple[str, ...]]:
+    """Return where torch will run, having made sure that CUDA starts, and what the user should know of it.
+
+    Raises
+    ------
+    InputError, DeviceError, MissingExtra
+        As :func:`resolve_device`, and where CUDA was asked for and does not start.
+    """
+    if resolve_device(device, "torch") == "cpu":
+        return "cpu", ()
+    import torch
+
+    try:
+        torch.zeros(1, device="cuda").cpu()
+    except RuntimeError as error:
+        text = str(error).strip().splitlines()
+        problem = f"CUDA could not be started ({text[0][:200] if text else type(error).__name__})"
+        if device == "cuda":
+            raise DeviceError(f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor") from None
+        return "cpu", (f"{problem}; the model runs on the CPU.",)
+    return "cuda", ()
 
 
 def _without_cuda(runtime: Runtime) -> DeviceError:

@@ -15,7 +15,7 @@ from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.progress import Progress
 from gossamer.runtime.architectures.networks import NETWORKS
 from gossamer.runtime.batches import POLL, BatchSize, Exhausted, watched
-from gossamer.runtime.devices import resolve_device
+from gossamer.runtime.devices import PRECISIONS, started_device
 from gossamer.runtime.weights import load_network
 from gossamer.threads import thread_count
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["PRECISIONS", "TorchNetwork"]
-
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 # One run at a time in a process: each uses every core or the whole card anyway, and what a run sets for its time
 # (threads, cuDNN) belongs to the process, so that two at once could leave it changed.
@@ -84,8 +82,7 @@ class TorchNetwork:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
-        self._warnings: tuple[str, ...] = ()
-        self.device = self._started(device)
+        self.device, self._warnings = started_device(device)
         module = load_network(path, network, rename)
         self._warnings += _order_warnings(module, network, path)
         self.precision = _resolved_precision(precision, self.device, NETWORKS[network].half)
@@ -210,25 +207,6 @@ class TorchNetwork:
         for layer in module.modules():
             if not any(layer.children()):
                 layer.register_forward_pre_hook(before)
-
-    def _started(self, device: str) -> str:
-        """Return where the network will run, having made sure that CUDA starts."""
-        wanted = resolve_device(device, "torch")
-        if wanted == "cpu":
-            return wanted
-        import torch
-
-        try:
-            torch.zeros(1, device="cuda").cpu()
-        except RuntimeError as error:
-            problem = f"CUDA could not be started ({_first_line(error)})"
-            if device == "cuda":
-                raise DeviceError(
-                    f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor"
-                ) from None
-            self._warnings = (f"{problem}; the model runs on the CPU.",)
-            return "cpu"
-        return wanted
 
 
 class _Stopped(Exception):

@@ -16,7 +16,7 @@ from gossamer.models.choice import Quality
 from gossamer.models.weights import RuntimeChoice, Weights
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.runtime.base import Network
-from gossamer.runtime.devices import cuda_is_available
+from gossamer.runtime.devices import PRECISIONS, cuda_is_available
 from gossamer.segmentation.ensemble import Combination, Ensemble
 from gossamer.segmentation.model import SegmentationModel
 
@@ -24,7 +24,6 @@ __all__ = ["PRECISIONS", "RUNTIMES", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 RUNTIMES = ("auto", "onnx", "torch")
 _SUFFIXES = (".onnx", ".safetensors", ".pth", ".pt", ".ckpt")
 

@@ -14,13 +14,11 @@ from gossamer.arrays import as_rgb
 from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.progress import Progress
 from gossamer.runtime.batches import watched
-from gossamer.runtime.devices import resolve_device
+from gossamer.runtime.devices import PRECISIONS, started_device
 from gossamer.segmentation.resizing import Pixels
 from gossamer.threads import thread_count
 
 __all__ = ["PRECISIONS", "TransformersNetwork", "checked_pixels"]
-
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 _T = TypeVar("_T")
 
@@ -64,8 +62,7 @@ class TransformersNetwork:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
-        self.warnings: tuple[str, ...] = ()
-        self.device = self._started(device)
+        self.device, self.warnings = started_device(device)
         self.precision = _resolved(precision, self.device, automatic)
         self.title = title
         self._stop = threading.Event()
@@ -114,25 +111,6 @@ class TransformersNetwork:
     def _before(self, layer: Any, inputs: Any) -> None:
         if self._stop.is_set():
             raise _Stopped
-
-    def _started(self, device: str) -> str:
-        """Return where the network will run, having made sure that CUDA starts."""
-        import torch
-
-        wanted = resolve_device(device, "torch")
-        if wanted == "cpu":
-            return wanted
-        try:
-            torch.zeros(1, device="cuda").cpu()
-        except RuntimeError as error:
-            problem = f"CUDA could not be started ({_first_line(error)})"
-            if device == "cuda":
-                raise DeviceError(
-                    f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor"
-                ) from None
-            self.warnings = (f"{problem}; the model runs on the CPU.",)
-            return "cpu"
-        return wanted
 
     @contextmanager
     def _settings(self) -> Iterator[None]:

@@ -260,7 +260,7 @@ def load_tokenizer(folder: Path, tokenizer: Any) -> Any:
     """
     with quiet_transformers():
         try:
-            return tokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return tokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # tokenizers raises bare Exception for damaged files
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise ModelError(
