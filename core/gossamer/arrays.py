@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
+from gossamer.native import COUNT, PLACE, function, place
 from gossamer.progress import Progress
 from gossamer.strips import Strips
 
@@ -133,30 +135,44 @@ def normalise(array: Array, out: Array | None = None) -> Array:
 class Taps:
     """A linear map of one axis: output i is the sum over j of weights[i, j] * input[start[i] + j]."""
 
-    start: NDArray[np.intp]
+    start: NDArray[np.int64]
     weights: Array
 
 
 def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
     """Apply a separable linear resampling to (H, W, C) of any real type; returns (h, w, C) float32."""
-    height, channels = len(rows.start), array.shape[2]
-    middle = np.empty((height, array.shape[1], channels), np.float32)
-    span = rows.weights.shape[1]
+    result = np.empty((len(rows.start), len(columns.start), array.shape[2]), np.float32)
+    compiled = _compiled_resample() if array.dtype in (np.uint8, np.float32) and array.flags.c_contiguous else None
 
     def work(first: int, last: int) -> None:
-        for i in range(first, last):
-            start = rows.start[i]
+        if compiled is not None:
+            middle = np.empty(array.shape[1:], np.float32)
+            across = (place(columns.start), place(columns.weights), columns.weights.shape[1], len(columns.start))
+            down = (place(rows.start), place(rows.weights), rows.weights.shape[1])
+            places = (place(middle), place(result), first, last)
+            compiled(place(array), array.itemsize, *array.shape, *down, *across, *places)
+            return
+        span = rows.weights.shape[1]
+        middle = np.empty((last - first, *array.shape[1:]), np.float32)
+        for i, start in enumerate(rows.start[first:last]):
             strip = array[start : start + span].astype(np.float32, copy=False)
-            middle[i] = np.tensordot(rows.weights[i, : len(strip)], strip, axes=1)
+            middle[i] = np.tensordot(rows.weights[first + i, : len(strip)], strip, axes=1)
+        span = columns.weights.shape[1]
+        for i, (start, weights) in enumerate(zip(columns.start, columns.weights, strict=True)):
+            strip = middle[:, start : start + span]
+            result[first:last, i] = np.einsum("hkc,k->hc", strip, weights[: strip.shape[1]])
 
     with Strips() as strips:
-        strips.each(work, height, _LINES, Progress())
-    result = np.empty((height, len(columns.start), channels), np.float32)
-    span = columns.weights.shape[1]
-    for i, (start, weights) in enumerate(zip(columns.start, columns.weights, strict=True)):
-        strip = middle[:, start : start + span]
-        result[:, i] = np.einsum("hkc,k->hc", strip, weights[: strip.shape[1]])
+        strips.each(work, len(result), _LINES, Progress())
     return result
+
+
+@functools.cache
+def _compiled_resample() -> Any:
+    try:
+        return function("resample", PLACE, *4 * (COUNT,), *2 * (PLACE, PLACE, COUNT), COUNT, PLACE, PLACE, COUNT, COUNT)
+    except ImportError:
+        return None
 
 
 def skimage_resize(array: NDArray[Any], height: int, width: int) -> Array:
@@ -200,4 +216,4 @@ def _inside(start: NDArray[np.intp], weights: NDArray[Any], size: int) -> Taps:
     index = np.arange(span)[None, :] + (new_start - start)[:, None]
     valid = (index >= 0) & (index < weights.shape[1])
     taken = np.take_along_axis(weights, np.clip(index, 0, weights.shape[1] - 1), axis=1)
-    return Taps(new_start, np.where(valid, taken, 0).astype(np.float32))
+    return Taps(new_start.astype(np.int64), np.where(valid, taken, 0).astype(np.float32))

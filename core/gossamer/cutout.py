@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.errors import InputError
-from gossamer.image import check_output, encode_image, format_of, write_bytes
+from gossamer.image import check_output, encode_image, format_of, rounded, write_bytes
 from gossamer.settings import Recipe
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ class Cutout:
 
     Attributes
     ----------
-    foreground : (H, W, 3) float32
-        The subject's own colours in [0, 1], straight (not premultiplied), defined everywhere.
+    pixels : (H, W, 3) uint8 or float32
+        The subject's own colours, straight (not premultiplied), defined everywhere: floats in [0, 1], or bytes
+        where a picture of more than two megapixels has bytes and nothing but a file needs to be made of them.
     alpha : (H, W) float32
         1 = foreground, 0 = background.
     report : Report
@@ -77,7 +79,7 @@ class Cutout:
         Of several models that were combined: where their masks differ, and by how much.
     """
 
-    foreground: Array
+    pixels: NDArray[Any]
     alpha: Array
     report: Report
     recipe: Recipe
@@ -87,12 +89,17 @@ class Cutout:
     dpi: tuple[float, float] | None = None
     disagreement: Array | None = None
 
+    @cached_property
+    def foreground(self) -> Array:
+        """The subject's own colours, (H, W, 3) float32 in [0, 1]; made of `pixels` when first asked for, and kept."""
+        return unit_float(self.pixels)
+
     def to_pil(self) -> PIL.Image.Image:
         """Return an 8-bit PIL image: RGBA with straight alpha, or RGB over the recipe's background."""
         import PIL.Image
 
-        planes = self.composite if self.composite is not None else np.dstack([self.foreground, self.alpha])
-        picture = PIL.Image.fromarray((planes * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+        rgb, alpha = self._planes()
+        picture = PIL.Image.fromarray(rounded(rgb, alpha, 8))
         if self.icc_profile:
             picture.info["icc_profile"] = self.icc_profile
         return picture
@@ -121,8 +128,11 @@ class Cutout:
                 "JPEG cannot hold a transparent background.",
                 "Write .png, .webp or .tiff, or give a background.",
             )
-        rgb, alpha = (self.foreground, self.alpha) if self.composite is None else (self.composite, None)
+        rgb, alpha = self._planes()
         return encode_image(rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi)
+
+    def _planes(self) -> tuple[NDArray[Any], Array | None]:
+        return (self.pixels, self.alpha) if self.composite is None else (self.composite, None)
 
     def save(self, path: str | Path, *, force: bool = False, mask_only: bool = False) -> None:
         """Write the picture; its format follows the suffix of `path` (.png, .webp, .tif, .tiff, .jpg, .jpeg).

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import Array, as_mask
+from gossamer.arrays import Array, as_mask, unit_float
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, read_image
@@ -22,11 +23,13 @@ from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import Recipe
 
 if TYPE_CHECKING:
-    from gossamer.matting import VitMatte
+    from gossamer.matting.warm import WarmVitMatte
     from gossamer.models.choice import Quality
     from gossamer.models.weights import RuntimeChoice
 
 __all__ = ["Pipeline", "refine", "remove_background"]
+
+_LARGE = 1 << 21  # pixels above which colours that came as bytes stay bytes: floats would take most of the memory
 
 
 class Pipeline:
@@ -97,8 +100,7 @@ class Pipeline:
             "announce": announce,
         }
         self._model: SegmentationModel | Ensemble | None = None
-        self._matting_model: VitMatte | None = None
-        self._matting_wanted = ""
+        self._vitmatte = warm_vitmatte(device, announce)
 
     def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel | Ensemble:
         """Return the model, or several as one, loading it first where that has not happened yet."""
@@ -163,18 +165,7 @@ class Pipeline:
         """Free the memory that models take; the next picture loads them again."""
         if self._model is not None:
             self._model.unload()
-        self._matting_model = None
-
-    def _vitmatte(self, model: str, progress: Progress) -> VitMatte:
-        """Return ViTMatte, which stays warm as the model does; one at a time in memory."""
-        from gossamer.matting import VitMatte
-
-        if self._matting_model is None or self._matting_wanted != model:
-            self._matting_model = VitMatte.load(
-                model, device=self._wanted["device"], progress=progress, announce=self._wanted["announce"]
-            )
-            self._matting_wanted = model
-        return self._matting_model
+        self._vitmatte.unload()
 
 
 def remove_background(
@@ -223,6 +214,7 @@ def refine(
     recipe: Recipe | None = None,
     *,
     hints: ArrayLike | None = None,
+    vitmatte: WarmVitMatte | None = None,
     progress: ProgressCallback | Progress | None = None,
 ) -> Cutout:
     """Finish a mask from anywhere: matting, foreground colours and background of the recipe.
@@ -237,6 +229,8 @@ def refine(
         The settings of every stage.
     hints : (H, W) array, optional
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
+    vitmatte : gossamer.matting.warm.WarmVitMatte, optional
+        Keeps that model from call to call, where the recipe wants it.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
 
@@ -254,7 +248,14 @@ def refine(
         source = read_image(image)
         alpha = as_mask(mask, source.pixels.shape)
         certain = None if hints is None else as_mask(hints, source.pixels.shape, "hints")
-    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, hints=certain)
+    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, vitmatte, certain)
+
+
+def warm_vitmatte(device: str = "auto", announce: Callable[[str], object] | None = None) -> WarmVitMatte:
+    """Return what keeps ViTMatte in memory; nothing is loaded before a recipe wants it."""
+    from gossamer.matting.warm import WarmVitMatte
+
+    return WarmVitMatte(device, announce)
 
 
 class _Clock:
@@ -279,7 +280,7 @@ def _finish(
     clock: _Clock,
     steps: Progress,
     model: SegmentationModel | Ensemble | None,
-    vitmatte: Callable[[str, Progress], VitMatte] | None = None,
+    vitmatte: WarmVitMatte | None = None,
     hints: Array | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""
@@ -297,7 +298,7 @@ def _finish(
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
-        foreground = _foreground(source, alpha, recipe, steps.part(0.5, 0.9))
+        colours = _foreground(source, alpha, recipe, steps.part(0.5, 0.9))
     if source.alpha is not None:
         # Straight colours under an existing alpha are the subject's own already: it plays no part above.
         alpha = alpha * source.alpha
@@ -307,7 +308,7 @@ def _finish(
         behind = recipe.background
         background = background_for(behind.fill, source.pixels, blur=behind.blur, icc_profile=source.icc_profile)
         if background is not None:
-            composite = over(foreground, alpha, background, linear_light=behind.linear_light)
+            composite = over(unit_float(colours), alpha, background, linear_light=behind.linear_light)
     coverage = float(alpha.mean(dtype="float64"))
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
@@ -322,7 +323,7 @@ def _finish(
     )
     steps(1.0, "Done")
     return Cutout(
-        foreground=foreground,
+        pixels=colours,
         alpha=alpha,
         report=report,
         recipe=recipe,
@@ -339,7 +340,7 @@ def _matte(
     recipe: Recipe,
     warnings: list[str],
     steps: Progress,
-    vitmatte: Callable[[str, Progress], VitMatte] | None,
+    vitmatte: WarmVitMatte | None,
 ) -> Array:
     from gossamer import matting
 
@@ -356,8 +357,7 @@ def _matte(
         )
         return mask
     if method == "vitmatte":
-        load = vitmatte or (lambda model, progress: matting.VitMatte.load(model, progress=progress))
-        network = load(recipe.matting.model, steps.part(0.0, 0.2))
+        network = (vitmatte or warm_vitmatte())(recipe.matting.model, steps.part(0.0, 0.2))
         return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warnings.append)
     solvers = {
         "closed_form": matting.closed_form_alpha,
@@ -367,21 +367,21 @@ def _matte(
     return solvers[method](rgb, trimap, progress=steps)
 
 
-def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> Array:
-    settings = recipe.foreground
-    if settings.method == "none" and settings.despill == "none":
-        return source.rgb
+def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> NDArray[Any]:
+    """Return the subject's colours: bytes where a large picture has bytes and nothing more is computed from them."""
     from gossamer import foreground
 
+    settings = recipe.foreground
+    plain = settings.despill == "none"
     if settings.method == "none":
-        colours = source.rgb
+        colours = source.pixels if plain else source.rgb
     elif settings.method in ("auto", "soft_band"):
-        colours = foreground.soft_band(source.pixels, alpha, progress=steps)
+        final = plain and recipe.background.fill == "transparent"
+        thrifty = final and source.pixels.dtype == np.uint8 and alpha.size > _LARGE
+        colours = foreground.soft_band(source.pixels, alpha, eight_bit=thrifty, progress=steps)
     elif settings.method == "blur_fusion":
         colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
         colours = foreground.fill_hidden(colours, alpha, (settings.fine_radius - 1) // 2)
     else:
         colours = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps).foreground
-    if settings.despill == "none":
-        return colours
-    return foreground.despill(colours, alpha, settings.despill, settings.despill_strength)
+    return colours if plain else foreground.despill(colours, alpha, settings.despill, settings.despill_strength)

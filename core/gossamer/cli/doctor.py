@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gossamer
+from gossamer import native
 from gossamer.cli.parser import Parser
 from gossamer.errors import GossamerError
 
@@ -59,6 +60,7 @@ def _findings() -> dict[str, Any]:
             for extra, (package, use) in _EXTRAS.items()
         },
         "clients": {name: {"found": _client(name), "for": use} for name, use in _CLIENTS.items()},
+        "kernels": native.variant(),
         "devices": devices,
         "models": models,
         "gimp": _attempt(_gimp, problems) or [],
@@ -134,6 +136,13 @@ def _show(findings: dict[str, Any]) -> None:
         print(f"  extra {extra:18} {note}")
     for name, client in findings["clients"].items():
         print(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
+    kernels = findings["kernels"]
+    note = (
+        f"in C ({kernels})"
+        if kernels
+        else "numba's: slower to start; for those in C install a C compiler, then Gossamer again"
+    )
+    print(f"  {'kernels':24} {note}")
     print("devices")
     for device in findings["devices"]:
         print(f"  {device['device']:24} {'available' if device['available'] else 'not available'} ({device['note']})")

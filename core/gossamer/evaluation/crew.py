@@ -66,10 +66,10 @@ def run_tasks(tasks: Sequence[Task], workers: int | None, progress: Progress) ->
         stop.set()
         for member in crew:
             member.end()
-        if crew:
-            for member, thread in zip(crew, threads, strict=True):
-                thread.join()
-                member.close()
+        for thread in threads:
+            thread.join()  # one that is in OpenCV when Python ends would take the whole process down with it
+        for member in crew:
+            member.close()
 
 
 def _next(done: queue.SimpleQueue[Any], progress: Progress) -> tuple[int, Score | Failure | MissingExtra]:

@@ -44,109 +44,113 @@ _FINE, _WIDE = 5, 15  # and there, over these sides
 
 
 def band_layers(
-    image: NDArray[Any], alpha: Array, progress: Progress, *, background: bool = True
-) -> tuple[Array, Array | None]:
-    """Return foreground and, unless it is not wanted, background of checked arrays; `image` may be uint8 (of 255)."""
-    progress(0.0, "Estimating foreground colours")
-    from gossamer.foreground.band_kernel import finish, rise
+    image: NDArray[Any], alpha: Array, progress: Progress, *, background: bool = True, eight_bit: bool = False
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return foreground and, unless it is not wanted, background of checked arrays; `image` may be uint8 (of 255).
 
+    With `eight_bit` they are rounded to uint8, and hidden colours that hardly differ are made one.
+    """
+    progress(0.0, "Estimating foreground colours")
+    kernels = _kernels()
     height, width = alpha.shape
     levels = max(height - 1, width - 1).bit_length()
     ratio_level = max(1, levels - _RATIO_LEVELS)
-    few = slice(None, None, 1 << ratio_level)
-    small, matte = unit_float(image[few, few]), alpha[few, few]
-    front, back = _mean(small, matte), _mean(small, 1 - matte)
-    ratio = _texture_ratio(small, matte)
+    large = alpha.size > _LARGE or levels == 0
+    kind = np.uint8 if eight_bit else np.float32
     with Strips() as strips:
-        large = alpha.size > _LARGE or levels == 0
+        pyramid = [(image, alpha)]
+        while len(pyramid) <= levels:
+            pyramid.append(_halved(*pyramid[-1], kernels, strips))
+        small, matte = unit_float(pyramid[min(ratio_level, levels)][0]), pyramid[min(ratio_level, levels)][1]
+        ratio = _texture_ratio(small, matte)
+        layers = np.concatenate([_mean(small, matte), _mean(small, 1 - matte)], axis=2)
         for level in range(levels, 0 if large else -1, -1):
             end = 0.8 * 0.25 ** (level - 1) if large else 0.25**level  # each level takes four times its predecessor's
             part = progress.part(end / 4, end) if level < 6 else Progress()
-            picture, matte = _level(image, alpha, level, strips)
-            below = front, back
-            front, back = np.empty_like(picture), np.empty_like(picture)
+            picture, matte = kernels.prepared(pyramid[level][0]), pyramid[level][1]
+            del pyramid[level]
+            below, layers = layers, np.empty((*matte.shape, 8), np.float32)
 
             def interpolate(
                 top: int,
                 bottom: int,
-                known: tuple[Array, Array] = (picture, matte),
-                below: tuple[Array, Array] = below,
-                layers: tuple[Array, Array] = (front, back),
+                known: tuple[NDArray[Any], Array] = (picture, matte),
+                below: Array = below,
+                layers: Array = layers,
             ) -> None:
-                rise(*known, *below, _PURE, *layers, top, bottom)
+                kernels.rise(*known, below, _PURE, layers, top, bottom)
 
             strips.each(interpolate, len(matte), 1 + _CHUNK // matte.shape[1], part.part(0.0, 0.2))
             del below, interpolate
-            _relax(picture, matte, (ratio, level, ratio_level), (front, back), strips, part.part(0.2, 1.0))
+            _relax(picture, matte, (ratio, level, ratio_level), layers, kernels, strips, part.part(0.2, 1.0))
             del picture, matte  # what is not needed any more would be a third of the peak
 
         if not large:
-            return front, back if background else None
-        layers = np.empty(image.shape, np.float32), np.empty(image.shape if background else (0, 0, 3), np.float32)
+            front, back = _as(layers[..., 0:3], kind), _as(layers[..., 4:7], kind) if background else None
+            return front, back
+        front, back = np.empty(image.shape, kind), np.empty(image.shape, kind) if background else None
 
         def solve(top: int, bottom: int) -> None:
-            first = max(top - 1, 0)
-            picture = unit_float(image[first : bottom + 1])
-            finish(picture, alpha, front, back, ratio, ratio_level, _WEIGHT, _PURE, *layers, first, top, bottom)
+            kernels.finish(image, alpha, layers, ratio, ratio_level, _WEIGHT, _PURE, front, back, top, bottom)
 
-        strips.each(solve, height, 2 + _CHUNK // width, progress.part(0.8, 1.0))
-    return layers[0], layers[1] if background else None
+        strips.each(solve, height, 8 * (1 + _CHUNK // 8 // width), progress.part(0.8, 1.0))
+    return front, back
 
 
-def _level(image: NDArray[Any], alpha: Array, level: int, strips: Strips) -> tuple[Array, Array]:
-    """Return every 2^level-th pixel of picture and alpha."""
-    step = 1 << level
-    thin, matte = image[::step, ::step], alpha[::step, ::step]
-    picture: Array = np.empty(thin.shape, np.float32)
-    small: Array = np.empty(matte.shape, np.float32)
+def _kernels() -> Any:
+    """Return the kernels in C or, where they were not compiled, numba's."""
+    try:
+        from gossamer.foreground import band_native
+    except ImportError:
+        from gossamer.foreground import band_kernel
+
+        return band_kernel
+    return band_native
+
+
+def _halved(image: NDArray[Any], alpha: Array, kernels: Any, strips: Strips) -> tuple[NDArray[Any], Array]:
+    """Return every second pixel of every second row of picture and alpha."""
+    height, width = alpha.shape
+    matte: Array = np.empty((-(-height // 2), -(-width // 2)), np.float32)
+    small = np.empty((*matte.shape, 3), image.dtype)
 
     def take(top: int, bottom: int) -> None:
-        picture[top:bottom] = unit_float(np.ascontiguousarray(thin[top:bottom]))
-        small[top:bottom] = matte[top:bottom]
+        kernels.thin(image, alpha, small, matte, top, bottom)
 
-    strips.each(take, len(small), 1 + _CHUNK // max(1, matte[0].size), Progress())
-    return picture, small
+    strips.each(take, len(matte), 1 + _CHUNK // matte.shape[1], Progress())
+    return small, matte
+
+
+def _as(layer: Array, kind: type[np.generic]) -> NDArray[Any]:
+    """Return a layer as a plain array: float32, or rounded to uint8."""
+    if kind is np.float32:
+        return np.ascontiguousarray(layer)
+    return (layer * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def _relax(
-    image: Array,
+    image: NDArray[Any],
     alpha: Array,
     texture: tuple[Array, int, int],
-    layers: tuple[Array, Array],
+    layers: Array,
+    kernels: Any,
     strips: Strips,
     progress: Progress,
 ) -> None:
     """Sweep over one level's soft pixels, in place."""
-    from gossamer.foreground.band_kernel import relax
-
-    halves = _soft_pixels(alpha)
+    halves = kernels.soft(alpha, _PURE)
     steps = 2 * (_SWEEPS if len(halves[0]) + len(halves[1]) <= _MANY else _FEW_SWEEPS)
     for sweep in range(steps):
         active = halves[sweep % 2]
 
         def work(start: int, end: int, active: NDArray[np.int32] = active) -> None:
-            relax(image, alpha, *texture, _WEIGHT, _PURE, active, start, end, *layers)
+            kernels.relax(image, alpha, *texture, _WEIGHT, _PURE, active, start, end, layers)
 
         strips.each(work, len(active), _CHUNK, progress.part(sweep / steps, (sweep + 1) / steps))
 
 
-def _soft_pixels(alpha: Array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the flat indices of the pixels to be solved, as the two colours of a chessboard."""
-    import cv2
-
-    soft = cv2.inRange(alpha, _PURE, 1 - _PURE)
-    soft = cv2.dilate(soft, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8))
-    halves = []
-    for parity in (0, 1):
-        half = soft.copy()
-        half[0::2, 1 - parity :: 2] = 0
-        half[1::2, parity::2] = 0
-        halves.append(np.flatnonzero(half).astype(np.int32))
-    return halves[0], halves[1]
-
-
 def _mean(image: Array, weight: Array) -> Array:
-    """Return a layer's mean colour as a picture of one pixel: of its pure pixels if it has any."""
+    """Return a layer's mean colour as a picture of one pixel, and 0: of its pure pixels if it has any."""
     pure = weight > 0.9
     if pure.any():
         weight = weight * pure
@@ -155,7 +159,7 @@ def _mean(image: Array, weight: Array) -> Array:
         mean = np.einsum("hwc,hw->c", image, weight, dtype=np.float64) / total
     else:
         mean = image.mean((0, 1), dtype=np.float64)
-    return np.asarray(mean, dtype=np.float32).reshape(1, 1, 3)
+    return np.asarray([*mean, 0], dtype=np.float32).reshape(1, 1, 4)
 
 
 def _texture_ratio(image: Array, alpha: Array) -> Array:
@@ -163,7 +167,7 @@ def _texture_ratio(image: Array, alpha: Array) -> Array:
     import cv2
 
     variances = []
-    for weight in (alpha**4, (1 - alpha) ** 4):
+    for weight in (np.square(np.square(alpha)), np.square(np.square(1 - alpha))):
         mean = cv2.blur(image * weight[:, :, None], (_FINE, _FINE)).reshape(image.shape)
         mean /= cv2.blur(weight, (_FINE, _FINE)).reshape(weight.shape)[:, :, None] + np.float32(1e-3)
         spread = ((image - mean) ** 2).mean(2) * weight

@@ -103,7 +103,13 @@ def estimate_foreground(
     return result
 
 
-def soft_band(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
+def soft_band(
+    image: ArrayLike,
+    alpha: ArrayLike,
+    *,
+    eight_bit: bool = False,
+    progress: Progress | ProgressCallback | None = None,
+) -> NDArray[Any]:
     """Estimate the foreground's colours alone as ``estimate_foreground(..., "soft_band")`` does, in less memory.
 
     Parameters
@@ -112,14 +118,16 @@ def soft_band(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | Progre
         The picture: floats in [0, 1], uint8 (which is not converted as a whole) or uint16.
     alpha : (H, W) array-like
         1 where the foreground is: floats in [0, 1], uint8, uint16 or bool.
+    eight_bit : bool
+        Round to uint8 (of 255), a quarter of the memory. Hidden colours that hardly differ may become one.
     progress : callable, optional
         Called as ``progress(fraction, message)``; may raise to cancel.
 
     Returns
     -------
-    (H, W, 3) float32
-        The foreground's straight colours in [0, 1]: the picture's where alpha is 1, and a smooth continuation of
-        the subject's own where nothing is visible.
+    (H, W, 3) float32, or uint8
+        The foreground's straight colours in [0, 1] (of 255 as bytes): the picture's where alpha is 1, and a smooth
+        continuation of the subject's own where nothing is visible.
 
     Raises
     ------
@@ -131,4 +139,4 @@ def soft_band(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | Progre
         matte = np.ascontiguousarray(as_mask(alpha, image.shape, "alpha"))
     else:
         picture, matte = check_pair(image, alpha)
-    return band_layers(picture, matte, Progress.of(progress), background=False)[0]
+    return band_layers(picture, matte, Progress.of(progress), background=False, eight_bit=eight_bit)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gossamer.image.read import Image, ImageSource, read_image
-from gossamer.image.write import check_output, encode_image, format_of, write_bytes
+from gossamer.image.write import check_output, encode_image, format_of, rounded, write_bytes
 
 __all__ = [
     "Image",
@@ -12,5 +12,6 @@ __all__ = [
     "encode_image",
     "format_of",
     "read_image",
+    "rounded",
     "write_bytes",
 ]

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gossamer.arrays import unit_float
 from gossamer.errors import OutputError, OutputExists
 from gossamer.image.png import encode_png, png_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_output", "encode_image", "format_of", "write_bytes"]
+__all__ = ["check_output", "encode_image", "format_of", "rounded", "write_bytes"]
 
 _FORMATS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _LARGEST = {"webp": 16383, "jpeg": 65535, "png": 1_000_000}
@@ -49,7 +50,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def encode_image(
-    rgb: NDArray[np.float32] | None,
+    rgb: NDArray[Any] | None,
     alpha: NDArray[np.float32] | None,
     format: str,
     *,
@@ -63,7 +64,7 @@ def encode_image(
     Parameters
     ----------
     rgb : ndarray or None
-        (H, W, 3) float32 in [0, 1]; None to write `alpha` as a grey picture.
+        (H, W, 3) float32 in [0, 1], or uint8 (of 255); None to write `alpha` as a grey picture.
     alpha : ndarray or None
         (H, W) float32 in [0, 1]; None for an opaque picture.
     format : str
@@ -114,8 +115,8 @@ def encode_image(
     return _pillow(rgb, alpha, format, icc_profile, dpi, quality)
 
 
-def _rounded(rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None, bits: int) -> NDArray[Any]:
-    """Interleave the planes and round half up to `bits` (32: stay float)."""
+def rounded(rgb: NDArray[Any] | None, alpha: NDArray[np.float32] | None, bits: int) -> NDArray[Any]:
+    """Return the planes interleaved, (H, W, C) or (H, W), rounded half up to `bits` (32: float as they are)."""
     height, width, channels = _shape(rgb, alpha)
     kind: Any = {8: np.uint8, 16: np.uint16, 32: np.float32}[bits]
     out = np.empty((height, width, channels), kind)
@@ -123,13 +124,13 @@ def _rounded(rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None,
     return out if channels > 1 else out[..., 0]
 
 
-def _shape(rgb: NDArray[np.float32] | None, alpha: NDArray[np.float32] | None) -> tuple[int, int, int]:
+def _shape(rgb: NDArray[Any] | None, alpha: NDArray[np.float32] | None) -> tuple[int, int, int]:
     height, width = (rgb if rgb is not None else alpha).shape[:2]  # type: ignore[union-attr]
     return height, width, (3 if rgb is not None else 0) + (alpha is not None)
 
 
 def _round_rows(
-    rgb: NDArray[np.float32] | None,
+    rgb: NDArray[Any] | None,
     alpha: NDArray[np.float32] | None,
     bits: int,
     top: int,
@@ -137,26 +138,33 @@ def _round_rows(
     out: NDArray[Any],
 ) -> None:
     """Write rows into `out`, (bottom - top, W, C), a block at a time."""
-    white, half = (np.float32(2**bits - 1), np.float32(0.5)) if bits < 32 else (np.float32(1), np.float32(0))
+    import cv2
+
     step = max(1, _BLOCK // out.shape[1])
     for start in range(top, bottom, step):
-        stop = min(start + step, bottom)
-        target, channel = out[start - top : stop - top], 0
-        for plane in (rgb, alpha):
-            if plane is None:
-                continue
-            work = np.clip(plane[start:stop], np.float32(0), np.float32(1))
-            work *= white
-            work += half
-            rounded = np.atleast_3d(work.astype(out.dtype, copy=False))
-            # Channel by channel: numpy is slow where the innermost axis has a length of three.
-            for each in range(rounded.shape[2]):
-                target[..., channel] = rounded[..., each]
-                channel += 1
+        rows = slice(start, min(start + step, bottom))
+        planes = [_round(plane[rows], bits) for plane in (rgb, alpha) if plane is not None]
+        target = out[start - top : rows.stop - top]
+        if len(planes) == 1:
+            target[...] = np.atleast_3d(planes[0])
+        else:
+            cv2.mixChannels(planes, [target], [0, 0, 1, 1, 2, 2, 3, 3])
+
+
+def _round(plane: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Return floats in [0, 1] or bytes as numbers of `bits`."""
+    if plane.dtype == np.uint8 and bits == 8:
+        return plane
+    work = np.clip(unit_float(plane), np.float32(0), np.float32(1))
+    if bits == 32:
+        return work
+    work *= np.float32(2**bits - 1)
+    work += np.float32(0.5)
+    return work.astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def _png(
-    rgb: NDArray[np.float32] | None,
+    rgb: NDArray[Any] | None,
     alpha: NDArray[np.float32] | None,
     bits: int,
     icc_profile: bytes | None,
@@ -171,7 +179,7 @@ def _png(
 
 
 def _tiff(
-    rgb: NDArray[np.float32] | None,
+    rgb: NDArray[Any] | None,
     alpha: NDArray[np.float32] | None,
     bits: int,
     icc_profile: bytes | None,
@@ -179,7 +187,7 @@ def _tiff(
 ) -> bytes:
     import tifffile
 
-    pixels = _rounded(rgb, alpha, bits)
+    pixels = rounded(rgb, alpha, bits)
     options: dict[str, Any] = {"photometric": "minisblack" if rgb is None else "rgb"}
     if rgb is not None and alpha is not None:
         options["extrasamples"] = ["unassalpha"]
@@ -202,7 +210,7 @@ def _tiff(
 
 
 def _pillow(
-    rgb: NDArray[np.float32] | None,
+    rgb: NDArray[Any] | None,
     alpha: NDArray[np.float32] | None,
     format: str,
     icc_profile: bytes | None,
@@ -220,7 +228,7 @@ def _pillow(
             options["dpi"] = dpi
     stream = io.BytesIO()
     try:
-        Image.fromarray(_rounded(rgb, alpha, 8)).save(stream, format.upper(), **options)
+        Image.fromarray(rounded(rgb, alpha, 8)).save(stream, format.upper(), **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF.") from error
     return stream.getvalue()

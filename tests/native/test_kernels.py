@@ -1,0 +1,146 @@
+"""The kernels in C: there wherever a compiler is, and the same as those that stand in for them."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from gossamer import arrays, native
+from gossamer.foreground import band_kernel, band_native, band_solver
+from gossamer.progress import Progress
+
+ROOT = Path(__file__).parents[2]
+STEP = 1 / 255
+
+
+def fresh(name: str, path: Path) -> ModuleType:
+    """Return a module anew, under another name."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The kernels for every processor of the family."""
+    monkeypatch.setattr(native, "variant", lambda: "plain")
+    return fresh("band_plain", Path(str(band_native.__file__)))
+
+
+def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A soft disc of noise over a ramp, in bytes, with solid and with hidden parts."""
+    random = np.random.default_rng(height)
+    y, x = np.mgrid[:height, :width]
+    alpha = np.clip(1.2 - 3 * np.hypot(y / height - 0.4, x / width - 0.5), 0, 1).astype(np.float32)
+    front, back = random.random((height, width, 3)), np.dstack([x / width, y / height, np.full(x.shape, 0.3)])
+    mixed = alpha[..., None] * front + (1 - alpha[..., None]) * back
+    return np.rint(mixed * 255).astype(np.uint8), alpha
+
+
+def layers(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], **options: bool):
+    monkeypatch.setattr(band_solver, "_kernels", lambda: kernels)
+    image, alpha = scene(*shape)
+    return alpha, band_solver.band_layers(image, alpha, Progress(), **options)
+
+
+def test_they_are_compiled_where_a_compiler_is() -> None:
+    assert any(shutil.which(name) for name in ("cc", "gcc", "clang")), "CI has a compiler"
+    assert native.library() is not None, "type: pip install -e ."
+    assert native.variant() in ("avx2", "plain")
+
+
+# Odd sides, single rows and columns, and, over two megapixels, the finest level solved in strips.
+SHAPES = [(1, 1), (1, 40), (33, 1), (97, 130), (1501, 1403)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_they_give_what_numba_s_give(shape, monkeypatch, plain) -> None:
+    _, expected = layers(band_kernel, monkeypatch, shape)
+    for kernels in (band_native, plain):
+        _, found = layers(kernels, monkeypatch, shape)
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == np.float32
+            np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bytes_are_the_floats_rounded_but_for_hidden_colours_that_hardly_differ(shape, monkeypatch, plain) -> None:
+    alpha, (floats, _) = layers(band_kernel, monkeypatch, shape)
+    hidden = alpha < 0.5 * STEP
+    for kernels in (band_native, plain, band_kernel):
+        _, (found, nothing) = layers(kernels, monkeypatch, shape, background=False, eight_bit=True)
+        assert nothing is None
+        assert found.dtype == np.uint8
+        error = np.abs(found * np.float32(STEP) - floats)
+        assert error[~hidden].max(initial=0) <= 0.501 * STEP
+        assert error.max() <= 1.26 * STEP
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_resampling_is_numpy_s(kind, monkeypatch) -> None:
+    random = np.random.default_rng(0)
+    for shape in ((700, 333, 3), (5, 3, 3), (1, 1, 1), (64, 50, 4)):
+        picture = (random.random(shape) * 255).astype(kind)
+        found = arrays.skimage_resize(picture, 32, 40)
+        with monkeypatch.context() as without:
+            without.setattr(arrays, "_compiled_resample", lambda: None)
+            expected = arrays.skimage_resize(picture, 32, 40)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_strided_arrays_are_refused() -> None:
+    with pytest.raises(ValueError, match="contiguous"):
+        native.place(np.zeros((4, 4))[:, ::2])
+
+
+def test_a_library_of_other_sources_or_none_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "native"
+    shutil.copytree(native.LIBRARY.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    assert fresh("native_same", folder / "__init__.py").library() is not None
+    (folder / "library.c").write_text("/* changed */")
+    other = fresh("native_other", folder / "__init__.py")
+    assert other.library() is None
+    assert other.variant() is None
+    with pytest.raises(ImportError, match="not compiled"):
+        other.function("rise")
+    (folder / "kernels.so").unlink()  # first: this very process runs it
+    (folder / "kernels.so").write_bytes(b"no library")
+    assert fresh("native_broken", folder / "__init__.py").library() is None
+
+
+def test_without_a_library_numba_s_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert band_solver._kernels() is band_native
+    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.delitem(sys.modules, "gossamer.foreground.band_native")
+    monkeypatch.delattr("gossamer.foreground.band_native")
+    assert band_solver._kernels() is band_kernel
+
+
+def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "core" / "gossamer" / "native"
+    shutil.copytree(native.LIBRARY.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    source = (ROOT / "hatch_build.py").read_text()
+    stub = "BuildHookInterface = object\n"
+    source = source.replace("from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n", stub)
+    (tmp_path / "hatch_build.py").write_text(source)
+    build = fresh("hatch_build", tmp_path / "hatch_build.py")
+
+    assert build.compile_kernels(tmp_path) is None
+    assert fresh("native_built", folder / "__init__.py").library() is not None
+    (folder / "band.c").write_text("this is not C")
+    assert "error" in build.compile_kernels(tmp_path)
+    assert not (folder / "kernels.so").exists()  # one of other sources is not left behind
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "no-such-compiler" in build.compile_kernels(tmp_path)
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert build.compile_kernels(tmp_path) == "no C compiler was found"
