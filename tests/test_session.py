@@ -193,6 +193,9 @@ def test_what_was_put_right_is_in_the_report() -> None:
         ({"prompt_model": "sam9"}, "prompt model"),
         ({"box_threshold": 7.0}, "box threshold"),
         ({"text_threshold": float("nan")}, "text threshold"),
+        ({"box_threshold": "0.3"}, "box threshold"),
+        ({"on_empty": None}, "empty result"),
+        ({"prompt_model": 3}, "3 is no prompt model"),
     ],
 )
 def test_impossible_settings(arguments: dict, message: str) -> None:
@@ -219,3 +222,18 @@ def test_cancelling() -> None:
 
     with pytest.raises(Cancelled):
         Session(picture(), prompt_model=Scripted()).cutout(Prompt(text="lamp"), progress=stop)
+
+
+@pytest.mark.parametrize("prompt", ["lamp", {"text": "lamp"}, None])
+def test_what_is_no_prompt_is_told(prompt: Any) -> None:
+    with pytest.raises(InputError, match=r"The prompt is no Prompt, but .*Give gossamer\.Prompt"):
+        Session(picture(), prompt_model=Scripted()).cutout(prompt)
+
+
+def test_unloading_forgets_what_was_seen() -> None:
+    model, automatic = Scripted(), Automatic()
+    session = Session(picture(), prompt_model=model, model=automatic)
+    for _ in range(2):
+        session.cutout(Prompt(text="lamp"), combine="intersection", recipe=Recipe())
+        session.unload()
+    assert (model.embedded, automatic.calls) == (2, 2)

@@ -22,6 +22,7 @@ TESTS = (
     "tests/segmentation/test_sam2.py",
     "tests/segmentation/test_grounded_sam2.py",
     "tests/segmentation/test_transformers_weights.py",
+    "tests/test_session_networks.py",
 )
 
 

@@ -30,7 +30,8 @@ class Progress:
         self._callback = callback
         self._start = start
         self._end = end
-        self._last = (0.0, "")
+        self._message = ""
+        self._latest = [(start, "")]  # of the whole job, shared with its parts
 
     @classmethod
     def of(cls, progress: Progress | ProgressCallback | None) -> Progress:
@@ -40,17 +41,19 @@ class Progress:
     def __call__(self, fraction: float, message: str = "") -> None:
         """Report `fraction` (0 to 1, of this part); may raise to cancel."""
         fraction = min(max(fraction, 0.0), 1.0)
-        self._last = (fraction, message or self._last[1])
+        self._message = message or self._message
+        self._latest[0] = self._start + (self._end - self._start) * fraction, self._message
         if self._callback is not None:
-            self._callback(self._start + (self._end - self._start) * fraction, self._last[1])
+            self._callback(*self._latest[0])
 
     def tick(self) -> None:
-        """Report the last state again: a chance to cancel where there is no news."""
-        self(*self._last)
+        """Report the job's last state again, whichever part it is from: a chance to cancel where there is no news."""
+        if self._callback is not None:
+            self._callback(*self._latest[0])
 
     def part(self, start: float, end: float) -> Progress:
         """Return a Progress for the part from `start` to `end` (0 to 1) of this one."""
         span = self._end - self._start
         part = Progress(self._callback, self._start + span * start, self._start + span * end)
-        part._last = (0.0, self._last[1])
+        part._message, part._latest = self._message, self._latest
         return part

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.cutout import Cutout
-from gossamer.errors import InputError
 from gossamer.image import Image, ImageSource, read_image
-from gossamer.pipeline import refine
+from gossamer.pipeline import refine, warm_vitmatte
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.combining import PROMPT_COMBINATIONS, PromptCombination, intersection, union
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.segmentation.prediction import ON_EMPTY, OnEmpty, Prediction, instead, nothing_sentence
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.prompt_models import PROMPT_MODELS, choose, load_prompt_model
-from gossamer.segmentation.prompted import (
-    BOX_THRESHOLD,
-    TEXT_THRESHOLD,
-    Embedding,
-    Masks,
-    PromptedModel,
+from gossamer.segmentation.prediction import (
+    ON_EMPTY,
+    OnEmpty,
+    Prediction,
+    check_choice,
+    check_request,
+    instead,
+    nothing_sentence,
 )
+from gossamer.segmentation.prompt import Prompt
+from gossamer.segmentation.prompt_models import check_prompt_model, choose, load_prompt_model
+from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD, Embedding, Masks, PromptedModel
 from gossamer.settings import FINISHING, Recipe
 
 __all__ = ["ON_EMPTY", "OnEmpty", "Prediction", "Session", "open"]
@@ -42,9 +42,10 @@ class Session:
     ----------
     image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
         The picture; an existing alpha multiplies the results.
-    prompt_model : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"} or PromptedModel
-        What finds subjects; a loaded one can be shared by several sessions. ``auto`` takes, prompt by prompt, the best
-        that is installed and can serve it, and says which.
+    prompt_model : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"}, str or PromptedModel
+        What finds subjects: one of these, a certain one as for
+        :func:`gossamer.segmentation.prompt_models.load_prompt_model`, or a loaded one, which several sessions can
+        share. ``auto`` takes, prompt by prompt, the best that is installed and can serve it, and says which.
     model : str or a loaded model
         The automatic model that ``combine="intersection"`` takes, as for :class:`gossamer.Pipeline`.
     device : {"auto", "cpu", "cuda"}
@@ -71,13 +72,14 @@ class Session:
         announce: Callable[[str], object] | None = None,
     ) -> None:
         self.image: Image = read_image(image)
-        _check_choice(prompt_model, PROMPT_MODELS, "prompt model")
+        check_prompt_model(prompt_model)
         self._wanted, self._automatic_wanted = prompt_model, model
         self._device, self._folders, self._announce = device, tuple(folders), announce
         self._models: dict[str, PromptedModel] = {}
         # By identity of the model, which is kept beside its embedding so that the identity stays its own.
         self._embeddings: dict[int, tuple[PromptedModel, Embedding]] = {}
         self._automatic: tuple[Array, str, tuple[str, ...]] | None = None
+        self._vitmatte = warm_vitmatte(device, announce)
 
     def subjects(
         self,
@@ -121,11 +123,7 @@ class Session:
         GossamerError
             The model cannot be had or run.
         """
-        _check_choice(on_empty, ON_EMPTY, "answer to an empty result")
-        _check_choice(masks, get_args(Masks), "choice of masks")
-        for name, value in (("box", box_threshold), ("text", text_threshold)):
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"The {name} threshold is {value}.", "Give a number from 0 to 1.")
+        check_request(prompt, on_empty, masks, box=box_threshold, text=text_threshold)
         steps = Progress.of(progress)
         pixels, warnings = prompt.in_pixels(self.image.width, self.image.height)
         seconds: dict[str, float] = {}
@@ -205,7 +203,7 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        _check_choice(combine, PROMPT_COMBINATIONS, "combination")
+        check_choice(combine, PROMPT_COMBINATIONS, "combination")
         found = self.subjects(
             prompt,
             prompt_model=prompt_model,
@@ -251,7 +249,7 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        _check_choice(combine, PROMPT_COMBINATIONS, "combination")
+        check_choice(combine, PROMPT_COMBINATIONS, "combination")
         found = self.subjects(
             prompt,
             prompt_model=prompt_model,
@@ -278,6 +276,13 @@ class Session:
     def automatic(self, progress: ProgressCallback | Progress | None = None) -> Array:
         """Return the automatic model's mask of the picture, (H, W) float32; computed once."""
         return self._automatically(Progress.of(progress))[0]
+
+    def unload(self) -> None:
+        """Free the memory that models and what they remember of the picture take; the next prompt starts anew."""
+        self._models.clear()
+        self._embeddings.clear()
+        self._automatic = None
+        self._vitmatte.unload()
 
     def _finished(
         self,
@@ -306,7 +311,14 @@ class Session:
         if hints is not None:
             mask = mask.copy()
             mask[hints >= 0.9], mask[hints <= 0.1] = 1, 0
-        cutout = refine(self.image, mask, recipe or FINISHING, hints=hints, progress=steps.part(0.4, 1.0))
+        cutout = refine(
+            self.image,
+            mask,
+            recipe or FINISHING,
+            hints=hints,
+            vitmatte=self._vitmatte,
+            progress=steps.part(0.4, 1.0),
+        )
         report = cutout.report
         report = replace(
             report,
@@ -319,9 +331,9 @@ class Session:
 
     def _model(self, wanted: str | PromptedModel | None, prompt: Prompt, steps: Progress) -> PromptedModel:
         wanted = self._wanted if wanted is None else wanted
+        check_prompt_model(wanted)
         if not isinstance(wanted, str):
             return wanted
-        _check_choice(wanted, PROMPT_MODELS, "prompt model")
         name = wanted
         if wanted == "auto":
             name, reason = choose(prompt, folders=self._folders)
@@ -380,8 +392,3 @@ def open(
         The picture cannot be read, or there is no such prompt model.
     """
     return Session(image, prompt_model=prompt_model, model=model, device=device, folders=folders, announce=announce)
-
-
-def _check_choice(value: object, known: Sequence[str], name: str) -> None:
-    if isinstance(value, str) and value not in known:
-        raise InputError(f"There is no {name} {value!r}.", f"Choose one of: {', '.join(known)}.")

@@ -97,6 +97,11 @@ def test_remove_with_a_rough_mask_and_a_prompt_file(scene: Path) -> None:
         (["--text", "disc", "--prompt-model", "grabcut"], "does not read text"),
         (["--box", BOX, "--box-threshold", "3"], "box threshold is 3"),
         (["--box", BOX, "--disagreement", "d.png"], "disagrees with nobody"),
+        (["--box", BOX, "--prompt-model", "sam9"], "no prompt model 'sam9'"),
+        (["--box", "30,20,nan,100"], "not finite"),
+        (["--best-only"], "--best-only is for prompts"),
+        (["--prompt-model", "grabcut"], "--prompt-model is for prompts"),
+        (["--box-threshold", "0.3"], "--box-threshold is for prompts"),
     ],
 )
 def test_bad_prompts(scene: Path, flags: list[str], message: str) -> None:

@@ -34,10 +34,9 @@ def model(folder: Path) -> VitMatte:
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test see the machine's own models, or fetch any."""
-    from huggingface_hub import constants
-
     monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
     for name in ("GOSSAMER_MODEL_PATH", "GOSSAMER_MIRROR", "COMFYUI_PATH", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)

@@ -106,6 +106,33 @@ def test_a_large_picture_is_solved_at_its_own_resolution():
     assert sad(alpha, truth) < 0.5 * sad(mask, truth)
 
 
+def test_an_enlarged_matte_has_the_details_of_the_large_picture():
+    """Work at 1 megapixel and a picture of 2.7: hairs are thinner than what was seen at first."""
+    truth = furry_disc(1500, 1800)
+    mask = rough_mask(truth)
+    assert sad(matte_from_mask(composite(truth), mask), truth) < 0.3 * sad(mask, truth)
+
+
+def test_a_soft_mask_that_follows_the_picture_keeps_its_solid_parts(truth):
+    """Stripes in the background's own colours (a tiger before a dark wood): colours alone would open them."""
+    stripes = np.clip(3 * np.sin(np.arange(WIDTH, dtype=np.float32) / 6) - 1.5, 0, 1) * truth
+    background = np.roll(composite(np.zeros_like(truth)), 37, axis=1)
+    image = composite(truth) * (1 - stripes[..., None]) + background * stripes[..., None]
+    mask = cv2.GaussianBlur(truth, (0, 0), 1)
+    alpha = matte_from_mask(image.astype(np.float32), mask)
+    assert (1 - alpha)[signed_distance(mask) > 4].sum() < 10
+    assert sad(alpha, truth) < 0.85 * sad(mask, truth)
+
+
+@pytest.mark.parametrize("value", [0.8, 0.95])
+def test_a_hole_that_a_soft_mask_doubts_is_opened(truth, value):
+    rows, columns = np.ogrid[:HEIGHT, :WIDTH]
+    hole = np.hypot(rows - 150, columns - 292) < 8
+    mask = np.where(hole, value, cv2.GaussianBlur(truth, (0, 0), 1)).astype(np.float32)
+    open_truth = np.where(hole, 0, truth).astype(np.float32)
+    assert matte_from_mask(composite(open_truth), mask)[hole].mean() < 0.1
+
+
 def test_where_colours_cannot_tell_the_mask_stays(truth):
     """Subject and background of the same noise: nothing beats the mask, so little may change."""
     random = np.random.default_rng(3)

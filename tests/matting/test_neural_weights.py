@@ -21,7 +21,8 @@ from gossamer.errors import (
     ModelNotFound,
 )
 from gossamer.matting.neural import VitMatte
-from gossamer.matting.neural_weights import PUBLISHED
+from gossamer.matting.neural_weights import PUBLISHED, configuration
+from gossamer.models.transformers_folder import FolderFile
 from tests.matting.tiny_vitmatte import scene, write_model
 
 pytestmark = pytest.mark.usefixtures("one_thread", "alone")
@@ -42,10 +43,11 @@ def test_what_is_published_as_a_pickle_only_is_not_fetched(monkeypatch: pytest.M
 def test_built_in_config_gives_the_published_file(tmp_path: Path) -> None:
     """103,294,572 bytes: those of hustvl/vitmatte-small-composition-1k's model.safetensors."""
     published = PUBLISHED["vitmatte-small-composition-1k"]
-    (tmp_path / "config.json").write_text(json.dumps(published.config()))
+    config, weights = published.files
+    (tmp_path / "config.json").write_text(config.text)
     network = transformers.VitMatteForImageMatting(transformers.VitMatteConfig.from_pretrained(tmp_path))
     network.save_pretrained(tmp_path)
-    assert (tmp_path / "model.safetensors").stat().st_size == published.bytes
+    assert (tmp_path / "model.safetensors").stat().st_size == weights.bytes
     assert VitMatte.load(tmp_path, device="cpu").id == tmp_path.name
 
 
@@ -84,10 +86,11 @@ def test_fetching_announces_verifies_and_is_done_once(
     served.mkdir(parents=True)
     data = (folder / "model.safetensors").read_bytes()
     (served / "model.safetensors").write_bytes(data)
-    tiny = dataclasses.replace(PUBLISHED[name], bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    monkeypatch.setitem(PUBLISHED, name, tiny)
-    config = json.loads((folder / "config.json").read_text())
-    monkeypatch.setattr(type(tiny), "config", lambda self: config)
+    files = (
+        FolderFile("config.json", text=(folder / "config.json").read_text()),
+        FolderFile("model.safetensors", len(data), hashlib.sha256(data).hexdigest()),
+    )
+    monkeypatch.setitem(PUBLISHED, name, dataclasses.replace(PUBLISHED[name], files=files))
     monkeypatch.delenv("GOSSAMER_OFFLINE")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -148,7 +151,7 @@ def test_missing_and_foreign_tensors_are_refused(folder: Path, tmp_path: Path) -
 
 
 def test_config_without_the_defaults_is_read(folder: Path, tmp_path: Path) -> None:
-    config = PUBLISHED["vitmatte-small-composition-1k"].config()
+    config = configuration(384)
     del config["convstream_hidden_sizes"], config["fusion_hidden_sizes"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())

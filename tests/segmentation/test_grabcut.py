@@ -150,3 +150,62 @@ def test_what_it_cannot_do() -> None:
 
     with pytest.raises(Cancelled):
         model.predict(embedding, Prompt(boxes=[(105, 55, 195, 145)]), progress=stop)
+
+
+def two_tone() -> tuple[np.ndarray, np.ndarray]:
+    """A disc, lighter in its left half, on a mottled ground, and its mask."""
+    picture, one, _ = scene()
+    left = one & (np.arange(picture.shape[1])[None] < DISC[0])
+    picture[left] += (0.1, 0.2, 0)
+    return picture.clip(0, 1), one
+
+
+@pytest.mark.parametrize("with_background", [True, False])
+def test_scribbles_alone_reach_the_edge_of_a_thing_and_not_its_colours_alone(with_background: bool) -> None:
+    """The short mark lies in one half of the thing; a like-coloured thing elsewhere has no mark."""
+    picture, one = two_tone()
+    marks = np.full(one.shape, 0.5, np.float32)
+    marks[95:105, 155:180] = 1
+    if with_background:
+        marks[5:9, 5:290], marks[190:194, 5:290] = 0, 0
+    model = GrabCut()
+    found = model.predict(model.embed(picture), Prompt(scribbles=marks))
+    assert iou(found[0].mask, one) > 0.97
+    assert any("mark also what does not belong" in warning for warning in found.warnings) is not with_background
+
+
+def test_a_short_mark_in_a_loose_box_leaves_the_box_its_say() -> None:
+    picture, one = two_tone()
+    marks = np.full(one.shape, 0.5, np.float32)
+    marks[95:105, 155:180] = 1
+    model = GrabCut()
+    found = model.predict(model.embed(picture), Prompt(boxes=[(80, 30, 260, 190)], scribbles=marks))
+    assert iou(found[0].mask, one) > 0.97
+    assert found[0].mask[:, 265:].max() == 0
+
+
+def test_a_salient_model_that_saw_a_part_alone_is_left_out() -> None:
+    """Sure of itself, and needing no change: but the box that somebody drew says that there is more."""
+    picture, one = two_tone()
+    left = one & (np.arange(picture.shape[1])[None] < DISC[0])
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        return left[46:154, 96:204].astype(np.float32)
+
+    model = GrabCut(salient, "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.97
+    assert any("scripted saw no subject" in warning for warning in found.warnings)
+
+
+def test_a_salient_model_counts_where_the_box_alone_cannot_tell() -> None:
+    """A ground that has the thing's colours, up to the edge of the picture: from the box alone it is all one."""
+    picture, one, _ = scene()
+    ring = np.zeros_like(one)
+    ring[20:180, 70:230] = True
+    picture[ring & ~one] = (0.8, 0.35, 0.2)
+    crop = (slice(46, 154), slice(96, 204))
+    model = GrabCut(lambda rgb, progress: one[crop].astype(np.float32), "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.9
+    assert found.warnings == ()

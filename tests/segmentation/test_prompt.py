@@ -151,6 +151,12 @@ def test_json_as_people_write_it(tmp_path: Path) -> None:
         ('{"mask": "data:image/png;base64,@@"}', "not valid base64"),
         ('{"mask": "data:image/gif;base64,aa"}', "no PNG"),
         (json.dumps({"mask": [1, 2]}), "shape"),
+        (json.dumps({"mask": [[0, 1], [1]]}), "mask is no mask"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"box": [1, 2, 3, NaN]}', "not finite"),
+        (f'{{"box": [1, 2, 3, 1{"0" * 400}]}}', "not made of numbers"),
+        ('{"boxes": [1, 2, 3, 4]}', "list of all of them"),
+        ('{"unit": [], "box": [1, 2, 3, 4]}', "no unit"),
     ],
 )
 def test_bad_json(source: str, message: str) -> None:

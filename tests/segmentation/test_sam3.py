@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+import gossamer
 from gossamer.errors import InputError, MissingExtra
 from gossamer.models.transformers_loading import quiet_transformers
 from gossamer.segmentation.prompt import Prompt
@@ -106,6 +107,34 @@ def test_the_second_prompt_does_not_run_the_image_encoder(model: Sam3) -> None:
             hook.remove()
     assert calls == ["encoder", "text", "text"]
     assert np.array_equal(first[0].mask, again[0].mask)
+
+
+@needs_sam3
+@pytest.mark.parametrize("size", [(75, 131), (131, 75)])
+def test_a_session_looks_once_and_finds_every_thing_of_every_phrase(folder: Path, size: tuple[int, int]) -> None:
+    image = picture(*size)
+    session = gossamer.open(image, device="cpu", folders=[folder.parent])
+    calls: list[str] = []
+    easy = {"box_threshold": 0.0}
+    first = session.subjects(Prompt(text="lamp"), **easy)  # auto: plain text is for SAM 3 where it is installed
+    assert first.model == "sam3"
+    session._models["sam3"]._network.module.vision_encoder.register_forward_pre_hook(lambda *_: calls.append("again"))
+    both = session.subjects(Prompt(text=["lamp", "dog"]), **easy)
+    assert calls == []
+    assert [one.label for one in both.subjects] == sorted((one.label for one in both.subjects), reverse=True)
+    lamps = [one for one in both.subjects if one.label == "lamp"]
+    assert len(lamps) == len(first.subjects) > 1
+    for one, other in zip(lamps, first.subjects, strict=True):
+        assert one.mask.shape == size
+        np.testing.assert_allclose(one.mask, other.mask, atol=1e-5)
+    [best] = session.subjects(Prompt(text="lamp"), every=False, **easy).subjects
+    np.testing.assert_allclose(best.mask, lamps[0].mask, atol=1e-5)
+    union = session.cutout(Prompt(text="lamp"), recipe=gossamer.Recipe(), **easy)
+    np.testing.assert_allclose(union.alpha, np.max([one.mask for one in lamps], axis=0), atol=1e-5)
+    with pytest.raises(InputError, match=r'"lamp": the best score is \d\.\d\d; the box threshold is 1'):
+        session.cutout(Prompt(text="lamp"), box_threshold=1.0)
+    session.unload()
+    assert len(session.subjects(Prompt(text="lamp"), **easy).subjects) == len(first.subjects)
 
 
 @needs_sam3

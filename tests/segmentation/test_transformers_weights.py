@@ -26,7 +26,7 @@ from gossamer.models.transformers_folder import FolderFile, PublishedFolder, fin
 from gossamer.progress import Progress
 from gossamer.segmentation.grounding import load_grounding_dino
 from gossamer.segmentation.sam2 import load_sam2
-from gossamer.segmentation.transformers_weights import PUBLISHED, find_weights, published
+from gossamer.segmentation.transformers_weights import PUBLISHED, find_weights, installed_weights, published
 from tests.models.server import Site, serve
 from tests.segmentation.tiny_models import save_grounding_dino, save_sam2
 
@@ -98,9 +98,9 @@ def on_hugging_face(
     )
 
 
-def fetched(folder: PublishedFolder, **options: Any) -> tuple[Path | None, list[str]]:
+def fetched(folder: PublishedFolder) -> tuple[Path, list[str]]:
     said: list[str] = []
-    return find_folder(folder, progress=Progress.of(None), announce=said.append, **options), said
+    return find_folder(folder, progress=Progress.of(None), announce=said.append), said
 
 
 def test_what_is_published_is_pinned() -> None:
@@ -137,24 +137,24 @@ def test_weights_are_found_where_they_lie(
     monkeypatch.setenv(variable, str(tmp_path / "there"))
     folder = copied(saved / "sam2", tmp_path / "there" / place)
     for name in ("auto", "sam2.1-hiera-small", "facebook/sam2.1-hiera-small"):
-        assert find_weights(name, "sam2", fetch=False) == ("sam2.1-hiera-small", folder)
-    assert find_weights("sam2.1-hiera-tiny", "sam2", fetch=False) is None
+        assert installed_weights("sam2", name) == ("sam2.1-hiera-small", folder)
+    assert installed_weights("sam2", "sam2.1-hiera-tiny") is None
     (folder / "model.safetensors").unlink()
-    assert find_weights("auto", "sam2", fetch=False) is None
+    assert installed_weights("sam2", "auto") is None
 
 
 def test_auto_takes_the_best_that_is_installed_also_in_a_folder_of_ones_own(saved: Path, tmp_path: Path) -> None:
     small = copied(saved / "sam2", tmp_path / "mine" / "sam2.1-hiera-tiny")
-    assert find_weights("auto", "sam2", folders=[tmp_path / "mine"], fetch=False) == ("sam2.1-hiera-tiny", small)
+    assert installed_weights("sam2", "auto", folders=[tmp_path / "mine"]) == ("sam2.1-hiera-tiny", small)
     large = copied(saved / "sam2", tmp_path / "mine" / "sam2.1-hiera-large")
-    assert find_weights("auto", "sam2", folders=[tmp_path / "mine"], fetch=False) == ("sam2.1-hiera-large", large)
+    assert installed_weights("sam2", "auto", folders=[tmp_path / "mine"]) == ("sam2.1-hiera-large", large)
 
 
 def test_a_tokenizer_belongs_to_what_reads_text(saved: Path, tmp_path: Path) -> None:
     folder = copied(saved / "dino", tmp_path / "mine" / "grounding-dino-tiny")
-    assert find_weights("auto", "grounding-dino", folders=[tmp_path / "mine"], fetch=False) is not None
+    assert installed_weights("grounding-dino", "auto", folders=[tmp_path / "mine"]) is not None
     (folder / "vocab.txt").unlink()
-    assert find_weights("auto", "grounding-dino", folders=[tmp_path / "mine"], fetch=False) is None
+    assert installed_weights("grounding-dino", "auto", folders=[tmp_path / "mine"]) is None
     with pytest.raises(ModelNotFound, match=r"holds no tokenizer\.json"):
         load_grounding_dino(folder)
 
@@ -213,7 +213,7 @@ def test_a_gated_model_says_how_to_get_access_and_sends_the_token(
     with pytest.raises(DownloadError, match="the token in HF_TOKEN has no access"):
         fetched(folder)
     monkeypatch.setenv("HF_TOKEN", "secret")
-    assert fetched(folder)[0] is not None
+    assert fetched(folder)[0].is_dir()
 
 
 def test_a_mirror_comes_first_and_an_interrupted_download_goes_on(
@@ -227,8 +227,7 @@ def test_a_mirror_comes_first_and_an_interrupted_download_goes_on(
     part = home / "models" / "small-sam" / "model.safetensors.part"
     part.parent.mkdir(parents=True)
     part.write_bytes((saved / "sam2" / "model.safetensors").read_bytes()[:1000])
-    found, said = fetched(folder)
-    assert found is not None
+    _, said = fetched(folder)
     assert said == [line for line in said if "127.0.0.1" in line]
     assert ("/mirror/small-sam/model.safetensors", "bytes=1000-") in site.requests
 
@@ -236,7 +235,6 @@ def test_a_mirror_comes_first_and_an_interrupted_download_goes_on(
 def test_damage_in_the_own_folder_is_noticed(site: Site, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = on_hugging_face(site, monkeypatch, saved / "sam2")
     found, _ = fetched(folder)
-    assert found is not None
     (found / "config.json").write_text("{}")
     with pytest.raises(ModelIntegrityError, match=r"config\.json has not the content"):
         fetched(folder)

@@ -18,6 +18,17 @@ from gossamer.session import ON_EMPTY
 __all__ = ["add_prompt_flags", "cutout_options", "prompt_of", "subject_options"]
 
 
+_ABOUT = {
+    "prompt-model": "auto",
+    "prompt-combine": "prompt",
+    "best-only": False,
+    "box-threshold": None,
+    "text-threshold": None,
+    "on-empty": "error",
+}
+"""Options that say nothing without a prompt, and their defaults."""
+
+
 def add_prompt_flags(parser: Parser) -> None:
     """Add the options that :func:`prompt_of` and the others read."""
     group = parser.add_argument_group("prompt")
@@ -41,7 +52,11 @@ def add_prompt_flags(parser: Parser) -> None:
     )
     group.add_argument("--prompt", metavar="FILE", help="a prompt as JSON; the flags add to it")
     group.add_argument(
-        "--prompt-model", default="auto", choices=PROMPT_MODELS, help="what looks for it (default: auto, the best here)"
+        "--prompt-model",
+        default="auto",
+        metavar="|".join(PROMPT_MODELS),
+        help="what looks for it (default: auto, the best here); also an id such as sam2.1-hiera-tiny, or a folder that "
+        "save_pretrained wrote; Grounding DINO and SAM 2 with a comma between them",
     )
     group.add_argument(
         "--prompt-combine",
@@ -89,7 +104,15 @@ def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
     prompt = Prompt(text=(*base.text, *arguments.text), **fields)
     if prompt.is_empty and arguments.prompt is not None:
         raise InputError(f"The prompt {arguments.prompt} is empty.", "Give a text, a box, a point or a mask.")
-    return None if prompt.is_empty else prompt
+    if not prompt.is_empty:
+        return prompt
+    for flag, default in _ABOUT.items():
+        if getattr(arguments, flag.replace("-", "_")) != default:
+            raise InputError(
+                f"--{flag} is for prompts, and there is none.",
+                "Give --text, --box, --point, --prompt-mask or --scribbles.",
+            )
+    return None
 
 
 def subject_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class VitMatte:
         steps = Progress.of(progress)
         device = _resolved_device(device)
         precision = _resolved_precision(precision, device)
-        folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
+        name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
         steps(0.9, "Loading ViTMatte")
         network = load_network(folder)
         import torch
@@ -141,9 +141,6 @@ class VitMatte:
             if not _ran_out(error):
                 raise
             raise DeviceError("The device has not enough memory for ViTMatte.", "Choose the device cpu.") from None
-        name = folder.name
-        if folder.parent.name == "snapshots":  # of the Hugging Face cache: models--hustvl--NAME/snapshots/REVISION
-            name = folder.parent.parent.name.split("--")[-1]
         steps(1.0)
         return cls(network, name, device, precision, normalisation)
 

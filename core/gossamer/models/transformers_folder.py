@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from gossamer.models.transfer import Proof, Refused, SourceFailed, Transfer, meg
 from gossamer.models.verified import checked_digest
 from gossamer.progress import Progress
 
-__all__ = ["CONFIG", "FolderFile", "PublishedFolder", "find_folder", "own_folder"]
+__all__ = ["CONFIG", "WEIGHTS", "FolderFile", "PublishedFolder", "find_folder", "installed_folder", "model_folder"]
 
-CONFIG = "config.json"
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json")
 # Any of these is enough: transformers 5 writes the first alone, published folders have others too.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -40,11 +40,14 @@ class FolderFile:
         Its size; 0 where that is not known.
     sha256 : str
         Empty where only Hugging Face can tell: it is then asked at the download.
+    text : str
+        What it says, where that is known without fetching it: it is then written.
     """
 
     name: str
     bytes: int = 0
     sha256: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class PublishedFolder:
     id, title : str
         Key and name for people; the key is also the folder's name in Gossamer's own folder.
     repo, revision : str
-        Its repository there and the commit that has these files.
+        Its repository there and the commit that has these files; or the pull request (``refs/pr/1``) that has them as
+        safetensors where the repository itself has a pickle. Whoever wrote that can change it, so it is looked for,
+        but takes a person to fetch.
     licence, licence_url : str
     files : tuple of FolderFile
         What is fetched.
@@ -83,6 +88,11 @@ class PublishedFolder:
     def name(self) -> str:
         """The repository's name without its owner."""
         return self.repo.partition("/")[2]
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its revision is a commit, which nobody can change."""
+        return "/" not in self.revision
 
     @property
     def bytes(self) -> int:
@@ -118,14 +128,92 @@ class PublishedFolder:
         )
 
 
+def model_folder(
+    model: str | Path,
+    known: Sequence[PublishedFolder],
+    automatic: str,
+    what: str,
+    *,
+    progress: Progress,
+    announce: Callable[[str], object],
+    extra_folders: Iterable[Path] = (),
+) -> tuple[str, Path]:
+    """Return the name of a model of one kind and the folder that holds it, fetching it first where it is missing.
+
+    Parameters
+    ----------
+    model : str or path
+        ``"auto"`` (the first of the `known` that is installed), the id or repository of one of them, or a folder that
+        ``save_pretrained`` wrote.
+    known : sequence of PublishedFolder
+        The best first.
+    automatic : str
+        The id of what ``auto`` fetches where none is installed.
+    what : str
+        What messages call the kind.
+    progress, announce, extra_folders
+        As for :func:`find_folder`.
+
+    Raises
+    ------
+    ModelNotFound
+        There is no such model or folder, a folder lacks files, or the model would have to be fetched and is not.
+    ModelError
+        A folder has its weights as a pickle only, which is not read.
+    ModelIntegrityError, DownloadError, OutputError
+        As :func:`find_folder`.
+    """
+    chosen, extra = _chosen(model, known), tuple(extra_folders)
+    if not chosen:
+        folder = Path(model).expanduser()
+        if not folder.is_dir():
+            raise ModelNotFound(
+                f"There is no {what} model and no folder {str(folder)!r}.",
+                "Give a folder that save_pretrained wrote (hf download makes one of a repository), or one of: auto, "
+                f"{', '.join(one.id for one in known)}.",
+            )
+        return folder.name, _complete(folder, tokenizer=known[0].tokenizer)
+    found = installed_folder(model, known, progress=progress, extra_folders=extra)
+    if found is not None:
+        return found
+    one = next(one for one in chosen if str(model) != "auto" or one.id == automatic)
+    return one.id, find_folder(one, progress=progress, announce=announce, extra_folders=extra)
+
+
+def installed_folder(
+    model: str | Path,
+    known: Sequence[PublishedFolder],
+    *,
+    progress: Progress,
+    extra_folders: Iterable[Path] = (),
+) -> tuple[str, Path] | None:
+    """Return name and folder of the first published model that is meant and installed, or None; fetches nothing.
+
+    Parameters
+    ----------
+    model, known, progress, extra_folders
+        As for :func:`model_folder`.
+
+    Raises
+    ------
+    ModelIntegrityError
+        A file in Gossamer's own folder has the wrong content.
+    """
+    extra = tuple(extra_folders)
+    for one in _chosen(model, known):
+        found = _installed(one, progress, extra)
+        if found is not None:
+            return one.id, found
+    return None
+
+
 def find_folder(
     published: PublishedFolder,
     *,
     progress: Progress,
     announce: Callable[[str], object],
     extra_folders: Iterable[Path] = (),
-    fetch: bool = True,
-) -> Path | None:
+) -> Path:
     """Return the folder that holds a published model, fetching it first where it is missing.
 
     Looked for in Gossamer's own folder, ``$GOSSAMER_MODEL_PATH``, ComfyUI's model folders, the Hugging Face cache
@@ -139,52 +227,70 @@ def find_folder(
     announce : callable
         Told in one line what is fetched from where, how large and under which licence, before each attempt.
     extra_folders : iterable of pathlib.Path, optional
-    fetch : bool
-        Otherwise None is returned where no folder has it.
 
     Raises
     ------
     ModelNotFound
-        It would have to be fetched, and ``GOSSAMER_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids that.
+        It would have to be fetched, and ``GOSSAMER_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids that, or only a pull
+        request has it as safetensors.
+    ModelError
+        It is here as such a pickle.
     ModelIntegrityError
         A file in Gossamer's own folder has the wrong content.
     DownloadError, OutputError
         It could not be fetched (for a gated one: how to get access), or not be written.
     """
-    config = published.variant(FolderFile(CONFIG))
-    for folder in dict.fromkeys(file.parent for file in candidates(config, extra_folders)):
-        if not _missing(folder, published.tokenizer):
-            if folder == models_folder() / published.id:
-                _verify(published, folder, progress)
-            return folder
-    if not fetch:
-        return None
+    extra = tuple(extra_folders)
+    found = _installed(published, progress, extra)
+    if found is not None:
+        return found
+    if not published.is_fetched:
+        for folder in _places(published, extra):
+            if _is_pickled(folder):
+                raise _pickled(folder, published.by_hand)
+        raise ModelNotFound(
+            f"{published.title} is published as a pickle only, which is not fetched.", published.by_hand
+        )
     if switch := forbidding_switch():
         raise ModelNotFound(f"{published.title} would have to be fetched, and {switch} forbids it.", published.by_hand)
     return _fetch(published, progress, announce)
 
 
-def own_folder(folder: Path, *, tokenizer: bool = False) -> Path:
-    """Return a folder that somebody gave, having looked whether it can be loaded.
+def _chosen(model: str | Path, known: Sequence[PublishedFolder]) -> list[PublishedFolder]:
+    return [one for one in known if str(model) in ("auto", one.id, one.repo)]
 
-    Raises
-    ------
-    ModelNotFound
-        It is no folder, or lacks files.
-    ModelError
-        It has its weights as a pickle only, which is not read.
-    """
-    if not folder.is_dir():
-        raise ModelNotFound(f"There is no folder {str(folder)!r}.", "Give a folder that save_pretrained wrote.")
+
+def _places(published: PublishedFolder, extra: Iterable[Path]) -> list[Path]:
+    """Return the folders that may hold a published model, the preferred first."""
+    config = published.variant(FolderFile(CONFIG))
+    return list(dict.fromkeys(file.parent for file in candidates(config, extra)))
+
+
+def _installed(published: PublishedFolder, progress: Progress, extra: Iterable[Path]) -> Path | None:
+    for folder in _places(published, extra):
+        if not _missing(folder, published.tokenizer):
+            if folder == models_folder() / published.id:
+                _verify(published, folder, progress)
+            return folder
+    return None
+
+
+def _complete(folder: Path, *, tokenizer: bool) -> Path:
+    """Return a folder that somebody gave, having looked whether it can be loaded."""
     missing = _missing(folder, tokenizer)
     if not missing:
         return folder
-    if missing == _WEIGHTS[0] and any((folder / name).is_file() for name in _PICKLES):
-        raise ModelError(
-            f"{folder} has its weights as a pickle only, which is not read.",
-            "Save it again with save_pretrained of transformers, which writes safetensors.",
-        )
+    if missing == WEIGHTS and _is_pickled(folder):
+        raise _pickled(folder, "Save it again with save_pretrained of transformers, which writes safetensors.")
     raise ModelNotFound(f"{folder} holds no {missing}.", "Give a folder that save_pretrained of transformers wrote.")
+
+
+def _is_pickled(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _PICKLES)
+
+
+def _pickled(folder: Path, remedy: str) -> ModelError:
+    return ModelError(f"{folder} has its weights as a pickle only, which is not read.", remedy)
 
 
 def _missing(folder: Path, tokenizer: bool) -> str:
@@ -215,7 +321,9 @@ def _fetch(published: PublishedFolder, progress: Progress, announce: Callable[[s
         # The configuration last: a folder that has it is complete.
         for file in sorted(published.files, key=lambda one: one.name == CONFIG):
             part = progress.part(min(1.0, done / total), min(1.0, (done + file.bytes) / total))
-            if not (folder / file.name).is_file():
+            if not (folder / file.name).is_file() and file.text:
+                writing(folder, (folder / file.name).write_text, file.text, "utf-8")
+            elif not (folder / file.name).is_file():
                 _obtain_any(published, file, folder, part, announce)
             done += file.bytes
     _verify(published, folder, progress)

@@ -9,14 +9,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import ModelError
+from gossamer.errors import MissingExtra, ModelError
 from gossamer.models.transformers_folder import CONFIG
 
-__all__ = ["load_pretrained", "quiet_transformers"]
+__all__ = ["AGAIN", "load_classes", "load_pretrained", "quiet_transformers", "read_settings"]
 
 # Tables that follow from the configuration: transformers 4 saves and wants them, transformers 5 computes them.
 _TABLES = ("relative_position_index", "position_ids")
-_AGAIN = "Delete the folder and fetch the model again, or give another one."
+AGAIN = "Delete the folder and fetch the model again, or give another one."
+"""What to do about a damaged folder."""
+
+
+def load_classes(what: str, extra: str, *names: str) -> tuple[Any, ...]:
+    """Return classes of transformers.
+
+    Parameters
+    ----------
+    what : str
+        What needs them, for messages.
+    extra : str
+        The extra of ours that brings them.
+    *names : str
+
+    Raises
+    ------
+    MissingExtra
+        torch or transformers is not installed, or transformers is too old.
+    """
+    try:
+        import torch  # noqa: F401
+        import transformers
+    except ImportError:
+        raise MissingExtra(what, extra) from None
+    with quiet_transformers():
+        try:
+            return tuple(getattr(transformers, name) for name in names)
+        # AttributeError: this version has no such class. Others: what it itself needs is not there.
+        except (AttributeError, ImportError, RuntimeError):
+            raise MissingExtra(f"{what} (transformers {transformers.__version__} lacks it) still", extra) from None
 
 
 def load_pretrained(
@@ -35,8 +65,10 @@ def load_pretrained(
     Parameters
     ----------
     folder : pathlib.Path
-    model, config : type
-        Classes of transformers.
+    model : type
+        A class of transformers.
+    config : callable
+        Its configuration's class, or what makes one from the same keywords.
     types : mapping of str to str
         The ``model_type`` that a folder may have, and which part of its configuration is the model's: "" for all.
     changes : mapping, optional
@@ -66,7 +98,7 @@ def load_pretrained(
         # transformers, safetensors and huggingface_hub raise some dozen unrelated types for damaged files
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(f"The model in {folder} could not be loaded: {reason.rstrip('.')}.", _AGAIN) from error
+            raise ModelError(f"The model in {folder} could not be loaded: {reason.rstrip('.')}.", AGAIN) from error
         missing = _completed(network, set(loaded["missing_keys"]), tied or {}, lambda: model(made))
     for faults in (missing, loaded["mismatched_keys"]):
         # transformers would go on with random numbers in their place
@@ -74,7 +106,7 @@ def load_pretrained(
             raise ModelError(
                 f"The weights in {folder} are not those of its {CONFIG}: {len(faults)} are wrong, such as "
                 f"{sorted(map(str, faults))[0]}.",
-                _AGAIN,
+                AGAIN,
             )
     network.eval()
     return network
@@ -116,20 +148,25 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _configuration(folder: Path, types: Mapping[str, str]) -> dict[str, Any]:
-    """Return a model's settings; refuse what is another model, or would be fetched from somewhere else."""
+def read_settings(folder: Path) -> Any:
+    """Return what a folder's configuration says, whatever that is; raises ModelError where it is no JSON."""
     file = folder / CONFIG
     try:
-        settings = json.loads(file.read_text("utf-8"))
+        return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file} could not be read: {error}.", _AGAIN) from None
+        raise ModelError(f"{file} could not be read: {error}.", AGAIN) from None
+
+
+def _configuration(folder: Path, types: Mapping[str, str]) -> dict[str, Any]:
+    """Return a model's settings; refuse what is another model, or would be fetched from somewhere else."""
+    settings = read_settings(folder)
     kind = settings.get("model_type") if isinstance(settings, dict) else None
     if not isinstance(kind, str) or kind not in types:
         raise ModelError(f"{folder} holds no {' or '.join(types)} model, but {kind}.", "Give another folder.")
     if types[kind]:
         settings = settings.get(types[kind])
         if not isinstance(settings, dict):
-            raise ModelError(f"{file} has no {types[kind]}.", _AGAIN)
+            raise ModelError(f"{folder / CONFIG} has no {types[kind]}.", AGAIN)
     for part in _parts(settings):
         if part.get("use_pretrained_backbone") or part.get("use_timm_backbone") or part.get("backbone"):
             raise ModelError(

@@ -37,7 +37,7 @@ def intersection(prompted: Array, automatic: Array) -> Array:
     """Return the automatic mask where the prompt's mask is, and a little around it.
 
     The choice comes from the prompt, the hair from the automatic model: that one's soft edge is kept also where it
-
+    reaches out of the prompt's coarse mask, full up to four cells of SAM's grid away and fading out until eight.
 
     Parameters
     ----------

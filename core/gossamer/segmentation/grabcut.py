@@ -2,7 +2,9 @@
 
 Rother, Kolmogorov and Blake, "GrabCut: Interactive foreground extraction using iterated graph cuts", SIGGRAPH 2004, as
 OpenCV has it. It separates colours, and knows nothing of things; where a model that finds subjects by itself is
-installed, that looks at what the box holds first, and GrabCut starts from what it saw.
+installed, that looks at what the box holds first, and GrabCut starts from what it saw. Where there is neither a box nor
+such a model, points and scribbles are flooded (watershed) up to each other before GrabCut starts: by itself it would
+take for the subject only what has the very colours under them.
 """
 
 from __future__ import annotations
@@ -30,12 +32,18 @@ _AREA = 500_000  # pixels that GrabCut works on: its time grows faster than they
 _ROUNDS = 5
 _MARGIN = 0.1  # of a box's sides: what surrounds a thing tells where it ends
 _HINT = 0.1  # from here on the salient mask counts: GrabCut drops what has the background's colours, but adds little
-# GrabCut moves the edge of a hint that saw the subject. Where it ends up elsewhere (intersection over union with what
-# it started from), the hint was about something else, and the box alone tells more.
+# Whether a hint is about what the box means is asked of GrabCut started from the box alone. Where both come to much the
+# same (intersection over union), the hint's is the better one. Where they do not, a hint counts that needed little
+# change and reaches as far as a subject whose box was drawn a tenth too large on all sides; else it was a part of the
+# subject, or something else.
+_ALIKE = 0.6
 _AGREES = 0.65
+_REACHES = 0.65
+_GLANCE = 120_000  # pixels that this comparison needs
 _SURE = 0.9  # from here on, and away from its edge, a hint is certain: by colours alone GrabCut would cut holes into it
 _CORE = 0.005  # how far away, in parts of the picture's diagonal
 _TOUCH = 0.006  # radius of what a point stands for, in parts of the picture's diagonal
+_FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
 _BACK, _FORE, _LIKELY_BACK, _LIKELY_FORE = 0, 1, 2, 3  # OpenCV's labels
 
 _Labels = NDArray[np.uint8]
@@ -162,8 +170,11 @@ class GrabCut:
             for group in (prompt.points, prompt.not_points)
         )
         marked = _marks(prompt, wanted, unwanted, size, scale)
-        if prompt.mask is None and box is None and hint is None:
-            warnings.append("Points and scribbles alone tell GrabCut little: draw a box around the subject.")
+        if box is None and hint is None and not (marked == _BACK).any():
+            warnings.append(
+                "Points and scribbles on the subject alone tell GrabCut little: mark also what does not belong to it, "
+                "or draw a box around the subject."
+            )
         eight_bit = np.rint(embedding.rgb * np.float32(255)).astype(np.uint8)
         small = cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit
         result = self._grown(small, hint, box, marked, scale, prompt.mask is not None, steps.part(0.6, 1.0), warnings)
@@ -184,18 +195,48 @@ class GrabCut:
         """Return the foreground at the working size, from the hint (`given` by the prompt or seen) or the box."""
         begun = None
         if hint is not None:
-            labels = _start(hint, box, marked, scale)
+            labels = _start(image, hint, box, marked, scale)
             begun = _is_fore(labels)
-            grown = _run(image, labels, steps.part(0.0, 0.5))
-            if grown is not None and (given or box is None or _overlap(grown, begun) >= _AGREES):
-                return grown
+            grown = _run(image, labels, steps.part(0.0, 0.4))
+            if grown is not None and (
+                given or box is None or self._fits(image, hint, grown, begun, box, marked, scale, steps.part(0.4, 0.5))
+            ):
+                return _tidied(grown, begun)
             if not given:
                 warnings.append(f"{self._name} saw no subject that fits the box: GrabCut started from the box alone.")
-        bare = _run(image, _start(None, box, marked, scale), steps.part(0.5, 1.0))
+        bare = _run(image, _start(image, None, box, marked, scale), steps.part(0.5, 1.0))
         if bare is not None:
-            return bare
+            # What has the colours of the subject but no mark and no box is another thing.
+            return bare if box is not None else _islands(bare, marked == _FORE)
         warnings.append("GrabCut had nothing to compare the subject with: no certain background or no foreground.")
         return begun if begun is not None and begun.any() else marked != _BACK
+
+    def _fits(
+        self,
+        image: _Labels,
+        hint: Array,
+        grown: NDArray[np.bool_],
+        begun: NDArray[np.bool_],
+        box: Box,
+        marked: NDArray[np.int32],
+        scale: tuple[float, float],
+        steps: Progress,
+    ) -> bool:
+        """Return whether what grew at the working size from a hint, there `begun`, is what the box means."""
+        import cv2
+
+        factor = min(1.0, math.sqrt(_GLANCE / marked.size))
+        size = (max(round(marked.shape[1] * factor), 1), max(round(marked.shape[0] * factor), 1))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        marks = cv2.resize(marked, size, interpolation=cv2.INTER_NEAREST)
+        shrunk = (scale[0] * size[0] / marked.shape[1], scale[1] * size[1] / marked.shape[0])
+        bare = _run(small, _start(small, None, box, np.asarray(marks, np.int32), shrunk), steps)
+        if bare is None:  # the box tells nothing, such as one of the whole picture
+            return _overlap(grown, begun) >= _AGREES
+        shape = cv2.resize(grown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        if _overlap(shape, bare) >= _ALIKE:
+            return True
+        return _overlap(grown, begun) >= _AGREES and _fill(hint, box) >= _REACHES
 
     def _hint(
         self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress, warnings: list[str]
@@ -250,7 +291,9 @@ def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return np.count_nonzero(one & other) / union if union else 1.0
 
 
-def _start(hint: Array | None, box: Box | None, marked: NDArray[np.int32], scale: tuple[float, float]) -> _Labels:
+def _start(
+    image: _Labels, hint: Array | None, box: Box | None, marked: NDArray[np.int32], scale: tuple[float, float]
+) -> _Labels:
     """Return the labels that GrabCut starts from, at the working size of `marked`, what is certain."""
     import cv2
 
@@ -268,9 +311,30 @@ def _start(hint: Array | None, box: Box | None, marked: NDArray[np.int32], scale
         core = cv2.erode((small > _SURE).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
         labels[rows, columns][core[rows, columns]] = _FORE
     elif box is not None:
+        # Not flooded from marks in it: that comes to less than the box itself where they are short.
         labels[rows, columns] = _LIKELY_FORE
+    elif (marked == _FORE).any():
+        labels = np.where(_flooded(image, marked), _LIKELY_FORE, _LIKELY_BACK).astype(np.uint8)
     labels[marked == _FORE], labels[marked == _BACK] = _FORE, _BACK
     return labels
+
+
+def _flooded(image: _Labels, marked: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return what is flooded from marks on the subject before it is from those on what is none, (H, W).
+
+    Where there are no such marks the picture's border stands for them.
+    """
+    import cv2
+
+    sources: NDArray[np.int32] = np.zeros(marked.shape, np.int32)
+    sources[marked == _BACK] = 2
+    if not sources.any():
+        sources[:_FRAME] = sources[-_FRAME:] = 2
+        sources[:, :_FRAME] = sources[:, -_FRAME:] = 2
+    sources[marked == _FORE] = 1
+    if min(marked.shape) >= 3:  # it does not look at a picture's outermost pixels
+        cv2.watershed(image, sources)
+    return np.equal(sources, 1)
 
 
 def _marks(
@@ -293,17 +357,33 @@ def _marks(
 
 def _touched(mask: Array, prompt: Prompt) -> Array | None:
     """Return those islands of a salient mask that points or scribbles touch; None where they touch none."""
-    import cv2
-
     wanted = np.zeros(mask.shape, bool)
     for x, y in prompt.points:
         wanted[int(y), int(x)] = True
     if prompt.scribbles is not None:
         wanted |= prompt.scribbles >= 0.9
-    _, islands = cv2.connectedComponents((mask > 0.5).astype(np.uint8))
-    numbers = np.unique(islands[wanted])
-    numbers = numbers[numbers > 0]
-    return np.where(np.isin(islands, numbers), mask, np.float32(0)) if len(numbers) else None
+    chosen = _islands(mask > 0.5, wanted)
+    return np.where(chosen, mask, np.float32(0)) if chosen.any() else None
+
+
+def _tidied(grown: NDArray[np.bool_], begun: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a foreground without the specks that lie where none was seen: no larger than what a point stands for."""
+    import cv2
+
+    _, islands, stats, _ = cv2.connectedComponentsWithStats(grown.astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] <= math.pi * (_TOUCH * math.hypot(*grown.shape)) ** 2
+    small[islands[begun]] = False
+    specks: NDArray[np.bool_] = small[islands]
+    return grown & ~specks
+
+
+def _islands(fore: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return those islands of a foreground that touch what is wanted; both (H, W)."""
+    import cv2
+
+    _, islands = cv2.connectedComponents(fore.astype(np.uint8))
+    chosen: NDArray[np.bool_] = fore & np.isin(islands, np.unique(islands[wanted & fore]))
+    return chosen
 
 
 def _fill(mask: Array, box: Box | None) -> float:

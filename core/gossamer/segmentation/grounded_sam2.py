@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.grounding import Detections, load_grounding_dino
-from gossamer.segmentation.places import SCRIBBLE_POINTS, Places, around, holds, spread
+from gossamer.segmentation.places import Places, around, holds, points_of
 from gossamer.segmentation.prompt import Box, Point, Prompt
 from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
-from gossamer.segmentation.sam2 import Sam2, Sam2Embedding, load_sam2
+from gossamer.segmentation.sam import FeatureMaps
+from gossamer.segmentation.sam2 import Sam2, load_sam2
 
 __all__ = ["Detector", "GroundedEmbedding", "GroundedSam2", "load_grounded_sam2", "narrowed"]
 
@@ -55,7 +56,7 @@ class GroundedEmbedding:
     """What the two networks remember of a picture."""
 
     boxes: Any
-    masks: Sam2Embedding
+    masks: FeatureMaps
 
 
 class GroundedSam2:
@@ -156,7 +157,7 @@ class GroundedSam2:
             progress=steps.part(0.0, 0.7),
         )
         boxes = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in found.boxes]
-        wanted, unwanted = _marks(prompt)
+        wanted, unwanted = points_of(prompt)
         chosen = narrowed(boxes, prompt, wanted)
         warnings = []
         if boxes and not chosen:
@@ -251,15 +252,6 @@ def clipped(box: Box, height: int, width: int) -> Box:
     """Return a box without what reaches out of the picture."""
     x0, y0, x1, y1 = box
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
-
-
-def _marks(prompt: Prompt) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """Return the points on the subject and on what is none, those of the scribbles too."""
-    wanted, unwanted = prompt.points, prompt.not_points
-    if prompt.scribbles is not None:
-        wanted += spread(prompt.scribbles >= 0.9, SCRIBBLE_POINTS)
-        unwanted += spread(prompt.scribbles <= 0.1, SCRIBBLE_POINTS)
-    return wanted, unwanted
 
 
 def _spoken(label: str) -> str:

@@ -18,15 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import InputError, MissingExtra
+from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.resizing import Pixels, pillow_resize
-from gossamer.segmentation.transformers_network import TransformersNetwork, checked_pixels
-from gossamer.segmentation.transformers_weights import find_weights, load_classes, load_tokenizer, load_weights
+from gossamer.segmentation.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
+from gossamer.segmentation.transformers_weights import load_model
 
 __all__ = ["Detections", "GroundingDino", "GroundingEmbedding", "caption", "load_grounding_dino"]
-
-EXTRA = "prompts"
 
 _MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 _SHORTEST, _LONGEST = 800, 1333
@@ -71,7 +69,7 @@ class GroundingEmbedding:
         self.features: Any = None
 
 
-class GroundingDino:
+class GroundingDino(TransformersModel):
     """A loaded Grounding DINO.
 
     Parameters
@@ -104,16 +102,9 @@ class GroundingDino:
         shortest: int = _SHORTEST,
         longest: int = _LONGEST,
     ) -> None:
-        self.id = id
-        self._network = TransformersNetwork(module, "Grounding DINO", device=device, precision=precision)
-        self.device, self.precision = self._network.device, self._network.precision
+        super().__init__(TransformersNetwork(module, "Grounding DINO", device=device, precision=precision), id)
         self._tokenizer = tokenizer
         self._limits = shortest, longest
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its user should know."""
-        return self._network.warnings
 
     def prepare(self, image: ArrayLike) -> GroundingEmbedding:
         """Return an embedding for which the image encoder will run at the first text.
@@ -273,19 +264,12 @@ def load_grounding_dino(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    names = ("GroundingDinoForObjectDetection", "GroundingDinoConfig", "BertTokenizerFast")
-    network, config, tokenizer = load_classes("Grounding DINO", EXTRA, *names)
-    found = find_weights(model, "grounding-dino", folders=folders, progress=progress, announce=announce)
-    if found is None:  # fetched or raised: never
-        raise MissingExtra("Grounding DINO", EXTRA)
-    name, folder = found
-    # Otherwise transformers may look for a compiled kernel elsewhere; the results are the same without it.
-    module = load_weights(folder, "grounding-dino", network, config, {"disable_custom_kernels": True})
-    shortest, longest = _limits(folder)
+    loaded = load_model(model, "grounding-dino", folders=folders, progress=progress, announce=announce)
+    shortest, longest = _limits(loaded.folder)
     return GroundingDino(
-        module,
-        load_tokenizer(folder, tokenizer),
-        name,
+        loaded.network,
+        loaded.tokenizer,
+        loaded.name,
         device=device,
         precision=precision,
         shortest=shortest,

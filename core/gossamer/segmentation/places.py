@@ -10,7 +10,7 @@ import numpy as np
 from gossamer.arrays import Array
 from gossamer.segmentation.prompt import Box, Point, Prompt
 
-__all__ = ["SCRIBBLE_POINTS", "Places", "around", "holds", "places_of", "spread"]
+__all__ = ["SCRIBBLE_POINTS", "Places", "around", "holds", "places_of", "points_of", "spread"]
 
 SCRIBBLE_POINTS = 8
 """So many at most are made of each kind of scribble: SAM's authors train it with up to eight."""
@@ -41,10 +41,7 @@ def places_of(prompt: Prompt) -> list[Places]:
     to it. A rough mask belongs to the subject; to several boxes its part in each. A mask alone gets a box around it,
     which the network needs more than the mask.
     """
-    points, not_points = prompt.points, prompt.not_points
-    if prompt.scribbles is not None:
-        points += spread(prompt.scribbles >= 0.9, SCRIBBLE_POINTS)
-        not_points += spread(prompt.scribbles <= 0.1, SCRIBBLE_POINTS)
+    points, not_points = points_of(prompt)
     boxes, mask = prompt.boxes, prompt.mask
     if len(boxes) > 1:
         places = [
@@ -63,6 +60,15 @@ def places_of(prompt: Prompt) -> list[Places]:
     if mask is not None:
         return [Places(None if points else around(mask), points, not_points, mask)]
     return [Places(None, points, not_points)] if points else []
+
+
+def points_of(prompt: Prompt) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """Return the points on the subject and on what is none, those of the scribbles too."""
+    points, not_points = prompt.points, prompt.not_points
+    if prompt.scribbles is not None:
+        points += spread(prompt.scribbles >= 0.9, SCRIBBLE_POINTS)
+        not_points += spread(prompt.scribbles <= 0.1, SCRIBBLE_POINTS)
+    return points, not_points
 
 
 def spread(marked: Any, count: int) -> tuple[Point, ...]:

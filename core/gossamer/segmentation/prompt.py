@@ -23,6 +23,7 @@ Point: TypeAlias = tuple[float, float]
 Unit: TypeAlias = Literal["px", "fraction"]
 
 _FIELDS = ("text", "boxes", "points", "not_points", "mask", "scribbles", "unit")
+_EXAMPLE = 'Give e.g. {"text": "the lamp"}.'
 _SINGULAR = {"box": "boxes", "point": "points", "not_point": "not_points"}
 # Coordinates that people type are rounded: so far outside (of the picture's sides) they mean its border.
 _SLIP = 0.02
@@ -73,8 +74,8 @@ class Prompt:
             "boxes": _coordinates(self.boxes, 4, "box", "x0, y0, x1, y1"),
             "points": _coordinates(self.points, 2, "point", "x, y"),
             "not_points": _coordinates(self.not_points, 2, "point", "x, y"),
-            "mask": None if self.mask is None else as_mask(self.mask, name="prompt's mask"),
-            "scribbles": None if self.scribbles is None else as_mask(self.scribbles, name="prompt's scribbles"),
+            "mask": _plane(self.mask, "mask"),
+            "scribbles": _plane(self.scribbles, "scribbles"),
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)
@@ -112,10 +113,12 @@ class Prompt:
         if not isinstance(source, Mapping):
             try:
                 data = json.loads(source)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"The prompt is not valid JSON: {error}.", 'Give e.g. {"text": "the lamp"}.') from None
+            except RecursionError:
+                raise InputError("The prompt is not valid JSON: it is nested too deeply.", _EXAMPLE) from None
+            except (ValueError, TypeError) as error:
+                raise InputError(f"The prompt is not valid JSON: {error}.", _EXAMPLE) from None
         if not isinstance(data, Mapping):
-            raise InputError("The prompt is no JSON object.", 'Give e.g. {"text": "the lamp"}.')
+            raise InputError("The prompt is no JSON object.", _EXAMPLE)
         fields: dict[str, Any] = {}
         for name, value in data.items():
             if name not in _FIELDS and name not in _SINGULAR:
@@ -181,6 +184,8 @@ class Prompt:
 
 
 def _phrases(text: Any) -> tuple[str, ...]:
+    if text is None:
+        return ()
     given = [text] if isinstance(text, str) or not isinstance(text, Iterable) else list(text)
     if not all(isinstance(phrase, str) for phrase in given):
         raise InputError("The prompt's text is no text.", 'Give a phrase or several: "the lamp".')
@@ -190,12 +195,25 @@ def _phrases(text: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(phrases))
 
 
+def _plane(given: Any, name: str) -> Array | None:
+    if given is None:
+        return None
+    try:
+        plane = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        raise InputError(f"The prompt's {name} is no mask.", "Give (height, width).") from None
+    return as_mask(plane, name=f"prompt's {name}")
+
+
 def _coordinates(given: Any, count: int, name: str, form: str) -> tuple[tuple[float, ...], ...]:
+    if given is None:
+        return ()
     remedy = f"Give {form}."
     try:
         rows = [tuple(float(value) for value in row) for row in given]
-    except (TypeError, ValueError):
-        raise InputError(f"A {name} of the prompt is not made of numbers.", remedy) from None
+    except (TypeError, ValueError, OverflowError):
+        every = f"Give a list of all of them: [({form})]."
+        raise InputError(f"A {name} of the prompt is not made of numbers.", every) from None
     for row in rows:
         if len(row) != count:
             raise InputError(f"A {name} of the prompt has {len(row)} numbers, not {count}.", remedy)

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
@@ -13,7 +14,10 @@ from gossamer.segmentation.grabcut import GrabCut
 from gossamer.segmentation.prompt import Prompt
 from gossamer.segmentation.prompted import PromptedModel
 
-__all__ = ["PROMPT_MODELS", "choose", "load_prompt_model"]
+if TYPE_CHECKING:
+    from gossamer.segmentation.transformers_weights import Family
+
+__all__ = ["PROMPT_MODELS", "check_prompt_model", "choose", "load_prompt_model"]
 
 _log = logging.getLogger("gossamer")
 
@@ -39,6 +43,21 @@ def choose(prompt: Prompt, *, folders: Iterable[str | Path] = ()) -> tuple[str, 
     return "grabcut", "it needs no weights, and SAM 2 is not installed"
 
 
+def check_prompt_model(wanted: object) -> None:
+    """Raise InputError where something is no prompt model and no name of one; loads nothing.
+
+    Parameters
+    ----------
+    wanted : object
+        A name as for :func:`load_prompt_model`, or a :class:`~gossamer.segmentation.prompted.PromptedModel`.
+    """
+    if not isinstance(wanted, str):
+        if not (hasattr(wanted, "embed") and hasattr(wanted, "predict")):
+            raise InputError(f"{repr(wanted)[:80]} is no prompt model.", f"Choose: {', '.join(PROMPT_MODELS)}.")
+    elif wanted not in PROMPT_MODELS:
+        _members(wanted)
+
+
 def load_prompt_model(
     name: str = "auto",
     prompt: Prompt | None = None,
@@ -52,7 +71,9 @@ def load_prompt_model(
 
     Parameters
     ----------
-    name : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"}
+    name : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"} or str
+        Or a certain one of these: the id of a published model (``sam2.1-hiera-tiny``), its repository, or a folder that
+        ``save_pretrained`` wrote. Grounding DINO and SAM 2 have a comma between them.
     prompt : Prompt, optional
         What ``auto`` chooses for; a box without it.
     device : {"auto", "cpu", "cuda"}
@@ -71,9 +92,11 @@ def load_prompt_model(
     GossamerError
         It cannot be had.
     """
-    if name not in PROMPT_MODELS:
-        raise InputError(f"There is no prompt model {name!r}.", f"Choose one of: {', '.join(PROMPT_MODELS)}.")
     extra = tuple(folders)
+    members: dict[Family, str] = {}
+    if name not in PROMPT_MODELS:
+        members = _members(name)
+        name = "grounded-sam2" if "grounding-dino" in members else next(iter(members))
     if name == "auto":
         name, reason = choose(prompt or Prompt(boxes=((0, 0, 1, 1),)), folders=extra)
         (announce or _log.info)(f"Prompt model {name}: {reason}.")
@@ -83,23 +106,52 @@ def load_prompt_model(
     if name == "sam2":
         from gossamer.segmentation.sam2 import load_sam2
 
-        return load_sam2(device=device, folders=extra, progress=progress, announce=announce)
+        return load_sam2(
+            members.get("sam2", "auto"), device=device, folders=extra, progress=progress, announce=announce
+        )
     if name == "sam3":
         from gossamer.segmentation.sam3 import load_sam3
 
-        return load_sam3(device=device, folders=extra, progress=progress, announce=announce)
+        return load_sam3(
+            members.get("sam3", "auto"), device=device, folders=extra, progress=progress, announce=announce
+        )
     from gossamer.segmentation.grounded_sam2 import load_grounded_sam2
 
-    return load_grounded_sam2(device=device, folders=extra, progress=progress, announce=announce)
+    return load_grounded_sam2(
+        members.get("grounding-dino", "auto"),
+        members.get("sam2", "auto"),
+        device=device,
+        folders=extra,
+        progress=progress,
+        announce=announce,
+    )
 
 
-def _installed(families: tuple[str, ...], folders: tuple[str | Path, ...]) -> bool:
+def _members(name: str) -> dict[Family, str]:
+    """Return the models of the transformers package that a name gives, by family; raises InputError."""
+    from gossamer.segmentation.transformers_weights import family_of
+
+    members: dict[Family, str] = {}
+    for part in (part.strip() for part in name.split(",")):
+        family = family_of(part)
+        if family is None:
+            raise InputError(
+                f"There is no prompt model {part!r}.",
+                f"Choose one of: {', '.join(PROMPT_MODELS)}; or give an id such as sam2.1-hiera-tiny, or a folder that "
+                "save_pretrained wrote.",
+            )
+        if family in members or (members and "sam3" in {family, *members}):
+            raise InputError(f"{name} are no models that work together.", "Give one, or a Grounding DINO and a SAM 2.")
+        members[family] = part
+    return members
+
+
+def _installed(families: tuple[Family, ...], folders: tuple[str | Path, ...]) -> bool:
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         return False
-    from gossamer.segmentation.transformers_weights import find_weights
+    from gossamer.segmentation.transformers_weights import installed_weights
 
-    known = {"grounding-dino": "grounding-dino", "sam2": "sam2", "sam3": "sam3"}
-    return all(find_weights("auto", known[one], folders=folders, fetch=False) for one in families)  # type: ignore[arg-type]
+    return all(installed_weights(family, folders=folders) for family in families)
 
 
 def _grabcut(device: str, folders: tuple[str | Path, ...], progress: Progress) -> GrabCut:

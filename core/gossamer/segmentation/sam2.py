@@ -8,26 +8,22 @@ processor needs torchvision.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from gossamer.arrays import Array, unit_float
-from gossamer.errors import InputError, MissingExtra
+from gossamer.arrays import unit_float
+from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.places import Places, places_of
 from gossamer.segmentation.prompt import Prompt
 from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
 from gossamer.segmentation.resizing import Pixels
-from gossamer.segmentation.transformers_network import TransformersNetwork, checked_pixels
-from gossamer.segmentation.transformers_weights import find_weights, load_classes, load_weights
+from gossamer.segmentation.sam import FeatureMaps, Sam, mask_of
+from gossamer.segmentation.transformers_weights import load_model
 
-__all__ = ["Sam2", "Sam2Embedding", "load_sam2"]
-
-EXTRA = "prompts"
+__all__ = ["Sam2", "load_sam2"]
 
 _Answers: TypeAlias = Literal["one", "best", "all"]
 """The mask for prompts that leave no doubt, or of the three for doubtful ones the best or all."""
@@ -38,22 +34,7 @@ _MASK_SCALE, _MASK_OFFSET = 20.0, -10.0
 _TOGETHER = 32  # boxes in one run of the decoder: their masks at the picture's size take the memory, not the run
 
 
-@dataclass(frozen=True, eq=False)
-class Sam2Embedding:
-    """What SAM 2 remembers of a picture: feature maps, no pixels.
-
-    Attributes
-    ----------
-    size : tuple of int
-        Height and width of the picture.
-    features : list of torch.Tensor
-    """
-
-    size: tuple[int, int]
-    features: Any = field(repr=False)
-
-
-class Sam2:
+class Sam2(Sam):
     """A loaded SAM 2.1; it serves prompts with places, not with text.
 
     Parameters
@@ -72,53 +53,15 @@ class Sam2:
     """
 
     def __init__(self, module: Any, id: str = "sam2", *, device: str = "auto", precision: str = "auto") -> None:
-        self.id = id
-        self._network = TransformersNetwork(module, "SAM 2", device=device, precision=precision, automatic="bfloat16")
-        self.device, self.precision = self._network.device, self._network.precision
-        self._side = int(module.config.prompt_encoder_config.image_size)
+        side = int(module.config.prompt_encoder_config.image_size)
+        super().__init__(module, "SAM 2", id, side, device=device, precision=precision)
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its user should know."""
-        return self._network.warnings
-
-    def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> Sam2Embedding:
-        """Run the image encoder on a picture: nearly all of the work.
-
-        Parameters
-        ----------
-        image : (H, W, 3) array
-            RGB, uint8, uint16 or float in [0, 1].
-        progress : callable, optional
-            What it raises stops the work and passes through.
-
-        Returns
-        -------
-        Sam2Embedding
-            Of use for any number of prompts.
-
-        Raises
-        ------
-        InputError
-            The picture has another shape or values outside [0, 1].
-        DeviceError, ModelError
-            Memory does not hold it, or the network could not be run.
-        """
-        pixels = checked_pixels(image)
-        steps = Progress.of(progress)
-        steps(0.0, f"Looking at the picture with {self.id}")
-        side = self._side
-
-        def work(module: Any) -> Any:
-            return module.get_image_embeddings(self._network.tensor(preprocess(pixels, side)))
-
-        features = self._network.run(work, steps)
-        steps(1.0)
-        return Sam2Embedding(pixels.shape[:2], features)
+    def _encoded(self, module: Any, image: Pixels) -> Any:
+        return module.get_image_embeddings(self._network.tensor(preprocess(image, self._side)))
 
     def predict(
         self,
-        embedding: Sam2Embedding,
+        embedding: FeatureMaps,
         prompt: Prompt,
         *,
         progress: ProgressCallback | Progress | None = None,
@@ -131,7 +74,7 @@ class Sam2:
 
         Parameters
         ----------
-        embedding : Sam2Embedding
+        embedding : FeatureMaps
         prompt : Prompt
             In pixels. Points go to the boxes that they lie in; where there is one box, all go to it.
         progress : callable, optional
@@ -170,7 +113,7 @@ class Sam2:
 
     def masks(
         self,
-        embedding: Sam2Embedding,
+        embedding: FeatureMaps,
         places: Sequence[Places],
         answers: _Answers = "best",
         *,
@@ -180,7 +123,7 @@ class Sam2:
 
         Parameters
         ----------
-        embedding : Sam2Embedding
+        embedding : FeatureMaps
         places : sequence of Places
             Those with nothing but a box go through the network together.
         answers : {"one", "best", "all"}
@@ -215,7 +158,7 @@ class Sam2:
         return found
 
     def _decode(
-        self, module: Any, embedding: Sam2Embedding, places: Sequence[Places], answers: _Answers
+        self, module: Any, embedding: FeatureMaps, places: Sequence[Places], answers: _Answers
     ) -> list[list[Subject]]:
         import torch
 
@@ -243,7 +186,7 @@ class Sam2:
             found.append(
                 [
                     Subject(
-                        mask=_enlarged(own_logits[int(one)], height, width),
+                        mask=mask_of(own_logits[int(one)], height, width),
                         score=float(np.clip(own_scores[one], 0, 1)),
                         box=place.box,
                     )
@@ -281,12 +224,8 @@ def load_sam2(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    network, config = load_classes("SAM 2", EXTRA, "Sam2Model", "Sam2Config")
-    found = find_weights(model, "sam2", folders=folders, progress=progress, announce=announce)
-    if found is None:  # fetched or raised: never
-        raise MissingExtra("SAM 2", EXTRA)
-    name, folder = found
-    return Sam2(load_weights(folder, "sam2", network, config), name, device=device, precision=precision)
+    loaded = load_model(model, "sam2", folders=folders, progress=progress, announce=announce)
+    return Sam2(loaded.network, loaded.name, device=device, precision=precision)
 
 
 def preprocess(image: Pixels, side: int) -> Any:
@@ -303,15 +242,6 @@ def _shrunk(tensor: Any, height: int, width: int) -> Any:
     from torch.nn.functional import interpolate
 
     return interpolate(tensor, (height, width), mode="bilinear", align_corners=False, antialias=True)
-
-
-def _enlarged(logits: Any, height: int, width: int) -> Array:
-    """Return the mask of logits, (h, w), at the picture's size."""
-    from torch.nn.functional import interpolate
-
-    large = interpolate(logits[None, None], (height, width), mode="bilinear", align_corners=False)
-    mask: Array = large[0, 0].sigmoid().cpu().numpy()
-    return mask
 
 
 def _is_plain(place: Places) -> bool:

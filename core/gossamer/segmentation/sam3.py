@@ -7,47 +7,30 @@ package, which has it since 5.0. Pictures and answers are processed here as in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from gossamer.errors import InputError, MissingExtra
+from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.grounded_sam2 import clipped
 from gossamer.segmentation.prompt import Prompt
 from gossamer.segmentation.prompted import TEXT_THRESHOLD, Masks, Subject, Subjects
 from gossamer.segmentation.resizing import Pixels
-from gossamer.segmentation.transformers_network import TransformersNetwork, checked_pixels
-from gossamer.segmentation.transformers_weights import find_weights, load_classes, load_tokenizer, load_weights
+from gossamer.segmentation.sam import FeatureMaps, Sam, mask_of
+from gossamer.segmentation.transformers_weights import load_model
 
-__all__ = ["SCORE", "Sam3", "Sam3Embedding", "load_sam3"]
+__all__ = ["SCORE", "Sam3", "load_sam3"]
 
-EXTRA = "sam3"
 SCORE = 0.5
 """From which score on the authors count a thing."""
 
 _TOKENS = 32  # the text encoder reads so many
 
 
-@dataclass(frozen=True, eq=False)
-class Sam3Embedding:
-    """What SAM 3 remembers of a picture: feature maps, no pixels.
-
-    Attributes
-    ----------
-    size : tuple of int
-        Height and width of the picture.
-    features : transformers' Sam3VisionEncoderOutput
-    """
-
-    size: tuple[int, int]
-    features: Any = field(repr=False)
-
-
-class Sam3:
+class Sam3(Sam):
     """A loaded SAM 3; it serves prompts with text.
 
     Parameters
@@ -74,53 +57,16 @@ class Sam3:
     def __init__(
         self, module: Any, tokenizer: Any, id: str = "sam3", *, device: str = "auto", precision: str = "auto"
     ) -> None:
-        self.id = id
-        self._network = TransformersNetwork(module, "SAM 3", device=device, precision=precision, automatic="bfloat16")
-        self.device, self.precision = self._network.device, self._network.precision
+        side = int(module.config.vision_config.backbone_config.image_size)
+        super().__init__(module, "SAM 3", id, side, device=device, precision=precision)
         self._tokenizer = tokenizer
-        self._side = int(module.config.vision_config.backbone_config.image_size)
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its user should know."""
-        return self._network.warnings
-
-    def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> Sam3Embedding:
-        """Run the image encoder on a picture: nearly all of the work.
-
-        Parameters
-        ----------
-        image : (H, W, 3) array
-            RGB, uint8, uint16 or float in [0, 1].
-        progress : callable, optional
-            What it raises stops the work and passes through.
-
-        Returns
-        -------
-        Sam3Embedding
-            Of use for any number of prompts.
-
-        Raises
-        ------
-        InputError
-            The picture has another shape or values outside [0, 1].
-        DeviceError, ModelError
-            Memory does not hold it, or the network could not be run.
-        """
-        pixels, side = checked_pixels(image), self._side
-        steps = Progress.of(progress)
-        steps(0.0, f"Looking at the picture with {self.id}")
-
-        def work(module: Any) -> Any:
-            return module.get_vision_features(pixel_values=self._network.tensor(preprocess(pixels, side)))
-
-        features = self._network.run(work, steps)
-        steps(1.0)
-        return Sam3Embedding(pixels.shape[:2], features)
+    def _encoded(self, module: Any, image: Pixels) -> Any:
+        return module.get_vision_features(pixel_values=self._network.tensor(preprocess(image, self._side)))
 
     def predict(
         self,
-        embedding: Sam3Embedding,
+        embedding: FeatureMaps,
         prompt: Prompt,
         *,
         progress: ProgressCallback | Progress | None = None,
@@ -133,7 +79,7 @@ class Sam3:
 
         Parameters
         ----------
-        embedding : Sam3Embedding
+        embedding : FeatureMaps
         prompt : Prompt
             In pixels. Its points say which of the things are meant: with points on the subject only those whose mask
             has one of them, and never those whose mask has a point on something else.
@@ -197,11 +143,10 @@ class Sam3:
         return self._tokenizer(phrase, padding="max_length", max_length=_TOKENS)
 
     def _decode(
-        self, module: Any, embedding: Sam3Embedding, tokens: Any, phrase: str, threshold: float
+        self, module: Any, embedding: FeatureMaps, tokens: Any, phrase: str, threshold: float
     ) -> tuple[list[Subject], float]:
         """Return what counts of one phrase's things, the best first, and the highest score of all."""
         import torch
-        from torch.nn.functional import interpolate
 
         inputs = {name: self._network.tensor([tokens[name]], torch.long) for name in ("input_ids", "attention_mask")}
         answer = module(vision_embeds=embedding.features, **inputs)
@@ -214,12 +159,10 @@ class Sam3:
         for number in np.argsort(-scores, kind="stable"):
             if not scores[number] > threshold:
                 break
-            logits = answer.pred_masks[0, int(number)].float()[None, None]
-            large = interpolate(logits, (height, width), mode="bilinear", align_corners=False)
             x0, y0, x1, y1 = (float(edge) for edge in boxes[number])
             found.append(
                 Subject(
-                    mask=large[0, 0].sigmoid().cpu().numpy(),
+                    mask=mask_of(answer.pred_masks[0, int(number)].float(), height, width),
                     score=float(scores[number]),
                     label=phrase,
                     box=clipped((x0, y0, x1, y1), height, width),
@@ -258,14 +201,8 @@ def load_sam3(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    what = "SAM 3 (in transformers since 5.0, without torchvision since 5.16 at the latest)"
-    network, config, tokenizer = load_classes(what, EXTRA, "Sam3Model", "Sam3Config", "CLIPTokenizerFast")
-    found = find_weights(model, "sam3", folders=folders, progress=progress, announce=announce)
-    if found is None:  # fetched or raised: never
-        raise MissingExtra("SAM 3", EXTRA)
-    name, folder = found
-    module = load_weights(folder, "sam3", network, config)
-    return Sam3(module, load_tokenizer(folder, tokenizer), name, device=device, precision=precision)
+    loaded = load_model(model, "sam3", folders=folders, progress=progress, announce=announce)
+    return Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision)
 
 
 def preprocess(image: Pixels, side: int) -> Any:

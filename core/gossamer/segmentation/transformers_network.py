@@ -18,7 +18,7 @@ from gossamer.runtime.devices import PRECISIONS, started_device
 from gossamer.segmentation.resizing import Pixels
 from gossamer.threads import thread_count
 
-__all__ = ["PRECISIONS", "TransformersNetwork", "checked_pixels"]
+__all__ = ["PRECISIONS", "TransformersModel", "TransformersNetwork", "checked_pixels"]
 
 _T = TypeVar("_T")
 
@@ -150,6 +150,31 @@ class TransformersNetwork:
             raise ModelError(
                 f"{self.title} could not {doing} ({_first_line(error)}).", "Try --device cpu --precision float32."
             ) from error
+
+
+class TransformersModel:
+    """What every model around such a network tells of itself.
+
+    Parameters
+    ----------
+    network : TransformersNetwork
+    id : str
+        What it is called.
+
+    Attributes
+    ----------
+    id, device, precision : str
+    """
+
+    def __init__(self, network: TransformersNetwork, id: str) -> None:
+        self.id = id
+        self.device, self.precision = network.device, network.precision
+        self._network = network
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know."""
+        return self._network.warnings
 
 
 def checked_pixels(image: ArrayLike) -> Pixels:

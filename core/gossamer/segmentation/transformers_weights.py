@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gossamer.errors import MissingExtra, ModelError, ModelNotFound
-from gossamer.models.transformers_folder import CONFIG, FolderFile, PublishedFolder, find_folder, own_folder
-from gossamer.models.transformers_loading import load_pretrained, quiet_transformers
+from gossamer.errors import ModelError
+from gossamer.models.transformers_folder import (
+    CONFIG,
+    WEIGHTS,
+    FolderFile,
+    PublishedFolder,
+    installed_folder,
+    model_folder,
+)
+from gossamer.models.transformers_loading import (
+    AGAIN,
+    load_classes,
+    load_pretrained,
+    quiet_transformers,
+    read_settings,
+)
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["PUBLISHED", "Family", "find_weights", "load_classes", "load_tokenizer", "load_weights", "published"]
+__all__ = [
+    "PUBLISHED",
+    "Family",
+    "LoadedModel",
+    "family_of",
+    "find_weights",
+    "installed_weights",
+    "load_model",
+    "published",
+]
 
 _log = logging.getLogger("gossamer")
 
 Family: TypeAlias = Literal["grounding-dino", "sam2", "sam3"]
 
 _APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
-_MODEL = "model.safetensors"
 
 # bert-base-uncased's, the same bytes in both Grounding DINOs.
 _BERT = (
@@ -62,38 +84,38 @@ _FOLDERS = (
         "base",
         "12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
         FolderFile(CONFIG, 1_737, "eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608"),
-        FolderFile(_MODEL, 933_400_872, "5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21"),
+        FolderFile(WEIGHTS, 933_400_872, "5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21"),
     ),
     _grounding_dino(
         "tiny",
         "a2bb814dd30d776dcf7e30523b00659f4f141c71",
         FolderFile(CONFIG, 0, "eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a"),
-        FolderFile(_MODEL, 689_359_096, "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3"),
+        FolderFile(WEIGHTS, 689_359_096, "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3"),
     ),
     # ... and by size.
     _sam2(
         "large",
         "665f8e2ad61cf5f53d65644ff27c8ee525124610",
         FolderFile(CONFIG, 5_705, "00446988cf4d617118d2d347eabe2c46aebed744628facdd540508be30b69ec3"),
-        FolderFile(_MODEL, 897_897_416, "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230"),
+        FolderFile(WEIGHTS, 897_897_416, "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230"),
     ),
     _sam2(
         "base-plus",
         "b7320756a13354e7530a63935656d35b2f91a290",
         FolderFile(CONFIG, 5_705, "8e24a93b6a40d4dad86eaec383ce7b4044f37ec6360136460f5ff2ce55f87390"),
-        FolderFile(_MODEL, 323_476_296, "2012733a0de5d03efd1bba550a2847c4551be9ef2e0d497c83074df66189f780"),
+        FolderFile(WEIGHTS, 323_476_296, "2012733a0de5d03efd1bba550a2847c4551be9ef2e0d497c83074df66189f780"),
     ),
     _sam2(
         "small",
         "ee5bba1d82bb8749febdf90f45e84b687142ba03",
         FolderFile(CONFIG, 5_698, "97ff9f65b76d107acda4247885f0a5555d0048850ae3c5f97183df289aaecde9"),
-        FolderFile(_MODEL, 184_305_280, "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60"),
+        FolderFile(WEIGHTS, 184_305_280, "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60"),
     ),
     _sam2(
         "tiny",
         "de431c4043854a71d8101e17995dfe596bf101a5",
         FolderFile(CONFIG, 5_695, "860aff9751b139d83a4ad7df1e5535416fded533e0ead02625edbefcb9953cce"),
-        FolderFile(_MODEL, 155_908_064, "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7"),
+        FolderFile(WEIGHTS, 155_908_064, "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7"),
     ),
     PublishedFolder(
         id="sam3",
@@ -105,7 +127,7 @@ _FOLDERS = (
         # Its pages are gated, so the digests of the small files are not public: Hugging Face is asked at the download.
         files=(
             FolderFile(CONFIG),
-            FolderFile(_MODEL, 3_439_938_512, "6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a"),
+            FolderFile(WEIGHTS, 3_439_938_512, "6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a"),
             FolderFile("vocab.json", 862_328),
             FolderFile("merges.txt", 524_619),
             FolderFile("tokenizer.json"),
@@ -121,33 +143,116 @@ _FOLDERS = (
 PUBLISHED: Mapping[str, PublishedFolder] = {folder.id: folder for folder in _FOLDERS}
 """By id; within a family in the order in which ``auto`` takes what is installed."""
 
-# What ``auto`` fetches where none of a family is installed: what a computer without a graphics card can still run.
-_FETCHED: Mapping[Family, str] = {
-    "grounding-dino": "grounding-dino-tiny",
-    "sam2": "sam2.1-hiera-base-plus",
-    "sam3": "sam3",
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is to be known of a family to load one of it.
+
+    Attributes
+    ----------
+    what, extra : str
+        What messages call it, and the extra of ours that brings what it needs.
+    network, config, tokenizer : str
+        Classes of transformers; the tokenizer's is "" where there is none.
+    fetched : str
+        What ``auto`` fetches where none of the family is installed: what a computer without a graphics card can run.
+    types, changes, tied : mapping
+        As for :func:`gossamer.models.transformers_loading.load_pretrained`.
+    """
+
+    what: str
+    extra: str
+    network: str
+    config: str
+    fetched: str
+    types: Mapping[str, str]
+    tokenizer: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
+
+
+_KINDS: Mapping[Family, _Kind] = {
+    "grounding-dino": _Kind(
+        what="Grounding DINO",
+        extra="prompts",
+        network="GroundingDinoForObjectDetection",
+        config="GroundingDinoConfig",
+        tokenizer="BertTokenizerFast",
+        fetched="grounding-dino-tiny",
+        types={"grounding-dino": ""},
+        # Otherwise transformers may look for a compiled kernel elsewhere; the results are the same without it.
+        changes={"disable_custom_kernels": True},
+    ),
+    "sam2": _Kind(
+        what="SAM 2",
+        extra="prompts",
+        network="Sam2Model",
+        config="Sam2Config",
+        fetched="sam2.1-hiera-base-plus",
+        # The published folders are those of the video models: theirs holds the picture's model, with more around it.
+        types={"sam2": "", "sam2_video": ""},
+        # Saved twice by transformers 5, once by transformers 4.
+        tied={"prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"},
+    ),
+    "sam3": _Kind(
+        what="SAM 3 (in transformers since 5.0, without torchvision since 5.16 at the latest)",
+        extra="sam3",
+        network="Sam3Model",
+        config="Sam3Config",
+        tokenizer="CLIPTokenizerFast",
+        fetched="sam3",
+        types={"sam3": "", "sam3_video": "detector_config"},
+    ),
 }
 
-_TYPES: Mapping[Family, Mapping[str, str]] = {
-    "grounding-dino": {"grounding-dino": ""},
-    # The published folders are those of the video models: theirs holds the picture's model, with more around it.
-    "sam2": {"sam2": "", "sam2_video": ""},
-    "sam3": {"sam3": "", "sam3_video": "detector_config"},
-}
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network of transformers with its weights, and what belongs to it.
 
-_TIED: Mapping[Family, Mapping[str, str]] = {
-    # Saved twice by transformers 5, once by transformers 4.
-    "sam2": {
-        "prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding",
-    },
-}
+    Attributes
+    ----------
+    name : str
+        Its id, or the name of its folder.
+    folder : pathlib.Path
+    network : torch.nn.Module
+    tokenizer : tokenizer of transformers, or None
+    """
+
+    name: str
+    folder: Path
+    network: Any
+    tokenizer: Any
 
 
 def published(family: Family) -> tuple[PublishedFolder, ...]:
     """Return the published models of a family, the best first."""
     prefix = "sam2.1-" if family == "sam2" else family
     return tuple(folder for folder in _FOLDERS if folder.id.startswith(prefix))
+
+
+def family_of(model: str | Path) -> Family | None:
+    """Return the family of a published model, by its id or repository, or of the model in a folder; else None.
+
+    Raises
+    ------
+    ModelError
+        The folder's configuration is damaged, or that of another model.
+    """
+    for family in _KINDS:
+        if any(str(model) in (one.id, one.repo) for one in published(family)):
+            return family
+    folder = Path(model).expanduser()
+    if not (folder / CONFIG).is_file():
+        return None
+    settings = read_settings(folder)
+    kind = settings.get("model_type") if isinstance(settings, dict) else None
+    for family, known in _KINDS.items():
+        if kind in known.types:
+            return family
+    raise ModelError(
+        f"{folder} holds no {', '.join(_KINDS)} model, but {kind}.", "Give another folder that save_pretrained wrote."
+    )
 
 
 def find_weights(
@@ -157,8 +262,7 @@ def find_weights(
     folders: Iterable[str | Path] = (),
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
-    fetch: bool = True,
-) -> tuple[str, Path] | None:
+) -> tuple[str, Path]:
     """Return a model's name and the folder that holds it, fetching it first where it is missing.
 
     Parameters
@@ -174,96 +278,81 @@ def find_weights(
     announce : callable, optional
         Told in one line what is fetched from where, how large and under which licence, before it is. Without it that
         goes to the logger ``gossamer``, which shows it: nothing is downloaded in silence.
-    fetch : bool
-        Otherwise None is returned for published models that are not here.
 
     Raises
     ------
-    ModelNotFound
-        There is no such model or folder, or it would have to be fetched and that is forbidden.
-    ModelIntegrityError, ModelError, DownloadError, OutputError
-        As :func:`gossamer.models.transformers_folder.find_folder` and ``own_folder``.
+    ModelNotFound, ModelError, ModelIntegrityError, DownloadError, OutputError
+        As :func:`gossamer.models.transformers_folder.model_folder`.
     """
-    steps, say = Progress.of(progress), announce or _log.warning
-    extra = tuple(Path(folder).expanduser() for folder in folders)
-    known = published(family)
-    chosen = [one for one in known if str(model) in ("auto", one.id, one.repo)]
-    if not chosen:
-        return _given(Path(model).expanduser(), family, known)
-    for one in chosen:
-        found = find_folder(one, progress=steps, announce=say, extra_folders=extra, fetch=False)
-        if found is not None:
-            return one.id, found
-    if not fetch:
-        return None
-    one = PUBLISHED[_FETCHED[family]] if str(model) == "auto" else chosen[0]
-    fetched = find_folder(one, progress=steps, announce=say, extra_folders=extra)
-    return None if fetched is None else (one.id, fetched)
+    return model_folder(
+        model,
+        published(family),
+        _KINDS[family].fetched,
+        family,
+        progress=Progress.of(progress),
+        announce=announce or _log.warning,
+        extra_folders=_paths(folders),
+    )
 
 
-def _given(folder: Path, family: Family, known: tuple[PublishedFolder, ...]) -> tuple[str, Path]:
-    if not folder.exists():
-        names = ", ".join(one.id for one in known)
-        raise ModelNotFound(
-            f"There is no {family} model and no folder {str(folder)!r}.",
-            f"Give a folder that save_pretrained wrote (hf download makes one of a repository), or one of: auto, "
-            f"{names}.",
-        )
-    return folder.name, own_folder(folder, tokenizer=family != "sam2")
+def installed_weights(
+    family: Family, model: str = "auto", *, folders: Iterable[str | Path] = ()
+) -> tuple[str, Path] | None:
+    """Return name and folder of what :func:`find_weights` finds without fetching, or None.
+
+    Raises
+    ------
+    ModelIntegrityError
+        A file in Gossamer's own folder has the wrong content.
+    """
+    return installed_folder(model, published(family), progress=Progress.of(None), extra_folders=_paths(folders))
 
 
-def load_classes(what: str, extra: str, *names: str) -> tuple[Any, ...]:
-    """Return classes of transformers.
+def load_model(
+    model: str | Path,
+    family: Family,
+    *,
+    folders: Iterable[str | Path] = (),
+    progress: ProgressCallback | Progress | None = None,
+    announce: Callable[[str], object] | None = None,
+) -> LoadedModel:
+    """Load a model, fetching its weights first where they are not on this machine.
 
     Parameters
     ----------
-    what : str
-        What needs them, for messages.
-    extra : str
-        The extra of ours that brings them.
-    *names : str
+    model, family, folders, progress, announce
+        As for :func:`find_weights`.
+
+    Returns
+    -------
+    LoadedModel
+        In float32, on the CPU.
 
     Raises
     ------
     MissingExtra
         torch or transformers is not installed, or transformers is too old.
+    ModelNotFound, ModelError, ModelIntegrityError, DownloadError, OutputError
+        The weights cannot be had, or are damaged.
     """
-    try:
-        import torch  # noqa: F401
-        import transformers
-    except ImportError:
-        raise MissingExtra(what, extra) from None
-    with quiet_transformers():
-        try:
-            return tuple(getattr(transformers, name) for name in names)
-        # AttributeError: this version has no such class. Others: what it itself needs is not there.
-        except (AttributeError, ImportError, RuntimeError):
-            raise MissingExtra(f"{what} (transformers {transformers.__version__} lacks it) still", extra) from None
-
-
-def load_weights(
-    folder: Path, family: Family, model: Any, config: Any, changes: Mapping[str, Any] | None = None
-) -> Any:
-    """Return a network of transformers with a folder's weights, see ``gossamer.models.transformers_folder``."""
-    return load_pretrained(
-        folder, model=model, config=config, types=_TYPES[family], changes=changes, tied=_TIED.get(family)
+    kind = _KINDS[family]
+    classes = load_classes(kind.what, kind.extra, kind.network, kind.config, *filter(None, [kind.tokenizer]))
+    name, folder = find_weights(model, family, folders=folders, progress=progress, announce=announce)
+    network = load_pretrained(
+        folder, model=classes[0], config=classes[1], types=kind.types, changes=kind.changes, tied=kind.tied
     )
+    return LoadedModel(name, folder, network, _tokenizer(folder, classes[2]) if kind.tokenizer else None)
 
 
-def load_tokenizer(folder: Path, tokenizer: Any) -> Any:
-    """Return a tokenizer from a folder's own files.
+def _paths(folders: Iterable[str | Path]) -> tuple[Path, ...]:
+    return tuple(Path(folder).expanduser() for folder in folders)
 
-    Raises
-    ------
-    ModelError
-        It is damaged.
-    """
+
+def _tokenizer(folder: Path, tokenizer: Any) -> Any:
+    """Return a tokenizer from a folder's own files; raises ModelError where it is damaged."""
     with quiet_transformers():
         try:
             return tokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # tokenizers raises bare Exception for damaged files
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise ModelError(
-                f"The tokenizer in {folder} could not be read: {reason}.",
-                "Delete the folder and fetch the model again, or give another one.",
-            ) from error
+            raise ModelError(f"The tokenizer in {folder} could not be read: {reason}.", AGAIN) from error
