@@ -309,7 +309,9 @@ def _finish(
         background = background_for(behind.fill, source.pixels, blur=behind.blur, icc_profile=source.icc_profile)
         if background is not None:
             composite = over(unit_float(colours), alpha, background, linear_light=behind.linear_light)
-    coverage = float(alpha.mean(dtype="float64"))
+    import cv2
+
+    coverage = float(cv2.mean(alpha)[0])
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
     elif coverage > 0.999:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Set
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from gossamer.progress import Progress
@@ -18,7 +19,8 @@ class Strips:
     """Threads that share out rows, or anything else that is counted; use it in a ``with``."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="gossamer-strip")
+        self._threads = thread_count()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gossamer-strip")
 
     def __enter__(self) -> Strips:
         return self
@@ -46,13 +48,27 @@ class Strips:
             progress(1.0)
             return
         starts = range(0, count, size)
-        pending: set[Future[object]] = {self._pool.submit(work, start, min(count, start + size)) for start in starts}
+        waiting, done = iter(starts), []
+        stop, turn = threading.Event(), threading.Lock()
+
+        def drain() -> None:
+            while not stop.is_set():
+                with turn:
+                    start = next(waiting, None)
+                if start is None:
+                    return
+                work(start, min(count, start + size))
+                done.append(start)
+
+        crew = [self._pool.submit(drain) for _ in range(min(self._threads, len(starts)))]
         try:
+            pending: Set[Future[None]] = set(crew)
             while pending:
-                done, pending = wait(pending, timeout=_TICK, return_when=FIRST_COMPLETED)
-                for future in done:
+                ended, pending = wait(crew, timeout=_TICK, return_when=FIRST_EXCEPTION)
+                for future in ended:
                     future.result()
-                progress(1.0 - len(pending) / len(starts))
+                progress(len(done) / len(starts))
         except BaseException:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            stop.set()
+            self._pool.shutdown(wait=True)
             raise

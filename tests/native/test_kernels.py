@@ -13,6 +13,7 @@ import pytest
 
 from gossamer import arrays, native
 from gossamer.foreground import band_kernel, band_native, band_solver
+from gossamer.image import png
 from gossamer.progress import Progress
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,17 @@ def test_resampling_is_numpy_s(kind, monkeypatch) -> None:
             without.setattr(arrays, "_compiled_resample", lambda: None)
             expected = arrays.skimage_resize(picture, 32, 40)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("pixel", [1, 3, 4, 8])
+def test_png_filters_are_numpy_s(pixel, monkeypatch) -> None:
+    padded = np.random.default_rng(pixel).integers(0, 256, (40, 33 * pixel), np.uint8)
+    padded[5:9] = padded[4]
+    for kind in (2, 3, 4):
+        found = png._filtered(padded, pixel, kind)
+        with monkeypatch.context() as without:
+            without.setattr(png, "_compiled_filter", lambda: None)
+            assert np.array_equal(png._filtered(padded, pixel, kind), found)
 
 
 def test_strided_arrays_are_refused() -> None:

@@ -14,7 +14,7 @@ __all__ = ["finish", "prepared", "relax", "rise", "soft", "thin"]
 
 _PICTURE = (PLACE, COUNT)
 _thin = function("thin", *_PICTURE, PLACE, COUNT, PLACE, PLACE, COUNT, COUNT, COUNT)
-_soft = function("soft", PLACE, COUNT, COUNT, NUMBER, COUNT, PLACE, result=COUNT)
+_soft = function("soft", PLACE, COUNT, COUNT, NUMBER, PLACE, PLACE, PLACE, PLACE)
 _rise = function("rise", *_PICTURE, PLACE, COUNT, PLACE, COUNT, COUNT, NUMBER, PLACE, COUNT, COUNT)
 _relax = function(
     *("relax", *_PICTURE, PLACE, COUNT, COUNT, PLACE, COUNT, COUNT, COUNT),
@@ -33,11 +33,10 @@ def thin(image: NDArray[Any], alpha: Array, small: NDArray[Any], matte: Array, t
 
 def soft(alpha: Array, pure: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the flat indices of the soft pixels and their neighbours, as the two colours of a chessboard."""
-    halves = []
-    for parity in (0, 1):
-        active = np.empty(alpha.size // 2 + 1, np.int32)
-        halves.append(active[: _soft(*_plane(alpha), pure, parity, place(active))])
-    return halves[0], halves[1]
+    halves = [np.empty(alpha.size // 2 + 2, np.int32) for _ in range(2)]  # one more than can be is written to
+    rows, counts = np.empty((4, alpha.shape[1] + 8), np.uint8), np.empty(2, np.int64)
+    _soft(*_plane(alpha), pure, place(rows), place(halves[0]), place(halves[1]), place(counts))
+    return halves[0][: counts[0]], halves[1][: counts[1]]
 
 
 def prepared(image: NDArray[Any]) -> NDArray[Any]:

@@ -146,7 +146,7 @@ def _relax(
         def work(start: int, end: int, active: NDArray[np.int32] = active) -> None:
             kernels.relax(image, alpha, *texture, _WEIGHT, _PURE, active, start, end, layers)
 
-        strips.each(work, len(active), _CHUNK, progress.part(sweep / steps, (sweep + 1) / steps))
+        strips.each(work, len(active), _CHUNK // 2, progress.part(sweep / steps, (sweep + 1) / steps))
 
 
 def _mean(image: Array, weight: Array) -> Array:
@@ -154,11 +154,12 @@ def _mean(image: Array, weight: Array) -> Array:
     pure = weight > 0.9
     if pure.any():
         weight = weight * pure
-    total = float(weight.sum(dtype=np.float64))
+    total = float(weight.sum())
     if total > 0:
-        mean = np.einsum("hwc,hw->c", image, weight, dtype=np.float64) / total
+        # Not by BLAS, which adds up in another order where there are more cores.
+        mean = np.array([np.einsum("hw,hw->", image[..., channel], weight) for channel in range(3)]) / total
     else:
-        mean = image.mean((0, 1), dtype=np.float64)
+        mean = image.mean((0, 1))
     return np.asarray([*mean, 0], dtype=np.float32).reshape(1, 1, 4)
 
 
@@ -166,12 +167,17 @@ def _texture_ratio(image: Array, alpha: Array) -> Array:
     """Return how much more texture the background has than the foreground nearby, as a ratio of deviations."""
     import cv2
 
+    def blurred(plane: Array, side: int) -> Array:
+        return np.asarray(cv2.blur(plane, (side, side))).reshape(plane.shape)
+
+    colours = [np.ascontiguousarray(image[..., channel]) for channel in range(3)]  # numpy is quick along long rows
     variances = []
     for weight in (np.square(np.square(alpha)), np.square(np.square(1 - alpha))):
-        mean = cv2.blur(image * weight[:, :, None], (_FINE, _FINE)).reshape(image.shape)
-        mean /= cv2.blur(weight, (_FINE, _FINE)).reshape(weight.shape)[:, :, None] + np.float32(1e-3)
-        spread = ((image - mean) ** 2).mean(2) * weight
-        spread = cv2.blur(spread, (_WIDE, _WIDE)).reshape(weight.shape)
+        near = blurred(weight, _FINE) + np.float32(1e-3)
+        spread = np.zeros_like(weight)
+        for colour in colours:
+            spread += np.square(colour - blurred(colour * weight, _FINE) / near)
+        spread = blurred(spread * weight * np.float32(1 / 3), _WIDE)
         # Where a layer is not seen at all its variance is anybody's guess: the floor, as for a smooth one.
-        variances.append(spread / (cv2.blur(weight, (_WIDE, _WIDE)).reshape(weight.shape) + 1e-4) + 1e-3)
+        variances.append(spread / (blurred(weight, _WIDE) + np.float32(1e-4)) + np.float32(1e-3))
     return np.ascontiguousarray(np.clip(np.sqrt(variances[1] / variances[0]), 0.2, 5), dtype=np.float32)

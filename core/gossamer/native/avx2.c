@@ -6,6 +6,7 @@
 #define GOSSAMER_AVX2
 
 #include "band.c"
+#include "png.c"
 #include "resample.c"
 
 __attribute__((visibility("default"))) int gossamer_has_avx2(void) {

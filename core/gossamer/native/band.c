@@ -30,6 +30,8 @@ __attribute__((constructor)) static void prepare(void) {
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE float lower(float a, float b) { return a < b ? a : b; }
+INLINE float higher(float a, float b) { return a > b ? a : b; }
 INLINE float distance(float a, float b) { return a > b ? a - b : b - a; }
 
 INLINE v8 load(const float *at) {
@@ -133,35 +135,61 @@ void KERNEL(gossamer_thin)(const void *image, int64_t bytes, const float *alpha,
     }
 }
 
-/* List the soft pixels and their neighbours of one colour of the chessboard; returns how many there are. */
-int64_t KERNEL(gossamer_soft)(const float *alpha, int64_t height, int64_t width, float pure, int64_t parity,
-                           int32_t *active) {
-    int64_t count = 0;
+/* Say of every pixel of a row whether it is soft. */
+INLINE void mark_soft(const float *alpha, int64_t width, float pure, uint8_t *soft) {
+    for (int64_t x = 0; x < width; x++) soft[x] = (alpha[x] >= pure) & (alpha[x] <= 1.0f - pure);
+}
+
+/* List the soft pixels and their neighbours, the two colours of the chessboard apart.
+ *
+ * `rows` has room for four rows of bytes, each with eight to spare; `counts` gets how many there are of either colour.
+ */
+void KERNEL(gossamer_soft)(const float *alpha, int64_t height, int64_t width, float pure, uint8_t *rows,
+                           int32_t *even, int32_t *odd, int64_t *counts) {
+    int64_t stride = width + 8, count[2] = {0, 0};
+    uint8_t *near = rows + 3 * stride;
+    int32_t *active[2] = {even, odd};
+    memset(rows, 0, 4 * (size_t)stride);
+    mark_soft(alpha, width, pure, rows);
     for (int64_t y = 0; y < height; y++) {
-        const float *row = alpha + y * width;
-        const float *above = y > 0 ? row - width : row, *below = y < height - 1 ? row + width : row;
-        for (int64_t x = (y + parity) & 1; x < width; x += 2) {
-            float near[5] = {row[x], above[x], below[x], row[x > 0 ? x - 1 : x], row[x < width - 1 ? x + 1 : x]};
-            int soft = 0;
-            for (int n = 0; n < 5; n++) soft |= near[n] >= pure && near[n] <= 1.0f - pure;
-            active[count] = (int32_t)(y * width + x);
-            count += soft;
+        const uint8_t *own = rows + y % 3 * stride;
+        const uint8_t *above = rows + (y > 0 ? y - 1 : y) % 3 * stride;
+        uint8_t *below = rows + (y < height - 1 ? y + 1 : y) % 3 * stride;
+        if (y < height - 1) mark_soft(alpha + (y + 1) * width, width, pure, below);
+        near[0] = above[0] | below[0] | own[0] | own[1]; /* what is beyond the last pixel stays 0 */
+        for (int64_t x = 1; x < width; x++) near[x] = above[x] | below[x] | own[x - 1] | own[x] | own[x + 1];
+        for (int64_t start = 0; start < width; start += 8) {
+            uint64_t any;
+            memcpy(&any, near + start, sizeof any);
+            if (!any) continue;
+            for (int64_t x = start; x < least(start + 8, width); x++) {
+                int64_t colour = (x + y) & 1;
+                active[colour][count[colour]] = (int32_t)(y * width + x);
+                count[colour] += near[x];
+            }
         }
     }
-    return count;
+    counts[0] = count[0], counts[1] = count[1];
 }
 
 /* Interpolate rows of both layers from the level below, then write what is known. */
 void KERNEL(gossamer_rise)(const void *image, int64_t bytes, const float *alpha, int64_t width, const float *coarse,
-                        int64_t coarse_height, int64_t coarse_width, float pure, float *layers, int64_t top,
-                        int64_t bottom) {
+                           int64_t coarse_height, int64_t coarse_width, float pure, float *layers, int64_t top,
+                           int64_t bottom) {
     Picture picture = {image, bytes};
-    for (int64_t y = top; y < bottom; y++)
-        for (int64_t x = 0; x < width; x++) {
-            int64_t pixel = y * width + x;
-            v8 below = between(coarse, coarse_height, coarse_width, y, x);
+    for (int64_t y = top; y < bottom; y++) {
+        const float *near = coarse + 8 * (y / 2 * coarse_width);
+        const float *far = coarse + 8 * (least((y + 1) / 2, coarse_height - 1) * coarse_width);
+        for (int64_t x = 0; x < width; x += 2) { /* two pixels have the same four nodes around them */
+            int64_t left = 8 * (x / 2), right = 8 * least(x / 2 + 1, coarse_width - 1), pixel = y * width + x;
+            v8 near_left = load(near + left), far_left = load(far + left);
+            v8 below = same(0.5f) * (near_left + far_left);
             store(layers + 8 * pixel, risen(picture, alpha[pixel], pixel, below, pure));
+            if (x + 1 == width) break;
+            below = same(0.25f) * (near_left + load(near + right) + (far_left + load(far + right)));
+            store(layers + 8 * pixel + 8, risen(picture, alpha[pixel + 1], pixel + 1, below, pure));
         }
+    }
 }
 
 /* Solve the pixels `active[start:end]` of a level, in place. */
@@ -169,8 +197,11 @@ void KERNEL(gossamer_relax)(const void *image, int64_t bytes, const float *alpha
                          const float *ratio, int64_t ratio_width, int64_t level, int64_t ratio_level, float weight,
                          float pure, const int32_t *active, int64_t start, int64_t end, float *layers) {
     Picture picture = {image, bytes};
+    int64_t y = start < end ? active[start] / width : 0; /* a division by pixel would take as long as the rest */
     for (int64_t n = start; n < end; n++) {
-        int64_t pixel = active[n], y = pixel / width, x = pixel - y * width;
+        int64_t pixel = active[n];
+        while (pixel >= (y + 1) * width) y++;
+        int64_t x = pixel - y * width;
         int64_t up = pixel - (y > 0 ? width : 0), down = pixel + (y < height - 1 ? width : 0);
         int64_t left = pixel - (x > 0), right = pixel + (x < width - 1);
         float texture = ratio[((y << level) >> ratio_level) * ratio_width + ((x << level) >> ratio_level)];
@@ -313,11 +344,18 @@ void KERNEL(gossamer_finish)(const void *image, int64_t bytes, const float *alph
         for (int64_t x = 0; x < width; x += CELL) {
             int64_t rows = least(CELL, bottom - y), columns = least(CELL, width - x);
             float low = 1.0f, high = 0.0f;
-            for (int64_t j = y; j < y + rows; j++)
-                for (int64_t i = x; i < x + columns; i++) {
-                    float a = alpha[j * width + i];
-                    low = a < low ? a : low, high = a > high ? a : high;
+            if (columns == CELL) {
+                v8 lows = load(alpha + y * width + x), highs = lows;
+                for (int64_t j = y + 1; j < y + rows; j++) {
+                    v8 row = load(alpha + j * width + x);
+                    lows = smaller(lows, row), highs = larger(highs, row);
                 }
+                for (int c = 0; c < CELL; c++) low = lower(low, lows[c]), high = higher(high, highs[c]);
+            } else {
+                for (int64_t j = y; j < y + rows; j++)
+                    for (int64_t i = x; i < x + columns; i++)
+                        low = lower(low, alpha[j * width + i]), high = higher(high, alpha[j * width + i]);
+            }
             if (low >= 1.0f - pure || high <= pure)
                 even_cell(&f, y, x, rows, columns, low >= 1.0f - pure);
             else
