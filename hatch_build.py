@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
-import shutil
-import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-
-_FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-Wno-psabi")
 
 
 class KernelsHook(BuildHookInterface):
@@ -38,30 +34,17 @@ class KernelsHook(BuildHookInterface):
 
 
 def compile_kernels(root: Path) -> str | None:
-    """Compile the library in place; returns what went wrong, if anything did."""
+    """Compile the library in place, the package not being installed yet; returns what went wrong, if anything did."""
     folder = root / "core" / "gossamer" / "native"
-    spec = importlib.util.spec_from_file_location("native", folder / "__init__.py")
+    native, building = _module(folder / "__init__.py"), _module(folder / "building.py")
+    problem: str | None = building.compile_library(folder, native.LIBRARY, native.digest())
+    return problem
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise RuntimeError(f"{folder} is no package")
-    native = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(native)
-    library: Path = native.LIBRARY
-    library.unlink(missing_ok=True)
-    compiler = (
-        shlex.split(os.environ.get("CC", ""))
-        or [found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))][:1]
-    )
-    if not compiler:
-        return "no C compiler was found"
-    made = library.with_suffix(".new")
-    sources = [str(path) for path in sorted(folder.glob("*.c"))]
-    command = [*compiler, *_FLAGS, f'-DSOURCES="{native.digest()}"', *sources, "-o", str(made)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        return str(error)
-    if done.returncode != 0:
-        made.unlink(missing_ok=True)
-        return next((line for line in done.stderr.splitlines() if "error" in line), "the compiler failed")
-    made.replace(library)
-    return None
+        raise RuntimeError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -5,8 +5,8 @@
 FOLDER holds ``input/*.png`` and ``alpha/*.png`` of the same names (the training set of alphamatting.com is laid out
 so). The prompt is the tight box of what is more subject than not (alpha above one half): in the thousandths below that
 the true alpha of some pictures has noise, far from the subject. Prints mean IoU (at one half), mean SAD / 1000 and the
-worst IoU of OpenCV's GrabCut alone (5 rounds), of the installed salient model on the box's crop, of GrabCut started from
-that, and of ours: the same with the matting that prompted cut-outs get.
+worst IoU of OpenCV's GrabCut alone (5 rounds), of the installed salient model on the box's crop, of GrabCut started
+from that, and of ours: the same with the matting that prompted cut-outs get.
 """
 
 from __future__ import annotations

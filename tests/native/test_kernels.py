@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -156,3 +158,17 @@ def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert build.compile_kernels(tmp_path) == "no C compiler was found"
+
+
+def test_they_can_be_compiled_after_installing(tmp_path: Path) -> None:
+    package = tmp_path / "gossamer"
+    shutil.copytree(ROOT / "core" / "gossamer", package, ignore=shutil.ignore_patterns("__pycache__", "kernels.so"))
+    command = [sys.executable, "-m", "gossamer.native"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"Compiled {package / 'native' / 'kernels.so'}\n"
+    environment = {**os.environ, "CC": "no-such-compiler"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no-such-compiler" in done.stderr
