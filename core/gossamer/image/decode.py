@@ -109,6 +109,12 @@ def _decode(data: bytes, kind: str, label: str) -> Decoded:
     frames = getattr(picture, "n_frames", 1) if kind != "TIFF" else 1
     if frames > 1:
         notes.append(f"it has {frames} frames; only the first is used")
+    if kind == "JPEG" and picture.mode == "RGB":
+        from gossamer.image.jpeg import jpeg_rgb
+
+        rgb = jpeg_rgb(data)
+        if rgb is not None:
+            return _from_jpeg(picture, rgb, label, notes)
     decoded = decode_pillow(picture, label, notes)
     if kind == "AVIF":
         config = data.find(b"av1C")
@@ -237,6 +243,17 @@ def decode_pillow(picture: Pillow.Image, label: str, notes: list[str] | None = N
 
     rgb, alpha = planes(rows, height, width, channels, 255.0)
     return Decoded(rgb, alpha, 8, icc, dpi, [f"{label}: {note}." for note in notes])
+
+
+def _from_jpeg(picture: Pillow.Image, rgb: NDArray[np.uint8], label: str, notes: list[str]) -> Decoded:
+    """Do as decode_pillow() does with a JPEG file of which `picture` has only read the header, `rgb` the pixels."""
+    from gossamer.image.jpeg import turned
+
+    orientation = orientation_of(picture.getexif)
+    dpi = _dpi(picture.info.get("dpi"))
+    dpi = dpi[::-1] if dpi and orientation >= 5 else dpi
+    _, icc = _plain(picture, picture.info.get("icc_profile") or None, notes)
+    return Decoded(turned(rgb, orientation), None, 8, icc, dpi, [f"{label}: {note}." for note in notes])
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
