@@ -1,4 +1,4 @@
-"""The encoder's files as other programs read them: exact, whole, no larger than Pillow's, the same on any machine."""
+"""The encoder's files as other programs read them: exact, whole, no larger than Pillow's, the same each time."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from gossamer.image import encode_image, png
+from gossamer.image import deflate, encode_image, png
 from gossamer.image.png import encode_png
 from gossamer.threads import thread_count
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-@pytest.fixture(params=["zlib-ng", "zlib"])
+@pytest.fixture(params=["isa-l", "zlib"])
 def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """With zlib-ng, and as where it is not installed."""
+    """With ISA-L, and as where it is not installed."""
     if request.param == "zlib":
-        monkeypatch.setitem(sys.modules, "zlib_ng.zlib_ng", None)
-    png._codec.cache_clear()
+        monkeypatch.setitem(sys.modules, "isal", None)
+    deflate.codec.cache_clear()
+    assert (deflate.codec().crc32 is zlib.crc32) == (request.param == "zlib")
     yield request.param
-    png._codec.cache_clear()
+    deflate.codec.cache_clear()
 
 
 def encode(pixels: NDArray[np.generic], threads: int | None = None) -> bytes:
@@ -125,6 +126,17 @@ def test_threads_change_no_byte() -> None:
     for threads in (2, 3, 16):
         assert encode_png(rows, pixels.shape, 8, threads=threads) == alone
     assert len(used) > 1
+
+
+@pytest.mark.usefixtures("codec")
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_kernels_change_no_byte(kind: type[np.unsignedinteger], monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = photograph(700, 900).astype(kind) * kind(np.iinfo(kind).max // 255)
+    with_them = encode(pixels)
+    for module, kernel in ((png, "_compiled_filter"), (deflate, "_compiled_bits_left")):
+        assert getattr(module, kernel)() is not None
+        monkeypatch.setattr(module, kernel, lambda: None)
+    assert encode(pixels) == with_them
 
 
 @pytest.mark.parametrize(

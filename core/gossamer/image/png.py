@@ -1,29 +1,30 @@
 """PNG on all cores: strips are filtered and deflated by themselves and joined into one zlib stream.
 
-A strip's deflate blocks end at a byte (a sync flush) and never look back before the strip, so that strips may be
-made in any order and the file is still one ordinary stream, a chunk a strip. Three recipes are known to do well:
+A strip's deflate blocks end at a byte and never look back before the strip, so that strips may be made in any order
+and the file is still one ordinary stream, a chunk a strip. These recipes are known to do well:
 
 - Paeth's filter and run-length matching for detail: nothing but runs is worth looking for there;
 - the filter "average", which halves the noise that it predicts from, and run-length matching for noise;
-- the filter "up" and true matching for smooth ramps, such as the hidden colours of a cut-out and its flat alpha:
-  the residuals of one row come again in the next.
+- the filter "up" for smooth ramps, such as the hidden colours of a cut-out and its soft alpha, with matching of runs,
+  nearby, which is best for what is quite flat, or far back, for what comes again: text, patterns, rows much alike.
 
-Which is smallest, and worth its time, is tried on a sample of each strip. The choice and the strips depend on the
-picture alone, so the number of threads changes no byte.
+Which is smallest is tried on a sample of each strip. The choice and the strips depend on the picture and on the codec
+alone, so the number of threads changes no byte. To choose a filter for each row by the size of its residuals, as
+encoders do that compress but once, gives larger files than the best of these for the whole strip.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import struct
-import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gossamer.image.deflate import MOST, RUNS, SOME, codec
+from gossamer.native import COUNT, PLACE, function, place
 from gossamer.threads import thread_count
 
 if TYPE_CHECKING:
@@ -36,25 +37,26 @@ Rows: TypeAlias = "Callable[[int, int, NDArray[Any]], object]"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # of so many channels
-_STRIP = 1 << 19  # bytes deflated at a time: large beside deflate's window of 32 KiB, few of them in memory
+_STRIP = 5 << 17  # bytes deflated at a time: large beside deflate's window of 32 KiB, few of them in memory
 _BLOCK = 1 << 18  # bytes filtered at a time: stays in the cache with its intermediate results
-_SAMPLE = 1 << 14  # bytes of a strip on which the recipes are tried
-_WORTH = 0.85  # of the size that runs alone give: what true matching, which takes twice as long, must reach
+_PARTS, _PART = 4, 1 << 12  # on so many parts of a strip, of so many bytes, the recipes are tried
 _ADLER = 65521
 
 
 class _Recipe(NamedTuple):
-    """A row filter by its number in the PNG standard, and how its residuals are deflated."""
+    """A row filter by its number in the PNG standard, and the window in which its residuals are matched."""
 
     filter: int
-    strategy: int
+    window: int
 
 
 _UP, _AVERAGE, _PAETH = 2, 3, 4
 _RECIPES = (
-    _Recipe(_PAETH, zlib.Z_RLE),
-    _Recipe(_AVERAGE, zlib.Z_RLE),
-    _Recipe(_UP, zlib.Z_DEFAULT_STRATEGY),
+    _Recipe(_PAETH, RUNS),
+    _Recipe(_AVERAGE, RUNS),
+    _Recipe(_UP, RUNS),
+    _Recipe(_UP, SOME),
+    _Recipe(_UP, MOST),
 )
 
 
@@ -133,9 +135,10 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _chunk(kind: bytes, *body: bytes) -> list[bytes]:
-    check = zlib.crc32(kind)
+    crc32 = codec().crc32
+    check = crc32(kind)
     for part in body:
-        check = zlib.crc32(part, check)
+        check = crc32(part, check)
     return [struct.pack(">I", sum(map(len, body))), kind, *body, struct.pack(">I", check)]
 
 
@@ -154,47 +157,43 @@ def _strip(rows: Rows, top: int, bottom: int, shape: tuple[int, int, int], bits:
     pixel = channels * bits // 8
     recipe = _choose(padded, pixel)
     filtered = _filtered(padded, pixel, recipe.filter)
-    data = _deflated(filtered, recipe, zlib.Z_FINISH if bottom == height else zlib.Z_SYNC_FLUSH)
-    return _Strip(data, zlib.adler32(filtered.data), filtered.size)
+    data = codec().deflated(_bytes(filtered), recipe.window, bottom == height)
+    return _Strip(data, codec().adler32(filtered.data), filtered.size)
 
 
 def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
-    """Return the recipe that is smallest on rows from the middle of the strip."""
-    count = len(padded) - 1
-    sample = min(count, max(1, _SAMPLE // padded.shape[1]))
-    start = (count - sample) // 2
-    part = padded[start : start + sample + 1]
+    """Return the recipe that is smallest on parts of the strip along its diagonal."""
+    count, across = len(padded) - 1, padded.shape[1] // pixel
+    width = min(across, max(1, _PART // pixel))
+    rows = min(count, max(1, _PART // (width * pixel)))
+    parts = []
+    for odd in range(1, 2 * _PARTS, 2):
+        top, left = ((room * odd) // (2 * _PARTS) for room in (count - rows, across - width))
+        part = padded[top : top + rows + 1, left * pixel : (left + width) * pixel]
+        parts.append(np.ascontiguousarray(part))
+    filtered = {
+        kind: _bytes(np.concatenate([_filtered(part, pixel, kind) for part in parts]))
+        for kind in {each.filter for each in _RECIPES}
+    }
 
     def cost(each: _Recipe) -> float:
-        size = len(_deflated(_filtered(part, pixel, each.filter), each, zlib.Z_FINISH))
-        return size if each.strategy == zlib.Z_RLE else size / _WORTH
+        size = len(codec().deflated(filtered[each.filter], each.window, True))
+        return size if each.window == RUNS else size / codec().worth
 
     return min(_RECIPES, key=cost)
 
 
-def _deflated(filtered: NDArray[np.uint8], recipe: _Recipe, flush: int) -> bytes:
-    """Return raw deflate blocks that end at a byte."""
-    codec, level = _codec()
-    stream = codec.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 9, recipe.strategy)
-    return b"".join((stream.compress(filtered.data), stream.flush(flush)))
-
-
-@functools.cache
-def _codec() -> tuple[Any, int]:
-    """Return zlib-ng, zlib's successor, twice as fast, or zlib where that is not installed; and the level.
-
-    The level matters to matching alone: zlib's fifth takes half as long again as its fourth for files 3 % smaller.
-    """
-    try:
-        return importlib.import_module("zlib_ng.zlib_ng"), 5
-    except ImportError:
-        return zlib, 4
+def _bytes(filtered: NDArray[np.uint8]) -> memoryview:
+    return filtered.reshape(-1).data
 
 
 def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.uint8]:
     """Return the rows but the first as the stream holds them: the filter's number, then the residuals modulo 256."""
     count, length = padded.shape[0] - 1, padded.shape[1] - pixel
     out = np.empty((count, 1 + length), np.uint8)
+    if (compiled := _compiled_filter()) is not None:
+        compiled(place(padded), count, padded.shape[1], pixel, kind, place(out))
+        return out
     out[:, 0] = kind
     step = max(1, _BLOCK // length)
     for top in range(0, count, step):
@@ -208,6 +207,14 @@ def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.ui
             guess = _paeth(left, above, part[:-1, :-pixel])
         np.subtract(part[1:, pixel:], guess, out=out[top : top + step, 1:])
     return out
+
+
+@functools.cache
+def _compiled_filter() -> Any:
+    try:
+        return function("filter", PLACE, COUNT, COUNT, COUNT, COUNT, PLACE)
+    except ImportError:
+        return None
 
 
 def _paeth(left: NDArray[np.uint8], above: NDArray[np.uint8], corner: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@
 #define GOSSAMER_AVX2
 
 #include "band.c"
+#include "deflate.c"
 #include "png.c"
 #include "resample.c"
 
