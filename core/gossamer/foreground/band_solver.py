@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 from gossamer.progress import Progress
+from gossamer.runtime.memory import return_memory
 from gossamer.strips import Strips
 
 __all__ = ["band_layers"]
@@ -88,6 +89,7 @@ def band_layers(
         if not large:
             front, back = _as(layers[..., 0:3], kind), _as(layers[..., 4:7], kind) if background else None
             return front, back
+        return_memory()  # of the levels: blocks of some 10 MB, which glibc would keep
         front, back = np.empty(image.shape, kind), np.empty(image.shape, kind) if background else None
 
         def solve(top: int, bottom: int) -> None:

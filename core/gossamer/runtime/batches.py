@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -83,6 +84,7 @@ def watched(
     progress: Progress,
     stop: Callable[[], object],
     fraction: Callable[[], float] | None = None,
+    thread: ThreadPoolExecutor | None = None,
 ) -> _T:
     """Run `work` on a thread of its own and report progress meanwhile.
 
@@ -96,8 +98,10 @@ def watched(
         Makes `work` come to an end soon.
     fraction : callable, optional
         How much of `work` is done, in [0, 1].
+    thread : ThreadPoolExecutor, optional
+        Of one thread, which runs `work` where that is not to be a new one.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="gossamer-network") as pool:
+    with nullcontext(thread) if thread else ThreadPoolExecutor(1, thread_name_prefix="gossamer-network") as pool:
         future = pool.submit(work)
         try:
             while True:
@@ -111,5 +115,6 @@ def watched(
                     else:
                         progress(fraction())
         except BaseException:
-            stop()  # the pool's exit waits until `work` has noticed
+            stop()
+            wait([future])  # until `work` has noticed
             raise
