@@ -54,6 +54,15 @@ INLINE v8 larger(v8 a, v8 b) {
     return (v8)((first & (v8i)a) | (~first & (v8i)b));
 }
 
+/* The two layers changed over. */
+INLINE v8 swapped(v8 x) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
+#else
+    return __builtin_shuffle(x, (v8i){4, 5, 6, 7, 0, 1, 2, 3});
+#endif
+}
+
 /* A number for the foreground's colours and one for the background's. */
 INLINE v8 each(float front, float back) {
     v8 fronts = {1, 1, 1, 0, 0, 0, 0, 0}, backs = {0, 0, 0, 0, 1, 1, 1, 0};
@@ -104,7 +113,7 @@ INLINE v8 solved(v8 own, v8 seen, float a, float up, float down, float left, flo
     v8 mean = same(w0) * above + same(w1) * below + same(w2) * before + same(w3) * after;
     mean *= same(1.0f / total);
     v8 mixed = each(a, b) * mean;
-    v8 other = __builtin_shufflevector(mixed, mixed, 4, 5, 6, 7, 0, 1, 2, 3);
+    v8 other = swapped(mixed);
     v8 result = mean + each(a * back * share, b * front * share) * (seen - mixed - other);
     result = larger(smaller(result, same(1.0f)), same(0.0f));
     if (a >= 1.0f - pure)
