@@ -43,6 +43,7 @@ _GLANCE = 120_000  # pixels that this comparison needs
 _SURE = 0.9  # from here on, and away from its edge, a hint is certain: by colours alone GrabCut would cut holes into it
 _CORE = 0.005  # how far away, in parts of the picture's diagonal
 _TOUCH = 0.006  # radius of what a point stands for, in parts of the picture's diagonal
+_ISLAND = 0.02  # of the foreground: what grew apart from the hint and is no larger is dropped
 _FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
 _BACK, _FORE, _LIKELY_BACK, _LIKELY_FORE = 0, 1, 2, 3  # OpenCV's labels
 
@@ -367,11 +368,11 @@ def _touched(mask: Array, prompt: Prompt) -> Array | None:
 
 
 def _tidied(grown: NDArray[np.bool_], begun: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a foreground without the specks that lie where none was seen: no larger than what a point stands for."""
+    """Return a foreground without the small islands where none was seen: leaves, highlights and the like."""
     import cv2
 
     _, islands, stats, _ = cv2.connectedComponentsWithStats(grown.astype(np.uint8))
-    small = stats[:, cv2.CC_STAT_AREA] <= math.pi * (_TOUCH * math.hypot(*grown.shape)) ** 2
+    small = stats[:, cv2.CC_STAT_AREA] <= _ISLAND * np.count_nonzero(grown)
     small[islands[begun]] = False
     specks: NDArray[np.bool_] = small[islands]
     return grown & ~specks
