@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -129,6 +129,7 @@ def test_any_mask_stays_a_mask(mask: Mask, wanted: dict[str, float]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([(1, 1), (1, 300), (280, 1), (17, 270)]), st.sampled_from([0.0, 1.0]), controls)
+@example((1, 1), 1.0, {"black_point": 0.44738646905293644})
 def test_empty_and_full_masks_stay(shape: tuple[int, int], value: float, wanted: dict[str, float]) -> None:
     wanted.pop("invert", None)
     found = refine_mask(np.full(shape, value, np.float32), Refinement(**wanted))

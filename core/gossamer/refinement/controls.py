@@ -160,5 +160,5 @@ def _levels(alpha: Array, black: float, white: float) -> Array:
     result: Array = alpha - np.float32(black)
     if white - black < 1e-6:
         return np.heaviside(result, np.float32(0.5), out=result)
-    result /= np.float32(white - black)
+    result /= np.float32(white) - np.float32(black)  # rounded as the pixels are: white becomes 1 to the last bit
     return np.clip(result, 0, 1, out=result)
