@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -167,12 +166,8 @@ def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
     return result
 
 
-@functools.cache
 def _compiled_resample() -> Any:
-    try:
-        return function("resample", PLACE, *4 * (COUNT,), *2 * (PLACE, PLACE, COUNT), COUNT, PLACE, PLACE, COUNT, COUNT)
-    except ImportError:
-        return None
+    return function("resample", PLACE, *4 * (COUNT,), *2 * (PLACE, PLACE, COUNT), COUNT, PLACE, PLACE, COUNT, COUNT)
 
 
 def skimage_resize(array: NDArray[Any], height: int, width: int) -> Array:

@@ -60,7 +60,8 @@ class Cutout:
     ----------
     pixels : (H, W, 3) uint8 or float32
         The subject's own colours, straight (not premultiplied), defined everywhere: floats in [0, 1], or bytes
-        where a picture of more than two megapixels has bytes and nothing but a file needs to be made of them.
+        where the picture has bytes and its colours are left alone, or it has more than two megapixels and nothing
+        but a file needs to be made of it.
     alpha : (H, W) float32
         1 = foreground, 0 = background.
     report : Report

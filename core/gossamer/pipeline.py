@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
-_LARGE = 1 << 21  # pixels above which colours that came as bytes stay bytes: floats would take most of the memory
-
 
 class Pipeline:
     """Cuts out subjects, keeping its model warm between pictures.
@@ -284,6 +282,8 @@ def _finish(
     hints: Array | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""
+    import cv2
+
     warnings = [*source.warnings, *(model.warnings if model else ())]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
@@ -309,8 +309,6 @@ def _finish(
         background = background_for(behind.fill, source.pixels, blur=behind.blur, icc_profile=source.icc_profile)
         if background is not None:
             composite = over(unit_float(colours), alpha, background, linear_light=behind.linear_light)
-    import cv2
-
     coverage = float(cv2.mean(alpha)[0])
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
@@ -372,6 +370,7 @@ def _matte(
 def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> NDArray[Any]:
     """Return the subject's colours: bytes where a large picture has bytes and nothing more is computed from them."""
     from gossamer import foreground
+    from gossamer.foreground.band_solver import LARGE
 
     settings = recipe.foreground
     plain = settings.despill == "none"
@@ -379,7 +378,7 @@ def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) ->
         colours = source.pixels if plain else source.rgb
     elif settings.method in ("auto", "soft_band"):
         final = plain and recipe.background.fill == "transparent"
-        thrifty = final and source.pixels.dtype == np.uint8 and alpha.size > _LARGE
+        thrifty = final and source.pixels.dtype == np.uint8 and alpha.size > LARGE
         colours = foreground.soft_band(source.pixels, alpha, eight_bit=thrifty, progress=steps)
     elif settings.method == "blur_fusion":
         colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)

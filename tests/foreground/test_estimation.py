@@ -60,6 +60,12 @@ def test_soft_band_alone_is_the_same_foreground_for_floats_and_bytes(composite):
     np.testing.assert_array_equal(soft_band(as_bytes, composite.alpha), again)
 
 
+def test_soft_band_takes_views(composite):
+    as_bytes = np.rint(composite.image * 255).astype(np.uint8)
+    expected = soft_band(np.ascontiguousarray(as_bytes[::-1, ::2, ::-1]), composite.alpha[::-1, ::2])
+    np.testing.assert_array_equal(soft_band(as_bytes[::-1, ::2, ::-1], composite.alpha[::-1, ::2]), expected)
+
+
 def test_soft_band_does_not_hold_a_second_picture():
     height, width = 1500, 2000
     image = np.zeros((height, width, 3), np.uint8)

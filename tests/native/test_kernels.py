@@ -124,8 +124,7 @@ def test_a_library_of_other_sources_or_none_is_not_used(tmp_path: Path, monkeypa
     other = fresh("native_other", folder / "__init__.py")
     assert other.library() is None
     assert other.variant() is None
-    with pytest.raises(ImportError, match="not compiled"):
-        other.function("rise")
+    assert other.function("rise") is None
     (folder / "kernels.so").unlink()  # first: this very process runs it
     (folder / "kernels.so").write_bytes(b"no library")
     assert fresh("native_broken", folder / "__init__.py").library() is None

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.native import COUNT, NUMBER, PLACE, function, place
+from gossamer.native import COUNT, NUMBER, PLACE, function, library, place
 
 __all__ = ["finish", "prepared", "relax", "rise", "soft", "thin"]
+
+if library() is None:
+    raise ImportError("the kernels in C were not compiled")
 
 _PICTURE = (PLACE, COUNT)
 _thin = function("thin", *_PICTURE, PLACE, COUNT, PLACE, PLACE, COUNT, COUNT, COUNT)

@@ -32,13 +32,15 @@ from gossamer.progress import Progress
 from gossamer.runtime.memory import return_memory
 from gossamer.strips import Strips
 
-__all__ = ["band_layers"]
+__all__ = ["LARGE", "band_layers"]
+
+LARGE = 1 << 21
+"""Of pictures with more pixels the finest level is solved once, in strips; colours that are bytes may stay bytes."""
 
 _PURE = 1 / 510  # half a step of eight bits from 0 or 1 is 0 or 1
 _WEIGHT = 0.1
 _SWEEPS, _FEW_SWEEPS = 8, 4  # the second for very many pixels: wide soft edges, where they gain least
 _MANY = 1 << 18
-_LARGE = 1 << 21
 _CHUNK = 1 << 16
 _RATIO_LEVELS = 9  # texture is looked at where the longer side has at most 2^9 pixels
 _FINE, _WIDE = 5, 15  # and there, over these sides
@@ -56,7 +58,7 @@ def band_layers(
     height, width = alpha.shape
     levels = max(height - 1, width - 1).bit_length()
     ratio_level = max(1, levels - _RATIO_LEVELS)
-    large = alpha.size > _LARGE or levels == 0
+    large = alpha.size > LARGE or levels == 0
     kind = np.uint8 if eight_bit else np.float32
     with Strips() as strips:
         pyramid = [(image, alpha)]

@@ -135,7 +135,7 @@ def soft_band(
         A wrong shape, type or size, values outside [0, 1] or not finite.
     """
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
-        picture: NDArray[Any] = image
+        picture: NDArray[Any] = np.ascontiguousarray(image)
         matte = np.ascontiguousarray(as_mask(alpha, image.shape, "alpha"))
     else:
         picture, matte = check_pair(image, alpha)

@@ -130,9 +130,5 @@ def _code(sizes: list[int], symbol: int) -> tuple[int, int]:
     return size, int(f"{code:0{size}b}"[::-1], 2)
 
 
-@functools.cache
 def _compiled_bits_left() -> Any:
-    try:
-        return function("bits_left", PLACE, COUNT, result=COUNT)
-    except ImportError:
-        return None
+    return function("bits_left", PLACE, COUNT, result=COUNT)

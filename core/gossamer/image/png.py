@@ -15,7 +15,6 @@ encoders do that compress but once, gives larger files than the best of these fo
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -209,12 +208,8 @@ def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.ui
     return out
 
 
-@functools.cache
 def _compiled_filter() -> Any:
-    try:
-        return function("filter", PLACE, COUNT, COUNT, COUNT, COUNT, PLACE)
-    except ImportError:
-        return None
+    return function("filter", PLACE, COUNT, COUNT, COUNT, COUNT, PLACE)
 
 
 def _paeth(left: NDArray[np.uint8], above: NDArray[np.uint8], corner: NDArray[np.uint8]) -> NDArray[np.uint8]:

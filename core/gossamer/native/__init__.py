@@ -49,17 +49,16 @@ def variant() -> str | None:
 
 
 def function(name: str, *arguments: Any, result: Any = None) -> Any:
-    """Return a function of the library, which runs without the GIL.
+    """Return a function of the library, which runs without the GIL, or None without a library."""
+    return _bound(name, variant(), arguments, result)
 
-    Raises
-    ------
-    ImportError
-        There is no library.
-    """
+
+@functools.cache
+def _bound(name: str, kind: str | None, arguments: tuple[Any, ...], result: Any) -> Any:
     kernels = library()
     if kernels is None:
-        raise ImportError("the kernels in C were not compiled")
-    found = kernels[f"gossamer_{name}_avx2" if variant() == "avx2" else f"gossamer_{name}"]
+        return None
+    found = kernels[f"gossamer_{name}_avx2" if kind == "avx2" else f"gossamer_{name}"]
     found.argtypes, found.restype = arguments, result
     return found
 
