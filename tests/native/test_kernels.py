@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gossamer import arrays, native
+from gossamer.cli import doctor
 from gossamer.foreground import band_kernel, band_native, band_solver
 from gossamer.image import png
 from gossamer.progress import Progress
@@ -136,6 +137,14 @@ def test_without_a_library_numba_s_are_taken(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delitem(sys.modules, "gossamer.foreground.band_native")
     monkeypatch.delattr("gossamer.foreground.band_native")
     assert band_solver._kernels() is band_kernel
+
+
+def test_doctor_tells_which_and_how_to_get_them(monkeypatch, capsys) -> None:
+    doctor.run([])
+    assert f"in C ({native.variant()})" in capsys.readouterr().out
+    monkeypatch.setattr(native, "variant", lambda: None)
+    doctor.run([])
+    assert "numba's, slower to start; to have those in C, type: python -m gossamer.native" in capsys.readouterr().out
 
 
 def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

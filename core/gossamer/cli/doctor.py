@@ -137,11 +137,8 @@ def _show(findings: dict[str, Any]) -> None:
     for name, client in findings["clients"].items():
         print(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
     kernels = findings["kernels"]
-    note = (
-        f"in C ({kernels})"
-        if kernels
-        else "numba's: slower to start; for those in C install a C compiler, then Gossamer again"
-    )
+    slow = "numba's, slower to start; to have those in C, type: python -m gossamer.native"
+    note = f"in C ({kernels})" if kernels else slow
     print(f"  {'kernels':24} {note}")
     print("devices")
     for device in findings["devices"]:
