@@ -181,9 +181,12 @@ def test_a_full_disk_loses_nothing(gossamer: Run, photograph: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_half_way_leaves_nothing(photograph: Path, number: signal.Signals) -> None:
+    large = photograph.with_name("large.png")
+    PIL.Image.open(photograph).resize((3000, 3000)).save(large, compress_level=1)
     before = sorted(photograph.parent.iterdir())
+    slow = ["--model", "isnet-general-use", "--segmentation-detail", "--segmentation-flips"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "gossamer", "remove", str(photograph), "--model", "isnet-general-use"],
+        [sys.executable, "-m", "gossamer", "remove", str(large), *slow],
         stderr=subprocess.PIPE,
         env={**os.environ, "GOSSAMER_HOME": str(weights_home()), "PYTHONUNBUFFERED": "1"},
     )
