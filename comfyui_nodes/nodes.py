@@ -31,8 +31,8 @@ class LoadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
         from gossamer import load_catalogue
-        from gossamer.models.choice import QUALITIES
-        from gossamer.runtime.devices import DEVICES
+        from gossamer.weights.choice import QUALITIES
+        from gossamer.networks.devices import DEVICES
         from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
 
         catalogue = load_catalogue()
@@ -184,7 +184,7 @@ class PredictMask(io.ComfyNode):
     @classmethod
     def execute(cls, model: SegmentationModel, image: torch.Tensor, **settings: bool) -> io.NodeOutput:
         """Predict one mask a picture."""
-        from gossamer.parameters import recipe_from_flat
+        from gossamer.settings.parameters import recipe_from_flat
 
         look = recipe_from_flat(settings).segmentation
         images = Images.of(image, "image")
@@ -238,7 +238,7 @@ class Refine(io.ComfyNode):
         import numpy as np
 
         from gossamer import refine
-        from gossamer.parameters import recipe_from_flat
+        from gossamer.settings.parameters import recipe_from_flat
 
         recipe = recipe_from_flat(settings)
         images, masks = Images.of(image, "image"), Masks.of(mask, "mask")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from gossamer.parameters import Parameter, parameters
+from gossamer.settings.parameters import Parameter, parameters
 
 __all__ = ["ORDER", "colour", "known", "stage_widgets", "widget"]
 

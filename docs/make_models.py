@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gossamer.models.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, load_catalogue
-from gossamer.models.sources import origin
-from gossamer.models.transfer import announced_size
+from gossamer.weights.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, load_catalogue
+from gossamer.weights.fetch.sources import origin
+from gossamer.weights.fetch.transfer import announced_size
 
 PAGE = Path(__file__).with_name("models.md")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import gossamer
-from gossamer.parameters import parameters
+from gossamer.settings.parameters import parameters
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -28,7 +28,7 @@ def test_the_version_is_one() -> None:
 
 def test_import_gossamer_is_light() -> None:
     script = (
-        "import sys, gossamer, gossamer.settings, gossamer.errors;"
+        "import sys, gossamer, gossamer.settings.recipe, gossamer.errors;"
         "heavy = {'torch', 'onnxruntime', 'numba', 'transformers', 'ray', 'fastapi', 'click', 'cv2'};"
         "heavy |= {'pymatting', 'scipy'};"
         "found = heavy & set(sys.modules); sys.exit(f'imported {found}' if found else 0)"

@@ -12,7 +12,7 @@ import skimage.data
 
 import gossamer
 from gossamer.errors import OutputExists
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gossamer.errors import Cancelled, InputError
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.prompted import Subject, Subjects
+from gossamer.prompting.prompt import Prompt
+from gossamer.prompting.protocol import Subject, Subjects
 from gossamer.session import Session
 from gossamer.session import open as open_session
-from gossamer.settings import Recipe
+from gossamer.settings.recipe import Recipe
 
 HEIGHT, WIDTH = 240, 320
 

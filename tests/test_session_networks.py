@@ -17,14 +17,14 @@ import torch
 import gossamer
 from gossamer.cli import remove, segment
 from gossamer.errors import InputError, ModelError
-from gossamer.segmentation.grounded_sam2 import GroundedSam2
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.prompt_models import load_prompt_model
-from gossamer.segmentation.sam2 import Sam2, load_sam2
+from gossamer.prompting.grounded_sam2 import GroundedSam2
+from gossamer.prompting.prompt import Prompt
+from gossamer.prompting.choice import load_prompt_model
+from gossamer.prompting.sam2 import Sam2, load_sam2
 from gossamer.session import Session
-from gossamer.settings import Recipe
+from gossamer.settings.recipe import Recipe
 from tests.matting.tiny_vitmatte import write_model
-from tests.segmentation.tiny_models import picture, save_grounding_dino, save_sam2
+from tests.prompting.tiny_models import picture, save_grounding_dino, save_sam2
 
 SIZES = [(75, 131), (131, 75), (1, 40), (97, 97)]
 # Scores of random weights: the small detector's boxes have about so much for any word.
@@ -228,7 +228,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_vitmatte_stays_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gossamer.matting.neural import VitMatte
+    from gossamer.matting.vitmatte.network import VitMatte
 
     loads: list[Any] = []
     load = VitMatte.load

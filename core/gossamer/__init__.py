@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from gossamer.cutout import Cutout, Report
     from gossamer.errors import Cancelled, GossamerError, InputError, ModelNotFound
     from gossamer.image import Image, read_image
-    from gossamer.models.catalogue import load_catalogue
+    from gossamer.weights.catalogue import load_catalogue
     from gossamer.pipeline import Pipeline, refine, remove_background
     from gossamer.segmentation.ensemble import Ensemble
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
-    from gossamer.segmentation.prompt import Prompt
-    from gossamer.segmentation.prompt_models import load_prompt_model
-    from gossamer.segmentation.prompted import Subject
+    from gossamer.prompting.prompt import Prompt
+    from gossamer.prompting.choice import load_prompt_model
+    from gossamer.prompting.protocol import Subject
     from gossamer.session import Session, open
-    from gossamer.settings import Recipe
+    from gossamer.settings.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -31,16 +31,16 @@ _HOME = {
     "InputError": "gossamer.errors",
     "ModelNotFound": "gossamer.errors",
     "Pipeline": "gossamer.pipeline",
-    "Prompt": "gossamer.segmentation.prompt",
-    "Recipe": "gossamer.settings",
+    "Prompt": "gossamer.prompting.prompt",
+    "Recipe": "gossamer.settings.recipe",
     "Report": "gossamer.cutout",
     "SegmentationModel": "gossamer.segmentation.model",
     "Session": "gossamer.session",
-    "Subject": "gossamer.segmentation.prompted",
-    "load_catalogue": "gossamer.models.catalogue",
+    "Subject": "gossamer.prompting.protocol",
+    "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
-    "load_prompt_model": "gossamer.segmentation.prompt_models",
+    "load_prompt_model": "gossamer.prompting.choice",
     "open": "gossamer.session",
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",

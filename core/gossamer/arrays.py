@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gossamer.errors import InputError
 from gossamer.native import COUNT, PLACE, function, place
 from gossamer.progress import Progress
-from gossamer.strips import Strips
+from gossamer.parallel.strips import Strips
 
 __all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize", "unit_float"]
 

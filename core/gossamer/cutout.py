@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array, unit_float
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, rounded, write_bytes
-from gossamer.settings import Recipe
+from gossamer.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -20,12 +20,12 @@ from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Combination, Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings import Recipe
+from gossamer.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from gossamer.matting.warm import WarmVitMatte
-    from gossamer.models.choice import Quality
-    from gossamer.models.weights import RuntimeChoice
+    from gossamer.matting.vitmatte.warm import WarmVitMatte
+    from gossamer.weights.choice import Quality
+    from gossamer.weights.inventory import RuntimeChoice
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
@@ -227,7 +227,7 @@ def refine(
         The settings of every stage.
     hints : (H, W) array, optional
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
-    vitmatte : gossamer.matting.warm.WarmVitMatte, optional
+    vitmatte : gossamer.matting.vitmatte.warm.WarmVitMatte, optional
         Keeps that model from call to call, where the recipe wants it.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
@@ -251,7 +251,7 @@ def refine(
 
 def warm_vitmatte(device: str = "auto", announce: Callable[[str], object] | None = None) -> WarmVitMatte:
     """Return what keeps ViTMatte in memory; nothing is loaded before a recipe wants it."""
-    from gossamer.matting.warm import WarmVitMatte
+    from gossamer.matting.vitmatte.warm import WarmVitMatte
 
     return WarmVitMatte(device, announce)
 

@@ -14,11 +14,11 @@ from gossamer.cutout import Cutout
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.pipeline import refine, warm_vitmatte
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.segmentation.combining import PROMPT_COMBINATIONS, PromptCombination, intersection, union
+from gossamer.prompting.combining import PROMPT_COMBINATIONS, PromptCombination, intersection, union
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.segmentation.prediction import (
+from gossamer.prompting.prediction import (
     ON_EMPTY,
     OnEmpty,
     Prediction,
@@ -27,10 +27,10 @@ from gossamer.segmentation.prediction import (
     instead,
     nothing_sentence,
 )
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.prompt_models import check_prompt_model, choose, load_prompt_model
-from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD, Embedding, Masks, PromptedModel
-from gossamer.settings import FINISHING, Recipe
+from gossamer.prompting.prompt import Prompt
+from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
+from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Embedding, Masks, PromptedModel
+from gossamer.settings.recipe import FINISHING, Recipe
 
 __all__ = ["ON_EMPTY", "OnEmpty", "Prediction", "Session", "open"]
 
@@ -44,7 +44,7 @@ class Session:
         The picture; an existing alpha multiplies the results.
     prompt_model : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"}, str or PromptedModel
         What finds subjects: one of these, a certain one as for
-        :func:`gossamer.segmentation.prompt_models.load_prompt_model`, or a loaded one, which several sessions can
+        :func:`gossamer.prompting.choice.load_prompt_model`, or a loaded one, which several sessions can
         share. ``auto`` takes, prompt by prompt, the best that is installed and can serve it, and says which.
     model : str or a loaded model
         The automatic model that ``combine="intersection"`` takes, as for :class:`gossamer.Pipeline`.
@@ -186,7 +186,7 @@ class Session:
         prompt : Prompt
         recipe : Recipe, optional
             The settings of every stage. Without it edges are solved again
-            (:data:`gossamer.settings.FINISHING`): prompted models draw coarse masks.
+            (:data:`gossamer.settings.recipe.FINISHING`): prompted models draw coarse masks.
         combine : {"prompt", "intersection"}
             The prompt's mask, or what the automatic model finds there, hair and all.
         prompt_model, on_empty, every, box_threshold, text_threshold, progress

@@ -132,7 +132,7 @@ def photograph(megapixels: float) -> bytes:
 
 def lent_weights(models: list[str], folder: Path) -> dict[str, str]:
     """Lay out the weights as rembg expects them; returns the environment in which it finds them."""
-    from gossamer.models import store
+    from gossamer.weights import store
 
     for model in models:
         path = store.choose(model, extra_folders=(), progress=None, announce=None).weights.path

@@ -11,7 +11,7 @@ alphamatting.com is laid out so). Two answers that do not depend on each other a
    The trained-with normalisation gives the smaller number: with random convolutions whose statistics were taken from
    one half of alphamatting.com's pictures under either normalisation, the other half told it by a factor of 5 or more.
 
-``gossamer.matting.neural.NORMALISATION`` says what is the default and why.
+``gossamer.matting.vitmatte.network.NORMALISATION`` says what is the default and why.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import torch
 
-from gossamer.matting.neural import NORMALISATION, NORMALISATIONS, VitMatte
+from gossamer.matting.vitmatte.network import NORMALISATION, NORMALISATIONS, VitMatte
 
 
 def remembered(network: Any) -> tuple[np.ndarray, np.ndarray]:

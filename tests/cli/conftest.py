@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

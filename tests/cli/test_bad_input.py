@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 
 from tests.cli.conftest import Run
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:

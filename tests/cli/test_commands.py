@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gossamer as library
 from tests.cli.conftest import Run
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 def test_help_needs_no_heavy_import() -> None:

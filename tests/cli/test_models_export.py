@@ -11,7 +11,7 @@ import pytest
 
 from gossamer.cli import models_compare, models_export
 from gossamer.errors import InputError, ModelNotFound, OutputExists
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 @pytest.fixture(autouse=True)

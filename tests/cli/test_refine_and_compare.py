@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 
 import gossamer as library
-from gossamer.settings import FINISHING
+from gossamer.settings.recipe import FINISHING
 from tests.cli.conftest import Run
 
 

@@ -14,7 +14,7 @@ import skimage.data
 
 import gossamer as library
 from tests.cli.conftest import Run
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 def pixels(source: Path | bytes) -> np.ndarray:

@@ -13,7 +13,7 @@ from skimage import data
 
 from tests.comfyui.install import comfyui
 from tests.comfyui.server import Server
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 _SERVER = pytest.StashKey[Server]()
 

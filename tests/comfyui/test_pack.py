@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from gossamer import load_catalogue
-from gossamer.parameters import parameters
+from gossamer.settings.parameters import parameters
 from tests.comfyui import graphs, translations
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 FILE = REPOSITORY / "comfyui_nodes" / "locales" / "en" / "nodeDefs.json"
 COMMAND = "python -m tests.comfyui.translations"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossamer.foreground import blur_fusion, box_blur, estimate_foreground
+from gossamer.foreground import blur_fusion, estimate_foreground
+from gossamer.foreground.blur_fusion import estimate as box_blur
 
 
 @pytest.fixture(scope="module", autouse=True, params=[0, box_blur._SMALL], ids=["kernel", "small pictures in OpenCV"])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tests.weights import cache_folder
+from tests.cached_weights import cache_folder
 
 RECIPE = "1"
 """Part of the root's folder name: raise it when the recipe below changes."""

@@ -15,10 +15,10 @@ import skimage.data
 
 import gossamer
 from gossamer.image import encode_image
-from gossamer.parameters import recipe_from_flat
-from gossamer.worker.gimp import install
+from gossamer.settings.parameters import recipe_from_flat
+from gossamer.hosts.gimp import install
 from tests.gimp.box import Box, python_for_box
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

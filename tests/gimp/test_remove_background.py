@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 import gossamer
-from gossamer.parameters import parameters
+from gossamer.settings.parameters import parameters
 from tests.gimp.conftest import Cases, Library
 
 SHOWN = [parameter for parameter in parameters() if parameter.stage != "background"]
@@ -216,12 +216,12 @@ def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
 
 
 def test_the_files_of_the_package_fit_the_library() -> None:
-    from gossamer.worker.gimp import plug_in_arguments
+    from gossamer.hosts.gimp import plug_in_arguments
 
     plug_in = Path(__file__).parents[2] / "gimp_plugin" / "gossamer_gimp"
     recorded: dict[str, Any] = json.loads((plug_in / "parameters.json").read_text())
     assert recorded == json.loads(json.dumps(plug_in_arguments())), (
-        "Type: python -m gossamer.worker.gimp > gimp_plugin/gossamer_gimp/parameters.json"
+        "Type: python -m gossamer.hosts.gimp > gimp_plugin/gossamer_gimp/parameters.json"
     )
     assert [model["id"] for model in recorded["models"]] == list(gossamer.load_catalogue())
     assert (plug_in / "gossamer_gimp.py").stat().st_mode & 0o111 == 0o111

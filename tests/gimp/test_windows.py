@@ -15,7 +15,7 @@ import pytest
 import gossamer
 from gossamer.image import encode_image
 from tests.gimp.conftest import SCRIPTS, make_desk
-from tests.weights import cache_folder, weights_home
+from tests.cached_weights import cache_folder, weights_home
 
 
 class Story:

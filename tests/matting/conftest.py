@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gossamer.matting.neural import VitMatte
+from gossamer.matting.vitmatte.network import VitMatte
 from tests.matting.tiny_vitmatte import write_model
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from gossamer.refinement import clean_mask
-from gossamer.settings import Refinement
+from gossamer.settings.recipe import Refinement
 from tests.refinement.shapes import Mask, disc, erf
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gossamer.refinement import adjust_alpha, clean_mask
-from gossamer.settings import Refinement
+from gossamer.settings.recipe import Refinement
 from tests.refinement.shapes import Mask, disc, edge, length_of_contour, radii
 
 

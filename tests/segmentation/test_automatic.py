@@ -12,10 +12,10 @@ import torch
 from skimage.transform import resize
 
 from gossamer.errors import Cancelled, DeviceError
-from gossamer.models import store
-from gossamer.models.catalogue import model_card
+from gossamer.weights import store
+from gossamer.weights.catalogue import model_card
 from gossamer.segmentation.loading import load_model
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import Cancelled
-from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 from gossamer.progress import Progress
 from gossamer.segmentation.detail import add_detail, cover
 from gossamer.segmentation.model import SegmentationModel

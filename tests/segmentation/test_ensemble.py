@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import Cancelled, InputError
-from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 from gossamer.segmentation.ensemble import Ensemble, combine_masks
 from gossamer.segmentation.model import SegmentationModel
 from tests.segmentation.networks import Painted

@@ -14,13 +14,13 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from gossamer.errors import DeviceError, InputError, ModelError, ModelNotFound
-from gossamer.models import store
-from gossamer.models.catalogue import model_card
-from gossamer.models.weights import Weights
-from gossamer.runtime.weights import load_network
+from gossamer.weights import store
+from gossamer.weights.catalogue import model_card
+from gossamer.weights.inventory import Weights
+from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import os
 import numpy as np
 import pytest
 
-from gossamer.segmentation.grounded_sam2 import load_grounded_sam2
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.sam3 import load_sam3
-from tests.segmentation.tiny_models import HAS_SAM3
+from gossamer.prompting.grounded_sam2 import load_grounded_sam2
+from gossamer.prompting.prompt import Prompt
+from gossamer.prompting.sam3 import load_sam3
+from tests.prompting.tiny_models import HAS_SAM3
 
 pytestmark = pytest.mark.true_weights
 

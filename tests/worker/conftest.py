@@ -20,7 +20,7 @@ import skimage.data
 
 from gossamer import __version__
 from gossamer_gimp.client import Client, Picture, Settings
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 
 SLOW = {"matting": "closed_form", "matting_band": 60}
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import gossamer
-from gossamer.parameters import recipe_from_flat
+from gossamer.settings.parameters import recipe_from_flat
 from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
 from gossamer.worker.server import default_socket
 from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
 from gossamer_gimp.client import Client, WorkerFailure, socket_path
-from tests.weights import weights_home
+from tests.cached_weights import weights_home
 from tests.worker.conftest import Start, Worker, ask_slowly, picture, settings
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
-from gossamer.contact_sheet import Entry, contact_sheet
+from gossamer.sheets.contact_sheet import Entry, contact_sheet
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
-from gossamer.runtime.devices import DEVICES
-from gossamer.settings import Recipe
+from gossamer.networks.devices import DEVICES
+from gossamer.settings.recipe import Recipe
 
 __all__ = ["run"]
 

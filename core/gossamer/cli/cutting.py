@@ -14,7 +14,7 @@ from gossamer.cli.parser import Parser
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
 from gossamer.image import check_output, format_of, write_bytes
-from gossamer.settings import Recipe
+from gossamer.settings.recipe import Recipe
 
 __all__ = ["Target", "add_output_flags", "read_stdin"]
 

@@ -92,8 +92,8 @@ def _client(name: str) -> str | None:
 
 
 def _devices() -> list[dict[str, Any]]:
-    from gossamer.runtime.devices import cuda_is_available
-    from gossamer.threads import thread_count
+    from gossamer.networks.devices import cuda_is_available
+    from gossamer.parallel.threads import thread_count
 
     cuda = cuda_is_available()
     return [
@@ -107,8 +107,8 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _models() -> dict[str, Any]:
-    from gossamer.models import store
-    from gossamer.models.catalogue import load_catalogue
+    from gossamer.weights import store
+    from gossamer.weights.catalogue import load_catalogue
 
     found = {card.id: store.find(card) for card in load_catalogue().values()}
     return {
@@ -121,7 +121,7 @@ def _models() -> dict[str, Any]:
 
 
 def _gimp() -> list[dict[str, Any]]:
-    from gossamer.worker import gimp
+    from gossamer.hosts import gimp
 
     return [place.as_dict() for place in gimp.status()]
 

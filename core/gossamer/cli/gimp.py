@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.cli.parser import Parser
-from gossamer.worker import gimp
+from gossamer.hosts import gimp
 
 __all__ = ["run"]
 

@@ -7,9 +7,9 @@ import inspect
 from typing import Any
 
 from gossamer.cli.parser import Parser
-from gossamer.models.choice import QUALITIES, SUBJECTS
+from gossamer.weights.choice import QUALITIES, SUBJECTS
 from gossamer.pipeline import Pipeline
-from gossamer.runtime.devices import DEVICES
+from gossamer.networks.devices import DEVICES
 from gossamer.segmentation.ensemble import COMBINATIONS
 from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
 

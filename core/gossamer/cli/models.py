@@ -10,11 +10,12 @@ from typing import Any
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import ModelIntegrityError, ModelNotFound
-from gossamer.models import licences, store
-from gossamer.models.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
-from gossamer.models.sources import origin
-from gossamer.models.transfer import announced_size
-from gossamer.models.weights import torch_is_here, usable
+from gossamer.weights import licences
+from gossamer.weights import store
+from gossamer.weights.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
+from gossamer.weights.fetch.sources import origin
+from gossamer.weights.fetch.transfer import announced_size
+from gossamer.weights.inventory import torch_is_here, usable
 
 __all__ = ["run"]
 

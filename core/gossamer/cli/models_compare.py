@@ -15,7 +15,7 @@ from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, read_image, write_bytes
-from gossamer.runtime.devices import DEVICES
+from gossamer.networks.devices import DEVICES
 from gossamer.segmentation.loading import PRECISIONS, RUNTIMES, load_model
 from gossamer.segmentation.model import SegmentationModel
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError
-from gossamer.models import store
-from gossamer.models.catalogue import InputSpec, architecture_of, model_card
+from gossamer.weights import store
+from gossamer.weights.catalogue import InputSpec, architecture_of, model_card
 
 __all__ = ["run"]
 
@@ -27,8 +27,8 @@ def run(argv: list[str]) -> int:
         raise InputError(f"{output.name} does not end in {_SUFFIXES[arguments.to]}.", "Name OUT so, or change --to.")
     with Console(arguments.quiet) as console:
         origin = _origin(arguments, console)
-        from gossamer.runtime.export import export_onnx, export_safetensors
-        from gossamer.runtime.weights import load_network
+        from gossamer.networks.export import export_onnx, export_safetensors
+        from gossamer.networks.state_dict import load_network
 
         module = load_network(origin.path, origin.network, origin.rename)
         if arguments.to == "safetensors":
@@ -81,8 +81,8 @@ def _origin(arguments: argparse.Namespace, console: Console) -> _Origin:
             accept_licence=arguments.accept_licence,
         )
         return _Origin(weights.path, card.network, weights.variant.rename, card.input)
-    from gossamer.runtime.architectures.networks import NETWORKS
-    from gossamer.runtime.weights import recognise_file
+    from gossamer.networks.architectures.networks import NETWORKS
+    from gossamer.networks.state_dict import recognise_file
 
     network = arguments.network or recognise_file(path)
     if network is None:

@@ -6,8 +6,8 @@ import argparse
 from typing import Any, NoReturn
 
 from gossamer.errors import InputError
-from gossamer.parameters import Parameter, parameters, recipe_from_flat
-from gossamer.settings import Recipe
+from gossamer.settings.parameters import Parameter, parameters, recipe_from_flat
+from gossamer.settings.recipe import Recipe
 
 __all__ = ["Parser", "add_recipe_flags", "recipe_of"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError
-from gossamer.segmentation.combining import PROMPT_COMBINATIONS
-from gossamer.segmentation.prompt import Prompt
-from gossamer.segmentation.prompt_models import PROMPT_MODELS
-from gossamer.segmentation.prompt_planes import plane_of
-from gossamer.segmentation.prompted import BOX_THRESHOLD, TEXT_THRESHOLD
+from gossamer.prompting.combining import PROMPT_COMBINATIONS
+from gossamer.prompting.prompt import Prompt
+from gossamer.prompting.choice import PROMPT_MODELS
+from gossamer.prompting.planes import plane_of
+from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD
 from gossamer.session import ON_EMPTY
 
 __all__ = ["add_prompt_flags", "cutout_options", "prompt_of", "subject_options"]

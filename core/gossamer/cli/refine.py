@@ -12,7 +12,7 @@ from gossamer.cli.cutting import Target, add_output_flags, read_stdin
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.image import Image, read_image
 from gossamer.pipeline import refine
-from gossamer.settings import FINISHING
+from gossamer.settings.recipe import FINISHING
 
 __all__ = ["run"]
 

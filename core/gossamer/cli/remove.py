@@ -11,7 +11,7 @@ from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
 from gossamer.session import Session
-from gossamer.settings import FINISHING
+from gossamer.settings.recipe import FINISHING
 
 __all__ = ["run"]
 

@@ -14,8 +14,8 @@ from gossamer.cli.parser import Parser
 from gossamer.cli.prompting import add_prompt_flags, prompt_of, subject_options
 from gossamer.errors import InputError, OutputExists
 from gossamer.image import check_output, encode_image, read_image, write_bytes
-from gossamer.runtime.devices import DEVICES
-from gossamer.segmentation.prompted import Subject
+from gossamer.networks.devices import DEVICES
+from gossamer.prompting.protocol import Subject
 from gossamer.session import Session
 
 __all__ = ["run"]
@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
             write_bytes(name, encode_image(None, subject.mask, "png"), force=arguments.force)
         if arguments.preview:
             from gossamer.arrays import unit_float
-            from gossamer.segmentation.annotate import annotate
+            from gossamer.sheets.annotations import annotate
 
             drawn = annotate(picture.rgb, found.subjects, found.prompt)
             data = encode_image(unit_float(drawn), None, "png", icc_profile=picture.icc_profile)
@@ -86,8 +86,8 @@ def run(argv: list[str]) -> int:
 
 
 def _entry(subject: Subject, path: str) -> dict[str, Any]:
-    from gossamer.segmentation.coco import encode_rle
-    from gossamer.segmentation.places import around
+    from gossamer.prompting.coco import encode_rle
+    from gossamer.prompting.places import around
 
     extent = around(subject.mask)
     return {

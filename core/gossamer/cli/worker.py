@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gossamer.cli.parser import Parser
-from gossamer.runtime.devices import DEVICES
+from gossamer.networks.devices import DEVICES
 
 __all__ = ["run"]
 

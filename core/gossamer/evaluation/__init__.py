@@ -8,7 +8,7 @@ from gossamer.evaluation.mask import MaskScores, evaluate_mask
 from gossamer.evaluation.matte import MatteScores, evaluate_matte
 from gossamer.evaluation.measures import KINDS, MEASURES, Kind, Measure
 from gossamer.evaluation.pairs import Pair, find_pairs, read_opacity
-from gossamer.evaluation.sheet import worst_sheet
+from gossamer.sheets.worst import worst_sheet
 
 __all__ = [
     "KINDS",

@@ -17,7 +17,7 @@ from typing import Any
 from gossamer.errors import GossamerError, MissingExtra
 from gossamer.evaluation.scoring import Score, Task, reason, score
 from gossamer.progress import Progress
-from gossamer.threads import thread_count
+from gossamer.parallel.threads import thread_count
 
 __all__ = ["Failure", "run_tasks"]
 

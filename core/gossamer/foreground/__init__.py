@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gossamer.foreground.box_blur import blur_fusion
-from gossamer.foreground.box_blur_torch import blur_fusion_torch
+from gossamer.foreground.blur_fusion.estimate import blur_fusion
+from gossamer.foreground.blur_fusion.torch_estimate import blur_fusion_torch
 from gossamer.foreground.despilling import despill
 from gossamer.foreground.estimation import METHODS, ForegroundBackground, estimate_foreground, soft_band
 from gossamer.foreground.hidden import fill_hidden

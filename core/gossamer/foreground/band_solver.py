@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 from gossamer.progress import Progress
-from gossamer.runtime.memory import return_memory
-from gossamer.strips import Strips
+from gossamer.networks.memory import return_memory
+from gossamer.parallel.strips import Strips
 
 __all__ = ["LARGE", "band_layers"]
 

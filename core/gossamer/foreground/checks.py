@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
 from gossamer.progress import Progress
-from gossamer.strips import Strips
+from gossamer.parallel.strips import Strips
 
 __all__ = ["check_pair", "check_radius"]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_mask
 from gossamer.errors import InputError
 from gossamer.foreground.band_solver import band_layers
-from gossamer.foreground.box_blur import fuse
+from gossamer.foreground.blur_fusion.estimate import fuse
 from gossamer.foreground.checks import check_pair, check_radius
 from gossamer.foreground.published import closed_form_layers, multilevel_layers
 from gossamer.progress import Progress, ProgressCallback

@@ -24,7 +24,7 @@ import numpy as np
 
 from gossamer.image.deflate import MOST, RUNS, SOME, codec
 from gossamer.native import COUNT, PLACE, function, place
-from gossamer.threads import thread_count
+from gossamer.parallel.threads import thread_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.progress import Progress
-from gossamer.threads import thread_count
+from gossamer.parallel.threads import thread_count
 
 __all__ = ["Layout", "Segments", "Team"]
 

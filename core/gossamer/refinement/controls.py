@@ -12,7 +12,7 @@ from gossamer.arrays import Array, as_mask
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement.components import fill_holes, keep_largest, remove_specks
 from gossamer.refinement.contour import feather, shift, smooth
-from gossamer.settings import Refinement
+from gossamer.settings.recipe import Refinement
 
 __all__ = ["adjust_alpha", "clean_mask", "refine_mask"]
 

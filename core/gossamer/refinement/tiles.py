@@ -8,7 +8,7 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
-from gossamer.strips import Strips
+from gossamer.parallel.strips import Strips
 
 __all__ = ["enlarge", "filter_tiles", "reduce"]
 

@@ -23,7 +23,7 @@ import numpy as np
 from gossamer.arrays import Array
 from gossamer.progress import Progress
 from gossamer.segmentation.preprocessing import Box
-from gossamer.segmentation.resizing import Pixels, area
+from gossamer.resampling import Pixels, area
 
 __all__ = ["Predict", "add_detail", "cover"]
 

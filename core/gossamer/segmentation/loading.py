@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
-from gossamer.models.catalogue import InputSpec, OutputSpec, architecture_of, load_catalogue
-from gossamer.models.catalogue import architecture as known_architecture
-from gossamer.models.choice import Quality
-from gossamer.models.weights import RuntimeChoice, Weights
+from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, load_catalogue
+from gossamer.weights.catalogue import architecture as known_architecture
+from gossamer.weights.choice import Quality
+from gossamer.weights.inventory import RuntimeChoice, Weights
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.runtime.base import Network
-from gossamer.runtime.devices import PRECISIONS, cuda_is_available
+from gossamer.networks.network import Network
+from gossamer.networks.devices import PRECISIONS, cuda_is_available
 from gossamer.segmentation.ensemble import Combination, Ensemble
 from gossamer.segmentation.model import SegmentationModel
 
@@ -61,7 +61,7 @@ def load_model(
     runtime : {"auto", "onnx", "torch"}
         What runs it; ``auto``: what the file is made for.
     compile : bool
-        Compile a torch network, see :class:`gossamer.runtime.torch_runtime.TorchNetwork`.
+        Compile a torch network, see :class:`gossamer.networks.torch_network.TorchNetwork`.
     quality : {"fast", "balanced", "best"}
         What ``auto`` chooses.
     subject : str, optional
@@ -106,7 +106,7 @@ def load_model(
             f"{model!r} is a model of the catalogue, which knows its architecture.",
             "Leave --architecture out, or give the path of a file of weights.",
         )
-    from gossamer.models import store
+    from gossamer.weights import store
 
     choice = store.choose(
         model,
@@ -256,12 +256,12 @@ class _Network:
                 )
             if self._compile:
                 raise InputError("ONNX models are not compiled.", "Leave --compile out, or choose --runtime torch.")
-            from gossamer.runtime.onnx_runtime import OnnxNetwork
+            from gossamer.networks.onnx_network import OnnxNetwork
 
             return OnnxNetwork(self._path, self._device, self._output)
         if self._network is None:
             raise InputError(f"There is no torch network for {self._path.name}.", "Choose --runtime onnx.")
-        from gossamer.runtime.torch_runtime import TorchNetwork
+        from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(
             self._path,
@@ -304,8 +304,8 @@ def _load_file(
 
 def _identified(path: Path, name: str | None, runtime: str) -> tuple[str | None, tuple[InputSpec, OutputSpec]]:
     """Return which torch network a file holds, where that matters, and how it is fed and read."""
-    from gossamer.runtime.architectures.networks import NETWORKS
-    from gossamer.runtime.weights import recognise_file
+    from gossamer.networks.architectures.networks import NETWORKS
+    from gossamer.networks.state_dict import recognise_file
 
     if name is None:
         try:

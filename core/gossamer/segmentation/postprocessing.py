@@ -6,9 +6,9 @@ import numpy as np
 
 from gossamer.arrays import Array, bilinear, normalise
 from gossamer.errors import ModelError
-from gossamer.models.catalogue import InputSpec, OutputSpec
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 from gossamer.segmentation.preprocessing import letterbox_box
-from gossamer.segmentation.resizing import area, bilinear_align_corners
+from gossamer.resampling import area, bilinear_align_corners
 
 __all__ = ["postprocess"]
 

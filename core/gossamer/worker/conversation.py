@@ -218,8 +218,8 @@ class Conversation:
 
 
 def _models() -> dict[str, Any]:
-    from gossamer.models import store
-    from gossamer.models.catalogue import load_catalogue
+    from gossamer.weights import store
+    from gossamer.weights.catalogue import load_catalogue
 
     cards = load_catalogue().values()
     return {

@@ -86,7 +86,7 @@ class Cutter:
         ModelError
             The model cannot be had or run.
         """
-        from gossamer.parameters import recipe_from_flat
+        from gossamer.settings.parameters import recipe_from_flat
 
         # The client composites; colours that nobody asked for are not worth their time.
         unused = {"background": "transparent"} | ({} if request.foreground else {"foreground": "none"})
@@ -133,9 +133,9 @@ class Cutter:
 
 def _missing_models() -> dict[str, dict[str, Any]]:
     """Return what the user should be told of each model, by id, that would have to be fetched."""
-    from gossamer.models import store
-    from gossamer.models.catalogue import load_catalogue
-    from gossamer.models.weights import usable
+    from gossamer.weights import store
+    from gossamer.weights.catalogue import load_catalogue
+    from gossamer.weights.inventory import usable
 
     return {
         card.id: {"title": card.title, "licence": card.licence, "bytes": (usable(card) or card.weights)[0].bytes}

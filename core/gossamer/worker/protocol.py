@@ -152,7 +152,7 @@ class RemoveRequest:
     dtype : {"u8", "u16", "float32"}
         Of the picture and of the answer; 255, 65535 and 1.0 are white.
     options : Mapping
-        Settings by their flat names, see :func:`gossamer.parameters.parameters`.
+        Settings by their flat names, see :func:`gossamer.settings.parameters.parameters`.
     model, device : str
         As :class:`gossamer.Pipeline` takes them; an empty device is the worker's own.
     foreground : bool

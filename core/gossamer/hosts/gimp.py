@@ -1,0 +1,387 @@
+"""Puts the GIMP 3 plug-in where GIMP looks for it, says what is there, and takes it away again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import site
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gossamer import __version__
+from gossamer.errors import OutputError, OutputExists
+from gossamer.worker.protocol import PROTOCOL
+
+__all__ = [
+    "GimpStatus",
+    "Installed",
+    "Removed",
+    "config_folders",
+    "install",
+    "plug_in_arguments",
+    "status",
+    "uninstall",
+]
+
+NAME = "gossamer_gimp"
+"""GIMP finds a plug-in only where the folder and the file in it share a name."""
+
+_FILES = (f"{NAME}.py", "client.py", "parameters.json")
+_RECORD = "worker.json"
+_FLATPAK = (
+    "GIMP from Flatpak runs in a sandbox that hides the Python outside. What should work there, but is not "
+    "tested: type `flatpak override --user --filesystem=xdg-run/gossamer org.gimp.GIMP` once, and keep "
+    "`gossamer worker --idle 86400` running in a terminal while you use GIMP."
+)
+_SNAP = "GIMP from Snap runs in a sandbox that hides the Python outside: use a GIMP 3 from elsewhere."
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What :func:`install` did in one GIMP folder.
+
+    Attributes
+    ----------
+    folder : Path
+        The plug-in's own folder.
+    files : tuple of Path
+        What was written.
+    kept : tuple of Path
+        Files of other people that were in the way or in the folder; none was deleted.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    kept: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, ready for JSON."""
+        return _plain(asdict(self))
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What :func:`uninstall` did in one GIMP folder.
+
+    Attributes
+    ----------
+    folder : Path
+        The plug-in's own folder.
+    files : tuple of Path
+        What was removed.
+    kept : tuple of Path
+        Files in it that are not ours.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    kept: tuple[Path, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, ready for JSON."""
+        return _plain(asdict(self))
+
+
+@dataclass(frozen=True)
+class GimpStatus:
+    """What is in one GIMP folder.
+
+    Attributes
+    ----------
+    config : Path
+        GIMP's configuration folder.
+    folder : Path
+        The plug-in's own folder, there or not.
+    state : {"absent", "installed", "outdated", "broken", "foreign"}
+        ``outdated``: of another version of Gossamer or with changed files; ``broken``: its record, its run
+        bit or its Python is gone; ``foreign``: something else has the plug-in's name.
+    version, python : str
+        What the record says; "" without one.
+    notes : tuple of str
+        What is wrong and what to do, and what else the user should know.
+    """
+
+    config: Path
+    folder: Path
+    state: str
+    version: str = ""
+    python: str = ""
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, ready for JSON."""
+        return _plain(asdict(self))
+
+
+def install(
+    folder: Path | None = None, *, link: bool = False, force: bool = False, python: Path | None = None
+) -> list[Installed]:
+    """Install the plug-in into every GIMP 3 of this user.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        One GIMP configuration folder (such as ``~/.config/GIMP/3.0``) instead of those that are found. Where
+        none is found, the default one is made and a note says so.
+    link : bool
+        Link the plug-in's files instead of copying them (for developers).
+    force : bool
+        Put something foreign of the plug-in's name aside instead of refusing; nothing is deleted.
+    python : Path, optional
+        The Python that runs the worker; this one without it.
+
+    Returns
+    -------
+    list of Installed
+
+    Raises
+    ------
+    OutputExists
+        Something foreign has the plug-in's name.
+    OutputError
+        A folder cannot be written.
+    """
+    found = [folder] if folder is not None else config_folders()
+    notes: tuple[str, ...] = ()
+    if not found:
+        found = [default_folder()]
+        notes = (f"No GIMP 3 has run here yet: the plug-in waits for it in {found[0]}.",)
+    try:
+        return [_install(config.absolute(), link, force, python or Path(sys.executable), notes) for config in found]
+    except OSError as error:
+        raise OutputError(
+            f"The plug-in cannot be installed: {error.filename}: {error.strerror}.",
+            "Check the folder's rights, or name another one.",
+        ) from None
+
+
+def status(folder: Path | None = None) -> list[GimpStatus]:
+    """Say what is in every GIMP 3 of this user (or in `folder`): never raises for what it finds."""
+    return [_status(config.absolute()) for config in ([folder] if folder is not None else config_folders())]
+
+
+def uninstall(folder: Path | None = None) -> list[Removed]:
+    """Remove what :func:`install` put into every GIMP 3 of this user (or into `folder`), and nothing else."""
+    removed = []
+    for config in [folder] if folder is not None else config_folders():
+        place = _place(config.absolute())
+        if not _is_ours(place):
+            continue
+        ours = [path for path in _own_files(place) if os.path.lexists(path)]
+        try:
+            for path in ours:
+                path.unlink()
+            shutil.rmtree(place / "__pycache__", ignore_errors=True)
+            kept = tuple(sorted(place.iterdir()))
+            if not kept:
+                place.rmdir()
+        except OSError as error:
+            raise OutputError(
+                f"The plug-in cannot be removed: {error.filename}: {error.strerror}.",
+                "Check the folder's rights.",
+            ) from None
+        removed.append(Removed(place, tuple(ours), kept))
+    return removed
+
+
+def config_folders() -> list[Path]:
+    """Return the configuration folders of every GIMP 3.x that has run for this user.
+
+    ``$GIMP3_DIRECTORY`` alone, where it is set (GIMP itself then looks nowhere else); else those of the
+    distribution's packages and AppImages, Flatpak, Snap, macOS and Windows.
+    """
+    if chosen := os.environ.get("GIMP3_DIRECTORY"):
+        return [Path.home() / chosen]  # GIMP, too, takes a relative one from the home folder
+    return [path for base in _bases() for path in sorted(base.glob("3.*")) if path.is_dir()]
+
+
+def default_folder() -> Path:
+    """Return the configuration folder that GIMP 3.0 will make on this system."""
+    return next(_bases()) / "3.0"
+
+
+def plug_in_arguments() -> dict[str, Any]:
+    """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
+
+    GIMP has its own background, below the layer: that stage is left out.
+    """
+    from gossamer.weights.catalogue import load_catalogue
+    from gossamer.settings.parameters import parameters
+
+    fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title", "help")
+    return {
+        "models": [{"id": card.id, "title": card.title} for card in load_catalogue().values()],
+        "arguments": [
+            {field: getattr(parameter, field) for field in fields}
+            for parameter in parameters()
+            if parameter.stage != "background"
+        ],
+    }
+
+
+def _bases() -> Iterator[Path]:
+    """Yield the folders that hold GIMP's ``3.0``, ``3.2`` ...: the system's own first."""
+    home = Path.home()
+    if sys.platform == "win32":
+        yield Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming") / "GIMP"
+    elif sys.platform == "darwin":
+        yield home / "Library" / "Application Support" / "GIMP"
+    else:
+        configured = os.environ.get("XDG_CONFIG_HOME", "")
+        yield (Path(configured) if os.path.isabs(configured) else home / ".config") / "GIMP"
+        yield home / ".var" / "app" / "org.gimp.GIMP" / "config" / "GIMP"
+        yield home / "snap" / "gimp" / "current" / ".config" / "GIMP"
+
+
+def _place(config: Path) -> Path:
+    return config / "plug-ins" / NAME
+
+
+def _own_files(place: Path) -> list[Path]:
+    return [place / name for name in (*_FILES, _RECORD)]
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether the folder was made by :func:`install`: only it writes a record into a folder of this name."""
+    return place.is_dir() and not place.is_symlink() and os.path.lexists(place / _RECORD)
+
+
+def _install(config: Path, link: bool, force: bool, python: Path, notes: tuple[str, ...]) -> Installed:
+    place = _place(config)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    kept: list[Path] = []
+    if os.path.lexists(place) and not _is_ours(place):
+        if not force:
+            raise OutputExists(
+                f"{place} is there already and not Gossamer's.", "Move it away, or put it aside with --force."
+            )
+        aside = _free_name(place.parent / f"{NAME}.kept")
+        place.rename(aside)
+        kept.append(aside)
+    making = Path(tempfile.mkdtemp(prefix=f".{NAME}.", dir=place.parent))
+    try:
+        making.chmod(0o755)
+        _fill(making, link, python)
+        own = {path.name for path in _own_files(place)} | {"__pycache__"}
+        for path in sorted(place.iterdir()) if place.is_dir() else []:
+            if path.name not in own:  # somebody else's: it moves into the new folder
+                path.rename(making / path.name)
+                kept.append(place / path.name)
+        _swap(making, place)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return Installed(place, tuple(_own_files(place)), tuple(kept), (*notes, *_sandbox_notes(config)))
+
+
+def _fill(making: Path, link: bool, python: Path) -> None:
+    source = resources.files(NAME)
+    with resources.as_file(source) as package:
+        for name in _FILES:
+            if link:
+                (making / name).symlink_to((package / name).absolute())
+            else:
+                shutil.copyfile(package / name, making / name)
+    program = making / f"{NAME}.py"
+    if not link or not os.access(program, os.X_OK):
+        program.chmod(0o755)  # without the run bit GIMP passes it over in silence
+    record = {"python": str(python), "flags": _flags(), "gossamer": __version__, "protocol": PROTOCOL}
+    (making / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _flags() -> list[str]:
+    """Return how Python is started: alone (-I), unless gossamer itself is in the user's site-packages."""
+    import gossamer
+
+    own = Path(gossamer.__file__).resolve()
+    if site.ENABLE_USER_SITE and own.is_relative_to(Path(site.getusersitepackages()).resolve()):
+        return ["-E", "-P"]
+    return ["-I"]
+
+
+def _swap(making: Path, place: Path) -> None:
+    """Put the new folder in the old one's place; at no moment is there half a plug-in."""
+    if not place.exists():
+        making.rename(place)
+        return
+    old = _free_name(place.parent / f".{NAME}.old")
+    place.rename(old)
+    try:
+        making.rename(place)
+    except OSError:
+        old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while os.path.lexists(candidate := path.with_name(f"{path.name}-{number}")):
+        number += 1
+    return candidate
+
+
+def _status(config: Path) -> GimpStatus:
+    place = _place(config)
+    notes = _sandbox_notes(config)
+    if not os.path.lexists(place):
+        absent = "To install it, type: gossamer gimp install"
+        return GimpStatus(config, place, "absent", notes=(absent, *notes))
+    if not _is_ours(place):
+        return GimpStatus(config, place, "foreign", notes=("Something else has the plug-in's name.", *notes))
+    try:
+        record = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        version, python, protocol = str(record["gossamer"]), str(record["python"]), int(record["protocol"])
+    except (OSError, ValueError, KeyError, TypeError):
+        fault = "The record worker.json cannot be read. Type: gossamer gimp install"
+        return GimpStatus(config, place, "broken", notes=(fault, *notes))
+    state, faults = "installed", []
+    if version != __version__ or protocol != PROTOCOL or _changed(place):
+        state = "outdated"
+        faults.append(f"It is not that of Gossamer {__version__}. Type: gossamer gimp install")
+    if not (place / f"{NAME}.py").exists() or not os.access(place / f"{NAME}.py", os.X_OK):
+        state = "broken"
+        faults.append(f"{NAME}.py is missing or lacks its run bit. Type: gossamer gimp install")
+    if not os.access(python, os.X_OK):
+        state = "broken"
+        faults.append(f"The Python that it uses is gone: {python}. Type: gossamer gimp install")
+    return GimpStatus(config, place, state, version, python, (*faults, *notes))
+
+
+def _changed(place: Path) -> bool:
+    package = resources.files(NAME)
+    try:
+        return any((place / name).read_bytes() != (package / name).read_bytes() for name in _FILES)
+    except OSError:
+        return True
+
+
+def _sandbox_notes(config: Path) -> tuple[str, ...]:
+    parts = config.parts
+    if ".var" in parts and "org.gimp.GIMP" in parts:
+        return (_FLATPAK,)
+    return (_SNAP,) if "snap" in parts else ()
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Paths as text, tuples as lists."""
+    return {
+        name: [str(item) for item in value]
+        if isinstance(value, tuple)
+        else str(value)
+        if isinstance(value, Path)
+        else value
+        for name, value in values.items()
+    }
+
+
+if __name__ == "__main__":  # for developers: writes the contents of parameters.json
+    sys.stdout.write(json.dumps(plug_in_arguments(), indent=2) + "\n")

@@ -1,0 +1,190 @@
+"""ONNX models through ONNX Runtime, with the provider verified and runs that can be cancelled."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.errors import DeviceError, ModelError
+from gossamer.progress import Progress
+from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.networks.devices import resolve_device
+from gossamer.networks.memory import return_memory
+from gossamer.parallel.threads import thread_count
+
+__all__ = ["OnnxNetwork"]
+
+# What a graph's input may hold; pictures are converted to it.
+_INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+
+
+class OnnxNetwork:
+    """A network stored as ONNX.
+
+    Parameters
+    ----------
+    path : Path
+        The .onnx file.
+    device : {"auto", "cpu", "cuda"}
+        Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
+    output : int
+        Which of the outputs is the mask.
+
+    Raises
+    ------
+    ModelError
+        The file is no ONNX model or does not take one batch of RGB pictures.
+    DeviceError
+        CUDA was asked for and cannot be had.
+    """
+
+    def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
+        import onnxruntime
+
+        wanted = resolve_device(device)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = thread_count()
+        options.log_severity_level = 3
+        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
+        # copy of every activation; neither makes a run here faster.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False
+        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), options, providers=[*providers, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ModelError(
+                f"{path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
+                "Fetch it again with: gossamer models get ID --force",
+            ) from None
+        return_memory()  # the weights as they lay in the file, of which the session has made its own copy
+        self.device = "cuda" if self._session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self._warnings: tuple[str, ...] = ()
+        if self.device != wanted:
+            problem = "CUDA could not be started"
+            if device == "cuda":
+                raise DeviceError(
+                    f"{problem}.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
+                )
+            self._warnings = (f"{problem}; the model runs on the CPU.",)
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _INPUT_TYPES:
+            raise ModelError(
+                f"{path.name} does not take one batch of pictures.",
+                "Give a segmentation model of a known architecture.",
+            )
+        self._input: str = inputs[0].name
+        self._type = _INPUT_TYPES[inputs[0].type]
+        self._output: str = self._session.get_outputs()[output].name
+        # A dimension that is a name or None takes any size; exporters' usual fixed batch is 1.
+        size = inputs[0].shape[0]
+        self._batches = BatchSize(size if isinstance(size, int) else None)
+        self._fixed = size if isinstance(size, int) else 0
+        # Always the same thread: glibc has an arena for each, and keeps some 35 MB in every one that ran the graph.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gossamer-network")
+        self._results: dict[tuple[int, ...], tuple[tuple[int, ...], np.dtype[Any]]] = {}  # of shapes of pictures
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know."""
+        return (*self._warnings, *self._batches.warnings)
+
+    def run(self, batch: Array, progress: Progress) -> Array:
+        """Map a batch to the mask output: at once where the graph allows it, in smaller parts where memory runs out.
+
+        Parameters
+        ----------
+        batch : (N, 3, h, w) float32
+            Normalised as the network's authors do.
+        progress : Progress
+            Called while the network runs; what it raises stops the run and passes through.
+
+        Returns
+        -------
+        (N, h', w') float32
+
+        Raises
+        ------
+        DeviceError
+            Memory does not hold even one picture.
+        ModelError
+            The graph does not take this size, its output is no mask, or the model was unloaded.
+        """
+        if self._session is None:
+            raise ModelError("The model was unloaded.", "Load it again.")
+        return self._batches.run(batch, progress, self._run_part)
+
+    def unload(self) -> None:
+        """Free the memory that the network holds; it cannot be run any more."""
+        self._session = None
+
+    def _run_part(self, part: Array, progress: Progress) -> Array:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        if self.device == "cpu":
+            # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
+            # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            return_memory()  # of the stages before
+        count = len(part)
+        pictures = part.astype(self._type, copy=False)
+        if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
+            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self._fixed - count, axis=0)])
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            result = watched(lambda: self._output_of(pictures, options), progress, stop, thread=self._thread)
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            if _is_exhausted(error):
+                raise Exhausted from None
+            raise ModelError(
+                f"The model could not be run ({_first_line(error)}).",
+                "Check that the file fits the architecture that was named.",
+            ) from None
+        if self.device == "cpu":
+            return_memory()
+        array = np.asarray(result, dtype=np.float32)[:count]
+        if array.ndim == 4 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 3:
+            raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
+        return array
+
+    def _output_of(self, pictures: NDArray[Any], options: Any) -> NDArray[Any]:
+        """Run the graph; where its output's shape is known from another run, without a place in the arena for it.
+
+        The arena gives its memory back at the end of a run, but not the part in which the output still lies.
+        """
+        known = self._results.get(pictures.shape) if self.device == "cpu" else None
+        if known is None:
+            result: NDArray[Any] = self._session.run([self._output], {self._input: pictures}, options)[0]
+            self._results[pictures.shape] = result.shape, result.dtype
+            return result
+        result = np.empty(*known)
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(self._input, pictures)
+        binding.bind_output(self._output, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
+        self._session.run_with_iobinding(binding, options)
+        return result
+
+
+def _is_exhausted(error: BaseException) -> bool:
+    text = str(error).lower()
+    return any(phrase in text for phrase in ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed"))
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__

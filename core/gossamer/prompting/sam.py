@@ -1,0 +1,95 @@
+"""What SAM 2 and SAM 3 share: a picture's feature maps, and masks at its size from logits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from gossamer.arrays import Array
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.resampling import Pixels
+from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
+
+__all__ = ["FeatureMaps", "Sam", "mask_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMaps:
+    """What a SAM remembers of a picture: no pixels.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Height and width of the picture.
+    features : list of torch.Tensor or transformers' Sam3VisionEncoderOutput
+    """
+
+    size: tuple[int, int]
+    features: Any = field(repr=False)
+
+
+class Sam(TransformersModel, ABC):
+    """A loaded SAM, as far as it looks at pictures.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Of transformers.
+    title, id : str
+        What messages and reports call it.
+    side : int
+        Of the pictures that it sees.
+    device, precision : str
+        As for :class:`~gossamer.networks.transformers_network.TransformersNetwork`; ``auto`` is bfloat16 on
+        CUDA, as the authors run it.
+    """
+
+    def __init__(self, module: Any, title: str, id: str, side: int, *, device: str, precision: str) -> None:
+        network = TransformersNetwork(module, title, device=device, precision=precision, automatic="bfloat16")
+        super().__init__(network, id)
+        self._side = side
+
+    def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> FeatureMaps:
+        """Run the image encoder on a picture: nearly all of the work.
+
+        Parameters
+        ----------
+        image : (H, W, 3) array
+            RGB, uint8, uint16 or float in [0, 1].
+        progress : callable, optional
+            What it raises stops the work and passes through.
+
+        Returns
+        -------
+        FeatureMaps
+            Of use for any number of prompts.
+
+        Raises
+        ------
+        InputError
+            The picture has another shape or values outside [0, 1].
+        DeviceError, ModelError
+            Memory does not hold it, or the network could not be run.
+        """
+        pixels = checked_pixels(image)
+        steps = Progress.of(progress)
+        steps(0.0, f"Looking at the picture with {self.id}")
+        features = self._network.run(lambda module: self._encoded(module, pixels), steps)
+        steps(1.0)
+        return FeatureMaps(pixels.shape[:2], features)
+
+    @abstractmethod
+    def _encoded(self, module: Any, image: Pixels) -> Any:
+        """Return what the image encoder makes of a picture."""
+
+
+def mask_of(logits: Any, height: int, width: int) -> Array:
+    """Return the mask of logits, (h, w): their sigmoid, enlarged to the picture's size as the authors do."""
+    from torch.nn.functional import interpolate
+
+    large = interpolate(logits[None, None], (height, width), mode="bilinear", align_corners=False)
+    mask: Array = large[0, 0].sigmoid().cpu().numpy()
+    return mask

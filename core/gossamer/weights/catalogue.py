@@ -1,0 +1,223 @@
+"""The catalogue: what is known of each model, read from ``catalogue.toml`` and checked."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from gossamer.errors import InputError, ModelError, ModelNotFound
+from gossamer.weights.card import (
+    Architecture,
+    HuggingFaceSource,
+    InputSpec,
+    ModelCard,
+    NpmSource,
+    OutputSpec,
+    PipSource,
+    Source,
+    UrlSource,
+    Variant,
+)
+
+__all__ = [
+    "Architecture",
+    "Catalogue",
+    "HuggingFaceSource",
+    "InputSpec",
+    "ModelCard",
+    "NpmSource",
+    "OutputSpec",
+    "PipSource",
+    "Source",
+    "UrlSource",
+    "Variant",
+    "architecture",
+    "architecture_of",
+    "load_catalogue",
+    "model_card",
+    "parse_catalogue",
+]
+
+_T = TypeVar("_T")
+_REMEDY = "Correct the file, or install Gossamer again."
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything in a catalogue file.
+
+    Attributes
+    ----------
+    models : Mapping of str to ModelCard
+        By id, in the order of the file.
+    architectures : Mapping of str to Architecture
+        By id, in the order of the file.
+    """
+
+    models: Mapping[str, ModelCard]
+    architectures: Mapping[str, Architecture]
+
+
+_ARCHITECTURE = TypeAdapter(Architecture)
+_CARD = TypeAdapter(ModelCard)
+
+
+def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
+    """Read a catalogue and check every key and value of it.
+
+    Parameters
+    ----------
+    text : str
+        TOML, see ``catalogue.toml`` in this folder.
+    name : str
+        What to call the file in errors.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    ModelError
+        For a key that is unknown, missing, given twice or of a wrong value; it says which.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"{name} is not valid TOML: {error}.", _REMEDY) from error
+    if unknown := set(raw) - {"architecture", "model"}:
+        raise ModelError(f"{name} has unknown tables: {', '.join(sorted(unknown))}.", _REMEDY)
+    architectures: dict[str, Architecture] = {}
+    for key, table in raw.get("architecture", {}).items():
+        table.get("input", {}).setdefault("size", None)
+        architectures[key] = _checked(_ARCHITECTURE, {**table, "id": key}, f"{name}, architecture {key!r}")
+    models: dict[str, ModelCard] = {}
+    for number, table in enumerate(raw.get("model", []), start=1):
+        where = f"{name}, model {table.get('id', number)!r}"
+        base = architectures.get(table.get("architecture", ""))
+        if base is None:
+            raise ModelError(f"{where}: 'architecture' is none of {', '.join(architectures)}.", _REMEDY)
+        spec = {side: vars(getattr(base, side)) | dict(table.get(side, {})) for side in ("input", "output")}
+        if "multiple" in table.get("input", {}):
+            spec["input"]["size"] = None  # TOML has no word for nothing
+        card = _checked(_CARD, {**table, **spec}, where)
+        if card.id in models:
+            raise ModelError(f"{where}: the id is given twice.", _REMEDY)
+        models[card.id] = card
+    return Catalogue(MappingProxyType(models), MappingProxyType(architectures))
+
+
+def _checked(adapter: TypeAdapter[_T], table: dict[str, Any], where: str) -> _T:
+    """Build the adapter's type from `table`; errors become one line that names the key."""
+    try:
+        return adapter.validate_python(table)
+    except ValidationError as error:
+        faults = (
+            (".".join(str(part) for part in fault["loc"]), fault["msg"].removeprefix("Value error, "))
+            for fault in error.errors()
+        )
+        said = "; ".join(f"{place}: {fault}" if place else fault for place, fault in faults)
+        raise ModelError(f"{where}: {said}.", _REMEDY) from error
+
+
+@functools.cache
+def _own() -> Catalogue:
+    return parse_catalogue((resources.files(__package__) / "catalogue.toml").read_text("utf-8"))
+
+
+def load_catalogue() -> Mapping[str, ModelCard]:
+    """Return the models that Gossamer knows.
+
+    Returns
+    -------
+    Mapping of str to ModelCard
+        By id, read-only, the best first.
+
+    Raises
+    ------
+    ModelError
+        When the catalogue file is damaged.
+    """
+    return _own().models
+
+
+def model_card(model: str) -> ModelCard:
+    """Return the card of one model.
+
+    Parameters
+    ----------
+    model : str
+        An id of the catalogue.
+
+    Returns
+    -------
+    ModelCard
+
+    Raises
+    ------
+    ModelNotFound
+        When no model has this id; it names ids that are spelled alike.
+    """
+    models = load_catalogue()
+    try:
+        return models[model]
+    except KeyError:
+        close = difflib.get_close_matches(model.lower(), models, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        raise ModelNotFound(
+            f"There is no model {model!r}.", f"{hint}To see all models, type: gossamer models list"
+        ) from None
+
+
+def architecture(name: str) -> Architecture:
+    """Return the pre- and post-processing of an architecture, for weights that are not in the catalogue.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"isnet"``.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    InputError
+        When the name is unknown; it names those that are known.
+    """
+    known = _own().architectures
+    if name not in known:
+        raise InputError(f"There is no architecture {name!r}.", f"Use one of: {', '.join(known)}.")
+    return known[name]
+
+
+def architecture_of(network: str) -> Architecture:
+    """Return the pre- and post-processing that goes with a network of the torch runtime.
+
+    Parameters
+    ----------
+    network : str
+        Such as ``"birefnet_swin_l"``, as it is recognised from the keys of a file of weights.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    InputError
+        When no architecture has this network; it names those that are known.
+    """
+    known = {name: family for family in _own().architectures.values() for name in family.networks}
+    if network not in known:
+        raise InputError(f"There is no network {network!r}.", f"Use one of: {', '.join(known)}.")
+    return known[network]

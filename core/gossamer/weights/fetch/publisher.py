@@ -1,0 +1,89 @@
+"""Hugging Face: addresses, the user's token, and what the publisher says of a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from gossamer.weights.catalogue import HuggingFaceSource
+from gossamer.weights.fetch.download import ask, same_host
+from gossamer.weights.folders import hugging_face_home
+from gossamer.weights.fetch.transfer import Refused, SourceFailed
+from gossamer.weights.digests import Published
+from gossamer.progress import Progress
+
+__all__ = ["address", "credentials", "in_words", "page", "said_by_publisher"]
+
+_SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
+
+
+def address(source: HuggingFaceSource, commit: str = "") -> str:
+    """Return the address of a file, at the host that ``$HF_ENDPOINT`` names."""
+    return f"{_endpoint()}/{source.repo}/resolve/{commit or source.revision}/{source.filename}"
+
+
+def page(source: HuggingFaceSource) -> str:
+    """Return the page of a repository for people."""
+    return f"https://huggingface.co/{source.repo}"
+
+
+def credentials(url: str) -> dict[str, str]:
+    """Return the header with the user's token, for addresses of the endpoint only.
+
+    The token is ``$HF_TOKEN``, or what ``hf auth login`` wrote into ``$HF_TOKEN_PATH`` or ``$HF_HOME/token``.
+    """
+    token = _token() if same_host(url, _endpoint()) else ""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def said_by_publisher(source: HuggingFaceSource, progress: Progress) -> Published | None:
+    """Ask Hugging Face which bytes a file has now; None where the answer does not say that.
+
+    Raises
+    ------
+    SourceFailed
+        When it cannot be asked.
+    """
+    url = address(source)
+    try:
+        _, head = ask(url, credentials(url), progress)
+    except Refused as error:
+        raise SourceFailed(in_words(error, source)) from error
+    # Large files are kept elsewhere; these headers are about the file, the others about the answer.
+    digest = _SHA256.fullmatch(head.get("X-Linked-Etag") or head.get("ETag") or "")
+    size = head.get("X-Linked-Size") or head.get("Content-Length") or ""
+    if digest is None or not size.isdigit() or not int(size):
+        return None
+    commit = head.get("X-Repo-Commit", "")
+    return Published(int(size), digest[1], commit if re.fullmatch(r"[0-9a-f]{40}", commit) else "")
+
+
+def in_words(refusal: Refused, source: HuggingFaceSource) -> str:
+    """Return what a refusal means, and what to do about it."""
+    if refusal.status not in (401, 403):
+        return str(refusal)
+    if source.gated and not _token():
+        return (
+            f"it is gated: agree to its terms at {page(source)}, make a token at "
+            "https://huggingface.co/settings/tokens and set HF_TOKEN to it"
+        )
+    if source.gated:
+        return f"the token in HF_TOKEN has no access: agree to the terms at {page(source)} with its account"
+    if _token():
+        return f"{refusal}: the token in HF_TOKEN is not accepted; renew it, or do without it"
+    return f"{refusal}: it is not public any more, or $HF_ENDPOINT wants a token in HF_TOKEN"
+
+
+def _endpoint() -> str:
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def _token() -> str:
+    if token := os.environ.get("HF_TOKEN", "").strip():
+        return token
+    file = Path(os.environ.get("HF_TOKEN_PATH") or hugging_face_home() / "token").expanduser()
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""

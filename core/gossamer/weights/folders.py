@@ -1,0 +1,151 @@
+"""Where weights lie: Gossamer's own folder and those of other programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import platformdirs
+
+from gossamer.weights.catalogue import HuggingFaceSource, Variant
+
+__all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder"]
+
+# Below ComfyUI's models folder: our own, its own, and those of the node packs that people have.
+_COMFYUI_FOLDERS = (
+    "gossamer",
+    "background_removal",
+    "BiRefNet",
+    "birefnet",
+    "RMBG",
+    "RMBG/BiRefNet",
+    "rembg",
+    "transparent-background",
+)
+
+
+def home() -> Path:
+    """Return Gossamer's own folder.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$GOSSAMER_HOME``, or the user's data folder of the platform; it need not exist yet.
+    """
+    if chosen := os.environ.get("GOSSAMER_HOME"):
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_data_path("gossamer", appauthor=False)
+
+
+def models_folder() -> Path:
+    """Return the folder that weights are fetched into; it need not exist yet."""
+    return home() / "models"
+
+
+def hugging_face_home() -> Path:
+    """Return the folder of Hugging Face's own programs, ``$HF_HOME``."""
+    root = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(root).expanduser()
+
+
+def folders() -> tuple[Path, ...]:
+    """Return the folders in which weights are looked for, in this order.
+
+    Gossamer's own ``models`` folder; each folder in ``$GOSSAMER_MODEL_PATH``; ComfyUI's model folders where
+    ``$COMFYUI_PATH`` is set; the Hugging Face cache; the folders of rembg, new and old; the folder of
+    transparent-background.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        Not all of them need exist.
+    """
+    rembg, old_rembg = _rembg_folders()
+    comfyui = _comfyui_models()
+    found = [models_folder(), *_own_path()]
+    found += [comfyui / name for name in _COMFYUI_FOLDERS] if comfyui else []
+    found += [_hugging_face_cache(), rembg / "models", old_rembg, _transparent_background_folder()]
+    return tuple(dict.fromkeys(found))
+
+
+def candidates(variant: Variant, extra: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield the files that may hold a variant, the preferred first; not all of them exist.
+
+    The folders in `extra` come after all others.
+    """
+    yield from dict.fromkeys(_candidates(variant, extra))
+
+
+def _candidates(variant: Variant, extra: Iterable[Path]) -> Iterator[Path]:
+    names = variant.names
+    for folder in (models_folder(), *_own_path()):
+        yield from (folder / name for name in names)
+    if comfyui := _comfyui_models():
+        for name in _COMFYUI_FOLDERS:
+            yield from _in_model_folder(comfyui / name, variant)
+        yield from (comfyui / path for path in variant.elsewhere)
+    for source in variant.hugging_face:
+        yield from _in_cache(source)
+    rembg, old_rembg = _rembg_folders()
+    # rembg names a model's folder after its file.
+    yield from (rembg / "models" / Path(name).stem / name for name in names)
+    yield from (old_rembg / name for name in names)
+    yield from (_transparent_background_folder() / name for name in names)
+    for folder in extra:
+        yield from _in_model_folder(folder, variant)
+        inside = (PurePosixPath(path) for path in variant.elsewhere)
+        yield from (folder.joinpath(*path.parts[1:]) for path in inside if path.parts[0] == folder.name)
+
+
+def _in_model_folder(folder: Path, variant: Variant) -> Iterator[Path]:
+    """Yield the places in a folder of node packs: the file itself, and in folders named after repositories."""
+    yield from (folder / name for name in variant.names)
+    yield from (folder / source.repo.partition("/")[2] / source.filename for source in variant.hugging_face)
+
+
+def _in_cache(source: HuggingFaceSource) -> Iterator[Path]:
+    """Yield the places of a file in the Hugging Face cache, that of its own revision first."""
+    snapshots = _hugging_face_cache() / f"models--{source.repo.replace('/', '--')}" / "snapshots"
+    yield snapshots / source.revision / source.filename
+    yield from (snapshot / source.filename for snapshot in sorted(snapshots.glob("*/")))
+
+
+def _own_path() -> list[Path]:
+    """Return the folders of $GOSSAMER_MODEL_PATH."""
+    entries = os.environ.get("GOSSAMER_MODEL_PATH", "").split(os.pathsep)
+    return [Path(entry).expanduser().absolute() for entry in entries if entry]
+
+
+def _comfyui_models() -> Path | None:
+    root = os.environ.get("COMFYUI_PATH")
+    return Path(root).expanduser() / "models" if root else None
+
+
+def _hugging_face_cache() -> Path:
+    chosen = os.environ.get("HF_HUB_CACHE")
+    return Path(chosen).expanduser() if chosen else hugging_face_home() / "hub"
+
+
+def _rembg_folders() -> tuple[Path, Path]:
+    """Return the root of today's rembg, and the flat folder of its earlier releases."""
+    data = os.environ.get("XDG_DATA_HOME")
+    if chosen := os.environ.get("U2NET_HOME"):
+        old = new = Path(chosen)
+    else:
+        old = Path(data or "~") / ".u2net"
+        new = Path(os.environ.get("REMBG_HOME") or (Path(data) / "rembg" if data else "~/.rembg"))
+    return new.expanduser(), old.expanduser()
+
+
+def _transparent_background_folder() -> Path:
+    root = os.environ.get("TRANSPARENT_BACKGROUND_FILE_PATH") or "~"
+    return Path(root).expanduser() / ".transparent-background"
+
+
+def forbidding_switch() -> str | None:
+    """Return the environment variable that is set and forbids every download, or None."""
+    for switch in ("GOSSAMER_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(switch, "").lower() not in ("", "0", "false", "no", "off"):
+            return switch
+    return None

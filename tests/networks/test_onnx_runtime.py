@@ -1,0 +1,116 @@
+"""ONNX Runtime: batches where the graph takes them, half-precision inputs, memory that runs out, unloading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+from gossamer.errors import DeviceError, ModelError
+from gossamer.progress import Progress
+from gossamer.networks.onnx_network import OnnxNetwork
+
+
+def graph(path: Path, batch: int | str, kind: int = TensorProto.FLOAT) -> Path:
+    """Write a graph whose mask is the mean of the colours."""
+    shape = [batch, 3, "height", "width"]
+    node = helper.make_node("ReduceMean", ["input"], ["output"], axes=[1], keepdims=1)
+    made = helper.make_graph(
+        [node],
+        "mean",
+        [helper.make_tensor_value_info("input", kind, shape)],
+        [helper.make_tensor_value_info("output", kind, [batch, 1, "height", "width"])],
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+PICTURES = np.random.default_rng(0).random((5, 3, 6, 9), dtype=np.float32)
+
+
+class Binding:
+    """Stands in front of a real binding: notes the size of what is bound."""
+
+    def __init__(self, real) -> None:
+        self.real, self.size = real, 0
+        self.bind_output = real.bind_output
+
+    def bind_cpu_input(self, name, pictures):
+        self.size = len(pictures)
+        self.real.bind_cpu_input(name, pictures)
+
+
+class Session:
+    """Stands in front of a real session: notes sizes, and has memory for `most` pictures."""
+
+    def __init__(self, real, most: int = 99) -> None:
+        self.real, self.most, self.sizes = real, most, []
+
+    def run(self, outputs, inputs, options):
+        (pictures,) = inputs.values()
+        self.take(len(pictures))
+        return self.real.run(outputs, inputs, options)
+
+    def io_binding(self):
+        return Binding(self.real.io_binding())
+
+    def run_with_iobinding(self, binding, options):
+        self.take(binding.size)
+        self.real.run_with_iobinding(binding.real, options)
+
+    def take(self, size):
+        self.sizes.append(size)
+        if size > self.most:
+            raise RuntimeException("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"), [("batch", [5]), (1, [1, 1, 1, 1, 1]), (2, [2, 2, 2])], ids=["free", "one", "two"]
+)
+def test_batches_are_as_large_as_the_graph_takes(size: int | str, sizes: list[int], tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", size), "cpu")
+    network._session = session = Session(network._session)
+    assert np.allclose(network.run(PICTURES, Progress()), PICTURES.mean(1), atol=1e-6)
+    assert session.sizes == sizes
+
+
+def test_a_full_memory_halves_the_batch(tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", "batch"), "cpu")
+    network._session = session = Session(network._session, most=2)
+    assert np.allclose(network.run(PICTURES, Progress()), PICTURES.mean(1), atol=1e-6)
+    assert session.sizes == [5, 2, 2, 1]
+    assert network.warnings == ("Memory ran out: pictures go through the model 2 at a time.",)
+    network._session = Session(session.real, most=0)
+    with pytest.raises(DeviceError, match="not enough memory"):
+        network.run(PICTURES, Progress())
+
+
+def test_a_later_run_leaves_the_results_of_earlier_ones_alone(tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", "batch"), "cpu")
+    pictures = [PICTURES, 1 - PICTURES, PICTURES[:2], 1 - PICTURES[:2], PICTURES / 2]
+    results = [network.run(each, Progress()) for each in pictures]
+    for result, each in zip(results, pictures, strict=True):
+        assert np.allclose(result, each.mean(1), atol=1e-6)
+
+
+def test_half_precision_graphs_take_pictures(tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", "batch", TensorProto.FLOAT16), "cpu")
+    found = network.run(PICTURES, Progress())
+    assert found.dtype == np.float32
+    assert np.allclose(found, PICTURES.mean(1), atol=1e-3)
+
+
+def test_graphs_that_take_no_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="one batch of pictures"):
+        OnnxNetwork(graph(tmp_path / "m.onnx", "batch", TensorProto.INT32), "cpu")
+
+
+def test_an_unloaded_model_says_so(tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", 1), "cpu")
+    network.unload()
+    with pytest.raises(ModelError, match="was unloaded"):
+        network.run(PICTURES, Progress())

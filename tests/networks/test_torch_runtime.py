@@ -1,0 +1,218 @@
+"""Torch beside ONNX Runtime on the same real weights; what torch does when asked to stop, or without memory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors.torch
+import torch
+
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
+from gossamer.progress import Progress
+from gossamer.networks import torch_network as torch_runtime
+from gossamer.networks.architectures.networks import build
+from gossamer.networks.architectures.swin import SWINS, SwinSize
+from gossamer.networks.torch_network import TorchNetwork
+from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
+from tests.networks.conftest import batch
+
+
+@pytest.mark.parametrize(
+    ("file", "network", "size"),
+    [("u2netp.onnx", "u2netp", 320), ("u2net.onnx", "u2net", 320), ("isnet-general-use-float16.onnx", "isnet", 1024)],
+)
+def test_the_same_weights_give_the_same_masks_as_in_onnx(file: str, network: str, size: int, models: Path) -> None:
+    pictures = batch(size, 2 if network == "u2netp" else 1)
+    session = onnxruntime.InferenceSession(str(models / file), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    expected = np.concatenate([session.run(None, {name: picture[None]})[0][:, 0] for picture in pictures])
+    ours = TorchNetwork(models / file, network, device="cpu")
+    assert (ours.device, ours.precision, ours.warnings) == ("cpu", "float32", ())
+    difference = np.abs(ours.run(pictures, Progress()) - expected) * 255
+    assert difference.mean() <= 0.02, (difference.mean(), difference.max())
+    assert difference.max() <= 0.5, difference.max()  # the half-precision graph rounds between its layers
+
+
+@pytest.fixture(scope="module")
+def small(models: Path) -> TorchNetwork:
+    return TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+
+
+def test_a_batch_gives_what_single_pictures_give_and_twice_the_same(small: TorchNetwork) -> None:
+    pictures = batch(96, 3)
+    together = small.run(pictures, Progress())
+    assert together.shape == (3, 96, 96)
+    assert together.dtype == np.float32
+    assert np.array_equal(together, small.run(pictures, Progress()))
+    alone = np.concatenate([small.run(picture[None], Progress()) for picture in pictures])
+    assert np.abs(together - alone).max() < 1e-4
+
+
+def test_progress_advances_with_the_layers(small: TorchNetwork) -> None:
+    small.run(batch(64, 1), Progress())  # counts them
+    seen: list[float] = []
+    small.run(batch(320, 1), Progress(lambda fraction, message: seen.append(fraction)))
+    assert seen == sorted(seen)
+    assert any(0.1 < fraction < 0.95 for fraction in seen), seen
+
+
+def test_a_run_stops_between_two_layers_and_the_network_can_run_again(small: TorchNetwork) -> None:
+    pictures = batch(320, 3)  # a second of work
+
+    def stop(fraction: float, message: str) -> None:
+        raise Cancelled
+
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        small.run(pictures, Progress(stop))
+    stopped = time.monotonic() - start
+    start = time.monotonic()
+    small.run(pictures, Progress())
+    whole = time.monotonic() - start
+    assert stopped < whole / 2, (stopped, whole)
+
+
+def test_torch_is_left_as_it_was(small: TorchNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(torch_runtime, "thread_count", lambda: 1)
+    forward = small._forward
+    monkeypatch.setattr(
+        small,
+        "_forward",
+        lambda x: (seen.append((torch.get_num_threads(), torch.is_inference_mode_enabled())), forward(x))[1],
+    )
+    small.run(batch(64, 1), Progress())
+    assert seen == [(1, True)]
+    assert torch.get_num_threads() == threads
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_half_weights_run_as_float32_on_the_cpu(tmp_path: Path, u2netp: torch.nn.Module) -> None:
+    path = tmp_path / "half.safetensors"
+    state = {key: value.half() if value.is_floating_point() else value for key, value in u2netp.state_dict().items()}
+    safetensors.torch.save_file(state, path)
+    half = TorchNetwork(path, "u2netp", device="cpu")
+    assert half.precision == "float32"
+    rounded = build("u2netp")
+    rounded.load_state_dict({key: value.float() for key, value in state.items()})
+    with torch.inference_mode():
+        expected = rounded(torch.from_numpy(batch(96)))[:, 0].numpy()
+    assert np.abs(half.run(batch(96), Progress()) - expected).max() < 1e-4
+
+
+def test_precisions(models: Path, small: TorchNetwork) -> None:
+    with pytest.raises(DeviceError, match=r"float16 does not run on the CPU.*stored in half precision are fine"):
+        TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu", precision="float16")
+    with pytest.raises(InputError, match="no precision 'int8'"):
+        TorchNetwork(models / "u2netp.onnx", "u2netp", precision="int8")
+    coarse = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu", precision="bfloat16")
+    assert coarse.precision == "bfloat16"
+    difference = np.abs(coarse.run(batch(128, 1), Progress()) - small.run(batch(128, 1), Progress()))
+    assert 0 < difference.mean() < 0.1  # 8 bits through 60 layers, on a small picture
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_a_full_memory_halves_the_batch(error: Exception, small: TorchNetwork, models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    tried: list[int] = []
+
+    class Card(torch.nn.Module):
+        """Stands in for a card that holds two pictures."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tried.append(len(x))
+            if len(x) > 2:
+                raise error
+            return x[:, :1]
+
+    network._forward = Card()
+    pictures = np.concatenate([batch(64, 3)] * 2)
+    assert np.array_equal(network.run(pictures, Progress()), pictures[:, 0])
+    assert tried == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert network.warnings == ("Memory ran out: pictures go through the model 1 at a time.",)
+
+
+def test_other_failures_are_one_sentence(models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    with pytest.raises(ModelError, match=r"U²-Net, small could not be run on pictures of 64 x 32"):
+        network.run(np.zeros((1, 4, 32, 64), np.float32), Progress())
+    network._forward = lambda x: x[:, :1] * float("nan")
+    with pytest.raises(ModelError, match="not a number"):
+        network.run(batch(64, 1), Progress())
+
+
+def test_an_unloaded_network_holds_nothing_and_says_so(models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    network.unload()
+    assert not any(isinstance(value, torch.nn.Module) for value in vars(network).values())
+    with pytest.raises(ModelError, match="was unloaded"):
+        network.run(batch(64, 1), Progress())
+
+
+def test_cuda_is_never_pretended(models: Path) -> None:
+    if torch.cuda.is_available():
+        network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
+        assert (network.device, network.precision) == ("cuda", "float16")
+    else:
+        with pytest.raises(DeviceError, match="CUDA is not available"):
+            TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
+
+
+def test_a_driver_that_does_not_start_falls_back_and_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says that there is a card, and its first use fails: a driver that is too old."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", _no_driver)
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp")
+    assert network.device == "cpu"
+    assert "CUDA could not be started" in network.warnings[0]
+    with pytest.raises(DeviceError, match="could not be started"):
+        TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("shown", "named"), [("rows", "columns"), ("columns", "rows"), ("columns", "columns"), (None, "columns")]
+)
+def test_weights_that_show_another_order_of_patches_run_in_it_and_say_so(
+    shown: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SWINS, "swin_t", SwinSize(24, (2, 2, 2, 2), (1, 2, 4, 8), 7))
+    network = build("birefnet_swin_t")
+    seed_weights(network)
+    state = network.state_dict()
+    if shown:
+        for level in (5, 4, 3, 2):  # the same for the three colours of every tile
+            weights = state[f"decoder.ipt_blk{level}.conv1.weight"]
+            parts = weights.unflatten(1, (3, -1) if shown == "rows" else (-1, 3))
+            axis = 1 if shown == "rows" else 2
+            weights.copy_(parts.mean(axis, keepdim=True).expand_as(parts).flatten(1, 2))
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(state, path)
+    found = TorchNetwork(path, "birefnet_swin_t" + "_columns" * (named == "columns"), device="cpu")
+    if shown in (None, named):
+        assert found.warnings == ()
+    else:
+        (warning,) = found.warnings
+        assert f"trained with the picture's patches in {shown}, not in {named}" in warning
+    network.load_state_dict(state)
+    network.get_submodule("decoder").patches = shown or named
+    picture = seeded_picture(1, 64, 64)
+    with torch.inference_mode():
+        expected = network(picture)[:, 0].numpy()
+    assert np.abs(found.run(picture.numpy(), Progress()) - expected).max() < 1e-4
+
+
+def _no_driver() -> None:
+    raise RuntimeError("The NVIDIA driver on your system is too old")
+
+
+def test_every_layer_can_be_folded_or_has_nothing_to_fold() -> None:
+    network = build("u2netp")
+    for layer in network.modules():
+        if hasattr(layer, "fold"):
+            layer.fold()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())

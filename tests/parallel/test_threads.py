@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gossamer.parallel import threads
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(threads, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(threads, "_MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(16)), raising=False)
+    return tmp_path
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+
+
+def test_without_cgroups_the_affinity_counts(cgroups: Path) -> None:
+    assert threads.thread_count() == 16
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 16), ("350000 100000", 4), ("20000 100000", 1)])
+def test_version_2_of_a_container(quota: str, cores: int, cgroups: Path) -> None:
+    write(cgroups / "membership", "0::/")
+    write(cgroups / "cgroup" / "cpu.max", quota)
+    assert threads.thread_count() == cores
+
+
+def test_version_2_of_a_service_and_what_it_is_in(cgroups: Path) -> None:
+    write(cgroups / "membership", "0::/system.slice/gossamer.service")
+    write(cgroups / "cgroup/system.slice/gossamer.service/cpu.max", "800000 100000")
+    assert threads.thread_count() == 8
+    write(cgroups / "cgroup/system.slice/cpu.max", "200000 100000")
+    assert threads.thread_count() == 2
+
+
+@pytest.mark.parametrize("folder", ["cpu", "cpu,cpuacct"])
+def test_version_1(folder: str, cgroups: Path) -> None:
+    write(cgroups / "membership", f"4:memory:/docker/1\n1:{folder}:/docker/1\n0::/")
+    write(cgroups / "cgroup" / folder / "cpu.cfs_quota_us", "-1")
+    write(cgroups / "cgroup" / folder / "cpu.cfs_period_us", "100000")
+    assert threads.thread_count() == 16
+    write(cgroups / "cgroup" / folder / "docker/1/cpu.cfs_quota_us", "300000")
+    write(cgroups / "cgroup" / folder / "docker/1/cpu.cfs_period_us", "100000")
+    assert threads.thread_count() == 3

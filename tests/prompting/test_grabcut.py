@@ -1,0 +1,211 @@
+"""GrabCut with and without a model that finds subjects by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gossamer.errors import Cancelled, InputError
+from gossamer.progress import Progress
+from gossamer.prompting.grabcut import GrabCut
+from gossamer.prompting.prompt import Prompt
+
+DISC = (150, 100, 40)  # x, y, radius
+
+
+def scene(height: int = 200, width: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two discs of one colour on a mottled ground; returns the picture and the discs' masks."""
+    noise = np.random.default_rng(5).normal(0, 0.04, (height, width, 3))
+    y, x = np.mgrid[:height, :width]
+    one = (x - DISC[0]) ** 2 + (y - DISC[1]) ** 2 < DISC[2] ** 2
+    other = (x - 40) ** 2 + (y - 40) ** 2 < 25**2
+    picture = np.full((height, width, 3), (0.3, 0.5, 0.3)) + noise
+    picture[one | other] = np.array((0.8, 0.3, 0.2)) + noise[one | other]
+    return np.clip(picture, 0, 1).astype(np.float32), one, other
+
+
+def iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    return ((mask > 0.5) & truth).sum() / ((mask > 0.5) | truth).sum()
+
+
+def test_a_box_and_nothing_else() -> None:
+    picture, one, _ = scene()
+    model = GrabCut()
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert len(found) == 1
+    assert iou(found[0].mask, one) > 0.98
+    assert found[0].box == (105, 55, 195, 145)
+    assert 0.7 < found[0].score <= 1
+    assert "no model is installed" in model.warnings[0]
+
+
+def test_a_box_each_gives_a_subject_each() -> None:
+    picture, one, other = scene()
+    model = GrabCut()
+    prompt = Prompt(boxes=[(105, 55, 195, 145), (10, 10, 70, 70)])
+    found = model.predict(model.embed(picture), prompt)
+    assert [round(iou(subject.mask, truth), 1) for subject, truth in zip(found, (one, other), strict=True)] == [1, 1]
+    assert len(model.predict(model.embed(picture), prompt, every=False)) == 1
+
+
+def test_scribbles_and_points_decide() -> None:
+    picture, one, _ = scene()
+    marks = np.full(one.shape, 0.5, np.float32)
+    marks[90:110, 130:170], marks[30:50, 30:50], marks[180:, :] = 1, 0, 0
+    model = GrabCut()
+    mask = model.predict(model.embed(picture), Prompt(boxes=[(5, 5, 200, 195)], scribbles=marks))[0].mask
+    assert mask[100, 150] == 1
+    assert mask[30:50, 30:50].max() == 0
+    points = Prompt(boxes=[(5, 5, 200, 195)], points=[(150, 100)], not_points=[(40, 40)])
+    mask = model.predict(model.embed(picture), points)[0].mask
+    assert mask[100, 150] == 1
+    assert mask[40, 40] == 0
+
+
+def test_a_rough_mask() -> None:
+    picture, one, other = scene()
+    picture[other] = picture[-50:, :50].mean(axis=(0, 1))  # alone: GrabCut cannot tell like from like without a box
+    rough = np.zeros(one.shape, np.float32)
+    rough[70:135, 115:180] = 1
+    model = GrabCut()
+    assert iou(model.predict(model.embed(picture), Prompt(mask=rough))[0].mask, one) > 0.9
+
+
+def test_the_salient_model_sees_the_crop_once() -> None:
+    picture, one, _ = scene()
+    seen: list[tuple[int, ...]] = []
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        seen.append(rgb.shape)
+        return one[46:154, 96:204].astype(np.float32)
+
+    model = GrabCut(salient, "scripted", "cpu")
+    embedding = model.embed(picture)
+    for _ in range(2):
+        found = model.predict(embedding, Prompt(boxes=[(105, 55, 195, 145)]))
+        assert iou(found[0].mask, one) > 0.98
+    assert seen == [(108, 108, 3)]
+    assert model.warnings == ()
+    assert model.id == "grabcut (scripted)"
+
+
+def test_a_salient_model_that_is_wrong_is_left_out() -> None:
+    """What it saw is a corner of the box: GrabCut ends elsewhere, and starts again from the box."""
+    picture, one, _ = scene()
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        mask = np.full(rgb.shape[:2], 0.02, np.float32)
+        mask[12:22, 12:22] = 0.6
+        return mask
+
+    model = GrabCut(salient, "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.95
+    assert any("scripted saw no subject" in warning for warning in found.warnings)
+
+
+def test_points_choose_an_island_of_the_salient_mask() -> None:
+    picture, one, other = scene()
+    model = GrabCut(lambda rgb, progress: (one | other).astype(np.float32), "scripted")
+    found = model.predict(model.embed(picture), Prompt(points=[(40, 40)]))
+    mask = found[0].mask > 0.5
+    assert mask[40, 40]
+    assert (mask & other).sum() > 0.95 * other.sum()
+
+
+def test_the_same_prompt_gives_the_same_mask() -> None:
+    picture, _, _ = scene()
+    model = GrabCut()
+    masks = [model.predict(model.embed(picture), Prompt(boxes=[(100, 50, 200, 150)]))[0].mask for _ in range(2)]
+    assert np.array_equal(*masks)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 3)])
+def test_tiny_pictures_and_flat_ones(shape: tuple[int, int]) -> None:
+    flat = np.full((*shape, 3), 0.5, np.float32)
+    model = GrabCut()
+    found = model.predict(model.embed(flat), Prompt(boxes=[(0, 0, shape[1], shape[0])]))
+    assert all(subject.mask.shape == shape for subject in found)
+    assert found.warnings
+
+
+def test_a_large_picture_keeps_its_size() -> None:
+    picture, one, _ = scene()
+    large = np.repeat(np.repeat(picture, 5, axis=0), 5, axis=1)
+    model = GrabCut()
+    mask = model.predict(model.embed(large), Prompt(boxes=[(525, 275, 975, 725)]))[0].mask
+    assert mask.shape == (1000, 1500)
+    assert iou(mask, np.repeat(np.repeat(one, 5, axis=0), 5, axis=1)) > 0.97
+
+
+def test_what_it_cannot_do() -> None:
+    picture, _, _ = scene()
+    model = GrabCut()
+    embedding = model.embed(picture)
+    with pytest.raises(InputError, match="does not read text"):
+        model.predict(embedding, Prompt(text="disc"))
+
+    def stop(fraction: float, message: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        model.predict(embedding, Prompt(boxes=[(105, 55, 195, 145)]), progress=stop)
+
+
+def two_tone() -> tuple[np.ndarray, np.ndarray]:
+    """A disc, lighter in its left half, on a mottled ground, and its mask."""
+    picture, one, _ = scene()
+    left = one & (np.arange(picture.shape[1])[None] < DISC[0])
+    picture[left] += (0.1, 0.2, 0)
+    return picture.clip(0, 1), one
+
+
+@pytest.mark.parametrize("with_background", [True, False])
+def test_scribbles_alone_reach_the_edge_of_a_thing_and_not_its_colours_alone(with_background: bool) -> None:
+    """The short mark lies in one half of the thing; a like-coloured thing elsewhere has no mark."""
+    picture, one = two_tone()
+    marks = np.full(one.shape, 0.5, np.float32)
+    marks[95:105, 155:180] = 1
+    if with_background:
+        marks[5:9, 5:290], marks[190:194, 5:290] = 0, 0
+    model = GrabCut()
+    found = model.predict(model.embed(picture), Prompt(scribbles=marks))
+    assert iou(found[0].mask, one) > 0.97
+    assert any("mark also what does not belong" in warning for warning in found.warnings) is not with_background
+
+
+def test_a_short_mark_in_a_loose_box_leaves_the_box_its_say() -> None:
+    picture, one = two_tone()
+    marks = np.full(one.shape, 0.5, np.float32)
+    marks[95:105, 155:180] = 1
+    model = GrabCut()
+    found = model.predict(model.embed(picture), Prompt(boxes=[(80, 30, 260, 190)], scribbles=marks))
+    assert iou(found[0].mask, one) > 0.97
+    assert found[0].mask[:, 265:].max() == 0
+
+
+def test_a_salient_model_that_saw_a_part_alone_is_left_out() -> None:
+    """Sure of itself, and needing no change: but the box that somebody drew says that there is more."""
+    picture, one = two_tone()
+    left = one & (np.arange(picture.shape[1])[None] < DISC[0])
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        return left[46:154, 96:204].astype(np.float32)
+
+    model = GrabCut(salient, "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.97
+    assert any("scripted saw no subject" in warning for warning in found.warnings)
+
+
+def test_a_salient_model_counts_where_the_box_alone_cannot_tell() -> None:
+    """A ground that has the thing's colours, up to the edge of the picture: from the box alone it is all one."""
+    picture, one, _ = scene()
+    ring = np.zeros_like(one)
+    ring[20:180, 70:230] = True
+    picture[ring & ~one] = (0.8, 0.35, 0.2)
+    crop = (slice(46, 154), slice(96, 204))
+    model = GrabCut(lambda rgb, progress: one[crop].astype(np.float32), "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.9
+    assert found.warnings == ()

@@ -1,0 +1,81 @@
+"""Weights that are not for commercial use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gossamer.errors import LicenceError, OutputError
+from gossamer.weights import store
+from gossamer.weights.catalogue import ModelCard, UrlSource, model_card
+from gossamer.weights.choice import ranking
+from tests.weights.cards import card, content, variant
+from tests.weights.server import Site
+
+DATA = content(1000)
+
+
+@pytest.fixture
+def restricted(site: Site, home: Path) -> ModelCard:
+    site.files["/tiny"] = DATA
+    return card(variant(DATA, UrlSource(url=f"{site.url}/tiny")), licence="CC-BY-NC-4.0")
+
+
+def test_they_are_fetched_only_after_the_licence_was_accepted_once(
+    restricted: ModelCard, site: Site, home: Path
+) -> None:
+    with pytest.raises(LicenceError) as caught:
+        store.fetch(restricted)
+    assert caught.value.message == (
+        "Tiny test model has the licence CC-BY-NC-4.0, so its weights are not for commercial use."
+    )
+    assert "Read https://example.invalid/licence" in caught.value.remedy
+    assert "gossamer models get tiny --accept-licence (in Python: accept_licence=True)" in caught.value.remedy
+    assert site.requests == []
+    weights = store.fetch(restricted, accept_licence=True)
+    assert weights.path.read_bytes() == DATA
+    entry = json.loads((home / "licences.json").read_text())["tiny"]
+    assert (entry["licence"], entry["url"]) == ("CC-BY-NC-4.0", "https://example.invalid/licence")
+    assert entry["accepted"].endswith("+00:00")
+    # Once is enough, also when the file is gone.
+    weights.path.unlink()
+    assert store.fetch(restricted).warnings == ()
+
+
+def test_other_words_must_be_accepted_anew(restricted: ModelCard, home: Path) -> None:
+    home.mkdir(parents=True)
+    for text in ("", "[]", '{"tiny": 1}', '{"tiny": {"licence": "CC-BY-NC-3.0"}}'):
+        (home / "licences.json").write_text(text)
+        with pytest.raises(LicenceError):
+            store.fetch(restricted)
+
+
+def test_what_another_program_has_fetched_is_used_with_a_word_on_its_licence(
+    restricted: ModelCard, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOSSAMER_MODEL_PATH", str(tmp_path))
+    (tmp_path / "tiny.onnx").write_bytes(DATA)
+    assert store.fetch(restricted).warnings == (
+        "Tiny test model is not for commercial use: its licence is CC-BY-NC-4.0 (https://example.invalid/licence).",
+    )
+    assert store.fetch(restricted, accept_licence=True).warnings == ()
+
+
+def test_an_unclear_licence_is_called_so(home: Path) -> None:
+    with pytest.raises(LicenceError, match="Silueta gives no clear licence, so its weights are not for commercial use"):
+        store.fetch(model_card("silueta"))
+
+
+def test_an_acceptance_that_cannot_be_written_down_is_told(restricted: ModelCard, home: Path) -> None:
+    home.write_bytes(b"a file where the folder should be")
+    with pytest.raises(OutputError, match=r"licences\.json could not be written"):
+        store.fetch(restricted, accept_licence=True)
+
+
+def test_auto_never_takes_them(home: Path) -> None:
+    for device in ("cpu", "cuda"):
+        for quality in store.QUALITIES:
+            ranked = ranking(quality, None, device)
+            assert all(card.commercial for card in (*ranked.fitting, *ranked.costlier))
