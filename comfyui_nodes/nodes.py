@@ -31,9 +31,9 @@ class LoadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
         from gossamer import load_catalogue
-        from gossamer.weights.choice import QUALITIES
         from gossamer.networks.devices import DEVICES
         from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
+        from gossamer.weights.choice import QUALITIES
 
         catalogue = load_catalogue()
         architectures = sorted({card.architecture for card in catalogue.values()})

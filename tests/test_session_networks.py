@@ -17,9 +17,9 @@ import torch
 import gossamer
 from gossamer.cli import remove, segment
 from gossamer.errors import InputError, ModelError
+from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.grounded_sam2 import GroundedSam2
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.sam2 import Sam2, load_sam2
 from gossamer.session import Session
 from gossamer.settings.recipe import Recipe

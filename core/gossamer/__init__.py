@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from gossamer.cutout import Cutout, Report
     from gossamer.errors import Cancelled, GossamerError, InputError, ModelNotFound
     from gossamer.image import Image, read_image
-    from gossamer.weights.catalogue import load_catalogue
     from gossamer.pipeline import Pipeline, refine, remove_background
+    from gossamer.prompting.choice import load_prompt_model
+    from gossamer.prompting.prompt import Prompt
+    from gossamer.prompting.protocol import Subject
     from gossamer.segmentation.ensemble import Ensemble
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
-    from gossamer.prompting.prompt import Prompt
-    from gossamer.prompting.choice import load_prompt_model
-    from gossamer.prompting.protocol import Subject
     from gossamer.session import Session, open
     from gossamer.settings.recipe import Recipe
+    from gossamer.weights.catalogue import load_catalogue
 
 __version__ = "0.1.0"
 

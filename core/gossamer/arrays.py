@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.native import COUNT, PLACE, function, place
-from gossamer.progress import Progress
 from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
 
 __all__ = ["Array", "Taps", "as_mask", "as_rgb", "bilinear", "normalise", "resample", "skimage_resize", "unit_float"]
 

@@ -14,10 +14,8 @@ from gossamer.cutout import Cutout
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.pipeline import refine, warm_vitmatte
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.combining import PROMPT_COMBINATIONS, PromptCombination, intersection, union
-from gossamer.segmentation.ensemble import Ensemble
-from gossamer.segmentation.loading import load_models
-from gossamer.segmentation.model import SegmentationModel
 from gossamer.prompting.prediction import (
     ON_EMPTY,
     OnEmpty,
@@ -28,8 +26,10 @@ from gossamer.prompting.prediction import (
     nothing_sentence,
 )
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Embedding, Masks, PromptedModel
+from gossamer.segmentation.ensemble import Ensemble
+from gossamer.segmentation.loading import load_models
+from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings.recipe import FINISHING, Recipe
 
 __all__ = ["ON_EMPTY", "OnEmpty", "Prediction", "Session", "open"]

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from gossamer.matting.from_mask import matte_from_mask
+from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.grabcut import GrabCut
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.choice import load_prompt_model
 
 
 def grab(image: np.ndarray, labels: np.ndarray) -> np.ndarray:

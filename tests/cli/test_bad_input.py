@@ -15,8 +15,8 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from tests.cli.conftest import Run
 from tests.cached_weights import weights_home
+from tests.cli.conftest import Run
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:

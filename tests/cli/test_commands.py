@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import gossamer as library
-from tests.cli.conftest import Run
 from tests.cached_weights import weights_home
+from tests.cli.conftest import Run
 
 
 def test_help_needs_no_heavy_import() -> None:

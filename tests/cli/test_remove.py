@@ -13,8 +13,8 @@ import pytest
 import skimage.data
 
 import gossamer as library
-from tests.cli.conftest import Run
 from tests.cached_weights import weights_home
+from tests.cli.conftest import Run
 
 
 def pixels(source: Path | bytes) -> np.ndarray:

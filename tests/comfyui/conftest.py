@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from skimage import data
 
+from tests.cached_weights import weights_home
 from tests.comfyui.install import comfyui
 from tests.comfyui.server import Server
-from tests.cached_weights import weights_home
 
 _SERVER = pytest.StashKey[Server]()
 

@@ -12,10 +12,10 @@ import pytest
 import gossamer
 from gossamer.compositing import cover, over
 from gossamer.settings.parameters import recipe_from_flat
+from tests.cached_weights import weights_home
 from tests.comfyui import graphs
 from tests.comfyui.graphs import COMPOSITE, LOAD, MODEL, PREDICT, PREVIEW, REFINE, SAVE, node
 from tests.comfyui.server import Graph, Server
-from tests.cached_weights import weights_home
 
 
 @pytest.fixture(scope="module")

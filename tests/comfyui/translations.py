@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.cached_weights import weights_home
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server
-from tests.cached_weights import weights_home
 
 FILE = REPOSITORY / "comfyui_nodes" / "locales" / "en" / "nodeDefs.json"
 COMMAND = "python -m tests.comfyui.translations"

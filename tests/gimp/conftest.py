@@ -14,11 +14,11 @@ import pytest
 import skimage.data
 
 import gossamer
+from gossamer.hosts.gimp import install
 from gossamer.image import encode_image
 from gossamer.settings.parameters import recipe_from_flat
-from gossamer.hosts.gimp import install
-from tests.gimp.box import Box, python_for_box
 from tests.cached_weights import weights_home
+from tests.gimp.box import Box, python_for_box
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

@@ -14,8 +14,8 @@ import pytest
 
 import gossamer
 from gossamer.image import encode_image
-from tests.gimp.conftest import SCRIPTS, make_desk
 from tests.cached_weights import cache_folder, weights_home
+from tests.gimp.conftest import SCRIPTS, make_desk
 
 
 class Story:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gossamer.errors import Cancelled, DeviceError
-from gossamer.progress import Progress
 from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.progress import Progress
 
 
 def halving(most: int) -> tuple[BatchSize, list[int], object]:

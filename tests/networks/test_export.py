@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from gossamer.errors import InputError, ModelError, OutputError, OutputExists
-from gossamer.progress import Progress
 from gossamer.networks.architectures.deformable import DeformableConv2d
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.export import TOLERANCE, export_onnx, export_safetensors
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.state_dict import load_network, recognise_file
+from gossamer.progress import Progress
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.networks.conftest import batch
 

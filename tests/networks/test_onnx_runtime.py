@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from gossamer.errors import DeviceError, ModelError
-from gossamer.progress import Progress
 from gossamer.networks.onnx_network import OnnxNetwork
+from gossamer.progress import Progress
 
 
 def graph(path: Path, batch: int | str, kind: int = TensorProto.FLOAT) -> Path:

@@ -12,11 +12,11 @@ import safetensors.torch
 import torch
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
-from gossamer.progress import Progress
 from gossamer.networks import torch_network as torch_runtime
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.torch_network import TorchNetwork
+from gossamer.progress import Progress
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.networks.conftest import batch
 

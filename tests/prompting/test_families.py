@@ -22,13 +22,13 @@ from gossamer.errors import (
     ModelIntegrityError,
     ModelNotFound,
 )
-from gossamer.weights.model_folder import FolderFile, PublishedFolder, find_folder
 from gossamer.progress import Progress
+from gossamer.prompting.families import PUBLISHED, find_weights, installed_weights, published
 from gossamer.prompting.grounding import load_grounding_dino
 from gossamer.prompting.sam2 import load_sam2
-from gossamer.prompting.families import PUBLISHED, find_weights, installed_weights, published
-from tests.weights.server import Site, serve
+from gossamer.weights.model_folder import FolderFile, PublishedFolder, find_folder
 from tests.prompting.tiny_models import save_grounding_dino, save_sam2
+from tests.weights.server import Site, serve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gossamer.errors import InputError
-from gossamer.sheets.annotations import annotate
 from gossamer.prompting.coco import decode_rle, encode_rle
 from gossamer.prompting.combining import intersection, union
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import Subject
+from gossamer.sheets.annotations import annotate
 
 Y, X = np.mgrid[:300, :400]
 

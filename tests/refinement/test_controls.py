@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gossamer.errors import Cancelled, InputError
-from gossamer.settings.parameters import parameters, recipe_from_flat
 from gossamer.refinement import adjust_alpha, clean_mask, refine_mask
+from gossamer.settings.parameters import parameters, recipe_from_flat
 from gossamer.settings.recipe import Recipe, Refinement
 from tests.refinement.shapes import Mask, disc, radii
 

@@ -12,9 +12,9 @@ import torch
 from skimage.transform import resize
 
 from gossamer.errors import Cancelled, DeviceError
+from gossamer.segmentation.loading import load_model
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
-from gossamer.segmentation.loading import load_model
 from tests.cached_weights import weights_home
 
 

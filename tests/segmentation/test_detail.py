@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import Cancelled
-from gossamer.weights.catalogue import InputSpec, OutputSpec
 from gossamer.progress import Progress
 from gossamer.segmentation.detail import add_detail, cover
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 from tests.segmentation.networks import Painted
 
 FED = InputSpec(size=(128, 128), resize="area", quantize="none", scale="255", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

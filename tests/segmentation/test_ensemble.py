@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import Cancelled, InputError
-from gossamer.weights.catalogue import InputSpec, OutputSpec
 from gossamer.segmentation.ensemble import Ensemble, combine_masks
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 from tests.segmentation.networks import Painted
 
 FED = InputSpec(

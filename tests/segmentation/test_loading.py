@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from gossamer.errors import DeviceError, InputError, ModelError, ModelNotFound
-from gossamer.weights import store
-from gossamer.weights.catalogue import model_card
-from gossamer.weights.inventory import Weights
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
+from gossamer.weights import store
+from gossamer.weights.catalogue import model_card
+from gossamer.weights.inventory import Weights
 from tests.cached_weights import weights_home
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import ModelError
-from gossamer.weights.catalogue import InputSpec, OutputSpec
+from gossamer.resampling import bilinear_align_corners, eight_bit, pillow_resize
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import letterbox_box, network_size, preprocess
-from gossamer.resampling import bilinear_align_corners, eight_bit, pillow_resize
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = InputSpec(

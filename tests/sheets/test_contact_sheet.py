@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gossamer.sheets.contact_sheet import BACKGROUNDS, Entry, contact_sheet, edge_windows
 from gossamer.errors import InputError
+from gossamer.sheets.contact_sheet import BACKGROUNDS, Entry, contact_sheet, edge_windows
 
 
 def disc(size: int = 200) -> np.ndarray:

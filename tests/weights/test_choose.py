@@ -9,8 +9,8 @@ import pytest
 from gossamer.errors import DownloadError, ModelNotFound
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
-from tests.weights.server import Site
 from tests.cached_weights import weights_home
+from tests.weights.server import Site
 
 
 def install(model: str, models: Path) -> Path:

@@ -10,9 +10,9 @@ import filelock
 import pytest
 
 from gossamer.errors import Cancelled, DownloadError, ModelIntegrityError, ModelNotFound, OutputError
-from gossamer.weights.fetch import download
 from gossamer.weights import store
 from gossamer.weights.catalogue import HuggingFaceSource, UrlSource
+from gossamer.weights.fetch import download
 from tests.weights.cards import card, content, url_card, variant
 from tests.weights.server import Site
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gossamer.errors import Cancelled, MissingExtra, ModelIntegrityError, ModelNotFound
-from gossamer.weights import store
 from gossamer.weights import inventory as weights
+from gossamer.weights import store
 from gossamer.weights.catalogue import HuggingFaceSource, ModelCard
 from tests.weights.cards import card, content, variant
 

@@ -21,9 +21,9 @@ import pytest
 from gossamer.errors import Cancelled, DownloadError, OutputError
 from gossamer.weights import store
 from gossamer.weights.catalogue import ModelCard, NpmSource, PipSource, model_card
+from tests.cached_weights import weights_home
 from tests.weights.cards import card, content, variant
 from tests.weights.server import Site
-from tests.cached_weights import weights_home
 
 DATA = content(3_000_000)
 

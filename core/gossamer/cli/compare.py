@@ -8,12 +8,12 @@ import numpy as np
 
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
-from gossamer.sheets.contact_sheet import Entry, contact_sheet
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
-from gossamer.pipeline import Pipeline
 from gossamer.networks.devices import DEVICES
+from gossamer.pipeline import Pipeline
 from gossamer.settings.recipe import Recipe
+from gossamer.sheets.contact_sheet import Entry, contact_sheet
 
 __all__ = ["run"]
 

@@ -7,11 +7,11 @@ import inspect
 from typing import Any
 
 from gossamer.cli.parser import Parser
-from gossamer.weights.choice import QUALITIES, SUBJECTS
-from gossamer.pipeline import Pipeline
 from gossamer.networks.devices import DEVICES
+from gossamer.pipeline import Pipeline
 from gossamer.segmentation.ensemble import COMBINATIONS
 from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
+from gossamer.weights.choice import QUALITIES, SUBJECTS
 
 __all__ = ["add_model_flags", "model_options"]
 

@@ -10,8 +10,7 @@ from typing import Any
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import ModelIntegrityError, ModelNotFound
-from gossamer.weights import licences
-from gossamer.weights import store
+from gossamer.weights import licences, store
 from gossamer.weights.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size

@@ -8,10 +8,10 @@ from typing import Any
 
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError
-from gossamer.prompting.combining import PROMPT_COMBINATIONS
-from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.choice import PROMPT_MODELS
+from gossamer.prompting.combining import PROMPT_COMBINATIONS
 from gossamer.prompting.planes import plane_of
+from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD
 from gossamer.session import ON_EMPTY
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from gossamer.errors import GossamerError, MissingExtra
 from gossamer.evaluation.scoring import Score, Task, reason, score
-from gossamer.progress import Progress
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
 
 __all__ = ["Failure", "run_tasks"]
 

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.progress import Progress
 from gossamer.networks.memory import return_memory
 from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
 
 __all__ = ["LARGE", "band_layers"]
 

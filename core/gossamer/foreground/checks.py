@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
-from gossamer.progress import Progress
 from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
 
 __all__ = ["check_pair", "check_radius"]
 

@@ -214,8 +214,8 @@ def plug_in_arguments() -> dict[str, Any]:
 
     GIMP has its own background, below the layer: that stage is left out.
     """
-    from gossamer.weights.catalogue import load_catalogue
     from gossamer.settings.parameters import parameters
+    from gossamer.weights.catalogue import load_catalogue
 
     fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title", "help")
     return {

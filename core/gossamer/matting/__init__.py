@@ -3,9 +3,9 @@
 from gossamer.matting.closed_form import closed_form_alpha
 from gossamer.matting.from_mask import matte_from_mask
 from gossamer.matting.guided import guided_alpha
-from gossamer.matting.vitmatte.network import VitMatte, vitmatte_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask
+from gossamer.matting.vitmatte.network import VitMatte, vitmatte_alpha
 
 __all__ = [
     "VitMatte",

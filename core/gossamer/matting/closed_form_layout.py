@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.progress import Progress
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
 
 __all__ = ["Layout", "Segments", "Team"]
 

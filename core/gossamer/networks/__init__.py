@@ -1,1 +1,1 @@
-"""Runtimes: what runs a network, and where."""
+"""Running networks: ONNX Runtime, torch and transformers, with their quotas, locks and cancelling."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossamer.errors import InputError, MissingExtra, ModelError, OutputError, OutputExists
-from gossamer.progress import Progress, ProgressCallback
 from gossamer.networks.architectures.networks import NETWORKS
+from gossamer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

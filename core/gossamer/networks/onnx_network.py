@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
-from gossamer.progress import Progress
 from gossamer.networks.batches import BatchSize, Exhausted, watched
 from gossamer.networks.devices import resolve_device
 from gossamer.networks.memory import return_memory
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
 
 __all__ = ["OnnxNetwork"]
 

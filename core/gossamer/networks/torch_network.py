@@ -12,12 +12,12 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, InputError, ModelError
-from gossamer.progress import Progress
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import POLL, BatchSize, Exhausted, watched
 from gossamer.networks.devices import PRECISIONS, started_device
 from gossamer.networks.state_dict import load_network
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
 
 if TYPE_CHECKING:
     import torch

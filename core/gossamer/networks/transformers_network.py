@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import as_rgb
 from gossamer.errors import DeviceError, InputError, ModelError
-from gossamer.progress import Progress
 from gossamer.networks.batches import watched
 from gossamer.networks.devices import PRECISIONS, started_device
-from gossamer.resampling import Pixels
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
+from gossamer.resampling import Pixels
 
 __all__ = ["PRECISIONS", "TransformersModel", "TransformersNetwork", "checked_pixels"]
 

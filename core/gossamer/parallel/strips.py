@@ -7,8 +7,8 @@ from collections.abc import Callable, Set
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
-from gossamer.progress import Progress
 from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
 
 __all__ = ["Strips"]
 

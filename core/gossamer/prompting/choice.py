@@ -156,9 +156,9 @@ def _installed(families: tuple[Family, ...], folders: tuple[str | Path, ...]) ->
 
 def _grabcut(device: str, folders: tuple[str | Path, ...], progress: Progress) -> GrabCut:
     """Return GrabCut with the best salient model that is installed; nothing is fetched for it."""
+    from gossamer.segmentation.loading import model_of
     from gossamer.weights import store
     from gossamer.weights.choice import ranking
-    from gossamer.segmentation.loading import model_of
 
     ranked = ranking()
     for card in (*ranked.fitting, *ranked.costlier):

@@ -9,14 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from gossamer.errors import ModelError
-from gossamer.weights.model_folder import (
-    CONFIG,
-    WEIGHTS,
-    FolderFile,
-    PublishedFolder,
-    installed_folder,
-    model_folder,
-)
 from gossamer.networks.transformers_loading import (
     AGAIN,
     load_classes,
@@ -25,6 +17,14 @@ from gossamer.networks.transformers_loading import (
     read_settings,
 )
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.weights.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    FolderFile,
+    PublishedFolder,
+    installed_folder,
+    model_folder,
+)
 
 __all__ = [
     "PUBLISHED",

@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import InputError
-from gossamer.progress import Progress, ProgressCallback
-from gossamer.resampling import Pixels, pillow_resize
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
+from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.families import load_model
+from gossamer.resampling import Pixels, pillow_resize
 
 __all__ = ["Detections", "GroundingDino", "GroundingEmbedding", "caption", "load_grounding_dino"]
 

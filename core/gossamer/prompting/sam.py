@@ -9,9 +9,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
+from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
-from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
 
 __all__ = ["FeatureMaps", "Sam", "mask_of"]
 

@@ -16,12 +16,12 @@ import numpy as np
 from gossamer.arrays import unit_float
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.families import load_model
 from gossamer.prompting.places import Places, places_of
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
-from gossamer.resampling import Pixels
 from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
-from gossamer.prompting.families import load_model
+from gossamer.resampling import Pixels
 
 __all__ = ["Sam2", "load_sam2"]
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.families import load_model
 from gossamer.prompting.grounded_sam2 import clipped
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import TEXT_THRESHOLD, Masks, Subject, Subjects
-from gossamer.resampling import Pixels
 from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
-from gossamer.prompting.families import load_model
+from gossamer.resampling import Pixels
 
 __all__ = ["SCORE", "Sam3", "load_sam3"]
 

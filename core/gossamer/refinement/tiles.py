@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.progress import Progress
 from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
 
 __all__ = ["enlarge", "filter_tiles", "reduce"]
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
-from gossamer.segmentation.preprocessing import Box
 from gossamer.resampling import Pixels, area
+from gossamer.segmentation.preprocessing import Box
 
 __all__ = ["Predict", "add_detail", "cover"]
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
+from gossamer.networks.devices import PRECISIONS, cuda_is_available
+from gossamer.networks.network import Network
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.segmentation.ensemble import Combination, Ensemble
+from gossamer.segmentation.model import SegmentationModel
 from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, load_catalogue
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.choice import Quality
 from gossamer.weights.inventory import RuntimeChoice, Weights
-from gossamer.progress import Progress, ProgressCallback
-from gossamer.networks.network import Network
-from gossamer.networks.devices import PRECISIONS, cuda_is_available
-from gossamer.segmentation.ensemble import Combination, Ensemble
-from gossamer.segmentation.model import SegmentationModel
 
 __all__ = ["PRECISIONS", "RUNTIMES", "load_model", "load_models", "model_of"]
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_rgb
-from gossamer.weights.catalogue import InputSpec, OutputSpec
-from gossamer.progress import Progress, ProgressCallback
 from gossamer.networks.network import Network
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import network_size, preprocess
-from gossamer.resampling import Pixels
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 
 __all__ = ["SegmentationModel"]
 

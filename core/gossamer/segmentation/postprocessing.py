@@ -6,9 +6,9 @@ import numpy as np
 
 from gossamer.arrays import Array, bilinear, normalise
 from gossamer.errors import ModelError
-from gossamer.weights.catalogue import InputSpec, OutputSpec
-from gossamer.segmentation.preprocessing import letterbox_box
 from gossamer.resampling import area, bilinear_align_corners
+from gossamer.segmentation.preprocessing import letterbox_box
+from gossamer.weights.catalogue import InputSpec, OutputSpec
 
 __all__ = ["postprocess"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from gossamer.arrays import Array, bilinear, skimage_resize, unit_float
 from gossamer.errors import ModelError
-from gossamer.weights.catalogue import InputSpec
 from gossamer.resampling import Pixels, area, eight_bit, pillow_resize
+from gossamer.weights.catalogue import InputSpec
 
 __all__ = ["Box", "letterbox_box", "network_size", "preprocess"]
 

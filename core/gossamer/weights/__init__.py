@@ -1,1 +1,1 @@
-"""The models: what they are (catalogue) and where their weights lie (store)."""
+"""The weights: what can be had (catalogue), where it lies (store), and how it comes (fetch)."""

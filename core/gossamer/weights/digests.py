@@ -19,9 +19,9 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 import filelock
 
 from gossamer.errors import ModelError
+from gossamer.progress import Progress
 from gossamer.weights.catalogue import HuggingFaceSource
 from gossamer.weights.folders import home
-from gossamer.progress import Progress
 
 __all__ = [
     "Published",

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from gossamer.errors import InputError, MissingExtra, ModelIntegrityError
-from gossamer.weights.catalogue import ModelCard, Variant
-from gossamer.weights.folders import candidates, models_folder
-from gossamer.weights.fetch.transfer import Proof
-from gossamer.weights.digests import Unreadable, published
 from gossamer.progress import Progress
+from gossamer.weights.catalogue import ModelCard, Variant
+from gossamer.weights.digests import Unreadable, published
+from gossamer.weights.fetch.transfer import Proof
+from gossamer.weights.folders import candidates, models_folder
 
 __all__ = ["RuntimeChoice", "Weights", "fault", "known_proof", "require_usable", "search", "torch_is_here", "usable"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from gossamer.errors import LicenceError
 from gossamer.weights.catalogue import ModelCard
-from gossamer.weights.folders import home
-from gossamer.weights.fetch.transfer import writing
 from gossamer.weights.digests import write_json
+from gossamer.weights.fetch.transfer import writing
+from gossamer.weights.folders import home
 
 __all__ = ["accept", "is_accepted", "require"]
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gossamer.errors import DownloadError, ModelError, ModelIntegrityError, ModelNotFound
+from gossamer.progress import Progress
 from gossamer.weights.card import HuggingFaceSource, Variant
-from gossamer.weights.fetch.download import ask, download
+from gossamer.weights.digests import checked_digest
 from gossamer.weights.fetch.delivery import locked
-from gossamer.weights.folders import candidates, forbidding_switch, models_folder
+from gossamer.weights.fetch.download import ask, download
 from gossamer.weights.fetch.publisher import address, credentials, in_words, page
 from gossamer.weights.fetch.sources import attempts, obtain, origin
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, megabytes, remove_quietly, writing
-from gossamer.weights.digests import checked_digest
-from gossamer.progress import Progress
+from gossamer.weights.folders import candidates, forbidding_switch, models_folder
 
 __all__ = ["CONFIG", "WEIGHTS", "FolderFile", "PublishedFolder", "find_folder", "installed_folder", "model_folder"]
 

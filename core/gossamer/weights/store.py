@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gossamer.errors import DownloadError, MissingExtra, ModelNotFound
+from gossamer.progress import Progress, ProgressCallback
 from gossamer.weights import licences
 from gossamer.weights.catalogue import ModelCard, model_card
 from gossamer.weights.choice import QUALITIES, SUBJECTS, Choice, Quality, ranking
+from gossamer.weights.digests import checked_digest, file_digest
 from gossamer.weights.fetch.delivery import fetch_any, locked, tidy
-from gossamer.weights.folders import folders, forbidding_switch, home, models_folder
 from gossamer.weights.fetch.sources import by_hand
 from gossamer.weights.fetch.transfer import writing
-from gossamer.weights.digests import checked_digest, file_digest
+from gossamer.weights.folders import folders, forbidding_switch, home, models_folder
 from gossamer.weights.inventory import RuntimeChoice, Weights, require_usable, search, usable
-from gossamer.progress import Progress, ProgressCallback
 
 __all__ = [
     "QUALITIES",

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair, check_radius
-from gossamer.progress import Progress, ProgressCallback
 from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["blur_fusion", "fuse"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import ModelError
-from gossamer.weights.model_folder import CONFIG, WEIGHTS, FolderFile, PublishedFolder, model_folder
 from gossamer.networks.transformers_loading import load_classes, load_pretrained, read_settings
 from gossamer.progress import Progress
+from gossamer.weights.model_folder import CONFIG, WEIGHTS, FolderFile, PublishedFolder, model_folder
 
 __all__ = ["PUBLISHED", "find_folder", "load_network", "require_extra"]
 

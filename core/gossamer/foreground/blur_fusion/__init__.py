@@ -1,0 +1,1 @@
+"""Blur fusion (Forte 2021): foreground colours by two box blurs."""

@@ -1,0 +1,1 @@
+"""What Gossamer installs into the programs that it works in."""

@@ -1,0 +1,1 @@
+"""ViTMatte (Yao et al. 2023): alpha from a trimap by a network."""

@@ -1,0 +1,1 @@
+"""Prompts and the models that read them: GrabCut, SAM, Grounding DINO, and their chain."""

@@ -1,0 +1,1 @@
+"""Pictures of pictures: contact sheets, the worst predictions, what a prompt found."""

@@ -1,0 +1,1 @@
+"""Weights into Gossamer's own folder, from wherever they can be had."""
