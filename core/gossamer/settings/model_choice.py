@@ -1,0 +1,136 @@
+"""Which model finds the subject, and where and how it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from gossamer.settings.base import Settings, validated
+
+__all__ = [
+    "COMBINATIONS",
+    "DEVICES",
+    "PRECISIONS",
+    "QUALITIES",
+    "RUNTIMES",
+    "SUBJECTS",
+    "Combination",
+    "Device",
+    "ModelChoice",
+    "Precision",
+    "Quality",
+    "Runtime",
+    "Subject",
+]
+
+Quality: TypeAlias = Literal["fast", "balanced", "best"]
+Subject: TypeAlias = Literal["any", "portrait", "hair", "anime", "camouflaged"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Runtime: TypeAlias = Literal["auto", "onnx", "torch"]
+Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+Combination: TypeAlias = Literal["mean", "max", "vote"]
+
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
+SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+DEVICES: tuple[Device, ...] = get_args(Device)
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
+
+
+class ModelChoice(Settings):
+    """Which model finds the subject, and where and how it runs."""
+
+    model: Annotated[
+        str,
+        Field(
+            title="Model",
+            description="An id of the catalogue, auto (what quality and subject choose, of what may be used "
+            "commercially), a file of weights (.onnx, .safetensors, .pth), or several of these with commas.",
+        ),
+    ] = "auto"
+    quality: Annotated[
+        Quality,
+        Field(title="Quality", description="For the model auto: how much one picture may cost on this device."),
+    ] = "balanced"
+    subject: Annotated[
+        Subject,
+        Field(title="Subject", description="For the model auto: what the pictures show, where a model is made for it."),
+    ] = "any"
+    device: Annotated[
+        Device,
+        Field(
+            title="Device",
+            description="Where the model runs. auto: CUDA where the runtime has it, else the processor.",
+        ),
+    ] = "auto"
+    runtime: Annotated[
+        Runtime,
+        Field(title="Runtime", description="What runs the model. auto: what its file is made for."),
+    ] = "auto"
+    precision: Annotated[
+        Precision,
+        Field(
+            title="Precision",
+            description="For torch. auto: float16 on CUDA where the model's authors use it, else float32. "
+            "ONNX models run in what they are stored in.",
+        ),
+    ] = "auto"
+    compile: Annotated[
+        bool,
+        Field(title="Compile", description="Compile a torch model: a slow start, then faster."),
+    ] = False
+    combine: Annotated[
+        Combination,
+        Field(
+            title="Combine",
+            description="How masks of several models become one: their mean, the largest, or the mean of the majority.",
+        ),
+    ] = "mean"
+    accept_licence: Annotated[
+        bool,
+        Field(
+            title="Accept licence",
+            description="Accept, once and for all, the licence of a model that does not allow commercial use.",
+        ),
+    ] = False
+    architecture: Annotated[
+        str,
+        Field(
+            title="Architecture",
+            description="Only for a file of your own: what it is, e.g. isnet, or the id of a model that is fed alike. "
+            "auto: its keys and shapes tell.",
+        ),
+    ] = "auto"
+    folders: Annotated[
+        tuple[str, ...],
+        Field(
+            title="Folders",
+            description="Where weights are looked for besides the usual folders, before anything is fetched.",
+        ),
+    ] = ()
+
+    @field_validator("subject", "architecture", mode="before")
+    @classmethod
+    def _none_leaves_it_open(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.model_fields[str(info.field_name)].default if value is None else value
+
+    @classmethod
+    def of(cls, base: ModelChoice | str | None = None, **settings: Any) -> ModelChoice:
+        """Return a choice, changed in some settings.
+
+        Parameters
+        ----------
+        base : ModelChoice or str, optional
+            What is changed; the name of a model stands for a choice of it; the defaults without it.
+        **settings
+            Fields of ModelChoice.
+
+        Raises
+        ------
+        InputError
+            A setting is unknown or impossible.
+        """
+        values = {"model": base} if isinstance(base, str) else (base or cls()).model_dump()
+        return validated(cls, {**values, **settings}, "the choice of a model", "See gossamer.ModelChoice.")
