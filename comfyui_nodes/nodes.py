@@ -31,9 +31,7 @@ class LoadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
         from gossamer import load_catalogue
-        from gossamer.networks.devices import DEVICES
-        from gossamer.segmentation.loading import PRECISIONS, RUNTIMES
-        from gossamer.weights.choice import QUALITIES
+        from gossamer.settings.model_choice import DEVICES, PRECISIONS, QUALITIES, RUNTIMES
 
         catalogue = load_catalogue()
         architectures = sorted({card.architecture for card in catalogue.values()})
@@ -130,17 +128,15 @@ class LoadModel(io.ComfyNode):
         """Load the model."""
         from gossamer import load_model
 
-        family = None
         if folders.is_local(model):
             path = folders.local_path(model)
             recognised = folders.catalogue_id(path) if architecture == "auto" else None
-            family = None if architecture == "auto" else architecture
             model = recognised or str(path)
         loaded = load_model(
             model,
             device=device,
             precision=precision,
-            architecture=family,
+            architecture=architecture,
             quality=quality,
             runtime=runtime,
             accept_licence=accept_licence,

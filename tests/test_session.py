@@ -40,6 +40,8 @@ class Scripted:
     id, device = "scripted", "cpu"
     warnings = ("Scripted.",)
 
+    box_threshold = 0.3
+
     def __init__(self) -> None:
         self.embedded = 0
         self.prompts: list[Prompt] = []
@@ -188,13 +190,13 @@ def test_what_was_put_right_is_in_the_report() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"on_empty": "none"}, "empty result"),
-        ({"combine": "union"}, "combination"),
+        ({"on_empty": "none"}, "on_empty cannot be 'none'"),
+        ({"combine": "union"}, "combine cannot be 'union'"),
         ({"prompt_model": "sam9"}, "prompt model"),
-        ({"box_threshold": 7.0}, "box threshold"),
-        ({"text_threshold": float("nan")}, "text threshold"),
-        ({"box_threshold": "0.3"}, "box threshold"),
-        ({"on_empty": None}, "empty result"),
+        ({"box_threshold": 7.0}, "box_threshold cannot be 7.0"),
+        ({"text_threshold": float("nan")}, "text_threshold cannot be nan"),
+        ({"box_threshold": "0.3"}, "box_threshold cannot be"),
+        ({"on_empty": None}, "on_empty cannot be None"),
         ({"prompt_model": 3}, "3 is no prompt model"),
     ],
 )
@@ -207,8 +209,8 @@ def test_auto_says_what_it_took(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
     for name in ("GOSSAMER_HOME", "HF_HUB_CACHE", "U2NET_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     said: list[str] = []
-    session = Session(picture(), announce=said.append)
-    cutout = session.cutout(Prompt(boxes=[BOXES["lamp"]]))
+    session = Session(picture())
+    cutout = session.cutout(Prompt(boxes=[BOXES["lamp"]]), announce=said.append)
     assert cutout.report.model == "grabcut"
     assert said == ["Prompt model grabcut: it needs no weights, and SAM 2 is not installed."]
     assert any("colours alone" in warning for warning in cutout.report.warnings)

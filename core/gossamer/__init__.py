@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
     from gossamer.session import Session, open
+    from gossamer.settings.finding import Finding
+    from gossamer.settings.model_choice import ModelChoice
     from gossamer.settings.recipe import Recipe
     from gossamer.weights.catalogue import load_catalogue
 
@@ -25,6 +27,8 @@ __version__ = "0.1.0"
 _HOME = {
     "Cancelled": "gossamer.errors",
     "Cutout": "gossamer.cutout",
+    "Finding": "gossamer.settings.finding",
+    "ModelChoice": "gossamer.settings.model_choice",
     "Ensemble": "gossamer.segmentation.ensemble",
     "GossamerError": "gossamer.errors",
     "Image": "gossamer.image",
@@ -52,19 +56,20 @@ _MODULES = (
     "foreground",
     "image",
     "matting",
-    "models",
-    "parameters",
     "pipeline",
     "settings",
+    "weights",
 )
 
 __all__ = [
     "Cancelled",
     "Cutout",
     "Ensemble",
+    "Finding",
     "GossamerError",
     "Image",
     "InputError",
+    "ModelChoice",
     "ModelNotFound",
     "Pipeline",
     "Prompt",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,95 +15,67 @@ from gossamer.arrays import Array, as_mask, unit_float
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, read_image
+from gossamer.matting.vitmatte.lent import lent_vitmatte, unload_vitmatte
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
-from gossamer.segmentation.ensemble import Combination, Ensemble
+from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings.recipe import Recipe
-
-if TYPE_CHECKING:
-    from gossamer.matting.vitmatte.warm import WarmVitMatte
-    from gossamer.weights.choice import Quality
-    from gossamer.weights.inventory import RuntimeChoice
+from gossamer.settings import ModelChoice, Recipe
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
 
 class Pipeline:
-    """Cuts out subjects, keeping its model warm between pictures.
+    """Cuts out subjects; its model stays warm between pictures.
 
     Parameters
     ----------
     recipe : Recipe, optional
         The settings of every stage.
-    model : str
-        A catalogue id, ``auto`` (what `quality` and `subject` choose), the path of a file of weights (.onnx,
-        .safetensors, .pth), or several of these with commas between them.
-    device : {"auto", "cpu", "cuda"}
-        Where the model runs.
-    architecture : str, optional
-        What a file of weights is, e.g. ``isnet``; without it the file's own keys and shapes tell.
-    runtime : {"auto", "onnx", "torch"}
-        What runs the model; ``auto``: what its file is made for.
-    precision : {"auto", "float32", "float16", "bfloat16"}
-        For torch.
-    compile : bool
-        Compile a torch network: a slow start, then faster.
-    quality : {"fast", "balanced", "best"}
-        For ``auto``: how much one picture may cost on this device.
-    subject : {"portrait", "hair", "anime", "camouflaged"}, optional
-        For ``auto``: what the pictures show.
-    combine : {"mean", "max", "vote"}
-        How the masks of several models become one.
-    accept_licence : bool
-        Accept, once and for all, a licence that does not allow commercial use.
-    announce : callable, optional
-        Called with one sentence when weights are fetched: what, how big, under which licence. Without it that
-        sentence goes to the logger ``gossamer`` as a warning.
+    choice : ModelChoice or str, optional
+        Which model, where and how it runs; the name of a model stands for a choice of it.
+    **settings
+        Fields of :class:`~gossamer.settings.ModelChoice`, instead of those in `choice`: ``Pipeline(model="u2net")``.
+
+    Raises
+    ------
+    InputError
+        A setting is unknown or impossible.
 
     Notes
     -----
-    The model is loaded (and fetched, where it is missing) by the first :meth:`run`, or by :meth:`load`.
+    The model is loaded (and fetched, where it is missing) by the first :meth:`run`, or by :meth:`load`. Its network
+    belongs to :data:`gossamer.warm.warm`, so that two pipelines with one choice share it.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe | None = None,
-        *,
-        model: str = "auto",
-        device: str = "auto",
-        architecture: str | None = None,
-        runtime: RuntimeChoice = "auto",
-        precision: str = "auto",
-        compile: bool = False,
-        quality: Quality = "balanced",
-        subject: str | None = None,
-        combine: Combination = "mean",
-        accept_licence: bool = False,
-        announce: Callable[[str], object] | None = None,
-    ) -> None:
+    def __init__(self, recipe: Recipe | None = None, choice: ModelChoice | str | None = None, **settings: Any) -> None:
         self.recipe = recipe or Recipe()
-        self._wanted: dict[str, Any] = {
-            "models": model,
-            "device": device,
-            "architecture": architecture,
-            "runtime": runtime,
-            "precision": precision,
-            "compile": compile,
-            "quality": quality,
-            "subject": subject,
-            "combine": combine,
-            "accept_licence": accept_licence,
-            "announce": announce,
-        }
+        self.choice = ModelChoice.of(choice, **settings)
         self._model: SegmentationModel | Ensemble | None = None
-        self._vitmatte = warm_vitmatte(device, announce)
 
-    def load(self, progress: ProgressCallback | Progress | None = None) -> SegmentationModel | Ensemble:
-        """Return the model, or several as one, loading it first where that has not happened yet."""
+    def load(
+        self,
+        progress: ProgressCallback | Progress | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> SegmentationModel | Ensemble:
+        """Return the model, or several as one, loading it first where that has not happened yet.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            As for :meth:`run`.
+        announce : callable, optional
+            Called with one sentence when weights are fetched: what, how big, under which licence. Without it that
+            sentence goes to the logger ``gossamer`` as a warning.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`run`.
+        """
         if self._model is None:
-            self._model = load_models(**self._wanted, progress=progress)
+            self._model = load_models(self.choice, progress=progress, announce=announce)
         return self._model
 
     def run(
@@ -112,6 +84,7 @@ class Pipeline:
         progress: ProgressCallback | Progress | None = None,
         *,
         recipe: Recipe | None = None,
+        announce: Callable[[str], object] | None = None,
     ) -> Cutout:
         """Cut the subject out of one picture.
 
@@ -123,6 +96,8 @@ class Pipeline:
             ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
         recipe : Recipe, optional
             Settings for this picture alone.
+        announce : callable, optional
+            As for :meth:`load`.
 
         Returns
         -------
@@ -143,7 +118,7 @@ class Pipeline:
             source = read_image(image)
         first_load = self._model is None
         with clock("load"):
-            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05))
+            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
         with clock("segment"):
             part = steps.part(0.3 if first_load else 0.05, 0.7)
             look = {"flips": recipe.segmentation.flips, "detail": recipe.segmentation.detail}
@@ -153,7 +128,8 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask = model.predict(source.pixels, part, **look)
-        cutout = _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, self._vitmatte)
+        runs = _Runs(self.choice.device, announce)
+        cutout = _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, runs)
         if disagreement is None:
             return cutout
         report = replace(cutout.report, disagreement=round(combined.mean_disagreement, 6))
@@ -163,20 +139,19 @@ class Pipeline:
         """Free the memory that models take; the next picture loads them again."""
         if self._model is not None:
             self._model.unload()
-        self._vitmatte.unload()
+        unload_vitmatte()
 
 
 def remove_background(
     image: ImageSource,
     recipe: Recipe | None = None,
+    choice: ModelChoice | str | None = None,
     *,
-    model: str = "auto",
-    device: str = "auto",
     progress: ProgressCallback | Progress | None = None,
+    announce: Callable[[str], object] | None = None,
+    **settings: Any,
 ) -> Cutout:
-    """Cut the subject out of one picture.
-
-    For several pictures use :class:`Pipeline`, which keeps the model in memory.
+    """Cut the subject out of one picture; calls with the same choice share their model, which stays warm.
 
     Parameters
     ----------
@@ -184,12 +159,14 @@ def remove_background(
         The picture: uint8, uint16 or float in [0, 1]; an existing alpha multiplies the result.
     recipe : Recipe, optional
         The settings of every stage.
-    model : str
-        A catalogue id, ``auto`` or the path of an .onnx file.
-    device : {"auto", "cpu", "cuda"}
-        Where the model runs.
+    choice : ModelChoice or str, optional
+        Which model, where and how it runs.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+    announce : callable, optional
+        As for :meth:`Pipeline.load`.
+    **settings
+        Fields of :class:`~gossamer.settings.ModelChoice`: ``remove_background("photo.jpg", model="u2net")``.
 
     Returns
     -------
@@ -203,7 +180,7 @@ def remove_background(
     ModelError
         The model cannot be found, fetched, loaded or run.
     """
-    return Pipeline(recipe, model=model, device=device).run(image, progress)
+    return Pipeline(recipe, choice, **settings).run(image, progress, announce=announce)
 
 
 def refine(
@@ -212,8 +189,9 @@ def refine(
     recipe: Recipe | None = None,
     *,
     hints: ArrayLike | None = None,
-    vitmatte: WarmVitMatte | None = None,
+    device: str = "auto",
     progress: ProgressCallback | Progress | None = None,
+    announce: Callable[[str], object] | None = None,
 ) -> Cutout:
     """Finish a mask from anywhere: matting, foreground colours and background of the recipe.
 
@@ -227,10 +205,12 @@ def refine(
         The settings of every stage.
     hints : (H, W) array, optional
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
-    vitmatte : gossamer.matting.vitmatte.warm.WarmVitMatte, optional
-        Keeps that model from call to call, where the recipe wants it.
+    device : {"auto", "cpu", "cuda"}
+        Where a network runs that the recipe wants for matting.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+    announce : callable, optional
+        Told in one sentence what is fetched for it.
 
     Returns
     -------
@@ -246,14 +226,16 @@ def refine(
         source = read_image(image)
         alpha = as_mask(mask, source.pixels.shape)
         certain = None if hints is None else as_mask(hints, source.pixels.shape, "hints")
-    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, vitmatte, certain)
+    runs = _Runs(device, announce)
+    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, runs, certain)
 
 
-def warm_vitmatte(device: str = "auto", announce: Callable[[str], object] | None = None) -> WarmVitMatte:
-    """Return what keeps ViTMatte in memory; nothing is loaded before a recipe wants it."""
-    from gossamer.matting.vitmatte.warm import WarmVitMatte
+@dataclass(frozen=True)
+class _Runs:
+    """Where networks of later stages run, and who is told what is fetched for them."""
 
-    return WarmVitMatte(device, announce)
+    device: str = "auto"
+    announce: Callable[[str], object] | None = None
 
 
 class _Clock:
@@ -278,7 +260,7 @@ def _finish(
     clock: _Clock,
     steps: Progress,
     model: SegmentationModel | Ensemble | None,
-    vitmatte: WarmVitMatte | None = None,
+    runs: _Runs,
     hints: Array | None = None,
 ) -> Cutout:
     """Run every stage after the mask."""
@@ -290,7 +272,7 @@ def _finish(
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4), vitmatte)
+            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4), runs)
     if hints is not None:
         alpha = alpha.copy()
         alpha[hints >= 0.9], alpha[hints <= 0.1] = 1, 0
@@ -340,7 +322,7 @@ def _matte(
     recipe: Recipe,
     warnings: list[str],
     steps: Progress,
-    vitmatte: WarmVitMatte | None,
+    runs: _Runs,
 ) -> Array:
     from gossamer import matting
 
@@ -357,8 +339,8 @@ def _matte(
         )
         return mask
     if method == "vitmatte":
-        network = (vitmatte or warm_vitmatte())(recipe.matting.model, steps.part(0.0, 0.2))
-        return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warnings.append)
+        with lent_vitmatte(recipe.matting.model, runs.device, steps.part(0.0, 0.2), runs.announce) as network:
+            return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warnings.append)
     solvers = {
         "closed_form": matting.closed_form_alpha,
         "knn": matting.knn_alpha,

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.cutout import Cutout
 from gossamer.image import Image, ImageSource, read_image
-from gossamer.pipeline import refine, warm_vitmatte
+from gossamer.matting.vitmatte.lent import unload_vitmatte
+from gossamer.pipeline import refine
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
-from gossamer.prompting.combining import PROMPT_COMBINATIONS, PromptCombination, intersection, union
-from gossamer.prompting.prediction import (
-    ON_EMPTY,
-    OnEmpty,
-    Prediction,
-    check_choice,
-    check_request,
-    instead,
-    nothing_sentence,
-)
+from gossamer.prompting.combining import intersection, union
+from gossamer.prompting.prediction import Prediction, check_prompt, instead, nothing_sentence
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Embedding, Masks, PromptedModel
+from gossamer.prompting.protocol import TEXT_THRESHOLD, Embedding, PromptedModel
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings.recipe import FINISHING, Recipe
+from gossamer.settings import FINISHING, Finding, ModelChoice, Recipe
+from gossamer.settings.finding import OnEmpty
 
-__all__ = ["ON_EMPTY", "OnEmpty", "Prediction", "Session", "open"]
+__all__ = ["Prediction", "Session", "open"]
+
+_Announce: TypeAlias = Callable[[str], object] | None
 
 
 class Session:
@@ -42,75 +38,75 @@ class Session:
     ----------
     image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
         The picture; an existing alpha multiplies the results.
-    prompt_model : {"auto", "grabcut", "grounded-sam2", "sam2", "sam3"}, str or PromptedModel
-        What finds subjects: one of these, a certain one as for
-        :func:`gossamer.prompting.choice.load_prompt_model`, or a loaded one, which several sessions can
-        share. ``auto`` takes, prompt by prompt, the best that is installed and can serve it, and says which.
-    model : str or a loaded model
-        The automatic model that ``combine="intersection"`` takes, as for :class:`gossamer.Pipeline`.
-    device : {"auto", "cpu", "cuda"}
-        Where models run.
-    folders : iterable of path
-        Where weights are looked for besides the usual folders.
-    announce : callable, optional
-        Told in one sentence what is fetched, and which model ``auto`` took.
+    finding : Finding, optional
+        How subjects are found, unless a prompt comes with another one.
+    choice : ModelChoice, optional
+        The automatic model that ``combine="intersection"`` takes; its device and folders count for the prompted
+        models too.
+    prompt_model : PromptedModel or str, optional
+        Instead of what `finding` names: a loaded model, which several sessions can share, or a name.
+    model : SegmentationModel, Ensemble or str, optional
+        Instead of what `choice` names: a loaded model, or a name.
+    **settings
+        Fields of :class:`~gossamer.settings.Finding` and :class:`~gossamer.settings.ModelChoice`:
+        ``Session("photo.jpg", device="cpu", box_threshold=0.4)``.
 
     Raises
     ------
     InputError
-        The picture cannot be read, or there is no such prompt model.
+        The picture cannot be read, a setting is unknown or impossible, or there is no such prompt model.
     """
 
     def __init__(
         self,
         image: ImageSource,
         *,
-        prompt_model: str | PromptedModel = "auto",
-        model: str | SegmentationModel | Ensemble = "auto",
-        device: str = "auto",
-        folders: Iterable[str | Path] = (),
-        announce: Callable[[str], object] | None = None,
+        finding: Finding | None = None,
+        choice: ModelChoice | None = None,
+        prompt_model: str | PromptedModel | None = None,
+        model: str | SegmentationModel | Ensemble | None = None,
+        **settings: Any,
     ) -> None:
         self.image: Image = read_image(image)
-        check_prompt_model(prompt_model)
-        self._wanted, self._automatic_wanted = prompt_model, model
-        self._device, self._folders, self._announce = device, tuple(folders), announce
+        of_finding = {name: settings.pop(name) for name in list(settings) if name in Finding.model_fields}
+        if isinstance(prompt_model, str):
+            of_finding["prompt_model"] = prompt_model
+        if isinstance(model, str):
+            settings["model"] = model
+        self.finding, self.choice = Finding.of(finding, **of_finding), ModelChoice.of(choice, **settings)
+        self._given = None if isinstance(prompt_model, str) else prompt_model
+        check_prompt_model(self.finding.prompt_model if self._given is None else self._given)
+        self._automatic_given = None if isinstance(model, str) else model
         self._models: dict[str, PromptedModel] = {}
         # By identity of the model, which is kept beside its embedding so that the identity stays its own.
         self._embeddings: dict[int, tuple[PromptedModel, Embedding]] = {}
         self._automatic: tuple[Array, str, tuple[str, ...]] | None = None
-        self._vitmatte = warm_vitmatte(device, announce)
 
     def subjects(
         self,
         prompt: Prompt,
         *,
-        prompt_model: str | PromptedModel | None = None,
-        on_empty: OnEmpty = "error",
-        every: bool = True,
-        masks: Masks = "best",
-        box_threshold: float | None = None,
-        text_threshold: float | None = None,
+        finding: Finding | None = None,
         progress: ProgressCallback | Progress | None = None,
+        announce: Callable[[str], object] | None = None,
+        prompt_model: str | PromptedModel | None = None,
+        **settings: Any,
     ) -> Prediction:
         """Find what a prompt means, as the prompted model draws it: masks before matting.
 
         Parameters
         ----------
         prompt : Prompt
-        prompt_model : str or PromptedModel, optional
+        finding : Finding, optional
             Instead of the session's.
-        on_empty : {"error", "empty", "full"}
-            Where nothing is found: raise InputError, return no subject, or the whole picture as one.
-        every : bool
-            All that answers to a phrase, or the best alone.
-        masks : {"best", "all"}
-            Of several masks for one place the best, or all as subjects of their own.
-        box_threshold, text_threshold : float, optional
-            In [0, 1]: what the boxes and words of a text must score to count. Without them what the model's authors
-            use: 0.3 and 0.25, and 0.5 for SAM 3.
         progress : callable, optional
             ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+        announce : callable, optional
+            Told in one sentence what is fetched, and which model ``auto`` took.
+        prompt_model : PromptedModel or str, optional
+            Instead of the session's.
+        **settings
+            Fields of :class:`~gossamer.settings.Finding`, instead of those in `finding`.
 
         Returns
         -------
@@ -123,61 +119,18 @@ class Session:
         GossamerError
             The model cannot be had or run.
         """
-        check_request(prompt, on_empty, masks, box=box_threshold, text=text_threshold)
-        steps = Progress.of(progress)
-        pixels, warnings = prompt.in_pixels(self.image.width, self.image.height)
-        seconds: dict[str, float] = {}
-        start = time.perf_counter()
-        model = self._model(prompt_model, pixels, steps.part(0.0, 0.2))
-        if box_threshold is None:
-            box_threshold = getattr(model, "box_threshold", BOX_THRESHOLD)
-        if text_threshold is None:
-            text_threshold = TEXT_THRESHOLD
-        seconds["load"] = -start + (start := time.perf_counter())
-        embedding = self._embedding(model, steps.part(0.2, 0.7))
-        seconds["embed"] = -start + (start := time.perf_counter())
-        found = model.predict(
-            embedding,
-            pixels,
-            progress=steps.part(0.7, 1.0),
-            box_threshold=box_threshold,
-            text_threshold=text_threshold,
-            every=every,
-            masks=masks,
-        )
-        seconds["segment"] = time.perf_counter() - start
-        warnings = (*warnings, *model.warnings, *getattr(found, "warnings", ()))
-        subjects = tuple(subject for subject in found if (subject.mask > 0.5).any())
-        is_found = bool(subjects)
-        if not is_found:
-            sentence = nothing_sentence(pixels, getattr(found, "best_score", None), box_threshold, text_threshold)
-            subjects = instead(sentence, on_empty, (self.image.height, self.image.width), warnings)
-            warnings = (
-                *warnings,
-                f"{sentence} The result is {'empty' if on_empty == 'empty' else 'the whole picture'}.",
-            )
-        return Prediction(
-            subjects,
-            pixels,
-            model.id,
-            model.device,
-            tuple(dict.fromkeys(warnings)),
-            is_found,
-            {name: round(value, 4) for name, value in seconds.items()},
-        )
+        return self._subjects(prompt, self._request(finding, prompt_model, settings), Progress.of(progress), announce)
 
     def cutout(
         self,
         prompt: Prompt,
         *,
         recipe: Recipe | None = None,
-        combine: PromptCombination = "prompt",
-        prompt_model: str | PromptedModel | None = None,
-        on_empty: OnEmpty = "error",
-        every: bool = True,
-        box_threshold: float | None = None,
-        text_threshold: float | None = None,
+        finding: Finding | None = None,
         progress: ProgressCallback | Progress | None = None,
+        announce: Callable[[str], object] | None = None,
+        prompt_model: str | PromptedModel | None = None,
+        **settings: Any,
     ) -> Cutout:
         """Cut out what a prompt means, all subjects together.
 
@@ -186,10 +139,8 @@ class Session:
         prompt : Prompt
         recipe : Recipe, optional
             The settings of every stage. Without it edges are solved again
-            (:data:`gossamer.settings.recipe.FINISHING`): prompted models draw coarse masks.
-        combine : {"prompt", "intersection"}
-            The prompt's mask, or what the automatic model finds there, hair and all.
-        prompt_model, on_empty, every, box_threshold, text_threshold, progress
+            (:data:`gossamer.settings.FINISHING`): prompted models draw coarse masks.
+        finding, progress, announce, prompt_model, **settings
             As for :meth:`subjects`.
 
         Returns
@@ -203,39 +154,28 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        check_choice(combine, PROMPT_COMBINATIONS, "combination")
-        found = self.subjects(
-            prompt,
-            prompt_model=prompt_model,
-            on_empty=on_empty,
-            every=every,
-            box_threshold=box_threshold,
-            text_threshold=text_threshold,
-            progress=steps.part(0.0, 0.6),
-        )
+        wanted = self._request(finding, prompt_model, {"masks": "best", **settings})
+        found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         empty = np.zeros((self.image.height, self.image.width), np.float32)
         mask = union([subject.mask for subject in found.subjects]) if found.subjects else empty
-        return self._finished(mask, found, recipe, combine, on_empty, steps.part(0.6, 1.0))
+        return self._finished(mask, found, recipe, wanted.finding, steps.part(0.6, 1.0), announce)
 
     def cutouts(
         self,
         prompt: Prompt,
         *,
         recipe: Recipe | None = None,
-        combine: PromptCombination = "prompt",
-        prompt_model: str | PromptedModel | None = None,
-        on_empty: OnEmpty = "error",
-        every: bool = True,
-        masks: Masks = "best",
-        box_threshold: float | None = None,
-        text_threshold: float | None = None,
+        finding: Finding | None = None,
         progress: ProgressCallback | Progress | None = None,
+        announce: Callable[[str], object] | None = None,
+        prompt_model: str | PromptedModel | None = None,
+        **settings: Any,
     ) -> list[Cutout]:
         """Cut out what a prompt means, each subject by itself.
 
         Parameters
         ----------
-        prompt, recipe, combine, prompt_model, on_empty, every, masks, box_threshold, text_threshold, progress
+        prompt, recipe, finding, progress, announce, prompt_model, **settings
             As for :meth:`cutout` and :meth:`subjects`.
 
         Returns
@@ -249,54 +189,107 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        check_choice(combine, PROMPT_COMBINATIONS, "combination")
-        found = self.subjects(
-            prompt,
-            prompt_model=prompt_model,
-            on_empty=on_empty,
-            every=every,
-            masks=masks,
-            box_threshold=box_threshold,
-            text_threshold=text_threshold,
-            progress=steps.part(0.0, 0.6),
-        )
+        wanted = self._request(finding, prompt_model, settings)
+        found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         count = len(found.subjects)
         return [
             self._finished(
                 subject.mask,
                 found,
                 recipe,
-                combine,
-                on_empty,
+                wanted.finding,
                 steps.part(0.6 + 0.4 * number / count, 0.6 + 0.4 * (number + 1) / count),
+                announce,
             )
             for number, subject in enumerate(found.subjects)
         ]
 
-    def automatic(self, progress: ProgressCallback | Progress | None = None) -> Array:
+    def automatic(
+        self,
+        progress: ProgressCallback | Progress | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> Array:
         """Return the automatic model's mask of the picture, (H, W) float32; computed once."""
-        return self._automatically(Progress.of(progress))[0]
+        return self._automatically(Progress.of(progress), announce)[0]
 
     def unload(self) -> None:
         """Free the memory that models and what they remember of the picture take; the next prompt starts anew."""
+        for model in self._models.values():
+            unload = getattr(model, "unload", None)
+            if unload is not None:
+                unload()
         self._models.clear()
         self._embeddings.clear()
         self._automatic = None
-        self._vitmatte.unload()
+        unload_vitmatte()
+
+    def _request(
+        self, finding: Finding | None, prompt_model: str | PromptedModel | None, settings: dict[str, Any]
+    ) -> _Request:
+        if isinstance(prompt_model, str):
+            settings = {**settings, "prompt_model": prompt_model}
+        wanted = Finding.of(finding or self.finding, **settings)
+        named = finding is not None or isinstance(prompt_model, str)
+        given = None if isinstance(prompt_model, str) else prompt_model
+        model = given if given is not None else None if named else self._given
+        return _Request(wanted, wanted.prompt_model if model is None else model)
+
+    def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:
+        check_prompt(prompt)
+        finding = wanted.finding
+        pixels, warnings = prompt.in_pixels(self.image.width, self.image.height)
+        seconds: dict[str, float] = {}
+        start = time.perf_counter()
+        model = self._model(wanted.model, pixels, steps.part(0.0, 0.2), announce)
+        box = model.box_threshold if finding.box_threshold is None else finding.box_threshold
+        text = TEXT_THRESHOLD if finding.text_threshold is None else finding.text_threshold
+        seconds["load"] = -start + (start := time.perf_counter())
+        embedding = self._embedding(model, steps.part(0.2, 0.7))
+        seconds["embed"] = -start + (start := time.perf_counter())
+        found = model.predict(
+            embedding,
+            pixels,
+            progress=steps.part(0.7, 1.0),
+            box_threshold=box,
+            text_threshold=text,
+            every=finding.every,
+            masks=finding.masks,
+        )
+        if found.embedding is not None:
+            self._embeddings[id(model)] = model, found.embedding
+        seconds["segment"] = time.perf_counter() - start
+        warnings = (*warnings, *model.warnings, *found.warnings)
+        subjects = tuple(subject for subject in found if (subject.mask > 0.5).any())
+        is_found = bool(subjects)
+        if not is_found:
+            sentence = nothing_sentence(pixels, found.best_score, box, text)
+            empty = finding.on_empty
+            subjects = instead(sentence, empty, (self.image.height, self.image.width), warnings)
+            warnings = (*warnings, f"{sentence} The result is {'empty' if empty == 'empty' else 'the whole picture'}.")
+        return Prediction(
+            subjects,
+            pixels,
+            model.id,
+            model.device,
+            tuple(dict.fromkeys(warnings)),
+            is_found,
+            {name: round(value, 4) for name, value in seconds.items()},
+        )
 
     def _finished(
         self,
         mask: Array,
         found: Prediction,
         recipe: Recipe | None,
-        combine: PromptCombination,
-        on_empty: OnEmpty,
+        finding: Finding,
         steps: Progress,
+        announce: _Announce,
     ) -> Cutout:
         start = time.perf_counter()
+        on_empty: OnEmpty = finding.on_empty
         seconds, warnings, model = dict(found.seconds), found.warnings, found.model
-        if combine == "intersection" and found.found:
-            automatic, name, more = self._automatically(steps.part(0.0, 0.4))
+        if finding.combine == "intersection" and found.found:
+            automatic, name, more = self._automatically(steps.part(0.0, 0.4), announce)
             warnings, model = (*warnings, *more), f"{model} and {name}"
             mask, before = intersection(mask, automatic), mask
             seconds["automatic"] = round(time.perf_counter() - start, 4)
@@ -306,7 +299,10 @@ class Session:
                 mask = whole[0].mask if whole else np.zeros_like(mask)
                 warnings = (*warnings, sentence)
             elif np.count_nonzero(mask > 0.5) < 0.5 * np.count_nonzero(before > 0.5):
-                warnings = (*warnings, f"{name} finds less than half of what the prompt means: see combine='prompt'.")
+                warnings = (
+                    *warnings,
+                    f"{name} finds less than half of what the prompt means: see combine='prompt'.",
+                )
         hints = found.prompt.scribbles
         if hints is not None:
             mask = mask.copy()
@@ -316,8 +312,9 @@ class Session:
             mask,
             recipe or FINISHING,
             hints=hints,
-            vitmatte=self._vitmatte,
+            device=self.choice.device,
             progress=steps.part(0.4, 1.0),
+            announce=announce,
         )
         report = cutout.report
         report = replace(
@@ -329,20 +326,19 @@ class Session:
         )
         return replace(cutout, report=report)
 
-    def _model(self, wanted: str | PromptedModel | None, prompt: Prompt, steps: Progress) -> PromptedModel:
-        wanted = self._wanted if wanted is None else wanted
+    def _model(
+        self, wanted: str | PromptedModel, prompt: Prompt, steps: Progress, announce: _Announce
+    ) -> PromptedModel:
         check_prompt_model(wanted)
         if not isinstance(wanted, str):
             return wanted
         name = wanted
         if wanted == "auto":
-            name, reason = choose(prompt, folders=self._folders)
-            if name not in self._models and self._announce is not None:
-                self._announce(f"Prompt model {name}: {reason}.")
+            name, reason = choose(prompt, folders=self.choice.folders)
+            if name not in self._models and announce is not None:
+                announce(f"Prompt model {name}: {reason}.")
         if name not in self._models:
-            self._models[name] = load_prompt_model(
-                name, device=self._device, folders=self._folders, progress=steps, announce=self._announce
-            )
+            self._models[name] = load_prompt_model(name, choice=self.choice, progress=steps, announce=announce)
         return self._models[name]
 
     def _embedding(self, model: PromptedModel, steps: Progress) -> Embedding:
@@ -350,36 +346,30 @@ class Session:
             self._embeddings[id(model)] = model, model.embed(self.image.rgb, steps)
         return self._embeddings[id(model)][1]
 
-    def _automatically(self, steps: Progress) -> tuple[Array, str, tuple[str, ...]]:
+    def _automatically(self, steps: Progress, announce: _Announce) -> tuple[Array, str, tuple[str, ...]]:
         if self._automatic is None:
-            model = self._automatic_wanted
-            if isinstance(model, str):
-                model = load_models(
-                    model,
-                    device=self._device,
-                    folders=self._folders,
-                    progress=steps.part(0.0, 0.2),
-                    announce=self._announce,
-                )
+            model = self._automatic_given
+            if model is None:
+                model = load_models(self.choice, progress=steps.part(0.0, 0.2), announce=announce)
             mask = model.predict(self.image.pixels, steps.part(0.2, 1.0))
             self._automatic = mask, model.id, tuple(model.warnings)
         return self._automatic
 
 
-def open(
-    image: ImageSource,
-    *,
-    prompt_model: str | PromptedModel = "auto",
-    model: str | SegmentationModel | Ensemble = "auto",
-    device: str = "auto",
-    folders: Iterable[str | Path] = (),
-    announce: Callable[[str], object] | None = None,
-) -> Session:
+@dataclass(frozen=True)
+class _Request:
+    """How subjects are found, and the model that finds them, by name or loaded."""
+
+    finding: Finding
+    model: str | PromptedModel
+
+
+def open(image: ImageSource, **settings: Any) -> Session:
     """Open a picture for prompts: ``gossamer.open("photo.jpg").cutout(gossamer.Prompt(text="the lamp"))``.
 
     Parameters
     ----------
-    image, prompt_model, model, device, folders, announce
+    image, **settings
         As for :class:`Session`.
 
     Returns
@@ -389,6 +379,6 @@ def open(
     Raises
     ------
     InputError
-        The picture cannot be read, or there is no such prompt model.
+        As :class:`Session`.
     """
-    return Session(image, prompt_model=prompt_model, model=model, device=device, folders=folders, announce=announce)
+    return Session(image, **settings)

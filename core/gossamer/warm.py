@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gossamer.platform import after_fork, usable_memory
 from gossamer.progress import Progress
 
-__all__ = ["Loadable", "Network", "Warm", "warm"]
+__all__ = ["Keepable", "Loadable", "Warm", "warm"]
 
 _COUNT = 6
 """Networks at most: a chain of prompted models (2), a salient one, ViTMatte, and two that somebody compares."""
@@ -25,7 +25,7 @@ _SHARE = 0.5  # of the memory that this process may use: pictures need the rest
 _POLL = 0.05  # seconds between chances to cancel while another network is loaded
 
 
-class Network(Protocol):
+class Keepable(Protocol):
     """What is kept."""
 
     @property
@@ -40,7 +40,7 @@ class Network(Protocol):
         """Free that memory; it is not used any more."""
 
 
-_N = TypeVar("_N", bound=Network)
+_N = TypeVar("_N", bound=Keepable)
 
 
 @dataclass(frozen=True)

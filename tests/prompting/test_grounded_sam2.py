@@ -164,8 +164,8 @@ def test_the_whole_chain_of_real_networks(folder: Path, segmenter: Sam2, monkeyp
         embedding = model.embed(image)
         assert calls == ["masks"]
         first = model.predict(embedding, Prompt(text="lamp"), box_threshold=0.5)
-        model.predict(embedding, Prompt(text="red cat"), box_threshold=0.5)
-        model.predict(embedding, Prompt(points=[(40, 40)]))
+        model.predict(first.embedding, Prompt(text="red cat"), box_threshold=0.5)  # type: ignore[arg-type]
+        model.predict(first.embedding, Prompt(points=[(40, 40)]))  # type: ignore[arg-type]
         assert calls == ["masks", "boxes"]
     finally:
         for hook in hooks:

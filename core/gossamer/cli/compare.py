@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from gossamer.cli.console import Console
+from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
-from gossamer.networks.devices import DEVICES
 from gossamer.pipeline import Pipeline
+from gossamer.settings.model_choice import ModelChoice
 from gossamer.settings.recipe import Recipe
 from gossamer.sheets.contact_sheet import Entry, contact_sheet
 
@@ -24,7 +25,7 @@ def run(argv: list[str]) -> int:
     check_output(arguments.output, force=arguments.force)
     with Console(arguments.quiet) as console:
         if arguments.recipe:
-            entries = _by_recipe(arguments.inputs, arguments.recipe, arguments.model, arguments.device, console)
+            entries = _by_recipe(arguments.inputs, arguments.recipe, model_choice_of(arguments), console)
         else:
             entries = [_finished(path) for path in arguments.inputs]
         sheet = contact_sheet(entries, width=arguments.width, crops=arguments.crops)
@@ -43,8 +44,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--recipe", metavar="FILE", action="append", default=[], help="cut the photograph with this recipe (repeat it)"
     )
-    parser.add_argument("--model", default="auto", metavar="ID|FILE", help="model for --recipe (default: auto)")
-    parser.add_argument("--device", default="auto", choices=DEVICES, help="where the model runs (default: auto)")
+    add_model_flags(parser)
     parser.add_argument("--width", type=int, default=320, metavar="N", help="width of a cell in pixels (default: 320)")
     parser.add_argument("--crops", type=int, default=2, metavar="N", help="enlarged edges a row (default: 2)")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
@@ -52,15 +52,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _by_recipe(inputs: list[str], recipes: list[str], model: str, device: str, console: Console) -> list[Entry]:
+def _by_recipe(inputs: list[str], recipes: list[str], choice: ModelChoice, console: Console) -> list[Entry]:
     if len(inputs) != 1:
         raise InputError("Several recipes are compared on one photograph.", "Give one IN together with --recipe.")
     settings = [(Path(path).stem, Recipe.load(path)) for path in recipes]
     picture = read_image(inputs[0])
-    pipeline = Pipeline(model=model, device=device, announce=console.say)
+    pipeline = Pipeline(choice=choice)
     entries = []
     for name, recipe in settings:
-        cutout = pipeline.run(picture, console.progress, recipe=recipe)
+        cutout = pipeline.run(picture, console.progress, recipe=recipe, announce=console.say)
         entries.append(Entry(name, cutout.foreground, cutout.alpha))
     return entries
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gossamer.cli.console import Console
-from gossamer.cli.parser import Parser
+from gossamer.cli.modelling import model_choice_of
+from gossamer.cli.parser import Parser, add_flags
 from gossamer.errors import ModelIntegrityError, ModelNotFound
+from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
 from gossamer.weights.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
 from gossamer.weights.fetch.sources import origin
@@ -52,24 +54,8 @@ def _parser() -> Parser:
     get.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue, or auto")
     get.add_argument("--force", action="store_true", help="fetch them also where they are, and replace them")
     get.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
-    get.add_argument(
-        "--accept-licence",
-        action="store_true",
-        help="accept, once and for all, the licences of these models that do not allow commercial use",
-    )
-    get.add_argument(
-        "--runtime",
-        choices=("auto", "onnx", "torch"),
-        default="auto",
-        help="whose files are fetched: those for ONNX Runtime or for torch (default: for what is installed)",
-    )
-    get.add_argument(
-        "--quality", choices=store.QUALITIES, default="balanced", help="for auto: how good and slow (default: balanced)"
-    )
-    get.add_argument("--subject", choices=store.SUBJECTS, help="for auto: what the pictures show")
-    get.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="for auto: where it will run (default: cpu)"
-    )
+    # argparse's own parsers have no group for it: these are flags like any other.
+    add_flags(get, ModelChoice, "model", only=("accept_licence", "runtime", "quality", "subject", "device"))
     path = add("path", "print where the weights of a model lie", _path)
     path.add_argument("id", metavar="ID", help="id of the catalogue")
     verify = add("verify", "read weights in full and compare them with the catalogue", _verify)
@@ -171,19 +157,19 @@ def _source(source: Source) -> dict[str, Any]:
 
 def _get(arguments: argparse.Namespace) -> int:
     rows = []
+    choice = model_choice_of(arguments)
+    runtime = choice.runtime
     with Console(arguments.quiet) as console:
         for name in arguments.ids:
             if name == "auto" and not arguments.force:
-                choice = store.choose(
+                chosen = store.choose(
+                    choice,
+                    device="cpu" if choice.device == "auto" else choice.device,
                     progress=console.progress,
                     announce=console.say,
-                    quality=arguments.quality,
-                    subject=arguments.subject,
-                    device=arguments.device,
-                    runtime=arguments.runtime,
                 )
-                weights = choice.weights
-                console.say(f"Model {choice.reason}")
+                weights = chosen.weights
+                console.say(f"Model {chosen.reason}")
             else:
                 card = model_card(name)
                 weights = store.fetch(
@@ -192,8 +178,8 @@ def _get(arguments: argparse.Namespace) -> int:
                     announce=console.say,
                     force=arguments.force,
                     # Fetching needs no runtime: the machine that runs it may be another.
-                    runtime="any" if arguments.runtime == "auto" and not usable(card) else arguments.runtime,
-                    accept_licence=arguments.accept_licence,
+                    runtime="any" if runtime == "auto" and not usable(card) else runtime,
+                    accept_licence=choice.accept_licence,
                 )
             for warning in weights.warnings:
                 console.say(f"gossamer: warning: {warning}")

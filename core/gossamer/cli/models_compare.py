@@ -12,12 +12,13 @@ import numpy as np
 
 from gossamer.arrays import Array, as_rgb
 from gossamer.cli.console import Console
-from gossamer.cli.parser import Parser
+from gossamer.cli.modelling import model_choice_of
+from gossamer.cli.parser import Parser, add_flags
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, read_image, write_bytes
-from gossamer.networks.devices import DEVICES
-from gossamer.segmentation.loading import PRECISIONS, RUNTIMES, load_model
+from gossamer.segmentation.loading import load_model
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.settings.model_choice import RUNTIMES, ModelChoice
 
 __all__ = ["difference_picture", "run"]
 
@@ -39,18 +40,19 @@ def run(argv: list[str]) -> int:
         raise InputError(f"There is no folder {folder}.", "Make it first, or name another with -o.")
     for target in targets:
         check_output(target, force=arguments.force)
-    second = arguments.second_runtime or arguments.runtime
+    choice = model_choice_of(arguments)
+    second = arguments.second_runtime or choice.runtime
     with Console(arguments.quiet) as console:
         models = [
             load_model(
-                name,
-                device=arguments.device,
-                precision=arguments.precision if runtime != "onnx" else "auto",
+                choice,
+                model=name,
+                precision=choice.precision if runtime != "onnx" else "auto",
                 runtime=runtime,
                 progress=console.progress,
                 announce=console.say,
             )
-            for name, runtime in ((arguments.first, arguments.runtime), (arguments.second, second))
+            for name, runtime in ((arguments.first, choice.runtime), (arguments.second, second))
         ]
         for warning in dict.fromkeys(line for model in models for line in model.warnings):
             console.say(f"gossamer: warning: {warning}")
@@ -159,10 +161,8 @@ def _parser() -> Parser:
     parser.add_argument("second", metavar="B", help="another one, or the same for another runtime")
     parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="photographs")
     parser.add_argument("-o", "--output", metavar="FOLDER", default=".", help="where to write (default: here)")
-    parser.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs them (default: auto)")
     parser.add_argument("--second-runtime", choices=RUNTIMES, help="what runs B (default: as A)")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where they run (default: auto)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of torch (default: auto)")
+    add_flags(parser, ModelChoice, "model", only=("runtime", "device", "precision"))
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="timed runs, after one that is not (default: 1)"
     )

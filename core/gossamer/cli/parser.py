@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from gossamer.errors import InputError
+from gossamer.settings.base import Settings
+from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.parameters import Parameter, parameters, recipe_from_flat
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["Parser", "add_recipe_flags", "recipe_of"]
+__all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
-_PREFIX = "recipe:"
+_METAVARS = {
+    "background": "transparent|#rrggbb|PICTURE|blur",
+    "model": "ID|FILE",
+    "prompt_model": "|".join(PROMPT_MODELS),
+    "architecture": "NAME",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,39 +41,58 @@ class Parser(argparse.ArgumentParser):
 
 def add_recipe_flags(parser: Parser, defaults: Recipe | None = None) -> None:
     """Add ``--recipe`` and one flag for every setting of the Recipe; help shows `defaults`."""
-    shown = (defaults or Recipe()).model_dump()
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
+    shown = (defaults or Recipe()).model_dump()
     groups: dict[str, Any] = {}
     for parameter in parameters():
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
-        groups[parameter.stage].add_argument(parameter.flag, **_argument(parameter, shown))
+        field = parameter.path.partition(".")[2]
+        _add(groups[parameter.stage], Recipe, parameter, shown[parameter.stage][field])
 
 
 def recipe_of(arguments: argparse.Namespace, defaults: Recipe | None = None) -> Recipe:
     """Return the Recipe that ``--recipe`` (instead of `defaults`) and the flags ask for; raises InputError."""
     base = Recipe.load(arguments.recipe) if arguments.recipe else defaults
-    given = {name.removeprefix(_PREFIX): value for name, value in vars(arguments).items() if name.startswith(_PREFIX)}
-    return recipe_from_flat(given, base)
+    return recipe_from_flat(given(arguments, Recipe), base)
 
 
-def _argument(parameter: Parameter, shown: dict[str, Any]) -> dict[str, Any]:
-    stage, _, field = parameter.path.partition(".")
+def add_flags(parser: argparse.ArgumentParser, kind: type[Settings], title: str, *, only: Collection[str] = ()) -> Any:
+    """Add a flag for every setting of a kind, or for `only` some, in a group of their own; return the group."""
+    group = parser.add_argument_group(title)
+    for parameter in parameters(kind):
+        if parameter.kind != "texts" and (not only or parameter.name in only):
+            _add(group, kind, parameter, parameter.default)
+    return group
+
+
+def given(arguments: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
+    """Return the settings of a kind that flags gave, by their flat names."""
+    prefix = _prefix(kind)
+    return {name.removeprefix(prefix): value for name, value in vars(arguments).items() if name.startswith(prefix)}
+
+
+def _prefix(kind: type[Settings]) -> str:
+    return f"{kind.__name__}:"
+
+
+def _add(group: Any, kind: type[Settings], parameter: Parameter, shown: Any) -> None:
     unit = f" {parameter.unit}" if parameter.unit else ""
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
         limits = f", {parameter.minimum:g} to {parameter.maximum:g}"
-    text = f"{parameter.help} (default: {shown[stage][field]}{unit}{limits})".replace("%", "%%")
-    argument: dict[str, Any] = {"dest": _PREFIX + parameter.name, "default": argparse.SUPPRESS, "help": text}
-    if parameter.kind == "bool":
-        return {**argument, "action": argparse.BooleanOptionalAction}
-    if parameter.kind == "choice":
-        return {**argument, "choices": parameter.choices}
-    if parameter.name == "background":
-        return {**argument, "metavar": "transparent|#rrggbb|PICTURE|blur"}
-    kinds: dict[str, Any] = {"int": int, "float": float, "text": str}
-    return {
-        **argument,
-        "type": kinds[parameter.kind],
-        "metavar": {"int": "N", "float": "X"}.get(parameter.kind, "TEXT"),
+    default = "" if shown is None else f" (default: {shown}{unit}{limits})"
+    argument: dict[str, Any] = {
+        "dest": _prefix(kind) + parameter.name,
+        "default": argparse.SUPPRESS,
+        "help": f"{parameter.help}{default}".replace("%", "%%"),
     }
+    if parameter.kind == "bool":
+        argument["action"] = argparse.BooleanOptionalAction
+    elif parameter.kind == "choice":
+        argument["choices"] = parameter.choices
+    else:
+        kinds: dict[str, Any] = {"int": int, "float": float, "text": str}
+        metavars = {"int": "N", "float": "X", "text": _METAVARS.get(parameter.name, "TEXT")}
+        argument |= {"type": kinds[parameter.kind], "metavar": metavars[parameter.kind]}
+    group.add_argument(parameter.flag, **argument)

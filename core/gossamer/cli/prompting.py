@@ -6,27 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gossamer.cli.parser import Parser
+from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.errors import InputError
-from gossamer.prompting.choice import PROMPT_MODELS
-from gossamer.prompting.combining import PROMPT_COMBINATIONS
 from gossamer.prompting.planes import plane_of
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD
-from gossamer.session import ON_EMPTY
+from gossamer.settings.finding import Finding
+from gossamer.settings.parameters import nested
 
-__all__ = ["add_prompt_flags", "cutout_options", "prompt_of", "subject_options"]
-
-
-_ABOUT = {
-    "prompt-model": "auto",
-    "prompt-combine": "prompt",
-    "best-only": False,
-    "box-threshold": None,
-    "text-threshold": None,
-    "on-empty": "error",
-}
-"""Options that say nothing without a prompt, and their defaults."""
+__all__ = ["add_prompt_flags", "finding_of", "prompt_of"]
 
 
 def add_prompt_flags(parser: Parser) -> None:
@@ -51,34 +38,18 @@ def add_prompt_flags(parser: Parser) -> None:
         "--scribbles", metavar="FILE", help="a grey picture: white = subject, black = not, grey = undecided (a trimap)"
     )
     group.add_argument("--prompt", metavar="FILE", help="a prompt as JSON; the flags add to it")
-    group.add_argument(
-        "--prompt-model",
-        default="auto",
-        metavar="|".join(PROMPT_MODELS),
-        help="what looks for it (default: auto, the best here); also an id such as sam2.1-hiera-tiny, or a folder that "
-        "save_pretrained wrote; Grounding DINO and SAM 2 with a comma between them",
+    group = add_flags(
+        parser,
+        Finding,
+        "finding",
+        only=("prompt_model", "prompt_combine", "masks", "box_threshold", "text_threshold", "on_empty"),
     )
     group.add_argument(
-        "--prompt-combine",
-        default="prompt",
-        choices=PROMPT_COMBINATIONS,
-        help="the prompt's mask, or what the automatic model finds there (default: prompt)",
-    )
-    group.add_argument("--best-only", action="store_true", help="of all that a phrase names only the best")
-    group.add_argument(
-        "--box-threshold",
-        type=float,
-        metavar="X",
-        help=f"what a text's boxes must score (default: {BOX_THRESHOLD}, 0.5 for SAM 3)",
-    )
-    group.add_argument(
-        "--text-threshold",
-        type=float,
-        metavar="X",
-        help=f"what a text's words must score (default: {TEXT_THRESHOLD})",
-    )
-    group.add_argument(
-        "--on-empty", default="error", choices=ON_EMPTY, help="what happens where nothing is found (default: error)"
+        "--best-only",
+        dest="Finding:every",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="of all that a phrase names only the best",
     )
 
 
@@ -106,28 +77,18 @@ def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
         raise InputError(f"The prompt {arguments.prompt} is empty.", "Give a text, a box, a point or a mask.")
     if not prompt.is_empty:
         return prompt
-    for flag, default in _ABOUT.items():
-        if getattr(arguments, flag.replace("-", "_")) != default:
-            raise InputError(
-                f"--{flag} is for prompts, and there is none.",
-                "Give --text, --box, --point, --prompt-mask or --scribbles.",
-            )
+    for name in given(arguments, Finding):
+        name = "best-only" if name == "every" else name
+        raise InputError(
+            f"--{name.replace('_', '-')} is for prompts, and there is none.",
+            "Give --text, --box, --point, --prompt-mask or --scribbles.",
+        )
     return None
 
 
-def subject_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return keyword arguments for :meth:`gossamer.session.Session.subjects`."""
-    return {
-        "on_empty": arguments.on_empty,
-        "every": not arguments.best_only,
-        "box_threshold": arguments.box_threshold,
-        "text_threshold": arguments.text_threshold,
-    }
-
-
-def cutout_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return keyword arguments for :meth:`gossamer.session.Session.cutout`."""
-    return {**subject_options(arguments), "combine": arguments.prompt_combine}
+def finding_of(arguments: argparse.Namespace) -> Finding:
+    """Return how the prompt's subjects are found, as the options say; raises InputError."""
+    return Finding.of(**nested(Finding, given(arguments, Finding), Finding()))
 
 
 def _load(path: Path) -> Prompt:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
-from gossamer.cli.modelling import add_model_flags, model_options
+from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.cli.prompting import add_prompt_flags, cutout_options, prompt_of
+from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
@@ -22,27 +22,19 @@ def run(argv: list[str]) -> int:
     prompt = prompt_of(arguments)
     # Prompted models draw coarse masks: their edges are solved again unless the recipe says otherwise.
     recipe = recipe_of(arguments, None if prompt is None else FINISHING)
+    choice, finding = model_choice_of(arguments), finding_of(arguments)
     target = Target(arguments.input, arguments, recipe)
     if arguments.disagreement:
-        if prompt is not None or "," not in arguments.model:
+        if prompt is not None or "," not in choice.model:
             raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
         check_output(arguments.disagreement, force=arguments.force)
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
         if prompt is None:
-            pipeline = Pipeline(recipe, **model_options(arguments), announce=console.say)
-            cutout = pipeline.run(picture, console.progress)
+            cutout = Pipeline(recipe, choice).run(picture, console.progress, announce=console.say)
         else:
-            # What the options say of the automatic model counts where it takes part.
-            both = arguments.prompt_combine == "intersection"
-            session = Session(
-                picture,
-                prompt_model=arguments.prompt_model,
-                model=Pipeline(**model_options(arguments), announce=console.say).load() if both else "auto",
-                device=arguments.device,
-                announce=console.say,
-            )
-            cutout = session.cutout(prompt, recipe=recipe, progress=console.progress, **cutout_options(arguments))
+            session = Session(picture, finding=finding, choice=choice)
+            cutout = session.cutout(prompt, recipe=recipe, progress=console.progress, announce=console.say)
         report = target.write(cutout)
         if arguments.disagreement and cutout.disagreement is not None:
             data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement))

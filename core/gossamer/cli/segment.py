@@ -10,13 +10,14 @@ from typing import Any
 import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import read_stdin
-from gossamer.cli.parser import Parser
-from gossamer.cli.prompting import add_prompt_flags, prompt_of, subject_options
+from gossamer.cli.modelling import model_choice_of
+from gossamer.cli.parser import Parser, add_flags
+from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.errors import InputError, OutputExists
 from gossamer.image import check_output, encode_image, read_image, write_bytes
-from gossamer.networks.devices import DEVICES
 from gossamer.prompting.protocol import Subject
 from gossamer.session import Session
+from gossamer.settings.model_choice import ModelChoice
 
 __all__ = ["run"]
 
@@ -27,7 +28,8 @@ def run(argv: list[str]) -> int:
     prompt = prompt_of(arguments)
     if prompt is None:
         raise InputError("Nothing says what to find.", "Give --text, --box, --point, --prompt-mask or --scribbles.")
-    if arguments.prompt_combine != "prompt":
+    finding = finding_of(arguments)
+    if finding.combine != "prompt":
         raise InputError(
             "gossamer segment writes masks as the prompt's model draws them.", "For an intersection: gossamer remove"
         )
@@ -43,8 +45,8 @@ def run(argv: list[str]) -> int:
         raise OutputExists(f"{outputs['json']} exists already.", "Choose another OUT, or add --force.")
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
-        session = Session(picture, prompt_model=arguments.prompt_model, device=arguments.device, announce=console.say)
-        found = session.subjects(prompt, masks=arguments.masks, progress=console.progress, **subject_options(arguments))
+        session = Session(picture, finding=finding, choice=model_choice_of(arguments))
+        found = session.subjects(prompt, progress=console.progress, announce=console.say)
         names = [f"{prefix}-{number}.png" for number in range(1, len(found.subjects) + 1)]
         for name in names:
             check_output(name, force=arguments.force)
@@ -118,10 +120,7 @@ def _parser() -> Parser:
         help="writes OUT-1.png, ... (masks), OUT.json and OUT-preview.png (default: IMAGE-segment)",
     )
     add_prompt_flags(parser)
-    parser.add_argument(
-        "--masks", default="best", choices=("best", "all"), help="of several masks for a place the best, or all"
-    )
-    parser.add_argument("--device", default="auto", choices=DEVICES, help="where models run (default: auto)")
+    add_flags(parser, ModelChoice, "model", only=("device",))
     parser.add_argument("--no-preview", dest="preview", action="store_false", help="write no annotated picture")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gossamer.cli.parser import Parser
-from gossamer.networks.devices import DEVICES
+from gossamer.cli.parser import Parser, add_flags, given
+from gossamer.settings.model_choice import ModelChoice
 
 __all__ = ["run"]
 
@@ -17,11 +17,11 @@ def run(argv: list[str]) -> int:
     parser = Parser("worker", description="Serve cut-outs to the GIMP plug-in over a private Unix socket.")
     parser.add_argument("--socket", metavar="PATH", help="the socket (default: one private to this user)")
     parser.add_argument("--idle", type=float, default=600, metavar="SECONDS", help="exit after so long without work")
-    parser.add_argument("--device", default="auto", choices=DEVICES, help="where models run (default: auto)")
+    add_flags(parser, ModelChoice, "model", only=("device",))
     arguments = parser.parse_args(argv)
     serve(
         Path(arguments.socket) if arguments.socket else None,
         idle_seconds=arguments.idle,
-        device=arguments.device,
+        **given(arguments, ModelChoice),
     )
     return 0

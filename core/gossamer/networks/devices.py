@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
+from gossamer.settings.model_choice import DEVICES
 
-__all__ = ["DEVICES", "PRECISIONS", "Runtime", "cuda_is_available", "resolve_device", "started_device"]
-
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
+__all__ = ["Runtime", "cuda_is_available", "release", "resolve_device", "started_device"]
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
 
@@ -73,6 +71,17 @@ def started_device(device: str) -> tuple[str, tuple[str, ...]]:
             raise DeviceError(f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor") from None
         return "cpu", (f"{problem}; the model runs on the CPU.",)
     return "cuda", ()
+
+
+def release(device: str) -> None:
+    """Give the memory of modules that nobody refers to any more back to a graphics card."""
+    if device == "cuda":
+        import gc
+
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _without_cuda(runtime: Runtime) -> DeviceError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["return_memory"]
+__all__ = ["module_bytes", "return_memory"]
 
 
 def return_memory() -> None:
@@ -17,6 +18,11 @@ def return_memory() -> None:
     """
     if (trim := _trim()) is not None:
         trim(0)
+
+
+def module_bytes(module: Any) -> int:
+    """Return how many bytes a torch module's parameters and buffers take."""
+    return sum(one.numel() * one.element_size() for group in (module.parameters(), module.buffers()) for one in group)
 
 
 @functools.cache

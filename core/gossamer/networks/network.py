@@ -23,6 +23,11 @@ class Network(Protocol):
         """What its user should know, e.g. that CUDA could not be started; a run may add to it."""
         ...
 
+    @property
+    def bytes(self) -> int:
+        """About how much memory its weights take."""
+        ...
+
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map (N, 3, h, w) float32 to the network's mask, (N, h', w') float32."""
         ...

@@ -64,6 +64,7 @@ class OnnxNetwork:
                 f"{path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
                 "Fetch it again with: gossamer models get ID --force",
             ) from None
+        self._bytes = path.stat().st_size
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
         self.device = "cuda" if self._session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
         self._warnings: tuple[str, ...] = ()
@@ -95,6 +96,11 @@ class OnnxNetwork:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
         return (*self._warnings, *self._batches.warnings)
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory its weights take: what their file does."""
+        return self._bytes
 
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map a batch to the mask output: at once where the graph allows it, in smaller parts where memory runs out.

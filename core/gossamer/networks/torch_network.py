@@ -14,16 +14,18 @@ from gossamer.arrays import Array
 from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import POLL, BatchSize, Exhausted, watched
-from gossamer.networks.devices import PRECISIONS, started_device
+from gossamer.networks.devices import release, started_device
+from gossamer.networks.memory import module_bytes
 from gossamer.networks.state_dict import load_network
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
+from gossamer.settings.model_choice import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["PRECISIONS", "TorchNetwork"]
+__all__ = ["TorchNetwork"]
 
 # One run at a time in a process: each uses every core or the whole card anyway, and what a run sets for its time
 # (threads, cuDNN) belongs to the process, so that two at once could leave it changed.
@@ -108,6 +110,11 @@ class TorchNetwork:
         """What its user should know."""
         return (*self._warnings, *self._batches.warnings)
 
+    @property
+    def bytes(self) -> int:
+        """How much memory its weights take."""
+        return 0 if self._module is None else module_bytes(self._module)
+
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map a batch to the network's mask, all at once, or in smaller parts where memory runs out.
 
@@ -148,13 +155,7 @@ class TorchNetwork:
         """Free the memory that the network holds; it cannot be run any more."""
         self._module = None
         self._forward = _unloaded
-        if self.device == "cuda":
-            import gc
-
-            import torch
-
-            gc.collect()
-            torch.cuda.empty_cache()
+        release(self.device)
 
     def _run_part(self, part: Array, progress: Progress) -> Array:
         self._stop = threading.Event()

@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 from gossamer.arrays import as_rgb
 from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.networks.batches import watched
-from gossamer.networks.devices import PRECISIONS, started_device
+from gossamer.networks.devices import release, started_device
+from gossamer.networks.memory import module_bytes
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels
+from gossamer.settings.model_choice import PRECISIONS
 
-__all__ = ["PRECISIONS", "TransformersModel", "TransformersNetwork", "checked_pixels"]
+__all__ = ["TransformersModel", "TransformersNetwork", "checked_pixels"]
 
 _T = TypeVar("_T")
 
@@ -67,7 +69,7 @@ class TransformersNetwork:
         self.title = title
         self._stop = threading.Event()
         with self._speaking("be loaded"):
-            self.module = module.to(self.device)
+            self.module: Any = module.to(self.device)
         for layer in self.module.modules():
             if not any(layer.children()):
                 layer.register_forward_pre_hook(self._before)
@@ -89,6 +91,8 @@ class TransformersNetwork:
         ModelError
             The network could not be run.
         """
+        if self.module is None:
+            raise ModelError("The model was unloaded.", "Load it again.")
 
         def whole() -> _T:
             with self._settings(), self._speaking("be run"):
@@ -101,6 +105,16 @@ class TransformersNetwork:
             return watched(whole, progress, self._stop.set)
         finally:
             _RUNNING.release()
+
+    @property
+    def bytes(self) -> int:
+        """How much memory its weights take."""
+        return 0 if self.module is None else module_bytes(self.module)
+
+    def unload(self) -> None:
+        """Free the memory that the network holds; it cannot be run any more."""
+        self.module = None
+        release(self.device)
 
     def tensor(self, array: Any, dtype: Any = None) -> Any:
         """Return an array or nested list as a tensor on the network's device."""
@@ -175,6 +189,15 @@ class TransformersModel:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
         return self._network.warnings
+
+    @property
+    def bytes(self) -> int:
+        """How much memory its weights take."""
+        return self._network.bytes
+
+    def unload(self) -> None:
+        """Free that memory; the model cannot be used any more."""
+        self._network.unload()
 
 
 def checked_pixels(image: ArrayLike) -> Pixels:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.grabcut import GrabCut
+from gossamer.prompting.lent import LentModel, Loaded
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import PromptedModel
+from gossamer.settings.finding import PROMPT_MODELS
+from gossamer.settings.model_choice import ModelChoice
 
 if TYPE_CHECKING:
     from gossamer.prompting.families import Family
 
-__all__ = ["PROMPT_MODELS", "check_prompt_model", "choose", "load_prompt_model"]
+__all__ = ["check_prompt_model", "choose", "load_prompt_model"]
 
 _log = logging.getLogger("gossamer")
-
-PROMPT_MODELS = ("auto", "grabcut", "grounded-sam2", "sam2", "sam3")
 
 
 def choose(prompt: Prompt, *, folders: Iterable[str | Path] = ()) -> tuple[str, str]:
@@ -62,10 +64,10 @@ def load_prompt_model(
     name: str = "auto",
     prompt: Prompt | None = None,
     *,
-    device: str = "auto",
-    folders: Iterable[str | Path] = (),
+    choice: ModelChoice | None = None,
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
+    **settings: Any,
 ) -> PromptedModel:
     """Load a prompted model, fetching its weights first where they are not on this machine.
 
@@ -76,14 +78,19 @@ def load_prompt_model(
         ``save_pretrained`` wrote. Grounding DINO and SAM 2 have a comma between them.
     prompt : Prompt, optional
         What ``auto`` chooses for; a box without it.
-    device : {"auto", "cpu", "cuda"}
-        Where it runs.
-    folders : iterable of path
-        Where weights are looked for besides the usual folders.
+    choice : ModelChoice, optional
+        Its device says where it runs, its folders where weights are looked for besides the usual ones.
     progress : callable, optional
         Progress of a download; what it raises stops the work and passes through.
     announce : callable, optional
         Told what is fetched and which model ``auto`` took. Without it both go to the logger ``gossamer``.
+    **settings
+        Fields of :class:`~gossamer.settings.ModelChoice`, instead of those in `choice`.
+
+    Returns
+    -------
+    PromptedModel
+        Its networks belong to :data:`gossamer.warm.warm`: loading the same again takes no time.
 
     Raises
     ------
@@ -92,39 +99,50 @@ def load_prompt_model(
     GossamerError
         It cannot be had.
     """
-    extra = tuple(folders)
+    choice = ModelChoice.of(choice, **settings)
     members: dict[Family, str] = {}
     if name not in PROMPT_MODELS:
         members = _members(name)
         name = "grounded-sam2" if "grounding-dino" in members else next(iter(members))
     if name == "auto":
-        name, reason = choose(prompt or Prompt(boxes=((0, 0, 1, 1),)), folders=extra)
+        name, reason = choose(prompt or Prompt(boxes=((0, 0, 1, 1),)), folders=choice.folders)
         (announce or _log.info)(f"Prompt model {name}: {reason}.")
+    steps = Progress.of(progress)
     if name == "grabcut":
-        return _grabcut(device, extra, Progress.of(progress))
-    # Each imports torch and transformers.
-    if name == "sam2":
-        from gossamer.prompting.sam2 import load_sam2
+        return _grabcut(choice, steps)
+    loader = _Loader(name, tuple(members.items()), choice.device, choice.folders)
+    return LentModel(("prompting", loader), loader, announce, steps)
 
-        return load_sam2(
-            members.get("sam2", "auto"), device=device, folders=extra, progress=progress, announce=announce
-        )
-    if name == "sam3":
-        from gossamer.prompting.sam3 import load_sam3
 
-        return load_sam3(
-            members.get("sam3", "auto"), device=device, folders=extra, progress=progress, announce=announce
-        )
-    from gossamer.prompting.grounded_sam2 import load_grounded_sam2
+@dataclass(frozen=True)
+class _Loader:
+    """What it takes to load a prompted model of the transformers package, now and after it was unloaded."""
 
-    return load_grounded_sam2(
-        members.get("grounding-dino", "auto"),
-        members.get("sam2", "auto"),
-        device=device,
-        folders=extra,
-        progress=progress,
-        announce=announce,
-    )
+    name: str
+    members: tuple[tuple[Family, str], ...]
+    device: str
+    folders: tuple[str, ...]
+
+    def __call__(self, announce: Callable[[str], object] | None, progress: Progress) -> Loaded:
+        members = dict(self.members)
+        how: dict[str, Any] = {
+            "device": self.device,
+            "folders": self.folders,
+            "progress": progress,
+            "announce": announce,
+        }
+        # Each imports torch and transformers.
+        if self.name == "sam2":
+            from gossamer.prompting.sam2 import load_sam2
+
+            return load_sam2(members.get("sam2", "auto"), **how)
+        if self.name == "sam3":
+            from gossamer.prompting.sam3 import load_sam3
+
+            return load_sam3(members.get("sam3", "auto"), **how)
+        from gossamer.prompting.grounded_sam2 import load_grounded_sam2
+
+        return load_grounded_sam2(members.get("grounding-dino", "auto"), members.get("sam2", "auto"), **how)
 
 
 def _members(name: str) -> dict[Family, str]:
@@ -154,7 +172,7 @@ def _installed(families: tuple[Family, ...], folders: tuple[str | Path, ...]) ->
     return all(installed_weights(family, folders=folders) for family in families)
 
 
-def _grabcut(device: str, folders: tuple[str | Path, ...], progress: Progress) -> GrabCut:
+def _grabcut(choice: ModelChoice, progress: Progress) -> GrabCut:
     """Return GrabCut with the best salient model that is installed; nothing is fetched for it."""
     from gossamer.segmentation.loading import model_of
     from gossamer.weights import store
@@ -162,8 +180,8 @@ def _grabcut(device: str, folders: tuple[str | Path, ...], progress: Progress) -
 
     ranked = ranking()
     for card in (*ranked.fitting, *ranked.costlier):
-        weights = store.find(card, progress=progress, extra_folders=[Path(folder) for folder in folders])
+        weights = store.find(card, progress=progress, extra_folders=[Path(folder) for folder in choice.folders])
         if weights is not None:
-            model = model_of(weights, device=device)
+            model = model_of(weights, ModelChoice(device=choice.device), progress=progress)
             return GrabCut(model.predict, model.id, model.device)
     return GrabCut()

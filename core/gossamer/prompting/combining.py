@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.errors import InputError
 
-__all__ = ["PROMPT_COMBINATIONS", "PromptCombination", "intersection", "union"]
-
-PromptCombination: TypeAlias = Literal["prompt", "intersection"]
-"""The prompt's mask as it is, or what the automatic model finds where the prompt points."""
-
-PROMPT_COMBINATIONS: tuple[PromptCombination, ...] = get_args(PromptCombination)
+__all__ = ["intersection", "union"]
 
 # SAM draws on a grid of 256 cells a side, and hair stands out further than its masks do: so many cells around them the
 # automatic model is believed in full, and from twice as many on not at all.

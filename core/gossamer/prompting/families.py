@@ -33,7 +33,7 @@ __all__ = [
     "family_of",
     "find_weights",
     "installed_weights",
-    "load_model",
+    "load_member",
     "published",
 ]
 
@@ -308,7 +308,7 @@ def installed_weights(
     return installed_folder(model, published(family), progress=Progress.of(None), extra_folders=_paths(folders))
 
 
-def load_model(
+def load_member(
     model: str | Path,
     family: Family,
     *,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,8 @@ from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.places import around, holds
 from gossamer.prompting.prompt import Box, Point, Prompt
-from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
+from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
+from gossamer.settings.finding import Masks
 
 __all__ = ["GrabCut", "GrabCutEmbedding", "Salient"]
 
@@ -58,7 +59,7 @@ class GrabCutEmbedding:
     ----------
     rgb : (H, W, 3) float32
     seen : dict
-        From the crop's edges to its mask; filled when a prompt asks for it.
+        From the crop's edges to its mask.
     """
 
     rgb: Array = field(repr=False)
@@ -82,6 +83,8 @@ class GrabCut:
     id, device : str
     warnings : tuple of str
     """
+
+    box_threshold = BOX_THRESHOLD
 
     def __init__(self, salient: Salient | None = None, salient_id: str = "", device: str = "cpu") -> None:
         self.id = f"grabcut ({salient_id})" if salient is not None and salient_id else "grabcut"
@@ -142,16 +145,17 @@ class GrabCut:
         steps = Progress.of(progress)
         warnings: list[str] = []
         subjects = []
+        known = replace(embedding, seen=dict(embedding.seen))
         boxes: tuple[Box | None, ...] = prompt.boxes or (None,)
         for number, box in enumerate(boxes):
             part = steps.part(number / len(boxes), (number + 1) / len(boxes))
-            mask = self._cut(embedding, prompt, box, part, warnings)
+            mask = self._cut(known, prompt, box, part, warnings)
             if (mask > 0.5).any():
                 subjects.append(Subject(mask, _fill(mask, box), box=box))
         best = max((subject.score for subject in subjects), default=0.0)
         if not every:
             subjects = sorted(subjects, key=lambda subject: -subject.score)[:1]
-        return Subjects(subjects, best_score=best, warnings=dict.fromkeys(warnings))
+        return Subjects(subjects, best_score=best, warnings=dict.fromkeys(warnings), embedding=known)
 
     def _cut(
         self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress, warnings: list[str]

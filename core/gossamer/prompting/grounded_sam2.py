@@ -19,9 +19,10 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.grounding import Detections, load_grounding_dino
 from gossamer.prompting.places import Places, around, holds, points_of
 from gossamer.prompting.prompt import Box, Point, Prompt
-from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
+from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
 from gossamer.prompting.sam import FeatureMaps
 from gossamer.prompting.sam2 import Sam2, load_sam2
+from gossamer.settings.finding import Masks
 
 __all__ = ["Detector", "GroundedEmbedding", "GroundedSam2", "load_grounded_sam2", "narrowed"]
 
@@ -32,6 +33,15 @@ class Detector(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it holds."""
+        ...
+
+    def unload(self) -> None:
+        """Free it."""
         ...
 
     def prepare(self, image: ArrayLike) -> Any:
@@ -76,6 +86,8 @@ class GroundedSam2:
     id, device : str
     """
 
+    box_threshold = BOX_THRESHOLD
+
     def __init__(self, detector: Detector, segmenter: Sam2, id: str = "grounded-sam2") -> None:
         self.id = id
         self.device = segmenter.device
@@ -85,6 +97,16 @@ class GroundedSam2:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
         return tuple(dict.fromkeys((*self._detector.warnings, *self._segmenter.warnings)))
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the weights of both take."""
+        return self._detector.bytes + self._segmenter.bytes
+
+    def unload(self) -> None:
+        """Free that memory; the pair cannot be used any more."""
+        self._detector.unload()
+        self._segmenter.unload()
 
     def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> GroundedEmbedding:
         """Run SAM 2's image encoder on a picture; that of Grounding DINO runs once, at the first text.
@@ -180,7 +202,8 @@ class GroundedSam2:
             own = clipped(box, *embedding.masks.size)
             subjects += [replace(subject, score=score, label=label, box=own) for subject in group]
         steps(1.0)
-        return Subjects(subjects, best_score=found.best_score, warnings=warnings)
+        known = None if found.embedding is None else replace(embedding, boxes=found.embedding)
+        return Subjects(subjects, best_score=found.best_score, warnings=warnings, embedding=known)
 
 
 def load_grounded_sam2(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.prompting.families import load_model
+from gossamer.prompting.families import load_member
 from gossamer.resampling import Pixels, pillow_resize
 
 __all__ = ["Detections", "GroundingDino", "GroundingEmbedding", "caption", "load_grounding_dino"]
@@ -45,28 +45,37 @@ class Detections:
         The words of the prompt that each box answers to, in the tokenizer's spelling; "" where none scores enough.
     best_score : float
         The highest score of all boxes, those that do not count too.
+    embedding : GroundingEmbedding or None
+        What the model remembers of the picture from now on, where that is more than before.
     """
 
     boxes: Array
     scores: Array
     labels: tuple[str, ...]
     best_score: float
+    embedding: GroundingEmbedding | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class GroundingEmbedding:
-    """What Grounding DINO remembers of a picture: what its image encoder saw, no pixels.
+    """What Grounding DINO remembers of a picture: what its image encoder saw, or the pixels for it.
 
     Attributes
     ----------
     size : tuple of int
         Height and width of the picture.
+    fed : tuple of int
+        Height and width as the network sees it.
+    pixels : (1, 3, h, w) float32 or None
+        What the image encoder is to see; None where it has seen it.
+    features : tuple of tensors, or None
+        What it made of them.
     """
 
-    def __init__(self, size: tuple[int, int], pixels: Array) -> None:
-        self.size = size
-        self.fed = pixels.shape[2:]
-        self.pixels: Array | None = pixels
-        self.features: Any = None
+    size: tuple[int, int]
+    fed: tuple[int, ...]
+    pixels: Array | None = field(default=None, repr=False)
+    features: Any = field(default=None, repr=False)
 
 
 class GroundingDino(TransformersModel):
@@ -115,7 +124,8 @@ class GroundingDino(TransformersModel):
             RGB, uint8, uint16 or float in [0, 1].
         """
         pixels = checked_pixels(image)
-        return GroundingEmbedding(pixels.shape[:2], preprocess(pixels, *self._limits))
+        seen = preprocess(pixels, *self._limits)
+        return GroundingEmbedding(pixels.shape[:2], seen.shape[2:], seen)
 
     def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> GroundingEmbedding:
         """Run the image encoder on a picture, (H, W, 3).
@@ -139,9 +149,7 @@ class GroundingDino(TransformersModel):
         DeviceError, ModelError
             Memory does not hold it, or the network could not be run.
         """
-        embedding = self.prepare(image)
-        self._encode(embedding, Progress.of(progress))
-        return embedding
+        return self._encoded(self.prepare(image), Progress.of(progress))
 
     def detect(
         self,
@@ -188,8 +196,7 @@ class GroundingDino(TransformersModel):
                 f"The text is {len(tokens['input_ids'])} tokens long, and {self.id} reads {limit}.",
                 "Name fewer things at once.",
             )
-        if embedding.features is None:
-            self._encode(embedding, steps.part(0.0, 0.4))
+        embedding = self._encoded(embedding, steps.part(0.0, 0.4))
         steps = steps.part(0.4, 1.0)
         steps(0.0, f"Looking for {text} with {self.id}")
         probabilities, boxes = self._network.run(lambda module: self._forward(module, embedding, tokens), steps)
@@ -198,10 +205,13 @@ class GroundingDino(TransformersModel):
         )
         steps(1.0)
         if every or len(found.scores) < 2:
-            return found
-        return Detections(found.boxes[:1], found.scores[:1], found.labels[:1], found.best_score)
+            return replace(found, embedding=embedding)
+        return Detections(found.boxes[:1], found.scores[:1], found.labels[:1], found.best_score, embedding)
 
-    def _encode(self, embedding: GroundingEmbedding, progress: Progress) -> None:
+    def _encoded(self, embedding: GroundingEmbedding, progress: Progress) -> GroundingEmbedding:
+        """Return an embedding of which the image encoder has seen the pixels."""
+        if embedding.features is not None:
+            return embedding
         progress(0.0, f"Looking at the picture with {self.id}")
         pixels = embedding.pixels
 
@@ -211,9 +221,9 @@ class GroundingDino(TransformersModel):
             values = self._network.tensor(pixels)
             return module.model.backbone(values, torch.ones(values[:, 0].shape, dtype=torch.long, device=values.device))
 
-        embedding.features = self._network.run(work, progress)
-        embedding.pixels = None
+        features = self._network.run(work, progress)
         progress(1.0)
+        return replace(embedding, pixels=None, features=features)
 
     def _forward(self, module: Any, embedding: GroundingEmbedding, tokens: Any) -> tuple[Array, Array]:
         """Return probabilities (queries, tokens) and boxes (queries, 4) as centre and size in fractions."""
@@ -264,7 +274,7 @@ def load_grounding_dino(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    loaded = load_model(model, "grounding-dino", folders=folders, progress=progress, announce=announce)
+    loaded = load_member(model, "grounding-dino", folders=folders, progress=progress, announce=announce)
     shortest, longest = _limits(loaded.folder)
     return GroundingDino(
         loaded.network,

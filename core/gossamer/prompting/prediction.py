@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from gossamer.errors import InputError
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.protocol import Masks, Subject
+from gossamer.prompting.protocol import Subject
+from gossamer.settings.finding import OnEmpty
 
-__all__ = ["ON_EMPTY", "OnEmpty", "Prediction", "check_choice", "check_request", "instead", "nothing_sentence"]
-
-OnEmpty: TypeAlias = Literal["error", "empty", "full"]
-"""What happens where nothing is found: an error, an empty mask, or the whole picture."""
-
-ON_EMPTY: tuple[OnEmpty, ...] = get_args(OnEmpty)
+__all__ = ["Prediction", "check_prompt", "instead", "nothing_sentence"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,31 +43,12 @@ class Prediction:
     seconds: dict[str, float]
 
 
-def check_choice(value: object, known: Sequence[str], name: str) -> None:
-    """Raise InputError where a value is none of those that are known."""
-    if value not in known:
-        raise InputError(f"There is no {name} {value!r}.", f"Choose one of: {', '.join(known)}.")
-
-
-def check_request(prompt: object, on_empty: object, masks: object, **thresholds: object) -> None:
-    """Raise InputError where an argument of a prediction is not what it should be.
-
-    Parameters
-    ----------
-    prompt, on_empty, masks : object
-        As for :meth:`gossamer.session.Session.subjects`.
-    **thresholds : object
-        By what they are of; None where the model's own counts.
-    """
+def check_prompt(prompt: object) -> None:
+    """Raise InputError where something is no prompt."""
     if not isinstance(prompt, Prompt):
         raise InputError(
             f"The prompt is no Prompt, but {type(prompt).__name__}.", 'Give gossamer.Prompt(text="the lamp").'
         )
-    check_choice(on_empty, ON_EMPTY, "answer to an empty result")
-    check_choice(masks, get_args(Masks), "choice of masks")
-    for name, value in thresholds.items():
-        if value is not None and not (isinstance(value, Real) and 0 <= float(value) <= 1):
-            raise InputError(f"The {name} threshold is {value}.", "Give a number from 0 to 1.")
 
 
 def nothing_sentence(prompt: Prompt, best: float | None, box_threshold: float, text_threshold: float) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.prompt import Box, Prompt
+from gossamer.settings.finding import Masks
 
-__all__ = ["BOX_THRESHOLD", "TEXT_THRESHOLD", "Embedding", "Masks", "PromptedModel", "Subject", "Subjects"]
+__all__ = ["BOX_THRESHOLD", "TEXT_THRESHOLD", "Embedding", "PromptedModel", "Subject", "Subjects"]
 
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.3, 0.25
 """From which scores on Grounding DINO's boxes and words count, as its authors have them."""
 
 Embedding: TypeAlias = Any
 """What a model remembers of a picture; only the model that made it can read it."""
-Masks: TypeAlias = Literal["best", "all"]
-"""Of the several masks that a model has for one place: the one of the highest score, or all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +54,21 @@ class Subjects(list[Subject]):
         The highest score of anything looked at, counted or not: what an error about nothing found can name.
     warnings : iterable of str
         What the user should know about this one prediction.
+    embedding : Embedding, optional
+        What the model remembers of the picture from now on, where that is more than before.
     """
 
     def __init__(
-        self, subjects: Iterable[Subject] = (), best_score: float | None = None, warnings: Iterable[str] = ()
+        self,
+        subjects: Iterable[Subject] = (),
+        best_score: float | None = None,
+        warnings: Iterable[str] = (),
+        embedding: Embedding | None = None,
     ) -> None:
         super().__init__(subjects)
         self.best_score = best_score
         self.warnings = tuple(warnings)
+        self.embedding = embedding
 
 
 class PromptedModel(Protocol):
@@ -81,7 +89,12 @@ class PromptedModel(Protocol):
         """What its user should know."""
         ...
 
-    def embed(self, image: Array, progress: ProgressCallback | Progress | None = None) -> Embedding:
+    @property
+    def box_threshold(self) -> float:
+        """What a phrase's box must score to count, unless another number is given."""
+        ...
+
+    def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> Embedding:
         """Do all work on a picture, (H, W, 3), that needs no prompt."""
         ...
 
@@ -95,13 +108,13 @@ class PromptedModel(Protocol):
         text_threshold: float = TEXT_THRESHOLD,
         every: bool = True,
         masks: Masks = "best",
-    ) -> list[Subject]:
+    ) -> Subjects:
         """Find what a prompt, in pixels, means.
 
         Parameters
         ----------
         embedding : Embedding
-            Of :meth:`embed`, unchanged by this.
+            Of :meth:`embed`, or of an earlier prediction; unchanged by this.
         prompt : Prompt
             As :meth:`Prompt.in_pixels` returns it.
         progress : callable, optional
@@ -114,8 +127,8 @@ class PromptedModel(Protocol):
 
         Returns
         -------
-        list of Subject
-            Empty where nothing was found: :class:`Subjects` can say how near it came.
+        Subjects
+            Empty where nothing was found: it says how near it came.
 
         Raises
         ------

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from gossamer.arrays import Array
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.protocol import BOX_THRESHOLD
 from gossamer.resampling import Pixels
 
 __all__ = ["FeatureMaps", "Sam", "mask_of"]
@@ -46,6 +47,8 @@ class Sam(TransformersModel, ABC):
         As for :class:`~gossamer.networks.transformers_network.TransformersNetwork`; ``auto`` is bfloat16 on
         CUDA, as the authors run it.
     """
+
+    box_threshold = BOX_THRESHOLD
 
     def __init__(self, module: Any, title: str, id: str, side: int, *, device: str, precision: str) -> None:
         network = TransformersNetwork(module, title, device=device, precision=precision, automatic="bfloat16")

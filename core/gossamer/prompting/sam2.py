@@ -16,12 +16,13 @@ import numpy as np
 from gossamer.arrays import unit_float
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.prompting.families import load_model
+from gossamer.prompting.families import load_member
 from gossamer.prompting.places import Places, places_of
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Masks, Subject, Subjects
+from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
 from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
 from gossamer.resampling import Pixels
+from gossamer.settings.finding import Masks
 
 __all__ = ["Sam2", "load_sam2"]
 
@@ -224,7 +225,7 @@ def load_sam2(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    loaded = load_model(model, "sam2", folders=folders, progress=progress, announce=announce)
+    loaded = load_member(model, "sam2", folders=folders, progress=progress, announce=announce)
     return Sam2(loaded.network, loaded.name, device=device, precision=precision)
 
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.prompting.families import load_model
+from gossamer.prompting.families import load_member
 from gossamer.prompting.grounded_sam2 import clipped
 from gossamer.prompting.prompt import Prompt
-from gossamer.prompting.protocol import TEXT_THRESHOLD, Masks, Subject, Subjects
+from gossamer.prompting.protocol import TEXT_THRESHOLD, Subject, Subjects
 from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
 from gossamer.resampling import Pixels
+from gossamer.settings.finding import Masks
 
 __all__ = ["SCORE", "Sam3", "load_sam3"]
 
@@ -201,7 +202,7 @@ def load_sam3(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    loaded = load_model(model, "sam3", folders=folders, progress=progress, announce=announce)
+    loaded = load_member(model, "sam3", folders=folders, progress=progress, announce=announce)
     return Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,13 +12,9 @@ from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.settings.model_choice import COMBINATIONS, Combination
 
-__all__ = ["COMBINATIONS", "Combination", "Combined", "Ensemble", "combine_masks"]
-
-Combination: TypeAlias = Literal["mean", "max", "vote"]
-"""How masks are combined, see :func:`combine_masks`."""
-
-COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
+__all__ = ["Combined", "Ensemble", "combine_masks"]
 
 _STRIP = 64  # rows at a time, so that what is computed on the way stays small
 

@@ -5,86 +5,61 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
-from gossamer.networks.devices import PRECISIONS, cuda_is_available
+from gossamer.networks.devices import cuda_is_available
 from gossamer.networks.network import Network
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.segmentation.ensemble import Combination, Ensemble
+from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.settings.model_choice import ModelChoice
+from gossamer.warm import Loadable
 from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, load_catalogue
 from gossamer.weights.catalogue import architecture as known_architecture
-from gossamer.weights.choice import Quality
-from gossamer.weights.inventory import RuntimeChoice, Weights
+from gossamer.weights.inventory import Weights
 
-__all__ = ["PRECISIONS", "RUNTIMES", "load_model", "load_models", "model_of"]
+__all__ = ["load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
-RUNTIMES = ("auto", "onnx", "torch")
 _SUFFIXES = (".onnx", ".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def load_model(
-    model: str = "auto",
+    choice: ModelChoice | str = "auto",
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    architecture: str | None = None,
-    runtime: RuntimeChoice = "auto",
-    compile: bool = False,
-    quality: Quality = "balanced",
-    subject: str | None = None,
-    accept_licence: bool = False,
-    folders: Iterable[str | Path] = (),
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
+    **settings: Any,
 ) -> SegmentationModel:
     """Load a model, fetching its weights first where they are not on this machine.
 
     Parameters
     ----------
-    model : str
-        A catalogue id, ``auto`` (what `quality` and `subject` choose), or the path of a file of weights: .onnx,
-        .safetensors, .pth, .pt or .ckpt.
-    device : {"auto", "cpu", "cuda"}
-        Where it runs.
-    precision : {"auto", "float32", "float16", "bfloat16"}
-        For torch; ONNX models run in the precision that they are stored in: other ones are refused.
-    architecture : str, optional
-        For a file: what it is, and so how to feed it. An architecture or network of ours (``isnet``,
-        ``birefnet_swin_l``), or the catalogue id of a model that is fed alike (``birefnet-hr``). Without it
-        the file's own keys and shapes tell.
-    runtime : {"auto", "onnx", "torch"}
-        What runs it; ``auto``: what the file is made for.
-    compile : bool
-        Compile a torch network, see :class:`gossamer.networks.torch_network.TorchNetwork`.
-    quality : {"fast", "balanced", "best"}
-        What ``auto`` chooses.
-    subject : str, optional
-        What ``auto`` chooses a model for, e.g. ``hair``.
-    accept_licence : bool
-        Accept a licence that does not allow commercial use, once and for all.
-    folders : iterable of path
-        Where weights are looked for besides the usual folders, before anything is fetched.
+    choice : ModelChoice or str
+        Which one, and where and how it runs; the name of a model stands for a choice of it.
     progress : callable, optional
-        ``progress(fraction, message)`` while weights are fetched.
+        ``progress(fraction, message)`` while weights are fetched and loaded.
     announce : callable, optional
         Called with one sentence that says what is fetched, how big and under which licence, and with one that
         says which model ``auto`` took and why. Without it both go to the logger ``gossamer``, the first as a
         warning, which Python shows by itself: nothing is downloaded in silence.
+    **settings
+        Fields of :class:`~gossamer.settings.ModelChoice`, instead of those in `choice`.
 
     Returns
     -------
     SegmentationModel
+        Its network belongs to :data:`gossamer.warm.warm`: loading the same again takes no time.
 
     Raises
     ------
     InputError
-        An impossible combination of arguments, or nothing tells what a file is.
+        An impossible combination of settings, or nothing tells what a file is.
     ModelError
         A file holds other weights than its architecture has, is damaged, or holds code.
     ModelNotFound, DownloadError, ModelIntegrityError
@@ -96,36 +71,34 @@ def load_model(
     MissingExtra
         The runtime is not installed.
     """
-    for value, known, name in ((precision, PRECISIONS, "precision"), (runtime, RUNTIMES, "runtime")):
-        if value not in known:
-            raise InputError(f"There is no {name} {value!r}.", f"Choose one of: {', '.join(known)}.")
-    if _is_file(model):
-        return _load_file(Path(model).expanduser(), architecture, runtime, device, precision, compile)
-    if architecture is not None:
+    choice = ModelChoice.of(choice, **settings)
+    steps = Progress.of(progress)
+    if _is_file(choice.model):
+        return _load_file(Path(choice.model).expanduser(), choice, steps)
+    if choice.architecture != "auto":
         raise InputError(
-            f"{model!r} is a model of the catalogue, which knows its architecture.",
+            f"{choice.model!r} is a model of the catalogue, which knows its architecture.",
             "Leave --architecture out, or give the path of a file of weights.",
         )
     from gossamer.weights import store
 
-    choice = store.choose(
-        model,
-        runtime=runtime,
-        quality=quality,
-        subject=subject,
-        device=_likely_device(device, runtime),
-        accept_licence=accept_licence,
-        extra_folders=tuple(Path(folder) for folder in folders),
-        progress=progress,
+    chosen = store.choose(
+        choice,
+        device=_likely_device(choice.device, choice.runtime),
+        progress=steps.part(0.0, 0.9),
         announce=announce or _log.warning,
     )
-    if model == "auto":
-        (announce or _log.info)(f"Model {choice.reason}")
-    return model_of(choice.weights, runtime=runtime, device=device, precision=precision, compile=compile)
+    if choice.model == "auto":
+        (announce or _log.info)(f"Model {chosen.reason}")
+    return model_of(chosen.weights, choice, progress=steps.part(0.9, 1.0))
 
 
 def model_of(
-    weights: Weights, *, runtime: str = "auto", device: str = "auto", precision: str = "auto", compile: bool = False
+    weights: Weights,
+    choice: ModelChoice | None = None,
+    *,
+    progress: ProgressCallback | Progress | None = None,
+    **settings: Any,
 ) -> SegmentationModel:
     """Load a model of the catalogue from weights that are on this machine.
 
@@ -133,7 +106,9 @@ def model_of(
     ----------
     weights : Weights
         What the store found or fetched; what its file differs in from others of its model is respected.
-    runtime, device, precision, compile
+    choice : ModelChoice, optional
+        Where and how it runs.
+    progress, **settings
         As for :func:`load_model`.
 
     Returns
@@ -145,41 +120,32 @@ def model_of(
     InputError, ModelError, DeviceError, MissingExtra
         As :func:`load_model`.
     """
+    choice = ModelChoice.of(choice, **settings)
     card, variant = weights.card, weights.variant
-    chosen = variant.runtime if runtime == "auto" else runtime
+    runtime = variant.runtime if choice.runtime == "auto" else choice.runtime
     output = card.output
-    if variant.activation is not None and variant.runtime == chosen:
+    if variant.activation is not None and variant.runtime == runtime:
         output = replace(output, activation=variant.activation)
-    network = _Network(weights.path, chosen, device, precision, card.network, output.index, variant.rename, compile)
-    return _model(card.id, network, (card.input, output), weights.warnings)
+    network = _File(weights.path, runtime, card.network, output.index, variant.rename)
+    return _model(card.id, network, choice, (card.input, output), Progress.of(progress), weights.warnings)
 
 
 def load_models(
-    models: str = "auto",
+    choice: ModelChoice | str = "auto",
     *,
-    combine: Combination = "mean",
-    device: str = "auto",
-    precision: str = "auto",
-    architecture: str | None = None,
-    runtime: RuntimeChoice = "auto",
-    compile: bool = False,
-    quality: Quality = "balanced",
-    subject: str | None = None,
-    accept_licence: bool = False,
-    folders: Iterable[str | Path] = (),
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
+    **settings: Any,
 ) -> SegmentationModel | Ensemble:
     """Load one model, or several that work together.
 
     Parameters
     ----------
-    models : str
-        One model as for :func:`load_model`, or several with commas between them.
-    combine : {"mean", "max", "vote"}
-        How several masks become one, see :func:`gossamer.segmentation.ensemble.combine_masks`.
-    device, precision, architecture, runtime, compile, quality, subject, accept_licence, folders, progress, announce
-        As for :func:`load_model`; `architecture` counts for the files among them.
+    choice : ModelChoice or str
+        As for :func:`load_model`; its model may be several with commas between them, whose masks are combined as it
+        says. Its architecture counts for the files among them.
+    progress, announce, **settings
+        As for :func:`load_model`.
 
     Returns
     -------
@@ -190,31 +156,25 @@ def load_models(
     GossamerError
         As :func:`load_model`, and InputError for a name between commas that is empty.
     """
+    choice = ModelChoice.of(choice, **settings)
+    models = choice.model
     # A file may have a comma in its name.
     names = [models] if _is_file(models) and Path(models).expanduser().is_file() else models.split(",")
     names = [name.strip() for name in names]
     if not all(names):
         raise InputError(f"{models!r} names no model in one place.", "Give ids with single commas between them.")
     steps = Progress.of(progress)
-    folders = tuple(folders)
     loaded = [
         load_model(
-            name,
-            device=device,
-            precision=precision,
-            architecture=architecture if len(names) == 1 or _is_file(name) else None,
-            runtime=runtime,
-            compile=compile,
-            quality=quality,
-            subject=subject,
-            accept_licence=accept_licence,
-            folders=folders,
+            choice,
+            model=name,
+            architecture=choice.architecture if len(names) == 1 or _is_file(name) else "auto",
             progress=steps.part(number / len(names), (number + 1) / len(names)),
             announce=announce,
         )
         for number, name in enumerate(names)
     ]
-    return loaded[0] if len(loaded) == 1 else Ensemble(loaded, combine)
+    return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
 
 
 def _likely_device(device: str, runtime: str) -> str:
@@ -230,62 +190,75 @@ def _likely_device(device: str, runtime: str) -> str:
     return "cuda" if cuda_is_available("torch") else "cpu"
 
 
-class _Network:
-    """What it takes to make a network: called when a model is loaded, and again after it was unloaded."""
+@dataclass(frozen=True)
+class _File:
+    """A file of weights and what its runtime must know of it."""
 
-    def __init__(
-        self,
-        path: Path,
-        runtime: str,
-        device: str,
-        precision: str,
-        network: str | None,
-        output: int,
-        rename: tuple[tuple[str, str], ...],
-        compile: bool,
-    ) -> None:
-        self._path, self._runtime, self._device, self._precision = path, runtime, device, precision
-        self._network, self._output, self._rename, self._compile = network, output, rename, compile
+    path: Path
+    runtime: str
+    network: str | None
+    output: int
+    rename: tuple[tuple[str, str], ...] = ()
 
-    def __call__(self) -> Network:
-        if self._runtime == "onnx":
-            if self._precision not in ("auto", "float32"):
+
+@dataclass(frozen=True)
+class _Loader:
+    """What it takes to make a network: called when it is loaded, and again after it was unloaded."""
+
+    file: _File
+    device: str
+    precision: str
+    compile: bool
+
+    def __call__(self, progress: Progress) -> Network:
+        progress(0.0, "Loading the model")
+        file = self.file
+        if file.runtime == "onnx":
+            if self.precision not in ("auto", "float32"):
                 raise DeviceError(
                     "ONNX models run in the precision that they are stored in.",
                     "Choose the precision auto or float32, or --runtime torch.",
                 )
-            if self._compile:
+            if self.compile:
                 raise InputError("ONNX models are not compiled.", "Leave --compile out, or choose --runtime torch.")
             from gossamer.networks.onnx_network import OnnxNetwork
 
-            return OnnxNetwork(self._path, self._device, self._output)
-        if self._network is None:
-            raise InputError(f"There is no torch network for {self._path.name}.", "Choose --runtime onnx.")
+            return OnnxNetwork(file.path, self.device, file.output)
+        if file.network is None:
+            raise InputError(f"There is no torch network for {file.path.name}.", "Choose --runtime onnx.")
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(
-            self._path,
-            self._network,
-            device=self._device,
-            precision=self._precision,
-            rename=self._rename,
-            compile=self._compile,
+            file.path,
+            file.network,
+            device=self.device,
+            precision=self.precision,
+            rename=file.rename,
+            compile=self.compile,
         )
 
 
 def _model(
-    name: str, network: _Network, spec: tuple[InputSpec, OutputSpec], warnings: tuple[str, ...] = ()
+    name: str,
+    file: _File,
+    choice: ModelChoice,
+    spec: tuple[InputSpec, OutputSpec],
+    progress: Progress,
+    warnings: tuple[str, ...] = (),
 ) -> SegmentationModel:
-    return SegmentationModel(name, network(), spec, warnings, reload=network)
+    loader = _Loader(file, choice.device, choice.precision, choice.compile)
+    status = file.path.stat()  # another file under the same name is another network
+    key = ("segmentation", loader, status.st_mtime_ns, status.st_size)
+    network = Loadable(key, loader, 2 * status.st_size)  # weights as they lie in the file, and once more in use
+    return SegmentationModel(name, network, spec, warnings, progress=progress)
 
 
 def _is_file(model: str) -> bool:
     return model.lower().endswith(_SUFFIXES) or "/" in model or "\\" in model
 
 
-def _load_file(
-    path: Path, architecture: str | None, runtime: str, device: str, precision: str, compile: bool
-) -> SegmentationModel:
+def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> SegmentationModel:
+    runtime, architecture = choice.runtime, None if choice.architecture == "auto" else choice.architecture
     if not path.is_file():
         raise ModelNotFound(
             f"There is no model file {path}.", "Check the path, or see the catalogue: gossamer models list"
@@ -298,8 +271,8 @@ def _load_file(
     if runtime == "onnx" and suffix != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Choose --runtime torch, or give an .onnx file.")
     network, spec = _identified(path, architecture, runtime)
-    made = _Network(path, runtime, device, precision, network, spec[1].index, (), compile)
-    return _model(path.stem, made, spec)
+    file = _File(path, runtime, network, spec[1].index)
+    return _model(path.stem, file, choice, spec, progress)
 
 
 def _identified(path: Path, name: str | None, runtime: str) -> tuple[str | None, tuple[InputSpec, OutputSpec]]:

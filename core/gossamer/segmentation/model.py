@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import network_size, preprocess
+from gossamer.warm import Loadable, warm
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 
 __all__ = ["SegmentationModel"]
@@ -26,14 +28,14 @@ class SegmentationModel:
     ----------
     model : str
         Its id.
-    network : Network
-        Runs it.
+    network : Loadable or Network
+        What runs it: borrowed from :data:`gossamer.warm.warm` for each run, or the caller's own.
     spec : tuple of InputSpec and OutputSpec
         How its authors feed and read it.
     warnings : tuple of str
         What its user should know, besides the network's own.
-    reload : callable, optional
-        Makes the network again after :meth:`unload`. Without it an unloaded model cannot be used any more.
+    progress : Progress, optional
+        Called while the network is loaded for the first time, which happens here.
 
     Attributes
     ----------
@@ -46,22 +48,23 @@ class SegmentationModel:
     def __init__(
         self,
         model: str,
-        network: Network,
+        network: Loadable[Network] | Network,
         spec: tuple[InputSpec, OutputSpec],
         warnings: tuple[str, ...] = (),
-        reload: Callable[[], Network] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> None:
         self.id = model
-        self.device = network.device
-        self._warnings = warnings
-        self._network: Network | None = network
-        self._reload = reload
+        self._network = network
         self._input, self._output = spec
+        self._warnings = warnings
+        with self._lent(progress) as lent:
+            self.device = lent.device
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
-        return self._warnings if self._network is None else (*self._warnings, *self._network.warnings)
+        return (*self._warnings, *self._of_network)
 
     def predict(
         self,
@@ -150,11 +153,9 @@ class SegmentationModel:
         return masks
 
     def unload(self) -> None:
-        """Free the memory that the network takes; the next picture loads it again."""
-        unload = getattr(self._network, "unload", None)
-        if unload is not None:
-            unload()
-        self._network = None
+        """Free the memory that the network takes, once no run needs it; the next picture loads it again."""
+        if isinstance(self._network, Loadable):
+            warm.unload(self._network.key)
 
     def _masks(self, pictures: Sequence[Pixels], progress: Progress, flips: bool, batch_size: int = 1) -> list[Array]:
         """Return the masks of checked pictures."""
@@ -172,11 +173,13 @@ class SegmentationModel:
     def _together(self, pictures: list[Pixels], progress: Progress, flips: bool) -> list[Array]:
         """Return the masks of pictures that the network sees at one size."""
         batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
-        maps = self._loaded().run(batch, progress.part(0.0, 0.5 if flips else 1.0))
+        with self._lent(progress) as network:
+            maps = network.run(batch, progress.part(0.0, 0.5 if flips else 1.0))
         masks = [self._mask(one, picture) for one, picture in zip(maps, pictures, strict=True)]
         if flips:
             # Mirrored before the network, not before the resizing: that gives the same and copies nothing large.
-            maps = self._loaded().run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
+            with self._lent(progress) as network:
+                maps = network.run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
             for mask, one, picture in zip(masks, maps, pictures, strict=True):
                 mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture)
                 mask *= np.float32(0.5)
@@ -185,12 +188,15 @@ class SegmentationModel:
     def _mask(self, prediction: Array, picture: Pixels) -> Array:
         return postprocess(prediction, self._output, *picture.shape[:2], fed=self._input)
 
-    def _loaded(self) -> Network:
-        if self._network is None:
-            if self._reload is None:
-                raise RuntimeError(f"{self.id} was unloaded")
-            self._network = self._reload()
-        return self._network
+    @contextmanager
+    def _lent(self, progress: Progress | None = None) -> Iterator[Network]:
+        """Lend the network for one run."""
+        wanted = self._network
+        with warm.lent(wanted, progress) if isinstance(wanted, Loadable) else nullcontext(wanted) as network:
+            try:
+                yield network
+            finally:
+                self._of_network = tuple(network.warnings)
 
 
 def _pixels(image: ArrayLike) -> Pixels:

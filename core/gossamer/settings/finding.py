@@ -23,7 +23,7 @@ ON_EMPTY: tuple[OnEmpty, ...] = get_args(OnEmpty)
 PROMPT_COMBINATIONS: tuple[PromptCombination, ...] = get_args(PromptCombination)
 PROMPT_MODELS = ("auto", "grabcut", "grounded-sam2", "sam2", "sam3")
 
-_Threshold: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
+_Threshold: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 
 
 class Finding(Settings):
@@ -38,12 +38,13 @@ class Finding(Settings):
             "wrote; Grounding DINO and SAM 2 with a comma between them.",
         ),
     ] = "auto"
-    prompt_combine: Annotated[
+    combine: Annotated[
         PromptCombination,
         Field(
             title="Prompt combine",
             description="prompt: the prompt's own mask; intersection: what the automatic model finds there, hair and "
             "all.",
+            json_schema_extra={"flat": "prompt_combine"},
         ),
     ] = "prompt"
     every: Annotated[

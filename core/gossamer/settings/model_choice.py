@@ -20,21 +20,21 @@ __all__ = [
     "ModelChoice",
     "Precision",
     "Quality",
-    "Runtime",
+    "RuntimeChoice",
     "Subject",
 ]
 
 Quality: TypeAlias = Literal["fast", "balanced", "best"]
 Subject: TypeAlias = Literal["any", "portrait", "hair", "anime", "camouflaged"]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-Runtime: TypeAlias = Literal["auto", "onnx", "torch"]
+RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 Combination: TypeAlias = Literal["mean", "max", "vote"]
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 DEVICES: tuple[Device, ...] = get_args(Device)
-RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+RUNTIMES: tuple[RuntimeChoice, ...] = get_args(RuntimeChoice)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 
@@ -66,8 +66,8 @@ class ModelChoice(Settings):
         ),
     ] = "auto"
     runtime: Annotated[
-        Runtime,
-        Field(title="Runtime", description="What runs the model. auto: what its file is made for."),
+        RuntimeChoice,
+        Field(title="RuntimeChoice", description="What runs the model. auto: what its file is made for."),
     ] = "auto"
     precision: Annotated[
         Precision,

@@ -1,16 +1,18 @@
-"""The Recipe, flattened: what command line, ComfyUI and GIMP generate their options from."""
+"""Settings, flattened: what command line, ComfyUI, GIMP and the worker generate their options from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
 
+from gossamer.settings.base import Settings
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["Parameter", "parameters", "recipe_from_flat"]
+__all__ = ["Parameter", "nested", "parameters", "recipe_from_flat"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,14 @@ class Parameter:
     Attributes
     ----------
     path : str
-        Where it stands in the Recipe, e.g. ``matting.band``.
+        Where it stands, e.g. ``matting.band`` in the Recipe, ``quality`` in ModelChoice.
     name : str
-        Its flat name, e.g. ``matting_band``; a stage's main field takes the stage's bare name (``matting``).
-    kind : {"bool", "int", "float", "choice", "text"}
+        Its flat name, e.g. ``matting_band``; a stage's main field takes the stage's bare name (``matting``). No two
+        kinds of settings have one name for two things.
+    kind : {"bool", "int", "float", "choice", "text", "texts"}
         What it holds.
-    default : bool, int, float or str
-        Its default.
+    default : bool, int, float, str, tuple of str or None
+        Its default; None for one that need not be given.
     minimum, maximum : float or None
         Inclusive limits of numbers.
     choices : tuple of str
@@ -37,8 +40,8 @@ class Parameter:
 
     path: str
     name: str
-    kind: Literal["bool", "int", "float", "choice", "text"]
-    default: bool | int | float | str
+    kind: Literal["bool", "int", "float", "choice", "text", "texts"]
+    default: bool | int | float | str | tuple[str, ...] | None
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
@@ -48,8 +51,8 @@ class Parameter:
 
     @property
     def stage(self) -> str:
-        """The Recipe's sub-model that it belongs to, e.g. ``matting``."""
-        return self.path.partition(".")[0]
+        """The Recipe's sub-model that it belongs to, e.g. ``matting``; "" where there are none."""
+        return self.path.rpartition(".")[0]
 
     @property
     def flag(self) -> str:
@@ -57,13 +60,15 @@ class Parameter:
         return "--" + self.name.replace("_", "-")
 
 
-def parameters(recipe: type[Recipe] = Recipe) -> tuple[Parameter, ...]:
-    """Return every setting of the Recipe in its order, flattened."""
-    return tuple(
-        _parameter(stage, name, field)
-        for stage, outer in recipe.model_fields.items()
-        for name, field in _fields(outer.annotation)
-    )
+def parameters(settings: type[Settings] = Recipe) -> tuple[Parameter, ...]:
+    """Return every setting of a kind of settings in its order, flattened."""
+    found = []
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            found += [_parameter(name, inner, one) for inner, one in field.annotation.model_fields.items()]
+        else:
+            found.append(_parameter("", name, field))
+    return tuple(found)
 
 
 def recipe_from_flat(values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:
@@ -81,36 +86,47 @@ def recipe_from_flat(values: Mapping[str, Any], base: Recipe | None = None) -> R
     InputError
         A name is unknown or a value impossible.
     """
-    settings = (base or Recipe()).model_dump()
-    paths = {parameter.name: parameter.path for parameter in parameters()}
+    return Recipe.of(nested(Recipe, values, base or Recipe()))
+
+
+def nested(kind: type[Settings], values: Mapping[str, Any], base: Settings) -> dict[str, Any]:
+    """Return what a kind of settings is validated from: those of `base`, changed by flat names or dotted paths."""
+    settings = base.model_dump()
+    paths = {parameter.name: parameter.path for parameter in parameters(kind)}
     for name, value in values.items():
         stage, _, field = paths.get(name.replace("-", "_"), name).partition(".")
         if isinstance(settings.get(stage), dict) and field:
             settings[stage][field] = value
         else:
-            settings[name] = value
-    return Recipe.of(settings)
+            settings[stage if stage in settings and not field else name] = value
+    return settings
 
 
-def _fields(annotation: Any) -> list[tuple[str, Any]]:
-    fields: dict[str, Any] = annotation.model_fields
-    return list(fields.items())
-
-
-def _parameter(stage: str, name: str, field: Any) -> Parameter:
-    extra = field.json_schema_extra or {}
-    limits = {type(item): item for item in field.metadata}
-    is_choice = get_origin(field.annotation) is Literal
-    kinds: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text"}
+def _parameter(stage: str, name: str, field: FieldInfo) -> Parameter:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    annotation, metadata = _required(field.annotation, field.metadata)
+    limits = {type(item): item for item in metadata}
+    is_choice = get_origin(annotation) is Literal
+    kinds: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text", tuple[str, ...]: "texts"}
     return Parameter(
-        path=f"{stage}.{name}",
-        name=stage if extra.get("main") else f"{stage}_{name}",
-        kind="choice" if is_choice else kinds[field.annotation],
+        path=f"{stage}.{name}" if stage else name,
+        name=str(extra.get("flat") or (stage if extra.get("main") else f"{stage}_{name}" if stage else name)),
+        kind="choice" if is_choice else kinds[annotation],
         default=field.default,
         minimum=limits[Ge].ge if Ge in limits else None,
         maximum=limits[Le].le if Le in limits else None,
-        choices=get_args(field.annotation) if is_choice else (),
-        unit=extra.get("unit", ""),
+        choices=get_args(annotation) if is_choice else (),
+        unit=str(extra.get("unit", "")),
         title=field.title or name,
         help=field.description or "",
     )
+
+
+def _required(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the type of a setting where it is given, and its limits."""
+    if type(None) in get_args(annotation):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        metadata = [*metadata, *(limit for one in more for limit in getattr(one, "metadata", [one]))]
+    return annotation, metadata

@@ -12,20 +12,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from gossamer.errors import InputError
+from gossamer.settings.base import Settings, validated
 
 __all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe", "Segmentation"]
 
 
-class _Stage(BaseModel):
-    """One stage's settings: immutable, hashable, no unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Refinement(_Stage):
+class Refinement(Settings):
     """How the mask's shape and edge are corrected, in the order of the fields; every default changes nothing.
 
     The fields up to ``smooth`` act on the mask before matting, the others on the matte. What Photoshop calls the
@@ -158,7 +153,7 @@ class Refinement(_Stage):
         return value
 
 
-class Matting(_Stage):
+class Matting(Settings):
     """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
 
     method: Annotated[
@@ -193,7 +188,7 @@ class Matting(_Stage):
     ] = "auto"
 
 
-class Foreground(_Stage):
+class Foreground(Settings):
     """How the subject's own colours are found where the background shows through."""
 
     method: Annotated[
@@ -244,7 +239,7 @@ class Foreground(_Stage):
     ] = 1.0
 
 
-class Background(_Stage):
+class Background(Settings):
     """What comes behind the subject."""
 
     fill: Annotated[
@@ -283,7 +278,7 @@ class Background(_Stage):
         return value
 
 
-class Segmentation(_Stage):
+class Segmentation(Settings):
     """How the model looks for the subject."""
 
     detail: Annotated[
@@ -303,7 +298,7 @@ class Segmentation(_Stage):
     ] = False
 
 
-class Recipe(_Stage):
+class Recipe(Settings):
     """Every setting of a cut-out, one sub-model a stage; frozen and hashable."""
 
     refinement: Refinement = Refinement()
@@ -344,15 +339,7 @@ class Recipe(_Stage):
         InputError
             A setting is unknown or impossible; the message names it and says what is allowed.
         """
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-            what = str(first["msg"]).removeprefix("Value error, ")
-            if first["type"] == "extra_forbidden":
-                raise InputError(f"There is no setting {where}.", "See: gossamer remove --help") from None
-            raise InputError(f"The setting {where} cannot be {first['input']!r}: {what}.") from None
+        return validated(cls, settings, "the recipe", "See: gossamer remove --help")
 
 
 FINISHING = Recipe(matting=Matting(method="from_mask"))

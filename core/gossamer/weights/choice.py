@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 from gossamer.errors import InputError
+from gossamer.settings.model_choice import QUALITIES, SUBJECTS, Quality, Subject
 from gossamer.weights.card import COST, Cost
 from gossamer.weights.catalogue import ModelCard, load_catalogue
-from gossamer.weights.inventory import RuntimeChoice, Weights, usable
+from gossamer.weights.inventory import AnyRuntime, Weights, usable
 
-__all__ = ["QUALITIES", "SUBJECTS", "Choice", "Quality", "Ranking", "ranking"]
-
-Quality: TypeAlias = Literal["fast", "balanced", "best"]
-
-QUALITIES: tuple[Quality, ...] = get_args(Quality)
-SUBJECTS = ("portrait", "hair", "anime", "camouflaged")
-"""What a picture may show that some models are made for."""
+__all__ = ["Choice", "Ranking", "ranking"]
 
 # What one picture may cost. On a 2-core CPU a Swin-L takes half a minute; on a GPU it takes a twentieth of a second.
 _BUDGETS: dict[str, dict[Quality, Cost]] = {
@@ -61,9 +55,9 @@ class Ranking:
 
 def ranking(
     quality: Quality = "balanced",
-    subject: str | None = None,
+    subject: Subject = "any",
     device: str = "cpu",
-    runtime: RuntimeChoice = "auto",
+    runtime: AnyRuntime = "auto",
 ) -> Ranking:
     """Rank the models that ``auto`` may choose for a task.
 
@@ -75,7 +69,7 @@ def ranking(
     quality : {"fast", "balanced", "best"}
         How much one picture may cost: on a CPU up to U²-Net small, IS-Net and BiRefNet, on a GPU up to IS-Net,
         BiRefNet and BiRefNet HR.
-    subject : {"portrait", "hair", "anime", "camouflaged"}, optional
+    subject : {"any", "portrait", "hair", "anime", "camouflaged"}
         What the picture shows.
     device : {"cpu", "cuda"}
         Where the model will run.
@@ -93,8 +87,8 @@ def ranking(
     """
     if quality not in QUALITIES:
         raise InputError(f"There is no quality {quality!r}.", f"Choose one of: {', '.join(QUALITIES)}.")
-    if subject is not None and subject not in SUBJECTS:
-        raise InputError(f"There is no subject {subject!r}.", f"Choose one of: {', '.join(SUBJECTS)}; or none.")
+    if subject not in SUBJECTS:
+        raise InputError(f"There is no subject {subject!r}.", f"Choose one of: {', '.join(SUBJECTS)}.")
     gpu = device.partition(":")[0] == "cuda"
     budget = COST[_BUDGETS["cuda" if gpu else "cpu"][quality]]
     cards = [card for card in load_catalogue().values() if card.rank is not None and usable(card, runtime)]
@@ -109,5 +103,5 @@ def ranking(
     return Ranking(
         fitting=tuple(card for card in cards if COST[card.cost] <= budget),
         costlier=tuple(sorted(costlier, key=lambda card: COST[card.cost])),
-        purpose=f"{quality} quality on a {'GPU' if gpu else 'CPU'}{f' for {subject}' if subject else ''}",
+        purpose=f"{quality} quality on a {'GPU' if gpu else 'CPU'}{'' if subject == 'any' else f' for {subject}'}",
     )

@@ -12,14 +12,15 @@ from typing import Literal, TypeAlias
 
 from gossamer.errors import InputError, MissingExtra, ModelIntegrityError
 from gossamer.progress import Progress
+from gossamer.settings.model_choice import RuntimeChoice
 from gossamer.weights.catalogue import ModelCard, Variant
 from gossamer.weights.digests import Unreadable, published
 from gossamer.weights.fetch.transfer import Proof
 from gossamer.weights.folders import candidates, models_folder
 
-__all__ = ["RuntimeChoice", "Weights", "fault", "known_proof", "require_usable", "search", "torch_is_here", "usable"]
+__all__ = ["AnyRuntime", "Weights", "fault", "known_proof", "require_usable", "search", "torch_is_here", "usable"]
 
-RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch", "any"]
+AnyRuntime: TypeAlias = RuntimeChoice | Literal["any"]
 """``auto``: what can run here, torch's files first where torch is installed; ``any``: also what cannot."""
 
 _Digest: TypeAlias = Callable[[Path, Progress, str, Literal["sha256", "md5"]], str]
@@ -51,7 +52,7 @@ def torch_is_here() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def usable(card: ModelCard, runtime: RuntimeChoice = "auto") -> tuple[Variant, ...]:
+def usable(card: ModelCard, runtime: AnyRuntime = "auto") -> tuple[Variant, ...]:
     """Return those of a model's variants that a runtime can run, in the order in which they are fetched.
 
     That is the order of the catalogue, which has torch's files first where torch serves a model better.
@@ -75,7 +76,7 @@ def usable(card: ModelCard, runtime: RuntimeChoice = "auto") -> tuple[Variant, .
     return card.weights if torch else tuple(sorted(card.weights, key=lambda variant: variant.runtime != "onnx"))
 
 
-def require_usable(card: ModelCard, runtime: RuntimeChoice) -> tuple[Variant, ...]:
+def require_usable(card: ModelCard, runtime: AnyRuntime) -> tuple[Variant, ...]:
     """Return :func:`usable`, or raise MissingExtra or InputError where that is nothing."""
     if found := usable(card, runtime):
         return found

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gossamer.errors import DownloadError, MissingExtra, ModelNotFound
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences
 from gossamer.weights.catalogue import ModelCard, model_card
-from gossamer.weights.choice import QUALITIES, SUBJECTS, Choice, Quality, ranking
+from gossamer.weights.choice import Choice, ranking
 from gossamer.weights.digests import checked_digest, file_digest
 from gossamer.weights.fetch.delivery import fetch_any, locked, tidy
 from gossamer.weights.fetch.sources import by_hand
 from gossamer.weights.fetch.transfer import writing
 from gossamer.weights.folders import folders, forbidding_switch, home, models_folder
-from gossamer.weights.inventory import RuntimeChoice, Weights, require_usable, search, usable
+from gossamer.weights.inventory import AnyRuntime, Weights, require_usable, search, usable
 
 __all__ = [
-    "QUALITIES",
-    "SUBJECTS",
     "Announce",
     "Choice",
-    "Quality",
-    "RuntimeChoice",
     "Weights",
     "choose",
     "fetch",
@@ -47,7 +44,7 @@ def find(
     *,
     progress: _ProgressLike = None,
     extra_folders: Iterable[Path] = (),
-    runtime: RuntimeChoice = "auto",
+    runtime: AnyRuntime = "auto",
 ) -> Weights | None:
     """Look for a model's weights in :func:`folders`.
 
@@ -131,7 +128,7 @@ def fetch(
     announce: Announce | None = None,
     force: bool = False,
     extra_folders: Iterable[Path] = (),
-    runtime: RuntimeChoice = "auto",
+    runtime: AnyRuntime = "auto",
     accept_licence: bool = False,
 ) -> Weights:
     """Return a model's weights, fetching them first where they are not on this machine.
@@ -202,36 +199,28 @@ def fetch(
 
 
 def choose(
-    model: str = "auto",
+    choice: ModelChoice | str = "auto",
     *,
+    device: str = "cpu",
     progress: _ProgressLike = None,
     announce: Announce | None = None,
-    extra_folders: Iterable[Path] = (),
-    quality: Quality = "balanced",
-    subject: str | None = None,
-    device: str = "cpu",
-    runtime: RuntimeChoice = "auto",
-    accept_licence: bool = False,
+    **settings: Any,
 ) -> Choice:
     """Choose a model and return its weights, fetching them where necessary.
 
     Parameters
     ----------
-    model : str
-        An id of the catalogue, or ``"auto"``: by quality, device and subject among those that allow commercial
-        use. In balanced quality, without a subject, that is the best that is installed, else the best that can
-        be fetched. Otherwise it is the best for the task, and what is installed only where that one cannot be
-        fetched.
-    progress, announce, extra_folders, runtime : optional
-        As for :func:`fetch`.
-    quality : {"fast", "balanced", "best"}
-        For ``auto``: how much one picture may cost, see :func:`gossamer.weights.choice.ranking`.
-    subject : {"portrait", "hair", "anime", "camouflaged"}, optional
-        For ``auto``: what the picture shows.
+    choice : ModelChoice or str
+        Its model is an id of the catalogue, or ``"auto"``: by quality, device and subject among those that allow
+        commercial use. In balanced quality, for any subject, that is the best that is installed, else the best that
+        can be fetched. Otherwise it is the best for the task, and what is installed only where that one cannot be
+        fetched. Its licence is accepted for an id only.
     device : {"cpu", "cuda"}
         For ``auto``: where the model will run.
-    accept_licence : bool
-        For an id: as for :func:`fetch`.
+    progress, announce : optional
+        As for :func:`fetch`.
+    **settings
+        Fields of :class:`~gossamer.settings.ModelChoice`, instead of those in `choice`.
 
     Returns
     -------
@@ -243,26 +232,28 @@ def choose(
     ModelNotFound
         For an unknown id, and as :func:`fetch`.
     InputError
-        For an unknown quality or subject, and as :func:`fetch`.
+        For an impossible setting, and as :func:`fetch`.
     LicenceError, MissingExtra, ModelIntegrityError, DownloadError, OutputError
         As :func:`fetch`.
     """
-    extra = tuple(extra_folders)
-    if model != "auto":
+    wanted = ModelChoice.of(choice, **settings)
+    runtime, quality, subject = wanted.runtime, wanted.quality, wanted.subject
+    extra = tuple(Path(folder) for folder in wanted.folders)
+    if wanted.model != "auto":
         weights = fetch(
-            model_card(model),
+            model_card(wanted.model),
             progress=progress,
             announce=announce,
             extra_folders=extra,
             runtime=runtime,
-            accept_licence=accept_licence,
+            accept_licence=wanted.accept_licence,
         )
-        return Choice(weights, f"{model}: the model that was asked for.")
+        return Choice(weights, f"{wanted.model}: the model that was asked for.")
     ranked = ranking(quality, subject, device, runtime)
     if not ranked.fitting:
         raise MissingExtra("Running models in torch", "torch")
     # Whoever names no quality and no subject is served at once with what is there.
-    usual = quality == "balanced" and subject is None
+    usual = quality == "balanced" and subject == "any"
     purpose = "" if usual else f", in {ranked.purpose}"
     first = ranked.fitting[0]
     installed = _best_installed((*ranked.fitting, *ranked.costlier), progress, extra, runtime)
@@ -289,7 +280,7 @@ def choose(
 
 
 def _best_installed(
-    cards: Iterable[ModelCard], progress: _ProgressLike, extra: tuple[Path, ...], runtime: RuntimeChoice
+    cards: Iterable[ModelCard], progress: _ProgressLike, extra: tuple[Path, ...], runtime: AnyRuntime
 ) -> Weights | None:
     """Return the first of several models that is here, with the warnings about those before it."""
     passed_over: tuple[str, ...] = ()

@@ -97,7 +97,7 @@ class Cutter:
             unit = to_unit(pixels[..., :3] if keep else pixels)
             pipeline = self._pipeline(request.model, request.device or self._device)
             missing = _missing_models()
-            cutout = pipeline.run(unit, progress, recipe=recipe)
+            cutout = pipeline.run(unit, progress, recipe=recipe, announce=_log.info)
             report = {**cutout.report.as_dict(), "fetched": missing.get(cutout.report.model)}
         foreground = None
         if request.foreground:
@@ -126,7 +126,10 @@ class Cutter:
         if key not in self._pipelines:
             while len(self._pipelines) >= _KEPT:
                 self._pipelines.popitem(last=False)
-            self._pipelines[key] = Pipeline(model=model, device=device, announce=_log.info)
+            self._pipelines[key] = Pipeline(
+                model=model,
+                device=device,
+            )
         self._pipelines.move_to_end(key)
         return self._pipelines[key]
 

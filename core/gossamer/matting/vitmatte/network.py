@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.matting.vitmatte.tiles import GRID, Window, blended, tiles, window_around
+from gossamer.networks.devices import release
+from gossamer.networks.memory import module_bytes
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["NORMALISATION", "TILE", "VitMatte", "vitmatte_alpha"]
@@ -143,6 +145,16 @@ class VitMatte:
             raise DeviceError("The device has not enough memory for ViTMatte.", "Choose the device cpu.") from None
         steps(1.0)
         return cls(network, name, device, precision, normalisation)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory its weights take."""
+        return 0 if self._network is None else module_bytes(self._network)
+
+    def unload(self) -> None:
+        """Free that memory; it cannot be used any more."""
+        self._network = None
+        release(self.device)
 
     def predict(
         self,
