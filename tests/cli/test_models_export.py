@@ -58,7 +58,7 @@ def test_where_masks_differ_is_red_for_the_first_and_blue_for_the_second() -> No
     first, second = np.zeros((60, 960), np.float32), np.zeros((60, 960), np.float32)
     first[30, 100] = 1  # one pixel each, in a picture that is shown at half its size
     second[30, 700] = 1
-    picture = models_compare.difference_picture(rgb, first, second)
+    picture = difference_picture(rgb, first, second)
     marked = picture[:, 3 * 484 :]
     assert marked.shape == (30, 480, 3)
     red, blue = marked[..., 0] - marked[..., 2] > 0.3, marked[..., 2] - marked[..., 0] > 0.3

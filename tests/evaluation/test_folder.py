@@ -16,7 +16,8 @@ import PIL.Image
 import pytest
 
 from gossamer.errors import Cancelled, InputError, MissingExtra
-from gossamer.evaluation import MEASURES, evaluate_folder, evaluate_mask, evaluate_matte, scoring, worst_sheet
+from gossamer.evaluation import MEASURES, evaluate_folder, evaluate_mask, evaluate_matte, scoring
+from gossamer.sheets.worst import worst_sheet
 from tests.evaluation.shapes import matte_pair
 
 QUICK = ["mae", "max_f", "mean_f", "max_e", "iou", "boundary_iou"]

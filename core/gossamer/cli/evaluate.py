@@ -13,9 +13,10 @@ import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.evaluation import KINDS, MEASURES, Evaluation, Kind, evaluate_folder, worst_sheet
+from gossamer.evaluation import KINDS, MEASURES, Evaluation, Kind, evaluate_folder
 from gossamer.evaluation.measures import chosen
 from gossamer.image import check_output, encode_image, format_of, write_bytes
+from gossamer.sheets.worst import worst_sheet
 
 __all__ = ["run"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gossamer.arrays import Array, as_rgb
+from gossamer.arrays import Array
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
@@ -19,11 +19,10 @@ from gossamer.image import check_output, encode_image, read_image, write_bytes
 from gossamer.segmentation.loading import load_model
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings.model_choice import RUNTIMES, ModelChoice
+from gossamer.sheets.differences import difference_picture
 
-__all__ = ["difference_picture", "run"]
+__all__ = ["run"]
 
-_WIDTH = 480  # of a cell of the picture of differences
-_RED, _BLUE = (0.9, 0.1, 0.1), (0.1, 0.3, 0.9)
 _VISIBLE = 8 / 255  # a difference of a mask that people see
 
 
@@ -68,51 +67,6 @@ def run(argv: list[str]) -> int:
     else:
         _show(rows)
     return 0
-
-
-def difference_picture(rgb: Array, first: Array, second: Array) -> Array:
-    """Lay a picture, two masks of it and where they differ out in a row.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) float32
-        The picture, in [0, 1].
-    first, second : (H, W) float32
-        Masks, 1 = foreground.
-
-    Returns
-    -------
-    (h, w, 3) float32
-        From left to right: picture, first, second, and the picture in grey with red where only the first mask
-        has foreground and blue where only the second has. A difference of 1/255 shows faintly, 64/255 fully.
-    """
-    import cv2
-
-    height = max(1, round(rgb.shape[0] * _WIDTH / rgb.shape[1]))
-    # Enlarging shows single pixels; reducing keeps the largest difference near a pixel, not its mean.
-    shrink = rgb.shape[1] > _WIDTH
-    how = cv2.INTER_AREA if shrink else cv2.INTER_NEAREST
-    step = max(1, -(-rgb.shape[1] // _WIDTH))
-    kernel = np.ones((step, step), np.uint8)
-
-    def cell(array: Array) -> Array:
-        return np.asarray(cv2.resize(array, (_WIDTH, height), interpolation=how), np.float32)
-
-    def strength(difference: Array) -> Array:
-        positive = np.maximum(difference, 0)
-        near = np.asarray(cv2.resize(cv2.dilate(positive, kernel), (_WIDTH, height), interpolation=cv2.INTER_NEAREST))
-        # The root lifts what is faint: 1/255 becomes an eighth of full strength, 64/255 and above is full.
-        lifted: Array = np.sqrt(np.minimum(near * np.float32(255 / 64), 1)).astype(np.float32)[..., None]
-        return lifted
-
-    red, blue = strength(first - second), strength(second - first)
-    grey = 0.35 * cell(rgb).mean(2, keepdims=True).repeat(3, 2) + 0.3
-    marked = grey * (1 - np.maximum(red, blue))
-    marked = marked + red * np.array(_RED, np.float32) + blue * np.array(_BLUE, np.float32)
-    cells = [cell(rgb), *(cell(mask)[..., None].repeat(3, 2) for mask in (first, second)), marked]
-    gap = np.full((height, 4, 3), 1, np.float32)
-    row = np.hstack([part for item in cells for part in (item, gap)][:-1])
-    return as_rgb(np.clip(row, 0, 1))
 
 
 def _run(

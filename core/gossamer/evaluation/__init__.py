@@ -8,7 +8,6 @@ from gossamer.evaluation.mask import MaskScores, evaluate_mask
 from gossamer.evaluation.matte import MatteScores, evaluate_matte
 from gossamer.evaluation.measures import KINDS, MEASURES, Kind, Measure
 from gossamer.evaluation.pairs import Pair, find_pairs, read_opacity
-from gossamer.sheets.worst import worst_sheet
 
 __all__ = [
     "KINDS",
@@ -26,5 +25,4 @@ __all__ = [
     "evaluate_matte",
     "find_pairs",
     "read_opacity",
-    "worst_sheet",
 ]

@@ -10,15 +10,12 @@ import numpy as np
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.compositing import over, parse_colour
 from gossamer.errors import InputError
+from gossamer.sheets.layout import framed, labelled, scaled
 
 __all__ = ["Entry", "contact_sheet", "edge_windows"]
 
 BACKGROUNDS = ("#000000", "#ffffff", "#808080", "#ff00ff")
 """Black shows light fringes, white dark ones, grey both, and a saturated colour what is left of the old background."""
-
-_GAP = 8
-_LABEL = 28
-_PAPER = np.float32(240 / 255)
 
 
 class Entry(NamedTuple):
@@ -103,7 +100,7 @@ def contact_sheet(entries: Sequence[Entry], *, width: int = 320, crops: int = 2,
             )
     window = max(1, width // zoom)
     corners = edge_windows(entries[0].alpha, window, crops)
-    return np.vstack([_label(entry.label, _row(entry, corners, width, window, zoom)) for entry in entries])
+    return np.vstack([labelled(entry.label, _row(entry, corners, width, window, zoom)) for entry in entries])
 
 
 def _row(entry: Entry, corners: list[tuple[int, int]], width: int, window: int, zoom: int) -> Array:
@@ -111,34 +108,10 @@ def _row(entry: Entry, corners: list[tuple[int, int]], width: int, window: int, 
     columns = []
     for name in BACKGROUNDS:
         composite = over(entry.foreground, entry.alpha, parse_colour(name))
-        cells = [_scaled(composite, width)]
+        cells = [scaled(composite, width)]
         for top, left in corners:
             crop = composite[top : top + window, left : left + window]
-            cells.append(_scaled(crop.repeat(zoom, 0).repeat(zoom, 1), width))
-        columns.append(np.vstack([_framed(cell) for cell in cells]))
+            cells.append(scaled(crop.repeat(zoom, 0).repeat(zoom, 1), width))
+        columns.append(np.vstack([framed(cell) for cell in cells]))
     row: Array = np.hstack(columns)
     return row
-
-
-def _scaled(picture: Array, width: int) -> Array:
-    import cv2
-
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    if picture.shape[1] == width:
-        return picture
-    how = cv2.INTER_AREA if picture.shape[1] > width else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), dtype=np.float32)
-
-
-def _framed(cell: Array) -> Array:
-    return np.pad(cell, ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=_PAPER)
-
-
-def _label(text: str, row: Array) -> Array:
-    """Put a strip with the entry's name above its row."""
-    import cv2
-
-    strip = np.full((_LABEL, row.shape[1], 3), 240, np.uint8)
-    plain = text.encode("ascii", "replace").decode()  # OpenCV's own font has no other letters
-    cv2.putText(strip, plain, (_GAP, _LABEL - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (20, 20, 20), 1, cv2.LINE_AA)
-    return np.vstack([as_rgb(strip), row])

@@ -11,12 +11,9 @@ from gossamer.errors import InputError
 from gossamer.evaluation.folder import Row
 from gossamer.evaluation.measures import MEASURES
 from gossamer.evaluation.pairs import read_opacity
+from gossamer.sheets.layout import framed, labelled, scaled
 
 __all__ = ["worst_sheet"]
-
-_GAP = 8
-_LABEL = 28
-_PAPER = np.float32(240 / 255)
 
 
 def worst_sheet(rows: Sequence[Row], measure: str, *, width: int = 320) -> Array:
@@ -52,18 +49,6 @@ def worst_sheet(rows: Sequence[Row], measure: str, *, width: int = 320) -> Array
         over, under = np.maximum(prediction - truth, 0), np.maximum(truth - prediction, 0)
         both = np.minimum(prediction, truth) * np.float32(0.5)
         cells = [np.dstack([truth] * 3), np.dstack([prediction] * 3), np.dstack([both + over, both, both + under])]
-        strips.append(_label(f"{row.name}   {MEASURES[measure].title} {row.values[measure]:.4g}", cells, width))
+        line = np.hstack([framed(scaled(cell, width)) for cell in cells])
+        strips.append(labelled(f"{row.name}   {MEASURES[measure].title} {row.values[measure]:.4g}", line))
     return np.vstack(strips)
-
-
-def _label(text: str, cells: list[Array], width: int) -> Array:
-    import cv2
-
-    height = max(1, round(cells[0].shape[0] * width / cells[0].shape[1]))
-    how = cv2.INTER_AREA if cells[0].shape[1] > width else cv2.INTER_NEAREST
-    scaled = [np.asarray(cv2.resize(cell, (width, height), interpolation=how), np.float32) for cell in cells]
-    line = np.hstack([np.pad(cell, ((0, _GAP), (_GAP, 0), (0, 0)), constant_values=_PAPER) for cell in scaled])
-    strip = np.full((_LABEL, line.shape[1], 3), 240, np.uint8)
-    plain = text.encode("ascii", "replace").decode()  # OpenCV's own font has no other letters
-    cv2.putText(strip, plain, (_GAP, _LABEL - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1, cv2.LINE_AA)
-    return np.vstack([strip.astype(np.float32) / np.float32(255), line])
