@@ -11,6 +11,7 @@ import pytest
 
 from gossamer.cli import models_compare, models_export
 from gossamer.errors import InputError, ModelNotFound, OutputExists
+from gossamer.sheets import difference_picture
 from tests.cached_weights import weights_home
 
 
