@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gossamer.weights.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, load_catalogue
+from gossamer.weights.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, folder_cards, load_catalogue
 from gossamer.weights.fetch.sources import origin
-from gossamer.weights.fetch.transfer import announced_size
+from gossamer.weights.fetch.transfer import announced_size, megabytes
 
 PAGE = Path(__file__).with_name("models.md")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
@@ -50,9 +50,20 @@ def files() -> str:
     return "\n".join(lines) + "\n"
 
 
+def folders() -> str:
+    """Return the table of the models that are folders, in Markdown."""
+    lines = ["| id | for | licence | commercial use | size | published metric |", "|---|---|---|---|---|---|"]
+    for card in folder_cards():
+        licence = f"[{card.licence}]({card.licence_url})"
+        size = megabytes(card.bytes) + " (gated)" * card.gated
+        place = f"[`{card.id}`](https://huggingface.co/{card.repo})"
+        lines.append(f"| {place} | {card.good_for} | {licence} | yes | {size} | {card.metric or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
 def page() -> str:
-    """Return the page with both tables as the catalogue has them now."""
-    parts = iter((table(), files()))
+    """Return the page with the tables as the catalogue has them now."""
+    parts = iter((table(), folders(), files()))
     text = PAGE.read_text("utf-8")
     return re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + next(parts) + END, text, flags=re.DOTALL)
 

@@ -20,9 +20,10 @@ from gossamer.errors import (
     ModelIntegrityError,
     ModelNotFound,
 )
+from gossamer.matting.vitmatte import weights as vitmatte_weights
 from gossamer.matting.vitmatte.network import VitMatte
-from gossamer.matting.vitmatte.weights import PUBLISHED, configuration
-from gossamer.weights.model_folder import FolderFile
+from gossamer.weights.card import FolderFile
+from gossamer.weights.catalogue import any_card, folder_cards
 from tests.matting.tiny_vitmatte import scene, write_model
 
 pytestmark = pytest.mark.usefixtures("one_thread", "alone")
@@ -42,7 +43,7 @@ def test_what_is_published_as_a_pickle_only_is_not_fetched(monkeypatch: pytest.M
 
 def test_built_in_config_gives_the_published_file(tmp_path: Path) -> None:
     """103,294,572 bytes: those of hustvl/vitmatte-small-composition-1k's model.safetensors."""
-    published = PUBLISHED["vitmatte-small-composition-1k"]
+    published = any_card("vitmatte-small-composition-1k")
     config, weights = published.files
     (tmp_path / "config.json").write_text(config.text)
     network = transformers.VitMatteForImageMatting(transformers.VitMatteConfig.from_pretrained(tmp_path))
@@ -90,7 +91,8 @@ def test_fetching_announces_verifies_and_is_done_once(
         FolderFile("config.json", text=(folder / "config.json").read_text()),
         FolderFile("model.safetensors", len(data), hashlib.sha256(data).hexdigest()),
     )
-    monkeypatch.setitem(PUBLISHED, name, dataclasses.replace(PUBLISHED[name], files=files))
+    known = [dataclasses.replace(one, files=files) if one.id == name else one for one in folder_cards("vitmatte")]
+    monkeypatch.setattr(vitmatte_weights, "folder_cards", lambda family: tuple(known))
     monkeypatch.delenv("GOSSAMER_OFFLINE")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -151,7 +153,7 @@ def test_missing_and_foreign_tensors_are_refused(folder: Path, tmp_path: Path) -
 
 
 def test_config_without_the_defaults_is_read(folder: Path, tmp_path: Path) -> None:
-    config = configuration(384)
+    config = json.loads(any_card("vitmatte-small-composition-1k").files[0].text)
     del config["convstream_hidden_sizes"], config["fusion_hidden_sizes"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())

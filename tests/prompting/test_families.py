@@ -23,10 +23,12 @@ from gossamer.errors import (
     ModelNotFound,
 )
 from gossamer.progress import Progress
-from gossamer.prompting.families import PUBLISHED, find_weights, installed_weights, published
+from gossamer.prompting.families import find_weights, installed_weights
 from gossamer.prompting.grounding import load_grounding_dino
 from gossamer.prompting.sam2 import load_sam2
-from gossamer.weights.model_folder import FolderFile, PublishedFolder, find_folder
+from gossamer.weights.card import FolderCard, FolderFile
+from gossamer.weights.catalogue import folder_cards
+from gossamer.weights.model_folder import find_folder
 from tests.prompting.tiny_models import save_grounding_dino, save_sam2
 from tests.weights.server import Site, serve
 
@@ -68,7 +70,7 @@ def copied(source: Path, target: Path) -> Path:
 
 def on_hugging_face(
     site: Site, monkeypatch: pytest.MonkeyPatch, folder: Path, *, gated: bool = False, digests: bool = True
-) -> PublishedFolder:
+) -> FolderCard:
     """Publish a folder on the server; Hugging Face tells git's digest of small files and SHA-256 of large ones."""
     monkeypatch.setenv("HF_ENDPOINT", site.url)
     files = []
@@ -86,7 +88,7 @@ def on_hugging_face(
         if gated:
             site.tokens[path] = "secret"
         files.append(FolderFile(file.name, len(data), sha256 if digests or large else ""))
-    return PublishedFolder(
+    return FolderCard(
         id="small-sam",
         title="Small SAM",
         repo="somebody/sam",
@@ -98,14 +100,15 @@ def on_hugging_face(
     )
 
 
-def fetched(folder: PublishedFolder) -> tuple[Path, list[str]]:
+def fetched(folder: FolderCard) -> tuple[Path, list[str]]:
     said: list[str] = []
     return find_folder(folder, progress=Progress.of(None), announce=said.append), said
 
 
 def test_what_is_published_is_pinned() -> None:
-    assert len(PUBLISHED) == 7
-    for one in PUBLISHED.values():
+    prompted = [one for one in folder_cards() if one.task == "prompting"]
+    assert len(prompted) == 7
+    for one in prompted:
         assert re.fullmatch("[0-9a-f]{40}", one.revision)
         names = [file.name for file in one.files]
         assert {"config.json", "model.safetensors"} <= set(names)
@@ -114,11 +117,11 @@ def test_what_is_published_is_pinned() -> None:
         assert re.fullmatch("[0-9a-f]{64}", weights.sha256)
         assert weights.bytes > 150e6
         assert all(file.sha256 == "" or re.fullmatch("[0-9a-f]{64}", file.sha256) for file in one.files)
-    assert [one.id for one in published("sam2")] == [
+    assert [one.id for one in folder_cards("sam2")] == [
         f"sam2.1-hiera-{x}" for x in ("large", "base-plus", "small", "tiny")
     ]
-    assert [one.id for one in published("sam3")] == ["sam3"]
-    assert [one.id for one in PUBLISHED.values() if one.gated] == ["sam3"]
+    assert [one.id for one in folder_cards("sam3")] == ["sam3"]
+    assert [one.id for one in folder_cards() if one.gated] == ["sam3"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_what_is_published_is_pinned() -> None:
         ("GOSSAMER_MODEL_PATH", "sam2.1-hiera-small"),
         ("COMFYUI_PATH", "models/sam2/sam2.1-hiera-small"),
         ("COMFYUI_PATH", "models/sams/sam2.1-hiera-small"),
-        ("HF_HUB_CACHE", f"models--facebook--sam2.1-hiera-small/snapshots/{PUBLISHED['sam2.1-hiera-small'].revision}"),
+        ("HF_HUB_CACHE", f"models--facebook--sam2.1-hiera-small/snapshots/{folder_cards('sam2')[2].revision}"),
         ("HF_HUB_CACHE", f"models--facebook--sam2.1-hiera-small/snapshots/{COMMIT}"),
     ],
 )

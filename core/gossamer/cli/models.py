@@ -11,12 +11,15 @@ from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.errors import ModelIntegrityError, ModelNotFound
+from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
-from gossamer.weights.catalogue import HuggingFaceSource, ModelCard, Source, UrlSource, load_catalogue, model_card
+from gossamer.weights.card import FolderCard, HuggingFaceSource, ModelCard, Source, UrlSource
+from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue
 from gossamer.weights.fetch.sources import origin
-from gossamer.weights.fetch.transfer import announced_size
+from gossamer.weights.fetch.transfer import announced_size, megabytes
 from gossamer.weights.inventory import torch_is_here, usable
+from gossamer.weights.model_folder import find_folder, find_installed, folder_path, verify_folder
 
 __all__ = ["run"]
 
@@ -69,14 +72,15 @@ def _parser() -> Parser:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    rows = [_row(card) for card in load_catalogue().values()]
+    rows = [_row(card) for card in load_catalogue().values()] + [_folder_row(card) for card in folder_cards()]
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print(f"{'id':25} {'architecture':12} {'licence':14} {'commercial':10} {'size':>13}  installed")
+    print(f"{'id':31} {'architecture':14} {'licence':14} {'commercial':10} {'size':>13}  installed")
     for row in rows:
+        licence = row["licence"].partition(" (")[0]
         print(
-            f"{row['id']:25} {row['architecture']:12} {row['licence']:14} {'yes' if row['commercial'] else 'no':10} "
+            f"{row['id']:31} {row['architecture']:14} {licence:14} {'yes' if row['commercial'] else 'no':10} "
             f"{row['size']:>13}  {row['path'] or row['problem'] or '-'}"
         )
         print(f"  {row['title']}: {row['good_for']}{_conditions(row)}")
@@ -85,13 +89,44 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _folder_row(card: FolderCard) -> dict[str, Any]:
+    found, problem = None, ""
+    try:
+        found = find_installed(card, progress=Progress())
+    except ModelIntegrityError as error:
+        problem = str(error)
+    return {
+        "id": card.id,
+        "title": card.title,
+        "task": card.task,
+        "authors": card.authors,
+        "homepage": card.homepage,
+        "architecture": card.family,
+        "licence": card.licence,
+        "licence_url": card.licence_url,
+        "commercial": card.commercial,
+        "accepted": True,
+        "gated": card.gated,
+        "terms": f"https://huggingface.co/{card.repo}",
+        "good_for": card.good_for,
+        "metric": card.metric,
+        "bytes": card.bytes,
+        "size": megabytes(card.bytes),
+        "needs_torch": True,
+        "path": str(found) if found else None,
+        "installed": found is not None,
+        "problem": problem,
+        "files": [{"filename": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in card.files],
+    }
+
+
 def _conditions(row: dict[str, Any]) -> str:
     """Return what must be done before a model can be used, for people."""
     said = []
     if not row["commercial"]:
         said.append("its licence is accepted" if row["accepted"] else "needs --accept-licence once")
     if row["gated"]:
-        said.append(f"files are gated: agree to the terms at {row['homepage']} and set HF_TOKEN")
+        said.append(f"files are gated: agree to the terms at {row['terms']} and set HF_TOKEN")
     if row["needs_torch"] and not torch_is_here():
         said.append("needs torch")
     return f" ({'; '.join(said)})" if said else ""
@@ -116,6 +151,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         "commercial": card.commercial,
         "accepted": licences.is_accepted(card),
         "gated": card.gated,
+        "terms": card.homepage,
         "good_for": card.good_for,
         "metric": card.metric,
         "subjects": list(card.subjects),
@@ -170,8 +206,13 @@ def _get(arguments: argparse.Namespace) -> int:
                 )
                 weights = chosen.weights
                 console.say(f"Model {chosen.reason}")
+            elif isinstance(card := any_card(name), FolderCard):
+                place = find_folder(card, progress=Progress(console.progress), announce=console.say)
+                if not arguments.json:
+                    console.say(f"{card.id} is at {place}")
+                rows.append({"id": card.id, "path": str(place), "bytes": card.bytes})
+                continue
             else:
-                card = model_card(name)
                 weights = store.fetch(
                     card,
                     progress=console.progress,
@@ -192,7 +233,8 @@ def _get(arguments: argparse.Namespace) -> int:
 
 
 def _path(arguments: argparse.Namespace) -> int:
-    path = store.path(model_card(arguments.id))
+    card = any_card(arguments.id)
+    path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
     print(json.dumps({"id": arguments.id, "path": str(path)}) if arguments.json else path)
     return 0
 
@@ -203,7 +245,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         for row in rows:
-            print(f"{row['id']:25} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
+            print(f"{row['id']:31} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
             for warning in row["warnings"]:
                 print(f"  {warning}")
         if not rows:
@@ -212,16 +254,21 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:
-    named = [model_card(name) for name in ids]
+    named = [any_card(name) for name in ids]
     with Console() as console:
-        for card in named or load_catalogue().values():
+        every: list[ModelCard | FolderCard] = named or [*load_catalogue().values(), *folder_cards()]
+        for card in every:
             row = {"id": card.id, "good": False, "path": None, "problem": "", "warnings": []}
             try:
-                weights = store.verify(card, progress=console.progress)
+                if isinstance(card, FolderCard):
+                    path = verify_folder(card, progress=Progress(console.progress))
+                else:
+                    weights = store.verify(card, progress=console.progress)
+                    path, row["warnings"] = weights.path, list(weights.warnings)
             except ModelNotFound as error:
                 if named:
                     yield {**row, "problem": str(error)}
             except ModelIntegrityError as error:
                 yield {**row, "problem": str(error)}
             else:
-                yield {**row, "good": True, "path": str(weights.path), "warnings": list(weights.warnings)}
+                yield {**row, "good": True, "path": str(path)}

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from gossamer.errors import InputError, ModelError, ModelNotFound
 from gossamer.weights.card import (
     Architecture,
+    FolderCard,
     HuggingFaceSource,
     InputSpec,
     ModelCard,
@@ -39,8 +40,10 @@ __all__ = [
     "Source",
     "UrlSource",
     "Variant",
+    "any_card",
     "architecture",
     "architecture_of",
+    "folder_cards",
     "load_catalogue",
     "model_card",
     "parse_catalogue",
@@ -58,16 +61,20 @@ class Catalogue:
     ----------
     models : Mapping of str to ModelCard
         By id, in the order of the file.
+    folders : Mapping of str to FolderCard
+        Models that are folders, by id, within a family the best first.
     architectures : Mapping of str to Architecture
         By id, in the order of the file.
     """
 
     models: Mapping[str, ModelCard]
+    folders: Mapping[str, FolderCard]
     architectures: Mapping[str, Architecture]
 
 
 _ARCHITECTURE = TypeAdapter(Architecture)
 _CARD = TypeAdapter(ModelCard)
+_FOLDER = TypeAdapter(FolderCard)
 
 
 def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
@@ -93,7 +100,7 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{name} is not valid TOML: {error}.", _REMEDY) from error
-    if unknown := set(raw) - {"architecture", "model"}:
+    if unknown := set(raw) - {"architecture", "model", "folder"}:
         raise ModelError(f"{name} has unknown tables: {', '.join(sorted(unknown))}.", _REMEDY)
     architectures: dict[str, Architecture] = {}
     for key, table in raw.get("architecture", {}).items():
@@ -112,7 +119,13 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
         if card.id in models:
             raise ModelError(f"{where}: the id is given twice.", _REMEDY)
         models[card.id] = card
-    return Catalogue(MappingProxyType(models), MappingProxyType(architectures))
+    folders: dict[str, FolderCard] = {}
+    for number, table in enumerate(raw.get("folder", []), start=1):
+        folder = _checked(_FOLDER, table, f"{name}, folder {table.get('id', number)!r}")
+        if folder.id in models or folder.id in folders:
+            raise ModelError(f"{name}, folder {folder.id!r}: the id is given twice.", _REMEDY)
+        folders[folder.id] = folder
+    return Catalogue(MappingProxyType(models), MappingProxyType(folders), MappingProxyType(architectures))
 
 
 def _checked(adapter: TypeAdapter[_T], table: dict[str, Any], where: str) -> _T:
@@ -147,6 +160,22 @@ def load_catalogue() -> Mapping[str, ModelCard]:
         When the catalogue file is damaged.
     """
     return _own().models
+
+
+def folder_cards(family: str | None = None) -> tuple[FolderCard, ...]:
+    """Return the models that are folders, all or those of a family, the best first; raises as :func:`load_catalogue`.
+
+    Parameters
+    ----------
+    family : {"grounding-dino", "sam2", "sam3", "vitmatte"}, optional
+    """
+    return tuple(folder for folder in _own().folders.values() if family in (None, folder.family))
+
+
+def any_card(model: str) -> ModelCard | FolderCard:
+    """Return the card of one model of any kind; raises ModelNotFound as :func:`model_card`."""
+    folders = _own().folders
+    return folders[model] if model in folders else model_card(model)
 
 
 def model_card(model: str) -> ModelCard:

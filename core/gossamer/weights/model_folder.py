@@ -6,13 +6,14 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from gossamer.errors import DownloadError, ModelError, ModelIntegrityError, ModelNotFound
 from gossamer.progress import Progress
-from gossamer.weights.card import HuggingFaceSource, Variant
-from gossamer.weights.digests import checked_digest
+from gossamer.weights.card import FolderCard, FolderFile, HuggingFaceSource
+from gossamer.weights.digests import checked_digest, file_digest
 from gossamer.weights.fetch.delivery import locked
 from gossamer.weights.fetch.download import ask, download
 from gossamer.weights.fetch.publisher import address, credentials, in_words, page
@@ -20,118 +21,28 @@ from gossamer.weights.fetch.sources import attempts, obtain, origin
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, megabytes, remove_quietly, writing
 from gossamer.weights.folders import candidates, forbidding_switch, models_folder
 
-__all__ = ["CONFIG", "WEIGHTS", "FolderFile", "PublishedFolder", "find_folder", "installed_folder", "model_folder"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "find_folder",
+    "find_installed",
+    "folder_path",
+    "installed_folder",
+    "model_folder",
+    "verify_folder",
+]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json")
 # Any of these is enough: transformers 5 writes the first alone, published folders have others too.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+_Digest: TypeAlias = Callable[[Path, Progress, str, Literal["sha256", "md5"]], str]
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-
-
-@dataclass(frozen=True)
-class FolderFile:
-    """One file of a published folder.
-
-    Attributes
-    ----------
-    name : str
-    bytes : int
-        Its size; 0 where that is not known.
-    sha256 : str
-        Empty where only Hugging Face can tell: it is then asked at the download.
-    text : str
-        What it says, where that is known without fetching it: it is then written.
-    """
-
-    name: str
-    bytes: int = 0
-    sha256: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class PublishedFolder:
-    """A folder on Hugging Face that transformers can load.
-
-    Attributes
-    ----------
-    id, title : str
-        Key and name for people; the key is also the folder's name in Gossamer's own folder.
-    repo, revision : str
-        Its repository there and the commit that has these files; or the pull request (``refs/pr/1``) that has them as
-        safetensors where the repository itself has a pickle. Whoever wrote that can change it, so it is looked for,
-        but takes a person to fetch.
-    licence, licence_url : str
-    files : tuple of FolderFile
-        What is fetched.
-    gated : bool
-        Whether its terms must be agreed to on its page and a token be sent.
-    tokenizer : bool
-        Whether it cannot be used without the files of a tokenizer.
-    comfyui : tuple of str
-        Folders below ComfyUI's ``models`` in which node packs keep it under its repository's name.
-    """
-
-    id: str
-    title: str
-    repo: str
-    revision: str
-    licence: str
-    licence_url: str
-    files: tuple[FolderFile, ...]
-    gated: bool = False
-    tokenizer: bool = False
-    comfyui: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The repository's name without its owner."""
-        return self.repo.partition("/")[2]
-
-    @property
-    def is_fetched(self) -> bool:
-        """Whether its revision is a commit, which nobody can change."""
-        return "/" not in self.revision
-
-    @property
-    def bytes(self) -> int:
-        """What is fetched in all, as far as it is known."""
-        return sum(file.bytes for file in self.files)
-
-    @property
-    def by_hand(self) -> str:
-        """How to fetch it without Gossamer's help."""
-        files = " ".join(file.name for file in self.files)
-        terms = f"agree to the terms at https://huggingface.co/{self.repo}, then " if self.gated else ""
-        into = models_folder() / self.id
-        return (
-            f"Where there is a network {terms}type: hf download {self.repo} {files} --revision {self.revision} "
-            f"--local-dir {into}"
-        )
-
-    def source(self, file: FolderFile) -> HuggingFaceSource:
-        """Return where one of its files is."""
-        return HuggingFaceSource(repo=self.repo, revision=self.revision, filename=file.name, gated=self.gated)
-
-    def variant(self, file: FolderFile) -> Variant:
-        """Return one of its files in the catalogue's words."""
-        return Variant(
-            filename=f"{self.id}/{file.name}",
-            precision="float32",
-            bytes=file.bytes,
-            exact=bool(file.bytes),
-            sha256=file.sha256 or None,
-            aliases=(f"{self.name}/{file.name}",),
-            elsewhere=tuple(f"{folder}/{self.name}/{file.name}" for folder in self.comfyui),
-            sources=(self.source(file),),
-        )
 
 
 def model_folder(
     model: str | Path,
-    known: Sequence[PublishedFolder],
-    automatic: str,
+    known: Sequence[FolderCard],
     what: str,
     *,
     progress: Progress,
@@ -145,10 +56,8 @@ def model_folder(
     model : str or path
         ``"auto"`` (the first of the `known` that is installed), the id or repository of one of them, or a folder that
         ``save_pretrained`` wrote.
-    known : sequence of PublishedFolder
+    known : sequence of FolderCard
         The best first.
-    automatic : str
-        The id of what ``auto`` fetches where none is installed.
     what : str
         What messages call the kind.
     progress, announce, extra_folders
@@ -176,13 +85,13 @@ def model_folder(
     found = installed_folder(model, known, progress=progress, extra_folders=extra)
     if found is not None:
         return found
-    one = next(one for one in chosen if str(model) != "auto" or one.id == automatic)
+    one = next(one for one in chosen if str(model) != "auto" or one.fetched)
     return one.id, find_folder(one, progress=progress, announce=announce, extra_folders=extra)
 
 
 def installed_folder(
     model: str | Path,
-    known: Sequence[PublishedFolder],
+    known: Sequence[FolderCard],
     *,
     progress: Progress,
     extra_folders: Iterable[Path] = (),
@@ -207,8 +116,21 @@ def installed_folder(
     return None
 
 
+def find_installed(published: FolderCard, *, progress: Progress, extra_folders: Iterable[Path] = ()) -> Path | None:
+    """Return the folder that holds a published model, or None; fetches nothing; raises ModelIntegrityError."""
+    return _installed(published, progress, tuple(extra_folders))
+
+
+def folder_path(published: FolderCard) -> Path:
+    """Return the folder that holds a published model; raises ModelNotFound where none does, ModelIntegrityError."""
+    found = _installed(published, Progress(), ())
+    if found is None:
+        raise _absent(published)
+    return found
+
+
 def find_folder(
-    published: PublishedFolder,
+    published: FolderCard,
     *,
     progress: Progress,
     announce: Callable[[str], object],
@@ -222,7 +144,7 @@ def find_folder(
 
     Parameters
     ----------
-    published : PublishedFolder
+    published : FolderCard
     progress : Progress
     announce : callable
         Told in one line what is fetched from where, how large and under which licence, before each attempt.
@@ -244,29 +166,63 @@ def find_folder(
     found = _installed(published, progress, extra)
     if found is not None:
         return found
-    if not published.is_fetched:
+    if not published.is_pinned:
         for folder in _places(published, extra):
             if _is_pickled(folder):
-                raise _pickled(folder, published.by_hand)
+                raise _pickled(folder, by_hand(published))
         raise ModelNotFound(
-            f"{published.title} is published as a pickle only, which is not fetched.", published.by_hand
+            f"{published.title} is published as a pickle only, which is not fetched.", by_hand(published)
         )
     if switch := forbidding_switch():
-        raise ModelNotFound(f"{published.title} would have to be fetched, and {switch} forbids it.", published.by_hand)
+        raise ModelNotFound(f"{published.title} would have to be fetched, and {switch} forbids it.", by_hand(published))
     return _fetch(published, progress, announce)
 
 
-def _chosen(model: str | Path, known: Sequence[PublishedFolder]) -> list[PublishedFolder]:
+def verify_folder(published: FolderCard, *, progress: Progress) -> Path:
+    """Read a published model's files in full and compare them with the catalogue, whatever was remembered of them.
+
+    Raises
+    ------
+    ModelNotFound
+        It is not on this machine.
+    ModelIntegrityError
+        A file has the wrong content.
+    """
+    for folder in _places(published, ()):
+        if not _missing(folder, published.tokenizer):
+            _verify(published, folder, progress, file_digest)
+            return folder
+    raise _absent(published)
+
+
+def by_hand(published: FolderCard) -> str:
+    """Return how to fetch a published model without Gossamer's help."""
+    files = " ".join(file.name for file in published.files)
+    terms = f"agree to the terms at https://huggingface.co/{published.repo}, then " if published.gated else ""
+    into = models_folder() / published.id
+    return (
+        f"Where there is a network {terms}type: hf download {published.repo} {files} --revision {published.revision} "
+        f"--local-dir {into}"
+    )
+
+
+def _absent(published: FolderCard) -> ModelNotFound:
+    return ModelNotFound(
+        f"{published.title} is not on this machine.", f"To fetch it, type: gossamer models get {published.id}"
+    )
+
+
+def _chosen(model: str | Path, known: Sequence[FolderCard]) -> list[FolderCard]:
     return [one for one in known if str(model) in ("auto", one.id, one.repo)]
 
 
-def _places(published: PublishedFolder, extra: Iterable[Path]) -> list[Path]:
+def _places(published: FolderCard, extra: Iterable[Path]) -> list[Path]:
     """Return the folders that may hold a published model, the preferred first."""
     config = published.variant(FolderFile(CONFIG))
     return list(dict.fromkeys(file.parent for file in candidates(config, extra)))
 
 
-def _installed(published: PublishedFolder, progress: Progress, extra: Iterable[Path]) -> Path | None:
+def _installed(published: FolderCard, progress: Progress, extra: Iterable[Path]) -> Path | None:
     for folder in _places(published, extra):
         if not _missing(folder, published.tokenizer):
             if folder == models_folder() / published.id:
@@ -302,17 +258,17 @@ def _missing(folder: Path, tokenizer: bool) -> str:
     return ""
 
 
-def _verify(published: PublishedFolder, folder: Path, progress: Progress) -> None:
+def _verify(published: FolderCard, folder: Path, progress: Progress, digest: _Digest = checked_digest) -> None:
     for one in published.files:
         file = folder / one.name
         if not file.is_file():  # of a tokenizer that is here in another form
             continue
         wrong = bool(one.bytes) and file.stat().st_size != one.bytes
-        if wrong or (one.sha256 and checked_digest(file, progress, f"Checking {published.id}") != one.sha256):
+        if wrong or (one.sha256 and digest(file, progress, f"Checking {published.id}", "sha256") != one.sha256):
             raise ModelIntegrityError(f"{file} has not the content that it should have.", f"Delete {folder}.")
 
 
-def _fetch(published: PublishedFolder, progress: Progress, announce: Callable[[str], object]) -> Path:
+def _fetch(published: FolderCard, progress: Progress, announce: Callable[[str], object]) -> Path:
     folder = models_folder() / published.id
     writing(folder, folder.mkdir, parents=True, exist_ok=True)
     with locked(published.id, folder.parent, progress):
@@ -331,7 +287,7 @@ def _fetch(published: PublishedFolder, progress: Progress, announce: Callable[[s
 
 
 def _obtain_any(
-    published: PublishedFolder, file: FolderFile, folder: Path, progress: Progress, announce: Callable[[str], object]
+    published: FolderCard, file: FolderFile, folder: Path, progress: Progress, announce: Callable[[str], object]
 ) -> None:
     """Fill one file from the mirror or from Hugging Face; large ones are announced."""
     variant = published.variant(file)
@@ -352,7 +308,7 @@ def _obtain_any(
             return
         except SourceFailed as error:
             failures.append(f"{origin(source)}: {error}")
-    remedy = published.by_hand
+    remedy = by_hand(published)
     if published.gated:
         remedy = f"{remedy} (its page: {page(published.source(file))})"
     raise DownloadError(f"{published.title} could not be fetched: {file.name}: {'; '.join(failures)}.", remedy)
