@@ -116,6 +116,7 @@ def _folder_row(card: FolderCard) -> dict[str, Any]:
         "path": str(found) if found else None,
         "installed": found is not None,
         "problem": problem,
+        "sources": ["huggingface"],
         "files": [{"filename": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in card.files],
     }
 
