@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 import subprocess
 import sys
@@ -10,7 +10,6 @@ import tomllib
 from pathlib import Path
 
 import gossamer
-from gossamer.settings.parameters import parameters
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -48,20 +47,15 @@ def test_public_names_exist() -> None:
     assert gossamer.foreground.blur_fusion is not None
 
 
-def test_the_gimp_plugin_s_parameters_are_the_recipe_s() -> None:
-    listed = json.loads((ROOT / "gimp_plugin/gossamer_gimp/parameters.json").read_text("utf-8"))
-    text = json.dumps(listed)
-    for parameter in parameters():
-        if parameter.stage != "background":
-            assert f'"{parameter.name}"' in text or f'"{parameter.name.replace("_", "-")}"' in text
-
-
 def test_no_weights_and_no_unsafe_code_in_the_tree() -> None:
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, files.split("\0")):
         assert not re.search(r"\.(onnx|pth|pt|safetensors|ckpt)$", name), name
         if name.endswith(".py") and name.startswith(("core/", "comfyui_nodes/", "gimp_plugin/")):
             text = (ROOT / name).read_text("utf-8")
-            assert "trust_remote_code" not in text, name
-            assert "shell=True" not in text, name
             assert len(text.splitlines()) <= 450, name
+            for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+                keywords = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+                assert not any(keywords.get(unsafe) for unsafe in ("trust_remote_code", "allow_pickle", "shell")), name
+                assert keywords.get("weights_only") is not False, name
+                assert getattr(call.func, "id", "") not in ("eval", "exec"), name

@@ -11,7 +11,7 @@ import pytest
 
 from gossamer.cli import remove, segment
 from gossamer.errors import InputError, OutputExists
-from gossamer.prompting.coco import decode_rle
+from tests.prompting.coco import decode_rle
 
 BOX = "105,55,195,145"
 

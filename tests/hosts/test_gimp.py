@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,14 @@ def test_absent(tmp_path: Path) -> None:
     (found,) = gimp.status(tmp_path)
     assert found.state == "absent"
     assert "gossamer gimp install" in found.notes[0]
+
+
+def test_the_files_of_the_package_fit_the_library() -> None:
+    plug_in = Path(__file__).parents[2] / "gimp_plugin" / "gossamer_gimp"
+    recorded: dict[str, Any] = json.loads((plug_in / "parameters.json").read_text())
+    assert recorded == json.loads(json.dumps(gimp.plug_in_arguments())), (
+        "Type: python -m gossamer.hosts.gimp > gimp_plugin/gossamer_gimp/parameters.json"
+    )
+    assert [model["id"] for model in recorded["models"]] == list(gossamer.load_catalogue())
+    assert (plug_in / "gossamer_gimp.py").stat().st_mode & 0o111 == 0o111
+    assert "GNU GENERAL PUBLIC LICENSE" in (plug_in.parent / "LICENSE").read_text()

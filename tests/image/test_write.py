@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused() -> None:
         encode_image(RGB, ALPHA[:, :3], "png")
     with pytest.raises(ValueError, match="must be given"):
         encode_image(None, None, "png")
-    assert len(encode_image(wide, None, "png")) > 0
+    assert Pillow.open(io.BytesIO(encode_image(wide, None, "png"))).size == (16384, 1)
 
 
 def test_format_of() -> None:

@@ -1,0 +1,17 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_HOSTS = {"gimp", "comfyui"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a host's installation: the tests in the hosts' folders."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _HOSTS:
+            item.add_marker(pytest.mark.host)
