@@ -1,10 +1,14 @@
-"""What holds for every test."""
+"""What holds for every test: no package tells its makers of the tests, here or in processes that tests start."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from gossamer.telemetry import switch_off
+
+switch_off()
 
 _HOSTS = {"gimp", "comfyui"}
 

@@ -155,21 +155,29 @@ def test_a_loading_that_fails_leaves_nothing() -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_begins_with_nothing() -> None:
+def test_a_forked_process_keeps_what_it_can_use() -> None:
     warm, loads = Warm(), Loads()
-    with warm.lent(loads.of("a")):
-        context = multiprocessing.get_context("fork")
-        results = context.Queue()
+    on_card = Weights()
+    on_card.device = "cuda"
+    with warm.lent(Loadable("card", lambda progress: on_card)):
+        pass
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
 
-        def child() -> None:
-            with warm.lent(loads.of("a")) as network:
-                results.put((network is loads.made[0], warm.held()))
+    def child() -> None:
+        with warm.lent(loads.of("b")):
+            results.put(warm.held())
+        warm.unload()
+        results.put([one.unloaded for one in loads.made])
 
+    with warm.lent(loads.of("a")), warm._loading:  # a thread of the parent runs one and loads another
         process = context.Process(target=child)
         process.start()
-        assert results.get(timeout=30) == (False, ("a",))
+        assert results.get(timeout=30) == ("a", "b")
+        assert results.get(timeout=30) == [True, True]
         process.join(30)
-    assert warm.held() == ("a",)
+    assert warm.held() == ("card", "a")
+    assert not on_card.unloaded
 
 
 def test_settings_and_pipelines_pickle() -> None:

@@ -1,19 +1,235 @@
-"""What differs between systems (placeholder until the worker's branch brings it)."""
+"""What differs between systems, in this one place: users, folders, sockets, signals, processes, cores, forks.
+
+No other file of the library names what exists on one system only (a test keeps it so). ``sys.platform`` is compared
+as type checkers know it, so that mypy checks the other systems' lines as well (``mypy --platform win32``).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-__all__ = ["after_fork", "usable_memory"]
+__all__ = [
+    "application_folders",
+    "catch_ends",
+    "core_count",
+    "end_group",
+    "has_local_sockets",
+    "ignore_interrupts",
+    "in_forked_child",
+    "is_of_this_user",
+    "is_socket",
+    "local_socket",
+    "make_private_folder",
+    "new_group",
+    "on_termination",
+    "physical_memory",
+    "privacy_fault",
+    "runtime_folder",
+    "write_private",
+]
 
 
-def after_fork(call: Callable[[], object]) -> None:
-    """Call something in each process that is forked from this one."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=call)
+# Users and folders
 
 
-def usable_memory() -> int:
-    """Return how many bytes of memory this process may use."""
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone; raises OSError.
+
+    On Windows a folder below the user's own is private by what it inherits.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def privacy_fault(folder: Path) -> str | None:
+    """Return why a folder is not this user's alone, or None; raises OSError where it cannot be looked at.
+
+    Returns
+    -------
+    {"kind", "owner", "open"} or None
+        It is a link or no folder; somebody else's; open to others. On Windows, whose rights are not in the mode, only
+        the first is looked at.
+    """
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        return "kind"
+    if sys.platform == "win32":
+        return None
+    if status.st_uid != os.getuid():
+        return "owner"
+    return "open" if status.st_mode & 0o077 else None
+
+
+def runtime_folder() -> Path:
+    """Return the folder, not yet made, in which this user's processes meet.
+
+    On Windows that is ``gossamer`` in ``%LOCALAPPDATA%``; elsewhere in ``$XDG_RUNTIME_DIR``, or ``gossamer-<user id>``
+    in the folder for temporary files where there is no such folder or it is not this user's.
+    """
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gossamer"
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):
+        with contextlib.suppress(OSError):
+            if os.stat(runtime).st_uid == os.getuid():
+                return Path(runtime) / "gossamer"
+    return Path(tempfile.gettempdir()) / f"gossamer-{os.getuid()}"
+
+
+def application_folders() -> Iterator[Path]:
+    """Yield the folders, there or not, in which this user's applications keep settings: the system's own first.
+
+    On Linux those of Flatpak's and Snap's GIMP follow.
+    """
+    home = Path.home()
+    if sys.platform == "win32":
+        yield Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        yield home / "Library" / "Application Support"
+    else:
+        configured = os.environ.get("XDG_CONFIG_HOME", "")
+        yield Path(configured) if os.path.isabs(configured) else home / ".config"
+        yield home / ".var" / "app" / "org.gimp.GIMP" / "config"
+        yield home / "snap" / "gimp" / "current" / ".config"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only this user may read, whole or not at all; raises OSError."""
+    # mkstemp makes it for this user alone on every system.
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+# Sockets
+
+
+def has_local_sockets() -> bool:
+    """Whether sockets can lie in the file system here (not in Python for Windows)."""
+    return hasattr(socket, "AF_UNIX")
+
+
+def local_socket() -> socket.socket:
+    """Return a new socket of the kind that lies in the file system; see :func:`has_local_sockets`."""
+    if sys.platform == "win32":
+        raise OSError("This system has no sockets in the file system.")
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def is_socket(path: Path) -> bool:
+    """Whether a socket lies there; raises OSError where nothing does."""
+    return stat.S_ISSOCK(os.lstat(path).st_mode)
+
+
+def is_of_this_user(connection: socket.socket) -> bool:
+    """Whether the process at the other end of a local socket is this user's.
+
+    Only Linux is asked; elsewhere the private folder alone guards the socket.
+    """
+    if sys.platform != "linux":
+        return True
+    size = struct.calcsize("3i")
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return bool(user == os.getuid())
+
+
+# Signals and processes
+
+
+def on_termination(stop: Callable[[], object]) -> None:
+    """Call `stop` in the main thread when this process is asked to end (SIGTERM; on Windows also Ctrl-Break)."""
+    numbers = [signal.SIGTERM]
+    if sys.platform == "win32":
+        numbers.append(signal.SIGBREAK)
+    for number in numbers:
+        signal.signal(number, lambda *_: stop())
+
+
+def catch_ends(stop: Callable[[], object]) -> Callable[[], None]:
+    """Call `stop` for every signal that asks for the end, Ctrl-C too; return what puts the handlers back.
+
+    Only the main thread may call it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if sys.platform == "win32":
+        before[signal.SIGBREAK] = signal.getsignal(signal.SIGBREAK)
+    on_termination(stop)
+    signal.signal(signal.SIGINT, lambda *_: stop())
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def new_group() -> dict[str, Any]:
+    """Return what makes ``subprocess.Popen`` start a process that Ctrl-C and the terminal's end do not reach."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def end_group(process: subprocess.Popen[Any], *, force: bool = False) -> None:
+    """Ask a process that was started with :func:`new_group`, and those that it started, to end; `force`: at once.
+
+    On Windows, which knows no groups of processes in this sense, its own children are ended by ``taskkill``.
+    """
+    if sys.platform == "win32":
+        command = ["taskkill", "/T", "/PID", str(process.pid)]
+        subprocess.run(command + ["/F"] * force, check=False, capture_output=True)
+        if force:
+            process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
+
+
+def core_count() -> int:
+    """Return how many cores this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_forked_child(function: Callable[[], object]) -> None:
+    """Call `function` in every process that is forked from this one from now on, before anything else runs there."""
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=function)
+
+
+def physical_memory() -> int | None:
+    """Return how many bytes of memory this machine has; None where that cannot be told."""
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):  # MEMORYSTATUSEX
+            _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("numbers", ctypes.c_ulonglong * 7)]
+
+        status = Status(length=ctypes.sizeof(Status))
+        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.numbers[0]) if known else None
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None

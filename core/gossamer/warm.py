@@ -6,14 +6,14 @@ two sessions share one network, what was not used for the longest goes first, an
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from gossamer.platform import after_fork, usable_memory
+from gossamer.parallel.forks import Lock
+from gossamer.platform import in_forked_child, physical_memory
 from gossamer.progress import Progress
 
 __all__ = ["Keepable", "Loadable", "Warm", "warm"]
@@ -84,19 +84,16 @@ class Warm:
     def __init__(self, count: int = _COUNT, bytes: int | None = None) -> None:
         self._count, self._bytes = count, bytes
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-        self._abandoned: list[Any] = []
-        self._begin()
-        after_fork(self._forked)
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._loading = threading.RLock()
+        self._elsewhere: list[Any] = []
+        self._lock, self._loading = Lock(), Lock()
+        in_forked_child(self._forked)
 
     def _forked(self) -> None:
-        """Forget what belongs to the process above: its threads are not here, so its networks cannot run or end."""
-        self._abandoned += [kept.network for kept in self._kept.values()]
-        self._kept.clear()
-        self._begin()
+        """Keep what a forked process can use: not what lies on a graphics card, nor what threads of the parent use."""
+        for key, kept in list(self._kept.items()):
+            kept.users = 0
+            if kept.network.device != "cpu":
+                self._elsewhere.append(self._kept.pop(key).network)  # never freed: it is the parent's
 
     @contextmanager
     def lent(self, wanted: Loadable[_N], progress: Progress | None = None) -> Iterator[_N]:
@@ -181,7 +178,8 @@ class Warm:
     def _limit(self, device: str) -> float:
         if self._bytes is not None:
             return self._bytes
-        return _SHARE * usable_memory() if device == "cpu" else float("inf")
+        memory = physical_memory() if device == "cpu" else None
+        return float("inf") if memory is None else _SHARE * memory
 
 
 def _unload(networks: list[Any]) -> None:

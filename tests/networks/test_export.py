@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from gossamer.networks.export import TOLERANCE, export_onnx, export_safetensors
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.state_dict import load_network, recognise_file
 from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.networks.conftest import batch
 
@@ -83,7 +83,7 @@ def test_weights_under_two_names_are_written_under_both(tmp_path: Path) -> None:
 def test_fixed_sizes_are_fixed(u2netp: torch.nn.Module, tmp_path: Path) -> None:
     made = export_onnx(u2netp, "u2netp", tmp_path / "m.onnx", size=(64, 32), dynamic_batch=False, dynamic_size=False)
     assert made.tried == ((1, 32, 64),)
-    assert onnxruntime.InferenceSession(str(made.path)).get_inputs()[0].shape == [1, 3, 32, 64]
+    assert onnxruntime().InferenceSession(str(made.path)).get_inputs()[0].shape == [1, 3, 32, 64]
 
 
 def test_a_file_that_does_not_reproduce_torch_is_not_left(u2netp: torch.nn.Module, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
+
+RuntimeException = onnxruntime().capi.onnxruntime_pybind11_state.RuntimeException
 
 
 def graph(path: Path, batch: int | str, kind: int = TensorProto.FLOAT) -> Path:
@@ -68,23 +70,28 @@ class Session:
             raise RuntimeException("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
 
 
+def put_before(network: OnnxNetwork, session: Session) -> Session:
+    network._session = lambda: session
+    return session
+
+
 @pytest.mark.parametrize(
     ("size", "sizes"), [("batch", [5]), (1, [1, 1, 1, 1, 1]), (2, [2, 2, 2])], ids=["free", "one", "two"]
 )
 def test_batches_are_as_large_as_the_graph_takes(size: int | str, sizes: list[int], tmp_path: Path) -> None:
     network = OnnxNetwork(graph(tmp_path / "m.onnx", size), "cpu")
-    network._session = session = Session(network._session)
+    session = put_before(network, Session(network._session()))
     assert np.allclose(network.run(PICTURES, Progress()), PICTURES.mean(1), atol=1e-6)
     assert session.sizes == sizes
 
 
 def test_a_full_memory_halves_the_batch(tmp_path: Path) -> None:
     network = OnnxNetwork(graph(tmp_path / "m.onnx", "batch"), "cpu")
-    network._session = session = Session(network._session, most=2)
+    session = put_before(network, Session(network._session(), most=2))
     assert np.allclose(network.run(PICTURES, Progress()), PICTURES.mean(1), atol=1e-6)
     assert session.sizes == [5, 2, 2, 1]
     assert network.warnings == ("Memory ran out: pictures go through the model 2 at a time.",)
-    network._session = Session(session.real, most=0)
+    put_before(network, Session(session.real, most=0))
     with pytest.raises(DeviceError, match="not enough memory"):
         network.run(PICTURES, Progress())
 

@@ -6,17 +6,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import safetensors.torch
 import torch
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
-from gossamer.networks import torch_network as torch_runtime
+from gossamer.networks import torch_module
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.torch_network import TorchNetwork
 from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.networks.conftest import batch
 
@@ -27,7 +27,7 @@ from tests.networks.conftest import batch
 )
 def test_the_same_weights_give_the_same_masks_as_in_onnx(file: str, network: str, size: int, models: Path) -> None:
     pictures = batch(size, 2 if network == "u2netp" else 1)
-    session = onnxruntime.InferenceSession(str(models / file), providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(str(models / file), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     expected = np.concatenate([session.run(None, {name: picture[None]})[0][:, 0] for picture in pictures])
     ours = TorchNetwork(models / file, network, device="cpu")
@@ -78,11 +78,11 @@ def test_a_run_stops_between_two_layers_and_the_network_can_run_again(small: Tor
 
 def test_torch_is_left_as_it_was(small: TorchNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     threads, seen = torch.get_num_threads(), []
-    monkeypatch.setattr(torch_runtime, "thread_count", lambda: 1)
-    forward = small._forward
+    monkeypatch.setattr(torch_module, "thread_count", lambda: 1)
+    forward = small._module._call
     monkeypatch.setattr(
-        small,
-        "_forward",
+        small._module,
+        "_call",
         lambda x: (seen.append((torch.get_num_threads(), torch.is_inference_mode_enabled())), forward(x))[1],
     )
     small.run(batch(64, 1), Progress())
@@ -129,7 +129,7 @@ def test_a_full_memory_halves_the_batch(error: Exception, small: TorchNetwork, m
                 raise error
             return x[:, :1]
 
-    network._forward = Card()
+    network._module._call = Card()
     pictures = np.concatenate([batch(64, 3)] * 2)
     assert np.array_equal(network.run(pictures, Progress()), pictures[:, 0])
     assert tried == [6, 3, 1, 1, 1, 1, 1, 1]
@@ -140,7 +140,7 @@ def test_other_failures_are_one_sentence(models: Path) -> None:
     network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
     with pytest.raises(ModelError, match=r"U²-Net, small could not be run on pictures of 64 x 32"):
         network.run(np.zeros((1, 4, 32, 64), np.float32), Progress())
-    network._forward = lambda x: x[:, :1] * float("nan")
+    network._module._call = lambda x: x[:, :1] * float("nan")
     with pytest.raises(ModelError, match="not a number"):
         network.run(batch(64, 1), Progress())
 

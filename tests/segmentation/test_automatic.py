@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import skimage.data
 import torch
@@ -13,6 +12,7 @@ from skimage.transform import resize
 
 from gossamer.errors import Cancelled, DeviceError
 from gossamer.segmentation.loading import load_model
+from gossamer.telemetry import onnxruntime
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
 from tests.cached_weights import weights_home
@@ -67,7 +67,7 @@ def authors_u2net(picture: np.ndarray, run) -> np.ndarray:
 def test_masks_are_the_authors(model: str, authors, limit: float, photographs: list[np.ndarray]) -> None:
     weights = store.find(model_card(model))
     assert weights is not None
-    session = onnxruntime.InferenceSession(str(weights.path))
+    session = onnxruntime().InferenceSession(str(weights.path))
 
     def run(batch: np.ndarray) -> np.ndarray:
         return session.run(None, {session.get_inputs()[0].name: batch})[0]
@@ -113,7 +113,7 @@ def test_a_run_can_be_cancelled_while_the_network_works() -> None:
 
 
 def test_cuda_is_never_pretended() -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" in onnxruntime().get_available_providers():
         assert load_model("u2netp", device="cuda").device == "cuda"
     else:
         with pytest.raises(DeviceError, match="onnxruntime-gpu"):

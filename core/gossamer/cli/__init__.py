@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import gossamer
 from gossamer.errors import Cancelled, GossamerError
+from gossamer.platform import on_termination
+from gossamer.telemetry import switch_off
 
 __all__ = ["main"]
 
@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         return _fail(f"There is no command {arguments[0]!r}. Choose one of: {', '.join(COMMANDS)}.", "", 2, False)
     as_json = "--json" in arguments
-    signal.signal(signal.SIGTERM, _terminate)
+    switch_off()
+    on_termination(_terminate)
     try:
         command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
         status: int = command.run(arguments[1:])
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate() -> None:
     """Turn SIGTERM into the same clean way out as Ctrl-C."""
     raise KeyboardInterrupt
 

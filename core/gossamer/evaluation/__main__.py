@@ -6,19 +6,19 @@ Not `multiprocessing`: it would run the caller's own script again in every worke
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from gossamer.evaluation.scoring import Task, reason, score
+from gossamer.platform import ignore_interrupts
 
 
 def _serve() -> None:
     """Answer tasks until stdin ends."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started us ends us
+    ignore_interrupts()  # who started us ends us
     cv2.setNumThreads(1)  # there is a worker for each core already
     answers = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints must not come between the answers

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
+from gossamer.parallel.forks import threaded
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["knn_alpha", "learning_based_alpha"]
@@ -81,7 +82,7 @@ def _solved(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its notes on thresholds and versions are not for our users
-            alpha = estimate(picture.astype(np.float64), hints.astype(np.float64))
+            alpha = threaded(lambda: estimate(picture.astype(np.float64), hints.astype(np.float64)))
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"{title} found no solution ({error}).", "Choose another matting method.") from None
     if not np.isfinite(alpha).all():

@@ -116,5 +116,6 @@ def watched(
                         progress(fraction())
         except BaseException:
             stop()
-            wait([future])  # until `work` has noticed
+            if not future.cancel():  # it has begun: where others' work is before it on this thread, it never will
+                wait([future])  # until `work` has noticed
             raise

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
 from gossamer.settings.model_choice import DEVICES
+from gossamer.telemetry import onnxruntime
 
-__all__ = ["Runtime", "cuda_is_available", "release", "resolve_device", "started_device"]
+__all__ = [
+    "Runtime",
+    "cuda_is_available",
+    "empty_cache",
+    "require_own_process",
+    "resolve_device",
+    "started_device",
+]
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
 
@@ -22,9 +31,7 @@ def cuda_is_available(runtime: Runtime = "onnx") -> bool:
         import torch
 
         return torch.cuda.is_available()
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "CUDAExecutionProvider" in onnxruntime().get_available_providers()
 
 
 def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
@@ -73,8 +80,20 @@ def started_device(device: str) -> tuple[str, tuple[str, ...]]:
     return "cuda", ()
 
 
-def release(device: str) -> None:
-    """Give the memory of modules that nobody refers to any more back to a graphics card."""
+def require_own_process(device: str, process: int) -> None:
+    """Raise DeviceError where a network in torch is on a graphics card that the process `process` has opened.
+
+    A process that was forked from it cannot use CUDA at all; on the processor torch serves it as well.
+    """
+    if device == "cuda" and process != os.getpid():
+        raise DeviceError(
+            "The model lies on the graphics card, which a forked process cannot use.",
+            "Load the model after the fork, or start processes with the method spawn.",
+        )
+
+
+def empty_cache(device: str) -> None:
+    """Give the memory of a graphics card back that nothing uses any more."""
     if device == "cuda":
         import gc
 

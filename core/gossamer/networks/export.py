@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gossamer.errors import InputError, MissingExtra, ModelError, OutputError, OutputExists
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.telemetry import onnxruntime
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
     from torch import Tensor, nn
 
 __all__ = ["TOLERANCE", "Exported", "export_onnx", "export_safetensors"]
@@ -203,21 +203,19 @@ def _noise(batch: int, height: int, width: int) -> Tensor:
     return smooth + 0.2 * fine
 
 
-def _session(path: Path) -> InferenceSession | None:
+def _session(path: Path) -> Any:
     """Return the file as ONNX Runtime reads it; None where it does not."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    options = onnxruntime().SessionOptions()
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         if not _is_onnxruntimes(error):
             raise
         return None
 
 
-def _difference(module: nn.Module, session: InferenceSession | None, pictures: Tensor, logits: bool) -> float:
+def _difference(module: nn.Module, session: Any, pictures: Tensor, logits: bool) -> float:
     """Return the largest difference between a probability of the file and of torch; infinite where it fails."""
     import torch
 

@@ -14,8 +14,10 @@ from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.batches import BatchSize, Exhausted, watched
 from gossamer.networks.devices import resolve_device
 from gossamer.networks.memory import return_memory
+from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
 
 __all__ = ["OnnxNetwork"]
 
@@ -44,38 +46,13 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
-        import onnxruntime
-
-        wanted = resolve_device(device)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_count()
-        options.log_severity_level = 3
-        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
-        # copy of every activation; neither makes a run here faster.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False
-        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=[*providers, "CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelError(
-                f"{path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
-                "Fetch it again with: gossamer models get ID --force",
-            ) from None
-        self._bytes = path.stat().st_size
-        return_memory()  # the weights as they lay in the file, of which the session has made its own copy
-        self.device = "cuda" if self._session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self._path, self._asked = path, device
         self._warnings: tuple[str, ...] = ()
-        if self.device != wanted:
-            problem = "CUDA could not be started"
-            if device == "cuda":
-                raise DeviceError(
-                    f"{problem}.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
-                )
-            self._warnings = (f"{problem}; the model runs on the CPU.",)
-        inputs = self._session.get_inputs()
+        self._bytes = path.stat().st_size
+        session = self._opened()
+        # A process that was forked from this one has none of the session's threads: it opens its own.
+        self._session: PerProcess[Any] | None = PerProcess(self._opened, session)
+        inputs = session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _INPUT_TYPES:
             raise ModelError(
                 f"{path.name} does not take one batch of pictures.",
@@ -83,13 +60,13 @@ class OnnxNetwork:
             )
         self._input: str = inputs[0].name
         self._type = _INPUT_TYPES[inputs[0].type]
-        self._output: str = self._session.get_outputs()[output].name
+        self._output: str = session.get_outputs()[output].name
         # A dimension that is a name or None takes any size; exporters' usual fixed batch is 1.
         size = inputs[0].shape[0]
         self._batches = BatchSize(size if isinstance(size, int) else None)
         self._fixed = size if isinstance(size, int) else 0
         # Always the same thread: glibc has an arena for each, and keeps some 35 MB in every one that ran the graph.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gossamer-network")
+        self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
         self._results: dict[tuple[int, ...], tuple[tuple[int, ...], np.dtype[Any]]] = {}  # of shapes of pictures
 
     @property
@@ -123,18 +100,48 @@ class OnnxNetwork:
         ModelError
             The graph does not take this size, its output is no mask, or the model was unloaded.
         """
-        if self._session is None:
+        own = self._session
+        if own is None:
             raise ModelError("The model was unloaded.", "Load it again.")
-        return self._batches.run(batch, progress, self._run_part)
+        session = own()  # whatever is unloaded meanwhile, this run keeps what it began with
+        return self._batches.run(batch, progress, lambda part, steps: self._run_part(session, part, steps))
 
     def unload(self) -> None:
-        """Free the memory that the network holds; it cannot be run any more."""
+        """Free the memory that the network holds, once nothing runs on it; it cannot be run any more."""
         self._session = None
 
-    def _run_part(self, part: Array, progress: Progress) -> Array:
-        import onnxruntime
+    def _opened(self) -> Any:
+        """Return a new session, having noted where it runs."""
+        package = onnxruntime()
+        wanted = resolve_device(self._asked)
+        options = package.SessionOptions()
+        options.intra_op_num_threads = thread_count()
+        options.log_severity_level = 3
+        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
+        # copy of every activation; neither makes a run here faster.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False
+        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
+        try:
+            session = package.InferenceSession(str(self._path), options, providers=[*providers, "CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ModelError(
+                f"{self._path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
+                "Fetch it again with: gossamer models get ID --force",
+            ) from None
+        return_memory()  # the weights as they lay in the file, of which the session has made its own copy
+        self.device = "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        if self.device != wanted:
+            problem = "CUDA could not be started"
+            if self._asked == "cuda":
+                raise DeviceError(
+                    f"{problem}.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
+                )
+            self._warnings = (f"{problem}; the model runs on the CPU.",)
+        return session
 
-        options = onnxruntime.RunOptions()
+    def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
+        options = onnxruntime().RunOptions()
         if self.device == "cpu":
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
@@ -149,7 +156,7 @@ class OnnxNetwork:
             options.terminate = True
 
         try:
-            result = watched(lambda: self._output_of(pictures, options), progress, stop, thread=self._thread)
+            result = watched(lambda: self._output_of(session, pictures, options), progress, stop, thread=self._thread())
         except Exception as error:
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
@@ -168,21 +175,21 @@ class OnnxNetwork:
             raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
         return array
 
-    def _output_of(self, pictures: NDArray[Any], options: Any) -> NDArray[Any]:
+    def _output_of(self, session: Any, pictures: NDArray[Any], options: Any) -> NDArray[Any]:
         """Run the graph; where its output's shape is known from another run, without a place in the arena for it.
 
         The arena gives its memory back at the end of a run, but not the part in which the output still lies.
         """
         known = self._results.get(pictures.shape) if self.device == "cpu" else None
         if known is None:
-            result: NDArray[Any] = self._session.run([self._output], {self._input: pictures}, options)[0]
+            result: NDArray[Any] = session.run([self._output], {self._input: pictures}, options)[0]
             self._results[pictures.shape] = result.shape, result.dtype
             return result
         result = np.empty(*known)
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         binding.bind_cpu_input(self._input, pictures)
         binding.bind_output(self._output, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
-        self._session.run_with_iobinding(binding, options)
+        session.run_with_iobinding(binding, options)
         return result
 
 

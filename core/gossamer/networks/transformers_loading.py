@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import MissingExtra, ModelError
+from gossamer.telemetry import switch_off
 from gossamer.weights.model_folder import CONFIG
 
 __all__ = ["AGAIN", "load_classes", "load_pretrained", "quiet_transformers", "read_settings"]
@@ -36,6 +37,7 @@ def load_classes(what: str, extra: str, *names: str) -> tuple[Any, ...]:
     MissingExtra
         torch or transformers is not installed, or transformers is too old.
     """
+    switch_off()
     try:
         import torch  # noqa: F401
         import transformers

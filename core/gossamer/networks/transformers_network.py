@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import as_rgb
-from gossamer.errors import DeviceError, InputError, ModelError
-from gossamer.networks.batches import watched
-from gossamer.networks.devices import release, started_device
-from gossamer.networks.memory import module_bytes
-from gossamer.parallel.threads import thread_count
+from gossamer.errors import DeviceError, InputError
+from gossamer.networks.batches import Exhausted
+from gossamer.networks.devices import started_device
+from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels
 from gossamer.settings.model_choice import PRECISIONS
@@ -23,9 +20,6 @@ from gossamer.settings.model_choice import PRECISIONS
 __all__ = ["TransformersModel", "TransformersNetwork", "checked_pixels"]
 
 _T = TypeVar("_T")
-
-# One run at a time in a process, as in gossamer.networks.torch_network: each uses every core or the whole card.
-_RUNNING = threading.Lock()
 
 
 class TransformersNetwork:
@@ -67,12 +61,20 @@ class TransformersNetwork:
         self.device, self.warnings = started_device(device)
         self.precision = _resolved(precision, self.device, automatic)
         self.title = title
-        self._stop = threading.Event()
-        with self._speaking("be loaded"):
-            self.module: Any = module.to(self.device)
-        for layer in self.module.modules():
-            if not any(layer.children()):
-                layer.register_forward_pre_hook(self._before)
+        # An embedding outlives its run and is read again in later ones.
+        self._module = TorchModule(
+            placed(module, title, self.device),
+            title,
+            self.device,
+            precision=self.precision,
+            autocast=True,
+            remembers=True,
+        )
+
+    @property
+    def module(self) -> Any:
+        """The module itself; raises ModelError once it is unloaded."""
+        return self._module.module
 
     def run(self, work: Callable[[Any], _T], progress: Progress) -> _T:
         """Return ``work(module)``, run on a thread of its own.
@@ -91,79 +93,26 @@ class TransformersNetwork:
         ModelError
             The network could not be run.
         """
-        if self.module is None:
-            raise ModelError("The model was unloaded.", "Load it again.")
-
-        def whole() -> _T:
-            with self._settings(), self._speaking("be run"):
-                return work(self.module)
-
-        while not _RUNNING.acquire(timeout=0.05):
-            progress.tick()
         try:
-            self._stop = threading.Event()
-            return watched(whole, progress, self._stop.set)
-        finally:
-            _RUNNING.release()
+            return self._module.run(work, progress)
+        except Exhausted:
+            raise DeviceError(
+                f"There is not enough memory to run {self.title}.",
+                "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
+            ) from None
 
     @property
     def bytes(self) -> int:
         """How much memory its weights take."""
-        return 0 if self.module is None else module_bytes(self.module)
+        return self._module.bytes
 
     def unload(self) -> None:
         """Free the memory that the network holds; it cannot be run any more."""
-        self.module = None
-        release(self.device)
+        self._module.unload()
 
     def tensor(self, array: Any, dtype: Any = None) -> Any:
         """Return an array or nested list as a tensor on the network's device."""
-        import torch
-
-        return torch.as_tensor(array, dtype=dtype).to(self.device)
-
-    def _before(self, layer: Any, inputs: Any) -> None:
-        if self._stop.is_set():
-            raise _Stopped
-
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """Set torch for one run on this thread, and what belongs to the process back afterwards."""
-        import torch
-
-        with ExitStack() as stack:
-            # Not inference_mode: an embedding outlives it and is read again in later runs.
-            stack.enter_context(torch.no_grad())
-            threads = torch.get_num_threads()
-            if thread_count() < threads:  # torch does not see a cgroup's quota; a lower number is its host's choice
-                torch.set_num_threads(thread_count())
-                stack.callback(torch.set_num_threads, threads)
-            if self.precision != "float32":
-                stack.enter_context(torch.autocast(self.device, dtype=getattr(torch, self.precision)))
-            if self.device == "cuda":
-                stack.enter_context(
-                    torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-                )
-            yield
-
-    @contextmanager
-    def _speaking(self, doing: str) -> Iterator[None]:
-        """Say in our words what torch cannot do."""
-        import torch
-
-        try:
-            yield
-        except (RuntimeError, MemoryError, IndexError, ValueError, TypeError) as error:
-            text = str(error).lower()
-            full = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-            if full or any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory")):
-                raise DeviceError(
-                    f"There is not enough memory for {self.title} to {doing}.",
-                    "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
-                ) from None
-            raise ModelError(
-                f"{self.title} could not {doing} ({_first_line(error)}).", "Try --device cpu --precision float32."
-            ) from error
+        return self._module.tensor(array, dtype)
 
 
 class TransformersModel:
@@ -214,10 +163,6 @@ def checked_pixels(image: ArrayLike) -> Pixels:
     return as_rgb(image)
 
 
-class _Stopped(Exception):
-    """The run was asked to stop."""
-
-
 def _resolved(precision: str, device: str, automatic: str) -> str:
     if precision == "auto":
         precision = automatic if device == "cuda" else "float32"
@@ -228,8 +173,8 @@ def _resolved(precision: str, device: str, automatic: str) -> str:
         raise DeviceError(
             "float16 does not run on the CPU.", "Choose --precision auto, float32 or bfloat16, or --device cuda."
         )
-    if precision == "bfloat16" and device == "cuda" and not _has_bfloat16():
-        raise DeviceError("This graphics card has no bfloat16.", "Choose --precision float16 or float32.")
+    if precision == "bfloat16" and device == "cuda":
+        checked_bfloat16()
     return precision
 
 
@@ -237,8 +182,3 @@ def _has_bfloat16() -> bool:
     import torch
 
     return bool(torch.cuda.is_bf16_supported())
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__

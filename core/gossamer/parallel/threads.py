@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from gossamer.platform import core_count
 
 __all__ = ["thread_count"]
 
@@ -14,7 +15,7 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 def thread_count() -> int:
     """Return how many cores this process may use: affinity and the quotas of its cgroups are respected."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = core_count()
     for quota in _quotas():
         cores = min(cores, round(quota))
     return max(1, cores)

