@@ -129,6 +129,72 @@ def test_what_is_not_ours_is_refused_and_put_aside_on_demand(tmp_path: Path) -> 
     assert names(done.folder) == FILES
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_an_installation_that_is_cut_short_anywhere_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool, foreign: bool
+) -> None:
+    """Stopped at each of its renames and removals, it leaves a whole plug-in, and the next one clears up."""
+
+    class Killed(BaseException):
+        """Nothing that is cleared up after: as SIGKILL."""
+
+    plug_ins = tmp_path / "plug-ins"
+    place = plug_ins / "gossamer_gimp"
+    exchange, rename, remove = gimp.exchange, Path.rename, gimp.shutil.rmtree
+    for stop in range(40):
+        if foreign:
+            place.mkdir(parents=True)
+        else:
+            gimp.install(tmp_path)
+        for name in ("notes.txt", "more.txt"):
+            (place / name).write_text("mine")
+        left = iter(range(stop))
+
+        def step(function, *arguments, left=left, **more):
+            if next(left, None) is None:
+                raise Killed
+            return function(*arguments, **more)
+
+        with monkeypatch.context() as context:
+            context.setattr(Path, "rename", lambda *names: step(rename, *names))
+            context.setattr(gimp.shutil, "rmtree", lambda *names, **more: step(remove, *names, **more))
+            context.setattr(gimp, "exchange", lambda *names: at_once and step(exchange, *names))
+            finished = True
+            try:
+                gimp.install(tmp_path, force=True)
+            except Killed:
+                finished = False
+        mine = sorted(path.name for path in plug_ins.rglob("*.txt"))
+        assert mine == ["more.txt", "notes.txt"]
+        if at_once and not foreign:
+            assert names(place) >= FILES
+        if at_once or place.exists():
+            assert place.exists()
+        else:
+            assert [one.state for one in gimp.status(tmp_path)] == ["broken"]
+        gimp.install(tmp_path, force=True)
+        assert [one.state for one in gimp.status(tmp_path)] == ["installed"]
+        (kept,) = {path.parent for path in plug_ins.rglob("notes.txt")}
+        assert names(plug_ins) == {"gossamer_gimp", kept.name}
+        assert kept == place if not foreign else kept.name.startswith("gossamer_gimp.kept")
+        assert names(kept) >= {"notes.txt", "more.txt"}
+        remove(plug_ins)
+        if finished:
+            break
+    assert finished
+    assert stop > 3
+
+
+def test_what_a_cut_short_removal_left_is_no_obstacle(tmp_path: Path) -> None:
+    (done,) = gimp.install(tmp_path)
+    for path in done.files:
+        path.unlink()
+    assert [one.state for one in gimp.status(tmp_path)] == ["absent"]
+    gimp.install(tmp_path)
+    assert [one.state for one in gimp.status(tmp_path)] == ["installed"]
+
+
 def test_uninstalling_removes_ours_alone(tmp_path: Path) -> None:
     (done,) = gimp.install(tmp_path)
     (removed,) = gimp.uninstall(tmp_path)

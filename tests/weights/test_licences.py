@@ -11,6 +11,7 @@ from gossamer.errors import LicenceError, OutputError
 from gossamer.weights import store
 from gossamer.weights.catalogue import ModelCard, UrlSource, model_card
 from gossamer.weights.choice import ranking
+from tests.files.users import ALICE, BOB, as_root, common_folder, run_as
 from tests.weights.cards import card, content, variant
 from tests.weights.server import Site
 
@@ -50,6 +51,52 @@ def test_other_words_must_be_accepted_anew(restricted: ModelCard, home: Path) ->
         (home / "licences.json").write_text(text)
         with pytest.raises(LicenceError):
             store.fetch(restricted)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_a_file_that_cannot_be_read_is_kept_and_told(restricted: ModelCard, home: Path, text: str) -> None:
+    home.mkdir(parents=True)
+    file = home / "licences.json"
+    file.write_text(text)
+    with pytest.raises(LicenceError, match=r"licences\.json is damaged: .*move it away"):
+        store.fetch(restricted)
+    with pytest.raises(OutputError, match=r"The licence was not accepted: .*licences\.json is damaged"):
+        store.fetch(restricted, accept_licence=True)
+    assert file.read_text() == text
+
+
+@as_root
+def test_users_of_one_home_accept_and_see_what_others_accepted() -> None:
+    code = (
+        "from gossamer.weights import licences\nfrom gossamer.weights.catalogue import model_card\n"
+        "card = model_card(sys.argv[2]); licences.accept(card)\n"
+        "assert licences.is_accepted(card) and (len(sys.argv) < 4 or licences.is_accepted(model_card(sys.argv[3])))\n"
+    )
+    with common_folder(0o2770, 54000) as folder:
+        set_home = "os.environ['GOSSAMER_HOME'] = sys.argv[1]\n"
+        run_as(ALICE, set_home + code, folder, "silueta")
+        run_as(BOB, set_home + code, folder, "rmbg-1.4", "silueta")
+        # What may not be read is neither taken for nothing nor written over.
+        (folder / "licences.json").chmod(0o600)
+        refused = (
+            "from gossamer.errors import LicenceError, OutputError\n"
+            "for function, error in ((licences.require, LicenceError), (licences.accept, OutputError)):\n"
+            "    try: function(card)\n    except error as said: assert 'Permission denied' in str(said), said\n"
+            "    else: raise SystemExit('it was not refused')\n"
+        )
+        run_as(ALICE, set_home + code.partition(" licences.accept")[0] + "\n" + refused, folder, "silueta")
+        assert set(json.loads((folder / "licences.json").read_text())) == {"silueta", "rmbg-1.4"}
+
+
+def test_a_home_that_is_only_read_has_what_was_accepted(restricted: ModelCard, home: Path) -> None:
+    store.fetch(restricted, accept_licence=True)
+    for path in (home, home / "models"):
+        path.chmod(0o555)
+    try:
+        assert store.fetch(restricted).warnings == ()
+    finally:
+        for path in (home, home / "models"):
+            path.chmod(0o755)
 
 
 def test_what_another_program_has_fetched_is_used_with_a_word_on_its_licence(

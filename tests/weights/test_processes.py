@@ -21,7 +21,7 @@ def start(site: Site, *more: object) -> subprocess.Popen[str]:
 
 def test_of_two_processes_one_fetches_and_both_have_it(site: Site, home: Path) -> None:
     site.files["/tiny.onnx"] = content(SIZE)
-    site.pause = 0.02
+    site.pause = 0.1
     first = start(site)
     wait_until(lambda: site.sent > 0)
     second = start(site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import sys
@@ -46,7 +47,8 @@ def _findings() -> dict[str, Any]:
     packages = {name: _version(name) for name in _BASE}
     problems = [f"{name} is not installed. Type: pip install {name}" for name, found in packages.items() if not found]
     devices = _attempt(_devices, problems) or []
-    models = _attempt(_models, problems) or {"folders": [], "installed": [], "missing": []}
+    models = _attempt(_models, problems) or {"folders": [], "installed": [], "damaged": [], "missing": []}
+    problems += [model["problem"] for model in models["damaged"]]
     if not models["installed"]:
         problems.append("No model is installed. Type: gossamer models get isnet-general-use")
     return {
@@ -110,12 +112,16 @@ def _models() -> dict[str, Any]:
     from gossamer.weights import store
     from gossamer.weights.catalogue import load_catalogue
 
-    found = {card.id: store.find(card) for card in load_catalogue().values()}
+    looked = {card.id: store.look(card) for card in load_catalogue().values()}
+    found = {name: weights for name, (weights, _) in looked.items()}
     return {
-        "folders": [{"path": str(folder), "exists": folder.is_dir()} for folder in store.folders()],
+        "folders": [{"path": str(folder), "exists": os.path.isdir(folder)} for folder in store.folders()],
         "installed": [{"id": name, "path": str(weights.path)} for name, weights in found.items() if weights],
+        "damaged": [{"id": name, "problem": problem} for name, (_, problem) in looked.items() if problem],
         "missing": [
-            {"id": name, "get": f"gossamer models get {name}"} for name, weights in found.items() if not weights
+            {"id": name, "get": f"gossamer models get {name}{' --force' * bool(looked[name][1])}"}
+            for name, weights in found.items()
+            if not weights
         ],
     }
 

@@ -134,11 +134,9 @@ def _conditions(row: dict[str, Any]) -> str:
 
 
 def _row(card: ModelCard) -> dict[str, Any]:
-    found, problem = None, ""
-    try:
-        found = store.find(card) or store.find(card, runtime="any")
-    except ModelIntegrityError as error:
-        problem = str(error)
+    found, problem = store.look(card)
+    if found is None:
+        found, problem = store.look(card, runtime="any")
     variant = found.variant if found else (usable(card) or card.weights)[0]
     return {
         "id": card.id,

@@ -16,6 +16,7 @@ from typing import Any
 
 from gossamer import __version__
 from gossamer.errors import OutputError, OutputExists
+from gossamer.files import exchange, folder_lock
 from gossamer.worker.protocol import PROTOCOL
 
 __all__ = [
@@ -34,6 +35,9 @@ NAME = "gossamer_gimp"
 
 _FILES = (f"{NAME}.py", "client.py", "parameters.json")
 _RECORD = "worker.json"
+_MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
+"""Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
+
 _FLATPAK = (
     "GIMP from Flatpak runs in a sandbox that hides the Python outside. What should work there, but is not "
     "tested: type `flatpak override --user --filesystem=xdg-run/gossamer org.gimp.GIMP` once, and keep "
@@ -174,16 +178,20 @@ def uninstall(folder: Path | None = None) -> list[Removed]:
     removed = []
     for config in [folder] if folder is not None else config_folders():
         place = _place(config.absolute())
-        if not _is_ours(place):
+        if not place.parent.is_dir():
             continue
-        ours = [path for path in _own_files(place) if os.path.lexists(path)]
         try:
-            for path in ours:
-                path.unlink()
-            shutil.rmtree(place / "__pycache__", ignore_errors=True)
-            kept = tuple(sorted(place.iterdir()))
-            if not kept:
-                place.rmdir()
+            with folder_lock(place.parent):
+                _recover(place)
+                if not _is_ours(place):
+                    continue
+                ours = [path for path in _own_files(place) if os.path.lexists(path)]
+                shutil.rmtree(place / "__pycache__", ignore_errors=True)
+                for path in ours:  # the record, by which the folder is known as ours, last
+                    path.unlink()
+                kept = tuple(sorted(place.iterdir()))
+                if not kept:
+                    place.rmdir()
         except OSError as error:
             raise OutputError(
                 f"The plug-in cannot be removed: {error.filename}: {error.strerror}.",
@@ -250,6 +258,16 @@ def _own_files(place: Path) -> list[Path]:
     return [place / name for name in (*_FILES, _RECORD)]
 
 
+def _is_foreign(place: Path) -> bool:
+    """Whether something else has the plug-in's name; an empty folder is what a killed :func:`uninstall` left."""
+    if not os.path.lexists(place) or _is_ours(place):
+        return False
+    try:
+        return place.is_symlink() or any(path.name != "__pycache__" for path in place.iterdir())
+    except OSError:  # no folder, or not for our eyes
+        return True
+
+
 def _is_ours(place: Path) -> bool:
     """Whether the folder was made by :func:`install`: only it writes a record into a folder of this name."""
     return place.is_dir() and not place.is_symlink() and os.path.lexists(place / _RECORD)
@@ -258,27 +276,21 @@ def _is_ours(place: Path) -> bool:
 def _install(config: Path, link: bool, force: bool, python: Path, notes: tuple[str, ...]) -> Installed:
     place = _place(config)
     place.parent.mkdir(parents=True, exist_ok=True)
-    kept: list[Path] = []
-    if os.path.lexists(place) and not _is_ours(place):
-        if not force:
+    with folder_lock(place.parent):
+        kept = _recover(place)
+        if _is_foreign(place) and not force:
             raise OutputExists(
                 f"{place} is there already and not Gossamer's.", "Move it away, or put it aside with --force."
             )
-        aside = _free_name(place.parent / f"{NAME}.kept")
-        place.rename(aside)
-        kept.append(aside)
-    making = Path(tempfile.mkdtemp(prefix=f".{NAME}.", dir=place.parent))
-    try:
-        making.chmod(0o755)
-        _fill(making, link, python)
-        own = {path.name for path in _own_files(place)} | {"__pycache__"}
-        for path in sorted(place.iterdir()) if place.is_dir() else []:
-            if path.name not in own:  # somebody else's: it moves into the new folder
-                path.rename(making / path.name)
-                kept.append(place / path.name)
-        _swap(making, place)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=place.parent))
+        try:
+            making.chmod(0o755)
+            _fill(making, link, python)
+            finished = making.rename(_free_name(place.parent / _FINISHED))
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        _swap(finished, place)
+        kept += _recover(place)
     return Installed(place, tuple(_own_files(place)), tuple(kept), (*notes, *_sandbox_notes(config)))
 
 
@@ -307,19 +319,47 @@ def _flags() -> list[str]:
     return ["-I"]
 
 
-def _swap(making: Path, place: Path) -> None:
-    """Put the new folder in the old one's place; at no moment is there half a plug-in."""
-    if not place.exists():
-        making.rename(place)
-        return
-    old = _free_name(place.parent / f".{NAME}.old")
-    place.rename(old)
-    try:
-        making.rename(place)
-    except OSError:
-        old.rename(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def _swap(finished: Path, place: Path) -> None:
+    """Put the new folder in the old one's place, which gets the new one's name.
+
+    In one step where the system can; elsewhere GIMP finds no plug-in for a moment, and what is killed in it is made
+    good by :func:`_recover`.
+    """
+    if not os.path.lexists(place):
+        finished.rename(place)
+    elif not exchange(finished, place):
+        old = _free_name(place.parent / _FINISHED)
+        place.rename(old)
+        try:
+            finished.rename(place)
+        except OSError:
+            old.rename(place)
+            raise
+
+
+def _recover(place: Path) -> list[Path]:
+    """Clear away what this installation or a killed one has left; return what of it is other people's, and kept."""
+    kept: list[Path] = []
+    for left in sorted(place.parent.glob(f"{_MAKING}*")):
+        shutil.rmtree(left, ignore_errors=True)  # never finished: ours alone
+    for left in sorted(place.parent.glob(f"{_FINISHED}-*")):
+        if not _is_ours(left):
+            aside = _free_name(place.parent / f"{NAME}.kept")
+            left.rename(aside)
+            kept.append(aside)
+        elif not os.path.lexists(place):
+            left.rename(place)
+        else:
+            own = {path.name for path in _own_files(left)} | {"__pycache__"}
+            for path in sorted(left.iterdir()):
+                if path.name not in own:
+                    kept.append(path.rename(_free(place / path.name)))
+            shutil.rmtree(left, ignore_errors=True)
+    return kept
+
+
+def _free(path: Path) -> Path:
+    return _free_name(path) if os.path.lexists(path) else path
 
 
 def _free_name(path: Path) -> Path:
@@ -332,10 +372,13 @@ def _free_name(path: Path) -> Path:
 def _status(config: Path) -> GimpStatus:
     place = _place(config)
     notes = _sandbox_notes(config)
-    if not os.path.lexists(place):
+    if not os.path.lexists(place) and any(place.parent.glob(f"{_FINISHED}-*")):
+        cut = "An installation was cut short. Type: gossamer gimp install"
+        return GimpStatus(config, place, "broken", notes=(cut, *notes))
+    if not _is_foreign(place) and not _is_ours(place):
         absent = "To install it, type: gossamer gimp install"
         return GimpStatus(config, place, "absent", notes=(absent, *notes))
-    if not _is_ours(place):
+    if _is_foreign(place):
         return GimpStatus(config, place, "foreign", notes=("Something else has the plug-in's name.", *notes))
     try:
         record = json.loads((place / _RECORD).read_text(encoding="utf-8"))

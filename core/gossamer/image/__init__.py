@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gossamer.files import write_bytes
 from gossamer.image.read import Image, ImageSource, read_image
-from gossamer.image.write import check_output, encode_image, format_of, rounded, write_bytes
+from gossamer.image.write import check_output, encode_image, format_of, rounded
 
 __all__ = [
     "Image",

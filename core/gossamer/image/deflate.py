@@ -6,6 +6,12 @@ of four bytes, if only in a call that deflates all of its input and ends the str
 Up to 128 KiB become a single deflate block, whose first bit says that it is the last. The next one may begin at the
 next byte when an empty stored block is put between them, which takes a byte more where the last byte has fewer than
 three bits left for its header. How many are left is seen from the code that ends the block: all after it is zeros.
+
+The same data does not always give the same bytes with ISA-L (up to 2.32 at least): its first step for levels 1 and 2
+on x86 (``.write_first_byte`` of ``igzip_icf_body_h1_gr_bt.asm``) enters the second position into its table of what was
+seen under a hash of its own state's address, instead of that of the data. So it depends on where the stack of the
+thread lies, which the system draws by lot, whether a repetition is found: of 400 places, ten gave other bytes than the
+rest, the same ones each time. What it inflates to is right.
 """
 
 from __future__ import annotations

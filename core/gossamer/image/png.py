@@ -8,9 +8,10 @@ and the file is still one ordinary stream, a chunk a strip. These recipes are kn
 - the filter "up" for smooth ramps, such as the hidden colours of a cut-out and its soft alpha, with matching of runs,
   nearby, which is best for what is quite flat, or far back, for what comes again: text, patterns, rows much alike.
 
-Which is smallest is tried on a sample of each strip. The choice and the strips depend on the picture and on the codec
-alone, so the number of threads changes no byte. To choose a filter for each row by the size of its residuals, as
-encoders do that compress but once, gives larger files than the best of these for the whole strip.
+Which is smallest is tried on a sample of each strip. The strips depend on the picture alone, and zlib's bytes do, too.
+ISA-L's may differ a little from one call to the next, see :mod:`gossamer.image.deflate`; the pixels never do. To choose
+a filter for each row by the size of its residuals, as encoders do that compress but once, gives larger files than the
+best of these for the whole strip.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def encode_png(
     chunks : iterable of bytes
         Whole chunks that come before the pixels, see :func:`png_chunk`.
     threads : int, optional
-        How many strips are made at a time: as many as this process may use cores. It changes no byte.
+        How many strips are made at a time: as many as this process may use cores. It changes no pixel.
 
     Returns
     -------

@@ -1,16 +1,11 @@
-"""Pictures to bytes, and bytes to files: whole or not at all."""
+"""Pictures to bytes, in the formats that are written."""
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import secrets
-import stat
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import unit_float
-from gossamer.errors import OutputError, OutputExists
+from gossamer.errors import OutputError
+from gossamer.files import check_place
 from gossamer.image.png import encode_png, png_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_output", "encode_image", "format_of", "rounded", "write_bytes"]
+__all__ = ["check_output", "encode_image", "format_of", "rounded"]
 
 _FORMATS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _LARGEST = {"webp": 16383, "jpeg": 65535, "png": 1_000_000}
@@ -245,103 +241,9 @@ def check_output(path: str | os.PathLike[str], force: bool = False) -> None:
     OutputExists
         If `path` exists and `force` is not set.
     OutputError
-        If its suffix is not known, it is a folder, or its folder is missing or not writable.
+        If its suffix is not known, it is a folder, its folder is missing or not writable, or it is a link that
+        somebody else planted.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder.", "Give the name of a file in it.")
-    format_of(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
-    if os.path.lexists(path) and not force:
-        raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
-
-
-def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
-    """Write a file that is there whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        Without `force` it must not exist. With it an existing file is replaced in one step and keeps its
-        permissions; a symbolic link stays and its target is replaced.
-
-    Raises
-    ------
-    OutputExists
-        If `path` exists and `force` is not set, also if it came into being a moment ago.
-    OutputError
-        If it cannot be written: folder missing or not writable, disk full, and so on.
-    """
-    path = Path(path)
-    try:
-        _write(Path(os.path.realpath(path)) if force else path, data, force)
-    except FileExistsError:
-        raise OutputExists(f"{path} exists already.", "Give another name or add --force.") from None
-    except IsADirectoryError:
-        raise OutputError(f"{path} is a folder.", "Give the name of a file in it.") from None
-    except OSError as error:
-        if not path.parent.is_dir():
-            raise OutputError(f"The folder {path.parent} does not exist.", "Make it first, or give another.") from None
-        remedy = {
-            errno.ENOSPC: "Make room on the disk, or give another folder.",
-            errno.EDQUOT: "Make room on the disk, or give another folder.",
-            errno.EFBIG: "Give a folder on a disk that takes larger files.",
-            errno.ENAMETOOLONG: "Give a shorter name.",
-        }.get(error.errno or 0, "Give another folder, or change its permissions.")
-        raise OutputError(f"{path} could not be written: {error.strerror or error}.", remedy) from error
-
-
-@contextmanager
-def _temporary(folder: Path, data: bytes) -> Iterator[Path]:
-    """Write `data` to a new file in `folder`, safe on the disk; gone at the end unless moved."""
-    temporary = folder / f".{secrets.token_hex(6)}.tmp"
-    try:
-        # Mode 0o666 less the umask, as for any new file; tempfile would give 0o600.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _write(path: Path, data: bytes, force: bool) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    old = None
-    if force:
-        with suppress(FileNotFoundError):
-            old = path.stat()
-    elif os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        with path.open("wb") as device:  # /dev/stdout, a pipe: nothing there to replace
-            device.write(data)
-        return
-    with _temporary(path.parent, data) as temporary:
-        if old is not None:
-            with suppress(OSError):
-                os.chown(temporary, old.st_uid, old.st_gid)
-            with suppress(OSError):
-                temporary.chmod(stat.S_IMODE(old.st_mode))
-        if force:
-            temporary.replace(path)
-            return
-        try:
-            os.link(temporary, path)  # fails where the name is taken, also by somebody faster
-        except FileExistsError:
-            raise
-        except OSError:  # no hard links here (FAT, some network file systems): claim the name, then replace
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-            try:
-                temporary.replace(path)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+    if not os.path.isdir(path):
+        format_of(path)
+    check_place(path, force)

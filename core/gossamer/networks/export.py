@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gossamer.errors import InputError, MissingExtra, ModelError, OutputError, OutputExists
+from gossamer.files import move_into_place, staging_folder
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.telemetry import onnxruntime
@@ -244,19 +244,18 @@ def _is_onnxruntimes(error: Exception) -> bool:
 @contextmanager
 def _replacing(output: Path, force: bool) -> Iterator[Path]:
     """Give a path beside `output`, and move what was written there into place when all went well."""
-    if output.exists() and not force:
+    if os.path.lexists(output) and not force:
         raise OutputExists(f"{output} exists.", "Choose another name, or allow it to be replaced with --force.")
     try:
-        folder = tempfile.TemporaryDirectory(prefix=".gossamer-", dir=output.parent)
+        with staging_folder(output.parent) as folder:
+            yield folder / output.name
+            move_into_place(folder / output.name, output, force=force)
+    except FileExistsError:
+        raise OutputExists(
+            f"{output} exists.", "Choose another name, or allow it to be replaced with --force."
+        ) from None
     except OSError as error:
         raise OutputError(f"{output} cannot be written ({error.strerror}).", "Choose another folder.") from None
-    with folder as name:
-        temporary = Path(name) / output.name
-        try:
-            yield temporary
-            os.replace(temporary, output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written ({error.strerror}).", "Choose another folder.") from None
 
 
 def _first_line(error: BaseException) -> str:

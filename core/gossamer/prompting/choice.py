@@ -180,7 +180,7 @@ def _grabcut(choice: ModelChoice, progress: Progress) -> GrabCut:
 
     ranked = ranking()
     for card in (*ranked.fitting, *ranked.costlier):
-        weights = store.find(card, progress=progress, extra_folders=[Path(folder) for folder in choice.folders])
+        weights, _ = store.look(card, progress=progress, extra_folders=[Path(folder) for folder in choice.folders])
         if weights is not None:
             model = model_of(weights, ModelChoice(device=choice.device), progress=progress)
             return GrabCut(model.predict, model.id, model.device)

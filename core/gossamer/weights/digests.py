@@ -6,19 +6,16 @@ catalogue has no digest.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
-import filelock
-
 from gossamer.errors import ModelError
+from gossamer.files import change_json, read_json
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import HuggingFaceSource
 from gossamer.weights.folders import home
@@ -28,10 +25,10 @@ __all__ = [
     "Unreadable",
     "checked_digest",
     "file_digest",
+    "memory_fault",
     "published",
     "remember",
     "remember_published",
-    "write_json",
 ]
 
 _BLOCK = 1 << 22
@@ -109,17 +106,22 @@ def remember_published(source: HuggingFaceSource, said: Published) -> None:
     _note(_key(source), asdict(said))
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a file whole or not at all; raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".json", dir=path.parent)
+def memory_fault() -> str | None:
+    """Return what keeps digests from being remembered, and what to do, in a sentence or two; None if nothing does.
+
+    A folder that nobody may write to is no fault: it may be meant so.
+    """
+    file = _file()
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+        read_json(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return (
+            f"{file} could not be read: {reason}. Weights are read in full each time until you change its permissions."
+        )
+    except ValueError:
+        return None  # it is put aside when something is noted
+    return None
 
 
 def _key(source: HuggingFaceSource) -> str:
@@ -131,15 +133,19 @@ def _tail(kind: _Kind) -> list[str]:
 
 
 def _note(name: str, entry: object) -> None:
-    folder = home()
+    def noted(memory: dict[str, Any]) -> dict[str, Any]:
+        memory = {**_sound(memory), name: entry}
+        return {key: value for key, value in memory.items() if key.startswith(_PUBLISHER) or os.path.exists(key)}
+
     # A folder that cannot be written to, or a lock that is held for too long, only costs another reading the next
-    # time. Without the lock one of two processes would forget what the other has noted.
-    with contextlib.suppress(OSError, filelock.Timeout):
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".verified.lock", timeout=_PATIENCE):
-            memory = {**_memory(), name: entry}
-            kept = {key: value for key, value in memory.items() if key.startswith(_PUBLISHER) or os.path.exists(key)}
-            write_json(folder / "verified.json", kept)
+    # time. What may not be read is not written over, see `memory_fault`; what is damaged is put aside.
+    with suppress(OSError, ValueError):
+        home().mkdir(parents=True, exist_ok=True)
+        try:
+            change_json(_file(), noted, _PATIENCE)
+        except ValueError:
+            _file().replace(_file().with_suffix(".damaged.json"))
+            change_json(_file(), noted, _PATIENCE)
 
 
 def _stamp(path: Path) -> list[int]:
@@ -158,11 +164,16 @@ def _reading(path: Path, function: Callable[_P, _T], *args: _P.args, **kwargs: _
 def _memory() -> dict[str, Any]:
     """Return what is remembered: path -> [size, mtime_ns, digest]; a damaged file remembers nothing."""
     try:
-        raw = json.loads((home() / "verified.json").read_text("utf-8"))
+        return _sound(read_json(_file()))
     except (OSError, ValueError):
         return {}
-    if not isinstance(raw, dict):
-        return {}
+
+
+def _file() -> Path:
+    return home() / "verified.json"
+
+
+def _sound(raw: dict[str, Any]) -> dict[str, Any]:
     return {
         name: entry
         for name, entry in raw.items()

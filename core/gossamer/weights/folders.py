@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import platformdirs
@@ -108,7 +109,8 @@ def _in_cache(source: HuggingFaceSource) -> Iterator[Path]:
     """Yield the places of a file in the Hugging Face cache, that of its own revision first."""
     snapshots = _hugging_face_cache() / f"models--{source.repo.replace('/', '--')}" / "snapshots"
     yield snapshots / source.revision / source.filename
-    yield from (snapshot / source.filename for snapshot in sorted(snapshots.glob("*/")))
+    with suppress(OSError):  # not for this user's eyes, or no folder
+        yield from [snapshot / source.filename for snapshot in sorted(snapshots.glob("*/"))]
 
 
 def _own_path() -> list[Path]:

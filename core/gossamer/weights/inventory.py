@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from gossamer.errors import InputError, MissingExtra, ModelIntegrityError
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import RuntimeChoice
 from gossamer.weights.catalogue import ModelCard, Variant
-from gossamer.weights.digests import Unreadable, published
+from gossamer.weights.digests import Unreadable, memory_fault, published
 from gossamer.weights.fetch.transfer import Proof
 from gossamer.weights.folders import candidates, models_folder
 
@@ -96,9 +98,16 @@ def search(
     extra: tuple[Path, ...],
     variants: tuple[Variant, ...],
 ) -> tuple[Weights | None, tuple[str, ...]]:
-    """Look for any of several variants of a model; also return the warnings about files that were passed over."""
+    """Look for any of several variants of a model; also return the warnings about files that were passed over.
+
+    Raises
+    ------
+    ModelIntegrityError
+        When nothing is found but a file in Gossamer's own folder that is not what it should be.
+    """
     own = models_folder()
     faults: dict[Path, str] = {}
+    damaged: ModelIntegrityError | None = None
     for variant in sorted(variants, key=lambda variant: variant.precision != "float32"):
         for file in candidates(variant, extra):
             if not os.path.exists(file):
@@ -109,15 +118,19 @@ def search(
                 # Two variants can have one name: what is wrong as the one may be right as the other.
                 faults.pop(file, None)
                 warnings = tuple(f"{path} was passed over: it {reason}." for path, reason in faults.items())
+                if memory := memory_fault():
+                    warnings += (memory,)
                 if proof is None:
                     warnings += (f"{file} is used unchecked: no digest of it is known on this machine.",)
                 return Weights(card, variant, file, warnings), warnings
-            if file.parent == own and file.name == variant.filename:
-                raise ModelIntegrityError(
+            if file.parent == own and file.name == variant.filename and damaged is None:
+                damaged = ModelIntegrityError(
                     f"{file} is not {card.title} as it should be: it {wrong}.",
                     f"To fetch it again, type: gossamer models get {card.id} --force",
                 )
             faults[file] = wrong
+    if damaged is not None:
+        raise damaged
     return None, tuple(f"{path} was passed over: it {reason}." for path, reason in faults.items())
 
 
@@ -131,7 +144,7 @@ def known_proof(variant: Variant, file: Path | None = None) -> Proof | None:
     for source in variant.hugging_face:
         if said := published(source):
             return Proof(said.bytes, said.sha256)
-    if file is not None and file.is_symlink():
+    if file is not None and os.path.islink(file):
         blob = Path(os.readlink(file))
         if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
             return Proof(None, blob.name)
@@ -141,7 +154,7 @@ def known_proof(variant: Variant, file: Path | None = None) -> Proof | None:
 def fault(file: Path, proof: Proof, progress: Progress, digest: _Digest, model: str) -> str | None:
     """Return what is wrong with a file of weights, or None."""
     try:
-        size = file.stat().st_size
+        size = _size(file)
         if proof.bytes is not None and size != proof.bytes:
             return f"has {size} bytes instead of {proof.bytes}"
     except OSError as error:
@@ -158,9 +171,17 @@ def fault(file: Path, proof: Proof, progress: Progress, digest: _Digest, model: 
 def _implausible(file: Path, variant: Variant) -> str | None:
     """Return what is wrong with a file of which nothing is known but about its size, or None."""
     try:
-        size = file.stat().st_size
+        size = _size(file)
     except OSError as error:
         return f"could not be read ({error.strerror})"
     if abs(size - variant.bytes) > 0.01 * variant.bytes:
         return f"has {size} bytes instead of about {variant.bytes}"
     return None
+
+
+def _size(file: Path) -> int:
+    """Return how many bytes a file has; OSError also for what is no file, such as a folder or a pipe."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a file")
+    return status.st_size

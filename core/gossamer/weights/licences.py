@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import datetime
-import json
+from pathlib import Path
 from typing import Any
 
-from gossamer.errors import LicenceError
+from gossamer.errors import LicenceError, OutputError
+from gossamer.files import change_json, read_json
 from gossamer.weights.catalogue import ModelCard
-from gossamer.weights.digests import write_json
 from gossamer.weights.fetch.transfer import writing
 from gossamer.weights.folders import home
 
 __all__ = ["accept", "is_accepted", "require"]
 
+_PATIENCE = 20.0  # seconds; others hold the file for a moment
+
 
 def is_accepted(card: ModelCard) -> bool:
     """Return whether a model's licence needs no acceptance, or has it, in the words that it has now."""
-    entry = _accepted().get(card.id)
-    return card.commercial or (isinstance(entry, dict) and entry.get("licence") == card.licence)
+    if card.commercial:
+        return True
+    try:
+        return _is_in(read_json(_file()), card)
+    except (OSError, ValueError):
+        return False
 
 
 def accept(card: ModelCard) -> None:
-    """Write down in ``licences.json`` that the user accepts a model's licence; raises OutputError."""
+    """Write down in ``licences.json`` that the user accepts a model's licence.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be written, or what is there cannot be read: it is never written over.
+    """
     if is_accepted(card):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"licence": card.licence, "url": card.licence_url, "accepted": now}
-    file = home() / "licences.json"
-    writing(file, write_json, file, {**_accepted(), card.id: entry})
+    file = _file()
+    writing(file, file.parent.mkdir, parents=True, exist_ok=True)
+    if problem := _problem(file):
+        raise OutputError(f"The licence was not accepted: {problem[0]}", problem[1])
+    try:
+        writing(file, change_json, file, lambda accepted: {**accepted, card.id: entry}, _PATIENCE)
+    except ValueError as error:
+        raise OutputError(f"The licence was not accepted: {file} is damaged: {error}.", "Move it away.") from error
 
 
 def require(card: ModelCard) -> None:
     """Raise LicenceError where a model's licence was not accepted."""
     if is_accepted(card):
         return
+    if problem := _problem(_file()):
+        raise LicenceError(f"Whether the licence of {card.title} was accepted is not known: {problem[0]}", problem[1])
     what = "gives no clear licence" if card.licence == "unclear" else f"has the licence {card.licence}"
     raise LicenceError(
         f"{card.title} {what}, so its weights are not for commercial use.",
@@ -43,9 +63,25 @@ def require(card: ModelCard) -> None:
     )
 
 
-def _accepted() -> dict[str, Any]:
+def _file() -> Path:
+    return home() / "licences.json"
+
+
+def _is_in(accepted: dict[str, Any], card: ModelCard) -> bool:
+    entry = accepted.get(card.id)
+    return isinstance(entry, dict) and entry.get("licence") == card.licence
+
+
+def _problem(file: Path) -> tuple[str, str] | None:
+    """Return what is wrong with the file and what to do about it, or None."""
     try:
-        raw = json.loads((home() / "licences.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
+        read_json(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return (
+            f"{file} could not be read: {reason}.",
+            "Have its permissions changed, or set GOSSAMER_HOME to a folder of yours.",
+        )
+    except ValueError as error:
+        return f"{file} is damaged: {error}.", "Mend it, or move it away and accept the licences anew."
+    return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from gossamer.errors import DownloadError, ModelError, ModelIntegrityError, ModelNotFound
+from gossamer.files import make_folder, move_into_place, share, write_bytes
 from gossamer.progress import Progress
 from gossamer.weights.card import FolderCard, FolderFile, HuggingFaceSource
 from gossamer.weights.digests import checked_digest, file_digest
@@ -242,7 +243,7 @@ def _complete(folder: Path, *, tokenizer: bool) -> Path:
 
 
 def _is_pickled(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _PICKLES)
+    return any(os.path.isfile(folder / name) for name in _PICKLES)
 
 
 def _pickled(folder: Path, remedy: str) -> ModelError:
@@ -253,7 +254,7 @@ def _missing(folder: Path, tokenizer: bool) -> str:
     """Return the name of a file that a folder lacks, or ""."""
     needs: list[Collection[str]] = [(CONFIG,), _WEIGHTS, *([_TOKENIZERS] if tokenizer else [])]
     for names in needs:
-        if not any((folder / name).is_file() for name in names):
+        if not any(os.path.isfile(folder / name) for name in names):
             return next(iter(names))
     return ""
 
@@ -270,7 +271,8 @@ def _verify(published: FolderCard, folder: Path, progress: Progress, digest: _Di
 
 def _fetch(published: FolderCard, progress: Progress, announce: Callable[[str], object]) -> Path:
     folder = models_folder() / published.id
-    writing(folder, folder.mkdir, parents=True, exist_ok=True)
+    writing(folder.parent, make_folder, folder.parent)
+    writing(folder, make_folder, folder)
     with locked(published.id, folder.parent, progress):
         total = published.bytes or 1
         done = 0
@@ -278,7 +280,7 @@ def _fetch(published: FolderCard, progress: Progress, announce: Callable[[str], 
         for file in sorted(published.files, key=lambda one: one.name == CONFIG):
             part = progress.part(min(1.0, done / total), min(1.0, (done + file.bytes) / total))
             if not (folder / file.name).is_file() and file.text:
-                writing(folder, (folder / file.name).write_text, file.text, "utf-8")
+                write_bytes(folder / file.name, file.text.encode(), force=True)
             elif not (folder / file.name).is_file():
                 _obtain_any(published, file, folder, part, announce)
             done += file.bytes
@@ -304,7 +306,8 @@ def _obtain_any(
                 _obtain_small(source, transfer)
             else:
                 obtain(source, transfer)
-            writing(folder, os.replace, part, folder / file.name)
+            share(part)
+            writing(folder, move_into_place, part, folder / file.name, force=True)
             return
         except SourceFailed as error:
             failures.append(f"{origin(source)}: {error}")

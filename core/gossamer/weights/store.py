@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gossamer.errors import DownloadError, MissingExtra, ModelNotFound
+from gossamer.errors import DownloadError, MissingExtra, ModelIntegrityError, ModelNotFound
+from gossamer.files import make_folder, sweep
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences
@@ -29,6 +30,7 @@ __all__ = [
     "find",
     "folders",
     "home",
+    "look",
     "path",
     "verify",
 ]
@@ -70,10 +72,37 @@ def find(
     Raises
     ------
     ModelIntegrityError
-        When a file in Gossamer's own folder has the wrong content. In the folders of other programs such a
-        file is passed over, with a line in `Weights.warnings`.
+        When all that is here is a file in Gossamer's own folder that has the wrong content. Where there is a good
+        one as well, and in the folders of other programs, such a file is passed over, with a line in
+        `Weights.warnings`.
     """
     return search(card, Progress.of(progress), checked_digest, tuple(extra_folders), usable(card, runtime))[0]
+
+
+def look(
+    card: ModelCard,
+    *,
+    progress: _ProgressLike = None,
+    extra_folders: Iterable[Path] = (),
+    runtime: AnyRuntime = "auto",
+) -> tuple[Weights | None, str]:
+    """Look for a model that nobody has asked for: one of many in a list, whose faults are no error.
+
+    Parameters
+    ----------
+    card : ModelCard
+    progress, extra_folders, runtime : optional
+        As for :func:`find`.
+
+    Returns
+    -------
+    tuple of Weights or None, and str
+        What :func:`find` returns, and what is wrong with a damaged file, if that is all that is here.
+    """
+    try:
+        return find(card, progress=progress, extra_folders=extra_folders, runtime=runtime), ""
+    except ModelIntegrityError as error:
+        return None, str(error)
 
 
 def path(card: ModelCard) -> Path:
@@ -187,7 +216,8 @@ def fetch(
         raise ModelNotFound(f"{card.title} would have to be fetched, and {switch} forbids it.", by_hand(card, variants))
     licences.require(card)
     folder = models_folder()
-    writing(folder, folder.mkdir, parents=True, exist_ok=True)
+    writing(folder, make_folder, folder)
+    sweep(folder)
     with locked(card.id, folder, progress):
         if not force:  # another process may have fetched it since
             found, warnings = search(card, progress, checked_digest, extra_folders, variants)
@@ -260,18 +290,24 @@ def choose(
     if installed is not None and (usual or installed.card is first):
         better = f" {first.id} is better: gossamer models get {first.id}" * (installed.card is not first)
         return Choice(installed, f"{installed.card.id}: the best model that is installed{purpose}.{better}")
-    failures: list[DownloadError | ModelNotFound] = []
+    failures: list[DownloadError | ModelNotFound | ModelIntegrityError] = []
+    damaged: tuple[str, ...] = ()
     for card in ranked.fitting:
         if installed is not None and card is installed.card:
             break
         try:
             weights = fetch(card, progress=progress, announce=announce, extra_folders=extra, runtime=runtime)
+        except ModelIntegrityError as error:  # nobody asked for this one
+            damaged += (str(error),)
+            failures.append(error)
+            continue
         except (DownloadError, ModelNotFound) as error:
             failures.append(error)
             if isinstance(error, ModelNotFound):  # offline: the others cannot be fetched either
                 break
             continue
         failed = f", as better ones could not be fetched: {failures[0].message}" if failures else "."
+        weights = replace(weights, warnings=(*damaged, *weights.warnings))
         return Choice(weights, f"{card.id}: the best model that could be fetched{purpose}{failed}")
     if installed is None:
         raise failures[0]
@@ -285,7 +321,11 @@ def _best_installed(
     """Return the first of several models that is here, with the warnings about those before it."""
     passed_over: tuple[str, ...] = ()
     for card in cards:
-        found, warnings = search(card, Progress.of(progress), checked_digest, extra, usable(card, runtime))
+        try:
+            found, warnings = search(card, Progress.of(progress), checked_digest, extra, usable(card, runtime))
+        except ModelIntegrityError as error:
+            passed_over += (str(error),)
+            continue
         passed_over += warnings
         if found is not None:
             return replace(found, warnings=passed_over)

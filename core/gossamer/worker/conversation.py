@@ -229,7 +229,7 @@ def _models() -> dict[str, Any]:
                 "id": card.id,
                 "title": card.title,
                 "licence": card.licence,
-                "installed": store.find(card) is not None,
+                "installed": store.look(card)[0] is not None,
             }
             for card in cards
         ],

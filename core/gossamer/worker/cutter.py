@@ -143,5 +143,5 @@ def _missing_models() -> dict[str, dict[str, Any]]:
     return {
         card.id: {"title": card.title, "licence": card.licence, "bytes": (usable(card) or card.weights)[0].bytes}
         for card in load_catalogue().values()
-        if store.find(card) is None
+        if store.look(card)[0] is None
     }

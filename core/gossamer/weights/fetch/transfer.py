@@ -11,6 +11,7 @@ from typing import Literal, ParamSpec, TypeVar
 from gossamer.errors import OutputError
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import Variant
+from gossamer.weights.secrets import without_secrets
 
 __all__ = [
     "Proof",
@@ -29,7 +30,10 @@ _T = TypeVar("_T")
 
 
 class SourceFailed(Exception):
-    """A source could not give the weights; the text is the reason in a few words."""
+    """A source could not give the weights; the text is the reason in a few words, without secrets."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(without_secrets(reason))
 
 
 class Refused(SourceFailed):

@@ -1,0 +1,24 @@
+"""Files that are there whole or not at all, whatever becomes of their writer; and what a killed one left, swept."""
+
+from __future__ import annotations
+
+from gossamer.files.drafts import staging_folder, sweep
+from gossamer.files.names import exchange, move_into_place
+from gossamer.files.permissions import share
+from gossamer.files.shared import change_json, folder_lock, lock_file, make_folder, read_json
+from gossamer.files.writing import check_place, write_bytes
+
+__all__ = [
+    "change_json",
+    "check_place",
+    "exchange",
+    "folder_lock",
+    "lock_file",
+    "make_folder",
+    "move_into_place",
+    "read_json",
+    "share",
+    "staging_folder",
+    "sweep",
+    "write_bytes",
+]

@@ -1,0 +1,209 @@
+"""What is being written, beside its goal, and what is left of it when its writer is killed.
+
+It is named ``.gossamer-….tmp``, and its writer holds a lock on it, which the system lets go of with the process,
+however that ends. So whoever next writes into the folder knows what nobody needs any more.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["BINARY", "Draft", "draft", "note", "staging_folder", "sweep"]
+
+BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Flags with which files are opened: no line ends are changed, and no links are followed."""
+
+_PREFIX, _DRAFT, _NOTE = ".gossamer-", ".tmp", ".claim"
+_FORGOTTEN = 86400.0  # seconds after which what cannot be locked is nobody's any more
+
+
+class Draft:
+    """A new file that no sweep takes while it is open.
+
+    Attributes
+    ----------
+    path : Path
+    descriptor : int
+        Open for reading and writing until `close`.
+    """
+
+    def __init__(self, folder: Path, mode: int, suffix: str) -> None:
+        while True:
+            self.path = folder / f"{_PREFIX}{secrets.token_hex(6)}{suffix}"
+            # Less the umask, as for any new file.
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
+            self._open = True
+            if _held(self.descriptor) and _is_still(self.path, self.descriptor):
+                return
+            self.close()  # swept in the moment before it was locked
+
+    def fill(self, data: bytes) -> None:
+        """Write all that it shall hold, down to the disk."""
+        with os.fdopen(self.descriptor, "wb", closefd=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def ready(self) -> Path:
+        """Return its path, for it to be moved: Windows moves only what is closed, elsewhere it stays locked."""
+        if sys.platform == "win32":
+            self.close()
+        return self.path
+
+    def discard(self) -> None:
+        """Remove it, unless it was moved, and close it."""
+        if sys.platform == "win32":
+            self.close()
+        with suppress(OSError):
+            self.path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Close it, and so let go of the lock."""
+        if self._open:
+            self._open = False
+            with suppress(OSError):
+                os.close(self.descriptor)
+
+
+@contextmanager
+def draft(folder: Path, mode: int) -> Iterator[Draft]:
+    """Lend a new file in `folder`, of a mode less the umask; gone at the end unless it was moved."""
+    _swept(str(folder))
+    made = Draft(folder, mode, _DRAFT)
+    try:
+        yield made
+    finally:
+        made.discard()
+
+
+@contextmanager
+def note(target: Path) -> Iterator[None]:
+    """Leave a note, meanwhile, that the name `target` is taken with an empty file: a sweep then removes that."""
+    made = Draft(target.parent, 0o600, _NOTE)
+    try:
+        made.fill(os.fsencode(target.name))
+        yield
+    finally:
+        made.discard()
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """Lend a new, private folder in `folder` for what is being made; gone at the end with all that is still in it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    _swept(str(folder))
+    while True:
+        staging = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_DRAFT, dir=folder))
+        descriptor = None
+        with suppress(FileNotFoundError):  # swept in the moment before it is locked
+            descriptor = None if sys.platform == "win32" else os.open(staging, os.O_RDONLY)
+            if descriptor is None or (_held(descriptor) and _is_still(staging, descriptor)):
+                break
+        if descriptor is not None:
+            os.close(descriptor)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers left in a folder who were killed: this user's, that nobody holds any more."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and entry.name.endswith((_DRAFT, _NOTE)):
+                with suppress(OSError):
+                    _remove_left(Path(entry.path))
+
+
+@functools.lru_cache(maxsize=1024)
+def _swept(folder: str) -> None:
+    """Sweep a folder once in the life of a process."""
+    sweep(Path(folder))
+
+
+def _remove_left(path: Path) -> None:
+    status = path.lstat()
+    old = time.time() - status.st_mtime > _FORGOTTEN
+    if sys.platform == "win32":  # where folders have no locks
+        if old:
+            _remove(path)
+        return
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if status.st_uid != os.geteuid() or not (is_folder or stat.S_ISREG(status.st_mode)):
+        return
+    import fcntl
+
+    descriptor = os.open(path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NONBLOCK | BINARY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:  # a file system without locks
+            if not old:
+                return
+        if _is_still(path, descriptor):
+            if path.suffix == _NOTE:
+                _take_back(path, status)
+            _remove(path)
+    finally:
+        os.close(descriptor)
+
+
+def _take_back(path: Path, status: os.stat_result) -> None:
+    """Remove the empty file by which a killed writer took the name that a note tells."""
+    name = os.fsdecode(path.read_bytes())
+    target = path.parent / name
+    if name and os.sep not in name and os.path.lexists(target):
+        taken = target.lstat()
+        if stat.S_ISREG(taken.st_mode) and taken.st_size == 0 and taken.st_ctime_ns >= status.st_mtime_ns:
+            target.unlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
+
+
+def _held(descriptor: int) -> bool:
+    """Lock an open file for as long as it is open; False where somebody else has it."""
+    if sys.platform == "win32":
+        return True  # what is open cannot be removed there
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Tell whether an open file still has its name."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

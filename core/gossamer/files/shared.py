@@ -1,0 +1,110 @@
+"""What several programs and users share: tables in JSON, folders, and locks."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gossamer.files.drafts import BINARY, draft
+from gossamer.files.names import followed, move
+from gossamer.files.permissions import share
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["change_json", "folder_lock", "lock_file", "make_folder", "read_json"]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a table in JSON holds: nothing where there is no file, or an empty one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not a table in JSON.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("not a table")
+    return found
+
+
+def change_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], patience: float) -> None:
+    """Read a table, change it and write it, while nobody else does; who may use its folder may use it.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder must exist.
+    change : callable
+        Gets what the table holds and returns what it shall hold.
+    patience : float
+        Seconds to wait for others who do the same.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_json`, and if it cannot be written; what is there is then left as it is. TimeoutError (an
+        OSError) when others take too long.
+    """
+    with lock_file(path.with_name(f".{path.stem}.lock")).acquire(timeout=patience):
+        data = json.dumps(change(read_json(path)), indent=1).encode()
+        target = followed(path)
+        with draft(target.parent, 0o600) as made:
+            made.fill(data)
+            share(made.path)
+            move(made.ready(), target, True)
+
+
+def lock_file(path: Path) -> BaseFileLock:
+    """Return a lock that everybody can take who may write into its folder, which must exist; raises OSError."""
+    import filelock
+
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, 0o600))
+        share(path)
+    return filelock.FileLock(path, mode=stat.S_IMODE(path.stat().st_mode))
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Work on a folder while nobody else does, without a file for that; on Windows everybody may."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # where a file system has no locks, there is none
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none, for those who may use the folder that it is in; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir()
+        share(path)
+    if not path.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(path))

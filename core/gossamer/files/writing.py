@@ -1,0 +1,105 @@
+"""Writing under a name that somebody gave: whole or not at all, and for the eyes that it was for before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gossamer.errors import OutputError, OutputExists
+from gossamer.files.drafts import draft
+from gossamer.files.names import followed, move
+from gossamer.files.permissions import inherit
+
+__all__ = ["check_place", "write_bytes"]
+
+
+def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuse, before the work, a name that could not be written to after it.
+
+    Raises
+    ------
+    OutputExists
+        If `path` exists and `force` is not set.
+    OutputError
+        If it is a folder, or its folder is missing or not writable, or a link that somebody else planted.
+    """
+    path = Path(path)
+    with _in_words(path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder.", "Give the name of a file in it.")
+        folder = path.parent
+        if not folder.is_dir():
+            raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
+        if os.path.lexists(path) and not force:
+            raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
+        if force:
+            followed(path)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
+    """Write a file that is there whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Without `force` it must not exist. With it an existing file is replaced in one step and keeps its
+        permissions; at no moment may more people read the new one than the old. A symbolic link stays and its
+        target is replaced, unless somebody else has put it into a folder that everyone may write to.
+
+    Raises
+    ------
+    OutputExists
+        If `path` exists and `force` is not set, also if it came into being a moment ago.
+    OutputError
+        If it cannot be written: folder missing or not writable, disk full, and so on.
+    """
+    path = Path(path)
+    with _in_words(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not force and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        if force and path.exists() and not path.is_file():
+            with path.open("wb") as device:  # /dev/stdout, a pipe: nothing there to replace
+                device.write(data)
+            return
+        target = followed(path) if force else path
+        old = target.stat() if force and target.exists() else None
+        with draft(target.parent, 0o666 if old is None else 0o600) as made:
+            made.fill(data)
+            if old is not None:
+                inherit(made.descriptor, target, old)
+            move(made.ready(), target, force)
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Turn what the system says into an error that says what to do."""
+    try:
+        yield
+    except FileExistsError:
+        raise OutputExists(f"{path} exists already.", "Give another name or add --force.") from None
+    except IsADirectoryError:
+        raise OutputError(f"{path} is a folder.", "Give the name of a file in it.") from None
+    except OSError as error:
+        if not _is_folder(path.parent):
+            raise OutputError(f"The folder {path.parent} does not exist.", "Make it first, or give another.") from None
+        remedy = {
+            errno.ENOSPC: "Make room on the disk, or give another folder.",
+            errno.EDQUOT: "Make room on the disk, or give another folder.",
+            errno.EFBIG: "Give a folder on a disk that takes larger files.",
+            errno.ENAMETOOLONG: "Give a shorter name.",
+        }.get(error.errno or 0, "Give another folder, or change its permissions.")
+        raise OutputError(f"{path} could not be written: {error.strerror or error}.", remedy) from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or in a folder that may not be entered
+        return True
