@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from . import folders, widgets
+from .memory import device as usual_device
+from .memory import make_room
 from .progress import Bar
 from .tensors import Images, Masks, empty, put, together
+from .wording import in_comfyui, spoken
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +25,7 @@ __all__ = ["Composite", "LoadModel", "PredictMask", "Refine"]
 CATEGORY = "Gossamer"
 Model = io.Custom("GOSSAMER_MODEL")
 _log = logging.getLogger("gossamer")
+_TOGETHER = 4  # pictures in one run of a network on a graphics card
 
 
 class LoadModel(io.ComfyNode):
@@ -115,6 +119,7 @@ class LoadModel(io.ComfyNode):
         return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
     @classmethod
+    @in_comfyui
     def execute(
         cls,
         model: str,
@@ -142,7 +147,7 @@ class LoadModel(io.ComfyNode):
             accept_licence=accept_licence,
             folders=folders.model_folders(),
             progress=Bar().picture(0),
-            announce=_log.info,
+            announce=_announce,
         )
         _warn(loaded.warnings)
         return io.NodeOutput(loaded)
@@ -165,7 +170,8 @@ class PredictMask(io.ComfyNode):
                 Model.Input("model", tooltip="From Load Model (Gossamer)."),
                 io.Image.Input(
                     "image",
-                    tooltip="A batch of any length. The alpha of an RGBA picture multiplies the mask.",
+                    tooltip="A batch of any length. The alpha of an RGBA picture plays no part here; "
+                    "Refine (Gossamer) multiplies the mask by it.",
                 ),
                 *widgets.stage_widgets("segmentation"),
             ],
@@ -178,6 +184,7 @@ class PredictMask(io.ComfyNode):
         )
 
     @classmethod
+    @in_comfyui
     def execute(cls, model: SegmentationModel, image: torch.Tensor, **settings: bool) -> io.NodeOutput:
         """Predict one mask a picture."""
         from gossamer.settings.parameters import recipe_from_flat
@@ -186,10 +193,20 @@ class PredictMask(io.ComfyNode):
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
-        for i in range(len(images)):
-            mask = model.predict(images.rgb(i), bar.picture(i), flips=look.flips, detail=look.detail)
-            alpha = images.alpha(i)
-            put(masks[i], mask if alpha is None else mask * alpha)
+        make_room()
+        together_now = _TOGETHER if model.device == "cuda" and not look.detail else 1
+        for start in range(0, len(images), together_now):
+            group = range(start, min(start + together_now, len(images)))
+            part = bar.pictures(start, len(group))
+            if together_now == 1:
+                found = [model.predict(images.rgb(start), part, flips=look.flips, detail=look.detail)]
+            else:
+                pictures = [images.rgb(i) for i in group]
+                found = model.predict_batch(pictures, part, flips=look.flips, batch_size=together_now)
+            for i, mask in zip(group, found, strict=True):
+                put(masks[i], mask)
+                if not mask.max() > 0:
+                    _warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))
         return io.NodeOutput(masks)
 
 
@@ -199,6 +216,8 @@ class Refine(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
+        from gossamer.settings.recipe import FINISHING
+
         return widgets.known(
             io.Schema,
             node_id="GossamerRefine",
@@ -209,14 +228,14 @@ class Refine(io.ComfyNode):
             search_aliases=["matting", "alpha matte", "decontaminate", "foreground estimation", "hair"],
             inputs=[
                 io.Image.Input(
-                    "image", tooltip="The original picture(s). The alpha of an RGBA picture limits the mask."
+                    "image", tooltip="The original picture(s). The alpha of an RGBA picture multiplies the mask."
                 ),
                 io.Mask.Input(
                     "mask",
                     tooltip="1 (white) = foreground, of the picture's size. Invert Load Image's mask first. "
                     "One mask serves a whole batch, and one picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground", "refinement"),
+                *widgets.stage_widgets("matting", "foreground", "refinement", recipe=FINISHING),
             ],
             outputs=[
                 io.Image.Output(
@@ -229,28 +248,33 @@ class Refine(io.ComfyNode):
         )
 
     @classmethod
+    @in_comfyui
     def execute(cls, image: torch.Tensor, mask: torch.Tensor, **settings: Any) -> io.NodeOutput:
         """Refine picture by picture."""
         import numpy as np
 
         from gossamer import refine
         from gossamer.settings.parameters import recipe_from_flat
+        from gossamer.settings.recipe import FINISHING
 
-        recipe = recipe_from_flat(settings)
+        recipe = recipe_from_flat(settings, FINISHING)
         images, masks = Images.of(image, "image"), Masks.of(mask, "mask")
         count = together(images, masks)
         foreground, alphas = empty(count, *images.size, 3), empty(count, *images.size)
         bar = Bar(count)
+        make_room()
         for i in range(count):
-            rgb, matte, existing = images.rgb(i), masks.alpha(i), images.alpha(i)
-            if existing is None:
-                picture = rgb
-            else:
-                # The library multiplies by the existing alpha last, as colours under it are straight already.
-                # Predict Mask has multiplied before: take that out, and the result is the smaller of both.
-                picture = np.dstack([rgb, existing])
-                matte = np.minimum(matte / np.maximum(existing, 1e-6), 1)
-            cutout = refine(picture, matte, recipe, progress=bar.picture(i))
+            rgb, existing = images.rgb(i), images.alpha(i)
+            # The library multiplies by the existing alpha last, and once, as colours under it are straight already.
+            picture = rgb if existing is None else np.dstack([rgb, existing])
+            cutout = refine(
+                picture,
+                masks.alpha(i),
+                recipe,
+                device=usual_device(),
+                progress=bar.picture(i),
+                announce=_announce,
+            )
             put(foreground[i], cutout.foreground)
             put(alphas[i], cutout.alpha)
             _warn(cutout.report.warnings)
@@ -301,6 +325,7 @@ class Composite(io.ComfyNode):
         )
 
     @classmethod
+    @in_comfyui
     def execute(
         cls,
         foreground: torch.Tensor,
@@ -330,6 +355,10 @@ class Composite(io.ComfyNode):
         return io.NodeOutput(rgb, rgba, rgba[..., 3].clone())
 
 
+def _announce(sentence: str) -> None:
+    _log.info(spoken(sentence))
+
+
 def _warn(warnings: tuple[str, ...]) -> None:
     for warning in warnings:
-        _log.warning(warning)
+        _log.warning(spoken(warning))

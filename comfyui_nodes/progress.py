@@ -22,10 +22,14 @@ class Bar:
 
     def picture(self, index: int) -> Callable[[float, str], None]:
         """Return the library's callback for picture `index`; it raises where the user has interrupted."""
+        return self.pictures(index, 1)
+
+    def pictures(self, first: int, count: int) -> Callable[[float, str], None]:
+        """Return the library's callback for `count` pictures from `first` on, which are worked on together."""
 
         def report(fraction: float, message: str = "") -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            value = round((index + fraction) * _STEPS)
+            value = round((first + count * fraction) * _STEPS)
             if value > self._shown:  # the library calls far more often than a bar can move
                 self._shown = value
                 self._bar.update_absolute(value)

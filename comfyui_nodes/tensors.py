@@ -51,14 +51,14 @@ class Images:
         return len(self.tensor)
 
     def rgb(self, index: int) -> np.ndarray:
-        """Return picture `index` as (H, W, 3) float32 in [0, 1]."""
-        array = _array(self.tensor[index % len(self)])
+        """Return picture `index` as (H, W, 3) float32 in [0, 1]; raises InputError for one of another scale."""
+        array = _picture(self.tensor[index % len(self)], self.name)
         return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array[:, :, :3])
 
     def alpha(self, index: int) -> np.ndarray | None:
         """Return the alpha channel of picture `index` as (H, W) float32 in [0, 1], None without one."""
         tensor = self.tensor[index % len(self)]
-        return _array(tensor[:, :, 3]) if tensor.shape[2] == 4 else None
+        return _mask(tensor[:, :, 3], f"{self.name}'s alpha") if tensor.shape[2] == 4 else None
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Masks:
         return len(self.tensor)
 
     def alpha(self, index: int) -> np.ndarray:
-        """Return mask `index` as (H, W) float32 in [0, 1]."""
-        return _array(self.tensor[index % len(self)])
+        """Return mask `index` as (H, W) float32 in [0, 1]; raises InputError for one of another scale."""
+        return _mask(self.tensor[index % len(self)], self.name)
 
 
 def together(images: Images, masks: Masks, *more: Images) -> int:
@@ -98,9 +98,12 @@ def together(images: Images, masks: Masks, *more: Images) -> int:
     from gossamer import InputError
 
     if masks.size != images.size:
+        turned = masks.size == images.size[::-1]
         raise InputError(
             f"The {masks.name} is {_pixels(masks.size)} pixels, but the {images.name} is {_pixels(images.size)}.",
-            f"Make the {masks.name} from this very {images.name}, or resize one to the other's size.",
+            f"Turn the {masks.name} by a quarter (ImageRotate), or make it from this very {images.name}."
+            if turned
+            else f"Make the {masks.name} from this very {images.name}, or resize one to the other's size.",
         )
     batches = (images, masks, *more)
     count = max(len(batch) for batch in batches)
@@ -121,9 +124,21 @@ def put(target: torch.Tensor, array: np.ndarray) -> None:
     target.copy_(torch.from_numpy(np.require(array, np.float32, ["C", "W"])))
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a float32 array within [0, 1]: upscalers and sharpening overshoot a little; NaN stays NaN."""
-    return np.clip(tensor.detach().to("cpu", torch.float32).numpy(), 0.0, 1.0)
+def _picture(tensor: torch.Tensor, name: str) -> np.ndarray:
+    """Return a float32 array within [0, 1]: highlights, and what sharpening overshoots, are cut off; NaN stays NaN."""
+    from gossamer import InputError
+    from gossamer.arrays import on_another_scale
+
+    array = tensor.detach().to("cpu", torch.float32).numpy()
+    if on_another_scale(array):
+        raise InputError(f"The {name} has values up to {array.max():g}, not 1.", "Divide 8-bit values by 255.")
+    return np.clip(array, 0.0, 1.0)
+
+
+def _mask(tensor: torch.Tensor, name: str) -> np.ndarray:
+    from gossamer.arrays import as_mask
+
+    return as_mask(tensor.detach().to("cpu", torch.float32).numpy(), name=name)
 
 
 def _pixels(size: tuple[int, int]) -> str:

@@ -147,7 +147,7 @@ def test_far_from_the_subject_its_colours_go_on() -> None:
     picture = np.zeros((400, 500, 3), np.float32)
     picture[..., 2] = 1
     picture[alpha == 1] = [0.8, 0.4, 0.2]
-    foreground = gossamer.refine(picture, alpha).foreground
+    foreground = gossamer.refine(picture, alpha, gossamer.Recipe()).foreground
     np.testing.assert_allclose(foreground[300, 400], [0.8, 0.4, 0.2], atol=0.01)
     assert (foreground[..., 0] > 0.7).all()
     assert np.array_equal(foreground[alpha == 1], picture[alpha == 1])

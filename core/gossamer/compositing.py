@@ -16,17 +16,17 @@ __all__ = ["background_for", "cover", "from_linear", "over", "parse_colour", "to
 _STRIP = 1 << 16  # pixels converted at a time: stays in the cache
 
 
-def over(foreground: Array, alpha: Array, background: ArrayLike, *, linear_light: bool = False) -> Array:
+def over(foreground: ArrayLike, alpha: ArrayLike, background: ArrayLike, *, linear_light: bool = False) -> Array:
     """Put a foreground with straight alpha over a background.
 
     Parameters
     ----------
-    foreground : (H, W, 3) float32
-        Straight (not premultiplied) colours in [0, 1].
-    alpha : (H, W) float32
-        1 = foreground.
-    background : (H, W, 3) or (3,) float
-        A picture of the same size, or one colour.
+    foreground : (H, W, 3) array
+        Straight (not premultiplied) colours: uint8, uint16 or floats in [0, 1].
+    alpha : (H, W) array
+        1 = foreground: bool, uint8, uint16 or floats in [0, 1].
+    background : (H, W, 3) or (3,) array
+        A picture of the same size, or one colour: uint8, uint16 or floats in [0, 1].
     linear_light : bool
         Mix amounts of light instead of the numbers, which are taken to follow sRGB's curve.
 
@@ -40,18 +40,24 @@ def over(foreground: Array, alpha: Array, background: ArrayLike, *, linear_light
     InputError
         Sizes differ or values are outside [0, 1].
     """
-    foreground = as_rgb(foreground, "foreground")
-    alpha = as_mask(alpha, foreground.shape, "alpha")[:, :, None]
-    behind = np.asarray(background, dtype=np.float32)
-    if behind.shape not in ((3,), foreground.shape):
+    front = as_rgb(foreground, "foreground")
+    matte = as_mask(alpha, front.shape, "alpha")[:, :, None]
+    behind = np.asarray(background)
+    if behind.shape not in ((3,), front.shape):
         raise InputError(
             f"The background has the shape {behind.shape}.",
-            f"Give {foreground.shape} or one colour of 3 numbers.",
+            f"Give {front.shape} or one colour of 3 numbers.",
         )
+    if behind.ndim == 1:
+        # Black and white are written as whole numbers too: (0, 0, 0), (1, 1, 1).
+        colour = behind.astype(np.float32) if behind.dtype.kind in "bi" else behind
+        behind = as_rgb(colour[None, None], "background")[0, 0]
+    else:
+        behind = as_rgb(behind, "background")
     if linear_light:
-        return _over_in_linear_light(foreground, alpha, behind)
-    result = foreground - behind
-    result *= alpha
+        return _over_in_linear_light(front, matte, behind)
+    result: Array = front - behind
+    result *= matte
     result += behind
     return np.clip(result, 0, 1, out=result)
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from gossamer.arrays import Array, as_mask, unit_float
+from gossamer.arrays import Array, unit_float
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
-from gossamer.image import Image, ImageSource, read_image
+from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import lent_vitmatte, unload_vitmatte
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings import FINISHING, ModelChoice, Recipe
 
 __all__ = ["Pipeline", "refine", "remove_background"]
 
@@ -185,10 +185,10 @@ def remove_background(
 
 def refine(
     image: ImageSource,
-    mask: ArrayLike,
+    mask: MaskSource,
     recipe: Recipe | None = None,
     *,
-    hints: ArrayLike | None = None,
+    hints: MaskSource | None = None,
     device: str = "auto",
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
@@ -199,11 +199,13 @@ def refine(
     ----------
     image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
         The picture; an existing alpha multiplies the mask.
-    mask : (H, W) array
-        1 = foreground; of the picture's size.
+    mask : (H, W) array, path, bytes, PIL image or Image
+        1 = foreground; of the picture's size. :func:`gossamer.image.read_mask` says what it takes and how it is read;
+        what was guessed is in the report's warnings.
     recipe : Recipe, optional
-        The settings of every stage.
-    hints : (H, W) array, optional
+        The settings of every stage; without it the edge is solved again, as `gossamer refine` and ComfyUI's node do
+        (:data:`gossamer.settings.recipe.FINISHING`).
+    hints : the same, optional
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
     device : {"auto", "cpu", "cuda"}
         Where a network runs that the recipe wants for matting.
@@ -224,10 +226,20 @@ def refine(
     clock = _Clock()
     with clock("read"):
         source = read_image(image)
-        alpha = as_mask(mask, source.pixels.shape)
-        certain = None if hints is None else as_mask(hints, source.pixels.shape, "hints")
-    runs = _Runs(device, announce)
-    return _finish(source, alpha, recipe or Recipe(), clock, Progress.of(progress), None, runs, certain)
+        rough = read_mask(mask, source.pixels.shape)
+        certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
+        if told := (*rough.warnings, *(certain.warnings if certain else ())):
+            source = replace(source, warnings=(*source.warnings, *told))
+    return _finish(
+        source,
+        rough.plane,
+        recipe or FINISHING,
+        clock,
+        Progress.of(progress),
+        None,
+        _Runs(device, announce),
+        None if certain is None else certain.plane,
+    )
 
 
 @dataclass(frozen=True)

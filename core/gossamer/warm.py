@@ -124,6 +124,12 @@ class Warm:
         with self._lock:
             return tuple(self._kept)
 
+    @property
+    def bytes(self) -> int:
+        """About how much memory all that is kept holds."""
+        with self._lock:
+            return sum(kept.network.bytes for kept in self._kept.values())
+
     def unload(self, key: Hashable | None = None) -> None:
         """Free one network, or all; what is in use is freed when it is given back."""
         with self._lock:

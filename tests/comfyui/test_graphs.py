@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tests.cached_weights import weights_home
 from tests.comfyui import graphs
 from tests.comfyui.graphs import COMPOSITE, LOAD, MODEL, PREDICT, PREVIEW, REFINE, SAVE, node
 from tests.comfyui.server import Graph, Server
+from tests.matting.tiny_vitmatte import write_model
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +93,7 @@ def test_three_pictures_share_one_mask(server: Server, pipeline: gossamer.Pipeli
     saved = server.pictures(run, SAVE)
     assert len(saved) == 3
     for picture, result in zip(pictures, saved, strict=True):
-        cutout = gossamer.refine(picture, mask)
+        cutout = gossamer.refine(picture, mask, gossamer.Recipe())
         assert difference(result, np.dstack([cutout.foreground, cutout.alpha])) <= 1
 
 
@@ -121,7 +124,7 @@ def test_the_alpha_of_an_rgba_picture_multiplies_the_mask(
     graph = graphs.example(server.upload("rgba.png", rgba))
     graph["rgba"] = node("JoinImageWithAlpha", image=[LOAD, 0], alpha=[LOAD, 1])
     graph[PREDICT]["inputs"]["image"] = graph[REFINE]["inputs"]["image"] = ["rgba", 0]
-    mask = mask_of(graph, [PREDICT, 0])
+    mask = mask_of(graph, [REFINE, 1])
     run = server.run(graph)
     cutout = pipeline.run(rgba)
     assert cutout.alpha.max() > 0.5
@@ -130,6 +133,47 @@ def test_the_alpha_of_an_rgba_picture_multiplies_the_mask(
     (saved,), (preview,) = server.pictures(run, SAVE), server.pictures(run, PREVIEW)
     assert difference(saved[:, :, 3], cutout.alpha) <= 1
     assert difference(preview, over(cutout.foreground, cutout.alpha, np.ones(3))) <= 1
+
+
+def test_a_foreign_mask_gives_what_the_library_gives(server: Server, cat: np.ndarray) -> None:
+    """The same mask, by hand: an existing alpha multiplies it once, and the edge is solved alike."""
+    height, width = cat.shape[:2]
+    ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (height, width))
+    rough = np.zeros((height, width), np.uint8)
+    rough[60:250, 120:330], rough[60:250, 330:380] = 255, 128
+    graph: Graph = {
+        "cat": node("LoadImage", image=server.upload("foreign.png", np.dstack([cat, 255 - ramp]))),
+        "rgba": node("JoinImageWithAlpha", image=["cat", 0], alpha=["ramp", 0]),
+        "ramp": node("LoadImageMask", image=server.upload("ramp.png", np.dstack([ramp] * 3)), channel="red"),
+        "rough": node("LoadImageMask", image=server.upload("rough.png", np.dstack([rough] * 3)), channel="red"),
+    }
+    widgets = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]
+    defaults = {name: spec[1]["default"] for name, spec in widgets["required"].items() if name not in ("image", "mask")}
+    graph["refine"] = node("GossamerRefine", image=["rgba", 0], mask=["rough", 0], **defaults)
+    graph["as image"] = node("MaskToImage", mask=["refine", 1])
+    graph["shown"] = node("PreviewImage", images=["as image", 0])
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    # JoinImageWithAlpha takes 1 - alpha
+    cutout = gossamer.refine(np.dstack([cat, 255 - ramp]), rough)
+    assert difference(server.pictures(run, "shown")[0][:, :, 0], cutout.alpha) <= 1
+
+
+def test_vitmatte_is_loaded_once(server: Server, cat: np.ndarray, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "tiny")
+    graph = graphs.example(server.upload("cat.png", cat), matting="vitmatte", matting_model=str(folder))
+    graph["two"] = node("RepeatImageBatch", image=[LOAD, 0], amount=2)
+    graph[PREDICT]["inputs"]["image"] = graph[REFINE]["inputs"]["image"] = ["two", 0]
+    assert server.run(graph).status == "success"
+    for file in folder.glob("*.safetensors"):
+        file.unlink()  # what is loaded anew would fail
+    graph[REFINE]["inputs"]["matting_band"] = 12
+    again = server.run(graph)
+    assert (again.status, again.message) == ("success", "")
+    server.post("/free", {"unload_models": True})
+    time.sleep(2)  # its queue looks for this between prompts
+    graph[REFINE]["inputs"]["matting_band"] = 14
+    assert server.run(graph).status == "error"  # it was unloaded with ComfyUI's own networks
 
 
 def test_a_background_of_another_size_covers(

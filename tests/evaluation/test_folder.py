@@ -177,12 +177,12 @@ def test_a_worker_that_dies_costs_its_picture_alone(folders: Folders, monkeypatc
 def test_an_error_that_nobody_foresaw_is_named(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     read = scoring.read_opacity
 
-    def fail(path: str) -> np.ndarray:
+    def fail(path: str, guessed: list[str]) -> np.ndarray:
         if "p2-mask" in path:
             raise ZeroDivisionError("float division by zero")
         if "p3-mask" in path:
             raise MemoryError
-        return read(path)
+        return read(path, guessed)
 
     monkeypatch.setattr(scoring, "read_opacity", fail)
     result = evaluate_folder(*folders, kind="matte", workers=1)

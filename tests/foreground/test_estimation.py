@@ -220,7 +220,7 @@ def test_bad_pictures_are_refused_with_a_remedy(image, alpha, method):
 @settings(max_examples=30, deadline=None)
 @given(
     place=st.integers(0, 19),
-    value=st.one_of(st.just(float("nan")), st.floats(max_value=-0.01), st.floats(min_value=1.01, allow_infinity=True)),
+    value=st.one_of(st.just(float("nan")), st.floats(max_value=-0.31), st.floats(min_value=1.31, allow_infinity=True)),
 )
 def test_one_bad_alpha_is_enough(place, value):
     alpha = GOOD_ALPHA.copy()

@@ -228,7 +228,7 @@ def spoilt(image=None, trimap=None):
         spoilt(trimap=lambda t: np.where(t == 0, 0.5, t)),
         spoilt(trimap=lambda t: np.where(t == 1, 0.5, t)),
         spoilt(trimap=lambda t: t[:-1]),
-        spoilt(trimap=lambda t: t[..., None]),
+        spoilt(trimap=lambda t: np.dstack([t, t])),
         spoilt(trimap=lambda t: np.where(t == 0.5, np.nan, t)),
         spoilt(trimap=lambda t: t * 255),
         spoilt(trimap=lambda t: t - 0.5),

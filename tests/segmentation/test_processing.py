@@ -196,10 +196,20 @@ def test_outputs_are_read_as_the_authors_read_them() -> None:
 @pytest.mark.parametrize("where", ["before_resize", "after_resize"])
 @pytest.mark.parametrize("value", [0.0, 0.013, 1.0])
 def test_a_flat_output_does_not_become_a_subject(where: str, value: float) -> None:
+    """Flat foreground stays; what the network hardly believes anywhere is nothing."""
     noise = np.random.default_rng(0).normal(0, 1e-4, (32, 32)).astype(np.float32)
     flat = np.clip(np.float32(value) + noise, 0, 1)
     mask = postprocess(flat, dataclasses.replace(READ, normalise=where), 50, 40)
-    assert np.abs(mask - value).max() < 1e-3
+    assert np.abs(mask - round(value)).max() < 1e-3
+
+
+@pytest.mark.parametrize("where", ["before_resize", "after_resize", "none"])
+def test_an_unsure_output_is_stretched_into_nothing(where: str) -> None:
+    unsure = np.linspace(0, 0.3, 32 * 32, dtype=np.float32).reshape(32, 32)
+    spec = dataclasses.replace(READ, normalise=where)
+    assert postprocess(unsure, spec, 50, 40).max() == (pytest.approx(0.3, abs=0.01) if where == "none" else 0)
+    sure = unsure * 3
+    assert postprocess(sure, spec, 50, 40).max() == pytest.approx(0.9 if where == "none" else 1, abs=0.02)
 
 
 def test_neither_the_picture_nor_the_prediction_is_changed() -> None:

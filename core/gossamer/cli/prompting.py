@@ -8,7 +8,6 @@ from typing import Any
 
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.errors import InputError
-from gossamer.prompting.planes import plane_of
 from gossamer.prompting.prompt import Prompt
 from gossamer.settings.finding import Finding
 from gossamer.settings.parameters import nested
@@ -70,9 +69,9 @@ def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
         name: (*getattr(base, name), *(numbers for numbers, _ in rows)) for name, rows in coordinates.items()
     }
     planes = {"mask": arguments.prompt_mask, "scribbles": arguments.scribbles}
-    fields |= {name: getattr(base, name) if path is None else plane_of(path) for name, path in planes.items()}
+    fields |= {name: getattr(base, name) if path is None else Path(path) for name, path in planes.items()}
     fields["unit"] = units.pop() if units else "px"
-    prompt = Prompt(text=(*base.text, *arguments.text), **fields)
+    prompt = Prompt(text=(*base.text, *arguments.text), warnings=base.warnings, **fields)
     if prompt.is_empty and arguments.prompt is not None:
         raise InputError(f"The prompt {arguments.prompt} is empty.", "Give a text, a box, a point or a mask.")
     if not prompt.is_empty:

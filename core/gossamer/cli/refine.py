@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.image import Image, read_image
+from gossamer.image import read_image
 from gossamer.pipeline import refine
 from gossamer.settings.recipe import FINISHING
 
@@ -32,18 +27,6 @@ def run(argv: list[str]) -> int:
     target = Target(arguments.input, arguments, recipe)
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
-        hint = read_image(arguments.mask)
-        report = target.write(refine(picture, _mask_of(hint), recipe, progress=console.progress))
+        report = target.write(refine(picture, arguments.mask, recipe, progress=console.progress))
     target.tell(report)
     return 0
-
-
-def _mask_of(hint: Image) -> NDArray[Any]:
-    """Return the alpha of a picture that has one, else its grey, else the mean of its channels."""
-    if hint.alpha is not None:
-        return hint.alpha
-    red, green, blue = (hint.pixels[..., channel] for channel in range(3))
-    if np.array_equal(red, green) and np.array_equal(red, blue):
-        return red
-    mean: NDArray[Any] = hint.rgb.mean(axis=2)
-    return mean

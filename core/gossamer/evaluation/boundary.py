@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gossamer.arrays import as_mask
 from gossamer.errors import InputError
 
 __all__ = ["boundary_iou"]
@@ -21,8 +22,8 @@ def boundary_iou(prediction: ArrayLike, truth: ArrayLike, *, dilation_ratio: flo
 
     Parameters
     ----------
-    prediction, truth : (H, W) bool
-        True = foreground.
+    prediction, truth : (H, W) array
+        bool, or as :func:`gossamer.arrays.as_mask` takes them: what is above one half is foreground.
     dilation_ratio : float
         0.02 is the authors' for pictures.
 
@@ -36,11 +37,11 @@ def boundary_iou(prediction: ArrayLike, truth: ArrayLike, *, dilation_ratio: flo
     InputError
         If the shapes differ, are not (H, W), or there are no pixels.
     """
-    predicted, subject = np.asarray(prediction, np.bool_), np.asarray(truth, np.bool_)
-    if predicted.ndim != 2 or predicted.shape != subject.shape or predicted.size == 0:
-        raise InputError(
-            f"The masks have the shapes {predicted.shape} and {subject.shape}.", "Give two of one (height, width)."
-        )
+    shapes = np.shape(prediction), np.shape(truth)
+    if len(shapes[0]) != 2 or shapes[0] != shapes[1] or 0 in shapes[0]:
+        raise InputError(f"The masks have the shapes {shapes[0]} and {shapes[1]}.", "Give two of one (height, width).")
+    predicted = as_mask(prediction, name="prediction", measured=True) > 0.5
+    subject = as_mask(truth, name="truth", measured=True) > 0.5
     reach = max(1, round(dilation_ratio * math.hypot(*predicted.shape)))
     first, second = _rim(predicted, reach), _rim(subject, reach)
     union = int(np.count_nonzero(first | second))

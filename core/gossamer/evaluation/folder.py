@@ -18,6 +18,8 @@ from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["Evaluation", "Row", "evaluate_folder"]
 
+_SHOWN = 10  # sentences about what was guessed in reading files: a whole folder is mostly of one kind
+
 
 @dataclass(frozen=True)
 class Row:
@@ -176,6 +178,7 @@ def evaluate_folder(
     ]
     rows: list[Row] = []
     failures: list[str] = []
+    guessed: list[str] = []
     curves: dict[str, Any] = {"f": 0.0, "e": 0.0}
     found: dict[int, Score | Failure] = {}
     done = 0
@@ -187,6 +190,7 @@ def evaluate_folder(
             if isinstance(outcome, Failure):
                 failures.append(f"{pair.name}: {outcome.message}")
                 continue
+            guessed += outcome.guessed or ()
             rows.append(Row(pair, outcome.width, outcome.height, outcome.values, outcome.empty_truth, outcome.resized))
             for letter, curve in (("f", outcome.f_curve), ("e", outcome.e_curve)):
                 if curve is not None:
@@ -195,7 +199,12 @@ def evaluate_folder(
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
         raise InputError(f"Nothing could be measured: {failures[0]}{more}", "Check the files.")
     return Evaluation(
-        names, tuple(rows), _means(names, rows, curves), pairing.missing, tuple(failures), _warnings(names, rows)
+        names,
+        tuple(rows),
+        _means(names, rows, curves),
+        pairing.missing,
+        tuple(failures),
+        (*_warnings(names, rows), *_few(guessed)),
     )
 
 
@@ -220,6 +229,11 @@ def _warnings(names: tuple[str, ...], rows: list[Row]) -> tuple[str, ...]:
     if resized := [row.name for row in rows if row.resized]:
         notes.append(f"{_some(resized)}: resized to the truth's size.")
     return tuple(notes)
+
+
+def _few(guessed: list[str]) -> list[str]:
+    more = len(guessed) - _SHOWN
+    return guessed if more <= 0 else [*guessed[:_SHOWN], f"{more} more such sentences are left out."]
 
 
 def _some(names: list[str]) -> str:

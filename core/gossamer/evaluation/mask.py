@@ -85,8 +85,8 @@ def evaluate_mask(
     """
     names = chosen("mask", measures)
     wanted = set(names)
-    predicted = _exact(as_mask(prediction, name="prediction"))
-    target = as_mask(truth, name="truth")
+    predicted = _exact(as_mask(prediction, name="prediction", measured=True))
+    target = as_mask(truth, name="truth", measured=True)
     if predicted.shape != target.shape:
         raise InputError(
             f"The prediction is {predicted.shape[1]} x {predicted.shape[0]} pixels, "

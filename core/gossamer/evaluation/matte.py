@@ -74,7 +74,8 @@ def evaluate_matte(
         known.
     """
     names = chosen("matte", measures)
-    predicted, target = as_mask(prediction, name="prediction"), as_mask(truth, name="truth")
+    predicted = as_mask(prediction, name="prediction", measured=True)
+    target = as_mask(truth, name="truth", measured=True)
     region = None if trimap is None else as_mask(trimap, name="trimap")
     for name, other in (("prediction", predicted), ("trimap", region)):
         if other is not None and other.shape != target.shape:

@@ -7,20 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gossamer.arrays import Array
 from gossamer.errors import InputError
-from gossamer.image import read_image
+from gossamer.image import read_mask
 
 __all__ = ["Pair", "Pairing", "find_pairs", "read_opacity"]
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"))
 ENDINGS = tuple(sign + word for sign in "-_" for word in ("mask", "cutout", "alpha", "matte", "trimap"))
 """What tools put behind a picture's name (Gossamer: -mask and -cutout): the name is the same without it."""
-
-_COLOUR = 16 / 255
-"""A grey picture from a JPEG file may be so much coloured by its compression."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +86,14 @@ def find_pairs(
     return Pairing(pairs, tuple(missing))
 
 
-def read_opacity(path: str | os.PathLike[str]) -> Array:
-    """Read the mask or matte that a file stands for.
+def read_opacity(path: str | os.PathLike[str], guessed: list[str] | None = None) -> Array:
+    """Read the mask or matte that a file stands for, as :func:`gossamer.image.read_mask` does.
 
-    It is the alpha of a file that has one, except where that is opaque everywhere and the picture is grey, and else
-    the grey picture itself.
+    Parameters
+    ----------
+    path : path
+    guessed : list of str, optional
+        Gets a sentence for everything that was lost or guessed.
 
     Returns
     -------
@@ -107,20 +105,10 @@ def read_opacity(path: str | os.PathLike[str]) -> Array:
     InputError
         If it cannot be read, or is a colour picture without alpha.
     """
-    picture = read_image(path)
-    rgb, alpha = picture.rgb, picture.alpha
-    if alpha is not None and float(alpha.min()) < 1:
-        return alpha
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    if np.array_equal(red, green) and np.array_equal(green, blue):
-        return np.ascontiguousarray(red)
-    if max(float(np.abs(red - green).max()), float(np.abs(green - blue).max())) <= _COLOUR:
-        return np.asarray(rgb.mean(axis=2, dtype=np.float64), np.float32)
-    if alpha is not None:
-        return alpha
-    raise InputError(
-        f"{path} is a colour picture without alpha: it is no mask.", "Give grey pictures, or cut-outs with alpha."
-    )
+    found = read_mask(path, measured=True)
+    if guessed is not None:
+        guessed += found.warnings
+    return found.plane
 
 
 def _pictures(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gossamer.arrays import Array, bilinear
+from gossamer.arrays import Array, bilinear, check_size
 from gossamer.errors import GossamerError, InputError
 from gossamer.evaluation.mask import evaluate_mask
 from gossamer.evaluation.matte import evaluate_matte
@@ -40,6 +40,8 @@ class Score:
     e_curve: list[float] | None = None
     empty_truth: bool = False
     resized: bool = False
+    guessed: list[str] | None = None
+    """What was lost or guessed in reading the files, one sentence each."""
 
 
 def score(task: Task) -> Score:
@@ -52,27 +54,23 @@ def score(task: Task) -> Score:
     MissingExtra
         If measures of masks are wanted and pysodmetrics is not installed.
     """
-    truth = read_opacity(task.truth)
+    guessed: list[str] = []
+    truth = read_opacity(task.truth, guessed)
     height, width = truth.shape
-    prediction = read_opacity(task.prediction)
+    prediction = read_opacity(task.prediction, guessed)
     resized = prediction.shape != truth.shape
     if resized:
         if not task.resize:
-            raise InputError(
-                f"{task.prediction} is {prediction.shape[1]} x {prediction.shape[0]} pixels, "
-                f"but {task.truth} is {width} x {height}.",
-                "Resize the prediction, or add --resize to have it done bilinearly.",
-            )
+            try:
+                check_size(prediction.shape, truth.shape, "prediction", task.truth)
+            except InputError as error:
+                remedy = f"{error.remedy.rstrip('.')}, or allow resizing (resize, --resize)."
+                raise InputError(error.message.replace("The prediction", task.prediction), remedy) from None
         prediction = bilinear(prediction, height, width)
     trimap: Array | None = None
     if task.trimap is not None:
-        trimap = read_opacity(task.trimap)
-        if trimap.shape != truth.shape:
-            raise InputError(
-                f"{task.trimap} is {trimap.shape[1]} x {trimap.shape[0]} pixels, "
-                f"but {task.truth} is {width} x {height}.",
-                "Give a trimap of the truth's size.",
-            )
+        trimap = read_opacity(task.trimap, guessed)
+        check_size(trimap.shape, truth.shape, f"trimap {task.trimap}", task.truth)
     values: dict[str, float] = {}
     curves: list[list[float] | None] = [None, None]
     empty = False
@@ -88,7 +86,7 @@ def score(task: Task) -> Score:
     if not np.isfinite(list(values.values())).all():
         bad = next(name for name, value in values.items() if not np.isfinite(value))
         raise InputError(f"{MEASURES[bad].title} of {task.prediction} is not a number.", "Leave the picture out.")
-    return Score(width, height, values, curves[0], curves[1], empty, resized)
+    return Score(width, height, values, curves[0], curves[1], empty, resized, guessed)
 
 
 def reason(error: Exception) -> tuple[str, str]:

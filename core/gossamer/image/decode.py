@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gossamer.arrays import unit_float
+from gossamer.arrays import on_another_scale, unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.deep import Raw, orientation_of, png_is_deep, read_heif, read_png, read_tiff
 from gossamer.image.limits import READABLE, check_size, kind_of, quiet
@@ -171,7 +171,7 @@ def _from_raw(raw: Raw, label: str) -> Decoded:
     rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, raw.white)
     notes = list(raw.warnings)
     if pixels.dtype.kind == "f":
-        notes += _tame(rgb, alpha)
+        notes += _tame(rgb, alpha, label)
     if raw.premultiplied and alpha is not None:
         rgb = unit_float(rgb)
         np.divide(rgb, alpha[..., None], out=rgb, where=alpha[..., None] > 0)
@@ -185,9 +185,14 @@ def _from_raw(raw: Raw, label: str) -> Decoded:
     return Decoded(rgb, alpha, raw.bit_depth, icc, dpi, [f"{label}: {note}." for note in notes])
 
 
-def _tame(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None) -> list[str]:
+def _tame(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, label: str) -> list[str]:
     """Bring floats from a file into [0, 1] in place; return what had to be done."""
     holes = outside = 0
+    for plane in (rgb, alpha):
+        if plane is not None and on_another_scale(plane):
+            raise InputError(
+                f"{label} has floats of another scale than 0 to 1.", "Divide them by their white, e.g. 255."
+            )
     for plane in (rgb, alpha):
         if plane is None:
             continue
@@ -278,6 +283,9 @@ def _raw_of(
         return Raw(pixels, 1.0, 32, orientation, False, icc, dpi, notes)
     if picture.mode == "I" and (pixels.min() < 0 or pixels.max() > 65535):
         raise InputError(f"{label} holds whole numbers outside 0 to 65535.", "Save it as 16-bit grey.")
+    if picture.mode == "I" and 1 < pixels.max() <= 255:  # what convert("I") makes of 8 bits: it would be all but black
+        notes.append("none of its numbers is above 255; they are taken as of 255")
+        return Raw(pixels, 255.0, 8, orientation, False, icc, dpi, notes)
     return Raw(pixels, 65535.0, 16, orientation, False, icc, dpi, notes)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
-from gossamer.arrays import unit_float
+from gossamer.arrays import in_range, unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, quiet
@@ -85,8 +85,9 @@ def read_image(source: ImageSource) -> Image:
     ----------
     source : str, Path, bytes, binary file, PIL.Image.Image, ndarray or Image
         JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC (extra ``heif``); or an array (H, W), (H, W, 3) or
-        (H, W, 4), RGB, as uint8, uint16 or float in [0, 1]. A float32 array is not copied: do not change it
-        while the Image is in use. An Image is returned as it is.
+        (H, W, 4), RGB, as uint8, uint16 or float in [0, 1] (what overshoots a little, see
+        :data:`gossamer.arrays.OVERSHOOT`, is cut off). A float32 array is not copied: do not change it while the Image
+        is in use. An Image is returned as it is.
 
     Returns
     -------
@@ -202,11 +203,13 @@ def _from_array(array: NDArray[Any]) -> Decoded:
     low, high = float(array.min()), float(array.max())
     if np.isnan(low):
         raise InputError("The array has values that are not numbers (NaN).", "Replace them: np.nan_to_num.")
-    if low < 0.0 or high > 1.0:
+    if not in_range(low, high):
         raise InputError(
             f"The array has values from {low:g} to {high:g}, not from 0 to 1.",
             "Divide 8-bit values by 255, or clip the array.",
         )
+    if low < 0.0 or high > 1.0:
+        pixels = np.clip(pixels, 0, 1)
     if array.dtype == np.float32 and channels == 3:
         return Decoded(np.ascontiguousarray(pixels[...]), None, 32)  # a view, so that only it is read-only
     rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, 1.0)

@@ -9,11 +9,11 @@ our own (:mod:`gossamer.matting.closed_form_multigrid`). The solution is the one
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gossamer.arrays import as_mask, as_rgb, check_size
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 
@@ -35,9 +35,9 @@ def closed_form_alpha(
     Parameters
     ----------
     image : (H, W, 3) array
-        RGB in [0, 1].
+        RGB: uint8, uint16 or floats in [0, 1].
     trimap : (H, W) array
-        At most 0.1: background; at least 0.9: foreground; between: unknown.
+        uint8, uint16 or floats in [0, 1]. At most 0.1: background; at least 0.9: foreground; between: unknown.
     epsilon : float
         Regularisation of the windows' colour covariance, in squared colour units. Larger is smoother.
     tolerance : float
@@ -61,8 +61,8 @@ def closed_form_alpha(
     ----------
     .. [1] Levin, Lischinski, Weiss: "A closed-form solution to natural image matting", TPAMI 30 (2), 2008.
     """
-    picture = _checked_image(image)
-    hints = _checked_plane(trimap, picture, "trimap")
+    picture = as_rgb(image, "picture")
+    hints = as_mask(trimap, picture.shape, "trimap")
     foreground, unknown = hints >= 0.9, (hints > 0.1) & (hints < 0.9)
     if unknown.any() and (not foreground.any() or (foreground | unknown).all()):
         lacks = "foreground" if not foreground.any() else "background"
@@ -117,20 +117,20 @@ def solve_matting_laplacian(
     InputError
         The sizes or ranges are wrong, or nothing fixes the solution: no known pixel and no positive weight.
     """
-    picture = _checked_image(image)
+    picture = as_rgb(image, "picture")
     fixed = np.asarray(known)
     if fixed.dtype != np.bool_ or fixed.shape != picture.shape[:2]:
         raise InputError(
             f"known must be a bool array of the picture's size {picture.shape[:2]}, not {fixed.dtype} {fixed.shape}.",
             "Pass known = (trimap <= 0.1) | (trimap >= 0.9).",
         )
-    alpha = np.where(fixed, _checked_plane(values, picture, "values"), np.float32(0))
+    alpha = np.where(fixed, as_mask(values, picture.shape, "values", measured=True), np.float32(0))
     pull = goal = None
     if weight is not None:
         if target is None:
             raise InputError("A weight was given without a target.", "Pass target as well.")
-        pull = _checked_plane(weight, picture, "weight", highest=math.inf)
-        goal = _checked_plane(target, picture, "target")
+        pull = _checked_weight(weight, picture)
+        goal = as_mask(target, picture.shape, "target", measured=True)
     if not (0 < epsilon < math.inf and 0 < tolerance < math.inf):
         raise InputError(f"epsilon ({epsilon}) and tolerance ({tolerance}) must be positive.", "Use the defaults.")
     report = Progress.of(progress)
@@ -182,31 +182,9 @@ def _fill_tiny(alpha: _Array, free: NDArray[np.bool_], pull: _Array | None, goal
     alpha[free] = settled[labels[free]]
 
 
-def _checked_image(image: ArrayLike) -> _Array:
-    picture = np.asarray(image)
-    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise InputError(f"The picture must be (H, W, 3), not {picture.shape}.", "Convert it to RGB first.")
-    return _checked_range(picture, "picture", 1.0)
-
-
-def _checked_plane(plane: ArrayLike, picture: _Array, name: str, highest: float = 1.0) -> _Array:
-    result = np.asarray(plane)
-    if result.shape != picture.shape[:2]:
-        raise InputError(
-            f"The {name} is {result.shape}, but the picture is {picture.shape[:2]}.",
-            f"Resize the {name} to the size of the picture.",
-        )
-    return _checked_range(result, name, highest)
-
-
-def _checked_range(array: NDArray[Any], name: str, highest: float) -> _Array:
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"The {name} has values of type {array.dtype}.", "Pass numbers between 0 and 1.")
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= highest and high < math.inf):  # NaN fails every comparison
-        wanted = "at least 0" if highest == math.inf else "between 0 and 1"
-        raise InputError(
-            f"The {name} has values from {low:g} to {high:g}; they must be {wanted}.",
-            f"Divide 8-bit values by 255, and clip the {name} to the range; replace NaN.",
-        )
-    return array.astype(np.float32, copy=False)
+def _checked_weight(weight: ArrayLike, picture: _Array) -> _Array:
+    pull = np.asarray(weight, np.float32)
+    check_size(pull.shape, picture.shape, "weight")
+    if not (float(pull.min()) >= 0 and float(pull.max()) < math.inf):  # NaN fails every comparison
+        raise InputError("The weight must be finite and at least 0.", "Clip it, and replace NaN.")
+    return pull

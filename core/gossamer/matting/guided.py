@@ -27,7 +27,7 @@ def guided_alpha(
     Parameters
     ----------
     image : (H, W, 3) array
-        RGB in [0, 1]: the guide.
+        RGB, uint8, uint16 or floats in [0, 1]: the guide.
     mask : (H, W) array
         1 = foreground.
     radius : int

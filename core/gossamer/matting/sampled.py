@@ -22,9 +22,9 @@ def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | Progr
     Parameters
     ----------
     image : (H, W, 3) array
-        RGB in [0, 1].
+        RGB, uint8, uint16 or floats in [0, 1].
     trimap : (H, W) array
-        At most 0.1: background; at least 0.9: foreground; between: unknown.
+        uint8, uint16 or floats in [0, 1]. At most 0.1: background; at least 0.9: foreground; between: unknown.
     progress : callable, optional
         ``progress(fraction, message)``; raising in it stops the work before or after the solution.
 

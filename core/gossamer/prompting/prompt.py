@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from gossamer.arrays import Array, as_mask
+from gossamer.arrays import Array, check_size
 from gossamer.errors import InputError
-from gossamer.prompting.planes import plane_from_json, plane_to_json, to_size
+from gossamer.image import read_mask
+from gossamer.prompting.planes import plane_from_json, plane_to_json
 
 __all__ = ["Box", "Point", "Prompt", "Unit"]
 
@@ -41,14 +42,16 @@ class Prompt:
         One around each subject.
     points, not_points : sequence of (x, y)
         On the subject, and on what does not belong to it.
-    mask : (H, W) array, optional
-        A rough mask of the subject, 1 = foreground: bool, uint8, uint16 or floats in [0, 1].
-    scribbles : (H, W) array, optional
+    mask : (H, W) array, path or picture, optional
+        A rough mask of the subject, 1 = foreground: whatever :func:`gossamer.image.read_mask` takes.
+    scribbles : (H, W) array, path or picture, optional
         1 where somebody marked foreground, 0 where background, 0.5 where nothing: a trimap is one too. What is
         marked stays so in the cut-out.
     unit : {"px", "fraction"}
         What the coordinates count: pixels of the picture as it is shown (its orientation applied), or fractions
         of its width and height.
+    warnings : tuple of str
+        What was guessed in reading mask and scribbles is added to these; :meth:`in_pixels` returns it.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Prompt:
     mask: Array | None = field(default=None, repr=False)
     scribbles: Array | None = field(default=None, repr=False)
     unit: Unit = "px"
+    warnings: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Bring what was given into its one form."""
@@ -74,9 +78,11 @@ class Prompt:
             "boxes": _coordinates(self.boxes, 4, "box", "x0, y0, x1, y1"),
             "points": _coordinates(self.points, 2, "point", "x, y"),
             "not_points": _coordinates(self.not_points, 2, "point", "x, y"),
-            "mask": _plane(self.mask, "mask"),
-            "scribbles": _plane(self.scribbles, "scribbles"),
         }
+        warnings = list(self.warnings)
+        for name in ("mask", "scribbles"):
+            own[name] = _plane(getattr(self, name), name, warnings)
+        own["warnings"] = tuple(dict.fromkeys(warnings))
         for name, value in own.items():
             object.__setattr__(self, name, value)
 
@@ -157,28 +163,28 @@ class Prompt:
         prompt : Prompt
             In pixels: boxes lie within the picture and hold a pixel, points lie in pixels of it, planes have its size.
         warnings : tuple of str
-            One sentence for everything that was clipped, turned round, resized or left out.
+            One sentence for everything that was guessed, clipped, turned round or left out.
 
         Raises
         ------
         InputError
             The prompt is empty or says only what is not meant, a box or point lies outside the picture, a box has no
-            area, points or scribbles contradict each other, or a plane has another shape than the picture.
+            area, points or scribbles contradict each other, or a plane has another size than the picture.
         """
         if self.is_empty:
             raise InputError("The prompt is empty.", "Give a text, a box, a point, a mask or scribbles.")
-        warnings: list[str] = []
+        warnings = list(self.warnings)
         scale = (width, height) if self.unit == "fraction" else (1, 1)
         boxes = tuple(dict.fromkeys(_box_inside(box, scale, width, height, warnings) for box in self.boxes))
         points, not_points = (
             tuple(dict.fromkeys(_point_inside(point, scale, width, height, warnings) for point in group))
             for group in (self.points, self.not_points)
         )
-        mask = None if self.mask is None else to_size(self.mask, width, height, "mask", warnings)
-        scribbles = None if self.scribbles is None else to_size(self.scribbles, width, height, "scribbles", warnings)
-        prompt = replace(
-            self, boxes=boxes, points=points, not_points=not_points, mask=mask, scribbles=scribbles, unit="px"
-        )
+        for name in ("mask", "scribbles"):
+            plane = getattr(self, name)
+            if plane is not None:
+                check_size(plane.shape, (height, width), f"prompt's {name}")
+        prompt = replace(self, boxes=boxes, points=points, not_points=not_points, unit="px")
         _check_sense(prompt, warnings)
         return prompt, tuple(dict.fromkeys(warnings))
 
@@ -195,14 +201,15 @@ def _phrases(text: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(phrases))
 
 
-def _plane(given: Any, name: str) -> Array | None:
+def _plane(given: Any, name: str, warnings: list[str]) -> Array | None:
     if given is None:
         return None
-    try:
-        plane = np.asarray(given)
-    except ValueError:  # rows of different lengths
-        raise InputError(f"The prompt's {name} is no mask.", "Give (height, width).") from None
-    return as_mask(plane, name=f"prompt's {name}")
+    found = read_mask(given, name=f"prompt's {name}", scribbles=name == "scribbles")
+    shape = getattr(given, "shape", ())
+    if len(shape) > 2 and not found.plane.any():
+        raise InputError(f"The prompt's {name} has the shape {shape} and marks nothing.", "Give (height, width).")
+    warnings += found.warnings
+    return found.plane
 
 
 def _coordinates(given: Any, count: int, name: str, form: str) -> tuple[tuple[float, ...], ...]:

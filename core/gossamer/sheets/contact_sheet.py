@@ -89,10 +89,17 @@ def contact_sheet(entries: Sequence[Entry], *, width: int = 320, crops: int = 2,
     """
     if not entries:
         raise InputError("There is nothing to compare.", "Give at least one cut-out.")
+    entries = [
+        Entry(
+            entry.label,
+            as_rgb(entry.foreground, f"picture {entry.label}"),
+            as_mask(entry.alpha, name=f"alpha of {entry.label}", measured=True),
+        )
+        for entry in entries
+    ]
     shape = entries[0].alpha.shape
     for entry in entries:
-        as_rgb(entry.foreground, f"picture {entry.label}")
-        if as_mask(entry.alpha, name=f"alpha of {entry.label}").shape != shape:
+        if entry.alpha.shape != shape:
             raise InputError(
                 f"{entry.label} is {entry.alpha.shape[1]} x {entry.alpha.shape[0]} pixels, "
                 f"but {entries[0].label} is {shape[1]} x {shape[0]}.",

@@ -94,18 +94,20 @@ class Cutter:
         pixels = data.view(DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
         keep = request.existing_alpha == "keep"
         with self._my_turn(progress):
-            unit = to_unit(pixels[..., :3] if keep else pixels)
+            given = pixels[..., :3] if keep else pixels
+            # Whole numbers stay what they are: bytes take a quarter of the memory. Floats are a host's own.
+            picture = to_unit(given) if request.dtype == "float32" else given
             pipeline = self._pipeline(request.model, request.device or self._device)
             missing = _missing_models()
-            cutout = pipeline.run(unit, progress, recipe=recipe, announce=_log.info)
+            cutout = pipeline.run(picture, progress, recipe=recipe, announce=_log.info)
             report = {**cutout.report.as_dict(), "fetched": missing.get(cutout.report.model)}
         foreground = None
         if request.foreground:
-            colours = cutout.foreground
+            colours = cutout.pixels if cutout.pixels.dtype == DTYPES[request.dtype] else cutout.foreground
             if request.dtype == "float32":
                 # What lay outside [0, 1] (highlights, wide gamut) was cut off for the models only.
                 colours = colours + (pixels[..., :3] - np.clip(pixels[..., :3], 0, 1))
-            foreground = from_unit(colours, request.dtype)
+            foreground = colours if colours.dtype == np.uint8 else from_unit(colours, request.dtype)
             if keep and request.channels == 4:
                 foreground = np.dstack([foreground, pixels[..., 3]])
         return Answer(from_unit(cutout.alpha, request.dtype), foreground, report)

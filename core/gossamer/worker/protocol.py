@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import GossamerError, InputError, WorkerError
+from gossamer.remedies import without_flags
 
 __all__ = [
     "DTYPES",
@@ -133,7 +134,7 @@ def error_frame(error: GossamerError, *, fatal: bool = False) -> dict[str, Any]:
     return {
         "type": "error",
         "message": error.message,
-        "remedy": error.remedy,
+        "remedy": without_flags(error.remedy),  # who reads it has a window before them
         "kind": type(error).__name__,
         "fatal": fatal,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gossamer.arrays import in_range, range_remedy
 from gossamer.errors import InputError
 from gossamer.foreground.checks import check_radius
 
@@ -48,8 +49,8 @@ def blur_fusion_torch(image: Tensor, alpha: Tensor, radius: int = 90, fine_radiu
     _check(image, alpha)
     sides = check_radius(radius, "radius"), check_radius(fine_radius, "fine radius")
     with torch.no_grad():
-        picture = image.to(torch.float64)
-        matte = alpha.to(torch.float64)
+        picture = image.to(torch.float64).clamp(0, 1)
+        matte = alpha.to(torch.float64).clamp(0, 1)
         foreground = background = picture
         for side in sides:
             mean = _means(matte, side)
@@ -103,5 +104,5 @@ def _check(image: Tensor, alpha: Tensor) -> None:
         raise InputError("The image has no pixels.", "Give a picture of at least 1 x 1.")
     for name, tensor in (("image", image), ("alpha", alpha)):
         low, high = (float(value) for value in tensor.aminmax())
-        if not (low >= 0 and high <= 1):  # also true of NaN
-            raise InputError(f"The {name} has values from {low:g} to {high:g}.", "Give values in [0, 1] without NaN.")
+        if not in_range(low, high):
+            raise InputError(f"The {name} has values from {low:g} to {high:g}.", range_remedy(low, high))

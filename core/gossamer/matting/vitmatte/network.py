@@ -81,6 +81,11 @@ class VitMatte:
         self._network = network
         self._mean, self._deviation = (np.asarray(v, np.float32) for v in NORMALISATIONS[normalisation])
 
+    @property
+    def module(self) -> Any:
+        """The torch module, for a host that manages the memory of its networks."""
+        return self._network
+
     @classmethod
     def load(
         cls,
