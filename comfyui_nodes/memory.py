@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The library's loaded networks as one model of ComfyUI's: it may unload them whenever it needs memory or is asked to."""
+"""The networks that the library keeps, as one model of ComfyUI's: it may unload them whenever it needs memory."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from gossamer.arrays import Array, unit_float
 from gossamer.compositing import background_for, over
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
-from gossamer.matting.vitmatte.lent import lent_vitmatte, unload_vitmatte
+from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -284,7 +284,17 @@ def _finish(
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            alpha = _matte(source.rgb, mask, recipe, warnings, steps.part(0.1, 0.4), runs)
+            from gossamer.matting.stage import matte
+
+            alpha = matte(
+                source.rgb,
+                mask,
+                recipe.matting,
+                progress=steps.part(0.1, 0.4),
+                warn=warnings.append,
+                device=runs.device,
+                announce=runs.announce,
+            )
     if hints is not None:
         alpha = alpha.copy()
         alpha[hints >= 0.9], alpha[hints <= 0.1] = 1, 0
@@ -326,39 +336,6 @@ def _finish(
         bit_depth=source.bit_depth,
         dpi=source.dpi,
     )
-
-
-def _matte(
-    rgb: Array,
-    mask: Array,
-    recipe: Recipe,
-    warnings: list[str],
-    steps: Progress,
-    runs: _Runs,
-) -> Array:
-    from gossamer import matting
-
-    method, band = recipe.matting.method, recipe.matting.band
-    if method == "from_mask":
-        return matting.matte_from_mask(rgb, mask, progress=steps)
-    if method == "guided":
-        return matting.guided_alpha(rgb, mask, radius=band, progress=steps)
-    trimap = matting.trimap_from_mask(mask, band=band)
-    if not (trimap == 1).any() or not (trimap == 0).any():
-        side = "foreground" if not (trimap == 1).any() else "background"
-        warnings.append(
-            f"Matting was left out: a band of {band} px leaves no certain {side}. Choose a narrower matting band."
-        )
-        return mask
-    if method == "vitmatte":
-        with lent_vitmatte(recipe.matting.model, runs.device, steps.part(0.0, 0.2), runs.announce) as network:
-            return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warnings.append)
-    solvers = {
-        "closed_form": matting.closed_form_alpha,
-        "knn": matting.knn_alpha,
-        "learning_based": matting.learning_based_alpha,
-    }
-    return solvers[method](rgb, trimap, progress=steps)
 
 
 def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> NDArray[Any]:

@@ -1,24 +1,22 @@
-"""The published methods that PyMatting implements: multi-level (Germer 2020) and closed form (Levin 2008)."""
+"""The multi-level method (Germer, Uelwer, Conrad and Harmeling 2020) as PyMatting has it, in strips on every core."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import TypeVar
+import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair
+from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["closed_form_layers", "multilevel", "multilevel_layers"]
+__all__ = ["multilevel", "multilevel_layers"]
 
-T = TypeVar("T")
-
-# PyMatting prints a warning when its incomplete Cholesky factor fails without a shift: begin with one.
-_SHIFTS = (1e-3, 1e-2, 0.1, 0.5, 1.0, 10.0)
+_REGULARISATION = np.float32(1e-5)
+_SWEEPS, _SMALL_SWEEPS, _SMALL = 2, 10, 32  # the second for pictures of at most so many pixels a side
+_CHUNK = 1 << 15  # pixels of a strip: what is computed from them stays in the cache
 
 
 def multilevel(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
@@ -55,78 +53,86 @@ def multilevel(image: ArrayLike, alpha: ArrayLike, *, progress: Progress | Progr
 
 
 def multilevel_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, Array]:
-    """Return foreground and background of checked arrays by the multi-level method."""
-    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
+    """Return foreground and background of checked arrays by the multi-level method.
 
-    single = alpha.size == 1  # whose number of levels would be the logarithm of one
-    picture = np.repeat(image, 2, axis=1) if single else image
-    matte = np.repeat(alpha, 2, axis=1) if single else alpha
+    The published code sweeps from the first pixel to the last; here it is the two colours of a chessboard in turn, so
+    that threads share the work and the result does not depend on their number.
+    """
+    height, width = alpha.shape
+    levels = max(math.ceil(math.log2(max(height, width))), 1)
+    # The means of what is nearly pure, and a black that hardly counts where nothing is.
+    layers = np.concatenate([_mean(image, alpha > 0.9), _mean(image, alpha < 0.1)], axis=2)
+    with Strips() as strips:
+        for level in range(levels + 1):
+            part = progress.part(0.25 ** (levels - level + 1), 0.25 ** (levels - level))
+            size = round(height ** (level / levels)), round(width ** (level / levels))
+            rows, columns = (np.arange(n) * whole // n for n, whole in zip(size, alpha.shape, strict=True))
+            last = level == levels
+            picture = image if last else image[rows[:, None], columns]
+            matte = alpha if last else alpha[rows[:, None], columns]
+            rows, columns = (np.arange(n) * whole // n for n, whole in zip(size, layers.shape, strict=False))
+            # One pixel more on every side, a copy of its neighbour, as the published code has its borders.
+            grown = np.empty((size[0] + 2, size[1] + 2, 6), np.float32)
+            for top in range(0, size[0], 256):
+                grown[1 + top : 1 + min(top + 256, size[0]), 1:-1] = layers[rows[top : top + 256, None], columns]
+                part.tick()
+            layers = grown[1:-1, 1:-1]
+            edged = np.pad(matte, 1, mode="edge")
+            sweeps = _SMALL_SWEEPS if max(size) <= _SMALL else _SWEEPS
+            for sweep in range(2 * sweeps):
+                _mirror(grown)
 
-    def work(stop: threading.Event) -> tuple[Array, Array]:
-        front, back = estimate_foreground_ml(picture, matte, return_background=True)
-        return front, back
+                def work(
+                    top: int,
+                    bottom: int,
+                    colour: int = sweep % 2,
+                    planes: tuple[Array, Array, Array] = (picture, edged, grown),
+                ) -> None:
+                    for y in (0, 1):
+                        _relax(*planes, top + y, bottom, (colour + y) % 2)
 
-    front, back = _ticking(work, progress)
-    width = image.shape[1]
-    return _with_what_is_seen(image, alpha, front[:, :width], back[:, :width])
-
-
-def closed_form_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, Array]:
-    """Return foreground and background of checked arrays by the closed-form method."""
-    from pymatting.foreground.estimate_foreground_cf import estimate_foreground_cf
-
-    def work(stop: threading.Event) -> tuple[Array, Array]:
-        def look(*_: object) -> None:
-            if stop.is_set():
-                raise _StopError
-
-        front, back = estimate_foreground_cf(
-            image.astype(np.float64),
-            alpha.astype(np.float64),
-            return_background=True,
-            ichol_kwargs={"shifts": _SHIFTS},
-            # An absolute bound too: where a channel is 0 everywhere there is no relative one.
-            cg_kwargs={"callback": look, "atol": 1e-7 * alpha.size**0.5},
-        )
-        return front.astype(np.float32), back.astype(np.float32)
-
-    return _with_what_is_seen(image, alpha, *_ticking(work, progress))
-
-
-def _with_what_is_seen(image: Array, alpha: Array, front: Array, back: Array) -> tuple[Array, Array]:
-    """Write the picture where one layer is all that is seen: smoothness pulls the solvers away from it there."""
-    np.copyto(front, image, where=(alpha == 1)[:, :, None])
-    np.copyto(back, image, where=(alpha == 0)[:, :, None])
-    return np.ascontiguousarray(front), np.ascontiguousarray(back)
-
-
-class _StopError(Exception):
-    """Ends a solver that nobody waits for any more."""
+                step = 2 * (1 + _CHUNK // 2 // size[1])
+                strips.each(work, size[0], step, part.part(sweep / sweeps / 2, (sweep + 1) / sweeps / 2))
+    front, back = np.ascontiguousarray(layers[..., :3]), np.ascontiguousarray(layers[..., 3:])
+    for layer, alone in ((front, 1), (back, 0)):  # smoothness pulls away from what is all that is seen
+        np.copyto(layer, image, where=(alpha == alone)[:, :, None])
+    return front, back
 
 
-def _ticking(work: Callable[[threading.Event], T], progress: Progress) -> T:
-    """Run `work` in a thread and give the caller a chance to cancel twenty times a second."""
-    stop = threading.Event()
-    results: list[T] = []
-    errors: list[BaseException] = []
+def _mean(image: Array, where: NDArray[np.bool_]) -> Array:
+    count = int(np.count_nonzero(where))
+    total = np.einsum("hwc,hw->c", image, where, dtype=np.float64) if count else np.zeros(3)
+    return (total / (count + 1e-5)).astype(np.float32).reshape(1, 1, 3)
 
-    def run() -> None:
-        try:
-            results.append(work(stop))
-        except _StopError:
-            pass
-        except BaseException as error:
-            errors.append(error)
 
-    thread = threading.Thread(target=run, name="gossamer-foreground", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.05)
-            progress.tick()
-    except BaseException:
-        stop.set()
-        raise
-    if errors:
-        raise errors[0]
-    return results[0]
+def _mirror(grown: Array) -> None:
+    """Write the border that is one pixel wide."""
+    grown[0, 1:-1], grown[-1, 1:-1] = grown[1, 1:-1], grown[-2, 1:-1]
+    grown[1:-1, 0], grown[1:-1, -1] = grown[1:-1, 1], grown[1:-1, -2]
+
+
+def _relax(image: Array, edged: Array, grown: Array, top: int, bottom: int, left: int) -> None:
+    """Solve every second pixel of every second row, `top` to `bottom`, for itself, its neighbours given; in place."""
+    height, width = image.shape[:2]
+    rows, columns = slice(top, min(bottom, height), 2), slice(left, width, 2)
+    a = edged[1:-1, 1:-1][rows, columns]
+    if not a.size:
+        return
+    b = 1 - a
+    total = np.zeros_like(a)
+    near = np.zeros((*a.shape, 6), np.float32)
+    for down, right in ((1, 0), (1, 2), (0, 1), (2, 1)):
+        there = slice(down + top, down + min(bottom, height), 2), slice(right + left, right + width, 2)
+        weight = np.abs(edged[there] - a)
+        weight += _REGULARISATION
+        total += weight
+        near += weight[..., None] * grown[there]
+    seen = image[rows, columns]
+    near[..., :3] += a[..., None] * seen
+    near[..., 3:] += b[..., None] * seen
+    a00, a01, a11 = a * a + total, a * b, b * b + total
+    inverse = 1 / (a00 * a11 - a01 * a01)
+    a00, a01, a11 = ((plane * inverse)[..., None] for plane in (a00, a01, a11))
+    result = grown[1:-1, 1:-1][rows, columns]
+    np.clip(a11 * near[..., :3] - a01 * near[..., 3:], 0, 1, out=result[..., :3])
+    np.clip(a00 * near[..., 3:] - a01 * near[..., :3], 0, 1, out=result[..., 3:])

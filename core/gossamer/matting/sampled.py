@@ -1,16 +1,15 @@
-"""KNN and learning-based matting, through pymatting."""
+"""KNN and learning-based matting: what they accept and give."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
-from gossamer.parallel.forks import threaded
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["knn_alpha", "learning_based_alpha"]
@@ -26,7 +25,7 @@ def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | Progr
     trimap : (H, W) array
         uint8, uint16 or floats in [0, 1]. At most 0.1: background; at least 0.9: foreground; between: unknown.
     progress : callable, optional
-        ``progress(fraction, message)``; raising in it stops the work before or after the solution.
+        ``progress(fraction, message)``, called several times a second; raising in it stops the work.
 
     Returns
     -------
@@ -35,14 +34,17 @@ def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | Progr
     Raises
     ------
     InputError
-        Sizes differ, values lie outside [0, 1], the trimap has no known foreground or background, or pymatting
-        finds no solution.
+        Sizes differ, values lie outside [0, 1], or the trimap has no known foreground or background.
+    DeviceError
+        There is not enough memory for so many unknown pixels.
 
     References
     ----------
     .. [1] Chen, Li, Tang: "KNN matting", TPAMI 35 (9), 2013.
     """
-    return _solved("estimate_alpha_knn", "KNN matting", image, trimap, progress)
+    from gossamer.matting.knn import solve_knn
+
+    return _solved(solve_knn, "KNN matting", image, trimap, progress)
 
 
 def learning_based_alpha(
@@ -56,11 +58,13 @@ def learning_based_alpha(
     ----------
     .. [1] Zheng, Kambhamettu: "Learning based digital matting", ICCV 2009.
     """
-    return _solved("estimate_alpha_lbdm", "Learning-based matting", image, trimap, progress)
+    from gossamer.matting.learning import solve_learning
+
+    return _solved(solve_learning, "Learning-based matting", image, trimap, progress)
 
 
 def _solved(
-    function: str,
+    solve: Callable[[Array, NDArray[np.bool_], NDArray[np.bool_], Progress], NDArray[Any]],
     title: str,
     image: ArrayLike,
     trimap: ArrayLike,
@@ -76,18 +80,7 @@ def _solved(
             raise InputError(f"The trimap has no known {side}.", f"Mark some pixels that are certainly {side}.")
     steps = Progress.of(progress)
     steps(0.0, title)
-    import pymatting
-
-    estimate: Any = getattr(pymatting, function)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its notes on thresholds and versions are not for our users
-            alpha = threaded(lambda: estimate(picture.astype(np.float64), hints.astype(np.float64)))
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        raise InputError(f"{title} found no solution ({error}).", "Choose another matting method.") from None
-    if not np.isfinite(alpha).all():
-        raise InputError(f"{title} found no solution.", "Choose another matting method.")
+    result: Array = (hints >= 0.9).astype(np.float32)
+    result[unknown] = np.clip(solve(picture, unknown, hints >= 0.9, steps), 0, 1)
     steps(1.0)
-    result: Array = np.clip(alpha, 0, 1).astype(np.float32)
-    result[~unknown] = hints[~unknown] >= 0.9
     return result

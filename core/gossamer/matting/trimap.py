@@ -17,7 +17,8 @@ __all__ = ["trimap_from_mask"]
 # Lengths are in units (see signed_distance): pixels of a picture of 0.48 megapixels.
 PLAIN = 3.0  # half the band around a straight, hard edge
 WINDOW = 15.0  # sigma of the neighbourhood in which softness and intricacy are measured
-CORE = 0.5  # share of the subject's local half thickness that the band may take
+CORE = 0.5  # share of the subject's local half thickness that the band may take,
+FIXED_CORE = 0.75  # and that a fixed band may: who chose it knows that the mask is off by as much
 LOCAL = 40.0  # how far away a thicker part of the subject may be to count as local
 SURE = 1.5  # the band's half width in terms of the mask's measured error
 WORK_AREA = 700_000  # colours are asked at this size at most
@@ -42,9 +43,10 @@ def trimap_from_mask(
         The picture, RGB. With it the band is as wide as the mask is seen to be wrong, place by place, and what its
         colours contradict near the edge becomes unknown too.
     band : int, optional
-        Pixels on either side of the mask's edge (its contour at one half) that become unknown. By default the band
-        adapts: to the picture's size, the softness of the mask, the intricacy of its edge, and the thickness of the
-        subject, so that every part of it that is wider than a few pixels keeps a known core.
+        Pixels on either side of the mask's edge (its contour at one half) that become unknown; fewer inside where
+        the subject is thin. By default the band adapts: to the picture's size, the softness of the mask and the
+        intricacy of its edge. In both cases every part of the subject that is wider than a few pixels keeps a known
+        core.
     foreground_threshold, background_threshold : float
         Where the mask lies between the two it is unknown as well.
     progress : callable, optional
@@ -65,10 +67,12 @@ def trimap_from_mask(
     if band is not None and band < 1:
         raise InputError(f"The matting band is {band}.", "Give at least 1 pixel.")
     distance = signed_distance(alpha)
-    width: Array | float
+    width: Array | np.float32 | float
     if band is not None:
         # The edge lies half a pixel from the first pixels on either side.
-        width, picture = band - 0.5, None
+        width, picture = np.float32(band - 0.5), None
+        if has_edge(alpha):
+            width = np.minimum(width, _room(distance, FIXED_CORE))
     elif not has_edge(alpha):
         width, picture = 0.0, None
     else:
@@ -102,7 +106,7 @@ def _width(mask: Array, distance: Array) -> Array:
     return result
 
 
-def _room(distance: Array) -> Array:
+def _room(distance: Array, share: float = CORE) -> Array:
     """Return how wide the band may be: inside, a share of the local thickness; outside, as wide as it likes."""
     import cv2
 
@@ -117,7 +121,7 @@ def _room(distance: Array) -> Array:
     side = 2 * -(-reach // step) + 1
     thick = cv2.dilate(blocks, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     thick = np.repeat(np.repeat(thick, step, axis=0), step, axis=1)[: distance.shape[0], : distance.shape[1]]
-    np.multiply(thick, CORE, out=room, where=distance > 0)
+    np.multiply(thick, share, out=room, where=distance > 0)
     return room
 
 

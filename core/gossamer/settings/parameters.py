@@ -91,14 +91,15 @@ def recipe_from_flat(values: Mapping[str, Any], base: Recipe | None = None) -> R
 
 def nested(kind: type[Settings], values: Mapping[str, Any], base: Settings) -> dict[str, Any]:
     """Return what a kind of settings is validated from: those of `base`, changed by flat names or dotted paths."""
-    settings = base.model_dump()
+    # What nobody set stays unset: whether a band was given decides what it counts.
+    settings = base.model_dump(exclude_unset=True)
     paths = {parameter.name: parameter.path for parameter in parameters(kind)}
     for name, value in values.items():
         stage, _, field = paths.get(name.replace("-", "_"), name).partition(".")
-        if isinstance(settings.get(stage), dict) and field:
-            settings[stage][field] = value
+        if stage in kind.model_fields and field:
+            settings.setdefault(stage, {})[field] = value
         else:
-            settings[stage if stage in settings and not field else name] = value
+            settings[stage if stage in kind.model_fields and not field else name] = value
     return settings
 
 

@@ -12,10 +12,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gossamer.errors import InputError
 from gossamer.settings.base import Settings, validated
+
+BAND = 10  # the matting band's default
 
 __all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe", "Segmentation"]
 
@@ -174,10 +176,11 @@ class Matting(Settings):
             le=500,
             title="Matting band",
             description="Half the width of the band around the mask's edge that matting solves again (closed_form, "
-            "knn, learning_based, vitmatte), and the radius of guided; from_mask finds its own.",
-            json_schema_extra={"unit": "px"},
+            "knn, learning_based, vitmatte), and the radius of guided; from_mask finds its own. Narrower where the "
+            "subject is thin.",
+            json_schema_extra={"unit": "px, or px of a picture of 800 x 600"},
         ),
-    ] = 10
+    ] = BAND
     model: Annotated[
         str,
         Field(
@@ -186,6 +189,26 @@ class Matting(Settings):
             "published one such as vitmatte-small-composition-1k, or a folder.",
         ),
     ] = "auto"
+    unit: Annotated[
+        Literal["auto", "px", "relative"],
+        Field(
+            title="Unit of the band",
+            description="What the matting band counts: px: pixels; relative: pixels of a picture of 800 x 600, more "
+            f"in a larger one (the same look at every size); auto: relative for the default band of {BAND}, else px.",
+        ),
+    ] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_band_alone_is_in_pixels(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "band" in data and "unit" not in data:
+            return {**data, "unit": "px"}
+        return data
+
+    @property
+    def relative(self) -> bool:
+        """Whether the band grows with the picture."""
+        return self.unit == "relative" or (self.unit == "auto" and self.band == BAND)
 
 
 class Foreground(Settings):

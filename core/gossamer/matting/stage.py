@@ -1,0 +1,102 @@
+"""The matting stage: a mask and the settings in, a matte out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gossamer.arrays import Array
+from gossamer.matting.closed_form import closed_form_alpha
+from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.guided import guided_alpha
+from gossamer.matting.sampled import knn_alpha, learning_based_alpha
+from gossamer.matting.signed_distance import signed_distance, unit_length
+from gossamer.matting.thin_parts import keep_thin, loss_warnings
+from gossamer.matting.trimap import trimap_from_mask
+from gossamer.matting.vitmatte.lent import lent_vitmatte
+from gossamer.progress import Progress
+from gossamer.settings.recipe import Matting
+
+__all__ = ["band_pixels", "matte"]
+
+_SOLVERS = {"closed_form": closed_form_alpha, "knn": knn_alpha, "learning_based": learning_based_alpha}
+
+
+def band_pixels(settings: Matting, shape: tuple[int, ...]) -> int:
+    """Return the band of the settings in pixels of a picture of this (height, width); at least 1."""
+    return max(round(settings.band * unit_length(shape)), 1) if settings.relative else settings.band
+
+
+def matte(
+    rgb: Array,
+    mask: Array,
+    settings: Matting,
+    *,
+    progress: Progress,
+    warn: Callable[[str], object],
+    device: str = "auto",
+    announce: Callable[[str], object] | None = None,
+) -> Array:
+    """Find the alpha of soft edges by the method of the settings; never less than the mask where that is thin.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) float32 ndarray
+        The picture, in [0, 1].
+    mask : (H, W) float32 ndarray
+        1 = foreground.
+    settings : Matting
+        The method, and what belongs to it.
+    progress : Progress
+        May raise to cancel.
+    warn : callable
+        Told in one sentence each what did not go as asked, and what was lost of the mask.
+    device : {"auto", "cpu", "cuda"}
+        Where a network runs, where the settings want one.
+    announce : callable, optional
+        Told in one sentence what is fetched for it.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        In [0, 1]; `mask` itself where there is no method or it cannot be used.
+    """
+    if settings.method == "none":
+        return mask
+    found = _solved(rgb, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
+    if found is None:
+        return mask
+    found = keep_thin(found, mask, progress.part(0.95, 1.0))
+    for warning in loss_warnings(found, mask):
+        warn(warning)
+    return found
+
+
+def _solved(
+    rgb: Array,
+    mask: Array,
+    settings: Matting,
+    steps: Progress,
+    warn: Callable[[str], object],
+    device: str,
+    announce: Callable[[str], object] | None,
+) -> Array | None:
+    method, band = settings.method, band_pixels(settings, mask.shape)
+    if method == "from_mask":
+        return matte_from_mask(rgb, mask, progress=steps)
+    if method == "guided":
+        return guided_alpha(rgb, mask, radius=band, progress=steps)
+    distance = signed_distance(mask)
+    for side, far in (("foreground", distance), ("background", -distance)):
+        if far.max() <= band - 0.5:
+            warn(f"Matting was left out: a band of {band} px leaves no certain {side}. Choose a narrower matting band.")
+            return None
+    del distance
+    trimap = trimap_from_mask(mask, band=band)
+    for side, known in (("foreground", trimap == 1), ("background", trimap == 0)):
+        if not known.any():
+            warn(f"Matting was left out: the mask has no certain {side}. Choose the matting from_mask.")
+            return None
+    if method == "vitmatte":
+        with lent_vitmatte(settings.model, device, steps.part(0.0, 0.2), announce) as network:
+            return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warn)
+    return _SOLVERS[method](rgb, trimap, progress=steps)

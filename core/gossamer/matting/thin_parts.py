@@ -1,0 +1,144 @@
+"""What is thin in a mask: ropes, poles, birds far away, which a band around its edge would swallow whole."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.progress import Progress
+
+__all__ = ["keep_thin", "loss_warnings", "thin_parts"]
+
+_SHARE = 0.004  # of the diagonal: what a disc of this radius does not fit into is thin
+_LEAST = 2  # pixels
+_FAINT = 0.01  # less than this above its surroundings is no part of its own
+_WORK_AREA = 1_000_000  # soft ridges of larger masks are looked for at this size
+_LOST, _SURE = 0.5, 0.9  # a pixel of which the mask was sure is lost where less than half of it is left
+_SHARE_LOST, _ISLAND_LOST = 0.05, 0.5  # of the sure area of the whole mask, and of one island
+_SPECK = 2e-5  # of the picture: islands below this are noise
+
+
+def thin_parts(mask: Array, progress: Progress | None = None) -> NDArray[np.bool_]:
+    """Find what is thinner than about 0.8 % of the picture's diagonal.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 ndarray
+        1 = foreground.
+    progress : Progress, optional
+        May raise to cancel.
+
+    Returns
+    -------
+    (H, W) bool ndarray
+        The parts above one half that a disc of 0.4 % of the diagonal does not fit into (the residue of an opening),
+        and the soft rim around them.
+    """
+    steps = progress or Progress()
+    thin = _residue(mask) if mask.size <= _WORK_AREA else _large_residue(mask, steps)
+    if not thin.any():
+        return thin
+    # The rim belongs to whichever is nearer.
+    radius = _radius(mask.shape)
+    near = _distance(thin, steps)
+    solid = (mask > 0.5) & ~thin
+    thin |= (near <= radius) & (mask <= 0.5) & (near < _distance(solid, steps))
+    return thin
+
+
+def keep_thin(alpha: Array, mask: Array, progress: Progress | None = None) -> Array:
+    """Give a matte back what is thin in its mask: there the mask is all that is known, so alpha is no less than it.
+
+    Parameters
+    ----------
+    alpha, mask : (H, W) float32 ndarray
+        1 = foreground.
+    progress : Progress, optional
+        May raise to cancel.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+    """
+    return np.maximum(alpha, mask, out=alpha.copy(), where=thin_parts(mask, progress))
+
+
+def loss_warnings(alpha: Array, mask: Array) -> list[str]:
+    """Say in a sentence or two what a matte has lost of its mask, as a whole or whole islands of it; or nothing.
+
+    Parameters
+    ----------
+    alpha, mask : (H, W) float32 ndarray
+        The matte, and the mask that it was made of; 1 = foreground.
+
+    Returns
+    -------
+    list of str
+        Warnings for the report.
+    """
+    import cv2
+
+    sure = mask >= _SURE
+    area = int(np.count_nonzero(sure))
+    lost = sure & (alpha < _LOST)
+    gone = int(np.count_nonzero(lost))
+    if gone == 0:
+        return []
+    found = []
+    remedy = "Choose another matting method, a narrower matting band, or no matting."
+    if gone > _SHARE_LOST * area:
+        found.append(f"Matting lost {gone / area:.0%} of what the mask was sure of. {remedy}")
+    _, labels = cv2.connectedComponents(sure.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    areas = np.bincount(labels[sure])
+    losses = np.bincount(labels[lost], minlength=len(areas))
+    islands = int(np.count_nonzero((areas > max(_SPECK * mask.size, 4)) & (losses > _ISLAND_LOST * areas)))
+    if islands:
+        what = "an island" if islands == 1 else f"{islands} islands"
+        found.append(f"Matting lost {what} of the mask. {remedy}")
+    return found
+
+
+def _radius(shape: tuple[int, ...]) -> float:
+    """Return the radius of the disc; half a pixel more than a whole number, which is rounder."""
+    return max(_LEAST, round(_SHARE * math.hypot(*shape))) + 0.5
+
+
+def _residue(mask: Array) -> NDArray[np.bool_]:
+    """Return where a mask above one half is more than its opening by the disc."""
+    import cv2
+
+    radius = _radius(mask.shape)
+    y, x = np.mgrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
+    disc = (x * x + y * y <= radius * radius).astype(np.uint8)
+    result: NDArray[np.bool_] = (mask > 0.5) & (mask - cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc) > _FAINT)
+    return result
+
+
+def _large_residue(mask: Array, steps: Progress) -> NDArray[np.bool_]:
+    """Return the same of a large mask: soft ridges, which are broad, from a smaller one, crisp ones by distances."""
+    import cv2
+
+    height, width = mask.shape
+    factor = math.sqrt(_WORK_AREA / mask.size)
+    size = max(round(width * factor), 1), max(round(height * factor), 1)
+    small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+    steps.tick()
+    soft = cv2.resize(_residue(small).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    steps.tick()
+    inside, radius = mask > 0.5, _radius(mask.shape)
+    opened = _distance(_distance(~inside, steps) > radius, steps) <= radius
+    result: NDArray[np.bool_] = inside & (soft | ~opened)
+    return result
+
+
+def _distance(there: NDArray[np.bool_], steps: Progress) -> Array:
+    """Return each pixel's distance to the nearest that is `there`, infinite where none is."""
+    import cv2
+
+    steps.tick()
+    if not there.any():
+        return np.full(there.shape, np.inf, np.float32)
+    return np.asarray(cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -1,0 +1,45 @@
+"""Work that cannot be interrupted, with somebody waiting who may leave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from gossamer.progress import Progress
+
+__all__ = ["patiently"]
+
+T = TypeVar("T")
+
+_TICK = 0.05  # seconds between two chances to cancel
+
+
+def patiently(work: Callable[[], T], progress: Progress) -> T:
+    """Run a single long call of a library in a thread, with a chance to cancel twenty times a second.
+
+    Parameters
+    ----------
+    work : callable
+        What takes long, in calls that leave the interpreter to others. After cancelling it runs to its end unheard, so
+        give it a few seconds of work at most, and nothing that changes what somebody else sees.
+    progress : Progress
+        What it raises ends the waiting and passes through, as does what `work` raises.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="gossamer-patience", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_TICK)
+        progress.tick()
+    if errors:
+        raise errors[0]
+    return results[0]
