@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import onnx
@@ -128,6 +130,42 @@ def test_truncated_and_foreign_files_are_refused(
         path.write_bytes(content)
         with pytest.raises(ModelError, match=r"w\.\w+ is not a readable|no weights"):
             load_network(path, "u2netp")
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
+    """A pickle of 200 MB of zeros, deflated, in a zip file of torch's."""
+    torch.save({"a": torch.zeros(2)}, tmp_path / "small.pth")
+    with zipfile.ZipFile(tmp_path / "small.pth") as small:
+        parts = {name: small.read(name) for name in small.namelist()}
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            with archive.open(name, "w") as part:
+                part.write(b"\x80\x02X" + (200_000_000).to_bytes(4, "little") if name.endswith("data.pkl") else content)
+                for _ in range(200 if name.endswith("data.pkl") else 0):
+                    part.write(bytes(1_000_000))
+    tracemalloc.start()
+    try:
+        for read in (read_state_dict, recognise_file):
+            with pytest.raises(ModelError, match=r"bomb\.pth would take 0\.2 GB when unpacked") as caught:
+                read(bomb)
+            assert caught.value.remedy.startswith("Fetch it from its authors")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_that_somebody_has_compressed_are_read(tmp_path: Path) -> None:
+    weights = {"a": torch.arange(1000.0)}
+    torch.save(weights, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            kind = zipfile.ZIP_DEFLATED if name.endswith(".pkl") else zipfile.ZIP_STORED  # torch maps the tensors
+            packed.writestr(name, plain.read(name), kind)
+    assert torch.equal(read_state_dict(tmp_path / "packed.pth")["a"], weights["a"])
 
 
 def test_what_is_not_a_file_of_weights_is_said(tmp_path: Path) -> None:

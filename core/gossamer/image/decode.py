@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,20 @@ import numpy as np
 
 from gossamer.arrays import on_another_scale, unit_float
 from gossamer.errors import GossamerError, InputError
-from gossamer.image.deep import Raw, orientation_of, png_is_deep, read_heif, read_png, read_tiff
-from gossamer.image.limits import READABLE, check_size, kind_of, quiet
+from gossamer.image.cms import grey_table, inks_to_srgb, to_srgb
+from gossamer.image.deep import Raw
+from gossamer.image.limits import READABLE, check_size, damaged, kind_of, quiet, unknown_kind
+from gossamer.image.told import Told, told_by_pillow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Pillow
 
-__all__ = ["Decoded", "decode", "decode_pillow", "planes"]
+__all__ = ["Decoded", "decode", "decode_pillow", "from_jpeg", "from_raw", "planes", "upright"]
 
 _STRIP = 1 << 19  # pixels converted at a time: stays in the cache
-_BROKEN = "Get a complete copy, or open it in an image editor and save it again."
+# What decoders say of files that they do not know, rather than of such as are broken.
+_UNKNOWN = re.compile(r"unsupported|not supported|not implemented|cannot handle|not available|unknown pixel mode", re.I)
 
 
 @dataclass
@@ -72,7 +75,8 @@ def decode(data: bytes, label: str) -> Decoded:
     Raises
     ------
     InputError
-        If they are no picture, too large, damaged or cut off; `label` names the file in the message.
+        If they are no picture, too large, of a kind that no decoder knows, damaged or cut off; `label` names the
+        file in the message.
     MissingExtra
         For HEIC without pillow-heif.
     """
@@ -81,9 +85,11 @@ def decode(data: bytes, label: str) -> Decoded:
         raise InputError(f"{label} is not a picture of a kind that Gossamer reads.", READABLE)
     from PIL.Image import DecompressionBombError
 
+    from gossamer.image.kinds import READERS  # which needs what is below
+
     with quiet():
         try:
-            return _decode(data, kind, label)
+            return READERS[kind](data, label)
         except GossamerError:
             raise
         except MemoryError as error:
@@ -91,70 +97,15 @@ def decode(data: bytes, label: str) -> Decoded:
         except DecompressionBombError as error:  # Pillow's own limit, which its WebP class heeds
             raise InputError(f"{label} is larger than Pillow reads.", "Convert it to PNG.") from error
         except Exception as error:
-            raise InputError(f"{label} is damaged or cut off and cannot be read.", _BROKEN) from error
-
-
-def _decode(data: bytes, kind: str, label: str) -> Decoded:
-    if kind == "HEIF":
-        return _from_raw(read_heif(data, label), label)
-    if kind == "PNG" and png_is_deep(data):
-        return _from_raw(read_png(data, label), label)
-    notes: list[str] = []
-    if kind == "TIFF":
-        raw = read_tiff(data, label, notes)
-        if raw is not None:
-            return _from_raw(raw, label)
-    picture = _plugin(kind)(io.BytesIO(data), "")
-    check_size(*picture.size, label)
-    frames = getattr(picture, "n_frames", 1) if kind != "TIFF" else 1
-    if frames > 1:
-        notes.append(f"it has {frames} frames; only the first is used")
-    if kind == "JPEG" and picture.mode == "RGB":
-        from gossamer.image.jpeg import jpeg_rgb
-
-        rgb = jpeg_rgb(data)
-        if rgb is not None:
-            return _from_jpeg(picture, rgb, label, notes)
-    decoded = decode_pillow(picture, label, notes)
-    if kind == "AVIF":
-        config = data.find(b"av1C")
-        if config > 0 and data[config + 6 : config + 7] and data[config + 6] & 0x40:
-            decoded.warnings.append(f"{label} has more than 8 bits a channel; it is read as 8 bits.")
-    return decoded
-
-
-def _plugin(kind: str) -> Callable[[io.BytesIO, str], Pillow.Image]:
-    """Return Pillow's class for `kind`.
-
-    Not PIL.Image.open: its limit on pixels belongs to the process (a host such as ComfyUI may rely on it),
-    and ours differs; and a file is read as what its first bytes say, never as something rarer.
-    """
-    from PIL import (
-        AvifImagePlugin,
-        BmpImagePlugin,
-        GifImagePlugin,
-        JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
-
-    classes: dict[str, Any] = {
-        "AVIF": AvifImagePlugin.AvifImageFile,
-        "BMP": BmpImagePlugin.BmpImageFile,
-        "GIF": GifImagePlugin.GifImageFile,
-        "JPEG": JpegImagePlugin.JpegImageFile,
-        "PNG": PngImagePlugin.PngImageFile,
-        "TIFF": TiffImagePlugin.TiffImageFile,
-        "WEBP": WebPImagePlugin.WebPImageFile,
-    }
-    return classes[kind]  # type: ignore[no-any-return]
+            if _UNKNOWN.search(str(error)):
+                raise unknown_kind(label, "HEIC" if kind == "HEIF" else kind) from error
+            raise damaged(label) from error
 
 
 # -- arrays of more than 8 bits --------------------------------------------------------------------------
 
 
-def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Return a view of `pixels` as the EXIF orientation (1 to 8) says they are to be seen."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -165,24 +116,46 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return pixels
 
 
-def _from_raw(raw: Raw, label: str) -> Decoded:
-    pixels = _upright(raw.pixels, raw.orientation)
+def from_raw(raw: Raw, label: str, told: Told) -> Decoded:
+    """Convert decoded pixels, upright and straight, to what `told` says that they are."""
+    pixels = upright(raw.pixels, told.exif.orientation)
     height, width, channels = pixels.shape
+    settled = False
+    if raw.inks:
+        colours, settled = inks_to_srgb(pixels[..., :4], told.icc_profile, told.notes), True
+        pixels = np.dstack([colours, pixels[..., 4:]])
+        channels = pixels.shape[2]
+    elif told.icc_profile and told.icc_profile[16:20] == b"GRAY" and channels < 3 and pixels.dtype == np.uint8:
+        grey = np.frombuffer(grey_table(told.icc_profile, told.notes), np.uint8)[pixels[..., :1]]
+        pixels, settled = np.concatenate([grey, pixels[..., 1:]], axis=-1), True
     rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, raw.white)
-    notes = list(raw.warnings)
     if pixels.dtype.kind == "f":
-        notes += _tame(rgb, alpha, label)
+        told.notes += _tame(rgb, alpha, label)
     if raw.premultiplied and alpha is not None:
         rgb = unit_float(rgb)
         np.divide(rgb, alpha[..., None], out=rgb, where=alpha[..., None] > 0)
         np.minimum(rgb, 1.0, out=rgb)
-    icc = raw.icc_profile
+    icc = None if settled else told.icc_profile
     if icc is not None and icc[16:20] != b"RGB ":
         icc = None
-        notes.append("its colour profile is not one for RGB and is left out; the numbers stay as they are")
-    dpi = _dpi(raw.dpi)
-    dpi = dpi[::-1] if dpi and raw.orientation in (5, 6, 7, 8) else dpi
-    return Decoded(rgb, alpha, raw.bit_depth, icc, dpi, [f"{label}: {note}." for note in notes])
+        told.notes.append("its colour profile is not one for RGB and is left out; the numbers stay as they are")
+        settled = True
+    return _finished(rgb, alpha, raw.bit_depth, icc, settled, label, told)
+
+
+def _finished(
+    rgb: NDArray[Any],
+    alpha: NDArray[np.float32] | None,
+    bit_depth: int,
+    icc: bytes | None,
+    settled: bool,
+    label: str,
+    told: Told,
+) -> Decoded:
+    """Bring the colours to what the file says of them, unless a profile says it, or they are in sRGB already."""
+    if icc is None and not settled:
+        rgb, icc = told.settle(rgb, bit_depth)
+    return Decoded(rgb, alpha, bit_depth, icc, told.upright_dpi, [f"{label}: {note}." for note in told.notes])
 
 
 def _tame(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, label: str) -> list[str]:
@@ -212,17 +185,25 @@ def _tame(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, label: st
 # -- Pillow ----------------------------------------------------------------------------------------------
 
 
-def decode_pillow(picture: Pillow.Image, label: str, notes: list[str] | None = None) -> Decoded:
-    """Convert a Pillow picture of any mode (its current frame), upright; `notes` come before its warnings."""
+def decode_pillow(picture: Pillow.Image, label: str, told: Told | None = None, *, turned: bool = False) -> Decoded:
+    """Convert a Pillow picture of any mode (its current frame), upright.
+
+    Parameters
+    ----------
+    told : Told, optional
+        What its file says; without it, what Pillow has found is taken.
+    turned : bool
+        Whether Pillow turns it upright while it loads the pixels.
+    """
     from PIL.Image import Transpose
 
     check_size(*picture.size, label)
-    notes = [] if notes is None else notes
+    picture = _with_spread_key(picture)
     picture.load()
-    # After load(): Pillow turns TIFFs upright itself and forgets their tag; PNG may keep it at its end.
-    orientation = orientation_of(picture.getexif)
-    icc = picture.info.get("icc_profile") or None
-    dpi = _dpi(picture.info.get("dpi"))
+    if told is None:
+        # After load(): Pillow turns TIFFs upright itself and forgets their tag; PNG may keep it at its end.
+        told = told_by_pillow(picture, str(getattr(picture, "filename", "")))
+    orientation = 1 if turned else told.exif.orientation
     turn = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -234,11 +215,12 @@ def decode_pillow(picture: Pillow.Image, label: str, notes: list[str] | None = N
     }.get(orientation)
 
     if picture.mode.startswith("I") or picture.mode == "F":
-        return _from_raw(_raw_of(picture, orientation, icc, dpi, notes, label), label)
-    picture, icc = _plain(picture, icc, notes)
+        return from_raw(_raw_of(picture, label, told), label, told)
+    if picture.format in ("BMP", "DIB") and picture.mode == "RGBA" and picture.getchannel("A").getbbox() is None:
+        picture = picture.convert("RGB")  # writers that know no alpha leave its byte 0
+    picture, icc, settled = _plain(picture, told.icc_profile, told.notes)
     if turn is not None:
         picture = picture.transpose(turn)
-        dpi = dpi[::-1] if dpi and orientation >= 5 else dpi
     width, height = picture.size
     channels = len(picture.getbands())
 
@@ -247,52 +229,49 @@ def decode_pillow(picture: Pillow.Image, label: str, notes: list[str] | None = N
         return strip if strip.ndim == 3 else strip[..., None]
 
     rgb, alpha = planes(rows, height, width, channels, 255.0)
-    return Decoded(rgb, alpha, 8, icc, dpi, [f"{label}: {note}." for note in notes])
+    return _finished(rgb, alpha, 8, icc, settled, label, told)
 
 
-def _from_jpeg(picture: Pillow.Image, rgb: NDArray[np.uint8], label: str, notes: list[str]) -> Decoded:
+def _with_spread_key(picture: Pillow.Image) -> Pillow.Image:
+    """Mend what Pillow makes of a grey PNG of 2 or 4 bits with a transparent shade, before it is loaded.
+
+    It spreads the pixels to 8 bits, but not the shade that it compares them with.
+    """
+    tiles: Any = getattr(picture, "tile", None)
+    key = picture.info.get("transparency")
+    spread = {"L;2": 85, "L;4": 17}.get(str(tiles[0][3])) if tiles and picture.format == "PNG" else None
+    if spread is None or not isinstance(key, int):
+        return picture
+    picture = picture.copy()
+    picture.info["transparency"] = (key & (255 // spread)) * spread
+    return picture
+
+
+def from_jpeg(picture: Pillow.Image, rgb: NDArray[np.uint8], label: str, told: Told) -> Decoded:
     """Do as decode_pillow() does with a JPEG file of which `picture` has only read the header, `rgb` the pixels."""
     from gossamer.image.jpeg import turned
 
-    orientation = orientation_of(picture.getexif)
-    dpi = _dpi(picture.info.get("dpi"))
-    dpi = dpi[::-1] if dpi and orientation >= 5 else dpi
-    _, icc = _plain(picture, picture.info.get("icc_profile") or None, notes)
-    return Decoded(turned(rgb, orientation), None, 8, icc, dpi, [f"{label}: {note}." for note in notes])
+    _, icc, settled = _plain(picture, told.icc_profile, told.notes)
+    return _finished(turned(rgb, told.exif.orientation), None, 8, icc, settled, label, told)
 
 
-def _dpi(value: Any) -> tuple[float, float] | None:
-    try:
-        x, y = (float(part) for part in value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (x, y) if 1 < x < 1e6 and 1 < y < 1e6 else None  # 1: what writers put who do not know
-
-
-def _raw_of(
-    picture: Pillow.Image,
-    orientation: int,
-    icc: bytes | None,
-    dpi: tuple[float, float] | None,
-    notes: list[str],
-    label: str,
-) -> Raw:
+def _raw_of(picture: Pillow.Image, label: str, told: Told) -> Raw:
     """Return Pillow's modes of more than 8 bits: I;16, I;16B, I and F."""
     pixels = np.asarray(picture)[..., None]
     if picture.mode == "F":
-        return Raw(pixels, 1.0, 32, orientation, False, icc, dpi, notes)
+        return Raw(pixels, 1.0, 32)
     if picture.mode == "I" and (pixels.min() < 0 or pixels.max() > 65535):
         raise InputError(f"{label} holds whole numbers outside 0 to 65535.", "Save it as 16-bit grey.")
     if picture.mode == "I" and 1 < pixels.max() <= 255:  # what convert("I") makes of 8 bits: it would be all but black
-        notes.append("none of its numbers is above 255; they are taken as of 255")
-        return Raw(pixels, 255.0, 8, orientation, False, icc, dpi, notes)
-    return Raw(pixels, 65535.0, 16, orientation, False, icc, dpi, notes)
+        told.notes.append("none of its numbers is above 255; they are taken as of 255")
+        return Raw(pixels, 255.0, 8)
+    return Raw(pixels, 65535.0, 16)
 
 
-def _plain(picture: Pillow.Image, icc: bytes | None, notes: list[str]) -> tuple[Pillow.Image, bytes | None]:
-    """Convert to L, LA, RGB or RGBA and an RGB profile or none."""
+def _plain(picture: Pillow.Image, icc: bytes | None, notes: list[str]) -> tuple[Pillow.Image, bytes | None, bool]:
+    """Convert to L, LA, RGB or RGBA and an RGB profile or none; return too whether it is settled as sRGB."""
     if picture.mode in ("CMYK", "LAB"):
-        return _to_srgb(picture, icc, notes), None
+        return to_srgb(picture, icc, notes), None, True
     if "transparency" in picture.info and picture.mode in ("1", "L", "RGB", "P"):
         grey = picture.mode in ("1", "L")
         picture = picture.convert("RGBA")
@@ -317,44 +296,13 @@ def _plain(picture: Pillow.Image, icc: bytes | None, notes: list[str]) -> tuple[
         picture = picture.convert(mode)
     space = icc[16:20] if icc else b"RGB "
     if space == b"RGB ":
-        return picture, icc
+        return picture, icc, False
     if space == b"GRAY" and mode in ("L", "LA"):
-        # A table, worked out once without lcms's short cuts (wrong by 10 of 255 in the darks of some
-        # profiles); green for all three keeps greys neutral to the last bit.
         from PIL import Image
 
-        ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
-        table = _to_srgb(ramp, icc, notes, exact=True).getchannel("G").tobytes()
-        grey_picture = picture.getchannel(0).point(table)
+        grey_picture = picture.getchannel(0).point(grey_table(icc, notes))
         if mode == "L":
-            return grey_picture, None
-        return Image.merge("LA", (grey_picture, picture.getchannel(1))), None
+            return grey_picture, None, True
+        return Image.merge("LA", (grey_picture, picture.getchannel(1))), None, True
     notes.append("its colour profile is not one for RGB and is left out; the numbers stay as they are")
-    return picture, None
-
-
-def _to_srgb(picture: Pillow.Image, icc: bytes | None, notes: list[str], *, exact: bool = False) -> Pillow.Image:
-    """Convert CMYK, Lab or grey to sRGB through the profile `icc`, or plainly where that is not possible."""
-    from PIL import ImageCms
-
-    try:
-        if icc is None and picture.mode == "LAB":
-            source = ImageCms.createProfile("LAB")
-        elif icc is None:
-            raise ValueError("no profile")
-        else:
-            source = ImageCms.getOpenProfile(io.BytesIO(icc)).profile
-        converted = ImageCms.profileToProfile(
-            picture,
-            ImageCms.ImageCmsProfile(source),
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if exact else ImageCms.Flags.NONE),
-        )
-        assert converted is not None  # noqa: S101 - None only for inPlace
-        return converted
-    except (ValueError, OSError, TypeError, ImageCms.PyCMSError):
-        why = "has no colour profile" if icc is None else "has a colour profile that cannot be used"
-        notes.append(f"it {why}: its {picture.mode} colours are converted to RGB by a plain formula")
-        return picture.convert("RGB")
+    return picture, None, True

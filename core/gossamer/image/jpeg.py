@@ -6,16 +6,20 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["jpeg_rgb", "turned"]
+    from gossamer.image.jpeg_file import JpegFile
+
+__all__ = ["check_end", "jpeg_rgb", "turned"]
 
 # Sizes in bytes are 32-bit numbers in places inside OpenCV; a pixel is 4 bytes here.
 _MOST_PIXELS = (1 << 29) - 1
+# Bits of any kind but markers: all codes of a Huffman table may come.
+_OTHER = bytes((i * i * 31 + i * 97 + 13) % 255 for i in range(1 << 12))
 
 
 class _SharedJpeg(JpegImageFile):
@@ -71,6 +75,35 @@ def jpeg_rgb(data: bytes) -> NDArray[np.uint8] | None:
         return np.asarray(cv2.cvtColor(picture.pixels, cv2.COLOR_RGBA2RGB), np.uint8)
     except Exception:  # whatever it was, it comes again in the ordinary way, where it is told
         return None
+
+
+def check_end(jpeg: JpegFile, pixels: NDArray[np.uint8]) -> None:
+    """Refuse a file that ends, by its marker, before its pixels do.
+
+    libjpeg makes mid-grey of what is missing and says so to nobody here. So where the last pixel is mid-grey, the
+    picture is decoded once more with some other data before the end: they change what was missing, and nothing of a
+    picture that was whole.
+
+    Parameters
+    ----------
+    jpeg : JpegFile
+        Its segments.
+    pixels : ndarray
+        (H, W) or (H, W, C) uint8 as Pillow decodes it, not turned.
+
+    Raises
+    ------
+    ValueError
+        If pixels are missing.
+    """
+    if jpeg.end is None or jpeg.arithmetic or ImageFile.LOAD_TRUNCATED_IMAGES:
+        return
+    if not jpeg.scattered and np.abs(pixels[-1, -1].astype(np.int16) - 128).max() > 1:
+        return
+    more = jpeg.clean[: jpeg.end] + _OTHER + jpeg.clean[jpeg.end :]
+    picture = JpegImageFile(io.BytesIO(more), "")
+    if not np.array_equal(np.asarray(picture), pixels):
+        raise ValueError("the pixels end too early")
 
 
 def turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

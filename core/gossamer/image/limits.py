@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from gossamer.errors import InputError
 
-__all__ = ["READABLE", "check_size", "kind_of", "quiet"]
+__all__ = [
+    "READABLE",
+    "check_delivered",
+    "check_size",
+    "damaged",
+    "kind_of",
+    "most_bytes",
+    "quiet",
+    "silence",
+    "unknown_kind",
+]
 
 READABLE = "Give a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC picture."
 _MAX_PIXELS = 300_000_000
+_SMALL, _PIXELS_A_BYTE = 1 << 22, 5000  # pixels that may be in any number of bytes; and above that
 _STARTS = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -54,19 +67,62 @@ def check_size(width: int, height: int, label: str) -> None:
     """
     if width < 1 or height < 1:
         raise InputError(f"{label} has no pixels ({width} × {height}).", "Give a picture of at least 1 × 1.")
-    text = os.environ.get("GOSSAMER_MAX_PIXELS", "").strip()
-    try:
-        limit = int(text) if text else _MAX_PIXELS
-    except ValueError:
-        raise InputError(
-            f"GOSSAMER_MAX_PIXELS is {text!r}, which is not a whole number.",
-            "Set it to a number of pixels, such as 300000000.",
-        ) from None
+    limit = _limit()
     if width * height > limit:
         raise InputError(
             f"{label} is {width} × {height}, more than the limit of {limit:,} pixels.",
             "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
         )
+
+
+def _limit() -> int:
+    text = os.environ.get("GOSSAMER_MAX_PIXELS", "").strip()
+    try:
+        return int(text) if text else _MAX_PIXELS
+    except ValueError:
+        raise InputError(
+            f"GOSSAMER_MAX_PIXELS is {text!r}, which is not a whole number.",
+            "Set it to a number of pixels, such as 300000000.",
+        ) from None
+
+
+def most_bytes() -> int:
+    """Return how many bytes a file of the largest picture may have: four floats a pixel, and something beside."""
+    return 16 * _limit() + (1 << 26)
+
+
+def check_delivered(width: int, height: int, length: int, label: str) -> None:
+    """Refuse a large picture in so few bytes that it can only be one colour, or a trap for memory.
+
+    The kinds that compress without bound (WebP, AVIF, HEIC, GIF, BMP by run lengths) have no other limit.
+
+    Parameters
+    ----------
+    length : int
+        Bytes of the file.
+    """
+    if width * height > max(_SMALL, _PIXELS_A_BYTE * length):
+        raise InputError(
+            f"{label} says that it is {width} × {height}, but its {length:,} bytes hold no picture of that size.",
+            "Get a complete copy, or make it smaller.",
+        )
+
+
+def damaged(label: str) -> InputError:
+    """Return the error for a file of which pixels are missing or wrong."""
+    return InputError(
+        f"{label} is damaged or cut off and cannot be read.",
+        "Get a complete copy, or open it in an image editor and save it again.",
+    )
+
+
+def unknown_kind(label: str, kind: str) -> InputError:
+    """Return the error for a file that is sound, as far as can be seen, but of a kind that no decoder here knows."""
+    remedy = "Save it as an 8- or 16-bit RGB TIFF without compression, or as PNG."
+    return InputError(
+        f"{label} is a kind of {kind} that Gossamer cannot read.",
+        remedy if kind == "TIFF" else "Open it in an image editor and save it as an ordinary PNG or JPEG.",
+    )
 
 
 class _OwnThread(logging.Filter):
@@ -116,3 +172,32 @@ def quiet() -> Iterator[None]:
             if _users == 0:
                 set_level(_opencv_level)
                 _python_warnings.__exit__(None, None, None)
+
+
+_deaf = threading.Lock()
+_LIBTIFF = re.compile(rb"^\s*(?:Fax|LZW|ZIP|PixarLog|JPEG|OJPEG|ZSTD|LZMA|TIFF)\w*: (?!Warning)", re.M)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what libtiff prints to stderr away from it, while inside, and raise ValueError if it tells of an error.
+
+    For one thread at a time. Only for Pillow's libtiff, which cannot be told to be quiet, and there only for the rare
+    kinds that nothing else here decodes: what other threads print at the same time is lost too.
+    """
+    with _deaf, tempfile.TemporaryFile() as said:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no stderr
+            yield
+            return
+        try:
+            os.dup2(said.fileno(), 2)
+            yield
+        finally:
+            with suppress(OSError):
+                os.dup2(kept, 2)
+            os.close(kept)
+        said.seek(0)
+        if _LIBTIFF.search(said.read(1 << 16)):
+            raise ValueError("libtiff has met an error")

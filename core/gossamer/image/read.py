@@ -14,7 +14,7 @@ import numpy as np
 from gossamer.arrays import in_range, unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
-from gossamer.image.limits import READABLE, check_size, kind_of, quiet
+from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class Image:
     alpha : ndarray or None
         (H, W) float32 in [0, 1], read-only, 1 = opaque; None where the file has none.
     icc_profile : bytes or None
-        The RGB profile that was in the file; None means sRGB.
+        The RGB profile that was in the file, or one made of what else it says of its colours (EXIF, PNG chunks,
+        numbers of AVIF and HEIC, TIFF tags, BMP header); None means sRGB.
     bit_depth : int
         Bits a channel of the source: 8, 16 (9 to 16 bits) or 32 (float).
     dpi : tuple of float or None
@@ -78,8 +79,9 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Pillow.Ima
 def read_image(source: ImageSource) -> Image:
     """Read a picture.
 
-    Orientation is applied. RGB numbers stay as they are, beside their ICC profile; CMYK, Lab and grey
-    pictures with a profile are converted to sRGB. Of several frames or pages the first is read.
+    Orientation is applied. RGB numbers stay as they are, beside their ICC profile, or one made of what else the file
+    says of its colours; CMYK, Lab and grey pictures with a profile are converted to sRGB, HDR (PQ, HLG) and linear
+    light to the curve of sRGB. Of several frames or pages the first is read.
 
     Parameters
     ----------
@@ -117,11 +119,21 @@ def read_image(source: ImageSource) -> Image:
         data = source.read()
         if not isinstance(data, bytes):
             raise InputError("The file is open as text.", "Open it in binary mode: open(path, 'rb').")
+        if not data and _read_already(source):
+            raise InputError(f"The file {label} has been read to its end.", "Rewind it: file.seek(0).")
         return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
     raise InputError(
         f"A picture cannot be made of {type(source).__name__}.",
         "Give a path, bytes, a binary file, a PIL image or a numpy array.",
     )
+
+
+def _read_already(source: Any) -> bool:
+    """Return whether a binary file that gave nothing has something before its place."""
+    try:
+        return bool(source.tell() > 0)
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _stem(name: object) -> str:
@@ -153,12 +165,18 @@ def _bytes_of(path: Path) -> bytes:
     """Return the content of a picture file; of another file, however large, only the first bytes are read."""
     try:
         with path.open("rb") as file:
-            if not stat.S_ISREG(mode := os.fstat(file.fileno()).st_mode) and not stat.S_ISFIFO(mode):
+            status, limit = os.fstat(file.fileno()), most_bytes()
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
                 raise InputError(f"{path} is a device, not a file.", READABLE)
             head = _not_empty(file.read(64), str(path))
             if kind_of(head) is None:
                 raise InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE)
-            return head + file.read()
+            if status.st_size <= limit and len(rest := file.read(limit)) < limit:
+                return head + rest
+            raise InputError(
+                f"{path} is larger than any picture within the limit on pixels.",
+                "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
+            )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.", "Check its name and folder.") from None
     except IsADirectoryError:

@@ -27,6 +27,7 @@ _PICKLES = (".pth", ".pt", ".ckpt")
 _AGAIN = "Fetch it again: the file is damaged or was cut short."
 # Where training programs put the weights in what they save beside them.
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "params", "params_ema")
+_MOST_UNPACKED = 4  # times the file: weights that somebody has compressed are hardly half
 _NAMED = 3  # names that an error gives; the rest is counted
 
 
@@ -205,6 +206,8 @@ def _read_pickle(path: Path, place: str) -> Any:
     """Return what a .pth file holds; with `place` "meta" only the shapes of its tensors are true."""
     torch = _torch()
     zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_zip(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats and foreign pickles, which are read or refused below
@@ -219,6 +222,24 @@ def _read_pickle(path: Path, place: str) -> Any:
         raise ModelError(f"{path.name} is not a readable file of weights.", _AGAIN) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, struct.error, zipfile.BadZipFile) as error:
         raise ModelError(f"{path.name} is not a readable file of weights ({_brief(error)}).", _AGAIN) from None
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse, before anything of it is unpacked, a file whose parts are said to be far larger than it.
+
+    torch.save compresses nothing, and torch.load takes memory for as much as the directory says.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise ModelError(f"{path.name} is not a readable file of weights ({_brief(error)}).", _AGAIN) from None
+    unpacked = sum(part.file_size for part in parts)
+    if unpacked > _MOST_UNPACKED * path.stat().st_size:
+        raise ModelError(
+            f"{path.name} would take {unpacked / 1e9:.1f} GB when unpacked, out of {path.stat().st_size / 1e9:.3f} GB.",
+            "Fetch it from its authors: weights that torch.save wrote are not compressed.",
+        )
 
 
 def _holds_code(path: Path, message: str) -> bool:

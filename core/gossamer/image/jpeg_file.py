@@ -1,0 +1,186 @@
+"""The segments of a JPEG file, looked through before anything is decoded."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gossamer.errors import InputError
+from gossamer.image.limits import check_size, unknown_kind
+
+__all__ = ["JpegFile", "read_segments"]
+
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither stuffed zeros nor fill bytes
+_MARKER_OR_RESTART = re.compile(rb"\xff([\x01-\xfe])")
+_TEM, _SOI, _EOI, _SOS, _DRI = 0x01, 0xD8, 0xD9, 0xDA, 0xDD
+_ALONE = {_TEM, _SOI, *range(0xD0, 0xD8)}  # without length and body
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL, _PROGRESSIVE, _ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA), (0xC9, 0xCA)
+_MOST_SEGMENTS = 100_000
+_MOST_SCANS = 100  # encoders make about ten; each takes a pass over the whole picture, however short it is
+_METADATA = 1 << 22  # bytes: more of it is not handed on to Pillow, which goes through it in Python
+
+
+@dataclass
+class JpegFile:
+    """What the segments say.
+
+    Attributes
+    ----------
+    clean : bytes
+        The file, or where it holds much beside the picture, without that.
+    end : int or None
+        Where in `clean` the data of the last scan end, at a marker; None where there is none.
+    closed : bool
+        Whether there is a marker that ends the picture.
+    notes : list of str
+        What is missing of it.
+    """
+
+    clean: bytes
+    width: int = 0
+    height: int = 0
+    frame: int = 0
+    sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
+    scans: int = 0
+    end: int | None = None
+    closed: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether it is coded arithmetically."""
+        return self.frame in _ARITHMETIC
+
+    @property
+    def scattered(self) -> bool:
+        """Whether the components of a picture that is not progressive lie one after the other."""
+        return self.frame in _SEQUENTIAL and self.scans > 1
+
+    @property
+    def fewest_bytes(self) -> int:
+        """Bytes that the pixels need at least: two bits for a block of 8 × 8, and one in the first scan of many."""
+        if self.arithmetic:
+            return 0
+        across, down = (max(each[i] for each in self.sampling.values()) for i in (0, 1))
+        blocks = sum(
+            -(-self.width * x // (8 * across)) * -(-self.height * y // (8 * down)) for x, y in self.sampling.values()
+        )
+        return blocks * (2 if self.frame in _SEQUENTIAL else 1) // 8
+
+
+def read_segments(data: bytes, label: str) -> JpegFile:
+    """Look through the segments of the first picture in a JPEG file.
+
+    Raises
+    ------
+    InputError
+        If it is too large, of a kind that is not read, or has so many scans that it is made to take time.
+    ValueError, struct.error
+        If it is damaged, or holds fewer bytes than its pixels need.
+    """
+    jpeg = JpegFile(data)
+    bits: dict[int, list[int | None]] = {}  # of each component, how many bits of each coefficient are still to come
+    dropped: list[tuple[int, int]] = []
+    position, exif_seen, in_scan, restarts = 2, False, False, False
+    for _ in range(_MOST_SEGMENTS):
+        # Where no restarts are announced, one ends the scan: libjpeg makes grey of the rest.
+        found = (_MARKER if restarts or not in_scan else _MARKER_OR_RESTART).search(data, position)
+        if found is None:
+            break
+        marker, start = found[1][0], found.end()
+        if in_scan:
+            jpeg.end = found.start()
+        in_scan = marker == _SOS
+        if marker == _EOI:
+            jpeg.closed = True
+            break
+        if marker in _ALONE:
+            position = start
+            continue
+        (length,) = struct.unpack_from(">H", data, start)
+        body = data[start + 2 : start + length]
+        position = start + max(2, length)
+        if marker in _FRAMES:
+            _take_frame(jpeg, marker, body, label)
+            bits = {each: [None] * 64 for each in jpeg.sampling}
+        elif marker == _DRI:
+            restarts = any(body[:2])
+        elif marker == _SOS:
+            _take_scan(jpeg, body, bits, label)
+        elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
+            exif = marker == 0xE1 and body.startswith(b"Exif\0")
+            if not (
+                marker in (0xE0, 0xEE)
+                or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"))
+                or (exif and not exif_seen)
+            ):
+                dropped.append((found.start(), position))
+            exif_seen = exif_seen or exif
+    else:
+        raise ValueError("segments without end")
+    if not jpeg.sampling or not jpeg.scans:
+        raise ValueError("no picture")
+    if jpeg.fewest_bytes > len(data):
+        raise ValueError("the pixels end too early")
+    if jpeg.closed:
+        _check_complete(jpeg, bits)
+    if sum(end - start for start, end in dropped) > _METADATA:
+        _drop(jpeg, dropped)
+    return jpeg
+
+
+def _take_frame(jpeg: JpegFile, marker: int, body: bytes, label: str) -> None:
+    precision, height, width, count = struct.unpack_from(">BHHB", body)
+    supported = marker in _SEQUENTIAL or marker in _PROGRESSIVE
+    if jpeg.sampling or not supported or precision != 8 or count not in (1, 3, 4) or (width and not height):
+        raise unknown_kind(label, "JPEG")  # 12 bits, lossless, hierarchical, two components, height told at the end
+    check_size(width, height, label)
+    jpeg.width, jpeg.height, jpeg.frame = width, height, marker
+    for i in range(count):
+        number, sampling, _ = struct.unpack_from("3B", body, 6 + 3 * i)
+        across, down = sampling >> 4, sampling & 15
+        if number in jpeg.sampling or not 1 <= across <= 4 or not 1 <= down <= 4:
+            raise ValueError("no such components")
+        jpeg.sampling[number] = across, down
+
+
+def _take_scan(jpeg: JpegFile, body: bytes, bits: dict[int, list[int | None]], label: str) -> None:
+    jpeg.scans += 1
+    if jpeg.scans > _MOST_SCANS:
+        raise InputError(
+            f"{label} has more than {_MOST_SCANS} scans, which no camera or editor makes.",
+            "Open it in an image editor and save it again.",
+        )
+    count = body[0]
+    if len(body) < 4 + 2 * count:
+        raise ValueError("a scan without its head")
+    first, last, approximation = body[1 + 2 * count : 4 + 2 * count]
+    whole = jpeg.frame in _SEQUENTIAL
+    wanted: Iterable[int] = range(64) if whole else range(first, min(last, 63) + 1)
+    for number in body[1 : 1 + 2 * count : 2]:
+        if number in bits:
+            for i in wanted:
+                bits[number][i] = 0 if whole else approximation & 15
+
+
+def _check_complete(jpeg: JpegFile, bits: dict[int, list[int | None]]) -> None:
+    """Refuse a picture of which a component has no scan; note where its fine detail has none."""
+    if any(each[0] is None for each in bits.values()):
+        raise ValueError("a component is missing")
+    if any(value != 0 for each in bits.values() for value in each):
+        jpeg.notes.append("its last scans are missing, so that fine detail may be")
+
+
+def _drop(jpeg: JpegFile, dropped: list[tuple[int, int]]) -> None:
+    """Leave segments out of `clean`."""
+    kept, position, before = [], 0, 0
+    for start, end in dropped:
+        kept.append(jpeg.clean[position:start])
+        position = max(position, end)
+        before += end - start if jpeg.end is not None and end <= jpeg.end else 0
+    kept.append(jpeg.clean[position:])
+    jpeg.clean = b"".join(kept)
+    jpeg.end = None if jpeg.end is None else jpeg.end - before
