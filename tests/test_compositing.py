@@ -54,7 +54,7 @@ def test_colours(text: str, colour: list[float]) -> None:
     np.testing.assert_allclose(parse_colour(text), colour, atol=1e-7)
 
 
-@pytest.mark.parametrize("text", ["#fff", "red", "#gggggg", "", "#ffffff00"])
+@pytest.mark.parametrize("text", ["#ff", "redd", "#gggggg", "", "#ffffff00", "255,255", "256,0,0", "rgb(1,2)"])
 def test_a_bad_colour_says_how_to_write_one(text: str) -> None:
     with pytest.raises(InputError, match="#rrggbb"):
         parse_colour(text)

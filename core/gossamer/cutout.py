@@ -76,6 +76,8 @@ class Cutout:
         8, 16 or 32, as in the source.
     dpi : tuple of float or None
         The source's resolution.
+    composite_alpha : (H, W) float32 or None
+        Of `composite`, where the recipe's background is a colour that is transparent in part.
     disagreement : (H, W) float32 or None
         Of several models that were combined: where their masks differ, and by how much.
     """
@@ -89,6 +91,7 @@ class Cutout:
     bit_depth: int = 8
     dpi: tuple[float, float] | None = None
     disagreement: Array | None = None
+    composite_alpha: Array | None = None
 
     @cached_property
     def foreground(self) -> Array:
@@ -124,7 +127,7 @@ class Cutout:
         """
         if mask_only:
             return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi)
-        if self.composite is None and format == "jpeg":
+        if format == "jpeg" and (self.composite is None or self.composite_alpha is not None):
             raise InputError(
                 "JPEG cannot hold a transparent background.",
                 "Write .png, .webp or .tiff, or give a background.",
@@ -133,7 +136,7 @@ class Cutout:
         return encode_image(rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi)
 
     def _planes(self) -> tuple[NDArray[Any], Array | None]:
-        return (self.pixels, self.alpha) if self.composite is None else (self.composite, None)
+        return (self.pixels, self.alpha) if self.composite is None else (self.composite, self.composite_alpha)
 
     def save(self, path: str | Path, *, force: bool = False, mask_only: bool = False) -> None:
         """Write the picture; its format follows the suffix of `path` (.png, .webp, .tif, .tiff, .jpg, .jpeg).

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array, unit_float
-from gossamer.compositing import background_for, over
+from gossamer.arguments import check_kind
+from gossamer.arrays import Array
+from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
@@ -43,6 +44,11 @@ class Pipeline:
     InputError
         A setting is unknown or impossible.
 
+    Raises
+    ------
+    InputError
+        An argument is of the wrong type, or none of those that there are.
+
     Notes
     -----
     The model is loaded (and fetched, where it is missing) by the first :meth:`run`, or by :meth:`load`. Its network
@@ -50,7 +56,7 @@ class Pipeline:
     """
 
     def __init__(self, recipe: Recipe | None = None, choice: ModelChoice | str | None = None, **settings: Any) -> None:
-        self.recipe = recipe or Recipe()
+        self.recipe = checked_recipe(recipe) or Recipe()
         self.choice = ModelChoice.of(choice, **settings)
         self._model: SegmentationModel | Ensemble | None = None
 
@@ -106,16 +112,17 @@ class Pipeline:
         Raises
         ------
         InputError
-            The picture cannot be read or used.
+            The picture, or the recipe's background, cannot be read or used: told before the model is loaded.
         ModelError
             The model cannot be found, fetched, loaded or run.
         """
         steps = Progress.of(progress)
-        recipe = recipe or self.recipe
+        recipe = checked_recipe(recipe) or self.recipe
         clock = _Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
             source = read_image(image)
+            backdrop = read_backdrop(recipe.background, source.icc_profile)
         first_load = self._model is None
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
@@ -129,7 +136,7 @@ class Pipeline:
             else:
                 mask = model.predict(source.pixels, part, **look)
         runs = _Runs(self.choice.device, announce)
-        cutout = _finish(source, mask, recipe, clock, steps.part(0.7, 1.0), model, runs)
+        cutout = _finish(source, mask, recipe, backdrop, clock, steps.part(0.7, 1.0), model, runs)
         if disagreement is None:
             return cutout
         report = replace(cutout.report, disagreement=round(combined.mean_disagreement, 6))
@@ -190,6 +197,7 @@ def refine(
     *,
     hints: MaskSource | None = None,
     device: str = "auto",
+    backdrop: Backdrop | None = None,
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
 ) -> Cutout:
@@ -209,6 +217,8 @@ def refine(
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
     device : {"auto", "cpu", "cuda"}
         Where a network runs that the recipe wants for matting.
+    backdrop : gossamer.compositing.Backdrop, optional
+        The recipe's background where it was read already.
     progress : callable, optional
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
     announce : callable, optional
@@ -223,9 +233,11 @@ def refine(
     InputError
         The picture cannot be read, or the mask is of another size or has values outside [0, 1].
     """
-    clock = _Clock()
+    clock, steps = _Clock(), Progress.of(progress)
+    recipe = checked_recipe(recipe) or FINISHING
     with clock("read"):
         source = read_image(image)
+        backdrop = backdrop or read_backdrop(recipe.background, source.icc_profile)
         rough = read_mask(mask, source.pixels.shape)
         certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
         if told := (*rough.warnings, *(certain.warnings if certain else ())):
@@ -233,13 +245,26 @@ def refine(
     return _finish(
         source,
         rough.plane,
-        recipe or FINISHING,
+        recipe,
+        backdrop,
         clock,
-        Progress.of(progress),
+        steps,
         None,
         _Runs(device, announce),
         None if certain is None else certain.plane,
     )
+
+
+def checked_recipe(recipe: object) -> Recipe | None:
+    """Return a recipe as it is; raises InputError where something else stands for one."""
+    if recipe is not None:
+        check_kind(
+            recipe,
+            Recipe,
+            "recipe",
+            'Give gossamer.Recipe.of({"matting": {"band": 20}}) or gossamer.Recipe.load("recipe.toml").',
+        )
+    return recipe  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -269,6 +294,7 @@ def _finish(
     source: Image,
     mask: Array,
     recipe: Recipe,
+    backdrop: Backdrop,
     clock: _Clock,
     steps: Progress,
     model: SegmentationModel | Ensemble | None,
@@ -278,7 +304,7 @@ def _finish(
     """Run every stage after the mask."""
     import cv2
 
-    warnings = [*source.warnings, *(model.warnings if model else ())]
+    warnings = [*source.warnings, *backdrop.warnings, *(model.warnings if model else ())]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
@@ -303,16 +329,13 @@ def _finish(
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
         colours = _foreground(source, alpha, recipe, steps.part(0.5, 0.9))
+    steps(0.9, "Compositing")
+    with clock("composite"):
+        own = recipe.foreground.method != "none"
+        composite = backdrop.under(colours, alpha, source.pixels, source.alpha, estimated=own)
     if source.alpha is not None:
         # Straight colours under an existing alpha are the subject's own already: it plays no part above.
         alpha = alpha * source.alpha
-    steps(0.9, "Compositing")
-    composite = None
-    with clock("composite"):
-        behind = recipe.background
-        background = background_for(behind.fill, source.pixels, blur=behind.blur, icc_profile=source.icc_profile)
-        if background is not None:
-            composite = over(unit_float(colours), alpha, background, linear_light=behind.linear_light)
     coverage = float(cv2.mean(alpha)[0])
     if coverage < 0.001:
         warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
@@ -331,7 +354,8 @@ def _finish(
         alpha=alpha,
         report=report,
         recipe=recipe,
-        composite=composite,
+        composite=None if composite is None else composite.rgb,
+        composite_alpha=None if composite is None else composite.alpha,
         icc_profile=source.icc_profile,
         bit_depth=source.bit_depth,
         dpi=source.dpi,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from gossamer.arguments import check_call
+
 __all__ = ["Progress", "ProgressCallback"]
 
 ProgressCallback: TypeAlias = Callable[[float, str], object]
@@ -35,8 +37,11 @@ class Progress:
 
     @classmethod
     def of(cls, progress: Progress | ProgressCallback | None) -> Progress:
-        """Return `progress` as a Progress, whatever of the three it is."""
-        return progress if isinstance(progress, Progress) else cls(progress)
+        """Return `progress` as a Progress, whatever of the three it is; raises InputError where it is none of them."""
+        if isinstance(progress, Progress):
+            return progress
+        check_call(progress, "progress", "progress(fraction, message)")
+        return cls(progress)
 
     def __call__(self, fraction: float, message: str = "") -> None:
         """Report `fraction` (0 to 1, of this part); may raise to cancel."""

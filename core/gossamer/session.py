@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gossamer.arrays import Array
+from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.matting.vitmatte.lent import unload_vitmatte
-from gossamer.pipeline import refine
+from gossamer.pipeline import checked_recipe, refine
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.combining import intersection, union
@@ -154,11 +155,12 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
+        recipe, backdrop = self._finishing(recipe)
         wanted = self._request(finding, prompt_model, {"masks": "best", **settings})
         found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         empty = np.zeros((self.image.height, self.image.width), np.float32)
         mask = union([subject.mask for subject in found.subjects]) if found.subjects else empty
-        return self._finished(mask, found, recipe, wanted.finding, steps.part(0.6, 1.0), announce)
+        return self._finished(mask, found, recipe, backdrop, wanted.finding, steps.part(0.6, 1.0), announce)
 
     def cutouts(
         self,
@@ -189,6 +191,7 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
+        recipe, backdrop = self._finishing(recipe)
         wanted = self._request(finding, prompt_model, settings)
         found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         count = len(found.subjects)
@@ -197,6 +200,7 @@ class Session:
                 subject.mask,
                 found,
                 recipe,
+                backdrop,
                 wanted.finding,
                 steps.part(0.6 + 0.4 * number / count, 0.6 + 0.4 * (number + 1) / count),
                 announce,
@@ -233,6 +237,11 @@ class Session:
         given = None if isinstance(prompt_model, str) else prompt_model
         model = given if given is not None else None if named else self._given
         return _Request(wanted, wanted.prompt_model if model is None else model)
+
+    def _finishing(self, recipe: Recipe | None) -> tuple[Recipe, Backdrop]:
+        """Return the recipe and its background: what is wrong with them is told before the work."""
+        recipe = checked_recipe(recipe) or FINISHING
+        return recipe, read_backdrop(recipe.background, self.image.icc_profile)
 
     def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:
         check_prompt(prompt)
@@ -280,7 +289,8 @@ class Session:
         self,
         mask: Array,
         found: Prediction,
-        recipe: Recipe | None,
+        recipe: Recipe,
+        backdrop: Backdrop,
         finding: Finding,
         steps: Progress,
         announce: _Announce,
@@ -310,9 +320,10 @@ class Session:
         cutout = refine(
             self.image,
             mask,
-            recipe or FINISHING,
+            recipe,
             hints=hints,
             device=self.choice.device,
+            backdrop=backdrop,
             progress=steps.part(0.4, 1.0),
             announce=announce,
         )

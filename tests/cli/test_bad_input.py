@@ -164,6 +164,7 @@ def test_a_full_disk_loses_nothing(gossamer: Run, photograph: Path, tmp_path: Pa
             script,
             "remove",
             str(photograph),
+            "--out",
             str(old),
             "--force",
             "--quiet",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gossamer
-from gossamer.errors import Cancelled, GossamerError
+from gossamer.cli import terminal
+from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.paths import remedy_of
 from gossamer.platform import on_termination
+from gossamer.spelling import did_you_mean
 from gossamer.telemetry import switch_off
 
 __all__ = ["main"]
@@ -45,36 +49,28 @@ options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    terminal.ready()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_HELP, end="")
-        return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
-        print(f"gossamer {gossamer.__version__}")
-        return 0
-    if arguments[0] not in COMMANDS:
-        return _fail(f"There is no command {arguments[0]!r}. Choose one of: {', '.join(COMMANDS)}.", "", 2, False)
-    as_json = "--json" in arguments
-    switch_off()
-    on_termination(_terminate)
+    as_json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     try:
-        command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
-        status: int = command.run(arguments[1:])
-        sys.stdout.flush()
-        return status
+        return _run(arguments)
+    except terminal.ReaderGone as error:
+        return error.exit_code
     except GossamerError as error:
         return _fail(error.message, error.remedy, error.exit_code, as_json)
+    except SystemExit as leaving:  # argparse, after --help
+        return leaving.code if isinstance(leaving.code, int) else 0
     except KeyboardInterrupt:
         return _fail("Cancelled.", "", Cancelled.exit_code, as_json)
-    except BrokenPipeError:
-        # Whoever read our output has gone; point stdout elsewhere so that Python's own flush stays silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except MemoryError:
-        return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
     except Exception as error:
         if os.environ.get("GOSSAMER_TRACEBACK"):
             raise
+        if isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY):
+            return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            place = f" ({error.filename})" if isinstance(error.filename, str) else ""
+            remedy = remedy_of(error, "Check permissions, disk and limits.")
+            return _fail(f"The system refuses: {error.strerror}{place}.", remedy, OutputError.exit_code, as_json)
         return _fail(
             f"Unexpected {type(error).__name__}: {error}.",
             "This is a fault of Gossamer: please report it, with what GOSSAMER_TRACEBACK=1 prints.",
@@ -83,14 +79,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
+_NO_MEMORY = ("Insufficient memory", "bad_alloc", "bad allocation", "not enough memory", "out of memory")
+"""What OpenCV, ONNX Runtime and torch say in errors of their own where Python says MemoryError."""
+
+_REFUSALS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""What the machine may refuse to any program, wherever it happens: no fault of ours."""
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        terminal.show_text(_HELP)
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        terminal.show(f"gossamer {gossamer.__version__}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        close = did_you_mean(arguments[0], COMMANDS)
+        raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
+    switch_off()
+    on_termination(_terminate)
+    command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
+    status: int = command.run(arguments[1:])
+    return status
+
+
 def _terminate() -> None:
     """Turn SIGTERM into the same clean way out as Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def _fail(message: str, remedy: str, status: int, as_json: bool) -> int:
-    text = " ".join(f"{message} {remedy}".split())
-    print(f"gossamer: {text}", file=sys.stderr)
+    terminal.tell(f"gossamer: {message} {remedy}".rstrip())
     if as_json:
-        print(json.dumps({"error": {"message": message, "remedy": remedy, "exit_status": status}}))
+        with suppress(OutputError):  # that standard output fails may be what is told
+            terminal.show_json({"error": {"message": message, "remedy": remedy, "exit_status": status}})
     return status

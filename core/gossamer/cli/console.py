@@ -7,6 +7,8 @@ import sys
 import time
 from types import TracebackType
 
+from gossamer.cli import terminal
+
 __all__ = ["Console"]
 
 
@@ -37,7 +39,7 @@ class Console:
         """Show one line, above the progress bar."""
         if not self._quiet:
             self._clear()
-            print(sentence, file=sys.stderr, flush=True)
+            terminal.tell(sentence)
 
     def progress(self, fraction: float, message: str) -> None:
         """Show the progress bar (a progress callback)."""
@@ -48,13 +50,11 @@ class Console:
         width = shutil.get_terminal_size().columns - 1
         filled = round(24 * fraction)
         line = f"[{'#' * filled}{'.' * (24 - filled)}] {100 * fraction:3.0f} %  {message}"
-        sys.stderr.write("\r" + line[:width].ljust(width))
-        sys.stderr.flush()
+        terminal.draw("\r" + line[:width].ljust(width))
         self._shown = True
 
     def _clear(self) -> None:
         if self._shown:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r" + " " * width + "\r")
-            sys.stderr.flush()
+            terminal.draw("\r" + " " * width + "\r")
             self._shown = False

@@ -10,35 +10,71 @@ from pathlib import Path
 from typing import Any
 
 import gossamer
+from gossamer.cli.naming import add_out_flag, positional_target
 from gossamer.cli.parser import Parser
+from gossamer.cli.terminal import check_stdout, show_json, tell, warn, write_stdout
+from gossamer.compositing import is_opaque
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
-from gossamer.image import check_output, format_of, write_bytes
+from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, write_bytes
+from gossamer.paths import target_path
 from gossamer.settings.recipe import Recipe
 
 __all__ = ["Target", "add_output_flags", "read_stdin"]
 
 
 class Target:
-    """Where a command writes its cut-out; finds what would make the writing fail before the work is done."""
+    """Where a command writes its cut-out; finds what would make the writing fail before the work is done.
+
+    Parameters
+    ----------
+    source : str
+        The picture's name, or ``-``.
+    arguments : argparse.Namespace
+        With `out`, `output`, `names` and the options of :func:`add_output_flags`.
+    recipe : Recipe
+    """
 
     def __init__(self, source: str, arguments: argparse.Namespace, recipe: Recipe) -> None:
         self._source = source
         self._arguments = arguments
         self._start = time.perf_counter()
-        self.path = arguments.output or _default_output(source, arguments.mask_only)
+        self.path = self._chosen()
+        if self.path == "-" or arguments.json:
+            check_stdout()
         if self.path == "-":
             self._format = "png"
             if sys.stdout.isatty():
                 raise OutputError("A picture cannot be shown on a terminal.", "Give OUT, or redirect the output.")
             return
-        self._format = format_of(self.path)
         check_output(self.path, force=arguments.force)
-        if self._format == "jpeg" and recipe.background.fill == "transparent" and not arguments.mask_only:
+        self._format = format_of(self.path)
+        if self._format == "jpeg" and not is_opaque(recipe.background.fill) and not arguments.mask_only:
             raise InputError(
                 "JPEG cannot hold a transparent background.",
                 "Write .png, .webp or .tif, or add --background #ffffff.",
             )
+
+    def _chosen(self) -> str:
+        """Return the path of the output, or ``-``: what --out names, OUT, or a name beside the source."""
+        arguments = self._arguments
+        if arguments.out is not None:
+            named: str = arguments.out
+            return named if named == "-" else str(target_path(named))
+        if arguments.output is not None:
+            given = positional_target(arguments.output, arguments, arguments.names)
+            return given if given == "-" else str(target_path(given))
+        default = _default_output(self._source, arguments.mask_only)
+        if default != "-":
+            try:
+                check_folder(Path(default))
+            except OutputError as error:
+                raise OutputError(error.message, f"{error.remedy.rstrip('.')}, with --out FILE.") from None
+        return default
+
+    def check(self, picture: Image) -> None:
+        """Refuse, before the work, a picture that is too large for the format."""
+        check_size_for(self._format, picture.width, picture.height)
 
     def write(self, cutout: Cutout) -> dict[str, Any]:
         """Encode and write a cut-out; returns the whole report."""
@@ -46,8 +82,7 @@ class Target:
         data = cutout.encode(self._format, mask_only=self._arguments.mask_only)
         encoded = time.perf_counter()
         if self.path == "-":
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_stdout(data)
         else:
             write_bytes(self.path, data, force=self._arguments.force)
         end = time.perf_counter()
@@ -71,22 +106,25 @@ class Target:
         """Show the report as the options ask for it."""
         if not self._arguments.quiet:
             for warning in report["warnings"]:
-                print(f"gossamer: warning: {warning}", file=sys.stderr)
-        if self._arguments.json:
-            print(json.dumps(report, indent=2), file=sys.stderr if self.path == "-" else sys.stdout)
+                warn(warning)
+        if self._arguments.json and self.path == "-":
+            for line in json.dumps(report, indent=2).splitlines():
+                tell(line)
+        elif self._arguments.json:
+            show_json(report)
         elif not self._arguments.quiet and self.path != "-":
             by = f"{report['model']} on {report['device']}, " if report["model"] else ""
-            print(
+            tell(
                 f"Wrote {self.path} ({report['width']} x {report['height']}, {100 * report['coverage']:.1f} % "
-                f"foreground, {by}{report['seconds']['total']:.1f} s)",
-                file=sys.stderr,
+                f"foreground, {by}{report['seconds']['total']:.1f} s)"
             )
 
 
 def add_output_flags(parser: Parser) -> None:
     """Add the options that every command with a cut-out has."""
+    add_out_flag(parser)
     parser.add_argument("--mask-only", action="store_true", help="write the mask as a grey picture")
-    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--force", action="store_true", help="replace an earlier result; what --out names in any case")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
     parser.add_argument("--json", action="store_true", help="print a report as JSON")
 
@@ -95,7 +133,13 @@ def read_stdin() -> bytes:
     """Return the picture on standard input; raises InputError where that is a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("There is no picture on standard input.", "Redirect one: gossamer remove - OUT < photo.jpg")
-    return sys.stdin.buffer.read()
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:  # a folder, or open for writing only
+        raise InputError(
+            f"Standard input could not be read: {error.strerror or error}.",
+            "Redirect a picture: gossamer remove - OUT < photo.jpg",
+        ) from None
 
 
 def _default_output(source: str, mask_only: bool) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 import gossamer
 from gossamer import native
 from gossamer.cli.parser import Parser
+from gossamer.cli.terminal import show, show_json
 from gossamer.errors import GossamerError
 
 __all__ = ["run"]
@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     findings = _findings()
     if arguments.json:
-        print(json.dumps(findings, indent=2))
+        show_json(findings)
     else:
         _show(findings)
     return 0 if findings["ready"] else 1
@@ -133,34 +133,34 @@ def _gimp() -> list[dict[str, Any]]:
 
 
 def _show(findings: dict[str, Any]) -> None:
-    print(f"gossamer {findings['gossamer']}, Python {findings['python']} ({findings['executable']})")
-    print("packages")
+    show(f"gossamer {findings['gossamer']}, Python {findings['python']} ({findings['executable']})")
+    show("packages")
     for name, found in findings["packages"].items():
-        print(f"  {name:24} {found or 'MISSING'}")
+        show(f"  {name:24} {found or 'MISSING'}")
     for extra, state in findings["extras"].items():
         note = state["installed"] or f"not installed; for {state['for']}: {state['install']}"
-        print(f"  extra {extra:18} {note}")
+        show(f"  extra {extra:18} {note}")
     for name, client in findings["clients"].items():
-        print(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
+        show(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
     kernels = findings["kernels"]
     slow = "numba's, slower to start; to have those in C, type: python -m gossamer.native"
     note = f"in C ({kernels})" if kernels else slow
-    print(f"  {'kernels':24} {note}")
-    print("devices")
+    show(f"  {'kernels':24} {note}")
+    show("devices")
     for device in findings["devices"]:
-        print(f"  {device['device']:24} {'available' if device['available'] else 'not available'} ({device['note']})")
-    print("models")
+        show(f"  {device['device']:24} {'available' if device['available'] else 'not available'} ({device['note']})")
+    show("models")
     for model in findings["models"]["installed"]:
-        print(f"  {model['id']:24} {model['path']}")
-    print(f"  {len(findings['models']['missing'])} more can be had; to see them, type: gossamer models list")
-    print("model folders")
+        show(f"  {model['id']:24} {model['path']}")
+    show(f"  {len(findings['models']['missing'])} more can be had; to see them, type: gossamer models list")
+    show("model folders")
     for folder in findings["models"]["folders"]:
-        print(f"  {folder['path']}{'' if folder['exists'] else ' (not there)'}")
-    print("GIMP 3 plug-in")
+        show(f"  {folder['path']}{'' if folder['exists'] else ' (not there)'}")
+    show("GIMP 3 plug-in")
     for place in findings["gimp"]:
-        print(f"  {place['state']:24} {place['folder']}")
+        show(f"  {place['state']:24} {place['folder']}")
     if not findings["gimp"]:
-        print("  no GIMP 3 has run here; type: gossamer gimp install")
+        show("  no GIMP 3 has run here; type: gossamer gimp install")
     for problem in findings["problems"]:
-        print(f"! {problem}")
-    print("Ready." if findings["ready"] else "Not ready: see the lines with !.")
+        show(f"! {problem}")
+    show("Ready." if findings["ready"] else "Not ready: see the lines with !.")

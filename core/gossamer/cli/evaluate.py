@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import gossamer
 from gossamer.cli.console import Console
+from gossamer.cli.naming import check_apart
 from gossamer.cli.parser import Parser
+from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
 from gossamer.errors import InputError, OutputError, OutputExists
 from gossamer.evaluation import KINDS, MEASURES, Evaluation, Kind, evaluate_folder
 from gossamer.evaluation.measures import chosen
-from gossamer.image import check_output, encode_image, format_of, write_bytes
+from gossamer.image import SHEET, check_folder, check_output, encode_image, format_of, write_bytes
+from gossamer.paths import target_path
 from gossamer.sheets.worst import worst_sheet
 
 __all__ = ["run"]
@@ -23,7 +23,7 @@ __all__ = ["run"]
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = _parser().parse(argv)
     kind: Kind = arguments.kind or ("matte" if arguments.trimaps else "mask")
     given = None if arguments.measures is None else [name.strip() for name in arguments.measures.split(",")]
     measures = chosen(kind, given)
@@ -47,17 +47,18 @@ def run(argv: list[str]) -> int:
             console.say(f"Wrote {arguments.csv} ({len(result.rows)} rows)")
         if arguments.sheet:
             sheet = worst_sheet(worst, by)
-            write_bytes(arguments.sheet, encode_image(sheet, None, format_of(arguments.sheet)), force=arguments.force)
+            data = encode_image(sheet, None, format_of(arguments.sheet), software=SHEET)
+            write_bytes(arguments.sheet, data, force=arguments.force)
             console.say(f"Wrote {arguments.sheet} ({sheet.shape[1]} x {sheet.shape[0]})")
     for sentence in (*result.failures, *(() if arguments.allow_missing else result.missing)):
-        print(f"gossamer: {sentence}", file=sys.stderr)
+        tell(f"gossamer: {sentence}")
     if not arguments.quiet:
         for sentence in result.warnings:
-            print(f"gossamer: warning: {sentence}", file=sys.stderr)
+            warn(sentence)
         if arguments.allow_missing and result.missing:
-            print(f"gossamer: warning: {len(result.missing)} files have no partner.", file=sys.stderr)
+            warn(f"{len(result.missing)} files have no partner.")
     if arguments.json:
-        print(json.dumps(_report(arguments, kind, by, result), indent=2))
+        show_json(_report(arguments, kind, by, result))
     else:
         _print_table(result, by, arguments.worst)
     whole = not result.failures and (arguments.allow_missing or not result.missing)
@@ -75,10 +76,15 @@ def _check(arguments: argparse.Namespace, by: str, measures: tuple[str, ...]) ->
             raise InputError("A sheet of no pictures cannot be drawn.", "Give 1 or more with --worst.")
         check_output(arguments.sheet, force=arguments.force)
     if arguments.csv:
-        if os.path.lexists(arguments.csv) and not arguments.force:
-            raise OutputExists(f"{arguments.csv} exists already.", "Give another name or add --force.")
-        if not (folder := Path(arguments.csv).parent).is_dir():
-            raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
+        path = target_path(arguments.csv)
+        check_folder(path)
+        if os.path.isdir(path):
+            raise OutputError(f"{path} is a folder.", "Give the name of a file in it.")
+        if os.path.lexists(path) and not arguments.force:
+            raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
+    check_apart(**{"--sheet": arguments.sheet, "--csv": arguments.csv})
+    if arguments.json:
+        check_stdout()
 
 
 def _parser() -> Parser:
@@ -131,19 +137,20 @@ def _report(arguments: argparse.Namespace, kind: str, by: str, result: Evaluatio
 
 
 def _print_table(result: Evaluation, by: str, count: int) -> None:
-    print(f"{'measure':20} {'of ' + str(len(result.rows)):>10}  {'better':7} {'worst':>10}  picture")
+    show(f"{'measure':20} {'of ' + str(len(result.rows)):>10}  {'better':7} {'worst':>10}  picture")
     for name in result.measures:
         measure = MEASURES[name]
         row = result.worst(1, name)[0]
         better = "higher" if measure.higher_is_better else "lower"
-        print(
+        show(
             f"{measure.title:20} {_number(result.means[name]):>10}  {better:7} {_number(row.values[name]):>10}  "
             f"{row.name}"
         )
     if count > 0:
-        print(f"\nworst by {MEASURES[by].title}:")
+        show()
+        show(f"worst by {MEASURES[by].title}:")
         for row in result.worst(count, by):
-            print(f"{_number(row.values[by]):>12}  {row.pair.prediction}")
+            show(f"{_number(row.values[by]):>12}  {row.pair.prediction}")
 
 
 def _number(value: float) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gossamer.cli.parser import Parser
+from gossamer.cli.terminal import show, show_json
 from gossamer.hosts import gimp
 
 __all__ = ["run"]
@@ -17,15 +16,14 @@ __all__ = ["run"]
 def run(argv: list[str]) -> int:
     """Run the command."""
     parser = Parser("gimp", description="Install, check or remove the plug-in for GIMP 3.")
-    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=argparse.ArgumentParser)
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     subs = {}
     for name, text in (
         ("install", "install the plug-in into every GIMP 3 of this user; it works through this Python"),
         ("status", "show where the plug-in is installed and whether it is current"),
         ("uninstall", "remove what install has put there, and nothing else"),
     ):
-        sub = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        sub.error = parser.error  # type: ignore[method-assign]
+        sub = actions.add_parser(name, help=text, description=text)
         sub.set_defaults(action=name)
         sub.add_argument("--folder", type=Path, metavar="DIR", help="a GIMP configuration folder (default: all found)")
         sub.add_argument("--json", action="store_true", help="print JSON")
@@ -50,13 +48,13 @@ def run(argv: list[str]) -> int:
 
 def _tell(places: Sequence[Any], as_json: bool, verb: str, last: str) -> None:
     if as_json:
-        print(json.dumps([place.as_dict() for place in places], indent=2))
+        show_json([place.as_dict() for place in places])
         return
     for place in places:
-        print(f"{verb or place.state} {place.folder}".strip())
+        show(f"{verb or place.state} {place.folder}".strip())
         for kept in getattr(place, "kept", ()):
-            print(f"  kept {kept}: it is not ours")
+            show(f"  kept {kept}: it is not ours")
         for note in getattr(place, "notes", ()):
-            print(f"  {note}")
+            show(f"  {note}")
     if verb or not places:
-        print(last if places or not verb else "No GIMP 3 plug-in of ours was found.")
+        show(last if places or not verb else "No GIMP 3 plug-in of ours was found.")

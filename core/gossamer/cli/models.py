@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
+from gossamer.cli.terminal import show, show_json, show_path
 from gossamer.errors import ModelIntegrityError, ModelNotFound
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
@@ -42,13 +42,12 @@ def run(argv: list[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser("models", description="List, fetch, find, verify, export and compare model weights.")
-    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=argparse.ArgumentParser)
-    every = argparse.ArgumentParser(add_help=False)
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
+    every = Parser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
 
     def add(name: str, text: str, action: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        sub = actions.add_parser(name, help=text, description=text, parents=[every], allow_abbrev=False)
-        sub.error = parser.error  # type: ignore[method-assign]
+        sub = actions.add_parser(name, help=text, description=text, parents=[every])
         sub.set_defaults(action=action)
         return sub
 
@@ -74,18 +73,18 @@ def _parser() -> Parser:
 def _list(arguments: argparse.Namespace) -> int:
     rows = [_row(card) for card in load_catalogue().values()] + [_folder_row(card) for card in folder_cards()]
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        show_json(rows)
         return 0
-    print(f"{'id':31} {'architecture':14} {'licence':14} {'commercial':10} {'size':>13}  installed")
+    show(f"{'id':31} {'architecture':14} {'licence':14} {'commercial':10} {'size':>13}  installed")
     for row in rows:
         licence = row["licence"].partition(" (")[0]
-        print(
+        show(
             f"{row['id']:31} {row['architecture']:14} {licence:14} {'yes' if row['commercial'] else 'no':10} "
             f"{row['size']:>13}  {row['path'] or row['problem'] or '-'}"
         )
-        print(f"  {row['title']}: {row['good_for']}{_conditions(row)}")
+        show(f"  {row['title']}: {row['good_for']}{_conditions(row)}")
         if row["metric"]:
-            print(f"  {row['metric']}")
+            show(f"  {row['metric']}")
     return 0
 
 
@@ -227,28 +226,31 @@ def _get(arguments: argparse.Namespace) -> int:
                 console.say(f"{weights.card.id} is at {weights.path}")
             rows.append({"id": weights.card.id, "path": str(weights.path), "bytes": weights.path.stat().st_size})
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        show_json(rows)
     return 0
 
 
 def _path(arguments: argparse.Namespace) -> int:
     card = any_card(arguments.id)
     path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
-    print(json.dumps({"id": arguments.id, "path": str(path)}) if arguments.json else path)
+    if arguments.json:
+        show_json({"id": arguments.id, "path": str(path)})
+    else:
+        show_path(path)
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     rows = list(_verified(arguments.ids))
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        show_json(rows)
     else:
         for row in rows:
-            print(f"{row['id']:31} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
+            show(f"{row['id']:31} {'good' if row['good'] else row['problem']}  {row['path'] or ''}".rstrip())
             for warning in row["warnings"]:
-                print(f"  {warning}")
+                show(f"  {warning}")
         if not rows:
-            print("No model is installed. Type: gossamer models get isnet-general-use")
+            show("No model is installed. Type: gossamer models get isnet-general-use")
     return 0 if all(row["good"] for row in rows) else ModelIntegrityError.exit_code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -14,12 +13,14 @@ from gossamer.arrays import Array
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
+from gossamer.cli.terminal import show, show_json
 from gossamer.errors import InputError
-from gossamer.image import check_output, encode_image, read_image, write_bytes
+from gossamer.image import SHEET, check_output, check_size_for, encode_image, read_image, write_bytes
+from gossamer.paths import check_readable, source_path, target_path
 from gossamer.segmentation.loading import load_model
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings.model_choice import RUNTIMES, ModelChoice
-from gossamer.sheets.differences import difference_picture
+from gossamer.sheets.differences import difference_picture, difference_size
 
 __all__ = ["run"]
 
@@ -28,10 +29,12 @@ _VISIBLE = 8 / 255  # a difference of a mask that people see
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = _parser().parse(argv)
     if arguments.repeat < 1:
         raise InputError("--repeat is below 1.", "Give the number of timed runs, 1 or more.")
-    folder = Path(arguments.output)
+    folder = target_path(arguments.output)
+    for name in arguments.pictures:
+        check_readable(source_path(name))
     targets = [folder / f"{Path(name).stem}-difference.png" for name in arguments.pictures]
     if len(set(targets)) < len(targets):
         raise InputError("Two pictures have the same name.", "Compare them one after the other.")
@@ -58,12 +61,13 @@ def run(argv: list[str]) -> int:
         rows = []
         for name, target in zip(arguments.pictures, targets, strict=True):
             rgb = np.asarray(read_image(name).rgb)
+            check_size_for("png", *difference_size(rgb.shape))
             masks, times = _run(models, rgb, arguments.repeat, console)
             picture = difference_picture(rgb, *masks)
-            write_bytes(target, encode_image(picture, None, "png"), force=arguments.force)
+            write_bytes(target, encode_image(picture, None, "png", software=SHEET), force=arguments.force)
             rows.append({"picture": name, **_numbers(*masks), "seconds": times, "written": str(target)})
     if arguments.json:
-        print(json.dumps({"first": arguments.first, "second": arguments.second, "pictures": rows}, indent=2))
+        show_json({"first": arguments.first, "second": arguments.second, "pictures": rows})
     else:
         _show(rows)
     return 0
@@ -94,14 +98,14 @@ def _numbers(first: Array, second: Array) -> dict[str, float]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    print(f"{'picture':28} {'mean/255':>9} {'max/255':>8} {'> 8/255':>9} {'other side':>10} {'A s':>8} {'B s':>8}")
+    show(f"{'picture':28} {'mean/255':>9} {'max/255':>8} {'> 8/255':>9} {'other side':>10} {'A s':>8} {'B s':>8}")
     for row in rows:
         first, second = (statistics.median(seconds) for seconds in row["seconds"])
-        print(
+        show(
             f"{Path(row['picture']).name[:28]:28} {255 * row['mean']:9.4f} {255 * row['maximum']:8.2f} "
             f"{100 * row['visible']:7.3f} % {100 * row['other_side']:8.3f} % {first:8.3f} {second:8.3f}"
         )
-        print(f"  {row['written']}")
+        show(f"  {row['written']}")
 
 
 def _parser() -> Parser:
@@ -114,7 +118,7 @@ def _parser() -> Parser:
     parser.add_argument("first", metavar="A", help="id of the catalogue, or a file of weights")
     parser.add_argument("second", metavar="B", help="another one, or the same for another runtime")
     parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="photographs")
-    parser.add_argument("-o", "--output", metavar="FOLDER", default=".", help="where to write (default: here)")
+    parser.add_argument("-o", "--output", "--out", metavar="FOLDER", default=".", help="where to write (default: here)")
     parser.add_argument("--second-runtime", choices=RUNTIMES, help="what runs B (default: as A)")
     add_flags(parser, ModelChoice, "model", only=("runtime", "device", "precision"))
     parser.add_argument(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser
+from gossamer.cli.terminal import show_json
 from gossamer.errors import InputError
+from gossamer.paths import source_path
 from gossamer.weights import store
 from gossamer.weights.catalogue import InputSpec, architecture_of, model_card
 
@@ -21,7 +23,7 @@ _SUFFIXES = {"onnx": ".onnx", "safetensors": ".safetensors"}
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse(argv)
     output = Path(arguments.output or f"{Path(arguments.model).stem}{_SUFFIXES[arguments.to]}")
     if output.suffix.lower() != _SUFFIXES[arguments.to]:
         raise InputError(f"{output.name} does not end in {_SUFFIXES[arguments.to]}.", "Name OUT so, or change --to.")
@@ -47,7 +49,7 @@ def run(argv: list[str]) -> int:
         if arguments.json:
             trials = [{"batch": batch, "height": height, "width": width} for batch, height, width in made.tried]
             result = {"path": str(made.path), "network": origin.network, "bytes": made.path.stat().st_size}
-            print(json.dumps({**result, "difference": made.difference, "tried": trials}, indent=2))
+            show_json({**result, "difference": made.difference, "tried": trials})
         else:
             checked = f", probabilities differ from torch by at most {made.difference:.1e}" if made.tried else ""
             console.say(f"Wrote {made.path} ({made.path.stat().st_size / 1e6:.1f} MB{checked})")
@@ -68,8 +70,8 @@ class _Origin(NamedTuple):
 
 def _origin(arguments: argparse.Namespace, console: Console) -> _Origin:
     name: str = arguments.model
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = source_path(name, "model")
+    if not os.path.isfile(path):
         card = model_card(name)  # says so where there is no such id
         if card.network is None:
             raise InputError(f"{card.id} is only known as an ONNX graph.", f"Copy it: gossamer models path {card.id}")
@@ -110,7 +112,7 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="ID|FILE", help="id of the catalogue, or a file of weights")
     parser.add_argument("--to", choices=tuple(_SUFFIXES), default="onnx", help="what to write (default: onnx)")
     parser.add_argument(
-        "-o", "--output", metavar="OUT", help="the file to write (default: beside you, named as the model)"
+        "-o", "--output", "--out", metavar="OUT", help="the file to write (default: beside you, named as the model)"
     )
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="for ONNX: what it is exported for (default: the model's)"

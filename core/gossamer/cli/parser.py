@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
+from gossamer.cli import terminal
 from gossamer.errors import InputError
 from gossamer.settings.base import Settings
 from gossamer.settings.finding import PROMPT_MODELS
@@ -15,7 +17,7 @@ from gossamer.settings.recipe import Recipe
 __all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
 _METAVARS = {
-    "background": "transparent|#rrggbb|PICTURE|blur",
+    "background": "transparent|COLOUR|PICTURE|blur",
     "model": "ID|FILE",
     "prompt_model": "|".join(PROMPT_MODELS),
     "architecture": "NAME",
@@ -23,20 +25,39 @@ _METAVARS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one sentence with a remedy."""
+    """An ArgumentParser whose errors are one sentence with a remedy; also that of an action such as ``models get``."""
 
-    def __init__(self, command: str, **kwargs: Any) -> None:
+    def __init__(self, command: str = "", **kwargs: Any) -> None:
         super().__init__(
-            prog=f"gossamer {command}",
-            allow_abbrev=False,
-            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=100),
-            **kwargs,
+            **{
+                "prog": f"gossamer {command}",
+                "allow_abbrev": False,
+                "formatter_class": lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=100),
+                **kwargs,
+            }
         )
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Return what the arguments mean, options and names in any order; after ``--`` there are only names."""
+        given = list(argv)
+        if "--" in given:
+            end = given.index("--")
+            # argparse would take names that begin with a dash for options all the same.
+            names = (f"./{name}" if name.startswith("-") and name != "-" else name for name in given[end + 1 :])
+            given[end:] = names
+        return self.parse_intermixed_args(given)
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError instead of printing the usage and exiting."""
         sentence = message[:1].upper() + message[1:].rstrip(".")
-        raise InputError(f"{sentence}.", f"See: {self.prog} --help")
+        remedy = f"See: {self.prog} --help"
+        if found := re.fullmatch(r"argument (?:[^\s/]+/)*(--[\w-]+): expected one argument", message):
+            remedy = f"Where the value begins with a dash, write {found[1]}=VALUE. {remedy}"
+        raise InputError(f"{sentence}.", remedy)
+
+    def print_help(self, file: Any = None) -> None:
+        """Show the help."""
+        terminal.show_text(self.format_help())
 
 
 def add_recipe_flags(parser: Parser, defaults: Recipe | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.errors import InputError
+from gossamer.paths import read_text, source_path
 from gossamer.prompting.prompt import Prompt
 from gossamer.settings.finding import Finding
 from gossamer.settings.parameters import nested
@@ -54,7 +55,7 @@ def add_prompt_flags(parser: Parser) -> None:
 
 def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
     """Return the prompt that the options make, or None where there is none; raises InputError."""
-    base = Prompt() if arguments.prompt is None else _load(Path(arguments.prompt))
+    base = Prompt() if arguments.prompt is None else _load(source_path(arguments.prompt, "prompt"))
     coordinates = {
         "boxes": [_numbers(text, 4, "--box", "X0,Y0,X1,Y1") for text in arguments.box],
         "points": [_numbers(text, 2, "--point", "X,Y") for text in arguments.point],
@@ -91,12 +92,7 @@ def finding_of(arguments: argparse.Namespace) -> Finding:
 
 
 def _load(path: Path) -> Prompt:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text file"
-        raise InputError(f"The prompt {path} cannot be read: {reason}.", "Give a JSON file.") from None
-    return Prompt.from_json(text, folder=path.parent)
+    return Prompt.from_json(read_text(path, "prompt", "Give a JSON file."), folder=path.parent)
 
 
 def _numbers(text: str, count: int, flag: str, form: str) -> tuple[tuple[float, ...], str]:

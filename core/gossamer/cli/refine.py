@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
+from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.image import read_image
 from gossamer.pipeline import refine
@@ -19,14 +20,22 @@ def run(argv: list[str]) -> int:
     parser.add_argument(
         "mask", metavar="MASK", help="a grey picture of its size, white = foreground, or one with alpha"
     )
-    parser.add_argument("output", metavar="OUT", help=".png, .webp, .tif, or .jpg with a background; - is stdout")
+    parser.add_argument(
+        "output", metavar="OUT", nargs="?", help=".png, .webp, .tif, or .jpg with a background; - is stdout"
+    )
+    add_more(parser, "refine")
     add_output_flags(parser)
     add_recipe_flags(parser, FINISHING)
-    arguments = parser.parse_intermixed_args(argv)
+    arguments = parser.parse(argv)
+    arguments.names = names_of(arguments, "input", "mask")
+    if arguments.output is None and arguments.out is None:
+        parser.error("the following arguments are required: OUT")
+    source, mask = check_source(arguments.input), check_source(arguments.mask, "mask")
     recipe = recipe_of(arguments, FINISHING)
     target = Target(arguments.input, arguments, recipe)
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
-        report = target.write(refine(picture, arguments.mask, recipe, progress=console.progress))
+        picture = read_image(read_stdin() if source == "-" else source)
+        target.check(picture)
+        report = target.write(refine(picture, mask, recipe, progress=console.progress, announce=console.say))
     target.tell(report)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_stdin
 from gossamer.cli.modelling import add_model_flags, model_choice_of
+from gossamer.cli.naming import add_more, check_apart, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.errors import InputError
@@ -18,7 +19,9 @@ __all__ = ["run"]
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = _parser().parse(argv)
+    arguments.names = names_of(arguments, "input")
+    source = check_source(arguments.input)
     prompt = prompt_of(arguments)
     # Prompted models draw coarse masks: their edges are solved again unless the recipe says otherwise.
     recipe = recipe_of(arguments, None if prompt is None else FINISHING)
@@ -28,8 +31,10 @@ def run(argv: list[str]) -> int:
         if prompt is not None or "," not in choice.model:
             raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
         check_output(arguments.disagreement, force=arguments.force)
+        check_apart(OUT=target.path, **{"--disagreement": arguments.disagreement})
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
+        picture = read_image(read_stdin() if source == "-" else source)
+        target.check(picture)
         if prompt is None:
             cutout = Pipeline(recipe, choice).run(picture, console.progress, announce=console.say)
         else:
@@ -52,6 +57,7 @@ def _parser() -> Parser:
         nargs="?",
         help=".png, .webp, .tif, or .jpg with a background; - writes PNG to stdout (default: IN-cutout.png)",
     )
+    add_more(parser, "remove")
     add_prompt_flags(parser)
     add_model_flags(parser)
     parser.add_argument("--disagreement", metavar="FILE", help="write where the masks of several models differ")

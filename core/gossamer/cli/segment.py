@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import read_stdin
 from gossamer.cli.modelling import model_choice_of
+from gossamer.cli.naming import add_more, add_out_flag, check_source, names_of, several
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
-from gossamer.errors import InputError, OutputExists
-from gossamer.image import check_output, encode_image, read_image, write_bytes
+from gossamer.cli.terminal import check_stdout, show_json, tell, warn
+from gossamer.errors import InputError, OutputError, OutputExists
+from gossamer.image import check_folder, check_output, check_size_for, encode_image, read_image, write_bytes
+from gossamer.paths import source_path, target_path
 from gossamer.prompting.protocol import Subject
 from gossamer.session import Session
 from gossamer.settings.model_choice import ModelChoice
@@ -24,7 +28,11 @@ __all__ = ["run"]
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = _parser().parse(argv)
+    prefix = _prefix(arguments)
+    source = check_source(arguments.input)
+    if arguments.json:
+        check_stdout()
     prompt = prompt_of(arguments)
     if prompt is None:
         raise InputError("Nothing says what to find.", "Give --text, --box, --point, --prompt-mask or --scribbles.")
@@ -33,7 +41,6 @@ def run(argv: list[str]) -> int:
         raise InputError(
             "gossamer segment writes masks as the prompt's model draws them.", "For an intersection: gossamer remove"
         )
-    prefix = arguments.prefix or _default_prefix(arguments.input)
     outputs = {"json": f"{prefix}.json"}
     if arguments.preview:
         outputs["preview"] = f"{prefix}-preview.png"
@@ -41,10 +48,13 @@ def run(argv: list[str]) -> int:
     check_output(f"{prefix}-1.png", force=arguments.force)
     if arguments.preview:
         check_output(outputs["preview"], force=arguments.force)
-    if Path(outputs["json"]).exists() and not arguments.force:
+    check_folder(Path(outputs["json"]))
+    check_folder(Path(f"{prefix}-1000.png"))  # for so many the name must not be too long
+    if os.path.lexists(outputs["json"]) and not arguments.force:
         raise OutputExists(f"{outputs['json']} exists already.", "Choose another OUT, or add --force.")
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if arguments.input == "-" else arguments.input)
+        picture = read_image(read_stdin() if source == "-" else source)
+        check_size_for("png", picture.width, picture.height)
         session = Session(picture, finding=finding, choice=model_choice_of(arguments))
         found = session.subjects(prompt, progress=console.progress, announce=console.say)
         names = [f"{prefix}-{number}.png" for number in range(1, len(found.subjects) + 1)]
@@ -76,14 +86,11 @@ def run(argv: list[str]) -> int:
         write_bytes(outputs["json"], (text + "\n").encode(), force=arguments.force)
     if not arguments.quiet:
         for warning in found.warnings:
-            print(f"gossamer: warning: {warning}", file=sys.stderr)
+            warn(warning)
         count = len(found.subjects)
-        print(
-            f"Wrote {outputs['json']} and {count} mask{'' if count == 1 else 's'} ({found.model} on {found.device})",
-            file=sys.stderr,
-        )
+        tell(f"Wrote {outputs['json']} and {count} mask{'' if count == 1 else 's'} ({found.model} on {found.device})")
     if arguments.json:
-        print(text)
+        show_json(report)
     return 0
 
 
@@ -103,10 +110,26 @@ def _entry(subject: Subject, path: str) -> dict[str, Any]:
     }
 
 
-def _default_prefix(source: str) -> str:
-    if source == "-":
+def _prefix(arguments: argparse.Namespace) -> str:
+    """Return what the names of all outputs begin with: OUT, what --out names, or the source's name."""
+    names = names_of(arguments, "input")
+    chosen = arguments.output if arguments.out is None else arguments.out
+    if chosen is not None:
+        path = target_path(chosen)
+        if chosen.endswith(("/", os.sep)):
+            raise OutputError(
+                f"{chosen} is a folder.",
+                f"Give what the names of all results begin with, such as {chosen}lamp",
+            )
+        if os.path.isfile(path):
+            hint = several("segment", names)
+            raise OutputError(
+                f"{path} is a file.", f"Give what the names of all results begin with, such as lamp; {hint}"
+            )
+        return str(path)
+    if arguments.input == "-":
         return "segment"
-    path = Path(source)
+    path = source_path(arguments.input)
     return str(path.with_name(f"{path.stem}-segment"))
 
 
@@ -114,11 +137,13 @@ def _parser() -> Parser:
     parser = Parser("segment", description="Find what a prompt means: masks, boxes, scores and a picture to look at.")
     parser.add_argument("input", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC; - reads stdin")
     parser.add_argument(
-        "prefix",
+        "output",
         metavar="OUT",
         nargs="?",
         help="writes OUT-1.png, ... (masks), OUT.json and OUT-preview.png (default: IMAGE-segment)",
     )
+    add_more(parser, "segment")
+    add_out_flag(parser, "what the names of all results begin with", "PREFIX")
     add_prompt_flags(parser)
     add_flags(parser, ModelChoice, "model", only=("device",))
     parser.add_argument("--no-preview", dest="preview", action="store_false", help="write no annotated picture")

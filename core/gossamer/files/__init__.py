@@ -6,10 +6,11 @@ from gossamer.files.drafts import staging_folder, sweep
 from gossamer.files.names import exchange, move_into_place
 from gossamer.files.permissions import share
 from gossamer.files.shared import change_json, folder_lock, lock_file, make_folder, read_json
-from gossamer.files.writing import check_place, write_bytes
+from gossamer.files.writing import check_folder, check_place, write_bytes
 
 __all__ = [
     "change_json",
+    "check_folder",
     "check_place",
     "exchange",
     "folder_lock",

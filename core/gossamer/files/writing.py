@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files.drafts import draft
 from gossamer.files.names import followed, move
 from gossamer.files.permissions import inherit
+from gossamer.paths import remedy_of, target_path
 
-__all__ = ["check_place", "write_bytes"]
+__all__ = ["check_folder", "check_place", "write_bytes"]
 
 
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
@@ -26,17 +27,35 @@ def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
     OutputError
         If it is a folder, or its folder is missing or not writable, or a link that somebody else planted.
     """
-    path = Path(path)
+    path = target_path(path)
     with _in_words(path):
+        with suppress(FileNotFoundError):
+            path.stat()  # also asks whether links lead anywhere
         if path.is_dir():
             raise OutputError(f"{path} is a folder.", "Give the name of a file in it.")
-        folder = path.parent
+        exists = os.path.lexists(path)
+        check_folder(path)
+        if exists and not force:
+            raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
+        target = followed(path) if force else path
+        if target != path:
+            check_folder(target)  # what is replaced is what the link leads to
+
+
+def check_folder(path: Path) -> None:
+    """Refuse, before the work, a name for which there is no folder that may be written to, or that is too long.
+
+    Raises
+    ------
+    OutputError
+        Nothing can be written under this name.
+    """
+    folder = path.parent
+    with _in_words(path):
         if not folder.is_dir():
             raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
-        if os.path.lexists(path) and not force:
-            raise OutputExists(f"{path} exists already.", "Give another name or add --force.")
-        if force:
-            followed(path)
+        with suppress(FileNotFoundError):
+            path.lstat()  # asks the system whether it takes such a name
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
 
@@ -58,7 +77,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
     OutputError
         If it cannot be written: folder missing or not writable, disk full, and so on.
     """
-    path = Path(path)
+    path = target_path(path)
     with _in_words(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -86,15 +105,12 @@ def _in_words(path: Path) -> Iterator[None]:
         raise OutputExists(f"{path} exists already.", "Give another name or add --force.") from None
     except IsADirectoryError:
         raise OutputError(f"{path} is a folder.", "Give the name of a file in it.") from None
+    except ValueError:  # letters that the system has no bytes for
+        raise OutputError(f"{str(path)!r} is not a possible file name.", "Give another name.") from None
     except OSError as error:
         if not _is_folder(path.parent):
             raise OutputError(f"The folder {path.parent} does not exist.", "Make it first, or give another.") from None
-        remedy = {
-            errno.ENOSPC: "Make room on the disk, or give another folder.",
-            errno.EDQUOT: "Make room on the disk, or give another folder.",
-            errno.EFBIG: "Give a folder on a disk that takes larger files.",
-            errno.ENAMETOOLONG: "Give a shorter name.",
-        }.get(error.errno or 0, "Give another folder, or change its permissions.")
+        remedy = remedy_of(error, "Give another folder, or change its permissions.")
         raise OutputError(f"{path} could not be written: {error.strerror or error}.", remedy) from error
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from gossamer import __version__
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
+from gossamer.paths import home_folder
 from gossamer.worker.protocol import PROTOCOL
 
 __all__ = [
@@ -208,7 +209,7 @@ def config_folders() -> list[Path]:
     distribution's packages and AppImages, Flatpak, Snap, macOS and Windows.
     """
     if chosen := os.environ.get("GIMP3_DIRECTORY"):
-        return [Path.home() / chosen]  # GIMP, too, takes a relative one from the home folder
+        return [home_folder() / chosen]  # GIMP, too, takes a relative one from the home folder
     return [path for base in _bases() for path in sorted(base.glob("3.*")) if path.is_dir()]
 
 
@@ -238,7 +239,7 @@ def plug_in_arguments() -> dict[str, Any]:
 
 def _bases() -> Iterator[Path]:
     """Yield the folders that hold GIMP's ``3.0``, ``3.2`` ...: the system's own first."""
-    home = Path.home()
+    home = home_folder()
     if sys.platform == "win32":
         yield Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming") / "GIMP"
     elif sys.platform == "darwin":

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from gossamer.files import write_bytes
+from gossamer.files import check_folder, write_bytes
 from gossamer.image.masks import MaskPicture, MaskSource, read_mask
+from gossamer.image.origin import software_of
 from gossamer.image.read import Image, ImageSource, read_image
-from gossamer.image.write import check_output, encode_image, format_of, rounded
+from gossamer.image.write import (
+    SHEET,
+    SOFTWARE,
+    check_output,
+    check_size_for,
+    encode_image,
+    format_of,
+    rounded,
+)
 
 __all__ = [
+    "SHEET",
+    "SOFTWARE",
     "Image",
     "ImageSource",
     "MaskPicture",
     "MaskSource",
+    "check_folder",
     "check_output",
+    "check_size_for",
     "encode_image",
     "format_of",
     "read_image",
     "read_mask",
     "rounded",
+    "software_of",
     "write_bytes",
 ]

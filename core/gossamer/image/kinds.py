@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from gossamer.image.told import Told, told_by_pillow
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
-__all__ = ["READERS"]
+__all__ = ["READERS", "plugin"]
 
 _AVIF_SIDE, _AVIF_PIXELS = 32768, 1 << 28  # libavif's own limits
 _BACK = (1, 1, 2, 3, 4, 5, 8, 7, 6)  # the orientation that takes each back to how it lies in the file
@@ -193,7 +193,12 @@ def _by_pillow(picture: Pillow.Image, label: str, told: Told) -> Decoded:
 
 
 def _open(kind: str, data: bytes) -> Pillow.Image:
-    """Read the header of a file with Pillow's class for `kind`.
+    """Read the header of a file with Pillow's class for `kind`."""
+    return plugin(kind)(io.BytesIO(data), "")
+
+
+def plugin(kind: str) -> Callable[[IO[bytes], str], Pillow.Image]:
+    """Return Pillow's class for `kind`.
 
     Not PIL.Image.open: its limit on pixels belongs to the process (a host such as ComfyUI may rely on it),
     and ours differs; and a file is read as what its first bytes say, never as something rarer.
@@ -217,4 +222,4 @@ def _open(kind: str, data: bytes) -> Pillow.Image:
         "TIFF": TiffImagePlugin.TiffImageFile,
         "WEBP": WebPImagePlugin.WebPImageFile,
     }
-    return classes[kind](io.BytesIO(data), "")  # type: ignore[no-any-return]
+    return classes[kind]  # type: ignore[no-any-return]

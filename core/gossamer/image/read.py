@@ -15,6 +15,7 @@ from gossamer.arrays import in_range, unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
+from gossamer.paths import cannot_read, source_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def read_image(source: ImageSource) -> Image:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _finish(decode(_not_empty(bytes(source), "The picture"), "The picture"), "image")
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = source_path(source)
         return _finish(decode(_bytes_of(path), str(path)), path.stem or "image")
     if hasattr(source, "getbands") and hasattr(source, "load"):  # a PIL.Image, without importing Pillow
         return _finish(_from_pillow(source), _stem(getattr(source, "filename", "")))
@@ -177,16 +178,10 @@ def _bytes_of(path: Path) -> bytes:
                 f"{path} is larger than any picture within the limit on pixels.",
                 "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
             )
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.", "Check its name and folder.") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not a picture.", "Name one picture file in it.") from None
-    except PermissionError:
-        raise InputError(f"{path} may not be read.", "Check its permissions.") from None
-    except ValueError as error:  # a NUL in the name
-        raise InputError(f"{str(path)!r} is not a possible file name.", "Check the name.") from error
-    except OSError as error:
-        raise InputError(f"{path} could not be read: {error.strerror or error}.", "Check the file.") from error
+    except (OSError, ValueError) as error:
+        raise cannot_read(path, error) from error
 
 
 def _from_pillow(source: Any) -> Decoded:

@@ -6,8 +6,8 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,25 @@ from gossamer.arrays import unit_float
 from gossamer.errors import OutputError
 from gossamer.files import check_place
 from gossamer.image.png import encode_png, png_chunk
+from gossamer.paths import target_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_output", "encode_image", "format_of", "rounded"]
+__all__ = [
+    "SHEET",
+    "SOFTWARE",
+    "check_output",
+    "check_size_for",
+    "encode_image",
+    "format_of",
+    "rounded",
+]
+
+SOFTWARE = "Gossamer"
+"""What every picture of ours says of its origin: in PNG a text, in TIFF, JPEG and WebP the tag of TIFF and EXIF."""
+SHEET = "Gossamer (contact sheet)"
+
 
 _FORMATS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _LARGEST = {"webp": 16383, "jpeg": 65535, "png": 1_000_000}
@@ -38,7 +52,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
     OutputError
         For any other suffix.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = target_path(path).suffix.lower()
     if suffix not in _FORMATS:
         what = f"ends in {suffix}, which Gossamer does not write" if suffix else "has no suffix"
         raise OutputError(f"{path} {what}.", f"Give a name that ends in one of {' '.join(_FORMATS)}")
@@ -54,6 +68,7 @@ def encode_image(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     quality: int = 95,
+    software: str = SOFTWARE,
 ) -> bytes:
     """Encode a picture, straight alpha, colours under alpha 0 kept.
 
@@ -74,6 +89,8 @@ def encode_image(
         Dots per inch (WebP has no place for it).
     quality : int
         Of JPEG, 1 to 100.
+    software : str
+        What the file says it was written by, in ASCII.
 
     Returns
     -------
@@ -97,18 +114,29 @@ def encode_image(
         raise ValueError("rgb must be (H, W, 3) and alpha (H, W)")
     if format == "jpeg" and rgb is not None and alpha is not None:
         raise OutputError("JPEG cannot hold transparency.", "Give a background, or write PNG, WebP or TIFF.")
-    if max(shape) > _LARGEST.get(format, max(shape)):
-        raise OutputError(
-            f"The picture is {shape[1]} × {shape[0]}; {format} holds at most {_LARGEST[format]} each way.",
-            "Write it as TIFF." if format == "png" else "Write it as PNG or TIFF.",
-        )
+    check_size_for(format, shape[1], shape[0])
     if rgb is None:
         icc_profile = None
     if format == "png":
-        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi)
+        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software)
     if format == "tiff":
-        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi)
-    return _pillow(rgb, alpha, format, icc_profile, dpi, quality)
+        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software)
+    return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software)
+
+
+def check_size_for(format: str, width: int, height: int) -> None:
+    """Refuse a picture that is too large for a format: as well before the work as after it.
+
+    Raises
+    ------
+    OutputError
+        If a side is longer than the format has numbers for.
+    """
+    if max(width, height) > _LARGEST.get(format, max(width, height)):
+        raise OutputError(
+            f"The picture is {width} × {height}; {format} holds at most {_LARGEST[format]} each way.",
+            "Write it as TIFF." if format == "png" else "Write it as PNG or TIFF.",
+        )
 
 
 def rounded(rgb: NDArray[Any] | None, alpha: NDArray[np.float32] | None, bits: int) -> NDArray[Any]:
@@ -165,8 +193,9 @@ def _png(
     bits: int,
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
+    software: str,
 ) -> bytes:
-    chunks = []
+    chunks = [png_chunk(b"tEXt", b"Software\0" + software.encode("ascii"))]
     if icc_profile:
         chunks.append(png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
     if dpi:
@@ -180,6 +209,7 @@ def _tiff(
     bits: int,
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
+    software: str,
 ) -> bytes:
     import tifffile
 
@@ -199,7 +229,7 @@ def _tiff(
         rowsperstrip=max(1, (1 << 20) // (pixels.nbytes // pixels.shape[0])),
         iccprofile=icc_profile,
         metadata=None,
-        software="Gossamer",
+        software=software,
         **options,
     )
     return stream.getvalue()
@@ -212,10 +242,13 @@ def _pillow(
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
     quality: int,
+    software: str,
 ) -> bytes:
-    from PIL import Image
+    from PIL import ExifTags, Image
 
-    options: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = software
+    options: dict[str, Any] = {"exif": exif.tobytes()} | ({"icc_profile": icc_profile} if icc_profile else {})
     if format == "webp":
         options |= {"lossless": True, "exact": True, "method": 1, "quality": 20}
     else:
@@ -244,6 +277,8 @@ def check_output(path: str | os.PathLike[str], force: bool = False) -> None:
         If its suffix is not known, it is a folder, its folder is missing or not writable, or it is a link that
         somebody else planted.
     """
-    if not os.path.isdir(path):
-        format_of(path)
+    path = target_path(path)
+    with suppress(OSError, ValueError):  # of which check_place tells
+        if not path.is_dir():
+            format_of(path)
     check_place(path, force)

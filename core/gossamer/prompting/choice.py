@@ -17,6 +17,7 @@ from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import PromptedModel
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.model_choice import ModelChoice
+from gossamer.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from gossamer.prompting.families import Family
@@ -148,15 +149,19 @@ class _Loader:
 def _members(name: str) -> dict[Family, str]:
     """Return the models of the transformers package that a name gives, by family; raises InputError."""
     from gossamer.prompting.families import family_of
+    from gossamer.weights.catalogue import folder_cards
 
     members: dict[Family, str] = {}
     for part in (part.strip() for part in name.split(",")):
         family = family_of(part)
         if family is None:
+            close = did_you_mean(
+                part, (*PROMPT_MODELS, *(card.id for card in folder_cards() if card.task == "prompting"))
+            )
             raise InputError(
                 f"There is no prompt model {part!r}.",
-                f"Choose one of: {', '.join(PROMPT_MODELS)}; or give an id such as sam2.1-hiera-tiny, or a folder that "
-                "save_pretrained wrote.",
+                f"{close}Choose one of: {', '.join(PROMPT_MODELS)}; or give an id such as sam2.1-hiera-tiny, or a "
+                "folder that save_pretrained wrote.",
             )
         if family in members or (members and "sam3" in {family, *members}):
             raise InputError(f"{name} are no models that work together.", "Give one, or a Grounding DINO and a SAM 2.")

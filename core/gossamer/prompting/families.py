@@ -16,6 +16,7 @@ from gossamer.networks.transformers_loading import (
     quiet_transformers,
     read_settings,
 )
+from gossamer.paths import expanded
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.weights.catalogue import folder_cards
 from gossamer.weights.model_folder import CONFIG, installed_folder, model_folder
@@ -120,7 +121,7 @@ def family_of(model: str | Path) -> Family | None:
     for family in _KINDS:
         if any(str(model) in (one.id, one.repo) for one in folder_cards(family)):
             return family
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if not (folder / CONFIG).is_file():
         return None
     settings = read_settings(folder)
@@ -222,7 +223,7 @@ def load_member(
 
 
 def _paths(folders: Iterable[str | Path]) -> tuple[Path, ...]:
-    return tuple(Path(folder).expanduser() for folder in folders)
+    return tuple(expanded(folder) for folder in folders)
 
 
 def _tokenizer(folder: Path, tokenizer: Any) -> Any:

@@ -118,7 +118,8 @@ class Prompt:
         data: Any = source
         if not isinstance(source, Mapping):
             try:
-                data = json.loads(source)
+                # Bytes may begin with a byte order mark, and so may a text that was read by somebody else.
+                data = json.loads(source.removeprefix("\ufeff") if isinstance(source, str) else source)
             except RecursionError:
                 raise InputError("The prompt is not valid JSON: it is nested too deeply.", _EXAMPLE) from None
             except (ValueError, TypeError) as error:

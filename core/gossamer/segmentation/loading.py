@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ from typing import Any
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
 from gossamer.networks.devices import cuda_is_available
 from gossamer.networks.network import Network
+from gossamer.paths import cannot_read, expanded, source_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.model import SegmentationModel
+from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.warm import Loadable
-from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, load_catalogue
+from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, folder_cards, load_catalogue
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.inventory import Weights
 
@@ -74,7 +77,7 @@ def load_model(
     choice = ModelChoice.of(choice, **settings)
     steps = Progress.of(progress)
     if _is_file(choice.model):
-        return _load_file(Path(choice.model).expanduser(), choice, steps)
+        return _load_file(source_path(choice.model, "file of weights"), choice, steps)
     if choice.architecture != "auto":
         raise InputError(
             f"{choice.model!r} is a model of the catalogue, which knows its architecture.",
@@ -82,12 +85,16 @@ def load_model(
         )
     from gossamer.weights import store
 
-    chosen = store.choose(
-        choice,
-        device=_likely_device(choice.device, choice.runtime),
-        progress=steps.part(0.0, 0.9),
-        announce=announce or _log.warning,
-    )
+    try:
+        chosen = store.choose(
+            choice,
+            device=_likely_device(choice.device, choice.runtime),
+            progress=steps.part(0.0, 0.9),
+            announce=announce or _log.warning,
+        )
+    except ModelNotFound:
+        _check_kind_of(choice.model)
+        raise
     if choice.model == "auto":
         (announce or _log.info)(f"Model {chosen.reason}")
     return model_of(chosen.weights, choice, progress=steps.part(0.9, 1.0))
@@ -159,7 +166,7 @@ def load_models(
     choice = ModelChoice.of(choice, **settings)
     models = choice.model
     # A file may have a comma in its name.
-    names = [models] if _is_file(models) and Path(models).expanduser().is_file() else models.split(",")
+    names = [models] if _is_file(models) and os.path.isfile(expanded(models)) else models.split(",")
     names = [name.strip() for name in names]
     if not all(names):
         raise InputError(f"{models!r} names no model in one place.", "Give ids with single commas between them.")
@@ -257,9 +264,22 @@ def _is_file(model: str) -> bool:
     return model.lower().endswith(_SUFFIXES) or "/" in model or "\\" in model
 
 
+def _check_kind_of(model: str) -> None:
+    """Refuse, by a sentence of its own, the name of a model that waits for a prompt."""
+    if model in {*PROMPT_MODELS, *(card.id for card in folder_cards() if card.task == "prompting")} - {"auto"}:
+        raise ModelNotFound(
+            f"{model} finds what a prompt means, and is no model that works without one.",
+            "Give it as prompt model (--prompt-model), with a text, a box or a point.",
+        )
+
+
 def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> SegmentationModel:
     runtime, architecture = choice.runtime, None if choice.architecture == "auto" else choice.architecture
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if not there:
         raise ModelNotFound(
             f"There is no model file {path}.", "Check the path, or see the catalogue: gossamer models list"
         )

@@ -26,7 +26,7 @@ PROMPT_MODELS = ("auto", "grabcut", "grounded-sam2", "sam2", "sam3")
 _Threshold: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 
 
-class Finding(Settings):
+class Finding(Settings, strict=True):
     """How a prompt's subjects are found."""
 
     prompt_model: Annotated[
@@ -44,7 +44,7 @@ class Finding(Settings):
             title="Prompt combine",
             description="prompt: the prompt's own mask; intersection: what the automatic model finds there, hair and "
             "all.",
-            json_schema_extra={"flat": "prompt_combine"},
+            json_schema_extra={"flat": "prompt_combine", "noun": "combination"},
         ),
     ] = "prompt"
     every: Annotated[
@@ -78,6 +78,7 @@ class Finding(Settings):
         Field(
             title="On empty",
             description="Where nothing is found: an error, an empty result, or the full picture.",
+            json_schema_extra={"noun": "answer to an empty result"},
         ),
     ] = "error"
 

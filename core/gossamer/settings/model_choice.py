@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from gossamer.arguments import paths_of
 from gossamer.settings.base import Settings, validated
 
 __all__ = [
@@ -39,7 +41,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 
 
-class ModelChoice(Settings):
+class ModelChoice(Settings, strict=True):
     """Which model finds the subject, and where and how it runs."""
 
     model: Annotated[
@@ -48,6 +50,7 @@ class ModelChoice(Settings):
             title="Model",
             description="An id of the catalogue, auto (what quality and subject choose, of what may be used "
             "commercially), a file of weights (.onnx, .safetensors, .pth), or several of these with commas.",
+            json_schema_extra={"remedy": "Give an id of the catalogue, auto, or the path of a file of weights."},
         ),
     ] = "auto"
     quality: Annotated[
@@ -86,6 +89,7 @@ class ModelChoice(Settings):
         Field(
             title="Combine",
             description="How masks of several models become one: their mean, the largest, or the mean of the majority.",
+            json_schema_extra={"noun": "combination"},
         ),
     ] = "mean"
     accept_licence: Annotated[
@@ -116,8 +120,25 @@ class ModelChoice(Settings):
     def _none_leaves_it_open(cls, value: Any, info: ValidationInfo) -> Any:
         return cls.model_fields[str(info.field_name)].default if value is None else value
 
+    @field_validator("model", mode="before")
     @classmethod
-    def of(cls, base: ModelChoice | str | None = None, **settings: Any) -> ModelChoice:
+    def _a_path_is_its_text(cls, value: Any) -> Any:
+        return os.fsdecode(value) if isinstance(value, os.PathLike) else value
+
+    @field_validator("model")
+    @classmethod
+    def _something_is_named(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("it is empty")
+        return value
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _folders_are_a_list(cls, value: Any) -> Any:
+        return tuple(str(path) for path in paths_of(value, "folders"))
+
+    @classmethod
+    def of(cls, base: ModelChoice | str | os.PathLike[str] | None = None, **settings: Any) -> ModelChoice:
         """Return a choice, changed in some settings.
 
         Parameters
@@ -132,5 +153,8 @@ class ModelChoice(Settings):
         InputError
             A setting is unknown or impossible.
         """
-        values = {"model": base} if isinstance(base, str) else (base or cls()).model_dump()
+        if base is None or isinstance(base, cls):
+            values = (base or cls()).model_dump()
+        else:
+            values = {"model": base}
         return validated(cls, {**values, **settings}, "the choice of a model", "See gossamer.ModelChoice.")

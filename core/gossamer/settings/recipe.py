@@ -7,14 +7,15 @@ Renaming or reordering a field breaks people's saved workflows: append new ones.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from gossamer.colours import read_colour
 from gossamer.errors import InputError
+from gossamer.paths import read_text, source_path
 from gossamer.settings.base import Settings, validated
 
 BAND = 10  # the matting band's default
@@ -269,7 +270,8 @@ class Background(Settings):
         str,
         Field(
             title="Background",
-            description="transparent, a colour as #rrggbb, a picture's path, or blur (the picture itself, blurred).",
+            description="transparent, a colour (#rrggbb, #rrggbbaa, 255,255,255 or a name such as white), a picture's "
+            "path (where it is transparent, white shows), or blur (what is behind the subject, blurred).",
             json_schema_extra={"main": True},
         ),
     ] = "transparent"
@@ -293,11 +295,13 @@ class Background(Settings):
 
     @field_validator("fill")
     @classmethod
-    def _colour_has_six_digits(cls, value: str) -> str:
+    def _colours_are_colours(cls, value: str) -> str:
         if not value.strip():
-            raise ValueError("give transparent, #rrggbb, a picture's path or blur")
-        if value.startswith("#") and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-            raise ValueError(f"{value!r} is not a colour of the form #rrggbb")
+            raise ValueError("give transparent, a colour such as #rrggbb, a picture's path or blur")
+        try:
+            read_colour(value)
+        except InputError as error:
+            raise ValueError(f"{error.remedy[:1].lower()}{error.remedy[1:].rstrip('.')}") from None
         return value
 
 
@@ -339,14 +343,12 @@ class Recipe(Settings):
         InputError
             The file cannot be read, is no TOML or JSON, or names an unknown or impossible setting.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text file"
-            raise InputError(f"The recipe {path} cannot be read: {reason}.", "Give a TOML or JSON file.") from None
+        path = source_path(path, "recipe")
+        text = read_text(path, "recipe", "Give a TOML or JSON file.")
         try:
             data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        except RecursionError:
+            raise InputError(f"The recipe {path} is nested too deeply.", "Give a TOML or JSON file.") from None
         except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"The recipe {path} is not valid: {error}.", "Give a TOML or JSON file.") from None
         if not isinstance(data, dict):

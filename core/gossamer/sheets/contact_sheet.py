@@ -10,9 +10,9 @@ import numpy as np
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.compositing import over, parse_colour
 from gossamer.errors import InputError
-from gossamer.sheets.layout import framed, labelled, scaled
+from gossamer.sheets.layout import GAP, LABEL, framed, labelled, scaled
 
-__all__ = ["Entry", "contact_sheet", "edge_windows"]
+__all__ = ["Entry", "contact_sheet", "edge_windows", "sheet_size"]
 
 BACKGROUNDS = ("#000000", "#ffffff", "#808080", "#ff00ff")
 """Black shows light fringes, white dark ones, grey both, and a saturated colour what is left of the old background."""
@@ -108,6 +108,25 @@ def contact_sheet(entries: Sequence[Entry], *, width: int = 320, crops: int = 2,
     window = max(1, width // zoom)
     corners = edge_windows(entries[0].alpha, window, crops)
     return np.vstack([labelled(entry.label, _row(entry, corners, width, window, zoom)) for entry in entries])
+
+
+def sheet_size(
+    shape: tuple[int, int], count: int, *, width: int = 320, crops: int = 2, zoom: int = 4
+) -> tuple[int, int]:
+    """Return height and width that the sheet of `count` cut-outs of this shape has at most: known before they are made.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the pictures.
+    count, width, crops, zoom : int
+        How many entries, and as for :func:`contact_sheet`.
+    """
+    window = max(1, width // zoom)
+    places = (shape[0] // window) * (shape[1] // window)
+    picture = max(1, round(shape[0] * width / shape[1]))
+    row = picture + GAP + max(0, min(crops, places)) * (width + GAP)
+    return count * (LABEL + row), len(BACKGROUNDS) * (width + GAP)
 
 
 def _row(entry: Entry, corners: list[tuple[int, int]], width: int, window: int, zoom: int) -> Array:

@@ -7,10 +7,16 @@ import numpy as np
 from gossamer.arrays import Array, as_rgb
 from gossamer.sheets.layout import scaled
 
-__all__ = ["difference_picture"]
+__all__ = ["difference_picture", "difference_size"]
 
 _WIDTH = 480  # of a cell
+_GAP = 4
 _RED, _BLUE = (0.9, 0.1, 0.1), (0.1, 0.3, 0.9)
+
+
+def difference_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return width and height of :func:`difference_picture` for a picture of this (height, width)."""
+    return 4 * _WIDTH + 3 * _GAP, max(1, round(shape[0] * _WIDTH / shape[1]))
 
 
 def difference_picture(rgb: Array, first: Array, second: Array) -> Array:
@@ -48,6 +54,6 @@ def difference_picture(rgb: Array, first: Array, second: Array) -> Array:
     marked = grey * (1 - np.maximum(red, blue))
     marked = marked + red * np.array(_RED, np.float32) + blue * np.array(_BLUE, np.float32)
     cells = [scaled(rgb, _WIDTH), *(scaled(mask, _WIDTH)[..., None].repeat(3, 2) for mask in (first, second)), marked]
-    gap = np.full((height, 4, 3), 1, np.float32)
+    gap = np.full((height, _GAP, 3), 1, np.float32)
     row = np.hstack([part for item in cells for part in (item, gap)][:-1])
     return as_rgb(np.clip(row, 0, 1))

@@ -6,12 +6,14 @@ import numpy as np
 
 from gossamer.arrays import Array
 
-__all__ = ["GAP", "framed", "labelled", "scaled"]
+__all__ = ["GAP", "LABEL", "framed", "labelled", "scaled"]
 
 GAP = 8
 """Pixels of paper between cells."""
 
-_LABEL = 28
+LABEL = 28
+"""Pixels of a line of text above a row."""
+
 _PAPER = np.float32(240 / 255)
 _INK = (20 / 255,) * 3
 
@@ -36,7 +38,7 @@ def labelled(text: str, row: Array) -> Array:
     """Return a row with a line of text above it."""
     import cv2
 
-    strip = np.full((_LABEL, row.shape[1], 3), _PAPER, np.float32)
+    strip = np.full((LABEL, row.shape[1], 3), _PAPER, np.float32)
     plain = text.encode("ascii", "replace").decode()  # OpenCV's own font has no other letters
-    cv2.putText(strip, plain, (GAP, _LABEL - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _INK, 1, cv2.LINE_AA)
+    cv2.putText(strip, plain, (GAP, LABEL - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _INK, 1, cv2.LINE_AA)
     return np.vstack([strip, row])

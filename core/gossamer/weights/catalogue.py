@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from gossamer.errors import InputError, ModelError, ModelNotFound
+from gossamer.spelling import did_you_mean
 from gossamer.weights.card import (
     Architecture,
     FolderCard,
@@ -196,14 +196,10 @@ def model_card(model: str) -> ModelCard:
         When no model has this id; it names ids that are spelled alike.
     """
     models = load_catalogue()
-    try:
+    if model in models:
         return models[model]
-    except KeyError:
-        close = difflib.get_close_matches(model.lower(), models, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}? " if close else ""
-        raise ModelNotFound(
-            f"There is no model {model!r}.", f"{hint}To see all models, type: gossamer models list"
-        ) from None
+    hint = did_you_mean(model, models)
+    raise ModelNotFound(f"There is no model {model!r}.", f"{hint}To see all models, type: gossamer models list")
 
 
 def architecture(name: str) -> Architecture:

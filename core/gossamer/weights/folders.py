@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
+from gossamer.errors import InputError
+from gossamer.paths import expanded
 from gossamer.weights.catalogue import HuggingFaceSource, Variant
 
 __all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder"]
@@ -33,10 +35,18 @@ def home() -> Path:
     -------
     pathlib.Path
         ``$GOSSAMER_HOME``, or the user's data folder of the platform; it need not exist yet.
+
+    Raises
+    ------
+    InputError
+        There is neither that variable nor a home of the user.
     """
     if chosen := os.environ.get("GOSSAMER_HOME"):
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_data_path("gossamer", appauthor=False)
+        return expanded(chosen).absolute()
+    folder = platformdirs.user_data_path("gossamer", appauthor=False)
+    if not folder.is_absolute():
+        raise InputError("This user has no home folder.", "Set GOSSAMER_HOME (or HOME) to a folder for the models.")
+    return folder
 
 
 def models_folder() -> Path:
@@ -47,7 +57,7 @@ def models_folder() -> Path:
 def hugging_face_home() -> Path:
     """Return the folder of Hugging Face's own programs, ``$HF_HOME``."""
     root = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(root).expanduser()
+    return expanded(root)
 
 
 def folders() -> tuple[Path, ...]:
@@ -116,17 +126,17 @@ def _in_cache(source: HuggingFaceSource) -> Iterator[Path]:
 def _own_path() -> list[Path]:
     """Return the folders of $GOSSAMER_MODEL_PATH."""
     entries = os.environ.get("GOSSAMER_MODEL_PATH", "").split(os.pathsep)
-    return [Path(entry).expanduser().absolute() for entry in entries if entry]
+    return [expanded(entry).absolute() for entry in entries if entry]
 
 
 def _comfyui_models() -> Path | None:
     root = os.environ.get("COMFYUI_PATH")
-    return Path(root).expanduser() / "models" if root else None
+    return expanded(root) / "models" if root else None
 
 
 def _hugging_face_cache() -> Path:
     chosen = os.environ.get("HF_HUB_CACHE")
-    return Path(chosen).expanduser() if chosen else hugging_face_home() / "hub"
+    return expanded(chosen) if chosen else hugging_face_home() / "hub"
 
 
 def _rembg_folders() -> tuple[Path, Path]:
@@ -137,12 +147,12 @@ def _rembg_folders() -> tuple[Path, Path]:
     else:
         old = Path(data or "~") / ".u2net"
         new = Path(os.environ.get("REMBG_HOME") or (Path(data) / "rembg" if data else "~/.rembg"))
-    return new.expanduser(), old.expanduser()
+    return expanded(new), expanded(old)
 
 
 def _transparent_background_folder() -> Path:
     root = os.environ.get("TRANSPARENT_BACKGROUND_FILE_PATH") or "~"
-    return Path(root).expanduser() / ".transparent-background"
+    return expanded(root) / ".transparent-background"
 
 
 def forbidding_switch() -> str | None:

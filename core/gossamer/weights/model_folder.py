@@ -12,7 +12,9 @@ from typing import Literal, TypeAlias
 
 from gossamer.errors import DownloadError, ModelError, ModelIntegrityError, ModelNotFound
 from gossamer.files import make_folder, move_into_place, share, write_bytes
+from gossamer.paths import expanded
 from gossamer.progress import Progress
+from gossamer.spelling import did_you_mean
 from gossamer.weights.card import FolderCard, FolderFile, HuggingFaceSource
 from gossamer.weights.digests import checked_digest, file_digest
 from gossamer.weights.fetch.delivery import locked
@@ -75,12 +77,13 @@ def model_folder(
     """
     chosen, extra = _chosen(model, known), tuple(extra_folders)
     if not chosen:
-        folder = Path(model).expanduser()
+        folder = expanded(model)
         if not folder.is_dir():
+            close = did_you_mean(str(model), [one.id for one in known])
             raise ModelNotFound(
                 f"There is no {what} model and no folder {str(folder)!r}.",
-                "Give a folder that save_pretrained wrote (hf download makes one of a repository), or one of: auto, "
-                f"{', '.join(one.id for one in known)}.",
+                f"{close}Give a folder that save_pretrained wrote (hf download makes one of a repository), or one of: "
+                f"auto, {', '.join(one.id for one in known)}.",
             )
         return folder.name, _complete(folder, tokenizer=known[0].tokenizer)
     found = installed_folder(model, known, progress=progress, extra_folders=extra)

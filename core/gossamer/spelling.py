@@ -1,0 +1,57 @@
+"""Names that are spelled alike: what is proposed where a name is not known."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+__all__ = ["alike", "did_you_mean"]
+
+_CLOSE = 0.6  # of difflib's ratio: a letter or two wrong in a short name
+_COUNT = 3
+
+
+def alike(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of the `known` names that `name` may mean, the likeliest first.
+
+    Capitals, dashes, underscores, dots and blanks do not count. A name that only lacks its end or some of its words
+    (``isnet`` for ``isnet-general-use``) comes before one with other letters; equals keep the order of `known`.
+    """
+    names = list(dict.fromkeys(known))
+    wanted, words = _plain(name), _words(name)
+    if not wanted:
+        return []
+
+    def distance(other: str) -> float:
+        plain = _plain(other)
+        if plain == wanted:
+            return 0
+        if plain.startswith(wanted):
+            return 1
+        if words <= _words(other) or (len(wanted) >= 3 and wanted in plain):
+            return 2
+        ratio = difflib.SequenceMatcher(None, wanted, plain).ratio()
+        if len(plain) >= 4 and wanted.startswith(plain):
+            ratio = max(ratio, _CLOSE)
+        return 4 - ratio if ratio >= _CLOSE else 9
+
+    ranked = sorted((distance(other), number, other) for number, other in enumerate(names))
+    best = ranked[0][0] if ranked else 9
+    # Where the letters agree, a guess at misspelt ones only distracts.
+    limit = 2 if best <= 2 else 4
+    return [other for rank, _, other in ranked if rank <= limit][:_COUNT]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the question, with a blank at its end, or nothing where no name is alike."""
+    close = alike(name, known)
+    return f"Did you mean {' or '.join(close)}? " if close else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[\W_]+", name.casefold()) if word}
