@@ -6,6 +6,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
+from gossamer import telemetry
+
 from . import folders
 from .nodes import Composite, LoadModel, PredictMask, Refine
 
@@ -23,5 +25,6 @@ class GossamerExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> GossamerExtension:
     """Return the extension (ComfyUI 0.3 does not call ``on_load``, so folders are registered here)."""
+    telemetry.switch_off()  # before other node packs, or our nodes, import what would tell its maker of it
     folders.register()
     return GossamerExtension()

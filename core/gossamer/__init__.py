@@ -59,6 +59,7 @@ _MODULES = (
     "pipeline",
     "settings",
     "weights",
+    "telemetry",
 )
 
 __all__ = [

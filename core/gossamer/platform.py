@@ -29,6 +29,7 @@ __all__ = [
     "in_forked_child",
     "is_of_this_user",
     "is_socket",
+    "keep_rights",
     "local_socket",
     "make_private_folder",
     "new_group",
@@ -86,12 +87,11 @@ def runtime_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"gossamer-{os.getuid()}"
 
 
-def application_folders() -> Iterator[Path]:
-    """Yield the folders, there or not, in which this user's applications keep settings: the system's own first.
+def application_folders(home: Path) -> Iterator[Path]:
+    """Yield the folders, there or not, in which the user of a home keeps settings: the system's own first.
 
     On Linux those of Flatpak's and Snap's GIMP follow.
     """
-    home = Path.home()
     if sys.platform == "win32":
         yield Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
     elif sys.platform == "darwin":
@@ -114,6 +114,15 @@ def write_private(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(draft)
         raise
+
+
+def keep_rights(path: Path, status: os.stat_result) -> None:
+    """Give a new file the owner, group and mode of the one that it replaces, as far as this user may."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.chown(path, status.st_uid, status.st_gid)
+    with contextlib.suppress(OSError):
+        path.chmod(stat.S_IMODE(status.st_mode))
 
 
 # Sockets

@@ -2,8 +2,8 @@
 """The plug-in's end of the line to the gossamer worker: standard library only, no gi.
 
 GIMP's own Python has no numpy and no gossamer, so the work is done by a worker process in the virtual
-environment that ``gossamer gimp install`` wrote into ``worker.json``. It is started when nobody answers at
-its Unix socket, stays for the next pictures, and ends by itself when it is no longer asked.
+environment that ``gossamer gimp install`` wrote into ``worker.json``. It is started when nobody answers where
+it is met (see system.py), stays for the next pictures, and ends by itself when it is no longer asked.
 
 A frame is the length of its header (four bytes, big endian), the header (a JSON object) and as many raw bytes
 as the header's ``payload`` says. See ``gossamer/worker/protocol.py`` for what is said.
@@ -15,12 +15,17 @@ import json
 import os
 import re
 import socket
-import stat
 import struct
 import subprocess
-import tempfile
+import sys
 import time
 from dataclasses import dataclass
+
+if __package__:
+    from . import system
+else:  # GIMP runs the plug-in from a folder
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import system
 
 PROTOCOL = 1
 
@@ -84,15 +89,8 @@ class Result:
 
 
 def socket_path() -> str:
-    """Return where the worker is met: a folder of this user alone."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):
-        try:
-            if os.stat(runtime).st_uid == os.getuid():
-                return os.path.join(runtime, "gossamer", "worker.sock")
-        except OSError:
-            pass
-    return os.path.join(tempfile.gettempdir(), f"gossamer-{os.getuid()}", "worker.sock")
+    """Return where the worker is met: in a folder of this user alone."""
+    return os.path.join(system.runtime_folder(), "worker.sock")
 
 
 def child_environment() -> dict[str, str]:
@@ -119,8 +117,6 @@ class Client:
     """
 
     def __init__(self, settings: Settings, path: str | None = None, status=None) -> None:
-        if not hasattr(socket, "AF_UNIX"):
-            raise WorkerFailure("The plug-in needs Unix sockets, which this system lacks. Use Linux or macOS.")
         self._settings = settings
         self._path = path or socket_path()
         self._log = os.path.join(os.path.dirname(self._path), "worker.log")
@@ -236,22 +232,15 @@ class Client:
         """Connect, or return None where nobody listens."""
         folder = os.path.dirname(self._path)
         try:
-            found = os.lstat(folder)
+            private = system.is_private(folder)
         except FileNotFoundError:
             return None
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        if not private:
             raise WorkerFailure(f"The folder {folder} is not private to you. Remove it and try again.")
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            line.settimeout(_START)
-            line.connect(self._path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            line.close()
-            return None
+            return system.connect(self._path, _START)
         except OSError as error:
-            line.close()
             raise WorkerFailure(f"The worker cannot be reached at {self._path}: {error}.") from None
-        return line
 
     def _greet(self, line: socket.socket) -> dict | None:
         """Shake hands; None where the other side ended just now."""
@@ -285,8 +274,7 @@ class Client:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd="/",
-                    start_new_session=True,
+                    **system.detached(),
                 )
         except OSError as error:
             raise WorkerFailure(f"The worker could not be started with {python}: {error}. {_AGAIN}") from None
@@ -305,8 +293,7 @@ class Client:
         raise WorkerFailure(f"The worker did not answer within {_START:g} seconds.{self._said(before)}")
 
     def _open_log(self):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        log = os.fdopen(os.open(self._log, flags, 0o600), "ab")
+        log = system.open_log(self._log)
         if log.seek(0, os.SEEK_END) > _LOG_LIMIT:
             log.truncate(0)
         return log

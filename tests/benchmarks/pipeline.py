@@ -67,6 +67,9 @@ def _gossamer(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dic
 
 
 def _rembg(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dict[str, float]]]:
+    from gossamer.telemetry import switch_off
+
+    switch_off()
     import rembg
 
     session = rembg.new_session(model, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ from gossamer.errors import OutputError, OutputExists
 from gossamer.hosts import gimp
 from gossamer_gimp.client import Settings
 
-FILES = {"gossamer_gimp.py", "client.py", "parameters.json", "worker.json"}
+FILES = {"gossamer_gimp.py", "client.py", "system.py", "parameters.json", "worker.json"}
 SOURCE = Path(gossamer_gimp.__path__[0])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 import skimage.data
 
 from gossamer import __version__
+from gossamer_gimp import system
 from gossamer_gimp.client import Client, Picture, Settings
 from tests.cached_weights import weights_home
 
@@ -73,9 +73,9 @@ class Line:
     """A bare connection that can say what no client of ours would."""
 
     def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
-        self.socket.connect(str(path))
+        line = system.connect(str(path), 60)
+        assert line is not None
+        self.socket = line
 
     def say(self, header: Any, payload: bytes = b"") -> Line:
         if payload and "payload" not in header:
@@ -130,8 +130,16 @@ def picture(array: np.ndarray) -> Picture:
     return Picture(array.shape[1], array.shape[0], array.shape[2], dtype, array.tobytes())
 
 
+@pytest.fixture(scope="module", params=["unix", "tcp"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where client and worker meet, in this process and in those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOSSAMER_SOCKET", request.param)
+        yield request.param
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, way: str) -> Iterator[Start]:
     """Return a function that starts a worker: ``start(*arguments, path=..., **environment)``."""
     started: list[Worker] = []
 
@@ -145,7 +153,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def shared(tmp_path_factory: pytest.TempPathFactory, way: str) -> Iterator[Worker]:
     """One warm worker for tests that leave it as it was."""
     worker = Worker(tmp_path_factory.mktemp("worker") / "private" / "w.sock").wait_until_it_serves()
     yield worker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gossamer.platform import local_socket
 from gossamer.worker.server import private_folder
 from gossamer_gimp import client as module
 from gossamer_gimp.client import Client, WorkerFailure, child_environment
@@ -75,7 +75,7 @@ class Impostor:
 
     def __init__(self, path: str, answer: bytes) -> None:
         private_folder(Path(path).parent)
-        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener = local_socket()
         self.listener.bind(path)
         self.listener.listen(1)
         self.thread = threading.Thread(target=self._answer, args=(answer,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import stat
 import threading
 import time
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 
 from gossamer.errors import WorkerError
+from gossamer.platform import local_socket
+from gossamer.worker.meeting import Listener
 from gossamer.worker.server import private_folder, serve
 from gossamer_gimp.client import Client, WorkerFailure
 from tests.worker.conftest import SLOW, Start, Worker, ask_slowly, settings
@@ -64,8 +65,18 @@ def test_a_shutdown_lets_the_work_finish(start: Start, photograph: np.ndarray) -
 def test_a_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "private" / "w.sock"
     private_folder(path.parent)
-    with socket.socket(socket.AF_UNIX) as left_behind:
+    with local_socket() as left_behind:
         left_behind.bind(str(path))
+    worker = start(path=path).wait_until_it_serves()
+    with worker.client() as client:
+        assert client.ping()["pid"] == worker.process.pid
+
+
+def test_a_port_left_behind_is_replaced(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "private" / "w.sock"
+    private_folder(path.parent)
+    Listener(path, "tcp").socket.close()
+    assert path.exists()
     worker = start(path=path).wait_until_it_serves()
     with worker.client() as client:
         assert client.ping()["pid"] == worker.process.pid
@@ -135,4 +146,9 @@ def test_an_impossible_idle_time_is_refused(tmp_path: Path, seconds: float) -> N
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="too long"):
-        serve(tmp_path / ("x" * 120) / "w.sock")
+        serve(tmp_path / ("x" * 120) / "w.sock", way="unix")
+
+
+def test_an_unknown_way_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="no way 'pigeon'"):
+        serve(tmp_path / "private" / "w.sock", way="pigeon")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 
 import gossamer
 from gossamer.settings.parameters import recipe_from_flat
+from gossamer.worker import conversation
 from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
-from gossamer.worker.server import default_socket
+from gossamer.worker.server import default_socket, serve
+from gossamer_gimp import system
 from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
 from gossamer_gimp.client import Client, WorkerFailure, socket_path
 from tests.cached_weights import weights_home
@@ -230,14 +234,35 @@ def test_a_picture_that_breaks_off_harms_nobody(shared: Worker) -> None:
         assert client.ping()["type"] == "pong"
 
 
-def test_a_crowd_is_told_to_come_again(start: Start) -> None:
+def test_idle_lines_lock_nobody_out(start: Start) -> None:
     worker = start().wait_until_it_serves()
-    for _ in range(16):
-        assert worker.line().greet()["type"] == "hello"
+    lines = [worker.line() for _ in range(16)]
+    for line in lines[4:]:
+        assert line.greet()["type"] == "hello"
+    lines[0].socket.sendall(b"\0")  # a header that never comes
+    for _ in range(20):
+        with worker.client() as client:
+            assert client.ping()["type"] == "pong"
+    assert lines[0].is_closed()  # those that have been silent the longest made way
+    assert "made way" in worker.log.read_text()
+    with worker.client() as client:  # and what one asks now and then for stays
+        for _ in range(20):
+            assert worker.line().greet()["type"] == "hello"
+            assert client.ping()["type"] == "pong"
+
+
+def test_a_crowd_at_work_is_told_to_come_again(start: Start, slow_picture: np.ndarray, photograph: np.ndarray) -> None:
+    worker = start().wait_until_it_serves()
+    lines = [ask_slowly(worker, slow_picture)]
+    for _ in range(15):
+        lines.append(worker.line())
+        lines[-1].greet()
+        lines[-1].say({"request": "remove", "width": 256, "height": 256, "model": "u2netp"}, photograph.tobytes())
+        assert lines[-1].hear()["message"] == "Waiting for another picture"
     with pytest.raises(WorkerFailure, match=r"Too many programs.*Try again"):
         worker.client()
     worker.hang_up()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while True:
         try:
             with worker.client() as client:
@@ -245,6 +270,55 @@ def test_a_crowd_is_told_to_come_again(start: Start) -> None:
             return
         except WorkerFailure:
             assert time.monotonic() < until
+
+
+@pytest.mark.parametrize("stage", ["silent", "greeting", "idle", "header", "payload"])
+def test_who_takes_too_long_is_parted_with(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    for limit in ("_PATIENCE", "_IDLE"):
+        monkeypatch.setattr(conversation, limit, 1.0)
+    path = tmp_path / "private" / "w.sock"
+    thread = threading.Thread(target=serve, args=(path,))
+    thread.start()
+    until = time.monotonic() + 30
+    while (line := system.connect(str(path), 10) if path.exists() else None) is None:
+        assert time.monotonic() < until
+    greeting = b'\0\0\0\x20{"gossamer": "0", "protocol": 1}'
+    assert len(greeting) == 36
+    request = json.dumps(remove(width=2000, height=2000, payload=12_000_000)).encode()
+    if stage in ("idle", "header", "payload"):
+        line.sendall(greeting)
+        (length,) = struct.unpack(">I", line.recv(4))
+        assert b"hello" in line.recv(length)
+    before, slowly = {
+        "silent": (b"", b""),
+        "greeting": (b"", greeting),
+        "idle": (b"", b""),
+        "header": (b"", len(request).to_bytes(4, "big") + request),
+        "payload": (len(request).to_bytes(4, "big") + request, bytes(100)),
+    }[stage]
+    line.sendall(before)
+    line.settimeout(0.2)
+    closed = False
+    with line:
+        for byte in slowly + bytes(100):  # a byte now and then: none of them begins a new patience
+            try:
+                if slowly:
+                    line.sendall(bytes([byte]))
+                closed = line.recv(1 << 12) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                closed = True
+            if closed:
+                break
+            assert time.monotonic() < until
+    assert closed
+    with Client(settings(), str(path)) as client:
+        client.shutdown()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 # Versions

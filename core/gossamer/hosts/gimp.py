@@ -18,6 +18,7 @@ from gossamer import __version__
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
 from gossamer.paths import home_folder
+from gossamer.platform import application_folders
 from gossamer.worker.protocol import PROTOCOL
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 NAME = "gossamer_gimp"
 """GIMP finds a plug-in only where the folder and the file in it share a name."""
 
-_FILES = (f"{NAME}.py", "client.py", "parameters.json")
+_FILES = (f"{NAME}.py", "client.py", "system.py", "parameters.json")
 _RECORD = "worker.json"
 _MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
 """Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
@@ -239,16 +240,7 @@ def plug_in_arguments() -> dict[str, Any]:
 
 def _bases() -> Iterator[Path]:
     """Yield the folders that hold GIMP's ``3.0``, ``3.2`` ...: the system's own first."""
-    home = home_folder()
-    if sys.platform == "win32":
-        yield Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming") / "GIMP"
-    elif sys.platform == "darwin":
-        yield home / "Library" / "Application Support" / "GIMP"
-    else:
-        configured = os.environ.get("XDG_CONFIG_HOME", "")
-        yield (Path(configured) if os.path.isabs(configured) else home / ".config") / "GIMP"
-        yield home / ".var" / "app" / "org.gimp.GIMP" / "config" / "GIMP"
-        yield home / "snap" / "gimp" / "current" / ".config" / "GIMP"
+    return (folder / "GIMP" for folder in application_folders(home_folder()))
 
 
 def _place(config: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
-from gossamer.networks.devices import cuda_is_available
+from gossamer.networks.devices import cuda_is_available, resolve_device
 from gossamer.networks.network import Network
 from gossamer.paths import cannot_read, expanded, source_path
 from gossamer.progress import Progress, ProgressCallback
@@ -217,10 +217,9 @@ class _Loader:
     precision: str
     compile: bool
 
-    def __call__(self, progress: Progress) -> Network:
-        progress(0.0, "Loading the model")
-        file = self.file
-        if file.runtime == "onnx":
+    def check(self) -> None:
+        """Raise for what cannot go together: nothing that is loaded makes way for it."""
+        if self.file.runtime == "onnx":
             if self.precision not in ("auto", "float32"):
                 raise DeviceError(
                     "ONNX models run in the precision that they are stored in.",
@@ -228,11 +227,16 @@ class _Loader:
                 )
             if self.compile:
                 raise InputError("ONNX models are not compiled.", "Leave --compile out, or choose --runtime torch.")
+        elif self.file.network is None:
+            raise InputError(f"There is no torch network for {self.file.path.name}.", "Choose --runtime onnx.")
+
+    def __call__(self, progress: Progress) -> Network:
+        progress(0.0, "Loading the model")
+        file = self.file
+        if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
 
             return OnnxNetwork(file.path, self.device, file.output)
-        if file.network is None:
-            raise InputError(f"There is no torch network for {file.path.name}.", "Choose --runtime onnx.")
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(
@@ -253,7 +257,10 @@ def _model(
     progress: Progress,
     warnings: tuple[str, ...] = (),
 ) -> SegmentationModel:
-    loader = _Loader(file, choice.device, choice.precision, choice.compile)
+    resolved = resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch")
+    # "auto" stays where it may be CUDA, which then may fall back to the processor.
+    loader = _Loader(file, "cpu" if resolved == "cpu" else choice.device, choice.precision, choice.compile)
+    loader.check()
     status = file.path.stat()  # another file under the same name is another network
     key = ("segmentation", loader, status.st_mtime_ns, status.st_size)
     network = Loadable(key, loader, 2 * status.st_size)  # weights as they lie in the file, and once more in use

@@ -1,4 +1,4 @@
-"""Cuts out pictures for the worker's clients, one at a time, keeping models warm."""
+"""Cuts out pictures for the worker's clients, one at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.progress import ProgressCallback
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.worker.inventory import Inventory
 from gossamer.worker.protocol import DTYPES, RemoveRequest, from_unit, to_unit
 
 if TYPE_CHECKING:
     from gossamer.pipeline import Pipeline
+    from gossamer.segmentation.ensemble import Ensemble
+    from gossamer.segmentation.model import SegmentationModel
 
 __all__ = ["Answer", "Cutter"]
 
 _log = logging.getLogger("gossamer.worker")
 
-_KEPT = 2  # warm models: going back and forth between two stays quick, memory stays bounded
+_KEPT = 16  # choices that are remembered; what they load belongs to gossamer.warm
 _WAIT = 0.1  # seconds between chances to cancel while another picture is worked on
 
 
@@ -47,19 +50,30 @@ class Answer:
     report: dict[str, Any]
 
 
+@dataclass
+class _Chosen:
+    """A pipeline whose model was found, and what was on this machine when that was chosen."""
+
+    pipeline: Pipeline
+    state: object
+
+
 class Cutter:
     """Cuts out pictures, one at a time.
 
     Parameters
     ----------
+    inventory : Inventory
+        Which models are here.
     device : {"auto", "cpu", "cuda"}
         Where models run when a request does not say.
     """
 
-    def __init__(self, device: str = "auto") -> None:
+    def __init__(self, inventory: Inventory, device: str = "auto") -> None:
+        self._inventory = inventory
         self._device = device
         self._turn = threading.Lock()
-        self._pipelines: OrderedDict[tuple[str, str], Pipeline] = OrderedDict()
+        self._chosen: OrderedDict[tuple[str, str], _Chosen] = OrderedDict()
 
     @property
     def busy(self) -> bool:
@@ -86,6 +100,7 @@ class Cutter:
         ModelError
             The model cannot be had or run.
         """
+        from gossamer.image import read_image
         from gossamer.settings.parameters import recipe_from_flat
 
         # The client composites; colours that nobody asked for are not worth their time.
@@ -93,14 +108,15 @@ class Cutter:
         recipe = recipe_from_flat(unused, recipe_from_flat(request.options))
         pixels = data.view(DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
         keep = request.existing_alpha == "keep"
+        given = pixels[..., :3] if keep else pixels
         with self._my_turn(progress):
-            given = pixels[..., :3] if keep else pixels
+            # All that can be wrong with the wish is found out before a model that is loaded makes way for another.
             # Whole numbers stay what they are: bytes take a quarter of the memory. Floats are a host's own.
-            picture = to_unit(given) if request.dtype == "float32" else given
-            pipeline = self._pipeline(request.model, request.device or self._device)
-            missing = _missing_models()
-            cutout = pipeline.run(picture, progress, recipe=recipe, announce=_log.info)
-            report = {**cutout.report.as_dict(), "fetched": missing.get(cutout.report.model)}
+            picture = read_image(to_unit(given) if request.dtype == "float32" else given)
+            steps = Progress.of(progress)
+            pipeline, fetched = self._pipeline(request.model, request.device or self._device, steps.part(0.0, 0.3))
+            cutout = pipeline.run(picture, steps.part(0.3, 1.0), recipe=recipe, announce=_log.info)
+        report = {**cutout.report.as_dict(), "fetched": fetched}
         foreground = None
         if request.foreground:
             colours = cutout.pixels if cutout.pixels.dtype == DTYPES[request.dtype] else cutout.foreground
@@ -121,29 +137,37 @@ class Cutter:
         finally:
             self._turn.release()
 
-    def _pipeline(self, model: str, device: str) -> Pipeline:
+    def _pipeline(self, model: str, device: str, steps: Progress) -> tuple[Pipeline, dict[str, Any] | None]:
+        """Return a pipeline whose model is loaded, and what had to be fetched for it."""
         from gossamer.pipeline import Pipeline
 
         key = (model, device)
-        if key not in self._pipelines:
-            while len(self._pipelines) >= _KEPT:
-                self._pipelines.popitem(last=False)
-            self._pipelines[key] = Pipeline(
-                model=model,
-                device=device,
-            )
-        self._pipelines.move_to_end(key)
-        return self._pipelines[key]
+        state, before = self._inventory.state(), self._inventory.installed()
+        chosen = self._chosen.get(key)
+        if chosen is None or (chosen.state != state and "auto" in model.split(",")):
+            pipeline = Pipeline(model=model, device=device)
+            ids = _ids(pipeline.load(steps, _log.info))
+        else:
+            self._chosen.move_to_end(key)
+            return chosen.pipeline, None
+        fetched = next((_told(name) for name in ids if name not in before), None)
+        self._chosen[key] = _Chosen(pipeline, self._inventory.state() if fetched else state)
+        self._chosen.move_to_end(key)
+        while len(self._chosen) > _KEPT:
+            self._chosen.popitem(last=False)
+        return pipeline, fetched
 
 
-def _missing_models() -> dict[str, dict[str, Any]]:
-    """Return what the user should be told of each model, by id, that would have to be fetched."""
-    from gossamer.weights import store
+def _ids(model: SegmentationModel | Ensemble) -> tuple[str, ...]:
+    return tuple(one.id for one in getattr(model, "models", (model,)))
+
+
+def _told(name: str) -> dict[str, Any] | None:
+    """Return what the user should know of a model that was fetched; None for a file of the user's."""
     from gossamer.weights.catalogue import load_catalogue
     from gossamer.weights.inventory import usable
 
-    return {
-        card.id: {"title": card.title, "licence": card.licence, "bytes": (usable(card) or card.weights)[0].bytes}
-        for card in load_catalogue().values()
-        if store.look(card)[0] is None
-    }
+    card = load_catalogue().get(name)
+    if card is None:
+        return None
+    return {"title": card.title, "licence": card.licence, "bytes": (usable(card) or card.weights)[0].bytes}

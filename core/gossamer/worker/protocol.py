@@ -1,4 +1,4 @@
-"""What client and worker say to each other: frames over a Unix socket.
+"""What client and worker say to each other: frames over a connection (see gossamer/worker/meeting.py).
 
 A frame is the length of its header as four bytes (big endian), the header as a JSON object in UTF-8, and then
 as many raw bytes as the header's ``payload`` says (none without it). Numbers in the raw bytes are in the
@@ -23,13 +23,19 @@ never change. After it the client sends requests, one at a time:
 
 Any request may be answered by ``{"type": "error", "message", "remedy", "kind", "fatal"}``; after a fatal one
 the worker closes the connection. A client cancels by closing the connection.
+
+The worker hangs up on a client that asks for nothing for five minutes, or takes longer for a frame than half a minute
+and a second for each ten megabytes. Where more than sixteen clients come, those that have asked for nothing the longest
+make way; only where a picture of each is in work is the next one told to come again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +56,7 @@ __all__ = [
     "RemoveRequest",
     "error_frame",
     "from_unit",
+    "part_with",
     "receive_exactly",
     "receive_header",
     "send_frame",
@@ -62,7 +69,7 @@ MAX_PIXELS = 1 << 29
 DTYPES: Mapping[str, type[Any]] = {"u8": np.uint8, "u16": np.uint16, "float32": np.float32}
 
 _LENGTH = struct.Struct(">I")
-_REMEDY = "Install the plug-in again: gossamer gimp install"
+_REMEDY = "Open a terminal and type: gossamer gimp install"
 
 
 class ProtocolError(WorkerError):
@@ -90,20 +97,28 @@ def send_frame(connection: socket.socket, header: Mapping[str, Any], *payload: N
             connection.sendall(array.data.cast("B"))
 
 
-def receive_header(connection: socket.socket) -> tuple[dict[str, Any], int]:
+def receive_header(connection: socket.socket, until: float) -> tuple[dict[str, Any], int]:
     """Receive a frame's header and the size of the payload that follows it.
+
+    Parameters
+    ----------
+    connection : socket
+    until : float
+        The time, as of ``time.monotonic()``, by which all of it must be there.
 
     Raises
     ------
     ConnectionClosed
         The other side closed the connection before the frame, or in it.
+    TimeoutError
+        It takes longer.
     ProtocolError
         The bytes are no frame.
     """
-    (length,) = _LENGTH.unpack(receive_exactly(connection, _LENGTH.size).tobytes())
+    (length,) = _LENGTH.unpack(receive_exactly(connection, _LENGTH.size, until).tobytes())
     if not 2 <= length <= MAX_HEADER:
         raise ProtocolError(f"A frame's header cannot have {length} bytes.")
-    text = receive_exactly(connection, length).tobytes()
+    text = receive_exactly(connection, length, until).tobytes()
     try:
         header = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -116,12 +131,16 @@ def receive_header(connection: socket.socket) -> tuple[dict[str, Any], int]:
     return header, payload
 
 
-def receive_exactly(connection: socket.socket, size: int) -> NDArray[np.uint8]:
-    """Receive `size` bytes."""
+def receive_exactly(connection: socket.socket, size: int, until: float) -> NDArray[np.uint8]:
+    """Receive `size` bytes, all of them by the time `until`; else as :func:`receive_header`."""
     data = np.empty(size, np.uint8)
     view = data.data
     done = 0
     while done < size:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
         count = connection.recv_into(view[done:])
         if count == 0:
             raise ConnectionClosed
@@ -138,6 +157,18 @@ def error_frame(error: GossamerError, *, fatal: bool = False) -> dict[str, Any]:
         "kind": type(error).__name__,
         "fatal": fatal,
     }
+
+
+def part_with(connection: socket.socket, error: GossamerError) -> None:
+    """Say why the conversation ends, then take in for a moment what is on its way: closing over it could lose that."""
+    with contextlib.suppress(OSError):
+        connection.settimeout(2.0)
+        send_frame(connection, error_frame(error, fatal=True))
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(0.2)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until and connection.recv(1 << 16):
+            pass
 
 
 @dataclass(frozen=True)
@@ -218,16 +249,14 @@ class RemoveRequest:
         return self.width * self.height * self.channels * np.dtype(DTYPES[self.dtype]).itemsize
 
 
-def to_unit(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return u8, u16 or float32 numbers as float32 in [0, 1]; floats outside of it are clipped.
+def to_unit(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return floats clipped to [0, 1].
 
     Raises
     ------
     InputError
         A float is NaN or infinite.
     """
-    if pixels.dtype != np.float32:
-        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     if not np.isfinite(pixels).all():
         raise InputError(
             "The picture holds numbers that are not finite.",

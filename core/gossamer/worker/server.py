@@ -1,4 +1,4 @@
-"""The worker's process: a private Unix socket, one thread a client, and an end when nobody needs it."""
+"""The worker's process: a private socket, one thread a client, and an end when nobody needs it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import logging
 import math
 import os
 import selectors
-import signal
 import socket
-import stat
-import struct
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,9 +18,12 @@ from filelock import FileLock, Timeout
 
 from gossamer import __version__
 from gossamer.errors import WorkerError
+from gossamer.platform import catch_ends, make_private_folder, privacy_fault, runtime_folder
 from gossamer.worker.conversation import Conversation
 from gossamer.worker.cutter import Cutter
-from gossamer.worker.protocol import PROTOCOL, error_frame, send_frame
+from gossamer.worker.inventory import Inventory
+from gossamer.worker.meeting import Listener
+from gossamer.worker.protocol import PROTOCOL, part_with
 
 __all__ = ["default_socket", "private_folder", "serve"]
 
@@ -37,15 +36,9 @@ _log = logging.getLogger("gossamer.worker")
 def default_socket() -> Path:
     """Return the path of the socket that client and worker meet at when nobody says another.
 
-    That is ``$XDG_RUNTIME_DIR/gossamer/worker.sock``, or ``gossamer-<user id>/worker.sock`` in the folder for
-    temporary files where there is no such folder or it is not ours.
+    That is ``worker.sock`` in :func:`gossamer.platform.runtime_folder`.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):
-        with contextlib.suppress(OSError):
-            if os.stat(runtime).st_uid == os.getuid():
-                return Path(runtime) / "gossamer" / "worker.sock"
-    return Path(tempfile.gettempdir()) / f"gossamer-{os.getuid()}" / "worker.sock"
+    return runtime_folder() / "worker.sock"
 
 
 def private_folder(folder: Path) -> Path:
@@ -57,21 +50,21 @@ def private_folder(folder: Path) -> Path:
         It cannot be made, is no folder, belongs to somebody else, or others may enter it.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = os.lstat(folder)
+        make_private_folder(folder)
+        fault = privacy_fault(folder)
     except OSError as error:
         raise WorkerError(
-            f"The folder {folder} cannot be made: {error.strerror}.", "Give another path: --socket PATH"
+            f"The folder {folder} cannot be made: {error.strerror}.", "Give another path for the socket."
         ) from None
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise WorkerError(f"{folder} is not a folder of yours.", "Remove it, or give another path: --socket PATH")
-    if status.st_mode & 0o077:
-        raise WorkerError(f"Others may enter the folder {folder}.", f"Type: chmod 700 '{folder}'")
+    if fault == "open":
+        raise WorkerError(f"Others may enter the folder {folder}.", f"Take their rights away: chmod 700 '{folder}'")
+    if fault is not None:
+        raise WorkerError(f"{folder} is not a folder of yours.", "Remove it, or give another path for the socket.")
     return folder
 
 
-def serve(socket_path: Path | None, *, idle_seconds: float = 600, device: str = "auto") -> None:
-    """Serve cut-outs over a private Unix socket until nobody has asked for `idle_seconds`.
+def serve(socket_path: Path | None, *, idle_seconds: float = 600, device: str = "auto", way: str = "auto") -> None:
+    """Serve cut-outs over a private socket until nobody has asked for `idle_seconds`.
 
     Returns at once, having said so in the log, where another worker serves this socket already. Ends cleanly
     on SIGTERM and SIGINT (when called in the main thread): work is cancelled and the socket removed. The log
@@ -80,25 +73,23 @@ def serve(socket_path: Path | None, *, idle_seconds: float = 600, device: str = 
     Parameters
     ----------
     socket_path : Path or None
-        The socket; its folder is made for this user alone. None is :func:`default_socket`.
+        The socket, or the file that tells the port; its folder is made for this user alone. None is
+        :func:`default_socket`.
     idle_seconds : float
         The time without requests after which the worker ends.
     device : {"auto", "cpu", "cuda"}
         Where models run when a request does not say.
+    way : {"auto", "unix", "tcp"}
+        A socket in the file system, or a port of this machine with a secret; see :data:`gossamer.worker.meeting.WAYS`.
 
     Raises
     ------
     WorkerError
-        The folder is not private, the path is too long or taken by something else, or the system has no Unix
-        sockets.
+        The folder is not private, the path is too long or taken by something else, or the system lacks this way.
     """
-    if not hasattr(socket, "AF_UNIX"):
-        raise WorkerError("The worker needs Unix sockets, which this system lacks.", "Use Linux or macOS.")
     if not math.isfinite(idle_seconds) or idle_seconds <= 0:
-        raise WorkerError(f"The worker cannot wait for {idle_seconds:g} seconds.", "Give --idle a positive number.")
+        raise WorkerError(f"The worker cannot wait for {idle_seconds:g} seconds.", "Give a positive number of seconds.")
     path = (socket_path or default_socket()).absolute()
-    if len(os.fsencode(path)) > 100:  # 107 bytes on Linux, 103 on macOS
-        raise WorkerError(f"The path {path} is too long for a socket.", "Give a shorter path: --socket PATH")
     private_folder(path.parent)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -106,7 +97,8 @@ def serve(socket_path: Path | None, *, idle_seconds: float = 600, device: str = 
     _log.setLevel(logging.INFO)
     try:
         with FileLock(f"{path}.lock", timeout=0):
-            _Server(path, idle_seconds, Cutter(device)).run()
+            with Listener(path, way, _CLIENTS) as listener:
+                _Server(path, idle_seconds, device, listener).run()
     except Timeout:
         _log.info("Another worker serves %s already: nothing to do.", path)
     finally:
@@ -116,10 +108,12 @@ def serve(socket_path: Path | None, *, idle_seconds: float = 600, device: str = 
 class _Server:
     """Accepts clients and knows when to end. Only the holder of the socket's lock may run one."""
 
-    def __init__(self, path: Path, idle_seconds: float, cutter: Cutter) -> None:
+    def __init__(self, path: Path, idle_seconds: float, device: str, listener: Listener) -> None:
         self._path = path
         self._idle = idle_seconds
-        self._cutter = cutter
+        self._listener = listener
+        self._inventory = Inventory()
+        self._cutter = Cutter(self._inventory, device)
         self._stop = threading.Event()  # no more requests
         self._cancel = threading.Event()  # and those in work are given up
         self._changed = threading.Lock()
@@ -132,9 +126,9 @@ class _Server:
     def run(self) -> None:
         """Serve until it is time to end."""
         with self._wake_in, self._wake_out:
-            self._serve(self._listen())
+            self._serve()
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self) -> None:
         _log.info(
             "gossamer %s (protocol %d) serves %s as process %d",
             __version__,
@@ -144,10 +138,9 @@ class _Server:
         )
         restore = self._catch_signals()
         try:
-            self._accept_until_done(listener)
+            self._accept_until_done(self._listener.socket)
         finally:
-            listener.close()
-            self._path.unlink(missing_ok=True)
+            self._listener.close()
             self._finish()
             restore()
             _log.info("The worker ends.")
@@ -170,6 +163,15 @@ class _Server:
         """Whether new requests are refused."""
         return self._stop.is_set()
 
+    def admits(self, connection: socket.socket, patience: float) -> bool:
+        """Whether the process at the other end is this user's."""
+        return self._listener.admits(connection, patience)
+
+    @property
+    def inventory(self) -> Inventory:
+        """Which models are here."""
+        return self._inventory
+
     @property
     def cutter(self) -> Cutter:
         """Who does the work."""
@@ -179,31 +181,10 @@ class _Server:
         """Note that somebody needs the worker."""
         self._asked = time.monotonic()
 
-    def _listen(self) -> socket.socket:
-        if os.path.lexists(self._path):
-            if not stat.S_ISSOCK(os.lstat(self._path).st_mode):
-                raise WorkerError(f"{self._path} is no socket.", "Remove it, or give another path: --socket PATH")
-            self._path.unlink()  # we hold the lock: whoever left it behind is gone
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(os.fspath(self._path))  # nobody else can reach it before the chmod: its folder is private
-        os.chmod(self._path, 0o600)
-        listener.listen(_CLIENTS)
-        listener.setblocking(False)
-        return listener
-
     def _catch_signals(self) -> Callable[[], None]:
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
-        before = {
-            number: signal.signal(number, lambda *_: self.stop(cancel=True))
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        return restore
+        return catch_ends(lambda: self.stop(cancel=True))
 
     def _accept_until_done(self, listener: socket.socket) -> None:
         with selectors.DefaultSelector() as selector:
@@ -231,19 +212,35 @@ class _Server:
         except OSError:
             return  # gone again
         connection.setblocking(True)
-        if not _is_ours(connection):
-            connection.close()
-            return
-        if len(self._clients) >= _CLIENTS:
-            full = WorkerError("Too many programs use the worker at once.", "Try again in a moment.")
-            with connection, contextlib.suppress(OSError):
-                send_frame(connection, error_frame(full, fatal=True))
+        if not self._makes_room():
+            threading.Thread(target=self._refuse, args=(connection,), name="gossamer refusal", daemon=True).start()
             return
         client = Conversation(connection, self)
         thread = threading.Thread(target=self._attend, args=(client,), name="gossamer client", daemon=True)
         with self._changed:
             self._clients[client] = thread
         thread.start()
+
+    def _refuse(self, connection: socket.socket) -> None:
+        full = WorkerError("Too many programs use the worker at once.", "Try again in a moment.")
+        with connection, contextlib.suppress(OSError, WorkerError):
+            if self._listener.admits(connection, 2.0):
+                part_with(connection, full)
+
+    def _makes_room(self) -> bool:
+        """Part, where there are too many clients, from the one that has asked for nothing the longest."""
+        with self._changed:
+            if len(self._clients) < _CLIENTS:
+                return True
+            idle = [client for client in self._clients if not client.working]
+            if not idle:
+                return False
+            # One that is in the middle of a picture goes after those that only hold the line.
+            oldest = min(idle, key=lambda client: (client.busy, client.heard))
+            del self._clients[oldest]
+        _log.info("A client that asked for nothing made way for another.")
+        oldest.hang_up()
+        return True
 
     def _attend(self, client: Conversation) -> None:
         try:
@@ -266,15 +263,3 @@ class _Server:
         for client, thread in left.items():
             client.hang_up()
             thread.join(timeout=1.0)
-
-
-def _is_ours(connection: socket.socket) -> bool:
-    """Whether the process at the other end is this user's.
-
-    Only Linux is asked; elsewhere the private folder alone guards the socket.
-    """
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    size = struct.calcsize("3i")
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return bool(user == os.getuid())

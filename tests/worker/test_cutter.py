@@ -1,0 +1,141 @@
+"""What the worker keeps warm: wishes are checked first, and new files are noticed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gossamer.errors import GossamerError
+from gossamer.segmentation import loading
+from gossamer.weights import store
+from gossamer.worker.cutter import Cutter
+from gossamer.worker.inventory import Inventory
+from gossamer.worker.protocol import RemoveRequest
+from tests.cached_weights import weights_home
+
+
+def silent(fraction: float, message: str) -> None:
+    pass
+
+
+def cut(cutter: Cutter, array: np.ndarray, **changed: Any) -> dict[str, Any]:
+    header = {"width": array.shape[1], "height": array.shape[0], "channels": array.shape[2], "model": "u2netp"}
+    header["dtype"] = {"uint8": "u8", "float32": "float32"}[array.dtype.name]
+    request = RemoveRequest.of({**header, **changed})
+    return cutter.run(request, np.frombuffer(array.tobytes(), np.uint8), silent).report
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with the smallest model, and nothing anywhere else."""
+    for name in ("HF_HUB_CACHE", "U2NET_HOME", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    home = tmp_path / "home"
+    (home / "models").mkdir(parents=True)
+    monkeypatch.setenv("GOSSAMER_HOME", str(home))
+    monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
+    shutil.copy(weights_home() / "models" / "u2netp.onnx", home / "models")
+    return home
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that are loaded, as they are."""
+    made: list[str] = []
+    load = loading._Loader.__call__
+
+    def noted(self: Any, progress: Any) -> Any:
+        made.append(self.file.path.stem)
+        return load(self, progress)
+
+    monkeypatch.setattr(loading._Loader, "__call__", noted)
+    return made
+
+
+def test_a_bad_wish_leaves_what_is_warm(home: Path, photograph: np.ndarray, loads: list[str]) -> None:
+    cutter = Cutter(Inventory())
+    cut(cutter, photograph, device="cpu")
+    cut(cutter, photograph, device="auto")  # which is the same network here
+    assert loads == ["u2netp"]
+    (home / "bad.onnx").write_bytes(b"no model")
+    broken = photograph.astype(np.float32)
+    broken[0, 0] = np.nan
+    for array, wish in (
+        (photograph, {"model": "no-such-model"}),
+        (photograph, {"model": "u2netp,no-such-model"}),
+        (photograph, {"model": "u2net"}),  # not here, and offline
+        (photograph, {"model": str(home / "gone.onnx")}),
+        (photograph, {"model": str(home / "bad.onnx")}),
+        (photograph, {"device": "gpu"}),
+        (photograph, {"options": {"matting_band": -1}}),
+        (photograph, {"options": {"matting": "vitmatte", "matting_model": "no-such-model"}}),
+        (broken, {}),
+    ):
+        with pytest.raises(GossamerError):
+            cut(cutter, array, **wish)
+        cut(cutter, photograph, device="cpu")
+        cut(cutter, photograph, device="auto")
+    assert [name for name in loads if name != "bad"] == ["u2netp"]
+
+
+def test_a_picture_beyond_the_limit_leaves_what_is_warm(
+    home: Path, photograph: np.ndarray, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutter = Cutter(Inventory())
+    cut(cutter, photograph[:100], device="cpu")
+    cut(cutter, photograph[:100])
+    monkeypatch.setenv("GOSSAMER_MAX_PIXELS", "30000")
+    with pytest.raises(GossamerError, match="more than the limit"):
+        cut(cutter, photograph, model="u2netp,u2netp")
+    cut(cutter, photograph[:100], device="cpu")
+    assert loads == ["u2netp"]
+
+
+def test_the_store_is_asked_once_until_a_folder_changes(
+    home: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    find = store.find
+
+    def counted(card: Any, **options: Any) -> Any:
+        asked.append(card.id)
+        return find(card, **options)
+
+    monkeypatch.setattr(store, "find", counted)
+    inventory = Inventory()
+    assert inventory.installed() == {"u2netp"}
+    cutter = Cutter(inventory)
+    cut(cutter, photograph)
+    asked.clear()
+    for _ in range(3):
+        cut(cutter, photograph)
+        assert inventory.installed() == {"u2netp"}
+    assert asked == []
+    (home / "models" / "u2netp.onnx").unlink()
+    assert inventory.installed() == frozenset()
+    snapshots = Path.home() / "nothing"
+    assert not snapshots.exists()
+    shutil.copy(weights_home() / "models" / "u2netp.onnx", home / "models")
+    assert inventory.installed() == {"u2netp"}
+
+
+def test_a_damaged_file_of_another_model_stops_nobody(home: Path, photograph: np.ndarray) -> None:
+    (home / "models" / "u2net.onnx").write_bytes(b"cut off")
+    inventory = Inventory()
+    assert inventory.installed() == {"u2netp"}
+    assert cut(Cutter(inventory), photograph)["model"] == "u2netp"
+
+
+def test_automatic_takes_a_better_model_that_has_come(home: Path, photograph: np.ndarray, loads: list[str]) -> None:
+    cutter = Cutter(Inventory())
+    assert cut(cutter, photograph, model="auto")["model"] == "u2netp"
+    (home / "models" / "notes.txt").write_text("no model")
+    assert cut(cutter, photograph, model="auto")["model"] == "u2netp"
+    assert loads == ["u2netp"]  # nothing better has come
+    shutil.copy(weights_home() / "models" / "u2net.onnx", home / "models")
+    assert cut(cutter, photograph, model="auto")["model"] == "u2net"
+    assert loads == ["u2netp", "u2net"]
