@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import PIL.Image
@@ -33,6 +34,26 @@ def gossamer(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Run]:
+    """Return a function that does as `gossamer` does, in this process: for the many ways to be refused."""
+    from gossamer.cli import main
+
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        command = list(map(str, arguments))
+        with monkeypatch.context() as patched:
+            patched.chdir(tmp_path)
+            for name, value in {"GOSSAMER_HOME": str(weights_home()), **environment}.items():
+                patched.setenv(name, value)
+            status = main(command)
+        return subprocess.CompletedProcess(command, status, *capfdbinary.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
