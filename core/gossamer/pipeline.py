@@ -17,6 +17,7 @@ from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Report
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -377,7 +378,11 @@ def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) ->
         colours = foreground.soft_band(source.pixels, alpha, eight_bit=thrifty, progress=steps)
     elif settings.method == "blur_fusion":
         colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
-        colours = foreground.fill_hidden(colours, alpha, (settings.fine_radius - 1) // 2)
+        reach, fused = (settings.fine_radius - 1) // 2, colours
+        colours = patiently(lambda: foreground.fill_hidden(fused, alpha, reach), steps)
     else:
         colours = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps).foreground
-    return colours if plain else foreground.despill(colours, alpha, settings.despill, settings.despill_strength)
+    if settings.despill == "none":
+        return colours
+    colour, strength = settings.despill, settings.despill_strength
+    return patiently(lambda: foreground.despill(colours, alpha, colour, strength), steps)

@@ -17,6 +17,7 @@ from gossamer.arrays import Array
 from gossamer.conjugate import conjugate_gradients
 from gossamer.foreground.band_solver import band_layers
 from gossamer.networks.memory import require_memory
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 
 __all__ = ["closed_form_layers"]
@@ -36,7 +37,7 @@ def closed_form_layers(image: Array, alpha: Array, progress: Progress) -> tuple[
     DeviceError
         The memory does not suffice.
     """
-    soft = _soft(alpha)
+    soft = patiently(lambda: _soft(alpha), progress)
     count = int(np.count_nonzero(soft))
     require_memory(
         count * _PER_SOFT + alpha.size * _PER_PIXEL,
@@ -46,8 +47,9 @@ def closed_form_layers(image: Array, alpha: Array, progress: Progress) -> tuple[
     front, back = band_layers(image, alpha, progress.part(0.0, 0.3))
     assert back is not None  # noqa: S101 - asked for by default
     if count:
-        system = _System(image, alpha, soft, progress)
-        residual = system.residual(front, back)
+        system = patiently(lambda: _System(image, alpha, soft), progress)
+        residual = patiently(lambda: system.residual(front, back), progress)
+        system.progress = progress
         goal = _TOLERANCE * float(np.sqrt(np.square(image[soft], dtype=np.float64).sum()))
         found = conjugate_gradients(system.product, system.precondition, residual, goal, _MOST, progress.part(0.4, 1.0))
         for layer, change in ((front, found[:, :3]), (back, found[:, 3:])):
@@ -74,8 +76,8 @@ def _soft(alpha: Array) -> NDArray[np.bool_]:
 class _System:
     """The equations of N pixels; vectors are (N, 6): the change of the foreground's colours, then the background's."""
 
-    def __init__(self, image: Array, alpha: Array, soft: NDArray[np.bool_], progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, image: Array, alpha: Array, soft: NDArray[np.bool_]) -> None:
+        self.progress = Progress()  # of the products: a chance to cancel
         self._image, self._soft = image, soft
         height, width = alpha.shape
         y, x = (axis.astype(np.int32) for axis in np.nonzero(soft))
@@ -87,7 +89,6 @@ class _System:
         self._weights = np.zeros((self._count, 4), np.float32)
         self._places = np.empty((self._count, 4), np.int64)
         for k, (down, right) in enumerate(_NEIGHBOURS):
-            progress.tick()
             there_y, there_x = np.clip(y + down, 0, height - 1), np.clip(x + right, 0, width - 1)
             inside = (there_y != y) | (there_x != x)
             change = np.abs(alpha[there_y, there_x] - self._alpha[:, 0])
@@ -113,7 +114,6 @@ class _System:
             part = result[:, 3 * half : 3 * half + 3]
             for k in range(4):
                 part += self._weights[:, k : k + 1] * (layer[self._places[:, k]] - mine)
-                self._progress.tick()
         del self._places
         return result
 
@@ -128,7 +128,7 @@ class _System:
             y[:, 3:] = d[:, 1:2] * v[:, :3] + d[:, 2:] * v[:, 3:]
             for k in range(4):
                 y -= self._weights[part, k : k + 1] * padded[self._beside[part, k]]
-            self._progress.tick()
+            self.progress.tick()
         return result
 
     def precondition(self, r: Array) -> Array:
@@ -139,5 +139,5 @@ class _System:
             i, v, z = self._inverse[part], r[part], result[part]
             z[:, :3] = i[:, :1] * v[:, :3] - i[:, 1:2] * v[:, 3:]
             z[:, 3:] = i[:, 2:] * v[:, 3:] - i[:, 1:2] * v[:, :3]
-            self._progress.tick()
+            self.progress.tick()
         return result

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair
+from gossamer.parallel.patience import patiently
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
@@ -61,7 +62,8 @@ def multilevel_layers(image: Array, alpha: Array, progress: Progress) -> tuple[A
     height, width = alpha.shape
     levels = max(math.ceil(math.log2(max(height, width))), 1)
     # The means of what is nearly pure, and a black that hardly counts where nothing is.
-    layers = np.concatenate([_mean(image, alpha > 0.9), _mean(image, alpha < 0.1)], axis=2)
+    means = patiently(lambda: [_mean(image, alpha > 0.9), _mean(image, alpha < 0.1)], progress)
+    layers = np.concatenate(means, axis=2)
     with Strips() as strips:
         for level in range(levels + 1):
             part = progress.part(0.25 ** (levels - level + 1), 0.25 ** (levels - level))
@@ -93,16 +95,21 @@ def multilevel_layers(image: Array, alpha: Array, progress: Progress) -> tuple[A
 
                 step = 2 * (1 + _CHUNK // 2 // size[1])
                 strips.each(work, size[0], step, part.part(sweep / sweeps / 2, (sweep + 1) / sweeps / 2))
-    front, back = np.ascontiguousarray(layers[..., :3]), np.ascontiguousarray(layers[..., 3:])
-    for layer, alone in ((front, 1), (back, 0)):  # smoothness pulls away from what is all that is seen
-        np.copyto(layer, image, where=(alpha == alone)[:, :, None])
-    return front, back
+    return patiently(lambda: _with_what_is_seen(image, alpha, layers), progress)
 
 
 def _mean(image: Array, where: NDArray[np.bool_]) -> Array:
     count = int(np.count_nonzero(where))
     total = np.einsum("hwc,hw->c", image, where, dtype=np.float64) if count else np.zeros(3)
     return (total / (count + 1e-5)).astype(np.float32).reshape(1, 1, 3)
+
+
+def _with_what_is_seen(image: Array, alpha: Array, layers: Array) -> tuple[Array, Array]:
+    """Write the picture where one layer is all that is seen: smoothness pulls the solution away from it there."""
+    front, back = np.ascontiguousarray(layers[..., :3]), np.ascontiguousarray(layers[..., 3:])
+    for layer, alone in ((front, 1), (back, 0)):
+        np.copyto(layer, image, where=(alpha == alone)[:, :, None])
+    return front, back
 
 
 def _mirror(grown: Array) -> None:

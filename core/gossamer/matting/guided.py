@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["guided_alpha"]
@@ -63,7 +65,8 @@ def guided_alpha(
     for top in range(0, height, strip):
         steps(top / height, "Guided filtering")
         first, last = max(0, top - margin), min(height, top + strip + margin)
-        part = _filtered(guide[first:last], alpha[first:last], radius, epsilon)
+        strip_of = partial(_filtered, guide[first:last], alpha[first:last], radius, epsilon)
+        part = patiently(strip_of, steps)
         stop = min(top + strip, height)
         result[top:stop] = part[top - first : stop - first]
     steps(1.0)

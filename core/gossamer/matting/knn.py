@@ -18,7 +18,7 @@ from gossamer.arrays import Array
 from gossamer.conjugate import conjugate_gradients
 from gossamer.matting.signed_distance import unit_length
 from gossamer.networks.memory import require_memory
-from gossamer.networks.patience import patiently
+from gossamer.parallel.patience import patiently
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 

@@ -13,6 +13,7 @@ from gossamer.matting.signed_distance import signed_distance, unit_length
 from gossamer.matting.thin_parts import keep_thin, loss_warnings
 from gossamer.matting.trimap import trimap_from_mask
 from gossamer.matting.vitmatte.lent import lent_vitmatte
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Matting
 
@@ -65,10 +66,11 @@ def matte(
     found = _solved(rgb, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
     if found is None:
         return mask
-    found = keep_thin(found, mask, progress.part(0.95, 1.0))
-    for warning in loss_warnings(found, mask):
+    kept = patiently(lambda: keep_thin(found, mask), progress)
+    for warning in patiently(lambda: loss_warnings(kept, mask), progress):
         warn(warning)
-    return found
+    progress(1.0)
+    return kept
 
 
 def _solved(
@@ -85,13 +87,12 @@ def _solved(
         return matte_from_mask(rgb, mask, progress=steps)
     if method == "guided":
         return guided_alpha(rgb, mask, radius=band, progress=steps)
-    distance = signed_distance(mask)
-    for side, far in (("foreground", distance), ("background", -distance)):
-        if far.max() <= band - 0.5:
+    furthest = patiently(lambda: _furthest(mask), steps)
+    for side, far in zip(("foreground", "background"), furthest, strict=True):
+        if far <= band - 0.5:
             warn(f"Matting was left out: a band of {band} px leaves no certain {side}. Choose a narrower matting band.")
             return None
-    del distance
-    trimap = trimap_from_mask(mask, band=band)
+    trimap = patiently(lambda: trimap_from_mask(mask, band=band), steps)
     for side, known in (("foreground", trimap == 1), ("background", trimap == 0)):
         if not known.any():
             warn(f"Matting was left out: the mask has no certain {side}. Choose the matting from_mask.")
@@ -100,3 +101,9 @@ def _solved(
         with lent_vitmatte(settings.model, device, steps.part(0.0, 0.2), announce) as network:
             return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warn)
     return _SOLVERS[method](rgb, trimap, progress=steps)
+
+
+def _furthest(mask: Array) -> tuple[float, float]:
+    """Return how far the innermost and the outermost pixel are from the mask's edge."""
+    distance = signed_distance(mask)
+    return float(distance.max()), -float(distance.min())

@@ -8,28 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.progress import Progress
 
 __all__ = ["keep_thin", "loss_warnings", "thin_parts"]
 
 _SHARE = 0.004  # of the diagonal: what a disc of this radius does not fit into is thin
 _LEAST = 2  # pixels
 _FAINT = 0.01  # less than this above its surroundings is no part of its own
+_CORNER = 0.42  # what reaches less far beyond the rest, in radii, is a corner: one of 90 degrees reaches 0.41
 _WORK_AREA = 1_000_000  # soft ridges of larger masks are looked for at this size
 _LOST, _SURE = 0.5, 0.9  # a pixel of which the mask was sure is lost where less than half of it is left
 _SHARE_LOST, _ISLAND_LOST = 0.05, 0.5  # of the sure area of the whole mask, and of one island
 _SPECK = 2e-5  # of the picture: islands below this are noise
 
 
-def thin_parts(mask: Array, progress: Progress | None = None) -> NDArray[np.bool_]:
+def thin_parts(mask: Array) -> NDArray[np.bool_]:
     """Find what is thinner than about 0.8 % of the picture's diagonal.
 
     Parameters
     ----------
     mask : (H, W) float32 ndarray
         1 = foreground.
-    progress : Progress, optional
-        May raise to cancel.
 
     Returns
     -------
@@ -37,33 +35,42 @@ def thin_parts(mask: Array, progress: Progress | None = None) -> NDArray[np.bool
         The parts above one half that a disc of 0.4 % of the diagonal does not fit into (the residue of an opening),
         and the soft rim around them.
     """
-    steps = progress or Progress()
-    thin = _residue(mask) if mask.size <= _WORK_AREA else _large_residue(mask, steps)
+    import cv2
+
+    thin = _residue(mask) if mask.size <= _WORK_AREA else _large_residue(mask)
     if not thin.any():
         return thin
-    # The rim belongs to whichever is nearer.
     radius = _radius(mask.shape)
-    near = _distance(thin, steps)
     solid = (mask > 0.5) & ~thin
-    thin |= (near <= radius) & (mask <= 0.5) & (near < _distance(solid, steps))
-    return thin
+    away = _distance(solid)
+    # The corner of a box is no part of its own, nor is the jag of a polygon.
+    _, labels = cv2.connectedComponents(thin.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    reach = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(reach, labels[thin], away[thin])
+    thin = (reach > _CORNER * radius)[labels]
+    if not thin.any():
+        result: NDArray[np.bool_] = thin
+        return result
+    # The rim belongs to whichever is nearer.
+    near = _distance(thin)
+    thin |= (near <= radius) & (mask <= 0.5) & (near < away)
+    result: NDArray[np.bool_] = thin
+    return result
 
 
-def keep_thin(alpha: Array, mask: Array, progress: Progress | None = None) -> Array:
+def keep_thin(alpha: Array, mask: Array) -> Array:
     """Give a matte back what is thin in its mask: there the mask is all that is known, so alpha is no less than it.
 
     Parameters
     ----------
     alpha, mask : (H, W) float32 ndarray
         1 = foreground.
-    progress : Progress, optional
-        May raise to cancel.
 
     Returns
     -------
     (H, W) float32 ndarray
     """
-    return np.maximum(alpha, mask, out=alpha.copy(), where=thin_parts(mask, progress))
+    return np.maximum(alpha, mask, out=alpha.copy(), where=thin_parts(mask))
 
 
 def loss_warnings(alpha: Array, mask: Array) -> list[str]:
@@ -117,7 +124,7 @@ def _residue(mask: Array) -> NDArray[np.bool_]:
     return result
 
 
-def _large_residue(mask: Array, steps: Progress) -> NDArray[np.bool_]:
+def _large_residue(mask: Array) -> NDArray[np.bool_]:
     """Return the same of a large mask: soft ridges, which are broad, from a smaller one, crisp ones by distances."""
     import cv2
 
@@ -125,20 +132,17 @@ def _large_residue(mask: Array, steps: Progress) -> NDArray[np.bool_]:
     factor = math.sqrt(_WORK_AREA / mask.size)
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
-    steps.tick()
     soft = cv2.resize(_residue(small).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
-    steps.tick()
     inside, radius = mask > 0.5, _radius(mask.shape)
-    opened = _distance(_distance(~inside, steps) > radius, steps) <= radius
+    opened = _distance(_distance(~inside) > radius) <= radius
     result: NDArray[np.bool_] = inside & (soft | ~opened)
     return result
 
 
-def _distance(there: NDArray[np.bool_], steps: Progress) -> Array:
+def _distance(there: NDArray[np.bool_]) -> Array:
     """Return each pixel's distance to the nearest that is `there`, infinite where none is."""
     import cv2
 
-    steps.tick()
     if not there.any():
         return np.full(there.shape, np.inf, np.float32)
     return np.asarray(cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement.components import fill_holes, keep_largest, remove_specks
 from gossamer.refinement.contour import feather, shift, smooth
@@ -45,17 +46,23 @@ def clean_mask(mask: ArrayLike, settings: Refinement, *, progress: Progress | Pr
         The mask has another shape or values outside [0, 1].
     """
     steps: list[_Step] = []
+
+    def whole(work: Callable[[Array], Array]) -> Callable[[Array, Progress], Array]:
+        return lambda alpha, part: patiently(lambda: work(alpha), part)
+
     if settings.invert:
         steps.append(("Inverting the mask", lambda alpha, _: 1 - alpha))
     if settings.threshold > 0:
         level = max(np.float32(settings.threshold), np.finfo(np.float32).tiny)  # a tiny one must not round to 0: all
         steps.append(("Thresholding the mask", lambda alpha, _: (alpha >= level).astype(np.float32)))
     if settings.fill_holes > 0:
-        steps.append(("Filling holes", lambda alpha, _: fill_holes(alpha, area(alpha, settings.fill_holes))))
+        steps.append(("Filling holes", whole(lambda alpha: fill_holes(alpha, area(alpha, settings.fill_holes)))))
     if settings.remove_specks > 0:
-        steps.append(("Removing specks", lambda alpha, _: remove_specks(alpha, area(alpha, settings.remove_specks))))
+        steps.append(
+            ("Removing specks", whole(lambda alpha: remove_specks(alpha, area(alpha, settings.remove_specks))))
+        )
     if settings.keep_largest > 0:
-        steps.append(("Keeping the largest", lambda alpha, _: keep_largest(alpha, settings.keep_largest)))
+        steps.append(("Keeping the largest", whole(lambda alpha: keep_largest(alpha, settings.keep_largest))))
     if settings.smooth > 0:
         steps.append(("Smoothing the mask", lambda alpha, part: smooth(alpha, length(alpha, settings.smooth), part)))
 
