@@ -48,12 +48,10 @@ def thin_parts(mask: Array) -> NDArray[np.bool_]:
     reach = np.zeros(int(labels.max()) + 1, np.float32)
     np.maximum.at(reach, labels[thin], away[thin])
     thin = (reach > _CORNER * radius)[labels]
-    if not thin.any():
-        result: NDArray[np.bool_] = thin
-        return result
-    # The rim belongs to whichever is nearer.
-    near = _distance(thin)
-    thin |= (near <= radius) & (mask <= 0.5) & (near < away)
+    if thin.any():
+        # The rim belongs to whichever is nearer.
+        near = _distance(thin)
+        thin |= (near <= radius) & (mask <= 0.5) & (near < away)
     result: NDArray[np.bool_] = thin
     return result
 
