@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
-from gossamer.native import COUNT, PLACE, function, place
+from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
 
@@ -296,10 +296,10 @@ def resample(array: NDArray[Any], rows: Taps, columns: Taps) -> Array:
     def work(first: int, last: int) -> None:
         if compiled is not None:
             middle = np.empty(array.shape[1:], np.float32)
-            across = (place(columns.start), place(columns.weights), columns.weights.shape[1], len(columns.start))
-            down = (place(rows.start), place(rows.weights), rows.weights.shape[1])
-            places = (place(middle), place(result), first, last)
-            compiled(place(array), array.itemsize, *array.shape, *down, *across, *places)
+            across = (columns.start, columns.weights, columns.weights.shape[1], len(columns.start))
+            down = (rows.start, rows.weights, rows.weights.shape[1])
+            places = (middle, result, first, last)
+            compiled(array, array.itemsize, *array.shape, *down, *across, *places)
             return
         span = rows.weights.shape[1]
         middle = np.empty((last - first, *array.shape[1:]), np.float32)

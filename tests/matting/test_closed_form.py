@@ -102,6 +102,31 @@ def test_is_pymattings_solution():
     assert difference.max() < 2e-2
 
 
+def test_the_plain_solver_finds_the_same(monkeypatch):
+    from gossamer.matting import closed_form, closed_form_plain
+
+    image, _, trimap = textured(90, 120)
+    weight = np.where(np.arange(120) % 7 == 0, 0.1, 0).repeat(90).reshape(120, 90).T.astype(np.float32)
+    found = {}
+    for solve in (closed_form._solver(), closed_form_plain.solve):
+        monkeypatch.setattr(closed_form, "_solver", lambda solve=solve: solve)
+        found[solve] = (
+            closed_form_alpha(image, trimap),
+            solve_matting_laplacian(image, trimap != 0.5, trimap, weight=weight, target=np.full_like(weight, 0.3)),
+        )
+    assert len(found) == 2
+    for one, other in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+    # A checkerboard makes all functions of colour but one alike, a constant picture leaves only one.
+    for picture in (
+        np.full((30, 34, 3), 0.5, np.float32),
+        np.indices((30, 34)).sum(axis=0)[..., None] % 2 * np.ones(3),
+    ):
+        hints = np.full((30, 34), 0.5, np.float32)
+        hints[:, :4], hints[:, -5:] = 0, 1
+        assert np.isfinite(closed_form_alpha(picture, hints)).all()
+
+
 def test_recovers_a_known_matte():
     image, alpha, trimap = textured(120, 160)
     found = closed_form_alpha(image, trimap)
@@ -301,27 +326,6 @@ def test_a_team_returns_results_in_order_and_stops_at_an_error():
         assert len(done) <= 7 + threads
 
 
-def test_eight_lanes_compute_what_numpy_computes():
-    from numba import float32, int64, void
-
-    from gossamer.matting.closed_form_kernels import compiled
-    from gossamer.matting.closed_form_lanes import load, magnitude, spread, store, total, where_positive
-
-    @compiled(void(float32[::1], float32[::1], int64, float32, float32[::1]))
-    def kernel(a, b, at, c, out):
-        x, y = load(a, at), load(b, at + 3)
-        store(out, 1, magnitude(x) * y - where_positive(y, x) + spread(c))
-        out[9] = total(x)
-
-    a, b = np.random.default_rng(5).normal(size=(2, 30)).astype(np.float32)
-    out = np.zeros(11, np.float32)
-    kernel(a, b, 6, 2.5, out)
-    x, y = a[6:14], b[9:17]
-    np.testing.assert_allclose(out[1:9], np.abs(x) * y - np.where(y > 0, x, 0) + np.float32(2.5), rtol=1e-5)
-    assert out[9] == pytest.approx(x.sum(), rel=1e-5)
-    assert out[0] == out[10] == 0
-
-
 def test_progress_rises_to_one_and_is_told_often():
     image, _, trimap = textured(700, 900)
     told = []
@@ -356,3 +360,39 @@ def test_importing_compiles_nothing():
         "import sys, gossamer, gossamer.matting.closed_form; sys.exit('numba' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
+
+
+GROWTH = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from gossamer.matting import closed_form_alpha, matte_from_mask
+
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+y, x = np.mgrid[:200, :240]
+image = np.random.default_rng(0).random((200, 240, 3)).astype(np.float32) * np.float32(0.1)
+image[..., 0] += np.clip((x - 110) / 20, 0, 1) * 0.8
+trimap = np.where(x < 40, 0, np.where(x > 200, 1, 0.5)).astype(np.float32)
+for work in (lambda: closed_form_alpha(image, trimap), lambda: matte_from_mask(image, (x > 125).astype(np.float32))):
+    for _ in range(10):
+        work()
+    before = resident()
+    for _ in range(50):
+        work()
+    print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_fifty_mattes_take_no_more_memory_than_ten():
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    grown = [float(line) for line in done.stdout.split()]
+    assert len(grown) == 2
+    assert max(grown) < 15  # megabytes; the factors of fifty coarse matrices are some hundreds

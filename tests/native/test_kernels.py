@@ -1,4 +1,4 @@
-"""The kernels in C: there wherever a compiler is, and the same as those that stand in for them."""
+"""The kernels in C: there wherever a compiler is, and the same as what stands in for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from gossamer import arrays, native
 from gossamer.cli import doctor
-from gossamer.foreground import band_kernel, band_native, band_solver
+from gossamer.foreground import band_native, band_plain, band_solver
 from gossamer.image import png
 from gossamer.progress import Progress
 
@@ -37,7 +37,7 @@ def fresh(name: str, path: Path) -> ModuleType:
 def plain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The kernels for every processor of the family."""
     monkeypatch.setattr(native, "variant", lambda: "plain")
-    return fresh("band_plain", Path(str(band_native.__file__)))
+    return fresh("band_native_plain", Path(str(band_native.__file__)))
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +67,8 @@ SHAPES = [(1, 1), (1, 40), (33, 1), (97, 130), (1501, 1403)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_they_give_what_numba_s_give(shape, monkeypatch, plain) -> None:
-    _, expected = layers(band_kernel, monkeypatch, shape)
+def test_they_give_what_numpy_s_give(shape, monkeypatch, plain) -> None:
+    _, expected = layers(band_plain, monkeypatch, shape)
     for kernels in (band_native, plain):
         _, found = layers(kernels, monkeypatch, shape)
         for one, other in zip(found, expected, strict=True):
@@ -78,9 +78,9 @@ def test_they_give_what_numba_s_give(shape, monkeypatch, plain) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_are_the_floats_rounded_but_for_hidden_colours_that_hardly_differ(shape, monkeypatch, plain) -> None:
-    alpha, (floats, _) = layers(band_kernel, monkeypatch, shape)
+    alpha, (floats, _) = layers(band_plain, monkeypatch, shape)
     hidden = alpha < 0.5 * STEP
-    for kernels in (band_native, plain, band_kernel):
+    for kernels in (band_native, plain, band_plain):
         _, (found, nothing) = layers(kernels, monkeypatch, shape, background=False, eight_bit=True)
         assert nothing is None
         assert found.dtype == np.uint8
@@ -114,7 +114,7 @@ def test_png_filters_are_numpy_s(pixel, monkeypatch) -> None:
 
 def test_strided_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match="contiguous"):
-        native.place(np.zeros((4, 4))[:, ::2])
+        native.PLACE.from_param(np.zeros((4, 4))[:, ::2])
 
 
 def test_a_library_of_other_sources_or_none_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,12 +131,12 @@ def test_a_library_of_other_sources_or_none_is_not_used(tmp_path: Path, monkeypa
     assert fresh("native_broken", folder / "__init__.py").library() is None
 
 
-def test_without_a_library_numba_s_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_library_numpy_s_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert band_solver._kernels() is band_native
     monkeypatch.setattr(native, "library", lambda: None)
     monkeypatch.delitem(sys.modules, "gossamer.foreground.band_native")
     monkeypatch.delattr("gossamer.foreground.band_native")
-    assert band_solver._kernels() is band_kernel
+    assert band_solver._kernels() is band_plain
 
 
 def test_doctor_tells_which_and_how_to_get_them(monkeypatch, capsys) -> None:
@@ -144,7 +144,10 @@ def test_doctor_tells_which_and_how_to_get_them(monkeypatch, capsys) -> None:
     assert f"in C ({native.variant()})" in capsys.readouterr().out
     monkeypatch.setattr(native, "variant", lambda: None)
     doctor.run([])
-    assert "numba's, slower to start; to have those in C, type: python -m gossamer.native" in capsys.readouterr().out
+    assert (
+        "NumPy's and SciPy's, many times as slow; to have those in C, type: python -m gossamer.native"
+        in capsys.readouterr().out
+    )
 
 
 def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def _show(findings: dict[str, Any]) -> None:
     for name, client in findings["clients"].items():
         show(f"  client {name:17} {client['found'] or 'not found'} (for {client['for']})")
     kernels = findings["kernels"]
-    slow = "numba's, slower to start; to have those in C, type: python -m gossamer.native"
+    slow = "NumPy's and SciPy's, many times as slow; to have those in C, type: python -m gossamer.native"
     note = f"in C ({kernels})" if kernels else slow
     show(f"  {'kernels':24} {note}")
     show("devices")

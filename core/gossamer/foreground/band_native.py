@@ -1,4 +1,4 @@
-"""The soft-band solver's kernels in C: the same functions as band_kernel has in Python."""
+"""The soft-band solver's kernels in C: the same functions as band_plain has in NumPy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.native import COUNT, NUMBER, PLACE, function, library, place
+from gossamer.native import COUNT, NUMBER, PLACE, function, library
 
 __all__ = ["finish", "prepared", "relax", "rise", "soft", "thin"]
 
@@ -31,14 +31,14 @@ _finish = function(
 
 def thin(image: NDArray[Any], alpha: Array, small: NDArray[Any], matte: Array, top: int, bottom: int) -> None:
     """Write rows of `small` and `matte`: every second pixel of every second row."""
-    _thin(*_picture(image), place(alpha), alpha.shape[1], place(small), place(matte), matte.shape[1], top, bottom)
+    _thin(*_picture(image), alpha, alpha.shape[1], small, matte, matte.shape[1], top, bottom)
 
 
 def soft(alpha: Array, pure: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the flat indices of the soft pixels and their neighbours, as the two colours of a chessboard."""
     halves = [np.empty(alpha.size // 2 + 2, np.int32) for _ in range(2)]  # one more than can be is written to
     rows, counts = np.empty((4, alpha.shape[1] + 8), np.uint8), np.empty(2, np.int64)
-    _soft(*_plane(alpha), pure, place(rows), place(halves[0]), place(halves[1]), place(counts))
+    _soft(*_plane(alpha), pure, rows, halves[0], halves[1], counts)
     return halves[0][: counts[0]], halves[1][: counts[1]]
 
 
@@ -49,7 +49,7 @@ def prepared(image: NDArray[Any]) -> NDArray[Any]:
 
 def rise(image: NDArray[Any], alpha: Array, coarse: Array, pure: float, layers: Array, top: int, bottom: int) -> None:
     """Interpolate rows of both layers from the level below, then write what is known: the pure pixels."""
-    _rise(*_picture(image), place(alpha), alpha.shape[1], *_plane(coarse), pure, place(layers), top, bottom)
+    _rise(*_picture(image), alpha, alpha.shape[1], *_plane(coarse), pure, layers, top, bottom)
 
 
 def relax(
@@ -67,8 +67,8 @@ def relax(
 ) -> None:
     """Solve both colours of every pixel of ``active[start:end]``, those of its neighbours held fixed."""
     _relax(
-        *(*_picture(image), *_plane(alpha), place(ratio), ratio.shape[1], level, ratio_level),
-        *(weight, pure, place(active), start, end, place(layers)),
+        *(*_picture(image), *_plane(alpha), ratio, ratio.shape[1], level, ratio_level),
+        *(weight, pure, active, start, end, layers),
     )
 
 
@@ -87,14 +87,14 @@ def finish(
 ) -> None:
     """Write rows of the finest level: risen, then every soft pixel solved once; `top` is a multiple of 8."""
     _finish(
-        *(*_picture(image), *_plane(alpha), *_plane(coarse), place(ratio), ratio.shape[1], ratio_level),
-        *(weight, pure, place(front), None if back is None else place(back), front.itemsize, top, bottom),
+        *(*_picture(image), *_plane(alpha), *_plane(coarse), ratio, ratio.shape[1], ratio_level),
+        *(weight, pure, front, back, front.itemsize, top, bottom),
     )
 
 
-def _picture(array: NDArray[Any]) -> tuple[int, int]:
-    return place(array), array.itemsize
+def _picture(array: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    return array, array.itemsize
 
 
-def _plane(array: Array) -> tuple[int, int, int]:
-    return place(array), array.shape[0], array.shape[1]
+def _plane(array: Array) -> tuple[Array, int, int]:
+    return array, array.shape[0], array.shape[1]

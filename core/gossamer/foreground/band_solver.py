@@ -102,13 +102,13 @@ def band_layers(
 
 
 def _kernels() -> Any:
-    """Return the kernels in C or, where they were not compiled, numba's."""
+    """Return the kernels in C or, where they were not compiled, NumPy's."""
     try:
         from gossamer.foreground import band_native
     except ImportError:
-        from gossamer.foreground import band_kernel
+        from gossamer.foreground import band_plain
 
-        return band_kernel
+        return band_plain
     return band_native
 
 

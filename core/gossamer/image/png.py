@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from gossamer.image.deflate import MOST, RUNS, SOME, codec
-from gossamer.native import COUNT, PLACE, function, place
+from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.threads import thread_count
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.ui
     count, length = padded.shape[0] - 1, padded.shape[1] - pixel
     out = np.empty((count, 1 + length), np.uint8)
     if (compiled := _compiled_filter()) is not None:
-        compiled(place(padded), count, padded.shape[1], pixel, kind, place(out))
+        compiled(padded, count, padded.shape[1], pixel, kind, out)
         return out
     out[:, 0] = kind
     step = max(1, _BLOCK // length)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import as_mask, as_rgb, check_size
 from gossamer.errors import InputError
+from gossamer.native import library
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["closed_form_alpha", "solve_matting_laplacian"]
@@ -142,8 +143,7 @@ def solve_matting_laplacian(
         if min(alpha.shape) < 3:
             _fill_tiny(alpha, free, pull, goal)
         else:
-            from gossamer.matting.closed_form_solver import solve
-
+            solve = _solver()
             rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
             # Windows that hold a free pixel reach two pixels further; the rest of the picture does not matter.
             box = (
@@ -162,6 +162,17 @@ def solve_matting_laplacian(
             )
     report(1.0, "Closed-form matting")
     return np.clip(alpha, 0, 1, out=alpha)
+
+
+def _solver() -> Any:
+    """Return the solver with kernels in C or, where these were not compiled, the one in SciPy."""
+    if library() is None:
+        from gossamer.matting import closed_form_plain
+
+        return closed_form_plain.solve
+    from gossamer.matting import closed_form_solver
+
+    return closed_form_solver.solve
 
 
 def _fill_tiny(alpha: _Array, free: NDArray[np.bool_], pull: _Array | None, goal: _Array | None) -> None:

@@ -178,10 +178,6 @@ class Team:
         self._wait(futures)
         return results
 
-    def aside(self, work: Callable[[], Any]) -> Any:
-        """Return ``work()``, done by a thread of the team."""
-        return self._wait([self._pool.submit(work)])[0]
-
     def tick(self) -> None:
         """Give the caller a chance to cancel."""
         self._progress.tick()

@@ -15,10 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.matting.closed_form_layout import BLOCK, Layout, Team
+from gossamer.native import COUNT, PLACE, function
 
 __all__ = ["CoarseSpace"]
 
 _Array = NDArray[Any]
+
+_galerkin = function(
+    "galerkin",
+    *4 * (PLACE,),
+    COUNT,
+    PLACE,
+    *3 * (COUNT,),
+    *3 * (PLACE,),
+    COUNT,
+    COUNT,
+    *3 * (PLACE,),
+    COUNT,
+    COUNT,
+    PLACE,
+)
+_restrict = function("restrict", PLACE, COUNT, *4 * (PLACE,), COUNT, COUNT, PLACE)
+_prolong = function("prolong", PLACE, COUNT, *6 * (PLACE,), COUNT, COUNT, PLACE)
+_multiply = function("multiply", *3 * (PLACE,), COUNT, COUNT, PLACE)
+_lift = function("lift", *3 * (PLACE,), COUNT, COUNT, PLACE)
+_lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
+_factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
+_solve = function("solve", PLACE, PLACE, COUNT, PLACE, PLACE)
+_coarsen = function("coarsen", *6 * (PLACE,), COUNT, PLACE)
 
 
 def _bases(gram: _Array) -> _Array:
@@ -61,9 +85,7 @@ class _Level:
     """A coarse matrix in 5 x 5 blocks, and a Chebyshev smoother for it."""
 
     def __init__(self, nodes: _Nodes, stencil: _Array, team: Team) -> None:
-        from gossamer.matting import closed_form_coarse_kernels as kernels
-
-        self._multiply, self._team = kernels.multiply, team
+        self._team = team
         self.near, self._rows = nodes.near, stencil.reshape(-1, 4, 100)
         count = len(nodes)
         pieces = max(min(count // 2048, 16), 1)
@@ -76,7 +98,7 @@ class _Level:
     def __matmul__(self, x: _Array) -> _Array:
         out = np.empty_like(x)
         self._team.run(
-            lambda a, b: self._multiply(self.near, self._rows, x, a, b, out),
+            lambda a, b: _multiply(self.near, self._rows, x, a, b, out),
             self._tasks,
         )
         return out
@@ -99,6 +121,57 @@ class _Level:
         return x
 
 
+class _Bottom:
+    """The coarsest matrix, factorised: symmetric, by rows from the first column that is not empty."""
+
+    def __init__(self, nodes: _Nodes, stencil: _Array) -> None:
+        node, k = np.nonzero(nodes.near >= 0)
+        other = nodes.near[node, k]
+        below = other <= node
+        node, k, other = node[below], k[below], other[below]
+        # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
+        twin = np.swapaxes(stencil[other, :, 24 - k, :], 1, 2)
+        blocks = (stencil[node, :, k, :].astype(np.float64) + twin) / 2
+        left = np.full(len(nodes), len(nodes), np.int64)
+        np.minimum.at(left, node, other)
+        row = np.arange(4 * len(nodes))
+        self._first = np.repeat(4 * left, 4)
+        length = row + 1 - self._first
+        self._begin = np.concatenate(([0], np.cumsum(length)[:-1]))
+        self._plain = np.zeros(int(length.sum()))
+        rows, columns = np.broadcast_arrays(
+            4 * node[:, None, None] + np.arange(4)[:, None], 4 * other[:, None, None] + np.arange(4)
+        )
+        lower = columns <= rows
+        rows, columns = rows[lower], columns[lower]
+        self._plain[self._begin[rows] + columns - self._first[rows]] = blocks[lower]
+        self._diagonal = self._begin + length - 1
+        self._shift = 1e-6 / 30
+        self.strengthen()
+
+    def strengthen(self) -> bool:
+        """Add more to the diagonal and factorise; False at the limit."""
+        self._sound = False
+        while (shift := self._shift * 30) <= 1:
+            self._shift = shift
+            self._rows = self._plain.copy()
+            own = self._plain[self._diagonal]
+            # Functions that a basis lacks: identity.
+            self._rows[self._diagonal] += np.where(own > 1e-9, shift * own, 1.0)
+            if _factorise(self._first, self._begin, len(self._first), self._rows) == 0:
+                self._sound = True
+                return True
+        return False
+
+    def solve(self, b: _Array) -> _Array:
+        """Return the solution for an (N, 4) right-hand side; zero where the matrix is beyond help."""
+        if not self._sound:
+            return np.zeros_like(b)
+        x = b.astype(np.float64)
+        _solve(self._first, self._begin, len(self._first), self._rows, x)
+        return x.astype(np.float32)
+
+
 class CoarseSpace:
     """Approximate inverse on the coarse functions of a picture's unknown pixels.
 
@@ -111,7 +184,7 @@ class CoarseSpace:
         Compact colours.
     team : Team
     direct : int
-        At most so many unknowns are solved by factorisation.
+        At most so many unknowns are solved exactly.
     """
 
     def __init__(
@@ -122,20 +195,19 @@ class CoarseSpace:
         scale: _Array,
         colour: _Array,
         team: Team,
-        direct: int = 6000,
+        direct: int = 1200,
     ) -> None:
-        from gossamer.matting import closed_form_coarse_kernels as kernels
-
-        self._kernels, self._team = kernels, team
-        self._scale, self._colour = scale, colour
+        self._team = team
+        self._scale, self._colour, self._size = scale, colour, layout.size
         nodes, mean = self._cells(layout, scale, colour)
         stencil = np.zeros((len(nodes), 4, 25, 4), np.float32)
         phases = self._tasks[::2], self._tasks[1::2]
         for phase in phases:  # neighbouring bands share a row of nodes
             team.run(
-                lambda a, b: kernels.galerkin(
-                    weights, data, scale, colour, layout.block_at, layout.step, self._cell_y, self._cell_x,
-                    nodes.number, mean, nodes.centre, nodes.basis, a, b, stencil,
+                lambda a, b: _galerkin(
+                    weights, data, scale, colour, layout.size, layout.block_at, *layout.block_at.shape, layout.step,
+                    self._cell_y, self._cell_x, nodes.number, *nodes.number.shape, mean, nodes.centre, nodes.basis,
+                    a, b, stencil,
                 ),
                 phase,
             )  # fmt: skip
@@ -145,8 +217,8 @@ class CoarseSpace:
             self._levels.append(_Level(nodes, stencil, team))
             team.tick()
             nodes, stencil = self._coarsen(nodes, stencil)
-        self._bottom, self._shift = self._matrix(nodes, stencil), 1e-6
-        self._factorise()
+        team.tick()
+        self._bottom = _Bottom(nodes, stencil)
 
     def _cells(self, layout: Layout, scale: _Array, colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
@@ -219,8 +291,6 @@ class CoarseSpace:
 
     def _coarsen(self, nodes: _Nodes, stencil: _Array) -> tuple[_Nodes, _Array]:
         """Build the level with twice the spacing and the transfer to it."""
-        import scipy.sparse
-
         height, width = ((n - 1) // 2 + 2 for n in nodes.number.shape)
         weight, target = [], []
         for i in (0, 1):
@@ -251,56 +321,20 @@ class CoarseSpace:
         transfer = np.zeros((len(nodes), 4, 4, 4), np.float32)
         transfer[child, which] = values
         result = np.zeros((len(coarse), 4, 25, 4), np.float32)
-        self._kernels.coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, result)
-        pointer = np.concatenate(([0], np.cumsum(np.bincount(child, minlength=len(nodes)))))
-        q = scipy.sparse.bsr_matrix(
-            (values.astype(np.float32), to, pointer), shape=(4 * len(nodes), 4 * len(coarse))
-        ).tocsr()
-        self._transfers.append((q, q.T.tocsr()))
+        _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), result)
+        self._transfers.append((parent, transfer))
         return coarse, result
-
-    @staticmethod
-    def _matrix(nodes: _Nodes, stencil: _Array) -> Any:
-        import scipy.sparse
-
-        on = nodes.near >= 0
-        pointer = np.concatenate(([0], np.cumsum(on.sum(axis=1))))
-        blocks = np.swapaxes(stencil, 1, 2).astype(np.float64)
-        # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
-        twin = np.swapaxes(blocks[nodes.near, np.arange(24, -1, -1)], 2, 3)
-        size = 4 * len(nodes)
-        rows = scipy.sparse.bsr_matrix(((blocks + twin)[on] / 2, nodes.near[on], pointer), shape=(size, size)).tocsr()
-        rows.sort_indices()
-        return scipy.sparse.csc_matrix((rows.data, rows.indices, rows.indptr), shape=(size, size))
-
-    def _factorise(self) -> None:
-        import scipy.sparse
-        import scipy.sparse.linalg
-
-        diagonal = self._bottom.diagonal()
-        shift = np.where(diagonal > 1e-9, self._shift * diagonal, 1.0)  # functions that a basis lacks: identity
-        self._lu = self._team.aside(
-            lambda: scipy.sparse.linalg.splu(
-                (self._bottom + scipy.sparse.diags(shift)).tocsc(),
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=0.0,
-                options={"SymmetricMode": True},
-            )
-        )
 
     def strengthen(self) -> bool:
         """Make the coarsest matrix more definite, after rounding made it indefinite; False at the limit."""
-        self._shift *= 30
-        if self._shift > 1:
-            return False
-        self._factorise()
-        return True
+        return self._bottom.strengthen()
 
     def add_correction(self, r: _Array, z: _Array) -> None:
         """Add to `z` the coarse functions' answer to the residual `r` (zero where not free)."""
-        k = self._kernels
         self._team.run(
-            lambda a, b: k.restrict(self._colour, r, self._cell_block, self._mean, self._basis, a, b, self._moments),
+            lambda a, b: _restrict(
+                self._colour, self._size, r, self._cell_block, self._mean, self._basis, a, b, self._moments
+            ),
             self._tasks,
         )
         m = self._moments
@@ -308,18 +342,28 @@ class CoarseSpace:
         b = m[n[0], 0] + m[n[1], 1] + m[n[2], 2] + m[n[3], 3]
         x = self._solve(0, b)
         self._team.run(
-            lambda a, b: k.prolong(
-                self._colour, self._scale, self._cell_block, self._cell_node, self._mean, self._basis, x, a, b, z
+            lambda a, b: _prolong(
+                self._colour,
+                self._size,
+                self._scale,
+                self._cell_block,
+                self._cell_node,
+                self._mean,
+                self._basis,
+                x,
+                a,
+                b,
+                z,
             ),
             self._tasks,
         )
 
     def _solve(self, index: int, b: _Array) -> _Array:
         if index == len(self._levels):
-            exact: _Array = self._lu.solve(b.astype(np.float64).ravel())
-            return exact.astype(np.float32).reshape(-1, 4)
-        level, (q, qt) = self._levels[index], self._transfers[index]
+            return self._bottom.solve(b)
+        level, (parent, transfer) = self._levels[index], self._transfers[index]
         x = level.smooth(b, None)
-        rest = self._solve(index + 1, (qt @ (b - level @ x).ravel()).reshape(-1, 4))
-        x += (q @ rest.ravel()).reshape(-1, 4)
+        rest = np.zeros((int(parent.max()) + 1, 4), np.float32)
+        _lower(parent, transfer, b - level @ x, len(x), rest)
+        _lift(parent, transfer, self._solve(index + 1, rest), 0, len(x), x)
         return level.smooth(b, x)

@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.matting import closed_form_kernels as kernels
 from gossamer.matting.closed_form_layout import BLOCK, Layout, Team
 from gossamer.matting.closed_form_multigrid import CoarseSpace
+from gossamer.native import COUNT, EXACT, NUMBER, PLACE, function
 from gossamer.progress import Progress
 
 __all__ = ["solve"]
 
 _Array = NDArray[np.float32]
+
+_build_weights = function(
+    *("build_weights", PLACE, COUNT, COUNT, *7 * (PLACE,), COUNT, EXACT, COUNT, COUNT, PLACE, PLACE),
+)
+_bound = function("bound", PLACE, PLACE, PLACE, COUNT, COUNT, COUNT, PLACE)
+_apply = function(
+    *("apply", *4 * (PLACE,), *4 * (COUNT,), NUMBER, NUMBER, *5 * (PLACE,)),
+    result=EXACT,
+)
+_advance = function("advance", PLACE, COUNT, COUNT, NUMBER, NUMBER, *5 * (PLACE,), result=EXACT)
 
 _RATIO = 8.0  # the smoother works on the upper 7/8 of the spectrum, which ends at 2
 _MIDDLE, _HALF = 1 + 1 / _RATIO, 1 - 1 / _RATIO
@@ -35,13 +45,14 @@ class _Matrix:
         self._team = team
         seg, win = layout.segments, layout.windows
         self.weights = np.zeros(12 * layout.step, np.float32)
-        team.run(
-            lambda a, b: kernels.build_weights(
-                image, seg.pointer, seg.x, seg.length, seg.start, win.pointer, win.x, win.length, layout.step, epsilon,
-                a, b, self.weights,
-            ),
-            layout.bands(),
-        )  # fmt: skip
+        height, width = free.shape
+        segments = seg.pointer, seg.x, seg.length, seg.start, win.pointer, win.x, win.length
+
+        def build(top: int, bottom: int) -> None:
+            room = np.empty((45, width + 32))
+            _build_weights(image, height, width, *segments, layout.step, epsilon, top, bottom, room, self.weights)
+
+        team.run(build, layout.bands())
         self.data = np.zeros(layout.size, np.float32) if data is None else layout.gather(data)
         inside = layout.gather(free)
         self._near = layout.near(inside)
@@ -52,7 +63,7 @@ class _Matrix:
         self.scale.fill(1)
         # Sums of absolute weights bound the spectrum of the scaled matrix by 2, whatever the picture.
         team.run(
-            lambda a, b: kernels.bound(self.weights, self.data, self._near, layout.step, a, b, self.scale),
+            lambda a, b: _bound(self.weights, self.data, self._near, layout.step, a, b, self.scale),
             self._shares,
         )
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
@@ -62,7 +73,7 @@ class _Matrix:
         self, mode: int, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array, c1: float = 0.0, c2: float = 0.0
     ) -> float:
         parts = self._team.run(
-            lambda a, b: kernels.apply(
+            lambda a, b: _apply(
                 self.weights, self.data, self.scale, self._near, self.layout.step, a, b, mode, c1, c2, x, r, z, out,
                 rest,
             ),
@@ -91,7 +102,7 @@ class _Matrix:
     def advance(self, length: float, p: _Array, product: _Array, x: _Array, r: _Array, first: _Array) -> float:
         """Let x += length p and r -= length product; begin the next smoothing in `first`; return r . r."""
         parts = self._team.run(
-            lambda a, b: kernels.advance(self.scale, a, b, length, _FIRST, p, product, x, r, first), self._all
+            lambda a, b: _advance(self.scale, a, b, length, _FIRST, p, product, x, r, first), self._all
         )
         return float(sum(parts))
 
@@ -122,6 +133,7 @@ def solve(
         See :func:`gossamer.matting.closed_form.closed_form_alpha`.
     progress : Progress
     """
+    image = np.ascontiguousarray(image)
     team = Team(progress)
     try:
         matrix = _Matrix(image, free, data, epsilon, team)

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.closed_form_layout import Team
+from gossamer.matting.nearest import Nearest
+from gossamer.native import COUNT, NUMBER, PLACE, function
 
 __all__ = ["Sampled", "sample_alpha"]
 
 SAMPLES = 12  # of each side; all pairs are tried
 THIN = 3  # every third certain pixel is a sample
-BLOCK = 4  # pixels of a block share their candidates
+BEST = 3  # pairs that are averaged
+TILE = 4  # a tile's pixels, 4 x 4, share their candidates
 FAR = 0.0002  # cost of a pixel of distance to a sample, in colour units
 MISFIT = 0.03  # cost at which confidence has fallen to 1/e
 APART = 0.3  # colours this far apart, or further, tell alpha well
@@ -28,7 +32,7 @@ APART = 0.3  # colours this far apart, or further, tell alpha well
 
 @dataclass(frozen=True)
 class Sampled:
-    """What sampling says of the pixels asked, in the order of ``array[asked]``: alpha and confidence in [0, 1]."""
+    """What sampling says of the pixels asked: alpha and confidence in [0, 1], (H, W) each; zero elsewhere."""
 
     alpha: Array
     confidence: Array
@@ -62,41 +66,94 @@ def sample_alpha(
     Sampled or None
         None where a side has not enough samples.
     """
-    from scipy.spatial import cKDTree
-
-    from gossamer.matting.sampling_kernels import best_pairs
-
-    height, width = asked.shape
-    row, column = np.ogrid[:height, :width]
-    lattice = (column + 2 * row) % THIN == 0
-    places = [np.argwhere(side & lattice) for side in (foreground, background)]
-    rows, columns = (a.astype(np.int32) for a in np.nonzero(asked))
-    if not len(rows) or min(map(len, places)) < SAMPLES:
+    places = [_on_lattice(side) for side in (foreground, background)]
+    tiles = _tiles(asked)
+    if not len(tiles) or min(map(len, places)) < SAMPLES:
         return None
-    blocks = np.zeros((-(-height // BLOCK), -(-width // BLOCK)), bool)
-    blocks[rows // BLOCK, columns // BLOCK] = True
-    number = np.cumsum(blocks, dtype=np.int32).reshape(blocks.shape) - np.int32(1)
-    centres = np.argwhere(blocks) * BLOCK + (BLOCK - 1) / 2
-    near = [np.empty((len(centres), SAMPLES), np.int32) for _ in places]
-    trees = [cKDTree(place) for place in places]
+    centres = np.ascontiguousarray(tiles * TILE + (TILE - 1) / 2, np.float32)
+    near = [np.empty((len(tiles), SAMPLES), np.int32) for _ in places]
+    trees = [Nearest(place) for place in places]
 
     def find(side: int, start: int, stop: int) -> None:
-        near[side][start:stop] = trees[side].query(centres[start:stop], k=SAMPLES)[1]
+        squared = np.empty((stop - start, SAMPLES), np.float32)
+        trees[side].find(centres[start:stop], 0, stop - start, near[side][start:stop], squared)
 
-    parts = _cuts(len(centres), 4000)
+    parts = _cuts(len(tiles), 2000)
     team.run(find, [(side, a, b) for side in (0, 1) for a, b in parts])
-    tables = [np.hstack([image[p[:, 0], p[:, 1]], p.astype(np.float32)]) for p in places]
-    group = number[rows // BLOCK, columns // BLOCK]
-    result = np.empty((len(rows), 3), np.float32)
-    far = np.float32(FAR / scale)
+    tables = [np.hstack([image[tuple(place.T.astype(np.intp))], place]) for place in places]
+    result = Sampled(np.zeros(asked.shape, np.float32), np.zeros(asked.shape, np.float32))
+    fit = _fit if _sample() is None else _fit_compiled
+    far = FAR / scale
+    image = np.ascontiguousarray(image)
+    team.run(lambda a, b: fit(image, asked, tiles, near, tables, far, a, b, result), parts)
+    return result
 
-    def fit(start: int, stop: int) -> None:
-        best_pairs(image, rows, columns, group, *near, *tables, far, start, stop, result)
 
-    team.run(fit, _cuts(len(rows), 8000))
-    alpha, cost, span = result.T
-    confidence = np.exp(cost * np.float32(-1 / MISFIT)) * np.minimum(span / np.float32(APART), 1) ** 2
-    return Sampled(np.ascontiguousarray(alpha), confidence)
+def _on_lattice(side: NDArray[np.bool_]) -> Array:
+    """Return the (row, column) of the pixels of `side` with (column + 2 row) % THIN = 0, row after row."""
+    row, column = np.ogrid[: side.shape[0], : side.shape[1]]
+    return np.ascontiguousarray(np.argwhere(side & ((column + 2 * row) % THIN == 0)), np.float32)
+
+
+def _tiles(asked: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the (row, column) of the tiles that hold pixels that are asked, row after row."""
+    height, width = asked.shape
+    padded = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.uint8)
+    padded[:height, :width] = asked
+    rows = padded.view(f"u{TILE}").reshape(-1, TILE, padded.shape[1] // TILE)
+    return np.argwhere(rows.any(axis=1)).astype(np.int32)
+
+
+def _sample() -> Any:
+    given = PLACE, COUNT, COUNT, *5 * (PLACE,), COUNT, PLACE, PLACE, *3 * (NUMBER,)
+    return function("sample", *given, COUNT, COUNT, PLACE, PLACE)
+
+
+def _fit_compiled(
+    image: Array,
+    asked: NDArray[np.bool_],
+    tiles: NDArray[np.int32],
+    near: list[NDArray[np.int32]],
+    tables: list[Array],
+    far: float,
+    start: int,
+    stop: int,
+    result: Sampled,
+) -> None:
+    """Find the pairs of colours that explain the pixels of some tiles best; write what they say to `result`."""
+    _sample()(
+        *(image, *asked.shape, asked, np.ascontiguousarray(tiles[:, 0]), np.ascontiguousarray(tiles[:, 1])),
+        *(*near, SAMPLES, *tables, far, MISFIT, APART, start, stop, result.alpha, result.confidence),
+    )
+
+
+def _fit(
+    image: Array,
+    asked: NDArray[np.bool_],
+    tiles: NDArray[np.int32],
+    near: list[NDArray[np.int32]],
+    tables: list[Array],
+    far: float,
+    start: int,
+    stop: int,
+    result: Sampled,
+) -> None:
+    """Do what the compiled kernel does, where that was not compiled."""
+    for tile, *samples in zip(tiles[start:stop], near[0][start:stop], near[1][start:stop], strict=True):
+        y, x = np.nonzero(asked[TILE * tile[0] :, TILE * tile[1] :][:TILE, :TILE])
+        y, x = y + TILE * tile[0], x + TILE * tile[1]
+        fore, back = (table[numbers] for table, numbers in zip(tables, samples, strict=True))
+        way = [far * np.hypot(y[:, None] - side[:, 3], x[:, None] - side[:, 4]) for side in (fore, back)]
+        line = fore[:, None, :3] - back[None, :, :3]  # (foreground, background, colour); pixels come before these
+        length = (line**2).sum(axis=2)
+        off = image[y, x][:, None, None] - back[None, None, :, :3]
+        t = np.clip((off * line).sum(axis=3) / (length + np.float32(1e-6)), 0, 1)
+        cost = np.sqrt(((off - t[..., None] * line) ** 2).sum(axis=3)) + way[0][:, :, None] + way[1][:, None, :]
+        best = np.argpartition(cost.reshape(len(y), -1), BEST, axis=1)[:, :BEST]
+        alpha, misfit = (np.take_along_axis(a.reshape(len(y), -1), best, 1).mean(axis=1) for a in (t, cost))
+        span = np.sqrt(length).ravel()[best].mean(axis=1)
+        result.alpha[y, x] = alpha
+        result.confidence[y, x] = np.exp(-misfit / MISFIT) * np.minimum(span / APART, 1) ** 2
 
 
 def _cuts(count: int, least: int) -> list[tuple[int, int]]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.closed_form_layout import Team
+from gossamer.matting.nearest import Nearest
+from gossamer.native import COUNT, NUMBER, PLACE, function
 
 __all__ = ["ColourVote", "shrink"]
 
@@ -24,12 +26,12 @@ TRUST = 6.0  # a voter counts fully from this far inside its own side
 CELL = 24.0  # judges and judged lie in different cells of this checkerboard
 AROUND = 25.0  # sigma of the neighbourhood over which the judgement is averaged
 VOTERS = 40
-PLACE = 0.0002  # how much a pixel of distance counts beside colours in [0, 1]
+AWAY = 0.0002  # how much a pixel of distance counts beside colours in [0, 1]
 KERNEL = 0.04  # sigma of the colour kernel
 THIN = 5  # every fifth pixel may vote
 GUESSED, ACCEPTED = 0.35, 0.10  # error of the judged votes at which colours are not believed, and fully
 CALM = 0.2  # share of a neighbourhood that must be judged before it outweighs the whole picture's judgement
-ALIKE = 4.0  # look-alikes have half the vote's sigma
+ALIKE = 4  # power of the weights: look-alikes have half the vote's sigma
 DISCORD = 0.02  # variance of their alpha at which look-alikes have lost most of their weight
 NARROW, WIDE, BLIND = 1.5, 12.0, 2.5  # limits of the mask's error in pixels, and what it is where colours cannot tell
 SURROUNDINGS = 28.0  # where votes differ this far from the edge, beyond hair and any mask's error, they are wrong
@@ -69,7 +71,6 @@ class ColourVote:
 
     def __init__(self, image: Array, distance: Array, scale: float, team: Team) -> None:
         import cv2
-        from scipy.spatial import cKDTree
 
         height, width = distance.shape
         self.step = 2 if min(height, width) >= 64 else 1
@@ -86,34 +87,36 @@ class ColourVote:
         self._voters = (near < FAR) & ((columns + 2 * rows) % THIN == 0)
         if not self._voters.any():
             self._voters = self._asked
-        features = np.dstack([small, np.float32(PLACE) * xs, np.float32(PLACE) * ys])
+        features = np.dstack([small, np.float32(AWAY) * xs, np.float32(AWAY) * ys])
         samples, queries = features[self._voters], features[self._asked]
         count = min(VOTERS, len(samples))
-        tree = cKDTree(samples)
+        tree = Nearest(samples)
         self._index = np.empty((len(queries), count), np.int32)
         self._weight = np.empty((len(queries), count), np.float32)
 
         def find(start: int, stop: int) -> None:
-            # k as a list: a single neighbour keeps its axis.
-            distances, indices = tree.query(queries[start:stop], k=np.arange(1, count + 1))
-            self._index[start:stop] = indices
-            self._weight[start:stop] = np.exp(distances**2 * (-0.5 / KERNEL**2)) + 1e-6
+            weight = self._weight[start:stop]
+            tree.find(queries, start, stop, self._index, self._weight)
+            np.multiply(weight, np.float32(-0.5 / KERNEL**2), out=weight)
+            np.exp(weight, out=weight)
+            np.add(weight, np.float32(1e-6), out=weight)
 
         cuts = np.linspace(0, len(queries), max(len(queries) // 2000, 1) + 1).astype(int)
-        team.run(find, [(int(a), int(b)) for a, b in pairwise(cuts)])
+        self._tasks = [(int(a), int(b)) for a, b in pairwise(cuts)]
+        self._team = team
+        team.run(find, self._tasks)
         edge = cv2.morphologyEx((self.distance > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         # Length of edge per area; the gradient is two pixels wide.
         self._edge = self._around(edge.astype(np.float32)) / 2 + np.float32(1e-3)
-        cells = ((ys // CELL).astype(np.int32) + (xs // CELL).astype(np.int32)) % 2
+        cells = ((ys // CELL).astype(np.uint8) + (xs // CELL).astype(np.uint8)) % np.uint8(2)
         self.gate = self._judge(cells)
 
-    def _judge(self, cells: NDArray[np.int32]) -> Array:
+    def _judge(self, cells: NDArray[np.uint8]) -> Array:
         """Let the two halves of a checkerboard foretell each other's side of the mask (cross-validation)."""
         inside, near = self.distance > 0, np.abs(self.distance)
         voter = self.distance[self._voters]
         worth = np.minimum(np.abs(voter) / TRUST, 1) ** 2 * (np.abs(voter) > NEAR)
-        foreign = cells[self._asked][:, None] != cells[self._voters][self._index]
-        vote = self._spread(self._count(self._weight * foreign, worth, (voter > 0).astype(np.float32), 1e-6))
+        vote = self._spread(self._count(worth, voter > 0, 1e-6, (cells[self._asked], cells[self._voters])))
         error = np.abs(vote - inside)
         judged = self._asked & (near > NEAR) & (near < FAR)
         worst = np.zeros_like(vote)
@@ -140,7 +143,7 @@ class ColourVote:
         else:
             small = shrink(alpha, self.gate.shape[::-1])[self._voters]
             side, worth = small > 0.5, np.where(np.abs(2 * small - 1) > 0.8, (2 * small - 1) ** 2, 0)
-        return self._spread(self._count(self._weight, worth, side.astype(np.float32), 1e-4))
+        return self._spread(self._count(worth, side, 1e-4))
 
     def look_alikes(self, alpha: Array) -> tuple[Array, Array]:
         """Return the mean alpha of the voters that look nearly the same, and how far they agree; at half size.
@@ -155,13 +158,24 @@ class ColourVote:
         mean, agreement : (h, w) float32 ndarray
             Both in [0, 1].
         """
-        value = shrink(alpha, self.gate.shape[::-1])[self._voters][self._index]
-        weight = self._weight**ALIKE
-        total = weight.sum(axis=1)
-        mean = np.einsum("ij,ij->i", weight, value) / total
-        spread = np.einsum("ij,ij->i", weight, (value - mean[:, None]) ** 2) / total
+        value = shrink(alpha, self.gate.shape[::-1])[self._voters]
+        mean, spread, total = (np.empty(len(self._index), np.float32) for _ in range(3))
+        compiled = function("look_alikes", PLACE, PLACE, COUNT, PLACE, COUNT, COUNT, *3 * (PLACE,))
+
+        def look(start: int, stop: int) -> None:
+            if compiled is not None:
+                compiled(self._index, self._weight, count, value, start, stop, mean, spread, total)
+                return
+            weight, values = self._weight[start:stop] ** ALIKE, value[self._index[start:stop]]
+            total[start:stop] = weight.sum(axis=1)
+            mean[start:stop] = np.einsum("ij,ij->i", weight, values) / total[start:stop]
+            off = (values - mean[start:stop, None]) ** 2
+            spread[start:stop] = np.einsum("ij,ij->i", weight, off) / total[start:stop]
+
+        count = self._index.shape[1]
+        self._team.run(look, self._tasks)
         agreement = np.zeros(self.gate.shape, np.float32)
-        agreement[self._asked] = total / weight.shape[1] * np.exp(-spread / DISCORD)
+        agreement[self._asked] = total / count * np.exp(-spread / DISCORD)
         return self._spread(mean), agreement
 
     def mask_error(self, vote: Array) -> Array:
@@ -180,12 +194,35 @@ class ColourVote:
         result: Array = self.gate * error + (1 - self.gate) * np.float32(BLIND)
         return result
 
-    def _count(self, weight: Array, worth: NDArray[np.floating], side: Array, doubt: float) -> Array:
-        """Return the weighted share of foreground voters; one half where nobody votes."""
-        table = np.stack([worth, worth * side]).astype(np.float32)
-        total = np.einsum("ij,ij->i", weight, table[0][self._index])
-        ayes = np.einsum("ij,ij->i", weight, table[1][self._index])
-        result: Array = (ayes + np.float32(doubt)) / (total + np.float32(2 * doubt))
+    def _count(
+        self,
+        worth: NDArray[np.floating],
+        side: NDArray[np.bool_],
+        doubt: float,
+        cells: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+    ) -> Array:
+        """Return the weighted share of foreground voters; one half where nobody votes.
+
+        With the cells of the pixels asked and of the voters, only voters of another cell count.
+        """
+        value = worth.astype(np.float32)
+        ayes = value * side
+        result = np.empty(len(self._index), np.float32)
+        compiled = function("vote", PLACE, PLACE, COUNT, *4 * (PLACE,), NUMBER, COUNT, COUNT, PLACE)
+        own, theirs = cells or (None, None)
+
+        def count(start: int, stop: int) -> None:
+            if compiled is not None:
+                voters = self._index, self._weight, self._index.shape[1]
+                compiled(*voters, value, ayes, own, theirs, doubt, start, stop, result)
+                return
+            index, weight = self._index[start:stop], self._weight[start:stop]
+            if own is not None and theirs is not None:
+                weight = weight * (own[start:stop, None] != theirs[index])
+            total, share = (np.einsum("ij,ij->i", weight, table[index]) for table in (value, ayes))
+            result[start:stop] = (share + np.float32(doubt)) / (total + np.float32(2 * doubt))
+
+        self._team.run(count, self._tasks)
         return result
 
     def _spread(self, values: Array) -> Array:

@@ -158,11 +158,8 @@ def _estimate(
     sampled = sample_alpha(image, free, near & (certain > limit), near & (certain < -limit), scale, team)
     report(0.4)
     if sampled is not None:
-        extra = np.zeros_like(weight)
-        extra[free] = np.float32(SAMPLING) * sampled.confidence * gate[free] * (1 - SETTLED * side[free] ** 2)
-        alphas = np.zeros_like(weight)
-        alphas[free] = sampled.alpha
-        target, weight = _join(target, weight, alphas, extra)
+        extra = np.float32(SAMPLING) * sampled.confidence * gate * (1 - np.float32(SETTLED) * side**2)
+        target, weight = _join(target, weight, sampled.alpha, extra)
     if alpha is not None:
         report(0.42)
         mean, agreement = (bilinear(plane, *shape) for plane in colours.look_alikes(alpha))
@@ -255,17 +252,15 @@ def _enlarge(small: Array, image: Array, report: Progress) -> Array:
     finally:
         team.close()
     report(0.4)
-    drawn, pull = alpha[free], np.full(int(np.count_nonzero(free)), DETAIL / factor**2, np.float32)
+    target, weight = alpha, free * np.float32(DETAIL / factor**2)
     if sampled is not None:
-        drawn, pull = _join(drawn, pull, sampled.alpha, np.float32(DETAIL) * sampled.confidence)
-    target, weight = alpha.copy(), np.zeros_like(alpha)
-    target[free], weight[free] = np.clip(drawn, 0, 1), pull
+        target, weight = _join(target, weight, sampled.alpha, np.float32(DETAIL) * sampled.confidence)
     return solve_matting_laplacian(
         image,
         ~free,
         alpha,
         weight=weight,
-        target=target,
+        target=np.clip(target, 0, 1),
         epsilon=EPSILON[1],
         tolerance=TOLERANCE,
         progress=report.part(0.4, 1.0),

@@ -1,6 +1,7 @@
-"""Kernels in C, compiled when the package is built where a compiler is found; numba's stand in for them elsewhere.
+"""Kernels in C: each beside one plain statement of the same in NumPy, SciPy or OpenCV, which stands in where none is.
 
-Numba takes 0.35 s of every start and 115 MB: more than all else that a small picture needs.
+A wheel carries them for every common platform; elsewhere they are compiled while installing, or afterwards (see
+:mod:`gossamer.native.building`).
 """
 
 from __future__ import annotations
@@ -8,16 +9,62 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import platform
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COUNT", "LIBRARY", "NUMBER", "PLACE", "digest", "function", "library", "place", "variant"]
+__all__ = [
+    "COUNT",
+    "EXACT",
+    "LIBRARY",
+    "NUMBER",
+    "PLACE",
+    "carried",
+    "digest",
+    "function",
+    "library",
+    "place",
+    "platform_name",
+    "variant",
+]
 
-PLACE, COUNT, NUMBER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-"""Types of arguments: where an array lies, a whole number, a real one."""
+
+class PLACE:
+    """Type of arguments that are arrays: given is a C-contiguous NumPy array, bytes or None."""
+
+    @classmethod
+    def from_param(cls, value: Any) -> ctypes.c_void_p | ctypes.c_char_p:
+        """Return what C gets; called by ctypes."""
+        if value is None or isinstance(value, bytes):
+            return ctypes.c_char_p(value)
+        if not value.flags.c_contiguous:
+            raise ValueError("kernels take C-contiguous arrays")
+        return ctypes.c_void_p(value.__array_interface__["data"][0])
+
+
+COUNT, NUMBER, EXACT = ctypes.c_int64, ctypes.c_float, ctypes.c_double
+"""Types of arguments: a whole number, a real one, and one in double precision."""
 
 _FOLDER = Path(__file__).parent
 LIBRARY = _FOLDER / "kernels.so"  # on every system: what loads it looks at the path, not at the suffix
+"""What is compiled on this machine."""
+
+
+def platform_name() -> str:
+    """Return this platform's name: system and processor, as in ``linux-x86_64``, ``windows-x86_64``, ``macos-aarch64``.
+
+    The processor is that which this Python was made for.
+    """
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = sysconfig.get_platform().rpartition("-")[2] if sys.platform == "win32" else platform.machine()
+    return f"{system}-{ {'amd64': 'x86_64', 'arm64': 'aarch64'}.get(machine.lower(), machine.lower()) }"
+
+
+def carried(name: str) -> Path:
+    """Return where a wheel carries the library for the platform of this name, if it does."""
+    return _FOLDER / f"kernels-{name}.so"
 
 
 def digest() -> str:
@@ -31,12 +78,15 @@ def digest() -> str:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled library, or None where there is none, or one made of other sources."""
-    try:
-        kernels = ctypes.CDLL(str(LIBRARY))
-        made_of = ctypes.c_char_p.in_dll(kernels, "gossamer_sources").value
-    except (OSError, ValueError):
-        return None
-    return kernels if made_of == digest().encode() else None
+    made_here = digest().encode()
+    for path in (LIBRARY, carried(platform_name())):
+        try:
+            kernels = ctypes.CDLL(str(path))
+            if ctypes.c_char_p.in_dll(kernels, "gossamer_sources").value == made_here:
+                return kernels
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 @functools.cache
@@ -61,10 +111,3 @@ def _bound(name: str, kind: str | None, arguments: tuple[Any, ...], result: Any)
     found = kernels[f"gossamer_{name}_avx2" if kind == "avx2" else f"gossamer_{name}"]
     found.argtypes, found.restype = arguments, result
     return found
-
-
-def place(array: Any) -> int:
-    """Return the address of a numpy array's first number."""
-    if not array.flags.c_contiguous:
-        raise ValueError("kernels take C-contiguous arrays")
-    return int(array.ctypes.data)

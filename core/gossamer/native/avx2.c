@@ -1,21 +1,57 @@
 /* All kernels once more, for x86 processors with AVX2 and FMA. */
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
-#pragma GCC target("avx2,fma")
+#if defined(__x86_64__)
 #define GOSSAMER_AVX2
+#endif
+#include "kernels.h"
+
+#if defined(GOSSAMER_AVX2)
+
+#include <cpuid.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
 
 #include "band.c"
+#include "blur.c"
+#include "coarse.c"
 #include "deflate.c"
+#include "laplacian.c"
+#include "nearest.c"
 #include "png.c"
 #include "resample.c"
+#include "sampling.c"
 
-__attribute__((visibility("default"))) int gossamer_has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+/* Asked of the processor itself: Zig's library for __builtin_cpu_supports says no to everything. */
+EXPORT int gossamer_has_avx2(void) {
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    unsigned wanted = 1u << 12 | 1u << 27 | 1u << 28; /* FMA, XGETBV, AVX */
+    if ((c & wanted) != wanted) return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6) return 0; /* the system keeps the wide registers */
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 5 & 1);
 }
 
 #else
 
-__attribute__((visibility("default"))) int gossamer_has_avx2(void) { return 0; }
+EXPORT int gossamer_has_avx2(void) { return 0; }
 
 #endif

@@ -1,5 +1,5 @@
-/* The soft-band solver's kernels: see gossamer/foreground/band_solver.py for what they compute, and band_kernel.py for
- * the same in Python.
+/* The soft-band solver's kernels: see gossamer/foreground/band_solver.py for what they compute, and band_plain.py for
+ * the same in NumPy.
  *
  * A level's two layers lie in one array, eight floats a pixel: the foreground's R, G, B, nothing, the background's
  * R, G, B, nothing. One vector is a pixel. Pictures are uint8 (of 255) or float, as `bytes` says: 1 or 4.
@@ -10,11 +10,10 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "lanes.h"
 
 enum { CELL = 8, AROUND = CELL + 2 };
 
-typedef float v8 __attribute__((vector_size(32)));
-typedef int32_t v8i __attribute__((vector_size(32)));
 typedef struct {
     const void *pixels; /* (height, width, 3) */
     int64_t bytes;
@@ -26,32 +25,6 @@ static const float FLAT = 1.5f / 255.0f; /* hidden colours that differ by less b
 
 __attribute__((constructor)) static void prepare(void) {
     for (int i = 0; i < 256; i++) UNIT[i] = (float)i / 255.0f;
-}
-
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-INLINE float lower(float a, float b) { return a < b ? a : b; }
-INLINE float higher(float a, float b) { return a > b ? a : b; }
-INLINE float distance(float a, float b) { return a > b ? a - b : b - a; }
-
-INLINE v8 load(const float *at) {
-    v8 value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
-
-INLINE void store(float *at, v8 value) { memcpy(at, &value, sizeof value); }
-
-INLINE v8 same(float x) { return (v8){x, x, x, x, x, x, x, x}; }
-
-INLINE v8 smaller(v8 a, v8 b) {
-    v8i first = a < b;
-    return (v8)((first & (v8i)a) | (~first & (v8i)b));
-}
-
-INLINE v8 larger(v8 a, v8 b) {
-    v8i first = a > b;
-    return (v8)((first & (v8i)a) | (~first & (v8i)b));
 }
 
 /* The two layers changed over. */

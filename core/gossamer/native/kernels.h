@@ -1,16 +1,21 @@
 /* What all kernels share.
  *
  * Each is compiled once for every processor of the family and, by avx2.c, once more for those with AVX2 and FMA; which
- * one is taken is asked when the library is loaded.
+ * one is taken is asked when the library is loaded. GCC and Clang, and what is made of them, know all that is used here.
  */
 
 #ifndef GOSSAMER_KERNELS_H
 #define GOSSAMER_KERNELS_H
 
-#if defined(GOSSAMER_AVX2)
-#define KERNEL(name) __attribute__((visibility("default"))) name##_avx2
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
 #else
-#define KERNEL(name) __attribute__((visibility("default"))) name
+#define EXPORT __attribute__((visibility("default")))
+#endif
+#if defined(GOSSAMER_AVX2)
+#define KERNEL(name) EXPORT name##_avx2
+#else
+#define KERNEL(name) EXPORT name
 #endif
 #define INLINE static inline __attribute__((always_inline))
 

@@ -1,7 +1,9 @@
 /* What the library was made of: see digest() in this folder's __init__.py. */
 
+#include "kernels.h"
+
 #ifndef SOURCES
 #define SOURCES ""
 #endif
 
-__attribute__((visibility("default"))) const char *gossamer_sources = SOURCES;
+EXPORT const char *gossamer_sources = SOURCES;

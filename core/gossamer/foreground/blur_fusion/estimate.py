@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.foreground.checks import check_pair, check_radius
+from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["blur_fusion", "fuse"]
 
-_SMALL = 1 << 19  # pixels up to which OpenCV takes less time than importing the compiled kernel: half a second
+EPSILON = 1e-5  # the published method's; the kernel has it too
 _PIXELS = 1 << 21  # a strip's pixels: enough that the rows summed before its first do not matter
 
 
@@ -73,35 +76,79 @@ def fuse(
 ) -> None:
     """Write the foreground of checked arrays in `foreground` and, if asked, the background in `background`."""
     progress(0.0, "Estimating foreground colours")
-    if alpha.size <= _SMALL and max(radius, fine_radius) <= 1000:
-        foreground[...], blurred = _published(image, alpha, radius, fine_radius)
-        if background is not None:
-            background[...] = blurred
-        progress(1.0)
-        return
-    from gossamer.foreground.box_blur_kernel import strip
-
+    strip = _plain_strip if _compiled() is None else _compiled_strip
     height, width = alpha.shape
-    behind = np.empty((0, 0, 3), np.float32) if background is None else background
 
     def work(top: int, bottom: int) -> None:
-        strip(image, alpha, radius, fine_radius, top, bottom, foreground, behind)
+        strip(image, alpha, radius, fine_radius, top, bottom, foreground, background)
 
     # Every strip repeats the first pass for as many rows as the second one's blur is high.
     with Strips() as strips:
         strips.each(work, height, max(_PIXELS // width, 4 * fine_radius, 32), progress)
 
 
-def _published(image: Array, alpha: Array, radius: int, fine_radius: int) -> tuple[Array, Array]:
-    """Return foreground and blurred background as the paper's code computes them, in float64."""
-    import cv2
+def _compiled() -> Any:
+    return function("blur_fusion", PLACE, PLACE, *6 * (COUNT,), PLACE, COUNT, PLACE, COUNT, PLACE, PLACE)
 
-    picture, matte = image.astype(np.float64), alpha.astype(np.float64)[..., None]
+
+def _compiled_strip(
+    image: Array,
+    alpha: Array,
+    side: int,
+    fine_side: int,
+    top: int,
+    bottom: int,
+    foreground: Array,
+    background: Array | None,
+) -> None:
+    """Write rows `top` to `bottom` of both layers."""
+    height, width = alpha.shape
+    period = max(1, 2 * (width - 1))
+    wide = width + max(each % period + each // 2 % period for each in (side, fine_side)) + 1
+    kept = min(height, fine_side // 2 * 2 + 2)
+    sums, ring = np.zeros((2, wide, 8)), np.empty((kept, width, 8), np.float32)
+    _compiled()(
+        *(image, alpha, height, width, side, fine_side, top, bottom, sums, wide, ring, kept, foreground, background)
+    )
+
+
+def _plain_strip(
+    image: Array,
+    alpha: Array,
+    side: int,
+    fine_side: int,
+    top: int,
+    bottom: int,
+    foreground: Array,
+    background: Array | None,
+) -> None:
+    """Do what the compiled kernel does, as the paper's code does it, where that was not compiled."""
+    first = max(0, top - side - fine_side) if side + fine_side < len(alpha) else 0
+    last = min(len(alpha), bottom + side + fine_side) if side + fine_side < len(alpha) else len(alpha)
+    picture, matte = image[first:last].astype(np.float64), alpha[first:last, :, None].astype(np.float64)
     front = behind = picture
-    for side in (radius, fine_radius):
-        weight = cv2.blur(matte, (side, side)).reshape(matte.shape)
-        front = cv2.blur(front * matte, (side, side)).reshape(picture.shape) / (weight + 1e-5)
-        behind = cv2.blur(behind * (1 - matte), (side, side)).reshape(picture.shape) / (1 - weight + 1e-5)
+    for each in (side, fine_side):
+        weight = _box_blur(matte, each)
+        front = _box_blur(front * matte, each) / (weight + EPSILON)
+        behind = _box_blur(behind * (1 - matte), each) / (1 - weight + EPSILON)
         front = np.clip(front + matte * (picture - matte * front - (1 - matte) * behind), 0, 1)
-    # The sums' rounding errors can lie a hair outside.
-    return front.astype(np.float32), np.clip(behind, 0, 1).astype(np.float32)
+    foreground[top:bottom] = front[top - first : bottom - first]
+    if background is not None:
+        background[top:bottom] = np.clip(behind[top - first : bottom - first], 0, 1)
+
+
+def _box_blur(plane: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return ``cv2.blur`` of (H, W, C): OpenCV's own sums lose what is left where next to nothing is."""
+    for axis in (0, 1):
+        size = plane.shape[axis]
+        # Reflecting borders repeat a line with a period, and every full period has the same sum.
+        period = max(1, 2 * (size - 1))
+        full, rest = divmod(side, period)
+        places = np.arange(-(side // 2), size + rest - side // 2) % period
+        line = np.take(plane, np.minimum(places, period - places) % size, axis)
+        ends = np.take(plane, [0, size - 1], axis).sum(axis=axis, keepdims=True)
+        whole = 2 * plane.sum(axis=axis, keepdims=True) - ends if size > 1 else plane
+        sums = np.insert(np.cumsum(line, axis), 0, 0, axis)
+        indices = np.arange(size)
+        plane = (np.take(sums, indices + rest, axis) - np.take(sums, indices, axis) + full * whole) / side
+    return plane

@@ -1,0 +1,354 @@
+/* The coarse space of the closed-form solver: see gossamer/matting/closed_form_multigrid.py for what it is.
+ *
+ * A node carries four functions, a hat of twice the cell's size times {1, R, G, B}, in a basis of its own. Cells are
+ * squares of 8 pixels with a node at each corner. A node's row of a coarse matrix has 25 blocks, for the nodes around
+ * it: (4, 25, 4) numbers.
+ */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "lanes.h"
+
+enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25 };
+
+/* The pixels of a cell with two more around it (in x: the blocks beside it). */
+typedef struct {
+    double phi[DEEP][BROAD][4]; /* the four functions without their hats: 1 and the colours about the cell's mean */
+    double w[FORWARD][DEEP][BROAD], extra[DEEP][BROAD];
+} Patch;
+
+INLINE void fetch(Patch *p, const float *weights, const float *data, const float *scale, const float *colour,
+                  int64_t size, const int32_t *block_at, int64_t height, int64_t blocks, int64_t step, int64_t cy,
+                  int64_t cx, const double *mean) {
+    for (int64_t i = 0; i < DEEP; i++) {
+        int64_t y = 8 * cy - 2 + i;
+        for (int64_t side = 0; side < 3; side++) {
+            int64_t bx = cx - 1 + side, k = -1;
+            if (y >= 0 && y < height && bx >= 0 && bx < blocks) k = block_at[y * blocks + bx];
+            if (k < 0) {
+                memset(p->phi[i][8 * side], 0, sizeof p->phi[i][0] * 8);
+                for (int t = 0; t < FORWARD; t++) memset(p->w[t][i] + 8 * side, 0, sizeof(double) * 8);
+                continue;
+            }
+            for (int64_t j = 0; j < 8; j++) {
+                int64_t at = 8 * k + j, to = 8 * side + j;
+                double on = scale[at] > 0.0f ? 1.0 : 0.0;
+                p->phi[i][to][0] = on;
+                for (int64_t t = 0; t < 3; t++)
+                    p->phi[i][to][t + 1] = ((double)colour[t * size + at] - mean[t]) * on;
+                p->extra[i][to] = data[at];
+            }
+            for (int64_t t = 0; t < FORWARD; t++)
+                for (int64_t j = 0; j < 8; j++) p->w[t][i][8 * side + j] = weights[t * step + 8 * k + j];
+        }
+    }
+}
+
+/* A row of A P for the pixel (i, j) of the cell: 4 x 4 nodes around it, four functions each. */
+INLINE void row_of_product(const Patch *p, int64_t i, int64_t j, v4d q[4][4]) {
+    double diagonal = p->extra[i + 2][j + 8];
+    for (int n = 0; n < 16; n++) q[n >> 2][n & 3] = same4(0.0);
+    for (int64_t dy = -2; dy <= 2; dy++) {
+        v4d part[4] = {{0}, {0}, {0}, {0}};
+        for (int64_t dx = -2; dx <= 2; dx++) {
+            double v;
+            if (dy > 0 || (dy == 0 && dx > 0))
+                v = p->w[dy == 0 ? dx - 1 : 5 * dy + dx - 1][i + 2][j + 8];
+            else if (dy < 0 || dx < 0)
+                v = p->w[dy == 0 ? -dx - 1 : -5 * dy - dx - 1][i + 2 + dy][j + 8 + dx];
+            else
+                continue;
+            diagonal += v;
+            int64_t x = j + dx + 8;
+            double right = v * (0.125 * (double)(x & 7));
+            v4d phi = load4(p->phi[i + 2 + dy][x]);
+            part[x >> 3] -= same4(v - right) * phi;
+            part[(x >> 3) + 1] -= same4(right) * phi;
+        }
+        int64_t above = (i + dy + 8) >> 3;
+        double fy = 0.125 * (double)((i + dy + 8) & 7);
+        for (int n = 0; n < 4; n++) {
+            q[above][n] += same4(1.0 - fy) * part[n];
+            q[above + 1][n] += same4(fy) * part[n];
+        }
+    }
+    double fy = 0.125 * (double)i, fx = 0.125 * (double)j;
+    v4d own = same4(diagonal) * load4(p->phi[i + 2][j + 8]);
+    q[1][1] += same4((1.0 - fy) * (1.0 - fx)) * own;
+    q[1][2] += same4((1.0 - fy) * fx) * own;
+    q[2][1] += same4(fy * (1.0 - fx)) * own;
+    q[2][2] += same4(fy * fx) * own;
+}
+
+/* The cell's part of P'AP: for its four corners and their four functions, the 16 nodes around and theirs. */
+INLINE void cell_matrix(const Patch *p, v4d b[4][4][16]) {
+    memset(b, 0, sizeof(v4d) * 256);
+    for (int64_t i = 0; i < 8; i++) {
+        v4d row[2][4][16]; /* one row of pixels: the hats' heights in y come in afterwards */
+        int rows[2] = {i < 2 ? 0 : 1, i < 6 ? 3 : 4}, any = 0;
+        for (int64_t j = 0; j < 8; j++) {
+            if (p->phi[i + 2][j + 8][0] == 0.0) continue;
+            if (!any) memset(row, 0, sizeof row);
+            any = 1;
+            v4d q[4][4];
+            row_of_product(p, i, j, q);
+            int columns[2] = {j < 2 ? 0 : 1, j < 6 ? 3 : 4};
+            double fx = 0.125 * (double)j;
+            for (int s = 0; s < 4; s++) {
+                double phi = p->phi[i + 2][j + 8][s];
+                v4d left = same4((1.0 - fx) * phi), right = same4(fx * phi);
+                for (int y = rows[0]; y < rows[1]; y++)
+                    for (int x = columns[0]; x < columns[1]; x++) {
+                        row[0][s][4 * y + x] += left * q[y][x];
+                        row[1][s][4 * y + x] += right * q[y][x];
+                    }
+            }
+        }
+        if (!any) continue;
+        double fy = 0.125 * (double)i;
+        for (int side = 0; side < 2; side++)
+            for (int s = 0; s < 4; s++)
+                for (int m = 4 * rows[0]; m < 4 * rows[1]; m++) {
+                    b[side][s][m] += same4(1.0 - fy) * row[side][s][m];
+                    b[2 + side][s][m] += same4(fy) * row[side][s][m];
+                }
+    }
+}
+
+/* Add what the cells c0 to c1 contribute to P'AP, the coarse matrix, in the nodes' own bases.
+ *
+ * In double: A nearly annihilates the colours, and what is left of them decides how good the coarse matrix is.
+ */
+void KERNEL(gossamer_galerkin)(const float *weights, const float *data, const float *scale, const float *colour,
+                               int64_t size, const int32_t *block_at, int64_t height, int64_t blocks, int64_t step,
+                               const int32_t *cell_y, const int32_t *cell_x, const int32_t *node_at, int64_t node_rows,
+                               int64_t node_columns, const double *mean, const double *centre, const double *basis,
+                               int64_t c0, int64_t c1, float *stencil) {
+    Patch patch;
+    for (int64_t c = c0; c < c1; c++) {
+        int64_t cy = cell_y[c], cx = cell_x[c], at[16];
+        v4d b[4][4][16];
+        double local[16][4][4]; /* from the cell's centred colours to the bases of the nodes around it */
+        fetch(&patch, weights, data, scale, colour, size, block_at, height, blocks, step, cy, cx, mean + 3 * c);
+        cell_matrix(&patch, b);
+        for (int m = 0; m < 16; m++) {
+            int64_t y = cy - 1 + (m >> 2), x = cx - 1 + (m & 3);
+            at[m] = y >= 0 && x >= 0 && y < node_rows && x < node_columns ? node_at[y * node_columns + x] : -1;
+            if (at[m] < 0) continue;
+            const double *own = basis + 16 * at[m];
+            memcpy(local[m], own, sizeof local[m]);
+            for (int t = 0; t < 4; t++)
+                for (int s = 0; s < 3; s++)
+                    local[m][0][t] += (mean[3 * c + s] - centre[3 * at[m] + s]) * own[4 * (s + 1) + t];
+            for (int e = 0; e < 16; e++) {
+                v4d value = b[e >> 2][e & 3][m], sum = {0};
+                for (int s = 0; s < 4; s++) sum += same4(value[s]) * load4(local[m][s]);
+                b[e >> 2][e & 3][m] = sum;
+            }
+        }
+        for (int n = 0; n < 4; n++) {
+            int k = 5 + (n >> 1) * 4 + (n & 1);
+            for (int t = 0; t < 4; t++)
+                for (int m = 0; m < 16; m++) {
+                    if (at[m] < 0) continue;
+                    v4d sum = {0};
+                    for (int s = 0; s <= t; s++) sum += same4(local[k][s][t]) * b[n][s][m];
+                    int o = ((m >> 2) - (n >> 1) + 1) * 5 + (m & 3) - (n & 1) + 1;
+                    float *to = stencil + ((at[k] * 4 + t) * NODES + o) * 4;
+                    for (int s = 0; s < 4; s++) to[s] += (float)sum[s];
+                }
+        }
+    }
+}
+
+/* Moments of `r` (0 where known) against the four hats of the cells c0 to c1, in the nodes' own bases. */
+void KERNEL(gossamer_restrict)(const float *colour, int64_t size, const float *r, const int32_t *cell_block,
+                               const float *mean, const float *basis, int64_t c0, int64_t c1, float *out) {
+    const v8 ramp = {0.0f, 0.125f, 0.25f, 0.375f, 0.5f, 0.625f, 0.75f, 0.875f};
+    for (int64_t c = c0; c < c1; c++) {
+        v8 s[4] = {{0}, {0}, {0}, {0}}, t[4] = {{0}, {0}, {0}, {0}};
+        for (int i = 0; i < 8; i++) {
+            if (cell_block[8 * c + i] < 0) continue;
+            int64_t at = 8 * (int64_t)cell_block[8 * c + i];
+            v8 v = load(r + at), f = same(0.125f * (float)i);
+            s[0] += v, t[0] += f * v;
+            for (int k = 1; k < 4; k++) {
+                v8 product = v * (load(colour + (k - 1) * size + at) - same(mean[3 * c + k - 1]));
+                s[k] += product, t[k] += f * product;
+            }
+        }
+        float m[4][4];
+        for (int k = 0; k < 4; k++) {
+            float low = total(s[k]), high = total(t[k]), right = total(ramp * s[k]), corner = total(ramp * t[k]);
+            m[0][k] = low - high - right + corner, m[1][k] = right - corner, m[2][k] = high - corner, m[3][k] = corner;
+        }
+        const float *own = basis + 64 * c;
+        for (int n = 0; n < 4; n++)
+            for (int k = 0; k < 4; k++) {
+                float sum = 0.0f;
+                for (int e = 0; e < 4; e++) sum += own[16 * n + 4 * e + k] * m[n][e];
+                out[16 * c + 4 * n + k] = sum;
+            }
+    }
+}
+
+/* Add to `z` the coarse function with node coefficients `x`, in the free pixels of the cells c0 to c1. */
+void KERNEL(gossamer_prolong)(const float *colour, int64_t size, const float *scale, const int32_t *cell_block,
+                              const int32_t *cell_node, const float *mean, const float *basis, const float *x,
+                              int64_t c0, int64_t c1, float *z) {
+    const v8 ramp = {0.0f, 0.125f, 0.25f, 0.375f, 0.5f, 0.625f, 0.75f, 0.875f};
+    for (int64_t c = c0; c < c1; c++) {
+        float k[4][4];
+        const float *own = basis + 64 * c;
+        for (int n = 0; n < 4; n++) {
+            const float *at = x + 4 * (int64_t)cell_node[4 * c + n];
+            for (int s = 0; s < 4; s++) {
+                float sum = 0.0f;
+                for (int t = 0; t < 4; t++) sum += own[16 * n + 4 * s + t] * at[t];
+                k[n][s] = sum;
+            }
+        }
+        v8 u[4], d[4]; /* along the upper edge of the cell, and what is added towards the lower one */
+        for (int s = 0; s < 4; s++) {
+            u[s] = same(k[0][s]) + ramp * same(k[1][s] - k[0][s]);
+            d[s] = same(k[2][s]) + ramp * same(k[3][s] - k[2][s]) - u[s];
+        }
+        for (int i = 0; i < 8; i++) {
+            if (cell_block[8 * c + i] < 0) continue;
+            int64_t at = 8 * (int64_t)cell_block[8 * c + i];
+            v8 f = same(0.125f * (float)i), v = u[0] + f * d[0];
+            for (int s = 1; s < 4; s++)
+                v += (u[s] + f * d[s]) * (load(colour + (s - 1) * size + at) - same(mean[3 * c + s - 1]));
+            store(z + at, load(z + at) + where_positive(load(scale + at), v));
+        }
+    }
+}
+
+/* Multiply the rows of the nodes n0 to n1 by a coarse matrix. */
+void KERNEL(gossamer_multiply)(const int32_t *near, const float *matrix, const float *x, int64_t n0, int64_t n1,
+                               float *out) {
+    for (int64_t n = n0; n < n1; n++) {
+        float values[104] = {0};
+        for (int k = 0; k < NODES; k++) {
+            int64_t m = near[NODES * n + k];
+            if (m >= 0) memcpy(values + 4 * k, x + 4 * m, 4 * sizeof(float));
+        }
+        for (int s = 0; s < 4; s++) {
+            const float *row = matrix + (4 * n + s) * 4 * NODES;
+            v8 sums = {0};
+            for (int t = 0; t < 96; t += 8) sums += load(row + t) * load(values + t);
+            float last = 0.0f;
+            for (int t = 96; t < 100; t++) last += row[t] * values[t];
+            out[4 * n + s] = total(sums) + last;
+        }
+    }
+}
+
+/* Add Q'AQ to `coarse`, the matrix of the level with twice the spacing. */
+void KERNEL(gossamer_coarsen)(const int32_t *near, const int32_t *node_y, const int32_t *node_x, const float *stencil,
+                              const int32_t *parent, const float *transfer, int64_t count, float *coarse) {
+    for (int64_t n = 0; n < count; n++) {
+        float part[4][16][4] = {{{0}}};
+        int used[16] = {0};
+        int64_t top = (node_y[n] - 2) >> 1, left = (node_x[n] - 2) >> 1;
+        for (int k = 0; k < NODES; k++) {
+            int64_t m = near[NODES * n + k];
+            if (m < 0) continue;
+            for (int p = 0; p < 4; p++) {
+                if (parent[4 * m + p] < 0) continue;
+                int64_t g = ((node_y[m] >> 1) + (p >> 1) - top) * 4 + (node_x[m] >> 1) + (p & 1) - left;
+                used[g] = 1;
+                for (int s = 0; s < 4; s++)
+                    for (int e = 0; e < 4; e++) {
+                        float v = stencil[((4 * n + s) * NODES + k) * 4 + e];
+                        for (int t = 0; t < 4; t++) part[s][g][t] += v * transfer[((4 * m + p) * 4 + e) * 4 + t];
+                    }
+            }
+        }
+        for (int p = 0; p < 4; p++) {
+            int64_t row = parent[4 * n + p];
+            if (row < 0) continue;
+            int64_t y = (node_y[n] >> 1) + (p >> 1) - top, x = (node_x[n] >> 1) + (p & 1) - left;
+            for (int g = 0; g < 16; g++) {
+                if (!used[g]) continue;
+                int64_t o = ((g >> 2) - y + 2) * 5 + (g & 3) - x + 2;
+                for (int s = 0; s < 4; s++)
+                    for (int e = 0; e < 4; e++) {
+                        float v = transfer[((4 * n + p) * 4 + e) * 4 + s];
+                        for (int t = 0; t < 4; t++) coarse[((4 * row + s) * NODES + o) * 4 + t] += v * part[e][g][t];
+                    }
+            }
+        }
+    }
+}
+
+/* Add to `x`, coefficients of the nodes n0 to n1, what the level above has there. */
+void KERNEL(gossamer_lift)(const int32_t *parent, const float *transfer, const float *coarse, int64_t n0, int64_t n1,
+                           float *x) {
+    for (int64_t n = n0; n < n1; n++)
+        for (int p = 0; p < 4; p++) {
+            if (parent[4 * n + p] < 0) continue;
+            const float *own = transfer + 16 * (4 * n + p), *from = coarse + 4 * (int64_t)parent[4 * n + p];
+            for (int s = 0; s < 4; s++)
+                for (int t = 0; t < 4; t++) x[4 * n + s] += own[4 * s + t] * from[t];
+        }
+}
+
+/* The transpose: add to `coarse` what the residuals `r` of all nodes are to the level above. */
+void KERNEL(gossamer_lower)(const int32_t *parent, const float *transfer, const float *r, int64_t count,
+                            float *coarse) {
+    for (int64_t n = 0; n < count; n++)
+        for (int p = 0; p < 4; p++) {
+            if (parent[4 * n + p] < 0) continue;
+            const float *own = transfer + 16 * (4 * n + p);
+            float *to = coarse + 4 * (int64_t)parent[4 * n + p];
+            for (int s = 0; s < 4; s++)
+                for (int t = 0; t < 4; t++) to[t] += own[4 * s + t] * r[4 * n + s];
+        }
+}
+
+INLINE double dot(const double *a, const double *b, int64_t count) {
+    v4d even = {0}, odd = {0};
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8) even += load4(a + i) * load4(b + i), odd += load4(a + i + 4) * load4(b + i + 4);
+    even += odd;
+    double rest = 0.0;
+    for (; i < count; i++) rest += a[i] * b[i];
+    return (even[0] + even[2]) + (even[1] + even[3]) + rest;
+}
+
+/* Factorise a symmetric matrix in place (Cholesky). Row i holds the columns `first[i]` to i, at `rows + begin[i]`.
+ *
+ * Returns 0, or 1 where the matrix is not positive definite.
+ */
+int64_t KERNEL(gossamer_factorise)(const int64_t *first, const int64_t *begin, int64_t size, double *rows) {
+    for (int64_t i = 0; i < size; i++) {
+        double *own = rows + begin[i] - first[i];
+        for (int64_t j = first[i]; j < i; j++) {
+            const double *other = rows + begin[j] - first[j];
+            int64_t from = most(first[i], first[j]);
+            if (from < j) own[j] -= dot(own + from, other + from, j - from);
+            own[j] /= other[j];
+        }
+        double square = own[i] - dot(own + first[i], own + first[i], i - first[i]);
+        if (!(square > 1e-12 * own[i]) || !(own[i] > 0.0)) return 1;
+        own[i] = sqrt(square);
+    }
+    return 0;
+}
+
+/* Solve with what `factorise` left; `x` holds the right-hand side. */
+void KERNEL(gossamer_solve)(const int64_t *first, const int64_t *begin, int64_t size, const double *rows, double *x) {
+    for (int64_t i = 0; i < size; i++) {
+        const double *own = rows + begin[i] - first[i];
+        x[i] = (x[i] - dot(own + first[i], x + first[i], i - first[i])) / own[i];
+    }
+    for (int64_t i = size - 1; i >= 0; i--) {
+        const double *own = rows + begin[i] - first[i];
+        x[i] /= own[i];
+        for (int64_t j = first[i]; j < i; j++) x[j] -= own[j] * x[i];
+    }
+}

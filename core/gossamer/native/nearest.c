@@ -1,0 +1,170 @@
+/* The nearest of many points, exactly: a balanced tree of boxes; see gossamer/matting/nearest.py.
+ *
+ * Node i has the children 2 i + 1 and 2 i + 2. All leaves are at one depth, and leaf j of n holds the points numbered
+ * `count * j / n` up to `count * (j + 1) / n` of an order in which the tree sorts them, at most 16.
+ */
+
+#include <float.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "lanes.h"
+
+enum { LEAF = 16, AXES = 8, FAR_APART = 64 };
+
+/* Bring the `nth` smallest along an axis to its place: smaller ones before it, larger ones after it. */
+INLINE void select_nth(const float *points, int64_t axes, int64_t axis, int32_t *order, int64_t from, int64_t to,
+                       int64_t nth) {
+    while (to - from > 1) {
+        float pivot = points[order[from + (to - from) / 2] * axes + axis];
+        int64_t i = from, j = to - 1;
+        while (i <= j) {
+            while (points[order[i] * axes + axis] < pivot) i++;
+            while (points[order[j] * axes + axis] > pivot) j--;
+            if (i > j) break;
+            int32_t kept = order[i];
+            order[i++] = order[j], order[j--] = kept;
+        }
+        if (nth <= j)
+            to = j + 1;
+        else if (nth >= i)
+            from = i;
+        else
+            return;
+    }
+}
+
+/* Sort `order`, which holds 0 to count - 1, into `leaves` leaves, and write every node's box: least and most, 8 each. */
+void KERNEL(gossamer_grow)(const float *points, int64_t count, int64_t axes, int64_t leaves, int32_t *order,
+                           float *boxes, float *packed, int32_t *numbers) {
+    for (int64_t breadth = 1, node = 0; breadth <= leaves; breadth *= 2)
+        for (int64_t j = 0; j < breadth; j++, node++) {
+            int64_t from = count * j / breadth, to = count * (j + 1) / breadth;
+            float *low = boxes + 2 * AXES * node, *high = low + AXES;
+            for (int64_t axis = 0; axis < AXES; axis++) {
+                low[axis] = axis < axes ? FLT_MAX : 0.0f, high[axis] = axis < axes ? -FLT_MAX : 0.0f;
+                for (int64_t n = from; axis < axes && n < to; n++) {
+                    float value = points[order[n] * axes + axis];
+                    low[axis] = lower(low[axis], value), high[axis] = higher(high[axis], value);
+                }
+            }
+            if (breadth < leaves) {
+                int64_t widest = 0;
+                for (int64_t axis = 1; axis < axes; axis++)
+                    if (high[axis] - low[axis] > high[widest] - low[widest]) widest = axis;
+                select_nth(points, axes, widest, order, from, to, count * (2 * j + 1) / (2 * breadth));
+                continue;
+            }
+            for (int64_t n = 0; n < LEAF; n++) {
+                numbers[LEAF * j + n] = from + n < to ? order[from + n] : -1;
+                for (int64_t axis = 0; axis < axes; axis++)
+                    packed[(j * axes + axis) * LEAF + n] =
+                        from + n < to ? points[order[from + n] * axes + axis] : 1e18f;
+            }
+        }
+}
+
+INLINE float to_box(const float *box, v8 query) {
+    v8 away = larger(larger(load(box) - query, query - load(box + AXES)), same(0.0f));
+    return total(away * away);
+}
+
+/* Squared distances of a leaf's points. */
+INLINE void to_leaf(const float *leaf, int64_t axes, const float *query, float *out) {
+    v8 near = {0}, rest = {0};
+    for (int64_t axis = 0; axis < axes; axis++) {
+        v8 a = load(leaf + axis * LEAF) - same(query[axis]), b = load(leaf + axis * LEAF + 8) - same(query[axis]);
+        near += a * a, rest += b * b;
+    }
+    store(out, near), store(out + 8, rest);
+}
+
+/* The `wanted` nearest points of the queries n0 to n1, the nearest first, and their squared distances. */
+void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves, const float *boxes,
+                              const float *packed, const int32_t *numbers, const float *queries, int64_t wanted,
+                              int64_t n0, int64_t n1, int32_t *index, float *squared) {
+    for (int64_t n = n0; n < n1; n++) {
+        int32_t *found = index + n * wanted;
+        float *away = squared + n * wanted, limit = FLT_MAX;
+        const float *query = queries + n * axes;
+        v8 place = {0};
+        for (int64_t axis = 0; axis < axes; axis++) place[axis] = query[axis];
+        if (n > n0) { /* the last query's are near this one, too: no more than the farthest of them is to be searched */
+            limit = 0.0f;
+            for (int64_t k = 0; k < wanted; k++) {
+                const float *point = points + (int64_t)found[k - wanted] * axes;
+                float sum = 0.0f;
+                for (int64_t axis = 0; axis < axes; axis++)
+                    sum += (point[axis] - query[axis]) * (point[axis] - query[axis]);
+                limit = higher(limit, sum);
+            }
+            limit = limit * 1.0001f + FLT_MIN;
+        }
+        int64_t stack[FAR_APART], depth = 0, held = 0;
+        float least_away[FAR_APART];
+        stack[depth] = 0, least_away[depth++] = 0.0f;
+        while (depth > 0) {
+            int64_t node = stack[--depth];
+            if (least_away[depth] >= limit) continue;
+            while (node < leaves - 1) {
+                int64_t left = 2 * node + 1, right = left + 1;
+                float to_left = to_box(boxes + 2 * AXES * left, place), to_right = to_box(boxes + 2 * AXES * right, place);
+                int64_t farther = to_left <= to_right ? right : left;
+                node = to_left <= to_right ? left : right;
+                float more = higher(to_left, to_right);
+                if (more < limit) stack[depth] = farther, least_away[depth++] = more;
+                if (lower(to_left, to_right) >= limit) break;
+            }
+            if (node < leaves - 1) continue;
+            int64_t leaf = node - (leaves - 1);
+            float distances[LEAF];
+            to_leaf(packed + leaf * axes * LEAF, axes, query, distances);
+            for (int64_t i = 0; i < LEAF; i++) {
+                if (!(distances[i] < limit) || numbers[LEAF * leaf + i] < 0) continue;
+                int64_t at = held < wanted ? held++ : wanted - 1;
+                for (; at > 0 && away[at - 1] > distances[i]; at--) away[at] = away[at - 1], found[at] = found[at - 1];
+                away[at] = distances[i], found[at] = numbers[LEAF * leaf + i];
+                if (held == wanted) limit = away[wanted - 1] < limit ? away[wanted - 1] : limit;
+            }
+        }
+    }
+}
+
+/* The weighted share of ayes among the voters of the queries n0 to n1: (sum of ayes + doubt) / (of worth + 2 doubt).
+ *
+ * Where `cell` is not null only voters of another cell than the query's count.
+ */
+void KERNEL(gossamer_vote)(const int32_t *index, const float *weight, int64_t count, const float *worth,
+                           const float *ayes, const uint8_t *cell, const uint8_t *voter_cell, float doubt, int64_t n0,
+                           int64_t n1, float *out) {
+    for (int64_t n = n0; n < n1; n++) {
+        float all = 0.0f, for_it = 0.0f;
+        for (int64_t k = n * count; k < (n + 1) * count; k++) {
+            int32_t voter = index[k];
+            float w = cell && cell[n] == voter_cell[voter] ? 0.0f : weight[k];
+            all += w * worth[voter], for_it += w * ayes[voter];
+        }
+        out[n] = (for_it + doubt) / (all + 2.0f * doubt);
+    }
+}
+
+/* Mean and variance of the voters' values, by the fourth powers of their weights, and the sum of these. */
+void KERNEL(gossamer_look_alikes)(const int32_t *index, const float *weight, int64_t count, const float *value,
+                                  int64_t n0, int64_t n1, float *mean, float *variance, float *sum) {
+    for (int64_t n = n0; n < n1; n++) {
+        float all = 0.0f, first = 0.0f, second = 0.0f;
+        for (int64_t k = n * count; k < (n + 1) * count; k++) {
+            float w = weight[k] * weight[k], v = value[index[k]];
+            w *= w;
+            all += w, first += w * v;
+        }
+        mean[n] = first / all;
+        for (int64_t k = n * count; k < (n + 1) * count; k++) {
+            float w = weight[k] * weight[k], v = value[index[k]] - mean[n];
+            w *= w;
+            second += w * v * v;
+        }
+        variance[n] = second / all, sum[n] = all;
+    }
+}

@@ -1,0 +1,117 @@
+"""Record the calls of kernels with all that they read and write, for replay.c to make them again elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gossamer import native
+
+_KINDS = {ctypes.c_int64: "i", ctypes.c_float: "s", ctypes.c_double: "r"}
+
+
+class Recorder:
+    """Kernels that write down their first few calls."""
+
+    MOST = 3  # calls of a kernel with the same sizes are alike
+
+    def __init__(self, patch: pytest.MonkeyPatch, variant: str) -> None:
+        self.calls: list[bytes] = []
+        self.names: dict[str, int] = {}
+        bound = native._bound.__wrapped__
+
+        def recording(name: str, kind: str | None, arguments: tuple[Any, ...], result: Any) -> Any:
+            symbol = f"gossamer_{name}{'_avx2' if variant == 'avx2' else ''}"
+            return self._recorded(symbol, bound(name, variant, arguments, result), arguments, result)
+
+        patch.setattr(native, "_bound", recording)
+
+    def _recorded(self, name: str, kernel: Any, kinds: tuple[Any, ...], result: Any) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if self.names.get(name, 0) >= self.MOST:
+                return kernel(*arguments)
+            self.names[name] = self.names.get(name, 0) + 1
+            before = [_copy(value) for value in arguments]
+            returned = kernel(*arguments)
+            parts = [name.encode().ljust(64, b"\0"), struct.pack("<qq", ord(_KINDS.get(result, "v")), len(arguments))]
+            parts.append(_word(_KINDS.get(result, "v"), returned))
+            for number, (kind, value, was) in enumerate(zip(kinds, arguments, before, strict=True)):
+                first = next(i for i, other in enumerate(arguments) if other is value)
+                letter = _KINDS.get(kind) or _letter(value)
+                parts.append(struct.pack("<q", ord(letter)))
+                if kind in _KINDS:
+                    parts.append(_word(letter, value))
+                elif value is None:
+                    parts.append(struct.pack("<q", -1))
+                elif first < number:  # the same array again
+                    parts.append(struct.pack("<q", -2 - first))
+                else:
+                    now = _copy(value)
+                    parts += [struct.pack("<q", len(now)), was, now]
+            self.calls.append(b"".join(parts))
+            return returned
+
+        return call
+
+    def write(self, path: Path) -> None:
+        """Write all calls in turn."""
+        path.write_bytes(struct.pack("<q", len(self.calls)) + b"".join(self.calls))
+
+
+def _letter(value: Any) -> str:
+    return {"float32": "f", "float64": "d"}.get(str(value.dtype), "b") if isinstance(value, np.ndarray) else "b"
+
+
+def _copy(value: Any) -> bytes:
+    return value.tobytes() if isinstance(value, np.ndarray) else value if isinstance(value, bytes) else b""
+
+
+def _word(kind: str, value: Any) -> bytes:
+    if kind == "s":
+        return struct.pack("<fi", value, 0)
+    return struct.pack("<d", value) if kind == "r" else struct.pack("<q", int(value or 0))
+
+
+def main(path: str, variant: str) -> None:
+    """Make every kernel work on small pictures; write what they did to `path`."""
+    recorder = Recorder(pytest.MonkeyPatch(), variant)
+    # Some modules take their kernels when they are imported.
+    from gossamer import arrays
+    from gossamer.foreground import band_solver, blur_fusion, estimate_foreground, soft_band
+    from gossamer.image.png import encode_png
+    from gossamer.matting import closed_form_multigrid, matte_from_mask
+
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:72, :86]
+    alpha = np.clip(4 - np.hypot(y - 36, x - 43) / 6, 0, 1).astype(np.float32)
+    layers = np.float32((0.2, 0.4, 0.8)), np.float32((0.7, 0.3, 0.2))
+    image = alpha[..., None] * layers[0] + (1 - alpha[..., None]) * layers[1]
+    image = np.clip(image + random.normal(0, 0.03, image.shape), 0, 1).astype(np.float32)
+    small = np.rint(image * 255).astype(np.uint8)
+    closed_form_multigrid.CoarseSpace.__init__.__defaults__ = (40,)  # more than one coarse level
+    matte_from_mask(image, (alpha > 0.5).astype(np.float32))
+    blur_fusion(image, alpha, 31, 6)
+    estimate_foreground(image, alpha, "blur_fusion")
+    soft_band(image, alpha)
+    band_solver.LARGE = 100
+    soft_band(small, alpha, eight_bit=True)
+    estimate_foreground(image, alpha)
+    for picture in (image, small):
+        arrays.skimage_resize(picture, 20, 24)
+    large = np.tile(small, (4, 4, 1))  # more than a block of deflate
+    for noise in (0, 3, 60):
+        pixels = np.clip(large + random.integers(0, noise + 1, large.shape), 0, 255).astype(np.uint8)
+        encode_png(lambda top, bottom, out, pixels=pixels: np.copyto(out, pixels[top:bottom]), pixels.shape, 8)
+    recorder.write(Path(path))
+    Path(path).with_suffix(".names").write_text("\n".join(sorted(recorder.names)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

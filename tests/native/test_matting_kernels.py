@@ -1,0 +1,134 @@
+"""The matting kernels in C beside the plain statements of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from gossamer import native
+from gossamer.matting import closed_form_plain, closed_form_solver, colour_sampling, colour_vote, nearest
+from gossamer.matting.closed_form_layout import Team
+from gossamer.matting.colour_sampling import sample_alpha
+from gossamer.matting.colour_vote import ColourVote
+from gossamer.matting.nearest import Nearest
+from gossamer.matting.signed_distance import weighted_distance
+from gossamer.progress import Progress
+
+
+@pytest.fixture
+def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Call a function as if what some modules use were not compiled."""
+
+    def call(work: Callable[[], object], *modules: ModuleType) -> object:
+        with monkeypatch.context() as without:
+            for module in modules:
+                without.setattr(module, "function", lambda *_, **__: None)
+            return work()
+
+    return call
+
+
+def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bluish disc with a soft rim on a noisy, reddish ground."""
+    random = np.random.default_rng(width)
+    y, x = np.mgrid[:height, :width]
+    alpha = np.clip(4 - np.hypot(y - height / 2, x - width / 2) / 8, 0, 1)
+    front, back = np.array([0.2, 0.4, 0.8]), np.array([0.7, 0.3, 0.2])
+    image = alpha[..., None] * front + (1 - alpha[..., None]) * back
+    image += random.normal(0, 0.03, image.shape)
+    return np.clip(image, 0, 1).astype(np.float32), alpha.astype(np.float32)
+
+
+@pytest.mark.parametrize(("count", "axes", "wanted"), [(1, 2, 1), (7, 5, 7), (16, 2, 3), (17, 2, 12), (3000, 5, 40)])
+@pytest.mark.parametrize("kind", ["spread", "clusters", "equal"])
+def test_the_nearest_are_the_nearest(count: int, axes: int, wanted: int, kind: str) -> None:
+    random = np.random.default_rng(count)
+    points = random.random((count, axes)).astype(np.float32)
+    queries = random.random((500, axes)).astype(np.float32) * 1.4 - np.float32(0.2)
+    if kind == "clusters":
+        points = np.round(points * 4) / 4 + points / 1000
+    elif kind == "equal":
+        points[:] = points[0]
+        queries[:5] = points[0]
+    index, squared = np.empty((500, wanted), np.int32), np.empty((500, wanted), np.float32)
+    tree = Nearest(points)
+    tree.find(queries, 0, 130, index, squared)
+    tree.find(queries, 130, 500, index, squared)
+    distances = ((queries[:, None].astype(np.float64) - points[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(squared, np.sort(distances, axis=1)[:, :wanted], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(np.take_along_axis(distances, index, 1), squared, rtol=1e-4, atol=1e-7)
+    assert all(len(set(row)) == wanted for row in index.tolist())
+
+
+@pytest.mark.parametrize("shape", [(70, 90), (131, 67)])
+def test_sampling_is_numpy_s(shape: tuple[int, int], plainly: Callable[..., object]) -> None:
+    image, alpha = scene(*shape)
+    asked = (alpha > 0.02) & (alpha < 0.98)
+    asked[-1, -1] = asked[0, -1] = True  # tiles that hang over the picture's edge
+    team = Team(Progress())
+
+    def work() -> object:
+        return sample_alpha(image, asked, alpha > 0.98, alpha < 0.02, 1.0, team)
+
+    try:
+        found, expected = work(), plainly(work, colour_sampling)  # of samples equally far either may be taken
+    finally:
+        team.close()
+    for one, other in ((found.alpha, expected.alpha), (found.confidence, expected.confidence)):
+        close = np.abs(one - other) < 1e-3
+        assert close[asked].mean() > 0.99  # pairs as good as each other may change places
+        assert not one[~asked].any()
+    assert found.confidence[asked].mean() > 0.3
+    rim = asked.copy()
+    rim[-1, -1] = rim[0, -1] = False
+    assert np.abs(found.alpha - alpha)[rim].mean() < 0.08
+
+
+def test_votes_are_numpy_s(plainly: Callable[..., object]) -> None:
+    image, alpha = scene(140, 150)
+    distance = weighted_distance((alpha > 0.5).astype(np.float32), 60.0)
+    team = Team(Progress())
+
+    def work() -> list[np.ndarray]:
+        colours = ColourVote(image, distance, 1.0, team)
+        return [colours.gate, colours.vote(), colours.vote(alpha), *colours.look_alikes(alpha)]
+
+    try:
+        found, expected = work(), plainly(work, nearest, colour_vote)
+    finally:
+        team.close()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+    solid = np.zeros((140, 150), bool)
+    solid[60:80, 65:85] = True
+    assert found[1][solid[::2, ::2]].min() > 0.9
+
+
+def test_the_matrix_is_levin_s() -> None:
+    image, alpha = scene(40, 60)
+    free = (alpha > 0.02) & (alpha < 0.98)
+    free[:3] = free[-1] = free[5:9, :2] = True  # at the picture's edges, where windows are missing
+    team = Team(Progress())
+    try:
+        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        layout = matrix.layout
+        x = np.random.default_rng(0).random((40, 60)).astype(np.float32)
+        out = np.zeros(layout.size, np.float32)
+        matrix.product(layout.gather(np.where(free, x, 0)), out)
+    finally:
+        team.close()
+    plain = closed_form_plain.laplacian(image, free, 1e-5)
+    expected = (plain @ np.where(free, x, 0).ravel().astype(np.float64)).reshape(40, 60)
+    np.testing.assert_allclose(layout.scatter(out)[free], expected[free], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["plain", "avx2"])
+def test_both_variants_are_in_the_library(kind: str) -> None:
+    if kind == "avx2" and native.variant() != "avx2":
+        pytest.skip("this processor has no AVX2")
+    suffix = "_avx2" if kind == "avx2" else ""
+    names = ("apply", "blur_fusion", "filter", "finish", "galerkin", "nearest", "resample", "sample")
+    assert all(hasattr(native.library(), f"gossamer_{name}{suffix}") for name in names)
