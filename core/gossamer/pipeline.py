@@ -366,7 +366,7 @@ def _finish(
 def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> NDArray[Any]:
     """Return the subject's colours: bytes where a large picture has bytes and nothing more is computed from them."""
     from gossamer import foreground
-    from gossamer.foreground.band_solver import LARGE
+    from gossamer.foreground.soft_band.solver import LARGE
 
     settings = recipe.foreground
     plain = settings.despill == "none"

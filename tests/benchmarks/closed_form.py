@@ -88,7 +88,7 @@ def child(who: str, folder: Path) -> None:
     image, trimap = data["image"], data["trimap"]
     small = np.random.default_rng(0).random((40, 40, 3)), np.repeat([[0.0, 0.5, 0.5, 1.0]], 40, 0).repeat(10, 1)
     if who == "ours":
-        from gossamer.matting.closed_form import closed_form_alpha as run
+        from gossamer.matting.closed_form.alpha import closed_form_alpha as run
     else:
         from pymatting import estimate_alpha_cf as run
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.grabcut import GrabCut
 from gossamer.prompting.prompt import Prompt

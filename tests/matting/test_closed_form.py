@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gossamer.errors import Cancelled, InputError
-from gossamer.matting.closed_form import closed_form_alpha, solve_matting_laplacian
+from gossamer.matting.closed_form.alpha import closed_form_alpha, solve_matting_laplacian
 
 
 def laplacian(image, epsilon=1e-7):
@@ -103,7 +103,8 @@ def test_is_pymattings_solution():
 
 
 def test_the_plain_solver_finds_the_same(monkeypatch):
-    from gossamer.matting import closed_form, closed_form_plain
+    from gossamer.matting.closed_form.alpha import alpha as closed_form
+    from gossamer.matting.closed_form import plain as closed_form_plain
 
     image, _, trimap = textured(90, 120)
     weight = np.where(np.arange(120) % 7 == 0, 0.1, 0).repeat(90).reshape(120, 90).T.astype(np.float32)
@@ -286,8 +287,8 @@ def test_weights_need_targets_and_something_must_hold_alpha():
 
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
-    from gossamer.matting import closed_form_solver
-    from gossamer.matting.closed_form_layout import Team
+    from gossamer.matting.closed_form import solver as closed_form_solver
+    from gossamer.matting.closed_form.layout import Team
 
     image, _, trimap = textured(400, 500)
     before = image.copy(), trimap.copy()
@@ -302,7 +303,7 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
 
 
 def test_a_team_returns_results_in_order_and_stops_at_an_error():
-    from gossamer.matting.closed_form_layout import Team
+    from gossamer.matting.closed_form.layout import Team
     from gossamer.progress import Progress
 
     done = []
@@ -357,7 +358,8 @@ def test_cancel_passes_through(after):
 
 def test_importing_compiles_nothing():
     code = (
-        "import sys, gossamer, gossamer.matting.closed_form; sys.exit('numba' in sys.modules or 'scipy' in sys.modules)"
+        "import sys, gossamer, gossamer.matting.closed_form.alpha; "
+        "sys.exit('numba' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
 

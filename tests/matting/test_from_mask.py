@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from gossamer import InputError
-from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.signed_distance import signed_distance
 
 HEIGHT, WIDTH = 300, 400

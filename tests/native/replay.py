@@ -84,9 +84,11 @@ def main(path: str, variant: str) -> None:
     recorder = Recorder(pytest.MonkeyPatch(), variant)
     # Some modules take their kernels when they are imported.
     from gossamer import arrays
-    from gossamer.foreground import band_solver, blur_fusion, estimate_foreground, soft_band
+    from gossamer.foreground import blur_fusion, estimate_foreground, soft_band
+    from gossamer.foreground.soft_band import solver as band_solver
     from gossamer.image.png import encode_png
-    from gossamer.matting import closed_form_multigrid, matte_from_mask
+    from gossamer.matting import matte_from_mask
+    from gossamer.matting.closed_form.alpha import multigrid as closed_form_multigrid
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:72, :86]

@@ -15,7 +15,9 @@ import pytest
 
 from gossamer import arrays, native
 from gossamer.cli import doctor
-from gossamer.foreground import band_native, band_plain, band_solver
+from gossamer.foreground.soft_band import native as band_native
+from gossamer.foreground.soft_band import plain as band_plain
+from gossamer.foreground.soft_band import solver as band_solver
 from gossamer.image import png
 from gossamer.progress import Progress
 
@@ -134,8 +136,8 @@ def test_a_library_of_other_sources_or_none_is_not_used(tmp_path: Path, monkeypa
 def test_without_a_library_numpy_s_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert band_solver._kernels() is band_native
     monkeypatch.setattr(native, "library", lambda: None)
-    monkeypatch.delitem(sys.modules, "gossamer.foreground.band_native")
-    monkeypatch.delattr("gossamer.foreground.band_native")
+    monkeypatch.delitem(sys.modules, "gossamer.foreground.soft_band.native")
+    monkeypatch.delattr("gossamer.foreground.soft_band.native")
     assert band_solver._kernels() is band_plain
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from gossamer import native
-from gossamer.matting import closed_form_plain, closed_form_solver, colour_sampling, colour_vote, nearest
-from gossamer.matting.closed_form_layout import Team
-from gossamer.matting.colour_sampling import sample_alpha
-from gossamer.matting.colour_vote import ColourVote
-from gossamer.matting.nearest import Nearest
+from gossamer.matting.closed_form import plain as closed_form_plain
+from gossamer.matting.closed_form import solver as closed_form_solver
+from gossamer.matting.closed_form.layout import Team
+from gossamer.matting.from_mask.alpha import colour_sampling, colour_vote, nearest
+from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.colour_vote import ColourVote
+from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.matting.signed_distance import weighted_distance
 from gossamer.progress import Progress
 

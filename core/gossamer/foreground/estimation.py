@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask
 from gossamer.errors import InputError
-from gossamer.foreground.band_solver import band_layers
 from gossamer.foreground.blur_fusion.estimate import fuse
 from gossamer.foreground.checks import check_pair, check_radius
 from gossamer.foreground.levin import closed_form_layers
 from gossamer.foreground.published import multilevel_layers
+from gossamer.foreground.soft_band.solver import band_layers
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["METHODS", "ForegroundBackground", "estimate_foreground", "soft_band"]

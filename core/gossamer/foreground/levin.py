@@ -5,7 +5,8 @@ Both layers explain the picture, ``I = a F + (1 - a) B``, and change where alpha
     sum of (a F + (1 - a) B - I)^2 + sum over neighbours of (|a_i - a_j| + r) ((F_i - F_j)^2 + (B_i - B_j)^2).
 
 The equations are solved where alpha is soft, and one pixel around; further away one of the layers is seen and the other
-nobody's: there, and as a start, they are those of :mod:`gossamer.foreground.band_solver`, which extend what is seen.
+nobody's: there, and as a start, they are those of :mod:`gossamer.foreground.soft_band.solver`, which extend what is
+seen.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.conjugate import conjugate_gradients
-from gossamer.foreground.band_solver import band_layers
+from gossamer.foreground.soft_band.solver import band_layers
 from gossamer.networks.memory import require_memory
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress

@@ -1,7 +1,7 @@
 """From a mask to a matte: trimaps and solvers of the compositing equation."""
 
-from gossamer.matting.closed_form import closed_form_alpha
-from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.closed_form.alpha import closed_form_alpha
+from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask

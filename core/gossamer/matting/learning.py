@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.conjugate import conjugate_gradients
-from gossamer.matting.closed_form import closed_form_alpha
+from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.networks.memory import require_memory
 from gossamer.progress import Progress
 

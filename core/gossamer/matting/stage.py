@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gossamer.arrays import Array
-from gossamer.matting.closed_form import closed_form_alpha
-from gossamer.matting.from_mask import matte_from_mask
+from gossamer.matting.closed_form.alpha import closed_form_alpha
+from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.signed_distance import signed_distance, unit_length

@@ -129,8 +129,8 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     """Return half the band's width in pixels as the colours show it, and the pixels whose colours say otherwise."""
     import cv2
 
-    from gossamer.matting.closed_form_layout import Team
-    from gossamer.matting.colour_vote import BAND, ColourVote, shrink
+    from gossamer.matting.closed_form.layout import Team
+    from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink
 
     shape = mask.shape[0], mask.shape[1]
     factor = math.sqrt(WORK_AREA / mask.size)

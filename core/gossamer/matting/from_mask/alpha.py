@@ -2,7 +2,8 @@
 
 A trimap throws away what the mask says inside its band and believes it blindly outside. Here every pixel near the edge
 keeps an opinion and a weight. Its side comes from its distance to the edge together with a colour vote
-(:mod:`gossamer.matting.colour_vote`), its alpha from colour sampling (:mod:`gossamer.matting.colour_sampling`), and
+(:mod:`gossamer.matting.from_mask.colour_vote`), its alpha from colour sampling
+(:mod:`gossamer.matting.from_mask.colour_sampling`), and
 the closed-form matting Laplacian (Levin 2008) spreads both along the picture's structures. How far the mask may be
 wrong, and whether colours can be believed, is measured on the picture itself, place by place. A soft mask that is seen
 to follow the picture comes from a model that knows the subject: where such a mask is sure, it outweighs the colours.
@@ -16,10 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_rgb, bilinear
-from gossamer.matting.closed_form import solve_matting_laplacian
-from gossamer.matting.closed_form_layout import Team
-from gossamer.matting.colour_sampling import sample_alpha
-from gossamer.matting.colour_vote import BAND, ColourVote, shrink
+from gossamer.matting.closed_form.alpha import solve_matting_laplacian
+from gossamer.matting.closed_form.layout import Team
+from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.signed_distance import has_edge, unit_length, weighted_distance
 from gossamer.progress import Progress, ProgressCallback

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.matting.closed_form_layout import BLOCK, Layout, Team
+from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
 from gossamer.native import COUNT, PLACE, function
 
 __all__ = ["CoarseSpace"]

@@ -3,12 +3,13 @@
 Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", TPAMI 2008. The matte minimises
 a'La, where L is the matting Laplacian: within every 3 x 3 window alpha should be an affine function of the colours.
 Known pixels are eliminated exactly and the rest is solved by conjugate gradients, preconditioned by a multigrid of
-our own (:mod:`gossamer.matting.closed_form_multigrid`). The solution is the one of pymatting's ``estimate_alpha_cf``.
+our own (:mod:`gossamer.matting.closed_form.multigrid`). The solution is the one of pymatting's ``estimate_alpha_cf``.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -167,10 +168,10 @@ def solve_matting_laplacian(
 def _solver() -> Any:
     """Return the solver with kernels in C or, where these were not compiled, the one in SciPy."""
     if library() is None:
-        from gossamer.matting import closed_form_plain
+        from gossamer.matting.closed_form import plain as closed_form_plain
 
         return closed_form_plain.solve
-    from gossamer.matting import closed_form_solver
+    from gossamer.matting.closed_form import solver as closed_form_solver
 
     return closed_form_solver.solve
 

@@ -104,9 +104,9 @@ def band_layers(
 def _kernels() -> Any:
     """Return the kernels in C or, where they were not compiled, NumPy's."""
     try:
-        from gossamer.foreground import band_native
+        from gossamer.foreground.soft_band import native as band_native
     except ImportError:
-        from gossamer.foreground import band_plain
+        from gossamer.foreground.soft_band import plain as band_plain
 
         return band_plain
     return band_native

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.matting.closed_form_layout import BLOCK, Layout, Team
-from gossamer.matting.closed_form_multigrid import CoarseSpace
+from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
+from gossamer.matting.closed_form.multigrid import CoarseSpace
 from gossamer.native import COUNT, EXACT, NUMBER, PLACE, function
 from gossamer.progress import Progress
 
@@ -130,7 +130,7 @@ def solve(
     data, target : (H, W) float32 ndarray or None
         Weight and target of the soft constraints.
     epsilon, tolerance : float
-        See :func:`gossamer.matting.closed_form.closed_form_alpha`.
+        See :func:`gossamer.matting.closed_form.alpha.closed_form_alpha`.
     progress : Progress
     """
     image = np.ascontiguousarray(image)

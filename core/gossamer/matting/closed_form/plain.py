@@ -1,7 +1,7 @@
 """The closed-form solver in SciPy, for where the kernels in C were not compiled, and to compare them with.
 
 The same method with one coarse level: conjugate gradients, preconditioned by Chebyshev smoothing and a correction on
-hats of 16 pixels times {1, R, G, B} (see :mod:`gossamer.matting.closed_form_multigrid` for why).
+hats of 16 pixels times {1, R, G, B} (see :mod:`gossamer.matting.closed_form.multigrid` for why).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def laplacian(image: _Array, wanted: NDArray[np.bool_], epsilon: float, progress
         At least 3 x 3 pixels.
     wanted : (H, W) bool ndarray
     epsilon : float
-        See :func:`gossamer.matting.closed_form.closed_form_alpha`.
+        See :func:`gossamer.matting.closed_form.alpha.closed_form_alpha`.
     progress : Progress, optional
         Ticked meanwhile.
     """
@@ -68,7 +68,7 @@ def solve(
     tolerance: float,
     progress: Progress,
 ) -> _Array:
-    """Do what :func:`gossamer.matting.closed_form_solver.solve` does."""
+    """Do what :func:`gossamer.matting.closed_form.solver.solve` does."""
     import scipy.sparse
     import scipy.sparse.linalg
 

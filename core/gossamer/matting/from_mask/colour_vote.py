@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.matting.closed_form_layout import Team
-from gossamer.matting.nearest import Nearest
+from gossamer.matting.closed_form.layout import Team
+from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.native import COUNT, NUMBER, PLACE, function
 
 __all__ = ["ColourVote", "shrink"]

@@ -1,0 +1,1 @@
+"""Foreground and background colours solved in the soft band of an alpha."""
