@@ -25,7 +25,7 @@ import numpy as np
 from rows import Row, dump
 
 from gossamer.matting.closed_form.alpha import closed_form_alpha
-from gossamer.matting.from_mask.alpha import alpha as from_mask
+from gossamer.matting.from_mask import alpha as from_mask
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.signed_distance import signed_distance
 from gossamer.matting.trimap import trimap_from_mask

@@ -103,7 +103,7 @@ def test_is_pymattings_solution():
 
 
 def test_the_plain_solver_finds_the_same(monkeypatch):
-    from gossamer.matting.closed_form.alpha import alpha as closed_form
+    from gossamer.matting.closed_form import alpha as closed_form
     from gossamer.matting.closed_form import plain as closed_form_plain
 
     image, _, trimap = textured(90, 120)

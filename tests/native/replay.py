@@ -88,7 +88,7 @@ def main(path: str, variant: str) -> None:
     from gossamer.foreground.soft_band import solver as band_solver
     from gossamer.image.png import encode_png
     from gossamer.matting import matte_from_mask
-    from gossamer.matting.closed_form.alpha import multigrid as closed_form_multigrid
+    from gossamer.matting.closed_form import multigrid as closed_form_multigrid
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:72, :86]

@@ -12,7 +12,7 @@ from gossamer import native
 from gossamer.matting.closed_form import plain as closed_form_plain
 from gossamer.matting.closed_form import solver as closed_form_solver
 from gossamer.matting.closed_form.layout import Team
-from gossamer.matting.from_mask.alpha import colour_sampling, colour_vote, nearest
+from gossamer.matting.from_mask import colour_sampling, colour_vote, nearest
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.colour_vote import ColourVote
 from gossamer.matting.from_mask.nearest import Nearest
