@@ -16,7 +16,7 @@ from gossamer.worker import meeting
 from gossamer_gimp import system
 
 ROOT = Path(__file__).parent.parent
-PLACES = {ROOT / "core/gossamer/platform.py", ROOT / "gimp_plugin/gossamer_gimp/system.py"}
+PLACES = {*ROOT.glob("core/gossamer/platform/*.py"), ROOT / "gimp_plugin/gossamer_gimp/system.py"}
 MODULES = {"fcntl", "resource", "msvcrt", "winreg", "_winapi", "pwd", "grp", "termios", "signal", "posix", "nt"}
 NAMES = {
     "os": {
@@ -74,7 +74,7 @@ def test_the_check_sees_what_it_looks_for() -> None:
 @pytest.mark.parametrize("target", ["win32", "darwin"])
 def test_the_lines_for_other_systems_are_sound_to_a_type_checker(target: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--platform", target, "--cache-dir", str(tmp_path)]
-    files = [str(path) for path in (ROOT / "core/gossamer/platform.py", ROOT / "core/gossamer/errors.py")]
+    files = [str(path) for path in (ROOT / "core/gossamer/platform/processes.py", ROOT / "core/gossamer/errors.py")]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

@@ -200,11 +200,11 @@ def _exists(text: str) -> bool:
 
 
 def _from_file_address(text: str) -> Path | str:
-    from urllib.parse import unquote, urlsplit
+    from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         return text
-    path = url2pathname(parts.path) if os.name == "nt" else unquote(parts.path)
+    path = url2pathname(parts.path)
     return Path(path) if path and "\0" not in path else text

@@ -11,6 +11,7 @@ from gossamer.cli.parser import Parser
 from gossamer.errors import InputError, OutputError, OutputExists
 from gossamer.image import SOFTWARE, software_of
 from gossamer.paths import check_readable, source_path, target_path
+from gossamer.platform import has_posix_shell
 
 __all__ = [
     "add_more",
@@ -137,7 +138,7 @@ def several(command: str, names: Iterable[str]) -> str:
     paths = [Path(name) for name in names]
     if command == "compare":
         return f"the sheet is named first: gossamer compare sheet.png {_pattern(paths)}"
-    if os.name == "nt":
+    if not has_posix_shell():
         more = " MASK" if command == "refine" else ""
         line = f"Get-ChildItem {_pattern(paths)} | ForEach-Object {{ gossamer {command} $_.FullName{more} }}"
     else:
@@ -157,4 +158,4 @@ def _pattern(paths: list[Path]) -> str:
 def _quoted(name: str) -> str:
     import shlex
 
-    return f'"{name}"' if os.name == "nt" else shlex.quote(name)
+    return f'"{name}"' if not has_posix_shell() else shlex.quote(name)

@@ -11,17 +11,16 @@ import os
 import secrets
 import shutil
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["BINARY", "Draft", "draft", "note", "staging_folder", "sweep"]
+from gossamer.platform import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move
 
-BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Flags with which files are opened: no line ends are changed, and no links are followed."""
+__all__ = ["Draft", "draft", "note", "staging_folder", "sweep"]
+
 
 _PREFIX, _DRAFT, _NOTE = ".gossamer-", ".tmp", ".claim"
 _FORGOTTEN = 86400.0  # seconds after which what cannot be locked is nobody's any more
@@ -43,7 +42,7 @@ class Draft:
             # Less the umask, as for any new file.
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
             self._open = True
-            if _held(self.descriptor) and _is_still(self.path, self.descriptor):
+            if hold(self.descriptor) and _is_still(self.path, self.descriptor):
                 return
             self.close()  # swept in the moment before it was locked
 
@@ -56,13 +55,13 @@ class Draft:
 
     def ready(self) -> Path:
         """Return its path, for it to be moved: Windows moves only what is closed, elsewhere it stays locked."""
-        if sys.platform == "win32":
+        if not open_files_can_move():
             self.close()
         return self.path
 
     def discard(self) -> None:
         """Remove it, unless it was moved, and close it."""
-        if sys.platform == "win32":
+        if not open_files_can_move():
             self.close()
         with suppress(OSError):
             self.path.unlink()
@@ -112,8 +111,8 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_DRAFT, dir=folder))
         descriptor = None
         with suppress(FileNotFoundError):  # swept in the moment before it is locked
-            descriptor = None if sys.platform == "win32" else os.open(staging, os.O_RDONLY)
-            if descriptor is None or (_held(descriptor) and _is_still(staging, descriptor)):
+            descriptor = os.open(staging, os.O_RDONLY) if folders_have_locks() else None
+            if descriptor is None or (hold(descriptor) and _is_still(staging, descriptor)):
                 break
         if descriptor is not None:
             os.close(descriptor)
@@ -143,30 +142,15 @@ def _swept(folder: str) -> None:
 def _remove_left(path: Path) -> None:
     status = path.lstat()
     old = time.time() - status.st_mtime > _FORGOTTEN
-    if sys.platform == "win32":  # where folders have no locks
-        if old:
-            _remove(path)
-        return
-    is_folder = stat.S_ISDIR(status.st_mode)
-    if status.st_uid != os.geteuid() or not (is_folder or stat.S_ISREG(status.st_mode)):
-        return
-    import fcntl
-
-    descriptor = os.open(path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NONBLOCK | BINARY)
+    opened: list[int] = []
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        except OSError:  # a file system without locks
-            if not old:
-                return
-        if _is_still(path, descriptor):
+        if is_abandoned(path, opened, old=old) and (not opened or _is_still(path, opened[0])):
             if path.suffix == _NOTE:
                 _take_back(path, status)
             _remove(path)
     finally:
-        os.close(descriptor)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _take_back(path: Path, status: os.stat_result) -> None:
@@ -184,21 +168,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink()
-
-
-def _held(descriptor: int) -> bool:
-    """Lock an open file for as long as it is open; False where somebody else has it."""
-    if sys.platform == "win32":
-        return True  # what is open cannot be removed there
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system without locks
-    return True
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.files.drafts import BINARY, draft
+from gossamer.files.drafts import draft
 from gossamer.files.names import followed, move
-from gossamer.files.permissions import share
+from gossamer.platform import BINARY, folders_have_locks, share, wait_for
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -86,15 +85,12 @@ def lock_file(path: Path) -> BaseFileLock:
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Work on a folder while nobody else does, without a file for that; on Windows everybody may."""
-    if sys.platform == "win32":
+    if not folders_have_locks():
         yield
         return
-    import fcntl
-
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # where a file system has no locks, there is none
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for(descriptor)
         yield
     finally:
         os.close(descriptor)

@@ -11,8 +11,8 @@ from pathlib import Path
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files.drafts import draft
 from gossamer.files.names import followed, move
-from gossamer.files.permissions import inherit
 from gossamer.paths import remedy_of, target_path
+from gossamer.platform import inherit
 
 __all__ = ["check_folder", "check_place", "write_bytes"]
 

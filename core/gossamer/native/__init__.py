@@ -48,6 +48,7 @@ COUNT, NUMBER, EXACT = ctypes.c_int64, ctypes.c_float, ctypes.c_double
 """Types of arguments: a whole number, a real one, and one in double precision."""
 
 _FOLDER = Path(__file__).parent
+_SYSTEMS = {"win": "windows", "macosx": "macos"}
 LIBRARY = _FOLDER / "kernels.so"  # on every system: what loads it looks at the path, not at the suffix
 """What is compiled on this machine."""
 
@@ -57,8 +58,10 @@ def platform_name() -> str:
 
     The processor is that which this Python was made for.
     """
-    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
-    machine = sysconfig.get_platform().rpartition("-")[2] if sys.platform == "win32" else platform.machine()
+    # This file is also run by itself, when the package is built: nothing of ours can be imported.
+    made_for = sysconfig.get_platform()  # linux-x86_64, macosx-11.0-universal2, win-amd64
+    system = next((name for head, name in _SYSTEMS.items() if made_for.startswith(head)), made_for.partition("-")[0])
+    machine = made_for.rpartition("-")[2] if system == "windows" else platform.machine()
     return f"{system}-{ {'amd64': 'x86_64', 'arm64': 'aarch64'}.get(machine.lower(), machine.lower()) }"
 
 

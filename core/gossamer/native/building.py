@@ -57,7 +57,7 @@ def compiler(name: str | None) -> list[str] | None:
     if importlib.util.find_spec("ziglang") is None:
         return None
     glibc = platform.libc_ver()[0] == "glibc"
-    return zig(name if name in TARGETS and (glibc or sys.platform != "linux") else None)
+    return zig(name if name in TARGETS and (glibc or not str(name).startswith("linux")) else None)
 
 
 def compile_library(

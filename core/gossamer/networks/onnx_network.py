@@ -13,9 +13,9 @@ from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.batches import BatchSize, Exhausted, watched
 from gossamer.networks.devices import resolve_device
-from gossamer.networks.memory import return_memory
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 

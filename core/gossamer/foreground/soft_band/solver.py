@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.networks.memory import return_memory
 from gossamer.parallel.strips import Strips
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 
 __all__ = ["LARGE", "band_layers"]

@@ -25,6 +25,7 @@ __all__ = [
     "core_count",
     "end_group",
     "has_local_sockets",
+    "has_posix_shell",
     "ignore_interrupts",
     "in_forked_child",
     "is_of_this_user",
@@ -34,7 +35,6 @@ __all__ = [
     "make_private_folder",
     "new_group",
     "on_termination",
-    "physical_memory",
     "privacy_fault",
     "runtime_folder",
     "write_private",
@@ -214,6 +214,11 @@ def end_group(process: subprocess.Popen[Any], *, force: bool = False) -> None:
         os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
 
 
+def has_posix_shell() -> bool:
+    """Whether what people type goes to a shell like sh, not to Windows' PowerShell."""
+    return sys.platform != "win32"
+
+
 def core_count() -> int:
     """Return how many cores this process may run on."""
     if sys.platform == "linux":
@@ -225,20 +230,3 @@ def in_forked_child(function: Callable[[], object]) -> None:
     """Call `function` in every process that is forked from this one from now on, before anything else runs there."""
     if sys.platform != "win32":
         os.register_at_fork(after_in_child=function)
-
-
-def physical_memory() -> int | None:
-    """Return how many bytes of memory this machine has; None where that cannot be told."""
-    if sys.platform == "win32":
-        import ctypes
-
-        class Status(ctypes.Structure):  # MEMORYSTATUSEX
-            _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("numbers", ctypes.c_ulonglong * 7)]
-
-        status = Status(length=ctypes.sizeof(Status))
-        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return int(status.numbers[0]) if known else None
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return None

@@ -1,0 +1,68 @@
+"""What differs between systems, in this one place: users, files, folders, locks, memory, sockets, processes, forks.
+
+No other file of the library names what exists on one system only (a test keeps it so).
+"""
+
+from __future__ import annotations
+
+from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
+from gossamer.platform.memory import available_memory, physical_memory, return_memory
+from gossamer.platform.names import exchange, is_planted, links_are_followed_for_others, rename_new, settle_names
+from gossamer.platform.permissions import inherit, share
+from gossamer.platform.processes import (
+    application_folders,
+    catch_ends,
+    core_count,
+    end_group,
+    has_local_sockets,
+    has_posix_shell,
+    ignore_interrupts,
+    in_forked_child,
+    is_of_this_user,
+    is_socket,
+    keep_rights,
+    local_socket,
+    make_private_folder,
+    new_group,
+    on_termination,
+    privacy_fault,
+    runtime_folder,
+    write_private,
+)
+
+__all__ = [
+    "BINARY",
+    "application_folders",
+    "available_memory",
+    "catch_ends",
+    "core_count",
+    "end_group",
+    "exchange",
+    "folders_have_locks",
+    "has_local_sockets",
+    "has_posix_shell",
+    "hold",
+    "ignore_interrupts",
+    "in_forked_child",
+    "inherit",
+    "is_abandoned",
+    "is_of_this_user",
+    "is_planted",
+    "is_socket",
+    "keep_rights",
+    "links_are_followed_for_others",
+    "local_socket",
+    "make_private_folder",
+    "new_group",
+    "on_termination",
+    "open_files_can_move",
+    "physical_memory",
+    "privacy_fault",
+    "rename_new",
+    "return_memory",
+    "runtime_folder",
+    "settle_names",
+    "share",
+    "wait_for",
+    "write_private",
+]

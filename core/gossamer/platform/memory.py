@@ -1,0 +1,140 @@
+"""How much memory this process may still take, and giving back what is free."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+__all__ = ["available_memory", "physical_memory", "return_memory"]
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+_UNLIMITED = 1 << 60  # version 1 writes a number near 2^63 for no limit
+
+
+def available_memory() -> int | None:
+    """Return the bytes that this process can still take: of the machine's memory, and of the limits of its containers.
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+    """
+    left = [room for room in (_of_the_machine(), *_of_containers()) if room is not None]
+    return max(min(left), 0) if left else None
+
+
+def return_memory() -> None:
+    """Return the C library's free memory to the system, where the library is one that keeps it (glibc).
+
+    What a network frees lies between what it keeps, so glibc holds on to all of it: 220 MB after U²-Net small, while
+    the stages that come next ask the system for more.
+    """
+    if (trim := _trim()) is not None:
+        trim(0)
+
+
+@functools.cache
+def _trim() -> Callable[[int], int] | None:
+    try:
+        function: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, TypeError, AttributeError):  # no glibc; on Windows CDLL(None) is a TypeError
+        return None
+    return function
+
+
+def _of_the_machine() -> int | None:
+    try:
+        for line in _MEMINFO.read_text(encoding="ascii").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass  # not Linux
+    if sys.platform == "win32":
+        return _of_windows()
+    try:  # macOS compresses and swaps what others hold: all that is built in counts
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _of_windows() -> int | None:
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_uint32),
+            ("load", ctypes.c_uint32),
+            *((name, ctypes.c_uint64) for name in ("total", "free", "total_page", "free_page", "total_virtual")),
+            *((name, ctypes.c_uint64) for name in ("free_virtual", "free_extended")),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    library = getattr(ctypes, "windll", None)
+    if library is None or not library.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return None
+    return int(min(status.free, status.free_page))
+
+
+def _of_containers() -> Iterator[int]:
+    """Yield what the memory limits of this process's cgroups (version 1 and 2), and of those above, leave it."""
+    # Inside a container the membership may be named as the host sees it: the root is always looked at as well.
+    folders = {_CGROUPS, _CGROUPS / "memory"}
+    try:
+        for line in _MEMBERSHIP.read_text(encoding="utf-8").splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            root = _CGROUPS / controllers
+            below = root / place.strip("/")
+            folders.update(folder for folder in (below, *below.parents) if folder.is_relative_to(root))
+    except (OSError, ValueError):
+        pass  # not Linux
+    for folder in folders:
+        for limit, usage, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            most, used = _number(folder / limit), _number(folder / usage)
+            if most is not None and used is not None and most < _UNLIMITED:
+                # Files that were read count as used, but make room when it is needed.
+                yield most - used + (_statistic(folder / "memory.stat", cache) or 0)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such limit; "max"
+        return None
+
+
+def _statistic(path: Path, name: str) -> int | None:
+    try:
+        for line in path.read_text(encoding="ascii").splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def physical_memory() -> int | None:
+    """Return how many bytes of memory this machine has; None where that cannot be told."""
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):  # MEMORYSTATUSEX
+            _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("numbers", ctypes.c_ulonglong * 7)]
+
+        status = Status(length=ctypes.sizeof(Status))
+        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.numbers[0]) if known else None
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
