@@ -10,7 +10,6 @@ import ctypes
 import functools
 import hashlib
 import platform
-import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
