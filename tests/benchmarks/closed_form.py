@@ -135,12 +135,12 @@ def rows(wide: dict[str, float], narrow: list[dict[str, float]], where: str) -> 
     """Return what was measured as rows of the benchmarks."""
     topic, peer = "Closed-form matting", "pymatting"
     found = [
-        Row(topic, f"wide band, {where}", peer, "s", wide["pymatting"], wide["ours"], 15),
+        Row(topic, f"wide band, {where}", peer, "s", wide["pymatting"], wide["ours"], 30),
         Row(topic, "its memory over what was held", peer, "MB", wide["pymatting extra"], wide["extra"], 4),
     ]
     if narrow:
         times = [sum(each[who] for each in narrow) for who in ("pymatting", "ours")]
-        found.append(Row(topic, f"{len(narrow)} photographs with narrow bands", peer, "s", times[0], times[1], 5))
+        found.append(Row(topic, f"{len(narrow)} photographs with narrow bands", peer, "s", times[0], times[1], 6))
     gap = max(each["gap"] for each in (wide, *narrow))
     found.append(Row(topic, "largest mean difference in a band", "allowed", "", ALLOWED, gap, 1))
     return found

@@ -19,7 +19,7 @@ from pathlib import Path
 from rows import Row, chart, load, table
 
 HERE = Path(__file__).parent
-NAMES = ("foreground", "closed_form", "mask_to_matte", "pipeline")
+NAMES = ("foreground", "closed_form", "kernels", "mask_to_matte", "pipeline")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -30,6 +30,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "foreground": ["--rounds", rounds, *(["--data", *data] if data else [])],
         "closed_form": ["--repeats", rounds, *(["--narrow", *data] if data else [])],
     }
+    found["kernels"] = ["--rounds", rounds]
     if data:
         found["mask_to_matte"] = data
     if options.rembg:

@@ -329,15 +329,14 @@ def test_a_team_returns_results_in_order_and_stops_at_an_error():
 
 def test_progress_rises_to_one_and_is_told_often():
     image, _, trimap = textured(700, 900)
-    told = []
-    closed_form_alpha(image, trimap, progress=lambda fraction, message: told.append((time.perf_counter(), fraction)))
-    fractions = [f for _, f in told]
+    fractions = []
+    closed_form_alpha(image, trimap, progress=lambda fraction, message: fractions.append(fraction))
     assert fractions == sorted(fractions)
     assert fractions[0] == 0
     assert fractions[-1] == 1
     assert all(0 <= f <= 1 for f in fractions)
-    gaps = np.diff([t for t, _ in told])
-    assert np.median(gaps) < 0.1
+    assert len(set(fractions)) > 10
+    assert np.diff(fractions).max() < 0.35
 
 
 @pytest.mark.parametrize("after", [0, 3, 12])

@@ -144,11 +144,11 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     team = Team(report)
     try:
         colours = ColourVote(picture, distance, unit, team)
+        vote = colours.vote()
+        width = colours.mask_error(vote) * np.float32(SURE * unit_length(shape))
     finally:
         team.close()
-    vote = colours.vote()
     inside = colours.distance > 0
     contradicted = (np.abs(vote - inside) > 0.5) & (colours.gate > 0.5) & (np.abs(colours.distance) < BAND)
     contradicted = cv2.dilate(contradicted.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    width = colours.mask_error(vote) * np.float32(SURE * unit_length(shape))
     return bilinear(width, *shape), bilinear(contradicted, *shape) > 0.5
