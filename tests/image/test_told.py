@@ -418,7 +418,7 @@ def test_exif_in_tiff(bits: int) -> None:
     place = len(data) + 2 + 2 * 12 + 4
     data += struct.pack("<HHHIIHHIII", 2, 0xA001, 3, 1, 65535, 0xA005, 4, 1, place, 0)
     data += struct.pack("<HHHI4sI", 1, 1, 2, 4, b"R03\0", 0)
-    assert_kept(read_image(bytes(data)), "Adobe RGB (1998)", COLOURS, told="its tags", near=1e-4)
+    assert_kept(read_image(bytes(data)), "Adobe RGB (1998)", COLOURS, told="its EXIF", near=1e-4)
 
 
 def bmp(info: bytes, more: bytes = b"") -> bytes:

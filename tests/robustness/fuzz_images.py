@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -80,14 +81,15 @@ def _read(data: bytes, name: str = "") -> tuple[str, str]:
         return "warning", str(heard[0].message)[:200]
     if not np.isfinite(image.rgb).all() or image.rgb.min() < 0 or image.rgb.max() > 1:
         return "range", f"{image.rgb.min()} to {image.rgb.max()}"
-    # A fax line is what differs from the line above: a wrong bit may well make black of all that follows.
-    return ("read", "") if name == "tiff-fax" else _loss(image)
+    # A fax line is what differs from the line above, and so are inks: a wrong bit may make black of all that follows.
+    return ("read", "") if name in ("tiff-fax", "jpeg-cmyk") else _loss(image, name.startswith("jpeg"))
 
 
-def _loss(image: Any) -> tuple[str, str]:
-    """Tell rows at the end that are black throughout: no seed has such."""
+def _loss(image: Any, jpeg: bool) -> tuple[str, str]:
+    """Tell rows at the end that are black throughout, or mid-grey in a JPEG: no seed has such."""
     told = any(word in line for line in image.warnings for word in ("blank", "cover", "missing"))
-    blank = ~np.asarray(image.pixels).any(axis=(1, 2))
+    pixels = np.asarray(image.pixels)
+    blank = (abs(pixels.astype(np.int16) - 128) <= 1).all(axis=(1, 2)) if jpeg else ~pixels.any(axis=(1, 2))
     if blank[-_BLANK_ROWS:].all() and not blank.all() and not told:
         return "loss", f"{image.width} x {image.height} {image.warnings}"
     return "read", ""
@@ -133,8 +135,8 @@ class Findings:
     results: Counter[str] = field(default_factory=Counter)
     by_seed: Counter[str] = field(default_factory=Counter)
     bad: list[dict[str, Any]] = field(default_factory=list)
-    slowest: float = 0.0
-    largest: int = 0
+    slowest: tuple[float, int] = (0.0, -1)
+    largest: tuple[int, int] = (0, -1)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, number: int, name: str, result: str, detail: str, seconds: float, mib: int) -> None:
@@ -142,7 +144,8 @@ class Findings:
         with self.lock:
             self.results[result] += 1
             self.by_seed[name] += 1
-            self.slowest, self.largest = max(self.slowest, seconds), max(self.largest, mib)
+            self.slowest = max(self.slowest, (seconds, number))
+            self.largest = max(self.largest, (mib, number))
             if result not in ("read", "refused"):
                 self.bad.append({"case": number, "seed": name, "result": result, "detail": detail})
 
@@ -186,12 +189,17 @@ def _watch(numbers: Numbers, findings: Findings, folder: Path) -> None:
             assert process.stdin is not None
             assert process.stdout is not None
             lines: queue.Queue[str] = queue.Queue()
-            threading.Thread(target=_pass_on, args=(process.stdout, lines), daemon=True).start()
+            reader = threading.Thread(target=_pass_on, args=(process.stdout, lines), daemon=True)
+            reader.start()
             try:
                 _feed(process, lines, numbers, findings)
             finally:
                 process.kill()
                 process.wait()
+                reader.join()
+                process.stdout.close()
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
 
 
 def _pass_on(stream: Any, lines: queue.Queue[str]) -> None:
@@ -261,7 +269,8 @@ def main() -> int:
     findings = run(100_000_000 if options.seconds else 0, options.jobs, options.first, options.seconds)
     total = sum(findings.results.values())
     print(f"{total} cases: " + ", ".join(f"{count} {what}" for what, count in findings.results.most_common()))
-    print(f"slowest {findings.slowest:.2f} s, largest {findings.largest} MiB above the start")
+    (seconds, slow), (mib, large) = findings.slowest, findings.largest
+    print(f"slowest {seconds:.2f} s (case {slow}), largest {mib} MiB above the start (case {large})")
     for each in findings.bad:
         print(json.dumps(each))
     return 1 if findings.bad else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gossamer.image.colour import Colour, by_cicp
 
@@ -31,6 +31,8 @@ class Properties:
         Whether an AV1 picture has more than 8 bits a channel.
     note : str
         What could not be understood of the colours.
+    exif : list of bytes
+        Blocks of EXIF, from where their TIFF header begins.
     """
 
     size: tuple[int, int] | None = None
@@ -38,6 +40,7 @@ class Properties:
     colour: Colour | None = None
     deep: bool = False
     note: str = ""
+    exif: list[bytes] = field(default_factory=list)
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -64,6 +67,7 @@ def properties(data: bytes) -> Properties:
     try:
         mine, all_of_them = _of_primary(data)
         tracks = _of_tracks(data, 0, len(data), 0)
+        found.exif = _exif(data)
     except (struct.error, IndexError):
         return found
     for box in mine:
@@ -113,6 +117,65 @@ def _associated(data: bytes, start: int, end: int, item: int) -> list[int]:
         if this == item:
             return indices
     return []
+
+
+def _exif(data: bytes) -> list[bytes]:
+    """Return the blocks of EXIF that the items of the file hold."""
+    meta = next(((start, end) for kind, start, end in _boxes(data, 0, len(data)) if kind == b"meta"), None)
+    if meta is None:
+        return []
+    inner = {kind: (start, end) for kind, start, end in _boxes(data, meta[0] + 4, meta[1])}
+    if b"iinf" not in inner or b"iloc" not in inner:
+        return []
+    start, end = inner[b"iinf"]
+    wanted = set()
+    for kind, place, stop in _boxes(data, start + (8 if data[start] else 6), end):
+        if kind == b"infe" and data[place] >= 2:
+            form = ">IH4s" if data[place] > 2 else ">HH4s"
+            item, _, name = struct.unpack_from(form, data[place + 4 : stop])
+            if name == b"Exif":
+                wanted.add(item)
+    base = inner.get(b"idat", (0, 0))[0]
+    blocks = [
+        b"".join(data[a + inside * base :][:n] for a, n, inside in parts) for parts in _extents(data, inner, wanted)
+    ]
+    return [block[4 + int.from_bytes(block[:4], "big") :] for block in blocks if len(block) > 12]
+
+
+def _extents(
+    data: bytes, inner: dict[bytes, tuple[int, int]], wanted: set[int]
+) -> Iterator[list[tuple[int, int, bool]]]:
+    """Yield, of each item that is wanted, the places and lengths of its parts, and whether they lie in ``idat``."""
+    place, end = inner[b"iloc"]
+    steps = 0
+    version = data[place]
+    sizes = data[place + 4] >> 4, data[place + 4] & 15, data[place + 5] >> 4, data[place + 5] & 15
+    place += 6
+
+    def take(size: int) -> int:
+        nonlocal place
+        place += size
+        if place > end:
+            raise struct.error("cut off")
+        return int.from_bytes(data[place - size : place], "big")
+
+    for _ in range(min(take(4 if version == 2 else 2), _MOST_BOXES)):
+        if place + 6 > end:
+            break
+        item = take(4 if version == 2 else 2)
+        inside = version > 0 and take(2) & 15 == 1
+        take(2)
+        base = take(sizes[2])
+        parts = []
+        for _ in range(take(2)):
+            steps += 1
+            if steps > _MOST_BOXES:
+                raise struct.error("parts without end")
+            take(sizes[3] if version > 0 else 0)
+            offset = base + take(sizes[0])
+            parts.append((offset, take(sizes[1]), inside))
+        if item in wanted:
+            yield parts
 
 
 def _of_tracks(data: bytes, start: int, end: int, depth: int) -> list[tuple[bytes, int, int]]:

@@ -86,7 +86,7 @@ def read_tiff(tiff: TiffPicture, notes: list[str]) -> Raw | None:
             f"{label} is a camera raw file, not a developed picture.",
             "Develop it in a raw converter and save it as 16-bit TIFF or PNG.",
         )
-    kind = np.dtype(page.dtype).kind if page.dtype is not None else "u" if bits in (1, 2, 4) else "?"
+    kind = "u" if bits in (1, 2, 4) else "?" if page.dtype is None else np.dtype(page.dtype).kind
     compression = int(page.compression)
     known = photometric in _COLOURS or (photometric == _YCBCR and compression == JPEG)
     if not known or compression not in BY_US:

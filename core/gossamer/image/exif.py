@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,11 +22,12 @@ from gossamer.image.colour import (
     by_tables,
     gamma,
 )
+from gossamer.image.ifd import Directory, first_directory
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Exif", "exif_of", "orientation_of", "xmp_colour"]
+__all__ = ["Exif", "exif_of", "xmp_colour"]
 
 _BROKEN = (SyntaxError, ValueError, TypeError, LookupError, struct.error, OSError, ZeroDivisionError, OverflowError)
 _EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
@@ -35,6 +36,19 @@ _SAID_SRGB, _SAID_ADOBE, _UNCALIBRATED = 1, 2, 65535
 # The DCF standard's name of a file in Adobe RGB: an underscore for the first of four free characters.
 _DCF_ADOBE = re.compile(r"_[A-Za-z0-9_]{3}\d{4}", re.ASCII)
 _XMP_PROFILE = re.compile(rb"ICCProfile\s*(?:=\s*[\"']|>)\s*([^\"'<]{1,100})")
+
+
+class Tags(Protocol):
+    """What Pillow's Exif and a :class:`~gossamer.image.ifd.Directory` have in common."""
+
+    def get(self, code: int, /, default: Any = None) -> Any:
+        """Return a value, or `default`."""
+
+    def __getitem__(self, code: int, /) -> Any:
+        """Return a value."""
+
+    def get_ifd(self, code: int, /) -> Any:
+        """Return the directory to which a tag points."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +78,6 @@ class Exif:
         return replace(self, orientation=1, dpi=dpi)
 
 
-def orientation_of(exif: Callable[[], Image.Exif]) -> int:
-    """Return the orientation, 1 to 8, in what `exif` returns; 1 where the block is broken."""
-    try:
-        orientation = int(exif().get(0x0112, 1))
-    except _BROKEN:
-        return 1
-    return orientation if 1 <= orientation <= 8 else 1
-
-
 def exif_of(block: bytes | Callable[[], Image.Exif] | None, name: str = "", source: str = "its EXIF") -> Exif:
     """Read a block of EXIF, with or without its name before it, or a TIFF file, or one that Pillow has read.
 
@@ -83,24 +88,26 @@ def exif_of(block: bytes | Callable[[], Image.Exif] | None, name: str = "", sour
     source : str
         What notes call it.
     """
-    from PIL import Image
-
     if not block:
         return Exif()
     try:
-        if callable(block):
-            exif = block()
-        else:
-            exif = Image.Exif()
-            exif.load(block)
+        exif: Any = block() if callable(block) else first_directory(block)
         dpi = _dpi(exif)
     except _BROKEN:
         return Exif()
     colour, note = _colour(exif, name, source)
-    return Exif(orientation_of(lambda: exif), dpi, colour, note)
+    return Exif(_orientation(exif), dpi, colour, note)
 
 
-def _dpi(exif: Image.Exif) -> tuple[float, float] | None:
+def _orientation(exif: Tags) -> int:
+    try:
+        orientation = int(exif.get(0x0112, 1))
+    except _BROKEN:
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _dpi(exif: Tags) -> tuple[float, float] | None:
     try:
         unit = _INCH[int(exif.get(0x0128, 2))]
         x, y = float(exif[0x011A]) * unit, float(exif[0x011B]) * unit
@@ -109,9 +116,9 @@ def _dpi(exif: Image.Exif) -> tuple[float, float] | None:
     return (x, y) if x > 1 and y > 1 else None
 
 
-def _colour(exif: Image.Exif, name: str, source: str) -> tuple[Colour | None, str]:
+def _colour(exif: Tags, name: str, source: str) -> tuple[Colour | None, str]:
     try:
-        inner: dict[int, Any] = exif.get_ifd(_EXIF_IFD)
+        inner: Any = exif.get_ifd(_EXIF_IFD)
         space = int(inner.get(0xA001, 0))
     except _BROKEN:
         return None, ""
@@ -123,7 +130,10 @@ def _colour(exif: Image.Exif, name: str, source: str) -> tuple[Colour | None, st
     try:
         pointed: Any = inner.get(_INTEROPERABILITY_IFD)
         # Pillow gives the block itself or, of some files, the place where it is.
-        further = pointed if isinstance(pointed, dict) else exif.get_ifd(_INTEROPERABILITY_IFD)
+        whole = isinstance(inner, Directory)
+        further: Any = (
+            pointed if isinstance(pointed, dict) else (inner if whole else exif).get_ifd(_INTEROPERABILITY_IFD)
+        )
         index = further.get(1, "")
         interoperability = index.decode("ascii", "replace") if isinstance(index, bytes) else str(index)
     except _BROKEN:
@@ -143,7 +153,7 @@ def _colour(exif: Image.Exif, name: str, source: str) -> tuple[Colour | None, st
     return None, "its EXIF says that its colours are not sRGB, but not which; they are taken as sRGB"
 
 
-def _numbers(exif: Image.Exif, inner: dict[int, Any], source: str) -> Colour | None:
+def _numbers(exif: Tags, inner: Any, source: str) -> Colour | None:
     """Return the space that WhitePoint, PrimaryChromaticities, TransferFunction and Gamma give, or None."""
     white, corners, power, table = exif.get(0x013E), exif.get(0x013F), inner.get(0xA500), exif.get(0x012D)
     primaries = None

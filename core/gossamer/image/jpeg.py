@@ -80,9 +80,9 @@ def jpeg_rgb(data: bytes) -> NDArray[np.uint8] | None:
 def check_end(jpeg: JpegFile, pixels: NDArray[np.uint8]) -> None:
     """Refuse a file that ends, by its marker, before its pixels do.
 
-    libjpeg makes mid-grey of what is missing and says so to nobody here. So where the last pixel is mid-grey, the
-    picture is decoded once more with some other data before the end: they change what was missing, and nothing of a
-    picture that was whole.
+    libjpeg makes mid-grey of what is missing and says so to nobody here. So where the last pixel is mid-grey, or what
+    is missing need not show there, the picture is decoded once more with some other data before the end: they change
+    what was missing, and nothing of a picture that was whole.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def check_end(jpeg: JpegFile, pixels: NDArray[np.uint8]) -> None:
     """
     if jpeg.end is None or jpeg.arithmetic or ImageFile.LOAD_TRUNCATED_IMAGES:
         return
-    if not jpeg.scattered and np.abs(pixels[-1, -1].astype(np.int16) - 128).max() > 1:
+    whole = not jpeg.scattered and not jpeg.incomplete
+    if whole and np.abs(pixels[-1, -1].astype(np.int16) - 128).max() > 1:
         return
     more = jpeg.clean[: jpeg.end] + _OTHER + jpeg.clean[jpeg.end :]
     picture = JpegImageFile(io.BytesIO(more), "")

@@ -8,19 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gossamer.errors import InputError
-from gossamer.image.limits import check_size, unknown_kind
+from gossamer.image.limits import check_delivered, check_size, unknown_kind
 
 __all__ = ["JpegFile", "read_segments"]
 
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither stuffed zeros nor fill bytes
 _MARKER_OR_RESTART = re.compile(rb"\xff([\x01-\xfe])")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _TEM, _SOI, _EOI, _SOS, _DRI = 0x01, 0xD8, 0xD9, 0xDA, 0xDD
 _ALONE = {_TEM, _SOI, *range(0xD0, 0xD8)}  # without length and body
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE, _ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA), (0xC9, 0xCA)
 _MOST_SEGMENTS = 100_000
 _MOST_SCANS = 100  # encoders make about ten; each takes a pass over the whole picture, however short it is
-_METADATA = 1 << 22  # bytes: more of it is not handed on to Pillow, which goes through it in Python
+_EXIF, _XMP = b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
 @dataclass
@@ -30,13 +31,15 @@ class JpegFile:
     Attributes
     ----------
     clean : bytes
-        The file, or where it holds much beside the picture, without that.
+        The file without what it holds beside the picture and its profile.
     end : int or None
         Where in `clean` the data of the last scan end, at a marker; None where there is none.
     closed : bool
         Whether there is a marker that ends the picture.
-    notes : list of str
-        What is missing of it.
+    units : int
+        Blocks, or groups of blocks, in the last scan.
+    incomplete : bool
+        Whether scans are missing, or were never made, that hold fine detail.
     """
 
     clean: bytes
@@ -45,9 +48,12 @@ class JpegFile:
     frame: int = 0
     sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
     scans: int = 0
+    units: int = 0
+    exif: bytes = b""
+    xmp: bytes | None = None
     end: int | None = None
     closed: bool = False
-    notes: list[str] = field(default_factory=list)
+    incomplete: bool = False
 
     @property
     def arithmetic(self) -> bool:
@@ -60,14 +66,27 @@ class JpegFile:
         return self.frame in _SEQUENTIAL and self.scans > 1
 
     @property
+    def finest(self) -> tuple[int, int]:
+        """The largest sampling factors, across and down."""
+        return max(x for x, _ in self.sampling.values()), max(y for _, y in self.sampling.values())
+
+    @property
+    def groups(self) -> int:
+        """How many groups of blocks there are, which hold some of each component."""
+        across, down = self.finest
+        return -(-self.width // (8 * across)) * -(-self.height // (8 * down))
+
+    def blocks(self, component: int) -> int:
+        """Return how many blocks of 8 × 8 a component has."""
+        (across, down), (x, y) = self.finest, self.sampling.get(component, (0, 0))
+        return -(-self.width * x // (8 * across)) * -(-self.height * y // (8 * down))
+
+    @property
     def fewest_bytes(self) -> int:
         """Bytes that the pixels need at least: two bits for a block of 8 × 8, and one in the first scan of many."""
         if self.arithmetic:
             return 0
-        across, down = (max(each[i] for each in self.sampling.values()) for i in (0, 1))
-        blocks = sum(
-            -(-self.width * x // (8 * across)) * -(-self.height * y // (8 * down)) for x, y in self.sampling.values()
-        )
+        blocks = sum(map(self.blocks, self.sampling))
         return blocks * (2 if self.frame in _SEQUENTIAL else 1) // 8
 
 
@@ -84,7 +103,7 @@ def read_segments(data: bytes, label: str) -> JpegFile:
     jpeg = JpegFile(data)
     bits: dict[int, list[int | None]] = {}  # of each component, how many bits of each coefficient are still to come
     dropped: list[tuple[int, int]] = []
-    position, exif_seen, in_scan, restarts = 2, False, False, False
+    position, in_scan, restarts = 2, False, 0
     for _ in range(_MOST_SEGMENTS):
         # Where no restarts are announced, one ends the scan: libjpeg makes grey of the rest.
         found = (_MARKER if restarts or not in_scan else _MARKER_OR_RESTART).search(data, position)
@@ -93,6 +112,8 @@ def read_segments(data: bytes, label: str) -> JpegFile:
         marker, start = found[1][0], found.end()
         if in_scan:
             jpeg.end = found.start()
+            if restarts:
+                _check_restarts(jpeg, data, position, restarts)
         in_scan = marker == _SOS
         if marker == _EOI:
             jpeg.closed = True
@@ -107,27 +128,27 @@ def read_segments(data: bytes, label: str) -> JpegFile:
             _take_frame(jpeg, marker, body, label)
             bits = {each: [None] * 64 for each in jpeg.sampling}
         elif marker == _DRI:
-            restarts = any(body[:2])
+            (restarts,) = struct.unpack_from(">H", body)
         elif marker == _SOS:
             _take_scan(jpeg, body, bits, label)
         elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
-            exif = marker == 0xE1 and body.startswith(b"Exif\0")
-            if not (
-                marker in (0xE0, 0xEE)
-                or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"))
-                or (exif and not exif_seen)
-            ):
+            if marker == 0xE1 and body.startswith(_EXIF):
+                jpeg.exif = jpeg.exif or body
+            elif marker == 0xE1 and body.startswith(_XMP):
+                jpeg.xmp = jpeg.xmp or body
+            if marker not in (0xE0, 0xEE) and not (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0")):
                 dropped.append((found.start(), position))
-            exif_seen = exif_seen or exif
     else:
         raise ValueError("segments without end")
     if not jpeg.sampling or not jpeg.scans:
         raise ValueError("no picture")
+    if jpeg.arithmetic:
+        check_delivered(jpeg.width, jpeg.height, len(data), label)
     if jpeg.fewest_bytes > len(data):
         raise ValueError("the pixels end too early")
     if jpeg.closed:
         _check_complete(jpeg, bits)
-    if sum(end - start for start, end in dropped) > _METADATA:
+    if dropped:
         _drop(jpeg, dropped)
     return jpeg
 
@@ -155,6 +176,7 @@ def _take_scan(jpeg: JpegFile, body: bytes, bits: dict[int, list[int | None]], l
             "Open it in an image editor and save it again.",
         )
     count = body[0]
+    jpeg.units = jpeg.blocks(body[1]) if count == 1 else jpeg.groups
     if len(body) < 4 + 2 * count:
         raise ValueError("a scan without its head")
     first, last, approximation = body[1 + 2 * count : 4 + 2 * count]
@@ -166,12 +188,20 @@ def _take_scan(jpeg: JpegFile, body: bytes, bits: dict[int, list[int | None]], l
                 bits[number][i] = 0 if whole else approximation & 15
 
 
+def _check_restarts(jpeg: JpegFile, data: bytes, start: int, interval: int) -> None:
+    """Refuse a scan that has not just as many restarts as it must: libjpeg makes grey of what is between others."""
+    end = jpeg.end or start
+    if _RESTART.fullmatch(data, end - 2, end):  # one at the end does no harm
+        end -= 2
+    if len(_RESTART.findall(data, start, end)) != (jpeg.units - 1) // interval:
+        raise ValueError("there are too few restarts, or too many")
+
+
 def _check_complete(jpeg: JpegFile, bits: dict[int, list[int | None]]) -> None:
-    """Refuse a picture of which a component has no scan; note where its fine detail has none."""
+    """Refuse a picture of which a component has no scan; see whether its fine detail has all."""
     if any(each[0] is None for each in bits.values()):
         raise ValueError("a component is missing")
-    if any(value != 0 for each in bits.values() for value in each):
-        jpeg.notes.append("its last scans are missing, so that fine detail may be")
+    jpeg.incomplete = any(value != 0 for each in bits.values() for value in each)
 
 
 def _drop(jpeg: JpegFile, dropped: list[tuple[int, int]]) -> None:

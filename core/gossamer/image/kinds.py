@@ -12,6 +12,7 @@ from gossamer.errors import InputError
 from gossamer.image.decode import Decoded, decode_pillow, from_jpeg, from_raw, upright
 from gossamer.image.deep import read_heif, read_png, read_tiff
 from gossamer.image.exif import exif_of
+from gossamer.image.ifd import first_directory
 from gossamer.image.limits import check_delivered, check_size, silence
 from gossamer.image.told import Told, told_by_pillow
 
@@ -49,8 +50,10 @@ def _jpeg(data: bytes, label: str) -> Decoded:
     jpeg = read_segments(data, label)
     picture = _open("JPEG", jpeg.clean)
     rgb = jpeg_rgb(jpeg.clean) if picture.mode == "RGB" else None
-    told = told_by_pillow(picture, label)
-    told.notes += jpeg.notes
+    told = told_by_pillow(picture, label, jpeg.exif)
+    told.xmp = jpeg.xmp
+    if jpeg.incomplete:
+        told.notes.append("its last scans are missing, so that fine detail may be")
     if rgb is None:
         decoded = decode_pillow(picture, label, told)
         check_end(jpeg, np.asarray(picture))
@@ -129,7 +132,7 @@ def _webp(data: bytes, label: str) -> Decoded:
     check_delivered(width, height, len(data), label)
     picture = _open("WEBP", data)
     picture.load()
-    told = told_by_pillow(picture, label)
+    told = told_by_pillow(picture, label, picture.info.get("exif") or b"")
     decoded, box = _by_pillow(picture, label, told), first_frame(data)
     return _uncovered(decoded, box, label) if box and told.exif.orientation == 1 else decoded
 
@@ -142,11 +145,14 @@ def _avif(data: bytes, label: str) -> Decoded:
     if max(width, height) > _AVIF_SIDE or width * height > _AVIF_PIXELS:
         check_size(width, height, label)
         raise InputError(f"{label} is larger than AVIF pictures that can be read.", "Convert it to PNG.")
+    for block in box.exif:
+        if not first_directory(block).is_sane():  # before Pillow reads it
+            raise ValueError("EXIF that claims more than there is")
     picture = _open("AVIF", data)
     check_size(*picture.size, label)
     check_delivered(*picture.size, len(data), label)
     picture.load()
-    told = told_by_pillow(picture, label)
+    told = told_by_pillow(picture, label, picture.info.get("exif") or b"")
     told.icc_profile = told.icc_profile or box.icc_profile
     told.colour = box.colour
     told.notes += [note for note in (box.note,) if note and told.icc_profile is None]

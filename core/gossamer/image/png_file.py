@@ -230,8 +230,9 @@ class _Told:
 
 def _transparency(png: PngFile, body: bytes) -> bytes:
     """Return a tRNS chunk as Pillow understands it: it compares the shade with pixels already spread to 8 bits."""
-    if png.colour_type == 0 and png.key is not None and png.bits in (2, 4):
-        body = struct.pack(">H", png.key[0] * (255 // (2**png.bits - 1)))
+    if png.key is not None:  # the bits that count, and no others
+        spread = 255 // (2**png.bits - 1) if png.bits in (2, 4) else 1
+        body = struct.pack(f">{len(png.key)}H", *(value * spread for value in png.key))
     return _chunk(b"tRNS", body)
 
 

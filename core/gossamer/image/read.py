@@ -166,18 +166,22 @@ def _bytes_of(path: Path) -> bytes:
     """Return the content of a picture file; of another file, however large, only the first bytes are read."""
     try:
         with path.open("rb") as file:
-            status, limit = os.fstat(file.fileno()), most_bytes()
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
                 raise InputError(f"{path} is a device, not a file.", READABLE)
             head = _not_empty(file.read(64), str(path))
             if kind_of(head) is None:
                 raise InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE)
-            if status.st_size <= limit and len(rest := file.read(limit)) < limit:
-                return head + rest
-            raise InputError(
-                f"{path} is larger than any picture within the limit on pixels.",
-                "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
-            )
+            limit, total, parts = most_bytes(), status.st_size, [head]
+            while total <= limit and (part := file.read(max(1 << 20, status.st_size))):
+                parts.append(part)
+                total = sum(map(len, parts)) if stat.S_ISFIFO(status.st_mode) else total
+            if total > limit:
+                raise InputError(
+                    f"{path} is larger than any picture within the limit on pixels.",
+                    "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
+                )
+            return b"".join(parts)
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not a picture.", "Name one picture file in it.") from None
     except (OSError, ValueError) as error:

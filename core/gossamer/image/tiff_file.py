@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gossamer.image.ifd import first_directory
 from gossamer.image.limits import check_delivered, check_size, most_bytes, unknown_kind
 from gossamer.image.tiff_segments import BY_US, DEFLATE, JPEG, LZMA, LZW, NONE, OLD_DEFLATE, PACKBITS, WEBP, ZSTD
 
@@ -123,6 +124,8 @@ def first_picture(data: bytes, label: str) -> TiffPicture:
     """
     import tifffile
 
+    if not first_directory(data).is_sane():  # before tifffile reads it
+        raise ValueError("tags that claim more than there is")
     pages, countless = _pages(data)
     # Without what tifffile does for microscopes, which goes through all pages.
     with tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False) as tiff:

@@ -103,8 +103,14 @@ def dpi_of(value: Any) -> tuple[float, float] | None:
     return (x, y) if 1 < x < 1e6 and 1 < y < 1e6 else None  # 1: what writers put who do not know
 
 
-def told_by_pillow(picture: Pillow.Image, name: str = "") -> Told:
-    """Gather what Pillow found; of all kinds but JPEG after their pixels are loaded."""
+def told_by_pillow(picture: Pillow.Image, name: str = "", exif: bytes | None = None) -> Told:
+    """Gather what Pillow found; of all kinds but JPEG after their pixels are loaded.
+
+    Parameters
+    ----------
+    exif : bytes, optional
+        The block of the file; without it, what the picture has been made to hold.
+    """
     info = picture.info
     dpi = info.get("dpi")
     if picture.format == "JPEG" and info.get("jfif_unit") not in (1, 2):
@@ -113,7 +119,7 @@ def told_by_pillow(picture: Pillow.Image, name: str = "") -> Told:
     told = Told(
         info.get("icc_profile") or None,
         None,
-        exif_of(picture.getexif, name),
+        exif_of(picture.getexif if exif is None else exif, name),
         xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else None,
         dpi_of(dpi),
     )
