@@ -9,7 +9,7 @@ from pathlib import Path
 from gossamer.errors import InputError
 from gossamer.spelling import alike
 
-__all__ = ["check_call", "check_choice", "check_flag", "check_kind", "check_text", "paths_of"]
+__all__ = ["check_call", "check_choice", "check_flag", "check_kind", "check_text", "paths_of", "shown"]
 
 
 def check_choice(value: object, known: Iterable[str], name: str) -> None:

@@ -193,7 +193,7 @@ def cut(data: bytes, random: Random) -> bytes:
 
 
 def splice(data: bytes, random: Random) -> bytes:
-    """Take bytes out, put some in twice, or put ones or noise over them: zeros would look like rows that are missing."""
+    """Take bytes out, put some in twice, or put ones or noise over them: zeros would look like missing rows."""
     start = _place(data, random)
     end = min(len(data), start + random.choice((1, 2, 4, 16, 64, 256)))
     middle = random.choice((b"", data[start:end] * 2, b"\1" * (end - start), random.randbytes(end - start)))

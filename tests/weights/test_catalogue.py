@@ -158,7 +158,7 @@ def test_a_model_may_change_single_keys_of_its_architecture() -> None:
 
 
 def test_an_unknown_model_is_answered_with_those_spelled_alike() -> None:
-    with pytest.raises(ModelNotFound, match=r"Did you mean isnet-general-use .*\?.*gossamer models list"):
+    with pytest.raises(ModelNotFound, match=r"Did you mean isnet-general-use\?.*gossamer models list"):
         model_card("isnet-general")
     with pytest.raises(ModelNotFound, match="no model 'zzz'"):
         model_card("zzz")

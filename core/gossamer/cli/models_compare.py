@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from pathlib import Path
@@ -38,7 +39,7 @@ def run(argv: list[str]) -> int:
     targets = [folder / f"{Path(name).stem}-difference.png" for name in arguments.pictures]
     if len(set(targets)) < len(targets):
         raise InputError("Two pictures have the same name.", "Compare them one after the other.")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"There is no folder {folder}.", "Make it first, or name another with -o.")
     for target in targets:
         check_output(target, force=arguments.force)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +123,7 @@ def family_of(model: str | Path) -> Family | None:
         if any(str(model) in (one.id, one.repo) for one in folder_cards(family)):
             return family
     folder = expanded(model)
-    if not (folder / CONFIG).is_file():
+    if not os.path.isfile(folder / CONFIG):  # False, too, for what no file can be named
         return None
     settings = read_settings(folder)
     kind = settings.get("model_type") if isinstance(settings, dict) else None

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gossamer.arguments import check_choice, check_flag, check_text
+from gossamer.arguments import check_choice, check_flag, check_text, shown
 from gossamer.errors import InputError
 from gossamer.spelling import did_you_mean
 
@@ -85,4 +85,4 @@ def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_loo
             raise InputError(f"There is no setting {where}.", f"{close}{where_to_look}") from None
         if len(first["loc"]) == 1:
             _check_alone(kind, where, first["input"])
-        raise InputError(f"The setting {where} cannot be {first['input']!r}: {reason}.") from None
+        raise InputError(f"The setting {where} cannot be {shown(first['input'])}: {reason}.") from None

@@ -78,7 +78,7 @@ def model_folder(
     chosen, extra = _chosen(model, known), tuple(extra_folders)
     if not chosen:
         folder = expanded(model)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # False, too, for what no folder can be named
             close = did_you_mean(str(model), [one.id for one in known])
             raise ModelNotFound(
                 f"There is no {what} model and no folder {str(folder)!r}.",
