@@ -43,6 +43,7 @@ ORDER = (
     "segmentation_detail",
     "segmentation_flips",
     "background_linear_light",
+    "matting_unit",
 )
 
 

@@ -314,7 +314,7 @@ def _finish(
             from gossamer.matting.stage import matte
 
             alpha = matte(
-                source.rgb,
+                patiently(lambda: source.rgb, steps),
                 mask,
                 recipe.matting,
                 progress=steps.part(0.1, 0.4),

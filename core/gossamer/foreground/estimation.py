@@ -54,8 +54,8 @@ def estimate_foreground(
     method : str
         - ``none``: the picture itself, twice;
         - ``blur_fusion``: two passes of box blurs (Forte 2021), the fastest;
-        - ``multilevel``: Germer 2020, through PyMatting;
-        - ``closed_form``: Levin 2008, through PyMatting; exact for its model, slow, and needs much memory;
+        - ``multilevel``: Germer 2020, as PyMatting has it;
+        - ``closed_form``: Levin 2008; exact for its model, and slow;
         - ``soft_band``: Gossamer's own: as multilevel, but only where the layers mix, aware of their texture,
           several times as fast and with half the error; hidden colours continue the seen ones smoothly;
         - ``auto``: the best of them, ``soft_band``.

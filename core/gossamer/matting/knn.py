@@ -25,7 +25,7 @@ from gossamer.progress import Progress
 __all__ = ["solve_knn"]
 
 _RUNS = (20, 2.0), (10, 0.1)  # number of neighbours, and weight of the place (of the picture's sides) in the distance
-_MARGIN = 20.0  # units (see unit_length) around the unknown pixels in which every known one may be a neighbour,
+_MARGIN = 10.0  # units (see unit_length) around the unknown pixels in which every known one may be a neighbour,
 _LATTICE = 1 << 18  # and about so many of those further away
 _QUERY = 1 << 12  # pixels whose neighbours are looked for between two chances to cancel
 _BLOCK = 1 << 18  # rows of the matrix multiplied between two chances to cancel

@@ -37,7 +37,7 @@ def thin_parts(mask: Array) -> NDArray[np.bool_]:
     """
     import cv2
 
-    thin = _residue(mask) if mask.size <= _WORK_AREA else _large_residue(mask)
+    thin: NDArray[np.bool_] = _residue(mask) if mask.size <= _WORK_AREA else _large_residue(mask)
     if not thin.any():
         return thin
     radius = _radius(mask.shape)
@@ -47,13 +47,13 @@ def thin_parts(mask: Array) -> NDArray[np.bool_]:
     _, labels = cv2.connectedComponents(thin.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     reach = np.zeros(int(labels.max()) + 1, np.float32)
     np.maximum.at(reach, labels[thin], away[thin])
-    thin = (reach > _CORNER * radius)[labels]
-    if thin.any():
-        # The rim belongs to whichever is nearer.
-        near = _distance(thin)
-        thin |= (near <= radius) & (mask <= 0.5) & (near < away)
-    result: NDArray[np.bool_] = thin
-    return result
+    thin = np.asarray((reach > _CORNER * radius)[labels], bool)
+    if not thin.any():
+        return thin
+    # The rim belongs to whichever is nearer.
+    near = _distance(thin)
+    thin |= (near <= radius) & (mask <= 0.5) & (near < away)
+    return thin
 
 
 def keep_thin(alpha: Array, mask: Array) -> Array:

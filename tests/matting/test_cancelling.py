@@ -1,0 +1,127 @@
+"""Leaving a method in its middle, and running each again and again in one process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+import gossamer
+from gossamer.errors import Cancelled
+from tests.matting.tiny_vitmatte import write_model
+
+ROOT = Path(__file__).parents[2]
+MATTING = ["closed_form", "from_mask", "guided", "knn", "learning_based"]
+FOREGROUND = ["blur_fusion", "multilevel", "closed_form", "soft_band"]
+JOBS = [("matting", method) for method in (*MATTING, "vitmatte")] + [("foreground", method) for method in FOREGROUND]
+
+
+def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    picture = cv2.resize(skimage.data.chelsea(), (width, height), interpolation=cv2.INTER_LINEAR)
+    mask = np.zeros((height, width), np.float32)
+    cv2.circle(mask, (width // 2, height // 2), height // 3, 1, -1)
+    return picture, cv2.GaussianBlur(mask, (0, 0), height / 200)
+
+
+def recipe(stage: str, method: str, model: Path) -> gossamer.Recipe:
+    settings = {"matting": {"method": "none"}, "foreground": {"method": "none"}, stage: {"method": method}}
+    settings["matting"]["model"] = str(model)
+    return gossamer.Recipe.of(settings)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "tiny-vitmatte")
+
+
+@pytest.mark.parametrize(("stage", "method"), JOBS)
+@pytest.mark.parametrize("when", [0.3, 0.7])
+def test_leaving_in_the_middle_leaves_nothing_running(stage: str, method: str, when: float, model: Path) -> None:
+    picture, mask = scene(360, 480)
+    choice = recipe(stage, method, model)
+    whole: list[float] = []
+    gossamer.refine(picture, mask, choice, progress=lambda fraction, _: whole.append(fraction))
+    heard = 0
+
+    def stop(fraction: float, message: str) -> None:
+        nonlocal heard
+        heard += 1
+        if heard >= when * len(whole):
+            raise Cancelled
+
+    before = threading.active_count()
+    with pytest.raises(Cancelled):
+        gossamer.refine(picture, mask, choice, progress=stop)
+    end = time.monotonic() + 20  # a guard against a hang
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.02)
+    assert threading.active_count() <= before
+    assert np.isfinite(gossamer.refine(picture, mask, choice).alpha).all()
+
+
+FIRST = """
+import sys
+import gossamer
+from gossamer.errors import Cancelled
+from tests.matting.test_cancelling import recipe, scene
+stage, method, model, after = sys.argv[1:]
+picture, mask = scene(900, 1200)
+heard = 0
+def stop(fraction, message):
+    global heard
+    heard += 1
+    if fraction >= float(after):
+        raise Cancelled
+try:
+    gossamer.refine(picture, mask, recipe(stage, method, model), progress=stop)
+except Cancelled:
+    print("left", *sorted({"numba", "pymatting"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("after", ["0.12", "0.55"])
+@pytest.mark.parametrize(
+    ("stage", "method"),
+    [("matting", "guided"), ("matting", "knn"), ("foreground", "multilevel"), ("foreground", "closed_form")],
+)
+def test_the_first_use_can_be_left_and_compiles_nothing(stage: str, method: str, after: str, model: Path) -> None:
+    """Compiling at the first use took 40 seconds that nobody could leave."""
+    command = [sys.executable, "-c", FIRST, stage, method, str(model), after]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=ROOT)
+    assert done.stdout.strip() == "left"
+
+
+RUN = """
+import sys
+import resource
+import numpy as np
+import gossamer
+from tests.matting.test_cancelling import recipe, scene
+stage, method, model = sys.argv[1:]
+picture, mask = scene(90, 120)
+choice = recipe(stage, method, model)
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+for _ in range(10):
+    gossamer.refine(picture, mask, choice)
+before = resident()
+for _ in range(50):
+    gossamer.refine(picture, mask, choice)
+print((resident() - before) / 2**20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell the resident memory so")
+@pytest.mark.parametrize(("stage", "method"), JOBS)
+def test_fifty_runs_take_no_more_memory_than_ten(stage: str, method: str, model: Path) -> None:
+    command = [sys.executable, "-c", RUN, stage, method, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert float(done.stdout) < 12, f"{done.stdout.strip()} MiB more"
