@@ -49,6 +49,13 @@ INLINE float total(v8 x) {
     return (a + c) + (b + d);
 }
 
+/* Whether a comparison is true in any lane. */
+INLINE int any(v8i test) {
+    int64_t halves[4];
+    memcpy(halves, &test, sizeof halves);
+    return (halves[0] | halves[1] | halves[2] | halves[3]) != 0;
+}
+
 INLINE v4d load4(const double *at) {
     v4d value;
     memcpy(&value, at, sizeof value);

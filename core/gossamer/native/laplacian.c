@@ -244,3 +244,13 @@ double KERNEL(gossamer_advance)(const float *scale, int64_t b0, int64_t b1, floa
     }
     return sums;
 }
+
+/* Bring blocks of a plane into compact order, zero outside the picture; `pixel` and `row` are its strides in floats. */
+void KERNEL(gossamer_gather)(const float *plane, int64_t width, int64_t row, int64_t pixel, int64_t first,
+                             const int32_t *block_y, const int32_t *block_x, int64_t count, float *out) {
+    for (int64_t n = 0; n < count; n++) {
+        const float *from = plane + first + block_y[n] * row + 8 * block_x[n] * pixel;
+        int64_t inside = width - 8 * (int64_t)block_x[n];
+        for (int64_t i = 0; i < 8; i++) out[8 * n + i] = i < inside ? from[i * pixel] : 0.0f;
+    }
+}

@@ -70,14 +70,15 @@ INLINE float to_box(const float *box, v8 query) {
     return total(away * away);
 }
 
-/* Squared distances of a leaf's points. */
-INLINE void to_leaf(const float *leaf, int64_t axes, const float *query, float *out) {
+/* Squared distances of a leaf's points; whether any is below the limit. */
+INLINE int to_leaf(const float *leaf, int64_t axes, const float *query, float limit, float *out) {
     v8 near = {0}, rest = {0};
     for (int64_t axis = 0; axis < axes; axis++) {
         v8 a = load(leaf + axis * LEAF) - same(query[axis]), b = load(leaf + axis * LEAF + 8) - same(query[axis]);
         near += a * a, rest += b * b;
     }
     store(out, near), store(out + 8, rest);
+    return any((near < same(limit)) | (rest < same(limit)));
 }
 
 /* The `wanted` nearest points of the queries n0 to n1, the nearest first, and their squared distances. */
@@ -119,7 +120,7 @@ void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves,
             if (node < leaves - 1) continue;
             int64_t leaf = node - (leaves - 1);
             float distances[LEAF];
-            to_leaf(packed + leaf * axes * LEAF, axes, query, distances);
+            if (!to_leaf(packed + leaf * axes * LEAF, axes, query, limit, distances)) continue;
             for (int64_t i = 0; i < LEAF; i++) {
                 if (!(distances[i] < limit) || numbers[LEAF * leaf + i] < 0) continue;
                 int64_t at = held < wanted ? held++ : wanted - 1;

@@ -17,12 +17,6 @@ INLINE v8 roots(v8 x) {
 
 INLINE v8 chosen(v8i test, v8 a, v8 b) { return (v8)((test & (v8i)a) | (~test & (v8i)b)); }
 
-INLINE int any(v8i test) {
-    int64_t halves[4];
-    memcpy(halves, &test, sizeof halves);
-    return (halves[0] | halves[1] | halves[2] | halves[3]) != 0;
-}
-
 /* Eight pixels of a tile, two of its rows: position and colour; clamped to the picture. */
 typedef struct {
     v8 y, x, colour[3];

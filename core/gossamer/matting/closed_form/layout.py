@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 
 __all__ = ["Layout", "Segments", "Team"]
+
+_gather = function("gather", PLACE, *4 * (COUNT,), PLACE, PLACE, COUNT, PLACE)
 
 BLOCK = 8
 _PATIENCE = 0.05  # seconds between two chances to cancel
@@ -90,11 +93,25 @@ class Layout:
 
     def gather(self, plane: NDArray[Any]) -> NDArray[Any]:
         """Bring an (H, W) plane into compact order; zero outside the picture."""
+        result = np.zeros(self.size, plane.dtype)
+        if plane.dtype == np.float32 and plane.flags.c_contiguous:
+            self._take(plane, 1, 0, result)
+            return result
         padded = np.zeros((self.height, self.active.shape[1] * BLOCK), plane.dtype)
         padded[:, : self.width] = plane
-        result = np.zeros(self.size, plane.dtype)
         self.own(result)[:] = padded.reshape(self.height, -1, BLOCK)[self.active]
         return result
+
+    def gather_colours(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring a contiguous (H, W, 3) picture into compact order: (3, N)."""
+        result = np.zeros((3, self.size), np.float32)
+        for channel in range(3):
+            self._take(image, 3, channel, result[channel])
+        return result
+
+    def _take(self, array: NDArray[np.float32], pixel: int, first: int, result: NDArray[np.float32]) -> None:
+        strides = self.width, self.width * pixel, pixel, first
+        _gather(array, *strides, self.block_y, self.block_x, len(self.block_y), self.own(result))
 
     def scatter(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring compact values back to an (H, W) plane; zero elsewhere."""

@@ -145,10 +145,8 @@ def solve(
             right = matrix.data * layout.gather(target) * (matrix.scale > 0)
         matrix.residual(right, layout.gather(values), right)
         team.tick()
-        colour = np.empty((3, layout.size), np.float32)
-        for c in range(3):
-            colour[c] = layout.gather(image[..., c])
-            team.tick()
+        colour = layout.gather_colours(image)
+        team.tick()
         coarse = CoarseSpace(layout, matrix.weights, matrix.data, matrix.scale, colour, team)
         progress(0.3)
         x = _conjugate_gradients(matrix, coarse, right, tolerance, progress.part(0.3, 1.0))

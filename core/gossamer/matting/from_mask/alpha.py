@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_rgb, bilinear
 from gossamer.matting.closed_form.alpha import solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
-from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink
+from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink, wide_blur
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.signed_distance import has_edge, unit_length, weighted_distance
 from gossamer.progress import Progress, ProgressCallback
@@ -42,6 +42,7 @@ DETAIL = 0.05  # weight of the enlarged matte and of samples in a picture of twi
 BESIDE = 10.0  # units around what is enlarged; its samples come from there
 FAITH = 1.0  # weight of a soft mask's values where it follows the picture and is sure of itself
 SURE = 16  # power of |2 mask - 1|: salient models give solid parts .999, holes that they overlooked .6 to .98
+GRID = 24  # pixels: a part of a picture that begins at a multiple of it is worked on like the whole
 WINDOW = 3.0  # radius in units of the guided filter that tells whether a mask follows the picture
 NEARBY = 25.0  # sigma in units of the neighbourhood in which that is measured
 FOLLOWS = 0.25, 0.55  # share of the mask's detail that the picture explains: of a blur none, of models' .4 to .9
@@ -197,7 +198,7 @@ def _faith(image: Array, mask: Array, scale: float) -> Array | None:
     window = (2 * radius + 1, 2 * radius + 1)
 
     def around(plane: Array) -> Array:
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), NEARBY * scale), np.float32)
+        return wide_blur(plane, NEARBY * scale)
 
     edge = cv2.morphologyEx((mask > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     length = around(np.asarray(edge, np.float32)) / np.float32(2) + np.float32(1e-3)
@@ -245,18 +246,19 @@ def _enlarge(small: Array, image: Array, report: Progress) -> Array:
     report(0.05)
     if not free.any():
         return alpha
+    whole, scale = alpha, unit_length(image.shape)
+    box = _box(near)
+    image, alpha, free, near = np.ascontiguousarray(image[box]), whole[box], free[box], near[box]
     team = Team(report)
     try:
-        sampled = sample_alpha(
-            image, free, near & (alpha > 0.95), near & (alpha < 0.05), unit_length(image.shape), team
-        )
+        sampled = sample_alpha(image, free, near & (alpha > 0.95), near & (alpha < 0.05), scale, team)
     finally:
         team.close()
     report(0.4)
     target, weight = alpha, free * np.float32(DETAIL / factor**2)
     if sampled is not None:
         target, weight = _join(target, weight, sampled.alpha, np.float32(DETAIL) * sampled.confidence)
-    return solve_matting_laplacian(
+    whole[box] = solve_matting_laplacian(
         image,
         ~free,
         alpha,
@@ -266,6 +268,14 @@ def _enlarge(small: Array, image: Array, report: Progress) -> Array:
         tolerance=TOLERANCE,
         progress=report.part(0.4, 1.0),
     )
+    return whole
+
+
+def _box(zone: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return rows and columns that hold all of a zone, and from a multiple of what samples and solver count in."""
+    rows, columns = np.flatnonzero(zone.any(axis=1)), np.flatnonzero(zone.any(axis=0))
+    top, left = (int(each[0]) // GRID * GRID for each in (rows, columns))
+    return slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
 
 
 def _certainty(logit: Array) -> Array:

@@ -72,7 +72,7 @@ def sample_alpha(
         return None
     centres = np.ascontiguousarray(tiles * TILE + (TILE - 1) / 2, np.float32)
     near = [np.empty((len(tiles), SAMPLES), np.int32) for _ in places]
-    trees = [Nearest(place) for place in places]
+    trees = team.run(Nearest, [(place,) for place in places])
 
     def find(side: int, start: int, stop: int) -> None:
         squared = np.empty((stop - start, SAMPLES), np.float32)
@@ -84,15 +84,18 @@ def sample_alpha(
     result = Sampled(np.zeros(asked.shape, np.float32), np.zeros(asked.shape, np.float32))
     fit = _fit if _sample() is None else _fit_compiled
     far = FAR / scale
-    image = np.ascontiguousarray(image)
+    image, asked = np.ascontiguousarray(image), np.ascontiguousarray(asked)
     team.run(lambda a, b: fit(image, asked, tiles, near, tables, far, a, b, result), parts)
     return result
 
 
 def _on_lattice(side: NDArray[np.bool_]) -> Array:
-    """Return the (row, column) of the pixels of `side` with (column + 2 row) % THIN = 0, row after row."""
-    row, column = np.ogrid[: side.shape[0], : side.shape[1]]
-    return np.ascontiguousarray(np.argwhere(side & ((column + 2 * row) % THIN == 0)), np.float32)
+    """Return the (row, column) of the pixels of `side` with (column + 2 row) % THIN = 0."""
+    found = []
+    for row in range(THIN):
+        column = -2 * row % THIN
+        found.append(np.argwhere(side[row::THIN, column::THIN]) * THIN + (row, column))
+    return np.ascontiguousarray(np.concatenate(found), np.float32)
 
 
 def _tiles(asked: NDArray[np.bool_]) -> NDArray[np.int32]:

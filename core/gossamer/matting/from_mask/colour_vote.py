@@ -12,18 +12,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, bilinear
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.native import COUNT, NUMBER, PLACE, function
 
-__all__ = ["ColourVote", "shrink"]
+__all__ = ["ColourVote", "shrink", "wide_blur"]
 
 # Lengths are in pixels of a picture of 0.48 megapixels (800 x 600) and scaled with the picture.
 BAND = 40.0  # how far from the edge pixels are decided at all
 NEAR, FAR = 4.0, 30.0  # between these distances the mask itself is trusted enough to judge the colours by
 TRUST = 6.0  # a voter counts fully from this far inside its own side
 CELL = 24.0  # judges and judged lie in different cells of this checkerboard
+COARSE = 4.0  # wide blurs are made of pixels of which sigma has so many
 AROUND = 25.0  # sigma of the neighbourhood over which the judgement is averaged
 VOTERS = 40
 AWAY = 0.0002  # how much a pixel of distance counts beside colours in [0, 1]
@@ -43,6 +44,20 @@ def shrink(plane: Array, size: tuple[int, int]) -> Array:
 
     result: Array = np.clip(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), 0, 1)
     return result
+
+
+def wide_blur(plane: Array, sigma: float) -> Array:
+    """Blur a plane with a Gaussian much wider than a pixel: what it leaves has room in far fewer pixels."""
+    import cv2
+
+    height, width = plane.shape
+    step = int(min(max(sigma // COARSE, 1), height, width))
+    if step == 1:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    small = cv2.resize(plane, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
+    # Averaging and interpolating blur by themselves, by a variance of 1/12 and of 1/6 of the step's square.
+    blurred = np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.sqrt((sigma / step) ** 2 - 0.25))), np.float32)
+    return bilinear(blurred, height, width)
 
 
 class ColourVote:
@@ -231,6 +246,4 @@ class ColourVote:
         return plane
 
     def _around(self, plane: Array) -> Array:
-        import cv2
-
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), float(AROUND * self._unit)))
+        return wide_blur(plane, float(AROUND * self._unit))
