@@ -170,6 +170,8 @@ def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest
     assert "no-such-compiler" in build.compile_kernels(tmp_path)
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ziglang" else find_spec(name))
     assert build.compile_kernels(tmp_path) == "no C compiler was found"
 
 
