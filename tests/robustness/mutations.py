@@ -103,6 +103,7 @@ def seeds() -> dict[str, bytes]:
     rgba = shades()
     rgb = np.ascontiguousarray(rgba[..., :3])
     grey, deep = rgb[..., 0], rgba.astype(np.uint16) * np.uint16(257)
+    whole_tiles = np.pad(deep, ((0, 8), (0, 15), (0, 0)), "edge")  # not with zeros, as writers do
     floats = rgba.astype(np.float32) / np.float32(255)
     picture, whole = Image.fromarray(rgb), Image.fromarray(rgba)
     second = Image.new("RGB", picture.size, (200, 170, 160))
@@ -146,7 +147,9 @@ def seeds() -> dict[str, bytes]:
         "tiff16": _tiff(deep[..., :3], photometric="rgb", rowsperstrip=7),
         "tiff16-deflate": encode_image(floats[..., :3], floats[..., 3], "tiff", bit_depth=16),
         "tiff16-lzw": cv2.imencode(".tif", deep[..., :3], [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes(),
-        "tiff16-tiled": _tiff(deep, photometric="rgb", tile=(16, 16), compression="zlib", extrasamples=["unassalpha"]),
+        "tiff16-tiled": _tiff(
+            whole_tiles, photometric="rgb", tile=(16, 16), compression="zlib", extrasamples=["unassalpha"]
+        ),
         "tiff16-planar": _tiff(
             np.ascontiguousarray(np.moveaxis(deep[..., :3], -1, 0)), photometric="rgb", planarconfig="separate"
         ),

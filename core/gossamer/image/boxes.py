@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gossamer.image.colour import Colour, by_cicp
@@ -67,9 +68,10 @@ def properties(data: bytes) -> Properties:
     try:
         mine, all_of_them = _of_primary(data)
         tracks = _of_tracks(data, 0, len(data), 0)
-        found.exif = _exif(data)
     except (struct.error, IndexError):
         return found
+    with suppress(struct.error, IndexError):
+        found.exif = _exif(data)
     for box in mine:
         _take(data, box, found)
     # A grid's tiles may hold what the grid does not, and a sequence may have no still picture.
