@@ -169,10 +169,36 @@ def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("CC", "no-such-compiler")
     assert "no-such-compiler" in build.compile_kernels(tmp_path)
     monkeypatch.delenv("CC")
+    hook = build.KernelsHook()
+    hook.root = str(tmp_path)
+    assert hook.dependencies() == []  # the system's compiler does
     monkeypatch.setenv("PATH", str(tmp_path))
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ziglang" else find_spec(name))
+    assert hook.dependencies() == []  # Zig's is here already
+    assert "error" in build.compile_kernels(tmp_path)
+    shutil.copy(native.LIBRARY.parent / "band.c", folder)
+    assert build.compile_kernels(tmp_path) is None
+    assert fresh("native_by_zig", folder / "__init__.py").variant() == native.variant()
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "ziglang" else find(name, *rest)
+    )
+    assert hook.dependencies() == ["ziglang>=0.13"]
     assert build.compile_kernels(tmp_path) == "no C compiler was found"
+
+
+def test_a_clone_is_compiled_by_its_install_script(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "install.py", tmp_path)
+    package = tmp_path / "core" / "gossamer"
+    shutil.copytree(ROOT / "core" / "gossamer", package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, str(tmp_path / "install.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (package / "native" / "kernels.so").is_file()
+    broken = {**environment, "CC": "no-such-compiler"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=broken)
+    assert done.returncode == 0  # the nodes work without, too
+    assert done.stderr.count("\n") == 1
 
 
 def test_they_can_be_compiled_after_installing(tmp_path: Path) -> None:
