@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gossamer.arguments import check_kind
 from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
-from gossamer.cutout import Cutout, Report
+from gossamer.cutout import Cutout, Origin
+from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.parallel.patience import patiently
@@ -25,7 +23,7 @@ from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import FINISHING, ModelChoice, Recipe
 
-__all__ = ["Pipeline", "refine", "remove_background"]
+__all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "refine", "remove_background"]
 
 
 class Pipeline:
@@ -130,18 +128,14 @@ class Pipeline:
         with clock("segment"):
             part = steps.part(0.3 if first_load else 0.05, 0.7)
             look = {"flips": recipe.segmentation.flips, "detail": recipe.segmentation.detail}
-            disagreement = None
             if isinstance(model, Ensemble):
                 combined = model.predict_all(source.pixels, part, **look)
                 mask, disagreement = combined.mask, combined.disagreement
             else:
-                mask = model.predict(source.pixels, part, **look)
-        runs = _Runs(self.choice.device, announce)
-        cutout = _finish(source, mask, recipe, backdrop, clock, steps.part(0.7, 1.0), model, runs)
-        if disagreement is None:
-            return cutout
-        report = replace(cutout.report, disagreement=round(combined.mean_disagreement, 6))
-        return replace(cutout, report=report, disagreement=disagreement)
+                mask, disagreement = model.predict(source.pixels, part, **look), None
+        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
+        runs = Runs(self.choice.device, announce)
+        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""
@@ -241,19 +235,10 @@ def refine(
         backdrop = backdrop or read_backdrop(recipe.background, source.icc_profile)
         rough = read_mask(mask, source.pixels.shape)
         certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
-        if told := (*rough.warnings, *(certain.warnings if certain else ())):
-            source = replace(source, warnings=(*source.warnings, *told))
-    return _finish(
-        source,
-        rough.plane,
-        recipe,
-        backdrop,
-        clock,
-        steps,
-        None,
-        _Runs(device, announce),
-        None if certain is None else certain.plane,
-    )
+    told = (*rough.warnings, *(certain.warnings if certain else ()))
+    origin = Origin(seconds=clock.seconds, warnings=told)
+    hinted = None if certain is None else certain.plane
+    return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce), hinted)
 
 
 def checked_recipe(recipe: object) -> Recipe | None:
@@ -269,7 +254,7 @@ def checked_recipe(recipe: object) -> Recipe | None:
 
 
 @dataclass(frozen=True)
-class _Runs:
+class Runs:
     """Where networks of later stages run, and who is told what is fetched for them."""
 
     device: str = "auto"
@@ -291,21 +276,36 @@ class _Clock:
             self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - start, 4)
 
 
-def _finish(
+def finish(
     source: Image,
     mask: Array,
     recipe: Recipe,
     backdrop: Backdrop,
-    clock: _Clock,
+    origin: Origin,
     steps: Progress,
-    model: SegmentationModel | Ensemble | None,
-    runs: _Runs,
+    runs: Runs | None = None,
     hints: Array | None = None,
 ) -> Cutout:
-    """Run every stage after the mask."""
-    import cv2
+    """Run every stage after the mask.
 
-    warnings = [*source.warnings, *backdrop.warnings, *(model.warnings if model else ())]
+    Parameters
+    ----------
+    source : Image
+    mask : (H, W) float32
+        1 = foreground.
+    recipe : Recipe
+    backdrop : Backdrop
+        The recipe's background.
+    origin : Origin
+        Where the mask is from: the beginning of the report.
+    steps : Progress
+    runs : Runs, optional
+        Where networks run.
+    hints : (H, W) float32, optional
+        As for :func:`refine`.
+    """
+    clock, runs = _Clock(), runs or Runs()
+    warnings = [*source.warnings, *backdrop.warnings]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
@@ -329,7 +329,8 @@ def _finish(
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
-        colours = _foreground(source, alpha, recipe, steps.part(0.5, 0.9))
+        final = recipe.background.fill == "transparent"
+        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=steps.part(0.5, 0.9))
     steps(0.9, "Compositing")
     with clock("composite"):
         own = recipe.foreground.method != "none"
@@ -337,52 +338,16 @@ def _finish(
     if source.alpha is not None:
         # Straight colours under an existing alpha are the subject's own already: it plays no part above.
         alpha = alpha * source.alpha
-    coverage = float(cv2.mean(alpha)[0])
-    if coverage < 0.001:
-        warnings.append("Almost nothing was found to be foreground: is there a subject in the picture?")
-    elif coverage > 0.999:
-        warnings.append("Almost everything was found to be foreground: is there a background in the picture?")
-    report = Report(
-        model=model.id if model else "",
-        device=model.device if model else "cpu",
-        seconds=clock.seconds,
-        coverage=round(coverage, 6),
-        warnings=tuple(warnings),
-    )
     steps(1.0, "Done")
     return Cutout(
         pixels=colours,
         alpha=alpha,
-        report=report,
+        report=origin.report(alpha, clock.seconds, warnings),
         recipe=recipe,
         composite=None if composite is None else composite.rgb,
         composite_alpha=None if composite is None else composite.alpha,
         icc_profile=source.icc_profile,
         bit_depth=source.bit_depth,
         dpi=source.dpi,
+        disagreement=origin.disagreement,
     )
-
-
-def _foreground(source: Image, alpha: Array, recipe: Recipe, steps: Progress) -> NDArray[Any]:
-    """Return the subject's colours: bytes where a large picture has bytes and nothing more is computed from them."""
-    from gossamer import foreground
-    from gossamer.foreground.soft_band.solver import LARGE
-
-    settings = recipe.foreground
-    plain = settings.despill == "none"
-    if settings.method == "none":
-        colours = source.pixels if plain else source.rgb
-    elif settings.method in ("auto", "soft_band"):
-        final = plain and recipe.background.fill == "transparent"
-        thrifty = final and source.pixels.dtype == np.uint8 and alpha.size > LARGE
-        colours = foreground.soft_band(source.pixels, alpha, eight_bit=thrifty, progress=steps)
-    elif settings.method == "blur_fusion":
-        colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
-        reach, fused = (settings.fine_radius - 1) // 2, colours
-        colours = patiently(lambda: foreground.fill_hidden(fused, alpha, reach), steps)
-    else:
-        colours = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps).foreground
-    if settings.despill == "none":
-        return colours
-    colour, strength = settings.despill, settings.despill_strength
-    return patiently(lambda: foreground.despill(colours, alpha, colour, strength), steps)

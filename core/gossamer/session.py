@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
-from gossamer.cutout import Cutout
+from gossamer.cutout import Cutout, Origin
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.matting.vitmatte.lent import unload_vitmatte
-from gossamer.pipeline import checked_recipe, refine
+from gossamer.pipeline import Runs, checked_recipe, finish
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.combining import intersection, union
@@ -317,25 +317,9 @@ class Session:
         if hints is not None:
             mask = mask.copy()
             mask[hints >= 0.9], mask[hints <= 0.1] = 1, 0
-        cutout = refine(
-            self.image,
-            mask,
-            recipe,
-            hints=hints,
-            device=self.choice.device,
-            backdrop=backdrop,
-            progress=steps.part(0.4, 1.0),
-            announce=announce,
-        )
-        report = cutout.report
-        report = replace(
-            report,
-            model=model,
-            device=found.device,
-            seconds={**seconds, **report.seconds},
-            warnings=tuple(dict.fromkeys((*warnings, *report.warnings))),
-        )
-        return replace(cutout, report=report)
+        origin = Origin(model, found.device, seconds, warnings)
+        runs = Runs(self.choice.device, announce)
+        return finish(self.image, mask, recipe, backdrop, origin, steps.part(0.4, 1.0), runs, hints)
 
     def _model(
         self, wanted: str | PromptedModel, prompt: Prompt, steps: Progress, announce: _Announce

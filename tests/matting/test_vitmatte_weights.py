@@ -22,8 +22,8 @@ from gossamer.errors import (
 )
 from gossamer.matting.vitmatte import weights as vitmatte_weights
 from gossamer.matting.vitmatte.network import VitMatte
-from gossamer.weights.card import FolderFile
 from gossamer.weights.catalogue import any_card, folder_cards
+from gossamer.weights.folder_card import FolderFile
 from tests.matting.tiny_vitmatte import scene, write_model
 
 pytestmark = pytest.mark.usefixtures("one_thread", "alone")

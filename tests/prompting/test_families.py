@@ -26,8 +26,8 @@ from gossamer.progress import Progress
 from gossamer.prompting.families import find_weights, installed_weights
 from gossamer.prompting.grounding import load_grounding_dino
 from gossamer.prompting.sam2 import load_sam2
-from gossamer.weights.card import FolderCard, FolderFile
 from gossamer.weights.catalogue import folder_cards
+from gossamer.weights.folder_card import FolderCard, FolderFile
 from gossamer.weights.model_folder import find_folder
 from tests.prompting.tiny_models import save_grounding_dino, save_sam2
 from tests.weights.server import Site, serve

@@ -14,10 +14,11 @@ from gossamer.errors import ModelIntegrityError, ModelNotFound
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
-from gossamer.weights.card import FolderCard, HuggingFaceSource, ModelCard, Source, UrlSource
+from gossamer.weights.card import HuggingFaceSource, ModelCard, Source, UrlSource
 from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
+from gossamer.weights.folder_card import FolderCard
 from gossamer.weights.inventory import torch_is_here, usable
 from gossamer.weights.model_folder import find_folder, find_installed, folder_path, verify_folder
 

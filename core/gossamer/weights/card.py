@@ -12,8 +12,7 @@ __all__ = [
     "COST",
     "Architecture",
     "Cost",
-    "FolderCard",
-    "FolderFile",
+    "FileName",
     "HuggingFaceSource",
     "InputSpec",
     "ModelCard",
@@ -21,8 +20,8 @@ __all__ = [
     "OutputSpec",
     "PipSource",
     "Runtime",
+    "Sha256",
     "Source",
-    "Task",
     "UrlSource",
     "Variant",
 ]
@@ -31,13 +30,13 @@ _FORBID = ConfigDict(extra="forbid", frozen=True)
 _Triple: TypeAlias = tuple[float, float, float]
 _Side: TypeAlias = Annotated[int, Field(ge=32)]
 # A plain file name: it is joined to folders, so it must not lead out of them.
-_FileName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+FileName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 # The same below a folder: no part may begin with a dot.
 _RelativePath: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")
 ]
 _Bytes: TypeAlias = Annotated[int, Field(ge=1)]
-_Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Md5: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
@@ -45,9 +44,6 @@ Runtime: TypeAlias = Literal["onnx", "torch"]
 
 Cost: TypeAlias = Literal["tiny", "small", "medium", "large", "huge"]
 """How much work one picture is, see :data:`COST`."""
-
-Task: TypeAlias = Literal["prompting", "matting"]
-"""What a model that is a folder does; all others find a picture's subject."""
 
 COST: dict[Cost, int] = {"tiny": 1, "small": 2, "medium": 3, "large": 4, "huge": 5}
 """The costs in order.
@@ -258,14 +254,14 @@ class Variant:
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORBID
 
-    filename: _FileName
+    filename: FileName
     precision: Literal["float32", "float16"]
     bytes: _Bytes
     sources: tuple[Annotated[Source, Field(discriminator="kind")], ...]
     exact: bool = True
-    sha256: _Sha256 | None = None
+    sha256: Sha256 | None = None
     md5: _Md5 | None = None
-    aliases: tuple[_FileName, ...] = ()
+    aliases: tuple[FileName, ...] = ()
     elsewhere: tuple[_RelativePath, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     activation: Literal["none", "sigmoid"] | None = None
@@ -366,110 +362,3 @@ class ModelCard:
     def gated(self) -> bool:
         """Whether a file of it can be fetched only after its terms were agreed to on a page, with a token."""
         return any(source.gated for variant in self.weights for source in variant.hugging_face)
-
-
-@dataclass(frozen=True)
-class FolderFile:
-    """One file of a published folder.
-
-    Attributes
-    ----------
-    name : str
-    bytes : int
-        Its size; 0 where that is not known.
-    sha256 : str
-        Empty where only Hugging Face can tell: it is then asked at the download.
-    text : str
-        What it says, where that is known without fetching it: it is then written.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
-
-    name: _FileName
-    bytes: Annotated[int, Field(ge=0)] = 0
-    sha256: _Sha256 | Literal[""] = ""
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class FolderCard:
-    """A model that is a folder on Hugging Face, which transformers can load.
-
-    Attributes
-    ----------
-    id, title : str
-        Key and name for people; the key is also the folder's name in Gossamer's own folder.
-    repo, revision : str
-        Its repository there and the commit that has these files; or the pull request (``refs/pr/1``) that has them as
-        safetensors where the repository itself has a pickle. Whoever wrote that can change it, so it is looked for,
-        but takes a person to fetch.
-    licence, licence_url : str
-        As for :class:`ModelCard`.
-    files : tuple of FolderFile
-        What is fetched.
-    task, family : str
-        What it does, and which of ours loads it: ``grounding-dino``, ``sam2``, ``sam3``, ``vitmatte``.
-    authors, homepage, good_for, metric, commercial
-        As for :class:`ModelCard`.
-    fetched : bool
-        Whether ``auto`` fetches it where none of its family is installed.
-    gated : bool
-        Whether its terms must be agreed to on its page and a token be sent.
-    tokenizer : bool
-        Whether it cannot be used without the files of a tokenizer.
-    comfyui : tuple of str
-        Folders below ComfyUI's ``models`` in which node packs keep it under its repository's name.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-    title: str
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    revision: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|refs/pr/\d+)$")]
-    licence: str
-    licence_url: Annotated[str, Field(pattern=r"^https://")]
-    files: Annotated[tuple[FolderFile, ...], Field(min_length=1)]
-    task: Task = "prompting"
-    family: str = ""
-    authors: str = ""
-    homepage: str = ""
-    commercial: bool = True
-    good_for: str = ""
-    metric: str = ""
-    fetched: bool = False
-    gated: bool = False
-    tokenizer: bool = False
-    comfyui: tuple[_FileName, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The repository's name without its owner."""
-        return self.repo.partition("/")[2]
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether its revision is a commit, which nobody can change: nothing else is fetched."""
-        return "/" not in self.revision
-
-    @property
-    def bytes(self) -> int:
-        """What is fetched in all, as far as it is known."""
-        return sum(file.bytes for file in self.files)
-
-    def source(self, file: FolderFile) -> HuggingFaceSource:
-        """Return where one of its files is."""
-        return HuggingFaceSource(repo=self.repo, revision=self.revision, filename=file.name, gated=self.gated)
-
-    def variant(self, file: FolderFile) -> Variant:
-        """Return one of its files in the words of a :class:`ModelCard`."""
-        return Variant(
-            filename=f"{self.id}/{file.name}",
-            precision="float32",
-            bytes=file.bytes,
-            exact=bool(file.bytes),
-            sha256=file.sha256 or None,
-            aliases=(f"{self.name}/{file.name}",),
-            elsewhere=tuple(f"{folder}/{self.name}/{file.name}" for folder in self.comfyui),
-            sources=(self.source(file),),
-        )

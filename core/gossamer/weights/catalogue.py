@@ -16,7 +16,6 @@ from gossamer.errors import InputError, ModelError, ModelNotFound
 from gossamer.spelling import did_you_mean
 from gossamer.weights.card import (
     Architecture,
-    FolderCard,
     HuggingFaceSource,
     InputSpec,
     ModelCard,
@@ -27,6 +26,7 @@ from gossamer.weights.card import (
     UrlSource,
     Variant,
 )
+from gossamer.weights.folder_card import FolderCard
 
 __all__ = [
     "Architecture",

@@ -15,13 +15,14 @@ from gossamer.files import make_folder, move_into_place, share, write_bytes
 from gossamer.paths import expanded
 from gossamer.progress import Progress
 from gossamer.spelling import did_you_mean
-from gossamer.weights.card import FolderCard, FolderFile, HuggingFaceSource
+from gossamer.weights.card import HuggingFaceSource
 from gossamer.weights.digests import checked_digest, file_digest
 from gossamer.weights.fetch.delivery import locked
 from gossamer.weights.fetch.download import ask, download
 from gossamer.weights.fetch.publisher import address, credentials, in_words, page
 from gossamer.weights.fetch.sources import attempts, obtain, origin
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, megabytes, remove_quietly, writing
+from gossamer.weights.folder_card import FolderCard, FolderFile
 from gossamer.weights.folders import candidates, forbidding_switch, models_folder
 
 __all__ = [
