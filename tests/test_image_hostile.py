@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import resource
+import os
 import struct
 import subprocess
 import sys
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -331,7 +332,6 @@ def test_what_inflates_to_600_megabytes_takes_no_memory(kind: str, tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, "")
     assert "memory" not in done.stdout
     assert done.stdout.startswith("(64, 64, 3)" if kind in ("profile", "text", "pixels") else ("(", str(tmp_path)))
-    assert resource.RLIMIT_AS
 
 
 def greedy_exif(length: int) -> bytes:
@@ -387,3 +387,26 @@ def test_a_buffer_at_its_end_is_to_be_rewound() -> None:
     assert str(caught.value) == "The file image has been read to its end. Rewind it: file.seek(0)."
     stream.seek(0)
     assert np.array_equal(read_image(stream).pixels, RGB)
+
+
+def test_what_libtiff_says_of_a_rare_kind_is_not_heard_and_counts(capfd: pytest.CaptureFixture[str]) -> None:
+    """Several threads, of which each finds stderr where it was."""
+    page = Pillow.fromarray(RGB[..., 0] > 128)
+    whole = saved(page, "TIFF", compression="group3")
+    place = whole.index(b"\0\x01") if b"\0\x01" in whole[8:200] else 40
+    spoilt = [whole[:i] + b"\x03\x07\x0b" + whole[i + 3 :] for i in range(place, place + 60, 3)]
+    packed = saved(Pillow.fromarray(RGB), "TIFF", compression="zstd")
+    spoilt += [packed[:i] + b"\xff\xff" + packed[i + 2 :] for i in range(20, 400, 20)]
+
+    def read(data: bytes) -> str:
+        try:
+            read_image(data)
+        except InputError as error:
+            return error.message
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        said = set(pool.map(read, spoilt))
+    assert said >= {"The picture is damaged or cut off and cannot be read."}
+    os.write(2, b"heard\n")
+    assert capfd.readouterr() == ("", "heard\n")

@@ -206,6 +206,6 @@ def _take(data: bytes, box: tuple[bytes, int, int], found: Properties) -> None:
         elif which == b"nclx" and end - start >= 8 and found.colour is None and not found.note:
             primaries, transfer = struct.unpack_from(">HH", data, start + 4)
             try:
-                found.colour = by_cicp(primaries, transfer, "its file")
+                found.colour = by_cicp(primaries, transfer, "its nclx box")
             except ValueError:
                 found.note = "its colour numbers name no colour space; it is taken as sRGB"

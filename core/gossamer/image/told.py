@@ -126,14 +126,14 @@ def told_by_pillow(picture: Pillow.Image, name: str = "", exif: bytes | None = N
     try:
         told.colour = _colour(info)
     except (TypeError, ValueError, KeyError, ZeroDivisionError):
-        told.notes.append("its file names no colour space that there is; it is taken as sRGB")
+        told.notes.append("its numbers name no colour space that there is; it is taken as sRGB")
     return told
 
 
 def _colour(info: dict[Any, Any]) -> Colour | None:
     """Return what PNG's sRGB, gAMA and cHRM chunks or HEIC's numbers say, as Pillow and pillow-heif keep them."""
     if isinstance(nclx := info.get("nclx_profile"), dict):
-        return by_cicp(int(nclx["color_primaries"]), int(nclx["transfer_characteristics"]), "its file")
+        return by_cicp(int(nclx["color_primaries"]), int(nclx["transfer_characteristics"]), "its nclx box")
     if "srgb" in info:
         return SRGB.told_by("its sRGB chunk")
     power, corners = info.get("gamma"), info.get("chromaticity")
