@@ -57,7 +57,10 @@ def private_folder(folder: Path) -> Path:
             f"The folder {folder} cannot be made: {error.strerror}.", "Give another path for the socket."
         ) from None
     if fault == "open":
-        raise WorkerError(f"Others may enter the folder {folder}.", f"Take their rights away: chmod 700 '{folder}'")
+        raise WorkerError(
+            f"Others may enter the folder {folder}.",
+            f"Give another path for the socket, or take their rights away: chmod 700 '{folder}'",
+        )
     if fault is not None:
         raise WorkerError(f"{folder} is not a folder of yours.", "Remove it, or give another path for the socket.")
     return folder
