@@ -28,6 +28,7 @@ _RULES = (
     (r"see the catalogue: gossamer models list\.?", f"choose one of the list of {_LOAD}."),
     (r"To fetch it, type: gossamer models get (\S+?)\.?$", rf"Choose \1 in {_LOAD}: it is fetched then."),
     (r"(?:type: )?gossamer models get (\S+?)(?=[\s.]|$)", rf"choose \1 in {_LOAD}"),
+    (r"type: python -m gossamer\.native\b", "type `python install.py` in this node pack's folder, in ComfyUI's Python"),
     (r" with: gossamer doctor\b", " with nvidia-smi"),
     (r" and gossamer doctor\b", ""),
     (r"See: gossamer remove --help\.?", "See the node's help page."),

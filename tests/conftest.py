@@ -10,12 +10,13 @@ from gossamer.telemetry import switch_off
 
 switch_off()
 
-_HOSTS = {"gimp", "comfyui"}
+_HOSTS = {("gimp",), ("comfyui",), ("native", "test_wheel.py")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a host's installation: the tests in the hosts' folders."""
+    """Mark what needs a host's installation, or Wine's and QEMU's: by folders and files."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in _HOSTS:
+        parts = item.path.relative_to(here).parts
+        if any(parts[: len(host)] == host for host in _HOSTS):
             item.add_marker(pytest.mark.host)

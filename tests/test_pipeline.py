@@ -255,3 +255,12 @@ def test_linear_light_keeps_a_soft_edge_bright() -> None:
     plain, linear = (gossamer.refine(np.ones((20, 20, 3), np.float32), alpha, each).composite for each in recipes)
     np.testing.assert_allclose(plain, 0.5, atol=1e-6)
     np.testing.assert_allclose(linear, 0.735357, atol=1e-5)
+
+
+def test_a_report_says_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, mask = skimage.data.chelsea(), np.zeros((300, 451), np.float32)
+    mask[80:200, 100:300] = 1
+    assert not any("kernels" in warning for warning in gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings)
+    monkeypatch.setattr("gossamer.pipeline.library", lambda: None)
+    warnings = gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
+    assert sum("python -m gossamer.native" in warning for warning in warnings) == 1

@@ -15,6 +15,7 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
+from gossamer.native import library
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
@@ -41,12 +42,7 @@ class Pipeline:
     Raises
     ------
     InputError
-        A setting is unknown or impossible.
-
-    Raises
-    ------
-    InputError
-        An argument is of the wrong type, or none of those that there are.
+        A setting is unknown or impossible, or an argument is of the wrong type.
 
     Notes
     -----
@@ -261,6 +257,13 @@ class Runs:
     announce: Callable[[str], object] | None = None
 
 
+def _slowness() -> tuple[str, ...]:
+    """Return what a report says where the kernels in C are missing."""
+    if library() is not None:
+        return ()
+    return ("The kernels in C are missing: this takes many times as long. To have them, type: python -m gossamer.native",)
+
+
 class _Clock:
     """Wall-clock seconds of each stage."""
 
@@ -305,7 +308,7 @@ def finish(
         As for :func:`refine`.
     """
     clock, runs = _Clock(), runs or Runs()
-    warnings = [*source.warnings, *backdrop.warnings]
+    warnings = [*source.warnings, *backdrop.warnings, *_slowness()]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
