@@ -261,7 +261,7 @@ def _slowness() -> tuple[str, ...]:
     """Return what a report says where the kernels in C are missing."""
     if library() is not None:
         return ()
-    return ("The kernels in C are missing: this takes many times as long. To have them, type: python -m gossamer.native",)
+    return ("The kernels in C are missing, and this takes long without. To have them, type: python -m gossamer.native",)
 
 
 class _Clock:
