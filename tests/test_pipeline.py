@@ -260,7 +260,9 @@ def test_linear_light_keeps_a_soft_edge_bright() -> None:
 def test_a_report_says_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     picture, mask = skimage.data.chelsea(), np.zeros((300, 451), np.float32)
     mask[80:200, 100:300] = 1
-    assert not any("kernels" in warning for warning in gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings)
+    assert not any(
+        "kernels" in warning for warning in gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
+    )
     monkeypatch.setattr("gossamer.pipeline.library", lambda: None)
     warnings = gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
     assert sum("python -m gossamer.native" in warning for warning in warnings) == 1
