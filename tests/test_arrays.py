@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import resize
 
-from gossamer.arrays import as_mask, as_rgb, bilinear, normalise, skimage_resize
+from gossamer.arrays import as_mask, as_rgb, normalise
 from gossamer.errors import InputError
+from gossamer.resampling import bilinear, skimage_resize
 
 
 @settings(deadline=None, max_examples=30)

@@ -83,7 +83,7 @@ def main(path: str, variant: str) -> None:
     """Make every kernel work on small pictures; write what they did to `path`."""
     recorder = Recorder(pytest.MonkeyPatch(), variant)
     # Some modules take their kernels when they are imported.
-    from gossamer import arrays
+    from gossamer import resampling
     from gossamer.foreground import blur_fusion, estimate_foreground, soft_band
     from gossamer.foreground.soft_band import solver as band_solver
     from gossamer.image.png import encode_png
@@ -106,7 +106,7 @@ def main(path: str, variant: str) -> None:
     soft_band(small, alpha, eight_bit=True)
     estimate_foreground(image, alpha)
     for picture in (image, small):
-        arrays.skimage_resize(picture, 20, 24)
+        resampling.skimage_resize(picture, 20, 24)
     large = np.tile(small, (4, 4, 1))  # more than a block of deflate
     for noise in (0, 3, 60):
         pixels = np.clip(large + random.integers(0, noise + 1, large.shape), 0, 255).astype(np.uint8)

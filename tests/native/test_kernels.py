@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from gossamer import arrays, native
+from gossamer import native, resampling
 from gossamer.cli import doctor
 from gossamer.foreground.soft_band import native as band_native
 from gossamer.foreground.soft_band import plain as band_plain
@@ -96,10 +96,10 @@ def test_resampling_is_numpy_s(kind, monkeypatch) -> None:
     random = np.random.default_rng(0)
     for shape in ((700, 333, 3), (5, 3, 3), (1, 1, 1), (64, 50, 4)):
         picture = (random.random(shape) * 255).astype(kind)
-        found = arrays.skimage_resize(picture, 32, 40)
+        found = resampling.skimage_resize(picture, 32, 40)
         with monkeypatch.context() as without:
-            without.setattr(arrays, "_compiled_resample", lambda: None)
-            expected = arrays.skimage_resize(picture, 32, 40)
+            without.setattr(resampling, "_compiled_resample", lambda: None)
+            expected = resampling.skimage_resize(picture, 32, 40)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 

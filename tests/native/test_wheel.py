@@ -21,7 +21,7 @@ ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Debian's packag
 USED = """
 import sys
 import numpy as np
-from gossamer import arrays, native
+from gossamer import native, resampling
 from gossamer.foreground import blur_fusion, soft_band
 from gossamer.image.png import encode_png
 

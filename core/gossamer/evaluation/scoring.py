@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gossamer.arrays import Array, bilinear, check_size
+from gossamer.arrays import Array, check_size
 from gossamer.errors import GossamerError, InputError
 from gossamer.evaluation.mask import evaluate_mask
 from gossamer.evaluation.matte import evaluate_matte
 from gossamer.evaluation.measures import MEASURES
 from gossamer.evaluation.pairs import read_opacity
+from gossamer.resampling import bilinear
 
 __all__ = ["Score", "Task", "reason", "score"]
 

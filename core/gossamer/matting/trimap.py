@@ -7,10 +7,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import Array, as_mask, as_rgb, bilinear
+from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length, weighted_distance
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.resampling import bilinear
 
 __all__ = ["trimap_from_mask"]
 

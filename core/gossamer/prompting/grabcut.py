@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import Array, as_rgb, bilinear
+from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.places import around, holds
 from gossamer.prompting.prompt import Box, Point, Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
+from gossamer.resampling import bilinear
 from gossamer.settings.finding import Masks
 
 __all__ = ["GrabCut", "GrabCutEmbedding", "Salient"]

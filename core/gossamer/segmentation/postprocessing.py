@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gossamer.arrays import Array, bilinear, normalise
+from gossamer.arrays import Array, normalise
 from gossamer.errors import ModelError
-from gossamer.resampling import area, bilinear_align_corners
+from gossamer.resampling import area, bilinear, bilinear_align_corners
 from gossamer.segmentation.preprocessing import letterbox_box
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 

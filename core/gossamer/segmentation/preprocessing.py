@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gossamer.arrays import Array, bilinear, skimage_resize, unit_float
+from gossamer.arrays import Array, unit_float
 from gossamer.errors import ModelError
-from gossamer.resampling import Pixels, area, eight_bit, pillow_resize
+from gossamer.resampling import Pixels, area, bilinear, eight_bit, pillow_resize, skimage_resize
 from gossamer.weights.catalogue import InputSpec
 
 __all__ = ["Box", "letterbox_box", "network_size", "preprocess"]

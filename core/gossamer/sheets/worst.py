@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gossamer.arrays import Array, bilinear
+from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.evaluation.folder import Row
 from gossamer.evaluation.measures import MEASURES
 from gossamer.evaluation.pairs import read_opacity
+from gossamer.resampling import bilinear
 from gossamer.sheets.layout import framed, labelled, scaled
 
 __all__ = ["worst_sheet"]

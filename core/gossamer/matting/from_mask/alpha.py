@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import Array, as_mask, as_rgb, bilinear
+from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.matting.closed_form.alpha import solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
@@ -24,6 +24,7 @@ from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink, wid
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.signed_distance import has_edge, unit_length, weighted_distance
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.resampling import bilinear
 
 __all__ = ["matte_from_mask"]
 

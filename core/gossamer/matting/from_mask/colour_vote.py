@@ -12,10 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array, bilinear
+from gossamer.arrays import Array
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.native import COUNT, NUMBER, PLACE, function
+from gossamer.resampling import bilinear
 
 __all__ = ["ColourVote", "shrink", "wide_blur"]
 
