@@ -33,10 +33,11 @@ class _Networks(comfy.model_patcher.ModelPatcher):
         self._unload()
         return freed
 
-    def detach(self, *args: Any, **options: Any) -> Any:
-        """Unload all of them: they are loaded again when they are wanted."""
-        self._unload()
-        return super().detach(*args, **options)
+    def detach(self, unpatch_all: bool = True) -> Any:
+        """Unload all of them, unless this makes way for itself: they are loaded again when they are wanted."""
+        if unpatch_all:
+            self._unload()
+        return super().detach(unpatch_all)
 
     def _unload(self) -> None:
         from gossamer.warm import warm

@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from gossamer.networks.batches import watched
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.torch_network import TorchNetwork
 from gossamer.progress import Progress
+from gossamer.warm import Loadable, Warm, warm
 from tests.cached_weights import weights_home
 
 GUARD = 60  # seconds, against hanging alone: runs of 10 pictures take longer than a tenth of this
@@ -96,12 +96,14 @@ def test_unloading_at_any_time_lets_runs_finish(pipeline: gossamer.Pipeline, pic
 def test_unloading_in_the_middle_of_a_run_frees_the_network_at_its_end(
     pipeline: gossamer.Pipeline, picture: np.ndarray
 ) -> None:
-    model = pipeline.load()
-    network = weakref.ref(model._network)
+    with warm.lent(pipeline.load()._network) as loaded:
+        network = weakref.ref(loaded)
+    del loaded
     seen: list[bool] = []
 
     def progress(fraction: float, message: str) -> None:
-        if message.startswith("Finding") and not seen:
+        lent = any(kept.users for kept in warm._kept.values())
+        if lent and message.startswith("Finding") and not seen:
             pipeline.unload()
             gc.collect()
             seen.append(network() is not None)
@@ -110,7 +112,6 @@ def test_unloading_in_the_middle_of_a_run_frees_the_network_at_its_end(
     assert seen == [True]
     gc.collect()
     assert network() is None
-    assert model._network is None
     assert np.array_equal(pipeline.run(picture).alpha, first)
 
 
@@ -191,28 +192,27 @@ def test_work_that_has_not_begun_is_never_begun() -> None:
     assert done == []
 
 
-def test_a_second_thread_may_give_up_waiting_for_the_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pipeline = gossamer.Pipeline(model="u2netp")
+def test_a_second_thread_may_give_up_waiting_for_the_load() -> None:
     loading, release = threading.Event(), threading.Event()
 
-    def slow(*_: Any, **__: Any) -> Any:
+    def slow(progress: Progress) -> Any:
         loading.set()
         release.wait(GUARD)
         raise Cancelled
 
-    monkeypatch.setattr("gossamer.pipeline.find_models", slow)
+    kept = Warm()
 
     def stop(fraction: float, message: str) -> None:
         raise Cancelled("enough")
 
     def first() -> None:
-        with pytest.raises(Cancelled):
-            pipeline.load()
+        with pytest.raises(Cancelled), kept.lent(Loadable("one", slow)):
+            pass
 
     def second() -> None:
         loading.wait()
-        with pytest.raises(Cancelled, match="enough"):
-            pipeline.load(stop)
+        with pytest.raises(Cancelled, match="enough"), kept.lent(Loadable("one", slow), Progress(stop)):
+            pass
         release.set()
 
     in_threads(first, second)

@@ -190,13 +190,13 @@ def test_what_was_put_right_is_in_the_report() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"on_empty": "none"}, "on_empty cannot be 'none'"),
-        ({"combine": "union"}, "combine cannot be 'union'"),
+        ({"on_empty": "none"}, "answer to an empty result 'none'"),
+        ({"combine": "union"}, "combination 'union'"),
         ({"prompt_model": "sam9"}, "prompt model"),
         ({"box_threshold": 7.0}, "box_threshold cannot be 7.0"),
         ({"text_threshold": float("nan")}, "text_threshold cannot be nan"),
         ({"box_threshold": "0.3"}, "box_threshold cannot be"),
-        ({"on_empty": None}, "on_empty cannot be None"),
+        ({"on_empty": None}, "answer to an empty result None"),
         ({"prompt_model": 3}, "3 is no prompt model"),
     ],
 )

@@ -16,12 +16,12 @@ OLD = (
     *("requests", "urllib3", "idna", "certifi", "charset-normalizer"),
 )
 TESTS = (
-    "tests/matting/test_neural.py",
-    "tests/matting/test_neural_weights.py",
-    "tests/segmentation/test_grounding.py",
-    "tests/segmentation/test_sam2.py",
-    "tests/segmentation/test_grounded_sam2.py",
-    "tests/segmentation/test_transformers_weights.py",
+    "tests/matting/test_vitmatte.py",
+    "tests/matting/test_vitmatte_weights.py",
+    "tests/prompting/test_grounding.py",
+    "tests/prompting/test_sam2.py",
+    "tests/prompting/test_grounded_sam2.py",
+    "tests/prompting/test_families.py",
     "tests/test_session_networks.py",
 )
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gossamer.arguments import check_kind
+from gossamer.arguments import check_call, check_kind
 from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
@@ -225,6 +225,7 @@ def refine(
         The picture cannot be read, or the mask is of another size or has values outside [0, 1].
     """
     clock, steps = _Clock(), Progress.of(progress)
+    check_call(announce, "announce", "announce(sentence)")
     recipe = checked_recipe(recipe) or FINISHING
     with clock("read"):
         source = read_image(image)

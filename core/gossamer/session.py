@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gossamer.arguments import check_call
 from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
@@ -72,7 +73,7 @@ class Session:
         of_finding = {name: settings.pop(name) for name in list(settings) if name in Finding.model_fields}
         if isinstance(prompt_model, str):
             of_finding["prompt_model"] = prompt_model
-        if isinstance(model, str):
+        if not (model is None or hasattr(model, "predict")):
             settings["model"] = model
         self.finding, self.choice = Finding.of(finding, **of_finding), ModelChoice.of(choice, **settings)
         self._given = None if isinstance(prompt_model, str) else prompt_model
@@ -245,6 +246,7 @@ class Session:
 
     def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:
         check_prompt(prompt)
+        check_call(announce, "announce", "announce(sentence)")
         finding = wanted.finding
         pixels, warnings = prompt.in_pixels(self.image.width, self.image.height)
         seconds: dict[str, float] = {}

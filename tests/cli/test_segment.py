@@ -95,7 +95,7 @@ def test_remove_with_a_rough_mask_and_a_prompt_file(scene: Path) -> None:
         (["--prompt-mask", "nowhere.png"], "does not exist"),
         (["--prompt", "nowhere.json"], "cannot be read"),
         (["--text", "disc", "--prompt-model", "grabcut"], "does not read text"),
-        (["--box", BOX, "--box-threshold", "3"], "box threshold is 3"),
+        (["--box", BOX, "--box-threshold", "3"], "box_threshold cannot be 3"),
         (["--box", BOX, "--disagreement", "d.png"], "disagrees with nobody"),
         (["--box", BOX, "--prompt-model", "sam9"], "no prompt model 'sam9'"),
         (["--box", "30,20,nan,100"], "not finite"),

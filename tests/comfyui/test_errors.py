@@ -94,7 +94,9 @@ def test_a_bad_parameter(server: Server, picture: str, settings: dict[str, Any],
 def test_a_bad_colour(server: Server, picture: str) -> None:
     graph = graphs.example(picture)
     graph[COMPOSITE]["inputs"]["colour"] = "reddish"
-    assert server.run(graph).message == "'reddish' is not a colour. Write it as #rrggbb, e.g. #ffffff."
+    assert (
+        server.run(graph).message == "'reddish' is not a colour. Did you mean red? Write it as #rrggbb, e.g. #ffffff."
+    )
 
 
 def test_values_outside_the_range_are_cut_off(server: Server, picture: str) -> None:

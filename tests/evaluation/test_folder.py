@@ -220,7 +220,7 @@ def test_the_sheet_of_the_worst(folders: Folders) -> None:
     assert sheet.shape == (2 * (28 + 120 + 8), 3 * (160 + 8), 3)
     prediction, truth = (array / 255 for array in matte_pair())
     prediction = np.roll(prediction, 18, axis=1)
-    first = sheet[28:148]
+    first = sheet[36:156]
     np.testing.assert_allclose(first[:, 8:168, 1], truth, atol=1e-6)
     np.testing.assert_allclose(first[:, 176:336, 1], prediction, atol=1e-6)
     both, over, under = np.minimum(prediction, truth) / 2, prediction > truth + 0.9, truth > prediction + 0.9

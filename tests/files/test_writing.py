@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gossamer.errors import OutputError, OutputExists
-from gossamer.files import check_place, drafts, move_into_place, names, write_bytes
+from gossamer.files import check_place, drafts, move_into_place, write_bytes
+from gossamer.platform import names
 from tests.files.users import ALICE, BOB, as_root, common_folder, run_as
 
 WRITE = "import sys; from gossamer.files import write_bytes; write_bytes(sys.argv[1], b'new', force=True)"
@@ -129,7 +130,8 @@ def test_a_system_without_hard_links_and_such_renames(tmp_path: Path, monkeypatc
 @pytest.mark.skipif(os.name != "posix", reason="Windows renames so by itself")
 def test_a_name_that_a_killed_writer_took_is_given_back(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom gossamer.files import names, write_bytes\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom gossamer.files import write_bytes\n"
+        "from gossamer.platform import names\n"
         "def no(*_): raise PermissionError(1, 'no')\n"
         "os.link = no\nnames._rename_function = lambda: None\n"
         "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"

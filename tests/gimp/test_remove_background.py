@@ -207,4 +207,4 @@ def test_script_fu_can_call_it(cases: Cases, library: Library, cat: np.ndarray) 
 
 
 def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
-    assert cases.facts["files"] == ["client.py", "gossamer_gimp.py", "parameters.json", "worker.json"]
+    assert cases.facts["files"] == ["client.py", "gossamer_gimp.py", "parameters.json", "system.py", "worker.json"]

@@ -14,7 +14,7 @@ from gossamer.errors import DeviceError
 from gossamer.foreground import estimate_foreground
 from gossamer.matting import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask
-from gossamer.networks import memory
+from gossamer.platform import memory
 
 
 def scene(size: int = 120) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from gossamer.errors import InputError, MissingExtra
 from gossamer.networks.transformers_loading import quiet_transformers
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.sam3 import Sam3, load_sam3, preprocess
+from gossamer.warm import warm
 from tests.prompting.tiny_models import HAS_SAM3, picture, reference, save_sam3
 
 needs_sam3 = pytest.mark.skipif(not HAS_SAM3, reason="this transformers has no SAM 3: the test without it runs")
@@ -118,7 +119,8 @@ def test_a_session_looks_once_and_finds_every_thing_of_every_phrase(folder: Path
     easy = {"box_threshold": 0.0}
     first = session.subjects(Prompt(text="lamp"), **easy)  # auto: plain text is for SAM 3 where it is installed
     assert first.model == "sam3"
-    session._models["sam3"]._network.module.vision_encoder.register_forward_pre_hook(lambda *_: calls.append("again"))
+    with warm.lent(session._models["sam3"]._wanted) as sam3:
+        sam3._network.module.vision_encoder.register_forward_pre_hook(lambda *_: calls.append("again"))
     both = session.subjects(Prompt(text=["lamp", "dog"]), **easy)
     assert calls == []
     assert [one.label for one in both.subjects] == sorted((one.label for one in both.subjects), reverse=True)

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,9 @@ from mutations import mutate, seeds
 SECONDS = 20.0  # a case: a hundred times what the slowest takes on an idle machine
 MEBIBYTES = 1024  # a case, above what the process had before it
 _BLANK_ROWS = 2
+# Where wrong bytes may well give rows of one colour: a fax line, and a JPEG's ink, is what differs from the one before;
+# a strip that is not compressed may be said to lie in a palette's zeros; AV1 and HEVC have no checksum.
+_NOT_SEEN = ("tiff-fax", "jpeg-cmyk", "tiff-palette", "avif", "avif-alpha", "heic", "heic10")
 
 
 # -- in the process that reads -----------------------------------------------------------------------------
@@ -81,15 +85,18 @@ def _read(data: bytes, name: str = "") -> tuple[str, str]:
         return "warning", str(heard[0].message)[:200]
     if not np.isfinite(image.rgb).all() or image.rgb.min() < 0 or image.rgb.max() > 1:
         return "range", f"{image.rgb.min()} to {image.rgb.max()}"
-    # A fax line is what differs from the line above, and so are inks: a wrong bit may make black of all that follows.
-    return ("read", "") if name in ("tiff-fax", "jpeg-cmyk") else _loss(image, name.startswith("jpeg"))
+    return ("read", "") if name in _NOT_SEEN else _loss(image, name.startswith("jpeg"))
 
 
 def _loss(image: Any, jpeg: bool) -> tuple[str, str]:
-    """Tell rows at the end that are black throughout, or mid-grey in a JPEG: no seed has such."""
+    """Tell rows at the end that are of one colour throughout, of mid-grey in a JPEG: no seed has such."""
     told = any(word in line for line in image.warnings for word in ("blank", "cover", "missing"))
     pixels = np.asarray(image.pixels)
-    blank = (abs(pixels.astype(np.int16) - 128) <= 1).all(axis=(1, 2)) if jpeg else ~pixels.any(axis=(1, 2))
+    blank = (
+        (abs(pixels.astype(np.int16) - 128) <= 1).all(axis=(1, 2))
+        if jpeg
+        else (pixels == pixels[-1, -1]).all(axis=(1, 2))
+    )
     if blank[-_BLANK_ROWS:].all() and not blank.all() and not told:
         return "loss", f"{image.width} x {image.height} {image.warnings}"
     return "read", ""
@@ -242,8 +249,9 @@ def run(cases: int, jobs: int, first: int = 0, seconds: float | None = None) -> 
             thread.start()
         if seconds is not None:
             end = time.monotonic() + seconds
-            while time.monotonic() < end and any(thread.is_alive() for thread in threads):
-                time.sleep(0.2)
+            with suppress(KeyboardInterrupt):  # what has been found is told all the same
+                while time.monotonic() < end and any(thread.is_alive() for thread in threads):
+                    time.sleep(0.2)
             numbers.stop()
         for thread in threads:
             thread.join()
@@ -266,6 +274,7 @@ def main() -> int:
         Path(f"case-{options.case}.bin").write_bytes(data)
         print(name, *_read(data, name))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     findings = run(100_000_000 if options.seconds else 0, options.jobs, options.first, options.seconds)
     total = sum(findings.results.values())
     print(f"{total} cases: " + ", ".join(f"{count} {what}" for what, count in findings.results.most_common()))

@@ -160,7 +160,7 @@ class Writers:
         command = [sys.executable, "-m", "gossamer", "gimp", "install", "--folder", str(config)]
         subprocess.run(command, env=self._environment, capture_output=True, check=True)
         place = config / "plug-ins" / "gossamer_gimp"
-        ours = {"gossamer_gimp.py", "client.py", "parameters.json", "worker.json"}
+        ours = {"gossamer_gimp.py", "client.py", "parameters.json", "system.py", "worker.json"}
         theirs = {f"mine-{number}.txt" for number in range(30)}
         for mine in theirs:
             (place / mine).write_text(MARK)
@@ -213,7 +213,9 @@ class Writers:
         mask = [str(self._mask)] if command == "refine" else []
         prompt = [] if command == "refine" else ["--prompt-mask", str(self._mask), "--prompt-model", "grabcut"]
         plain = ["--matting", "none", "--foreground", "none", "--quiet"]
-        return [sys.executable, "-m", "gossamer", command, str(self._photo), *mask, str(out), *prompt, *plain, *more]
+        # --out names what --force replaces; OUT alone spares what is no earlier result.
+        target = ["--out", str(out)]
+        return [sys.executable, "-m", "gossamer", command, str(self._photo), *mask, *target, *prompt, *plain, *more]
 
     def _empty(self, name: str) -> Path:
         folder = self._folder / f"{name}-{sum(self.tally.kills.values())}"

@@ -106,7 +106,7 @@ def seeds() -> dict[str, bytes]:
     whole_tiles = np.pad(deep, ((0, 8), (0, 15), (0, 0)), "edge")  # not with zeros, as writers do
     floats = rgba.astype(np.float32) / np.float32(255)
     picture, whole = Image.fromarray(rgb), Image.fromarray(rgba)
-    second = Image.new("RGB", picture.size, (200, 170, 160))
+    second = Image.fromarray(np.ascontiguousarray(rgb[::-1]))
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     palette = picture.quantize(16)
     found = {
@@ -196,10 +196,10 @@ def cut(data: bytes, random: Random) -> bytes:
 
 
 def splice(data: bytes, random: Random) -> bytes:
-    """Take bytes out, put some in twice, or put ones or noise over them: zeros would look like missing rows."""
+    """Take bytes out, put some in twice, or put noise over them: zeros would look like missing rows."""
     start = _place(data, random)
     end = min(len(data), start + random.choice((1, 2, 4, 16, 64, 256)))
-    middle = random.choice((b"", data[start:end] * 2, b"\1" * (end - start), random.randbytes(end - start)))
+    middle = random.choice((b"", data[start:end] * 2, random.randbytes(end - start)))
     return data[:start] + middle + data[end:]
 
 

@@ -129,3 +129,14 @@ def test_nothing_is_fetched_in_silence(
     assert load_model("u2netp", device="cpu").id == "u2netp"
     said = [record.getMessage() for record in caplog.records if record.name == "gossamer"]
     assert "(4.6 MB, licence Apache-2.0)" in said[0]
+
+
+@pytest.mark.parametrize("model", ["u2netp", "isnet-general-use"])
+def test_a_page_without_a_subject_stays_empty(model: str) -> None:
+    """Stretched to the full range, what a network hardly believes becomes smears."""
+    loaded = load_model(model, device="cpu")
+    ramp = np.linspace(255, 100, 300).astype(np.uint8)[:, None, None]
+    grain = np.clip(np.random.default_rng(0).normal(250, 3, (300, 400, 3)), 0, 255).astype(np.uint8)
+    for page in (*(np.full((300, 400, 3), level, np.uint8) for level in (255, 128, 0)), grain):
+        assert not loaded.predict(page).any()
+    assert not loaded.predict(np.broadcast_to(ramp, (300, 400, 3)), detail=model == "u2netp").any()

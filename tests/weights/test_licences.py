@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gossamer.errors import LicenceError, OutputError
+from gossamer.settings.model_choice import QUALITIES
 from gossamer.weights import store
 from gossamer.weights.catalogue import ModelCard, UrlSource, model_card
 from gossamer.weights.choice import ranking
@@ -123,6 +124,6 @@ def test_an_acceptance_that_cannot_be_written_down_is_told(restricted: ModelCard
 
 def test_auto_never_takes_them(home: Path) -> None:
     for device in ("cpu", "cuda"):
-        for quality in store.QUALITIES:
-            ranked = ranking(quality, None, device)
+        for quality in QUALITIES:
+            ranked = ranking(quality, "any", device)
             assert all(card.commercial for card in (*ranked.fitting, *ranked.costlier))

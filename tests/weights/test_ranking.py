@@ -20,15 +20,15 @@ def torch(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
 @pytest.mark.parametrize(
     ("torch", "device", "quality", "subject", "first", "second"),
     [
-        (True, "cpu", "fast", None, "u2netp", None),
-        (True, "cpu", "balanced", None, "isnet-general-use", "u2net"),
-        (True, "cpu", "best", None, "birefnet-general", "birefnet-general-lite"),
-        (True, "cuda", "fast", None, "isnet-general-use", "u2net"),
-        (True, "cuda", "balanced", None, "birefnet-general", "birefnet-general-lite"),
-        (True, "cuda:1", "best", None, "birefnet-hr", "birefnet-general"),
+        (True, "cpu", "fast", "any", "u2netp", None),
+        (True, "cpu", "balanced", "any", "isnet-general-use", "u2net"),
+        (True, "cpu", "best", "any", "birefnet-general", "birefnet-general-lite"),
+        (True, "cuda", "fast", "any", "isnet-general-use", "u2net"),
+        (True, "cuda", "balanced", "any", "birefnet-general", "birefnet-general-lite"),
+        (True, "cuda:1", "best", "any", "birefnet-hr", "birefnet-general"),
         # Without torch, what ONNX Runtime can run.
-        (False, "cpu", "best", None, "birefnet-general", "birefnet-general-lite"),
-        (False, "cuda", "best", None, "birefnet-general", "birefnet-general-lite"),
+        (False, "cpu", "best", "any", "birefnet-general", "birefnet-general-lite"),
+        (False, "cuda", "best", "any", "birefnet-general", "birefnet-general-lite"),
         # What is made for the subject comes before what is good in general.
         (True, "cuda", "best", "hair", "birefnet-hr-matting", "birefnet-matting"),
         (True, "cuda", "balanced", "hair", "birefnet-matting", "birefnet-portrait"),
@@ -43,14 +43,14 @@ def torch(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
     ],
     indirect=["torch"],
 )
-def test_the_table(torch: None, device: str, quality: str, subject: str | None, first: str, second: str | None) -> None:
+def test_the_table(torch: None, device: str, quality: str, subject: str, first: str, second: str | None) -> None:
     fitting = [card.id for card in ranking(quality, subject, device).fitting]  # type: ignore[arg-type]
     assert fitting[:2] == [first, second] if second else fitting == [first]
 
 
 @pytest.mark.parametrize("torch", [True], indirect=True)
 def test_what_costs_more_follows_the_cheapest_first(torch: None) -> None:
-    ranked = ranking("fast", None, "cpu")
+    ranked = ranking("fast", "any", "cpu")
     assert [card.id for card in ranked.costlier] == [
         "isnet-general-use", "u2net", "birefnet-general-lite", "birefnet-general", "birefnet-hr",
     ]  # fmt: skip
@@ -91,4 +91,4 @@ def test_without_torch_only_onnx_is_usable(torch: None) -> None:
     for runtime in ("auto", "torch"):
         with pytest.raises(MissingExtra, match=r"Running BiRefNet HR in torch .*pip install 'gossamer\[torch\]'"):
             require_usable(model_card("birefnet-hr"), runtime)  # type: ignore[arg-type]
-    assert ranking("best", None, "cuda", "torch").fitting == ()
+    assert ranking("best", "any", "cuda", "torch").fitting == ()

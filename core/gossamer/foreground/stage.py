@@ -44,7 +44,8 @@ def subject_colours(
         thrifty = plain and final and source.pixels.dtype == np.uint8 and alpha.size > LARGE
         colours = foreground.soft_band(source.pixels, alpha, eight_bit=thrifty, progress=steps)
     elif settings.method == "blur_fusion":
-        colours = foreground.blur_fusion(source.rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
+        rgb = patiently(lambda: source.rgb, steps)
+        colours = foreground.blur_fusion(rgb, alpha, settings.radius, settings.fine_radius, progress=steps)
         reach, fused = (settings.fine_radius - 1) // 2, colours
         colours = patiently(lambda: foreground.fill_hidden(fused, alpha, reach), steps)
     else:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.errors import InputError
-from gossamer.image.decode import Decoded, decode_pillow, from_jpeg, from_raw, upright
+from gossamer.image.decode import Decoded, decode_pillow, from_jpeg, from_raw
 from gossamer.image.deep import read_heif, read_png, read_tiff
 from gossamer.image.exif import exif_of
 from gossamer.image.ifd import first_directory
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "plugin"]
 
 _AVIF_SIDE, _AVIF_PIXELS = 32768, 1 << 28  # libavif's own limits
-_BACK = (1, 1, 2, 3, 4, 5, 8, 7, 6)  # the orientation that takes each back to how it lies in the file
 
 
 def _png(data: bytes, label: str) -> Decoded:
@@ -34,13 +33,13 @@ def _png(data: bytes, label: str) -> Decoded:
         told.notes.append(_several(png.frames, "frames"))
     if png.bits == 16:
         return from_raw(read_png(png), label, told)
-    decoded = decode_pillow(_open("PNG", png.clean), label, told)
+    picture = _open("PNG", png.clean)
+    picture.load()
     # Pillow takes a stream that ends early, well closed, as whole: what it lacks stays 0. One that is not
-    # interlaced comes from the top, so that anything in the last row says that all is there.
-    last = upright(decoded.rgb, _BACK[told.exif.orientation])[-1]
-    if png.interlaced or not last.any():
+    # interlaced comes from the top, so that any other number in the last row says that all is there.
+    if png.interlaced or not np.asarray(picture.crop((0, png.height - 1, png.width, png.height))).any():
         png.check_whole()
-    return decoded
+    return decode_pillow(picture, label, told)
 
 
 def _jpeg(data: bytes, label: str) -> Decoded:

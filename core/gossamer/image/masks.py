@@ -99,7 +99,7 @@ def read_mask(
     else:
         picture = read_image(cast("ImageSource", source))
         label = str(source) if isinstance(source, (str, os.PathLike)) else f"The {name}"
-        white = _WHITES[picture.bit_depth]
+        white = _WHITES.get(picture.bit_depth, 0.0)
         found = _of_planes(picture.pixels, picture.alpha, white, label, scribbles, measured, source)
         found = MaskPicture(found.plane, (*picture.warnings, *found.warnings))
     check_size(found.plane.shape, shape, name)

@@ -131,6 +131,8 @@ def first_picture(data: bytes, label: str) -> TiffPicture:
     with tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False) as tiff:
         page = tiff.pages.first
         picture = TiffPicture(page, data, label, pages, countless)
+        if not all(isinstance(number, int) for number in (page.imagewidth, page.imagelength, page.samplesperpixel)):
+            raise ValueError("several sizes")
         check_size(page.imagewidth, page.imagelength, label)
         _check(picture)
     return picture

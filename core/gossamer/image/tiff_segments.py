@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gossamer.image.jpeg import check_end
 from gossamer.image.jpeg_file import read_segments
 from gossamer.image.limits import silence, unknown_kind
 
@@ -217,6 +216,8 @@ def _webp(body: bytes) -> NDArray[np.uint8]:
 def _jpeg(tiff: TiffPicture, body: bytes, depth: int) -> NDArray[np.uint8]:
     """Decode a strip or tile with the tables that all of them share, to RGB where it is YCbCr."""
     from PIL.JpegImagePlugin import JpegImageFile
+
+    from gossamer.image.jpeg import check_end
 
     tables = tiff.tag(347)
     shared = bytes(tables)[2:].removesuffix(b"\xff\xd9") if tables else b""

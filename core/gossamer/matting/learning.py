@@ -15,15 +15,16 @@ from gossamer.arrays import Array
 from gossamer.conjugate import conjugate_gradients
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.networks.memory import require_memory
+from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
 
 __all__ = ["solve_learning"]
 
 _EPSILON = 1e-7
 _CHUNK = 1 << 14  # windows between two chances to cancel
-_BLOCK = 1 << 18  # rows of the matrix multiplied between two chances to cancel
+_BLOCK = 1 << 15  # rows of the matrix that a thread multiplies at a time
 _PER_UNKNOWN, _PER_PIXEL = 25 * 8 + 150, 20  # bytes at the peak: the matrix with its vectors; planes
-_TOLERANCE, _MOST = 1e-5, 500
+_TOLERANCE, _MOST = 1e-5, 1000  # wide bands over flat colours converge slowly, from a start that is good already
 _AREA = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 _Double = NDArray[np.float64]
@@ -73,22 +74,25 @@ def solve_learning(
     def product(x: _Double) -> _Double:
         plane[at + edge] = x
         y = np.zeros(count)
-        for start in range(0, count, _BLOCK):
-            part = slice(start, start + _BLOCK)
+
+        def work(start: int, stop: int) -> None:
+            part = slice(start, stop)
             for tap, offset in enumerate(offsets):
                 y[part] += taps[part, tap] * plane[at[part] + (edge + offset)]
-            steps.tick()
+
+        strips.each(work, count, _BLOCK, Progress(lambda *_: steps.tick()))
         return y
 
     diagonal = np.maximum(taps[:, 12], 1e-9)
-    plane[edge : edge + unknown.size] = alpha.ravel()
-    start = alpha[unknown].astype(np.float64)
-    residual = -product(start)  # known pixels included, which from here on are zero
-    plane[:] = 0.0
-    plane[edge : edge + unknown.size][foreground.ravel()] = 1.0
-    goal = _TOLERANCE * max(float(np.linalg.norm(product(np.zeros(count)))), 1e-9)  # relative to alpha = 0
-    plane[:] = 0.0
-    return start + conjugate_gradients(product, lambda r: r / diagonal, residual, goal, _MOST, steps)
+    with Strips() as strips:
+        plane[edge : edge + unknown.size] = alpha.ravel()
+        start = alpha[unknown].astype(np.float64)
+        residual = -product(start)  # known pixels included, which from here on are zero
+        plane[:] = 0.0
+        plane[edge : edge + unknown.size][foreground.ravel()] = 1.0
+        goal = _TOLERANCE * max(float(np.linalg.norm(product(np.zeros(count)))), 1e-9)  # relative to alpha = 0
+        plane[:] = 0.0
+        return start + conjugate_gradients(product, lambda r: r / diagonal, residual, goal, _MOST, steps)
 
 
 def _taps(image: Array, unknown: NDArray[np.bool_], at: NDArray[np.int64], progress: Progress) -> _Double:

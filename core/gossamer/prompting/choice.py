@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gossamer.arguments import check_call
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.grabcut import GrabCut
@@ -101,6 +102,7 @@ def load_prompt_model(
         It cannot be had.
     """
     choice = ModelChoice.of(choice, **settings)
+    check_call(announce, "announce", "announce(sentence)")
     members: dict[Family, str] = {}
     if name not in PROMPT_MODELS:
         members = _members(name)

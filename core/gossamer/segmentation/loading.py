@@ -6,11 +6,12 @@ import importlib.util
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
 from gossamer.networks.devices import cuda_is_available, resolve_device
 from gossamer.networks.network import Network
@@ -74,7 +75,7 @@ def load_model(
     MissingExtra
         The runtime is not installed.
     """
-    choice = ModelChoice.of(choice, **settings)
+    choice = _choice(choice, settings, announce)
     steps = Progress.of(progress)
     if _is_file(choice.model):
         return _load_file(source_path(choice.model, "file of weights"), choice, steps)
@@ -163,7 +164,7 @@ def load_models(
     GossamerError
         As :func:`load_model`, and InputError for a name between commas that is empty.
     """
-    choice = ModelChoice.of(choice, **settings)
+    choice = _choice(choice, settings, announce)
     models = choice.model
     # A file may have a comma in its name.
     names = [models] if _is_file(models) and os.path.isfile(expanded(models)) else models.split(",")
@@ -267,6 +268,12 @@ def _model(
     return SegmentationModel(name, network, spec, warnings, progress=progress)
 
 
+def _choice(choice: ModelChoice | str, settings: Mapping[str, Any], announce: object) -> ModelChoice:
+    """Check what a caller gave: here a model that is None is a mistake, not the default."""
+    check_call(announce, "announce", "announce(sentence)")
+    return ModelChoice.of(**{"model": None, **settings}) if choice is None else ModelChoice.of(choice, **settings)
+
+
 def _is_file(model: str) -> bool:
     return model.lower().endswith(_SUFFIXES) or "/" in model or "\\" in model
 
@@ -276,7 +283,7 @@ def _check_kind_of(model: str) -> None:
     if model in {*PROMPT_MODELS, *(card.id for card in folder_cards() if card.task == "prompting")} - {"auto"}:
         raise ModelNotFound(
             f"{model} finds what a prompt means, and is no model that works without one.",
-            "Give it as prompt model (--prompt-model), with a text, a box or a point.",
+            "Give it as the prompt model, with a text, a box or a point.",
         )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +58,8 @@ class Layout:
     """
 
     def __init__(self, unknown: NDArray[np.bool_]) -> None:
+        import cv2
+
         self.height, self.width = unknown.shape
         columns = -(-self.width // BLOCK)
         self.span = columns * BLOCK + 2 * BLOCK

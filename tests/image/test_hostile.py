@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import lzma
 import os
 import struct
 import subprocess
@@ -88,6 +90,19 @@ def test_png_whose_stream_ends_early_and_well(rows: float, interlace: int, bits:
     trailing = whole.replace(chunk(b"IEND", b""), chunk(b"IDAT", b"more") + chunk(b"IEND", b""))
     assert np.array_equal(read_image(trailing).pixels, read_image(whole).pixels)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("colour", [0, 3])
+def test_png_of_few_bits_whose_stream_ends_early_and_well(colour: int, bits: int) -> None:
+    """Also by palette, where what is missing is not black."""
+    palette = (chunk(b"PLTE", bytes(range(60, 66))),) if colour == 3 else ()
+    whole = (b"\0" + b"\x01" * (8 * bits)) * 40
+    assert read_image(png((64, 40), whole, bits, colour, 0, *palette)).height == 40
+    for rows in (1, 20, 39):
+        refused(png((64, 40), whole[: len(whole) * rows // 40], bits, colour, 0, *palette))
+    blank = png((64, 40), (b"\0" + bytes(8 * bits)) * 40, bits, colour, 0, *palette)
+    assert read_image(blank).pixels[0, 0].tolist() == ([60, 61, 62] if colour == 3 else [0, 0, 0])
 
 
 def adam7(bits: int) -> bytes:
@@ -277,36 +292,35 @@ def test_kinds_that_compress_without_bound() -> None:
 
 BOMBS = {
     "strip": lambda: by_hand(
-        {256: 100, 257: 100, 258: 16, 259: 8, 262: 2, 273: 8, 277: 3, 278: 100, 279: len(ZEROS)}, ZEROS
+        {256: 100, 257: 100, 258: 16, 259: 8, 262: 2, 273: 8, 277: 3, 278: 100, 279: len(zeros())}, zeros()
     ),
     "lzma strip": lambda: by_hand(
-        {256: 100, 257: 100, 258: 8, 259: 34925, 262: 1, 273: 8, 277: 1, 278: 100, 279: len(XZ)}, XZ
+        {256: 100, 257: 100, 258: 8, 259: 34925, 262: 1, 273: 8, 277: 1, 278: 100, 279: len(xz())}, xz()
     ),
-    "profile": lambda: png((64, 64), ROW * 64, 8, 2, 0, chunk(b"iCCP", b"p\0\0" + ZEROS)),
-    "text": lambda: png((64, 64), ROW * 64, 8, 2, 0, chunk(b"zTXt", b"p\0\0" + ZEROS)),
-    "pixels": lambda: png((64, 64), ROW * 64).replace(chunk(b"IDAT", zlib.compress(ROW * 64, 9)), chunk(b"IDAT", MORE)),
+    "profile": lambda: png((64, 64), ROW * 64, 8, 2, 0, chunk(b"iCCP", b"p\0\0" + zeros())),
+    "text": lambda: png((64, 64), ROW * 64, 8, 2, 0, chunk(b"zTXt", b"p\0\0" + zeros())),
+    "pixels": lambda: png((64, 64), ROW * 64).replace(
+        chunk(b"IDAT", zlib.compress(ROW * 64, 9)), chunk(b"IDAT", zeros(ROW * 64))
+    ),
     "channels": lambda: by_hand(
         {256: 17000, 257: 17000, 258: 16, 259: 1, 262: 1, 273: 8, 277: 60000, 278: 17000, 279: 4}, b"abcd"
     ),
     "tile": lambda: by_hand(
-        {256: 9, 257: 9, 258: 8, 259: 8, 262: 1, 277: 1, 322: 1 << 16, 323: 1 << 16, 324: 8, 325: len(ZEROS)}, ZEROS
+        {256: 9, 257: 9, 258: 8, 259: 8, 262: 1, 277: 1, 322: 1 << 16, 323: 1 << 16, 324: 8, 325: len(zeros())}, zeros()
     ),
 }
 
 
-def _deflated(megabytes: int, start: bytes = b"") -> bytes:
-    deflate, block = zlib.compressobj(9), bytes(1 << 20)
-    return deflate.compress(start) + b"".join(deflate.compress(block) for _ in range(megabytes)) + deflate.flush()
+@functools.cache
+def zeros(start: bytes = b"") -> bytes:
+    deflate, block = zlib.compressobj(1), bytes(1 << 20)
+    return deflate.compress(start) + b"".join(deflate.compress(block) for _ in range(600)) + deflate.flush()
 
 
-def _xz(megabytes: int) -> bytes:
-    import lzma
-
-    packer, block = lzma.LZMACompressor(), bytes(1 << 20)
-    return b"".join(packer.compress(block) for _ in range(megabytes)) + packer.flush()
-
-
-ZEROS, MORE, XZ = _deflated(600), _deflated(600, ROW * 64), _xz(600)
+@functools.cache
+def xz() -> bytes:
+    packer, block = lzma.LZMACompressor(preset=0), bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(600)) + packer.flush()
 
 
 @pytest.mark.parametrize("kind", BOMBS)

@@ -297,6 +297,14 @@ def test_cmyk_with_more_channels(alpha: str, bits: int) -> None:
         assert np.array_equal(image.alpha, more / np.float32(255))
 
 
+def test_tiff_of_several_widths_is_damaged() -> None:
+    out = bytearray(tiff(RGB, photometric="rgb", byteorder="<"))
+    with tifffile.TiffFile(io.BytesIO(bytes(out))) as file:
+        struct.pack_into("<I", out, file.pages.first.tags[256].offset + 4, 3)
+    with pytest.raises(InputError, match="damaged or cut off"):
+        read_image(bytes(out))
+
+
 def test_tiff_that_is_none() -> None:
     """Sound files that nothing here decodes."""
     unknown(with_tag(tiff(RGB, photometric="rgb"), 259, 34712), "TIFF")  # JPEG 2000
