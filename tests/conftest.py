@@ -20,3 +20,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.relative_to(here).parts
         if any(parts[: len(host)] == host for host in _HOSTS):
             item.add_marker(pytest.mark.host)
+            item.add_marker(pytest.mark.xdist_group("-".join(parts[:1])))  # in one process: it starts its host once
