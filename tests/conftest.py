@@ -13,6 +13,7 @@ switch_off()
 _HOSTS = {("gimp",), ("comfyui",), ("native", "test_wheel.py")}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a host's installation, or Wine's and QEMU's: by folders and files."""
     here = Path(__file__).parent
