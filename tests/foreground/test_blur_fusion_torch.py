@@ -6,6 +6,7 @@ import torch
 
 from gossamer.errors import InputError
 from gossamer.foreground import blur_fusion, blur_fusion_torch
+from gossamer.foreground.blur_fusion import estimate
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -59,3 +60,19 @@ def test_bad_tensors_are_refused(image, alpha, said):
     with pytest.raises(InputError, match=said) as caught:
         blur_fusion_torch(image, alpha)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("on_a_card", [False, True])
+def test_one_picture_s_tensors_stay_tensors(device, on_a_card, monkeypatch):
+    if on_a_card:  # the way of tensors on a card, also where there is none
+        monkeypatch.setattr(estimate, "_is_on_a_card", lambda tensor: True)
+    random = np.random.default_rng(5)
+    image, alpha = random.random((40, 30, 3), dtype=np.float32), random.random((40, 30), dtype=np.float32)
+    result = blur_fusion(torch.from_numpy(image).to(device), torch.from_numpy(alpha).to(device))
+    assert isinstance(result, torch.Tensor)
+    assert result.device.type == device
+    assert np.abs(result.cpu().numpy() - blur_fusion(image, alpha)).max() < 0.05 / 255
+    if on_a_card:
+        with pytest.raises(InputError, match="not tensors of"):
+            blur_fusion(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))

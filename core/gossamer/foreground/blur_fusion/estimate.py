@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
+from gossamer.errors import InputError
 from gossamer.foreground.checks import check_pair, check_radius
 from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["blur_fusion", "fuse"]
 
@@ -19,14 +23,26 @@ EPSILON = 1e-5  # the published method's; the kernel has it too
 _PIXELS = 1 << 21  # a strip's pixels: enough that the rows summed before its first do not matter
 
 
+@overload
 def blur_fusion(
-    image: ArrayLike,
-    alpha: ArrayLike,
+    image: Tensor, alpha: Tensor, radius: int = ..., fine_radius: int = ..., *, progress: Any = ...
+) -> Tensor: ...
+
+
+@overload
+def blur_fusion(
+    image: ArrayLike, alpha: ArrayLike, radius: int = ..., fine_radius: int = ..., *, progress: Any = ...
+) -> Array: ...
+
+
+def blur_fusion(
+    image: Any,
+    alpha: Any,
     radius: int = 90,
     fine_radius: int = 6,
     *,
     progress: Progress | ProgressCallback | None = None,
-) -> Array:
+) -> Any:
     """Estimate the foreground's colours by blur fusion.
 
     The same result as the authors' code, ``cv2.blur`` in float64, borders included, to about a hundredth of
@@ -34,10 +50,10 @@ def blur_fusion(
 
     Parameters
     ----------
-    image : (H, W, 3) array-like
-        The picture: floats in [0, 1], uint8 or uint16.
-    alpha : (H, W) array-like
-        1 where the foreground is: floats in [0, 1], uint8, uint16 or bool.
+    image : (H, W, 3) array-like, or torch tensor
+        The picture: floats in [0, 1], uint8 or uint16; floats on a graphics card.
+    alpha : (H, W) array-like, or torch tensor
+        1 where the foreground is: floats in [0, 1], uint8, uint16 or bool; floats on a graphics card.
     radius, fine_radius : int
         Sides in pixels of the box blurs of the first and the second pass, at least 1, odd or even.
     progress : callable, optional
@@ -46,7 +62,8 @@ def blur_fusion(
     Returns
     -------
     (H, W, 3) float32
-        The foreground's straight colours in [0, 1]. Black where the alpha is 0 as far as the blurs reach.
+        The foreground's straight colours in [0, 1]. Black where the alpha is 0 as far as the blurs reach. An array; of
+        tensors a tensor on their device, which a picture on a graphics card never leaves.
 
     Raises
     ------
@@ -58,11 +75,35 @@ def blur_fusion(
     M. Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021;
     https://github.com/Photoroom/fast-foreground-estimation
     """
-    picture, matte = check_pair(image, alpha)
+    if _is_tensor(image) and _is_on_a_card(image):
+        from gossamer.foreground.blur_fusion.torch_estimate import blur_fusion_torch
+
+        if image.ndim != 3 or getattr(alpha, "ndim", 0) != 2 or not _is_tensor(alpha):
+            raise InputError(
+                "Picture and alpha are not tensors of (H, W, 3) and (H, W).",
+                "Give both so on one device, or batches of (B, 3, H, W) and (B, 1, H, W) to blur_fusion_torch.",
+            )
+        planes = blur_fusion_torch(image.permute(2, 0, 1)[None], alpha[None, None], radius, fine_radius)
+        return planes[0].permute(1, 2, 0).contiguous()
+    pair = (each.detach().numpy() if _is_tensor(each) else each for each in (image, alpha))
+    picture, matte = check_pair(*pair)
     sides = check_radius(radius, "radius"), check_radius(fine_radius, "fine radius")
     foreground = np.empty_like(picture)
     fuse(picture, matte, *sides, foreground, None, Progress.of(progress))
+    if _is_tensor(image):
+        import torch
+
+        return torch.from_numpy(foreground)
     return foreground
+
+
+def _is_tensor(given: object) -> bool:
+    """Whether something is a torch tensor; torch is not imported for that."""
+    return type(given).__module__.partition(".")[0] == "torch"
+
+
+def _is_on_a_card(tensor: Any) -> bool:
+    return bool(tensor.device.type != "cpu")
 
 
 def fuse(
