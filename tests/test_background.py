@@ -59,7 +59,9 @@ def test_what_does_not_look_like_a_colour_is_none(text: str) -> None:
     assert read_colour(text) is None
 
 
-@pytest.mark.parametrize("text", ["#ff", "#12345g", "256,0,0", "1,2,-3", "rgb(1,2)", "rgb(a,b,c)", "hsl(1,2,3)"])
+@pytest.mark.parametrize(
+    "text", ["#ff", "#12345g", "256,0,0", "1,2,-3", "1.0,0.5,0", "rgb(1,2)", "rgb(a,b,c)", "hsl(1,2,3)"]
+)
 def test_what_looks_like_a_colour_and_is_none_says_how_to_write_one(text: str) -> None:
     with pytest.raises(InputError, match="#rrggbb"):
         read_colour(text)

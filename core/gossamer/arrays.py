@@ -38,6 +38,7 @@ A resized white square on black overshoots at its corners by 0.15 with Pillow's 
 
 _ROUNDING = 1e-3  # what is wholly outside by more is no overshoot
 _LABELS = 31  # whole numbers of 255 up to this show next to nothing as a mask: they are labels
+_DEEP_LABELS = 4095  # the same of 65535; masks of sensors with 10 or 12 bits, too, are no brighter
 _PLAIN = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # PIL's modes whose numbers are what they show
 _ORIENTATION = 0x0112
 _READ = "Read it with gossamer.image.read_mask(...).plane."
@@ -166,7 +167,7 @@ def unit_mask(array: NDArray[Any], name: str, *, white: float = 0.0, measured: b
         high = round(float(unit.max()) * white)
     if white and high == 1:
         return (unit > 0).astype(np.float32), "its numbers are 0 and 1: they are taken as labels, 1 = foreground"
-    dim = 255 if white > 255 else _LABELS  # bytes in a wider type are as dark
+    dim = _DEEP_LABELS if white > 255 else _LABELS
     if white and 1 < high <= dim and not measured:
         raise InputError(
             f"The {name} has no number above {high}, of {white:g} for white: its whole numbers look like labels.",

@@ -77,7 +77,8 @@ def _of_numbers(text: str, parts: list[str], opaque: float) -> Colour:
         ]
     except ValueError:
         raise InputError(f"{text!r} is not a colour.", _REMEDY) from None
-    if len(values) not in (3, 4) or not all(0 <= value <= 1 for value in values):
+    of_one = any("." in part for part in parts[:3]) and max(values[:3]) <= 1 / 255 and "%" not in "".join(parts[:3])
+    if len(values) not in (3, 4) or of_one or not all(0 <= value <= 1 for value in values):
         raise InputError(f"{text!r} is not a colour: its numbers go from 0 to 255.", _REMEDY)
     return Colour(*values)
 

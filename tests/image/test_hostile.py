@@ -424,3 +424,15 @@ def test_what_libtiff_says_of_a_rare_kind_is_not_heard_and_counts(capfd: pytest.
     assert said >= {"The picture is damaged or cut off and cannot be read."}
     os.write(2, b"heard\n")
     assert capfd.readouterr() == ("", "heard\n")
+
+
+def test_a_file_that_was_read_in_part_is_to_be_rewound_and_a_closed_one_opened(tmp_path: Path) -> None:
+    stream = io.BytesIO(saved(Pillow.fromarray(RGB), "PNG"))
+    stream.read(100)
+    with pytest.raises(InputError, match=r"at byte 100\. Rewind it: file\.seek\(0\)"):
+        read_image(stream)
+    stream.close()
+    with (tmp_path / "out.png").open("wb") as writing:
+        for source in (stream, writing):
+            with pytest.raises(InputError, match=r"cannot be read .*Open it with open\(path, 'rb'\)"):
+                read_image(source)

@@ -184,6 +184,7 @@ def test_arrays_with_channels_are_pictures() -> None:
         (LABELS, "look like labels"),
         (LABELS.astype(np.int64), "look like labels"),
         (BYTES.astype(np.uint16), "no number above 255, of 65535 for white"),
+        (TRUE * np.uint16(1023), "no number above 1023, of 65535 for white"),
         (TRUE.astype(np.int64) - 1, "whole numbers from -1 to 0"),
         (BYTES.astype(np.float32), "from 0 to 255. Divide 8-bit values by 255"),
         (TRUE * 2.0 - 1, "from -1 to 1. Give floats in [0, 1]: clip or scale"),

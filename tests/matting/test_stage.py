@@ -158,3 +158,12 @@ def test_two_sizes_of_one_picture_look_alike() -> None:
     bands = [float((trimap == 0.5).mean()) for trimap in trimaps]
     assert bands[1] == pytest.approx(bands[0], rel=0.15)
     assert signed_distance(mask).max() > 20
+
+
+@pytest.mark.parametrize("method", ["from_mask", "closed_form", "knn"])
+def test_a_mask_that_is_sure_of_nothing_is_left_as_it_is(method: str) -> None:
+    picture, mask = box_on_ropes()
+    faint = (mask > 0.5) * np.uint8(128)
+    cutout = gossamer.refine(picture, faint, recipe_from_flat({"matting": method}))
+    np.testing.assert_allclose(cutout.alpha, faint / np.float32(255), atol=1e-6)
+    assert any("nowhere sure of a foreground (at most 0.50" in warning for warning in cutout.report.warnings)

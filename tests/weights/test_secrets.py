@@ -49,12 +49,12 @@ def test_a_line_break_at_the_end_of_a_token_does_not_count(
     assert store.fetch(hugging_face(), force=True).path.read_bytes() == DATA
 
 
-@pytest.mark.parametrize("bad", ["hf_Ab\tCdEf1", "hf_Äbcdef", "hf_one two", "hf_\x00abcdef"])
+@pytest.mark.parametrize("bad", ["hf_Ab\tCdEf1", "hf_Äbcdef", "hf_one two", "hf_\x00abcdef", "\udcff\udcfehf_abc"])
 def test_a_token_that_cannot_be_sent_is_told_without_it(
     bad: str, site: Site, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", site.url)
-    (tmp_path / "token").write_text(bad)
+    (tmp_path / "token").write_text(bad, errors="surrogateescape")
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
     text = said_of_failure(hugging_face(), bad, repr(bad)[1:-1])
     assert f"the token in {tmp_path / 'token'} has characters that no token has: set it anew" in text

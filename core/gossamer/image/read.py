@@ -117,24 +117,38 @@ def read_image(source: ImageSource) -> Image:
         return _finish(_from_pillow(source), _stem(getattr(source, "filename", "")))
     if hasattr(source, "read"):
         label = _stem(getattr(source, "name", ""))
-        data = source.read()
+        start = _place(source)
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"The file {label} cannot be read ({str(error).rstrip('.')}).", "Open it with open(path, 'rb')."
+            ) from None
         if not isinstance(data, bytes):
             raise InputError("The file is open as text.", "Open it in binary mode: open(path, 'rb').")
-        if not data and _read_already(source):
+        if not data and start > 0:
             raise InputError(f"The file {label} has been read to its end.", "Rewind it: file.seek(0).")
-        return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
+        try:
+            return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
+        except InputError:
+            if start > 0:
+                raise InputError(
+                    f"The file {label} holds no picture from where it stands, at byte {start}.",
+                    "Rewind it: file.seek(0).",
+                ) from None
+            raise
     raise InputError(
         f"A picture cannot be made of {type(source).__name__}.",
         "Give a path, bytes, a binary file, a PIL image or a numpy array.",
     )
 
 
-def _read_already(source: Any) -> bool:
-    """Return whether a binary file that gave nothing has something before its place."""
+def _place(source: Any) -> int:
+    """Return how many bytes of a file lie before its place; 0 where it does not tell."""
     try:
-        return bool(source.tell() > 0)
+        return int(source.tell())
     except (AttributeError, OSError, ValueError):
-        return False
+        return 0
 
 
 def _stem(name: object) -> str:

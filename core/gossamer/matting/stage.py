@@ -19,6 +19,9 @@ from gossamer.settings.recipe import Matting
 
 __all__ = ["band_pixels", "matte"]
 
+_SURE = 0.6
+"""What a mask must reach somewhere to be solved again: from one that is sure of nothing solvers make nothing."""
+
 _SOLVERS = {"closed_form": closed_form_alpha, "knn": knn_alpha, "learning_based": learning_based_alpha}
 
 
@@ -83,6 +86,9 @@ def _solved(
     announce: Callable[[str], object] | None,
 ) -> Array | None:
     method, band = settings.method, band_pixels(settings, mask.shape)
+    if method != "guided" and (most := float(mask.max())) < _SURE:
+        warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f}, where 1 is sure).")
+        return None
     if method == "from_mask":
         return matte_from_mask(rgb, mask, progress=steps)
     if method == "guided":

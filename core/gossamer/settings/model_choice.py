@@ -157,4 +157,9 @@ class ModelChoice(Settings, strict=True):
             values = (base or cls()).model_dump()
         else:
             values = {"model": base}
-        return validated(cls, {**values, **settings}, "the choice of a model", "See gossamer.ModelChoice.")
+        return validated(
+            cls,
+            {**values, **settings},
+            "the choice of a model",
+            "See gossamer.ModelChoice; the settings of stages, such as matting, are in gossamer.Recipe.",
+        )

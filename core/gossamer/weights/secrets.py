@@ -42,7 +42,7 @@ def token() -> str:
         file = _token_file()
         origin = str(file)
         try:
-            found = _joined(file.read_text("utf-8"))
+            found = _joined(file.read_text("utf-8", "surrogateescape"))
         except (OSError, ValueError):
             return ""
     if found and not _SENDABLE.fullmatch(found):
@@ -61,7 +61,7 @@ def without_secrets(text: str) -> str:
 def _secrets() -> set[str]:
     """Return what must not be shown: as it is, and in the ways in which errors quote it."""
     try:
-        said = _token_file().read_text("utf-8")
+        said = _token_file().read_text("utf-8", "surrogateescape")
     except (OSError, ValueError):
         said = ""
     plain = {said, *said.split(), *(os.environ.get(name, "") for name in _TOKEN_NAMES)}
@@ -71,7 +71,9 @@ def _secrets() -> set[str]:
             plain |= {part for address in re.split(r"[,\s]+", value) for part in _credentials(address)}
         elif name.lower().endswith((":_authtoken", ":_password", ":_auth")):  # npm's, of one registry
             plain.add(value)
-    quoted = {repr(one)[1:-1] for one in plain} | {urllib.parse.quote(one, safe="") for one in plain}
+    quoted = {repr(one)[1:-1] for one in plain} | {
+        urllib.parse.quote(one, safe="", errors="surrogateescape") for one in plain
+    }
     return {one for one in plain | quoted if len(one) >= _SHORTEST}
 
 
