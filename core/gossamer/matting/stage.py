@@ -87,7 +87,8 @@ def _solved(
 ) -> Array | None:
     method, band = settings.method, band_pixels(settings, mask.shape)
     if method != "guided" and (most := float(mask.max())) < _SURE:
-        warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f}, where 1 is sure).")
+        if most > 0:  # of an empty one the report says so itself
+            warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f} of 1).")
         return None
     if method == "from_mask":
         return matte_from_mask(rgb, mask, progress=steps)
