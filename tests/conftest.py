@@ -13,7 +13,6 @@ switch_off()
 _HOSTS = {("gimp",), ("comfyui",), ("native", "test_wheel.py")}
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a host's installation, or Wine's and QEMU's: by folders and files."""
     here = Path(__file__).parent
@@ -21,4 +20,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.relative_to(here).parts
         if any(parts[: len(host)] == host for host in _HOSTS):
             item.add_marker(pytest.mark.host)
-            item.add_marker(pytest.mark.xdist_group("-".join(parts[:1])))  # in one process: it starts its host once
