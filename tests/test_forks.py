@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gossamer.parallel.forks import Lock, PerProcess, threaded
+from gossamer.parallel.forks import Lock, PerProcess
 from tests.cached_weights import weights_home
 
 ROOT = Path(__file__).parent.parent
@@ -106,5 +106,3 @@ def test_what_a_process_made_is_made_anew_in_each_child_and_freed_in_none() -> N
 
     assert in_child(anew) == 0
     assert made == [os.getpid()]
-    assert in_child(lambda: threaded(threading.get_ident) != threading.get_ident()) == 0
-    assert threaded(threading.get_ident) == threading.get_ident()

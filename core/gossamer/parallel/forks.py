@@ -14,13 +14,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from gossamer.platform import in_forked_child
 
-__all__ = ["Lock", "PerProcess", "threaded"]
+__all__ = ["Lock", "PerProcess"]
 
 _T = TypeVar("_T")
 
@@ -86,20 +85,7 @@ class Lock:
         self.release()
 
 
-def threaded(work: Callable[[], _T]) -> _T:
-    """Return ``work()``; in a forked process run on a new thread, for which OpenMP has threads, too.
-
-    Work that torch or numba share out among threads needs it where it would run on the caller's thread.
-    """
-    if _parents == 0:
-        return work()
-    with ThreadPoolExecutor(1, thread_name_prefix="gossamer-forked") as pool:
-        return pool.submit(work).result()
-
-
 def _renew() -> None:
-    global _parents
-    _parents += 1
     for each in list(_all):
         each.forked()
     _renew_numba()
@@ -115,6 +101,5 @@ def _renew_numba() -> None:
         ctypes.CFUNCTYPE(None, ctypes.c_int)(pool.launch_threads)(sys.modules["numba"].get_num_threads())
 
 
-_parents = 0  # how many forks are between this process and the one that imported this module
 _all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
 in_forked_child(_renew)
