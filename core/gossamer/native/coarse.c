@@ -1,8 +1,8 @@
 /* The coarse space of the closed-form solver: see gossamer/matting/closed_form_multigrid.py for what it is.
  *
  * A node carries four functions, a hat of twice the cell's size times {1, R, G, B}, in a basis of its own. Cells are
- * squares of 8 pixels with a node at each corner. A node's row of a coarse matrix has 25 blocks, for the nodes around
- * it: (4, 25, 4) numbers.
+ * squares of 8 pixels with a node at each corner. A node's row of a coarse matrix has 25 blocks of 4 x 4 numbers, one
+ * for each of the nodes around it: (25, 4, 4).
  */
 
 #include <math.h>
@@ -157,7 +157,7 @@ void KERNEL(gossamer_galerkin)(const float *weights, const float *data, const fl
                     v4d sum = {0};
                     for (int s = 0; s <= t; s++) sum += same4(local[k][s][t]) * b[n][s][m];
                     int o = ((m >> 2) - (n >> 1) + 1) * 5 + (m & 3) - (n & 1) + 1;
-                    float *to = stencil + ((at[k] * 4 + t) * NODES + o) * 4;
+                    float *to = stencil + ((at[k] * NODES + o) * 4 + t) * 4;
                     for (int s = 0; s < 4; s++) to[s] += (float)sum[s];
                 }
         }
@@ -227,22 +227,52 @@ void KERNEL(gossamer_prolong)(const float *colour, int64_t size, const float *sc
     }
 }
 
-/* Multiply the rows of the nodes n0 to n1 by a coarse matrix. */
-void KERNEL(gossamer_multiply)(const int32_t *near, const float *matrix, const float *x, int64_t n0, int64_t n1,
-                               float *out) {
+/* Four numbers, twice. */
+INLINE v8 twice(const float *at) {
+    v4 four;
+    memcpy(&four, at, sizeof four);
+    return (v8){four[0], four[1], four[2], four[3], four[0], four[1], four[2], four[3]};
+}
+
+/* The row of a node in a product with a coarse matrix: what its four functions get. */
+INLINE void row_of(const int32_t *near, const float *matrix, const float *x, float out[4]) {
+    static const float nothing[4] = {0};
+    v8 even[2] = {{0}, {0}}, odd[2] = {{0}, {0}}; /* of two rows each, and two of each: one would wait for itself */
+    for (int k = 0; k < NODES; k++, matrix += 16) {
+        v8 here = twice(near[k] >= 0 ? x + 4 * (int64_t)near[k] : nothing);
+        even[0] += load(matrix) * here, even[1] += load(matrix + 8) * here;
+        if (++k == NODES) break;
+        matrix += 16;
+        here = twice(near[k] >= 0 ? x + 4 * (int64_t)near[k] : nothing);
+        odd[0] += load(matrix) * here, odd[1] += load(matrix + 8) * here;
+    }
+    for (int half = 0; half < 2; half++) {
+        v8 sums = even[half] + odd[half];
+        out[2 * half] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
+        out[2 * half + 1] = (sums[4] + sums[6]) + (sums[5] + sums[7]);
+    }
+}
+
+/* out = b - A x for the nodes n0 to n1. */
+void KERNEL(gossamer_remainder)(const int32_t *near, const float *matrix, const float *b, const float *x, int64_t n0,
+                                int64_t n1, float *out) {
     for (int64_t n = n0; n < n1; n++) {
-        float values[104] = {0};
-        for (int k = 0; k < NODES; k++) {
-            int64_t m = near[NODES * n + k];
-            if (m >= 0) memcpy(values + 4 * k, x + 4 * m, 4 * sizeof(float));
-        }
-        for (int s = 0; s < 4; s++) {
-            const float *row = matrix + (4 * n + s) * 4 * NODES;
-            v8 sums = {0};
-            for (int t = 0; t < 96; t += 8) sums += load(row + t) * load(values + t);
-            float last = 0.0f;
-            for (int t = 96; t < 100; t++) last += row[t] * values[t];
-            out[4 * n + s] = total(sums) + last;
+        float product[4];
+        row_of(near + NODES * n, matrix + 16 * NODES * n, x, product);
+        for (int s = 0; s < 4; s++) out[4 * n + s] = b[4 * n + s] - product[s];
+    }
+}
+
+/* A Chebyshev step for the nodes n0 to n1: r -= A p, next = c1 p + c2 scale r, x += next. */
+void KERNEL(gossamer_chebyshev)(const int32_t *near, const float *matrix, const float *scale, float c1, float c2,
+                            const float *p, int64_t n0, int64_t n1, float *r, float *next, float *x) {
+    for (int64_t n = n0; n < n1; n++) {
+        float product[4];
+        row_of(near + NODES * n, matrix + 16 * NODES * n, p, product);
+        for (int64_t i = 4 * n; i < 4 * n + 4; i++) {
+            r[i] -= product[i - 4 * n];
+            next[i] = c1 * p[i] + c2 * scale[i] * r[i];
+            x[i] += next[i];
         }
     }
 }
@@ -263,7 +293,7 @@ void KERNEL(gossamer_coarsen)(const int32_t *near, const int32_t *node_y, const 
                 used[g] = 1;
                 for (int s = 0; s < 4; s++)
                     for (int e = 0; e < 4; e++) {
-                        float v = stencil[((4 * n + s) * NODES + k) * 4 + e];
+                        float v = stencil[((n * NODES + k) * 4 + s) * 4 + e];
                         for (int t = 0; t < 4; t++) part[s][g][t] += v * transfer[((4 * m + p) * 4 + e) * 4 + t];
                     }
             }
@@ -278,7 +308,7 @@ void KERNEL(gossamer_coarsen)(const int32_t *near, const int32_t *node_y, const 
                 for (int s = 0; s < 4; s++)
                     for (int e = 0; e < 4; e++) {
                         float v = transfer[((4 * n + p) * 4 + e) * 4 + s];
-                        for (int t = 0; t < 4; t++) coarse[((4 * row + s) * NODES + o) * 4 + t] += v * part[e][g][t];
+                        for (int t = 0; t < 4; t++) coarse[((row * NODES + o) * 4 + s) * 4 + t] += v * part[e][g][t];
                     }
             }
         }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
-from gossamer.native import COUNT, PLACE, function
+from gossamer.native import COUNT, NUMBER, PLACE, function
 
 __all__ = ["CoarseSpace"]
 
@@ -37,7 +37,8 @@ _galerkin = function(
 )
 _restrict = function("restrict", PLACE, COUNT, *4 * (PLACE,), COUNT, COUNT, PLACE)
 _prolong = function("prolong", PLACE, COUNT, *6 * (PLACE,), COUNT, COUNT, PLACE)
-_multiply = function("multiply", *3 * (PLACE,), COUNT, COUNT, PLACE)
+_remainder = function("remainder", *4 * (PLACE,), COUNT, COUNT, PLACE)
+_chebyshev = function("chebyshev", *3 * (PLACE,), NUMBER, NUMBER, PLACE, COUNT, COUNT, *3 * (PLACE,))
 _lift = function("lift", *3 * (PLACE,), COUNT, COUNT, PLACE)
 _lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
 _factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
@@ -86,21 +87,19 @@ class _Level:
 
     def __init__(self, nodes: _Nodes, stencil: _Array, team: Team) -> None:
         self._team = team
-        self.near, self._rows = nodes.near, stencil.reshape(-1, 4, 100)
+        self.near, self._blocks = nodes.near, stencil
         count = len(nodes)
         pieces = max(min(count // 2048, 16), 1)
         cuts = [count * i // pieces for i in range(pieces + 1)]
         self._tasks = list(itertools.pairwise(cuts))
         # Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
-        total = np.abs(self._rows).sum(axis=2)
+        total = np.abs(stencil).sum(axis=(1, 3))
         self.scale = np.divide(1, total, out=np.zeros_like(total), where=total > 1e-9)
 
-    def __matmul__(self, x: _Array) -> _Array:
+    def remainder(self, b: _Array, x: _Array) -> _Array:
+        """Return b - A x."""
         out = np.empty_like(x)
-        self._team.run(
-            lambda a, b: _multiply(self.near, self._rows, x, a, b, out),
-            self._tasks,
-        )
+        self._team.run(lambda start, stop: _remainder(self.near, self._blocks, b, x, start, stop, out), self._tasks)
         return out
 
     def smooth(self, b: _Array, x: _Array | None) -> _Array:
@@ -108,17 +107,24 @@ class _Level:
         low = 1 / 30
         mid, half = (1 + low) / 2, (1 - low) / 2
         rho = half / mid
-        r = b if x is None else b - self @ x
-        p = self.scale * r
-        p *= np.float32(1 / mid)
-        x = p.copy() if x is None else x + p
+        r = b.copy()
+        if x is None:
+            p = self.scale * r
+            p *= np.float32(1 / mid)
+            x = p.copy()
+        else:
+            p, x = self._stepped(0.0, 1 / mid, x, r, x.copy())
         for _ in range(3):
-            r = r - self @ p
             last, rho = rho, 1 / (2 * mid / half - rho)
-            p *= np.float32(rho * last)
-            p += np.float32(2 * rho / half) * (self.scale * r)
-            x += p
+            p, x = self._stepped(rho * last, 2 * rho / half, p, r, x)
         return x
+
+    def _stepped(self, c1: float, c2: float, p: _Array, r: _Array, x: _Array) -> tuple[_Array, _Array]:
+        following = np.empty_like(p)
+        self._team.run(
+            lambda a, b: _chebyshev(self.near, self._blocks, self.scale, c1, c2, p, a, b, r, following, x), self._tasks
+        )
+        return following, x
 
 
 class _Bottom:
@@ -130,8 +136,8 @@ class _Bottom:
         below = other <= node
         node, k, other = node[below], k[below], other[below]
         # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
-        twin = np.swapaxes(stencil[other, :, 24 - k, :], 1, 2)
-        blocks = (stencil[node, :, k, :].astype(np.float64) + twin) / 2
+        twin = np.swapaxes(stencil[other, 24 - k], 1, 2)
+        blocks = (stencil[node, k].astype(np.float64) + twin) / 2
         left = np.full(len(nodes), len(nodes), np.int64)
         np.minimum.at(left, node, other)
         row = np.arange(4 * len(nodes))
@@ -200,7 +206,7 @@ class CoarseSpace:
         self._team = team
         self._scale, self._colour, self._size = scale, colour, layout.size
         nodes, mean = self._cells(layout, scale, colour)
-        stencil = np.zeros((len(nodes), 4, 25, 4), np.float32)
+        stencil = np.zeros((len(nodes), 25, 4, 4), np.float32)
         phases = self._tasks[::2], self._tasks[1::2]
         for phase in phases:  # neighbouring bands share a row of nodes
             team.run(
@@ -320,7 +326,7 @@ class CoarseSpace:
         values = (inverse[child] @ (shift @ coarse.basis[to])) * share[:, None, None]
         transfer = np.zeros((len(nodes), 4, 4, 4), np.float32)
         transfer[child, which] = values
-        result = np.zeros((len(coarse), 4, 25, 4), np.float32)
+        result = np.zeros((len(coarse), 25, 4, 4), np.float32)
         _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), result)
         self._transfers.append((parent, transfer))
         return coarse, result
@@ -364,6 +370,6 @@ class CoarseSpace:
         level, (parent, transfer) = self._levels[index], self._transfers[index]
         x = level.smooth(b, None)
         rest = np.zeros((int(parent.max()) + 1, 4), np.float32)
-        _lower(parent, transfer, b - level @ x, len(x), rest)
+        _lower(parent, transfer, level.remainder(b, x), len(x), rest)
         _lift(parent, transfer, self._solve(index + 1, rest), 0, len(x), x)
         return level.smooth(b, x)
