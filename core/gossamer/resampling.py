@@ -26,7 +26,9 @@ __all__ = [
     "eight_bit",
     "pillow_resize",
     "resample",
+    "shrink",
     "skimage_resize",
+    "wide_blur",
 ]
 
 PillowFilter: TypeAlias = Literal["bilinear", "lanczos"]
@@ -35,6 +37,7 @@ Pixels: TypeAlias = NDArray[np.uint8] | Array
 """Bytes, or float32 in [0, 1]."""
 
 _LINES = 32  # resampled at a time by one thread
+_COARSE = 4.0  # wide blurs are made of pixels of which sigma has so many
 _TRUNCATE = 4.0  # scipy.ndimage.gaussian_filter cuts the Gaussian at four standard deviations
 _STRIP = 64  # rows at a time: what is held beside the picture stays in the cache
 _SAME = 1e-5  # 8-bit values divided by 255 in another order or precision differ by less; 16-bit neighbours by 1.5e-5
@@ -106,6 +109,26 @@ def area(array: Array, height: int, width: int) -> Array:
     import cv2
 
     return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def shrink(array: Array, size: tuple[int, int]) -> Array:
+    """Average (H, W) or (H, W, C) in [0, 1] down to a (width, height)."""
+    result: Array = np.clip(area(array, size[1], size[0]), 0, 1)
+    return result
+
+
+def wide_blur(plane: Array, sigma: float) -> Array:
+    """Blur (H, W) with a Gaussian much wider than a pixel: what it leaves has room in far fewer pixels."""
+    import cv2
+
+    height, width = plane.shape
+    step = int(min(max(sigma // _COARSE, 1), height, width))
+    if step == 1:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    small = area(plane, -(-height // step), -(-width // step))
+    # Averaging and interpolating blur by themselves, by a variance of 1/12 and of 1/6 of the step's square.
+    blurred = np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.sqrt((sigma / step) ** 2 - 0.25))), np.float32)
+    return bilinear(blurred, height, width)
 
 
 def bilinear(array: Array, height: int, width: int) -> Array:

@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
 from gossamer.parallel.patience import patiently
+from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["guided_alpha"]
+__all__ = ["guided_alpha", "local_slopes"]
+
+_ROWS = 128  # filtered at a time by one thread
 
 
 def guided_alpha(
@@ -73,8 +76,52 @@ def guided_alpha(
     return result
 
 
+def local_slopes(guide: Array, alpha: Array, radius: int, epsilon: float, progress: Progress) -> Array:
+    """Return how alpha changes with the colours around each pixel, where it is about an affine function of them.
+
+    Parameters
+    ----------
+    guide : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    alpha : (H, W) float32 ndarray
+        In [0, 1].
+    radius : int
+        The windows are (2 radius + 1) x (2 radius + 1) pixels.
+    epsilon : float
+        Regularisation in squared colour units.
+    progress : Progress
+        May raise to cancel.
+
+    Returns
+    -------
+    (H, W, 3) float32 ndarray
+        The means of the slopes of all windows that hold the pixel.
+    """
+    slopes, margin = np.empty(guide.shape, np.float32), 2 * radius
+
+    def work(top: int, bottom: int) -> None:
+        first, last = max(0, top - margin), min(len(alpha), bottom + margin)
+        found, _ = _lines(guide[first:last], alpha[first:last], radius, epsilon)
+        for channel in range(3):
+            slopes[top:bottom, :, channel] = found[channel][top - first : bottom - first]
+
+    with Strips() as strips:
+        strips.each(work, len(alpha), _ROWS, progress)
+    return slopes
+
+
 def _filtered(guide: Array, alpha: Array, radius: int, epsilon: float) -> Array:
     """Filter one strip; windows at the picture's border hold only what lies inside."""
+    slopes, filtered = _lines(guide, alpha, radius, epsilon)
+    for i in range(3):
+        filtered += slopes[i] * guide[..., i]
+    return np.clip(filtered, 0, 1).astype(np.float32)
+
+
+def _lines(
+    guide: Array, alpha: Array, radius: int, epsilon: float
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return slopes and offset in double precision; windows at the border hold only what lies inside."""
     import cv2
 
     size = (2 * radius + 1, 2 * radius + 1)
@@ -99,10 +146,7 @@ def _filtered(guide: Array, alpha: Array, radius: int, epsilon: float) -> Array:
     covariance = [mean(planes[i] * target) - means[i] * target_mean for i in range(3)]
     slope = _solved(variance, covariance)
     offset = target_mean - sum(slope[i] * means[i] for i in range(3))
-    filtered = mean(offset)
-    for i in range(3):
-        filtered += mean(slope[i]) * planes[i]
-    return np.clip(filtered, 0, 1).astype(np.float32)
+    return [mean(plane) for plane in slope], mean(offset)
 
 
 def _solved(

@@ -11,7 +11,7 @@ from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length, weighted_distance
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.resampling import bilinear
+from gossamer.resampling import area, bilinear, shrink
 
 __all__ = ["trimap_from_mask"]
 
@@ -130,8 +130,7 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     """Return half the band's width in pixels as the colours show it, and the pixels whose colours say otherwise."""
     import cv2
 
-    from gossamer.matting.closed_form.layout import Team
-    from gossamer.matting.from_mask.colour_vote import BAND, ColourVote, shrink
+    from gossamer.matting.from_mask.palette import BAND, Palette
 
     shape = mask.shape[0], mask.shape[1]
     factor = math.sqrt(WORK_AREA / mask.size)
@@ -141,15 +140,13 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     unit = unit_length(mask.shape)
     if not has_edge(mask):  # too small to be asked about
         return np.full(shape, PLAIN * unit_length(shape), np.float32), np.zeros(shape, bool)
-    distance = weighted_distance(mask, 1.5 * BAND * unit)
-    team = Team(report)
-    try:
-        colours = ColourVote(picture, distance, unit, team)
-        vote = colours.vote()
-        width = colours.mask_error(vote) * np.float32(SURE * unit_length(shape))
-    finally:
-        team.close()
-    inside = colours.distance > 0
-    contradicted = (np.abs(vote - inside) > 0.5) & (colours.gate > 0.5) & (np.abs(colours.distance) < BAND)
+    step = 2 if min(mask.shape) >= 64 else 1
+    size = (mask.shape[1] // step, mask.shape[0] // step)
+    distance = area(weighted_distance(mask, 1.5 * BAND * unit), *size[::-1]) / np.float32(unit)
+    report.tick()
+    colours = Palette(shrink(picture, size), distance, None, unit / step)
+    vote = colours.vote()
+    width = colours.mask_error(vote) * np.float32(SURE * unit_length(shape))
+    contradicted = (np.abs(vote - (distance > 0)) > 0.5) & (colours.gate > 0.5) & (np.abs(distance) < BAND)
     contradicted = cv2.dilate(contradicted.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     return bilinear(width, *shape), bilinear(contradicted, *shape) > 0.5

@@ -27,11 +27,13 @@
 #include "blur.c"
 #include "coarse.c"
 #include "deflate.c"
+#include "enlarge.c"
 #include "laplacian.c"
 #include "nearest.c"
 #include "png.c"
 #include "resample.c"
 #include "sampling.c"
+#include "tally.c"
 
 #if defined(__clang__)
 #pragma clang attribute pop

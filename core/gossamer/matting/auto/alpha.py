@@ -1,0 +1,85 @@
+"""The matte that is made without being asked for: it does to a mask what each place of it needs, and no more.
+
+Hair and fur are solved, a contour that enlarging blurred becomes as sharp as the picture, what a model overlooked is
+added where its colours are the subject's; what is thin, truly transparent or already right stays as it is. Masks that
+do not follow the picture, drawn or from prompts, are corrected freely (see :mod:`gossamer.matting.auto.evidence`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.matting.auto.evidence import belief
+from gossamer.matting.from_mask.enlarge import enlarge_onto
+from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
+from gossamer.matting.from_mask.faith import mask_faith, ramp
+from gossamer.matting.from_mask.palette import BAND
+from gossamer.matting.signed_distance import has_edge, unit_length
+from gossamer.progress import Progress, ProgressCallback
+
+__all__ = ["auto_alpha"]
+
+CONTOUR = 6.0  # units on either side of the contour of a mask that follows the picture
+HARD, GREY = 1.2, 2.0  # grey pixels for each pixel of contour: of hard masks, antialiased or not; of models' masks
+SURE = 0.7, 0.9  # |2 mask - 1| at which a mask's pixel begins to have a say about colours, and has it fully
+MODEL = 0.8  # how careful to be with any soft mask: models draw them, also where they do not follow the picture
+
+
+def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
+    """Estimate alpha from a picture and any mask of the subject, correcting the mask where there is evidence.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array
+        RGB: uint8, uint16 or floats in [0, 1].
+    mask : (H, W) array
+        Of a model, drawn, or from prompts; hard or soft: bool, uint8, uint16 or floats in [0, 1]; 1 = foreground.
+    progress : callable, optional
+        Called as ``progress(fraction, message)``; an exception that it raises stops the work and passes through.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        Alpha in [0, 1]; the mask itself where nothing speaks against it.
+
+    Raises
+    ------
+    InputError
+        The mask's size is not the picture's, or there are NaN or values outside [0, 1].
+    """
+    picture = as_rgb(image)
+    whole = as_mask(mask, picture.shape)
+    report = Progress.of(progress)
+    report(0.0, "Matting")
+    small, hint = work_size(picture, whole)
+    if min(hint.shape) < 3 or not has_edge(hint):
+        report(1.0)
+        return whole.copy()
+    unit = unit_length(hint.shape)
+    faith = mask_faith(small, hint, unit)
+    report(0.05)
+    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
+    reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
+    asked = in_doubt(hint, reach, unit)
+    heard = ramp(np.abs(2 * hint - 1), *SURE)
+    found = estimate(small, hint, faith, asked, heard, unit, report.part(0.05, 0.8))
+    trust = belief(small, hint, found.alpha, found.support, care, unit)
+    report(0.9)
+    if hint is whole:
+        result: Array = np.clip(hint + trust * (found.alpha - hint), 0, 1)
+    else:
+        result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.9, 1.0))
+    report(1.0)
+    return result
+
+
+def _softness(mask: Array) -> float:
+    """Return 0 for a hard mask, with or without antialiasing, and 1 for a soft one."""
+    import cv2
+
+    grey = np.count_nonzero((mask > 0.05) & (mask < 0.95))
+    edge = cv2.morphologyEx((mask > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    length = np.count_nonzero(edge) / 2  # the gradient is two pixels wide
+    return min(max((grey / max(length, 1) - HARD) / (GREY - HARD), 0.0), 1.0)

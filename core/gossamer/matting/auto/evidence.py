@@ -1,0 +1,105 @@
+"""How far an estimate is to be believed against the mask it started from: a correction needs evidence.
+
+Masks of models are wrong in ways of their own. What they overlooked is far more common than what they made up: nearly
+every upward correction that colours support is right, while a region that a model doubts (grey over a wide area) is
+either subject or truly transparent, hardly ever background. So alpha is
+
+- raised beside a contour, and elsewhere only where the colours there are those of what the mask is sure of;
+- lowered only beside a contour between what surely is subject and what surely is not, only where the picture becomes
+  easier to explain as a mixture of two colours by it, and not where the mask shows something thin: fine lines have no
+  colours of their own that samples could come from.
+
+The less a mask follows the picture, the less these doubts count: a mask drawn by hand or by a rough model is a hint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.resampling import bilinear, shrink
+
+__all__ = ["belief"]
+
+SURE = 0.9  # mask values above are surely subject, below one minus that surely not
+BESIDE = 10.0  # units; a contour is where both are this near on average
+ROUGH = 30.0  # the same in a mask that does not follow the picture
+WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
+NOISE = 1e-4  # variance of colours that nothing needs to explain
+BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
+SUPPORT = 0.5, 0.7  # share of foreground among the colours' votes; where nobody is heard it is one half
+THIN = 0.004  # of the diagonal: the radius of the disc that does not fit into what is thin
+MODEL = 0.8  # care from which on what is thin is kept entirely
+DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
+
+
+def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array, unit: float) -> Array:
+    """Return how much of the step from `mask` to `alpha` to take, (H, W) float32 in [0, 1].
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    mask, alpha : (H, W) float32 ndarray
+        In [0, 1].
+    support : (H, W) float32 ndarray
+        How far the colours speak for foreground, in [0, 1].
+    care : (H, W) float32 ndarray
+        How far to treat the mask as a model's, in [0, 1]; 0: as a hint.
+    unit : float
+        Pixels in a unit of length.
+    """
+    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
+    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
+    height, width = mask.shape
+    size = (max(width // 2, 1), max(height // 2, 1))
+    halved, radius = shrink(image, size), max(round(WINDOW * unit / 2), 1)
+    before, after = (
+        bilinear(_unexplained(halved, shrink(plane, size), radius) + np.float32(NOISE), height, width)
+        for plane in (mask, alpha)
+    )
+    better = ramp(np.log(before / after), *BETTER)
+    raised = np.maximum(place, ramp(support, *SUPPORT))
+    lowered = place * (1 - care * (1 - better)) * (1 - np.minimum(care / np.float32(MODEL), 1) * thinness(mask))
+    result: Array = np.where(alpha > mask, raised, lowered)
+    return result
+
+
+def thinness(mask: Array) -> Array:
+    """Return how far each pixel belongs to something thin in the mask, (H, W) float32 in [0, 1]."""
+    import cv2
+
+    radius = max(2, round(THIN * float(np.hypot(*mask.shape))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    over = np.clip(mask - np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), np.float32), 0, 1)
+    share = over / np.maximum(mask, np.float32(0.1)) * (mask > 0.5)
+    return np.clip(np.asarray(cv2.GaussianBlur(share, (0, 0), 1.0), np.float32) * np.float32(DOUBLE), 0, 1)
+
+
+def _away(zone: NDArray[np.bool_]) -> Array:
+    """Return the distance to the zone in pixels."""
+    import cv2
+
+    if not zone.any():
+        return np.full(zone.shape, 1e6, np.float32)
+    return np.asarray(cv2.distanceTransform((~zone).view(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _unexplained(image: Array, alpha: Array, radius: int) -> Array:
+    """Return the variance of the colours that is left when each window is a mixture of two by `alpha`, (H, W)."""
+    import cv2
+
+    window = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(plane: Array) -> Array:
+        return np.asarray(cv2.blur(cv2.blur(plane, window), window), np.float32)
+
+    middle = mean(alpha)
+    variance = np.maximum(mean(alpha * alpha) - middle * middle, 0) + np.float32(1e-5)
+    colours = mean(image)
+    spread = mean(image * image) - colours * colours
+    covariance = mean(image * alpha[..., None]) - colours * middle[..., None]
+    left: Array = (spread - covariance * covariance / variance[..., None]).sum(axis=2)
+    return np.maximum(left, 0, out=left)

@@ -1,0 +1,86 @@
+"""From the size that was worked at to the picture's own: alpha stays the function of the colours that it was.
+
+In every small window of the matte alpha is about an affine function of the colours (which is what the matting Laplacian
+asks for). Its coefficients vary slowly and lose nothing by being enlarged; applied to the picture at its own size they
+give an edge as sharp as the picture's, whatever the size at which they were found. After He and Sun, "Fast guided
+filter", 2015; what the windows left over is added again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.guided import local_slopes
+from gossamer.native import COUNT, PLACE, function
+from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
+
+__all__ = ["enlarge_onto"]
+
+RADIUS = 2  # of the windows, in pixels of the small matte
+EPSILON = 1e-5
+ROWS = 128  # enlarged at a time by one thread
+
+
+def enlarge_onto(image: Array, mask: Array, small: Array, alpha: Array, belief: Array, report: Progress) -> Array:
+    """Correct a mask at the picture's size by a matte that was found at a smaller one.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    mask : (H, W) float32 ndarray
+        In [0, 1].
+    small : (h, w, 3) float32 ndarray
+        The picture at the smaller size.
+    alpha, belief : (h, w) float32 ndarray
+        The matte there, and how much of it to take.
+    report : Progress
+        What it raises passes through.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        In [0, 1]; the mask itself where the matte is not believed.
+    """
+    slopes = local_slopes(small, alpha, RADIUS, EPSILON, report.part(0.0, 0.5))
+    planes = np.zeros((*alpha.shape, 8), np.float32)
+    planes[..., :3], planes[..., 4] = slopes, belief
+    planes[..., 3] = alpha - (slopes * small).sum(axis=2)
+    result = mask.copy()
+    height, width = alpha.shape
+    compiled = function("enlarge", PLACE, COUNT, COUNT, PLACE, *4 * (COUNT,), PLACE, PLACE)
+
+    def work(top: int, bottom: int) -> None:
+        if compiled is None:
+            _enlarge(planes, image, top, bottom, result)
+            return
+        compiled(planes, height, width, image, *mask.shape, top, bottom, np.empty(8 * width, np.float32), result)
+
+    image = np.ascontiguousarray(image)
+    with Strips() as strips:
+        strips.each(work, len(mask), ROWS, report.part(0.5, 1.0))
+    return np.clip(result, 0, 1, out=result)
+
+
+def _enlarge(planes: Array, image: Array, top: int, bottom: int, result: Array) -> None:
+    """Do what the compiled kernel does, where that was not compiled."""
+    (first, second, share), (left, right, part) = (
+        _between(many, few) for many, few in zip(image.shape[:2], planes.shape[:2], strict=True)
+    )
+    rows = slice(top, bottom)
+    above, below = planes[first[rows]], planes[second[rows]]
+    lines = above + share[rows, None, None] * (below - above)
+    lines = lines[:, left] + part[:, None] * (lines[:, right] - lines[:, left])
+    fine = np.einsum("ijk,ijk->ij", image[rows], lines[..., :3]) + lines[..., 3]
+    result[rows] += lines[..., 4] * (np.clip(fine, 0, 1) - result[rows])
+
+
+def _between(many: int, few: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Return for each of many pixels its two neighbours among few, and the second's share."""
+    step = np.float32(few / many)
+    place = np.clip((np.arange(many, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5), 0, few - 1)
+    first = np.minimum(place.astype(np.intp), max(few - 2, 0))
+    return first, np.minimum(first + 1, few - 1), (place - first).astype(np.float32)

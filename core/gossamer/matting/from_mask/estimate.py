@@ -1,0 +1,209 @@
+"""Alpha near a mask's edge from all that is known: mask, colour vote, samples, look-alikes and the Laplacian.
+
+A pixel's side comes from its distance to the mask's edge together with a colour vote
+(:mod:`gossamer.matting.from_mask.palette`), its alpha from colour sampling
+(:mod:`gossamer.matting.from_mask.colour_sampling`), and the closed-form matting Laplacian (Levin 2008) spreads both
+along the picture's structures: first at half size, where hair is a surface, wherever anything may be wrong; then at the
+size given, where the first answer is neither clear nor solid.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.closed_form.alpha import solve_matting_laplacian
+from gossamer.matting.closed_form.layout import Team
+from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.palette import BAND, Palette
+from gossamer.matting.signed_distance import signed_distance, weighted_distance
+from gossamer.progress import Progress
+from gossamer.resampling import bilinear, shrink
+
+__all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
+
+TRUSTING, DOUBTING = 0.03, 1.0  # weight of the prior where colours can be believed and where they cannot
+SLIGHT = 3.0  # a mask wrong by this many units gets the weight above; the more exact it is, the more
+SAMPLING = 0.15  # weight of a fully confident sample
+SETTLED = 0.5  # how much less samples count where the side is certain
+REACH = 20.0  # units; samples come from this far beyond the band
+COMPANY = 0.3  # weight of what pixels of the same colour came to in the first estimate
+ECHO = 0.01  # weight of the first estimate itself
+ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is stretched away
+EPSILON = 1e-7, 1e-6  # of the Laplacian, at half size and at full size
+TOLERANCE = 3e-3
+FAITH = 1.0  # weight of a soft mask's values where it follows the picture and is sure of itself
+POWER = 16  # of |2 mask - 1|: salient models give solid parts .999, holes that they overlooked .6 to .98
+CLEAR = 0.02  # a first answer this near to 0 or 1 is kept, away from edges
+SMALL = 64  # pictures of fewer rows or columns are not halved
+WORK_AREA = 700_000  # larger pictures are worked on at this size
+SOFT = 0.03  # mask values further than this from 0 and 1 are open
+BESIDE = 4.0  # units around those are, too
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The alpha estimated, and how far the colours speak for foreground: both (H, W) float32 in [0, 1]."""
+
+    alpha: Array
+    support: Array
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """One size to solve at: lengths are in pixels, planes of that size."""
+
+    image: Array
+    mask: Array
+    distance: Array
+    free: NDArray[np.bool_]
+    faith: Array
+    unit: float
+
+
+def work_size(image: Array, mask: Array) -> tuple[Array, Array]:
+    """Return picture and mask at the size that is worked at; the very same where they are not larger."""
+    height, width = mask.shape
+    factor = math.sqrt(WORK_AREA / mask.size)
+    if factor >= 1:
+        return image, mask
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    return shrink(image, size), shrink(mask, size)
+
+
+def in_doubt(mask: Array, reach: Array | float, unit: float) -> NDArray[np.bool_]:
+    """Return where anything may be wrong: as far as `reach` (in units) from the contour, and where the mask is unsure.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 ndarray
+        In [0, 1].
+    reach : (H, W) float32 ndarray or float
+        In units.
+    unit : float
+        Pixels in a unit of length.
+    """
+    import cv2
+
+    soft = ((mask > SOFT) & (mask < 1 - SOFT)).astype(np.uint8)
+    side = 2 * round(BESIDE * unit) + 1
+    grown = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
+    result: NDArray[np.bool_] = grown | (np.abs(signed_distance(mask)) < np.float32(unit) * reach)
+    return result
+
+
+def estimate(
+    image: Array,
+    mask: Array,
+    faith: Array,
+    asked: NDArray[np.bool_],
+    heard: Array | None,
+    unit: float,
+    report: Progress,
+) -> Estimate:
+    """Estimate alpha anew where it is asked.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    mask : (H, W) float32 ndarray
+        In [0, 1], with an edge.
+    faith : (H, W) float32 ndarray
+        How much the mask's own values are to be believed, in [0, 1].
+    asked : (H, W) bool ndarray
+        Where alpha may differ from the mask.
+    heard : (H, W) float32 ndarray, optional
+        How much a pixel has to say about its colour's side, in [0, 1]; all the same without it.
+    unit : float
+        Pixels in a unit of length.
+    report : Progress
+        What it raises passes through.
+    """
+    import cv2
+
+    height, width = mask.shape
+    step = 2 if min(mask.shape) >= SMALL else 1
+    size = (width // step, height // step)
+    distance = weighted_distance(mask, (BAND + REACH) * unit)
+    near = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_AREA), np.float32)
+    picture = shrink(image, size)
+    palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)
+    report(0.2)
+    team = Team(report)
+    try:
+        open_to_doubt = shrink(asked.astype(np.float32), size) > 0
+        half = _Scale(
+            picture, shrink(mask, size), near / np.float32(step), open_to_doubt, shrink(faith, size), unit / step
+        )
+        first = _solve(half, palette, palette.vote(), None, team, report.part(0.2, 0.5))
+        unclear = ((first > CLEAR) & (first < 1 - CLEAR)).astype(np.uint8)
+        edge = cv2.morphologyEx((first > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        unclear = cv2.dilate(unclear | edge, np.ones((3, 3), np.uint8))
+        free = cv2.resize(unclear, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        whole = _Scale(image, mask, distance, free & asked, faith, unit)
+        vote = palette.vote(first)
+        alpha = _solve(whole, palette, vote, first, team, report.part(0.5, 1.0))
+    finally:
+        team.close()
+    support = bilinear(vote * palette.gate, height, width)
+    stretched: Array = np.clip((alpha - np.float32(ENDS)) / np.float32(1 - 2 * ENDS), 0, 1)
+    return Estimate(np.where(asked, stretched, mask), support)
+
+
+def _solve(at: _Scale, palette: Palette, vote: Array, first: Array | None, team: Team, report: Progress) -> Array:
+    """Gather what is known of every free pixel and solve for alpha, given a first answer at half size or none."""
+    import cv2
+
+    height, width = at.mask.shape
+    inside, free = (at.distance > 0).astype(np.float32), at.free
+    known = inside if first is None else bilinear(first, height, width)
+    if not free.any():
+        return known
+    gate, vote, error = (bilinear(plane, height, width) for plane in (palette.gate, vote, palette.mask_error(vote)))
+    logit = np.clip(vote, 0.01, 0.99)
+    logit = np.log(logit / (1 - logit))
+    sides = np.tanh((at.distance / (error * np.float32(at.unit)) + gate * logit) / 2)  # 2 sigmoid - 1
+    side, here, wrong = sides[free], gate[free], error[free]
+    target = (side > 0).astype(np.float32)
+    weight = (TRUSTING * np.sqrt(SLIGHT / wrong)) ** here * DOUBTING ** (1 - here) * side**2
+    report(0.1)
+    certain, limit = (sides, 0.8) if first is None else (2 * known - 1, 0.9)
+    reach = 2 * round(REACH * at.unit) + 1
+    near = (np.abs(at.distance) < (BAND + REACH) * at.unit) & (
+        cv2.dilate(free.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    )
+    sampled = sample_alpha(at.image, free, near & (certain > limit), near & (certain < -limit), at.unit, team)
+    report(0.4)
+    if sampled is not None:
+        extra = np.float32(SAMPLING) * sampled.confidence[free] * here * (1 - np.float32(SETTLED) * side**2)
+        target, weight = _join(target, weight, sampled.alpha[free], extra)
+    if first is not None:
+        mean, agreement = (bilinear(plane, height, width)[free] for plane in palette.look_alikes(first))
+        target, weight = _join(target, weight, mean, np.float32(COMPANY) * agreement * here)
+        target, weight = _join(target, weight, known[free], np.full_like(weight, ECHO))
+    own = at.mask[free]
+    target, weight = _join(target, weight, own, np.float32(FAITH) * at.faith[free] * np.abs(2 * own - 1) ** POWER)
+    report(0.45)
+    pull, goal = np.zeros_like(known), np.zeros_like(known)
+    pull[free], goal[free] = weight, np.clip(target, 0, 1)
+    return solve_matting_laplacian(
+        at.image,
+        ~free,
+        known,
+        weight=pull,
+        target=goal,
+        epsilon=EPSILON[first is not None],
+        tolerance=TOLERANCE,
+        progress=report.part(0.45, 1.0),
+    )
+
+
+def _join(target: Array, weight: Array, other: Array, extra: Array) -> tuple[Array, Array]:
+    """Return the one quadratic term that stands for two."""
+    both = weight + extra
+    return (weight * target + extra * other) / np.maximum(both, np.float32(1e-9)), both

@@ -1,0 +1,48 @@
+/* Affine functions of the colours, interpolated and applied: see gossamer/matting/from_mask/enlarge.py. */
+
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "lanes.h"
+
+/* Where a pixel's centre lies among `few` wider ones: the first of two neighbours, and the second's share. */
+INLINE float place_among(int64_t at, float step, int64_t few, int64_t *first) {
+    float place = ((float)at + 0.5f) * step - 0.5f;
+    if (place < 0.0f) place = 0.0f;
+    if (place > (float)(few - 1)) place = (float)(few - 1);
+    *first = least((int64_t)place, few > 1 ? few - 2 : 0);
+    return place - (float)*first;
+}
+
+/* Rows y0 to y1 of `out`, (height, width): out += belief (f - out), f cut off at 0 and 1.
+ *
+ * `planes`, (h, w, 8), holds three slopes, an offset and the belief; f is the function of the colours in `image` that
+ * they are between the pixels of `planes`. `room` holds 8 w floats.
+ */
+void KERNEL(gossamer_enlarge)(const float *planes, int64_t h, int64_t w, const float *image, int64_t height,
+                              int64_t width, int64_t y0, int64_t y1, float *room, float *out) {
+    float down = (float)h / (float)height, across = (float)w / (float)width;
+    for (int64_t y = y0; y < y1; y++) {
+        int64_t top, left;
+        v8 share = same(place_among(y, down, h, &top));
+        const float *above = planes + 8 * w * top, *below = above + (h > 1 ? 8 * w : 0);
+        float most_belief = 0.0f;
+        for (int64_t x = 0; x < w; x++) {
+            v8 a = load(above + 8 * x), row = a + share * (load(below + 8 * x) - a);
+            store(room + 8 * x, row);
+            most_belief = higher(most_belief, row[4]);
+        }
+        if (!(most_belief > 0.0f)) continue;
+        for (int64_t x = 0; x < width; x++) {
+            float part = place_among(x, across, w, &left);
+            const float *here = room + 8 * left, *next = here + (w > 1 ? 8 : 0);
+            if (!(higher(here[4], next[4]) > 0.0f)) continue;
+            v8 a = load(here), line = a + same(part) * (load(next) - a);
+            const float *colour = image + 3 * (y * width + x);
+            float f = line[0] * colour[0] + line[1] * colour[1] + line[2] * colour[2] + line[3];
+            float *to = out + y * width + x;
+            *to += line[4] * (higher(lower(f, 1.0f), 0.0f) - *to);
+        }
+    }
+}
