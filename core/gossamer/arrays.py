@@ -203,7 +203,7 @@ def _is_numbered(array: NDArray[Any], white: float, high: int) -> bool:
         return False
     step = 1 + values.size // _LOOKED_AT
     pairs = ((values[::step, 1:], values[::step, :-1]), (values[1:, ::step], values[:-1, ::step]))
-    jumps = np.concatenate([np.abs(a.astype(np.int32) - b).ravel() for a, b in pairs])
+    jumps = np.concatenate([np.abs(np.subtract(a, b, dtype=np.int32)).ravel() for a, b in pairs])
     if np.median(jumps[jumps > 0]) < _JUMP:
         return False
     from scipy import ndimage

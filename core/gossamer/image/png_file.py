@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma
+from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma, png_chunks
 from gossamer.image.limits import check_size, unknown_kind
 
 __all__ = ["PngFile", "read_chunks"]
@@ -303,14 +303,17 @@ def _settle(png: PngFile, told: _Told) -> None:
     if told.srgb:
         png.colour = SRGB.told_by("its sRGB chunk")
         return
-    if told.gamma is None and told.chromaticities is None:
+    chromaticities = told.chromaticities if png.channels + (png.colour_type == 3) > 2 else None
+    if told.gamma is None and chromaticities is None:
         return
+    source = png_chunks(told.gamma, chromaticities)
     try:
         curve = None if told.gamma is None else gamma(100000 / told.gamma)
         corners = None
-        if told.chromaticities is not None and png.channels + (png.colour_type == 3) > 2:
-            pairs = [value / 100000 for value in told.chromaticities]
+        if chromaticities is not None:
+            pairs = [value / 100000 for value in chromaticities]
             corners = Primaries(*zip(pairs[::2], pairs[1::2], strict=True))
-        png.colour = by_chromaticities(corners, curve, "its gAMA and cHRM chunks")
+        png.colour = by_chromaticities(corners, curve, source)
     except (ValueError, ZeroDivisionError):
-        png.notes.append("its gAMA and cHRM chunks name no colour space and are left out")
+        verbs = ("names", "is") if source.endswith("chunk") else ("name", "are")
+        png.notes.append(f"{source} {verbs[0]} no colour space and {verbs[1]} left out")
