@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
-from gossamer.arguments import check_choice, check_flag, check_text, shown
+from gossamer.arguments import check_choice, check_flag, check_text, described, shown
 from gossamer.errors import InputError
 from gossamer.spelling import did_you_mean
 
-__all__ = ["Settings", "validated"]
+__all__ = ["Settings", "required", "validated"]
 
 _S = TypeVar("_S", bound="Settings")
 
@@ -20,6 +23,55 @@ class Settings(BaseModel):
     """Settings as data: frozen, hashable, picklable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        kind, _ = required(field.annotation, field.metadata)
+        as_flag = isinstance(value, bool)
+        if (kind in (int, float) and as_flag) or (kind is bool and isinstance(value, (int, float)) and not as_flag):
+            raise ValueError(_wanted(field))
+        if kind is str and isinstance(value, (bytes, bytearray)):
+            raise ValueError(_wanted(field))
+        return value
+
+
+def required(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the type of a setting where it is given, and its limits."""
+    if type(None) in get_args(annotation):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        metadata = [*metadata, *(limit for one in more for limit in getattr(one, "metadata", [one]))]
+    return annotation, metadata
+
+
+def _wanted(field: FieldInfo) -> str:
+    """Return what can be given for a setting: "give ..."."""
+    kind, metadata = required(field.annotation, field.metadata)
+    if isinstance(field.json_schema_extra, dict) and (remedy := str(field.json_schema_extra.get("remedy", ""))):
+        return f"{remedy[:1].lower()}{remedy[1:].rstrip('.')}"
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        name, inner = next(iter(kind.model_fields.items()))
+        return f"give a table of settings, e.g. {json.dumps({name: inner.default})}"
+    if get_origin(kind) is Literal:
+        return f"choose one of: {', '.join(get_args(kind))}"
+    limits = {type(item): item for item in metadata}
+    span = f" from {limits[Ge].ge:g} to {limits[Le].le:g}" if {Ge, Le} <= set(limits) else ""
+    words = {bool: "True or False", int: f"a whole number{span}", float: f"a number{span}", str: "a text"}
+    return f"give {words.get(kind, 'a list of texts')}"
+
+
+def _field_at(kind: type[Settings], place: tuple[int | str, ...]) -> FieldInfo | None:
+    """Return the setting that an error is about, or None where there is none."""
+    field = None
+    for name in place:
+        if not (isinstance(kind, type) and issubclass(kind, Settings)) or name not in kind.model_fields:
+            break
+        field = kind.model_fields[str(name)]
+        kind = field.annotation  # type: ignore[assignment]
+    return field
 
 
 def _names(kind: type[Settings]) -> list[str]:
@@ -79,10 +131,16 @@ def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_loo
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or what
-        reason = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             close = did_you_mean(where, _names(kind))
             raise InputError(f"There is no setting {where}.", f"{close}{where_to_look}") from None
         if len(first["loc"]) == 1:
             _check_alone(kind, where, first["input"])
-        raise InputError(f"The setting {where} cannot be {shown(first['input'])}: {reason}.") from None
+        if first["type"] == "invalid_key":
+            raise InputError(f"The name of a setting is {described(first['input'])}.", where_to_look) from None
+        field = _field_at(kind, first["loc"])
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] != "value_error" and field is not None:
+            reason = _wanted(field)
+        remedy = f"{reason[:1].upper()}{reason[1:]}."
+        raise InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy) from None
