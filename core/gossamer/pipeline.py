@@ -334,7 +334,8 @@ def finish(
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
         final = recipe.background.fill == "transparent"
-        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=steps.part(0.5, 0.9))
+        part = steps.part(0.5, 0.9)
+        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=part, warn=warnings.append)
     steps(0.9, "Compositing")
     with clock("composite"):
         own = recipe.foreground.method != "none"
