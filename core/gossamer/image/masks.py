@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from gossamer.arguments import described
 from gossamer.arrays import Array, check_size, plane_of, unit_float, unit_mask
 from gossamer.errors import InputError
 from gossamer.image.read import Image, ImageSource, read_image
@@ -73,7 +74,8 @@ def read_mask(
     ----------
     source : str, Path, bytes, binary file, PIL.Image.Image, Image or array-like
         A picture as :func:`gossamer.image.read_image` takes them, of any mode; or an array: (H, W) as
-        :func:`gossamer.arrays.as_mask` takes it, or with 2 to 4 channels, grey or RGB with or without alpha.
+        :func:`gossamer.arrays.as_mask` takes it, or with 2 to 4 channels, grey or RGB with or without alpha; or a
+        Cutout, whose alpha is the mask.
     shape : tuple of int, optional
         The picture's shape; its first two entries must be the mask's.
     name : str
@@ -93,6 +95,8 @@ def read_mask(
     InputError
         It cannot be read, is no mask or of another size, or has values outside [0, 1].
     """
+    if not isinstance(source, Image) and isinstance(matte := getattr(source, "alpha", None), np.ndarray):
+        source = matte
     if source is None:
         raise InputError(f"There is no {name}.", "Give one of the picture's size, 1 = foreground.")
     if not _is_picture(source):
@@ -118,6 +122,9 @@ def _of_array(source: Any, name: str, scribbles: bool, measured: bool) -> MaskPi
         array = np.asarray(source)
     except (TypeError, ValueError, RuntimeError):  # rows of unlike lengths, a tensor that is not on the CPU
         raise InputError(f"The {name} is no mask.", "Give (height, width), 1 = foreground.") from None
+    if array.ndim == 0:
+        remedy = "Give a path, a PIL picture or an array (height, width), 1 = foreground."
+        raise InputError(f"The {name} is {described(source)}.", remedy)
     label = f"The {name}"
     if array.ndim != 3 or array.shape[2] not in (2, 3, 4):
         unit, note = unit_mask(plane_of(array, name), name, measured=measured)

@@ -133,6 +133,10 @@ def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_loo
         where = ".".join(str(part) for part in first["loc"]) or what
         if first["type"] == "extra_forbidden":
             close = did_you_mean(where, _names(kind))
+            if len(first["loc"]) == 1 and not close:
+                from gossamer.settings.belonging import where_it_belongs
+
+                where_to_look = where_it_belongs(where, first["input"]) or where_to_look
             raise InputError(f"There is no setting {where}.", f"{close}{where_to_look}") from None
         if len(first["loc"]) == 1:
             _check_alone(kind, where, first["input"])
