@@ -57,6 +57,7 @@ class PngFile:
     key: tuple[int, ...] | None = None
     frames: int = 1
     narrow: bool = False
+    closed: bool = True
     notes: list[str] = field(default_factory=list)
     pixels: list[memoryview] = field(default_factory=list, repr=False)
 
@@ -184,10 +185,15 @@ def read_chunks(data: bytes, label: str) -> PngFile:
     kept: list[bytes | memoryview] = [_SIGNATURE]
     view, position = memoryview(data), 8
     for _ in range(_MOST_CHUNKS):
-        (length,) = struct.unpack_from(">I", data, position)
-        kind, end = data[position + 4 : position + 8], position + 12 + length
-        if end > len(data):
-            raise ValueError("cut off")
+        if position + 8 <= len(data):
+            (length,) = struct.unpack_from(">I", data, position)
+            kind, end = data[position + 4 : position + 8], position + 12 + length
+        if position + 8 > len(data) or end > len(data):
+            if not png.pixels:
+                raise ValueError("cut off")
+            png.closed = False
+            kept.append(_chunk(b"IEND", b""))
+            break
         body = view[position + 8 : end - 4]
         sound = zlib.crc32(body, zlib.crc32(kind)) == struct.unpack_from(">I", data, end - 4)[0]
         if not kind[:1].islower():
