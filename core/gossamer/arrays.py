@@ -41,7 +41,7 @@ _LABELS = 31  # whole numbers of 255 up to this show next to nothing as a mask: 
 _DEEP_LABELS = 4095  # the same of 65535; masks of sensors with 10 or 12 bits, too, are no brighter
 _LABELLED = "Give 1 (or True) where the subject is and 0 elsewhere, e.g. labels > 0, or floats in [0, 1]."
 _MOST_NUMBERS = 0.95  # this share of a map's labels is there: some are cropped or erased
-_PATCH = 9  # pixels of a label
+_PATCH = 9  # pixels of a label, on average
 _JUMP = 3  # between numbers that meet; of soft masks over many pixels it is 1
 _FILLED = 0.25  # of the box around a label; of the box around one number of a soft mask far less
 _LOOKED_AT = 1 << 22  # pixels whose neighbours are compared
@@ -199,7 +199,7 @@ def _is_numbered(array: NDArray[Any], white: float, high: int) -> bool:
         plane = np.rint(plane * np.float32(white))
     values = plane.astype(np.uint8 if high < 256 else np.uint16, copy=False)
     counts = np.bincount(values.ravel(), minlength=high + 1)[1:]
-    if np.count_nonzero(counts) < _MOST_NUMBERS * high or np.median(counts[counts > 0]) < _PATCH:
+    if np.count_nonzero(counts) < _MOST_NUMBERS * high or counts[counts > 0].mean() < _PATCH:
         return False
     step = 1 + values.size // _LOOKED_AT
     pairs = ((values[::step, 1:], values[::step, :-1]), (values[1:, ::step], values[:-1, ::step]))
