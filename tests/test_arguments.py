@@ -111,6 +111,11 @@ OF_MODEL = "It belongs to the choice of a model: see gossamer.Pipeline(model=…
             "refine has no argument refinement. It belongs to the recipe: "
             "recipe=gossamer.Recipe.of({'refinement': …}).",
         ),
+        (
+            lambda: gossamer.Prompt(box=(1, 1, 5, 5)),
+            "Prompt has no argument box. Did you mean boxes? Its arguments are: text, boxes, points, not_points, mask, "
+            "scribbles, unit, warnings.",
+        ),
         (lambda: gossamer.refine(PICTURE, MASK, model="u2net"), f"refine has no argument model. {OF_MODEL}"),
         (
             lambda: gossamer.refine(PICTURE, MASK, hint=MASK),

@@ -11,7 +11,7 @@ from gossamer.errors import InputError
 from gossamer.settings.finding import Finding
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.settings.parameters import parameters, recipe_from_flat
-from gossamer.settings.recipe import Recipe
+from gossamer.settings.recipe import Matting, Recipe
 
 
 def test_a_recipe_is_hashable_and_frozen() -> None:
@@ -126,6 +126,33 @@ def test_the_other_settings_answer_alike() -> None:
     with pytest.raises(InputError) as caught:
         ModelChoice.of(compile=1)
     assert str(caught.value) == "The option compile is of the type int. Give True or False."
+
+
+def test_settings_that_are_built_directly_answer_alike() -> None:
+    for build, sentence in (
+        (
+            lambda: Recipe(matting=5),
+            'The setting matting cannot be 5. Give a table of settings, e.g. {"method": "none"}.',
+        ),
+        (lambda: Matting(band=True), "The setting band cannot be True. Give a whole number from 1 to 500."),
+        (lambda: Matting(width=3), "There is no setting width. Its settings are: method, band, model, unit."),
+        (
+            lambda: Matting(bnd=3),
+            "There is no setting bnd. Did you mean band?",
+        ),
+        (
+            lambda: ModelChoice(model=5),
+            "The model is of the type int, not a text. Give an id of the catalogue, auto, or the path of a file of "
+            "weights.",
+        ),
+        (lambda: Finding(masks="few"), "There is no masks 'few'. Choose one of: best, all."),
+    ):
+        with pytest.raises(InputError) as caught:
+            build()
+        assert str(caught.value).startswith(sentence)
+    with pytest.raises(InputError, match=r"The setting matting\.band cannot be"):
+        Recipe(matting={"band": True})
+    assert Recipe(matting={"band": 20}) == Recipe.of({"matting": {"band": 20}})
 
 
 def test_a_background_may_be_a_path_or_numbers() -> None:

@@ -24,6 +24,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            names = ", ".join(type(self).model_fields)
+            raise _refusal(type(self), error, "the settings", f"Its settings are: {names}.") from None
+
+    # As BaseModel's own: what is built of a dict, stage by stage, is told as a whole, with the stage's name.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
     @field_validator("*", mode="before")
     @classmethod
     def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
@@ -101,6 +111,32 @@ def _check_alone(kind: type[Settings], name: str, value: Any) -> None:
         check_text(value, noun, str(extra.get("remedy", "Give a text.")))
 
 
+def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_look: str) -> InputError:
+    """Return what is wrong with settings of a kind, in our words."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or what
+    if first["type"] == "extra_forbidden":
+        close = did_you_mean(where, _names(kind))
+        if len(first["loc"]) == 1 and not close:
+            from gossamer.settings.belonging import where_it_belongs
+
+            where_to_look = where_it_belongs(where, first["input"]) or where_to_look
+        return InputError(f"There is no setting {where}.", f"{close}{where_to_look}")
+    if first["type"] == "invalid_key":
+        return InputError(f"The name of a setting is {described(first['input'])}.", where_to_look)
+    if len(first["loc"]) == 1:
+        try:
+            _check_alone(kind, where, first["input"])
+        except InputError as told:
+            return told
+    field = _field_at(kind, first["loc"])
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] != "value_error" and field is not None:
+        reason = _wanted(field)
+    remedy = f"{reason[:1].upper()}{reason[1:]}."
+    return InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy)
+
+
 def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_look: str) -> _S:
     """Build settings of a kind.
 
@@ -129,22 +165,4 @@ def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_loo
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or what
-        if first["type"] == "extra_forbidden":
-            close = did_you_mean(where, _names(kind))
-            if len(first["loc"]) == 1 and not close:
-                from gossamer.settings.belonging import where_it_belongs
-
-                where_to_look = where_it_belongs(where, first["input"]) or where_to_look
-            raise InputError(f"There is no setting {where}.", f"{close}{where_to_look}") from None
-        if len(first["loc"]) == 1:
-            _check_alone(kind, where, first["input"])
-        if first["type"] == "invalid_key":
-            raise InputError(f"The name of a setting is {described(first['input'])}.", where_to_look) from None
-        field = _field_at(kind, first["loc"])
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] != "value_error" and field is not None:
-            reason = _wanted(field)
-        remedy = f"{reason[:1].upper()}{reason[1:]}."
-        raise InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy) from None
+        raise _refusal(kind, error, what, where_to_look) from None

@@ -31,7 +31,7 @@ def knows_its_arguments(function: Callable[_P, _T]) -> Callable[_P, _T]:
             if name not in known:
                 close = did_you_mean(name, known)
                 remedy = where_it_belongs(name, value) or f"{close}Its arguments are: {', '.join(known)}."
-                raise InputError(f"{function.__qualname__} has no argument {name}.", remedy)
+                raise InputError(f"{function.__qualname__.removesuffix('.__init__')} has no argument {name}.", remedy)
         return function(*args, **kwargs)
 
     return call
