@@ -79,6 +79,86 @@ def test_a_wrong_argument_is_named(call: Callable[[], object], words: list[str])
     assert "\n" not in str(caught.value)
 
 
+IN_RECIPE = "It belongs to the recipe: recipe=gossamer.Recipe.of({'matting': {'method': 'knn'}})."
+OF_MODEL = "It belongs to the choice of a model: see gossamer.Pipeline(model=…) and gossamer.ModelChoice."
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: gossamer.refine(PICTURE, MASK, matting="knn"), f"refine has no argument matting. {IN_RECIPE}"),
+        (lambda: gossamer.Pipeline().run(PICTURE, matting="knn"), f"Pipeline.run has no argument matting. {IN_RECIPE}"),
+        (lambda: gossamer.remove_background(PICTURE, matting="knn"), f"There is no setting matting. {IN_RECIPE}"),
+        (lambda: gossamer.Pipeline(matting="knn"), f"There is no setting matting. {IN_RECIPE}"),
+        (lambda: gossamer.load_model("u2netp", matting="knn"), f"There is no setting matting. {IN_RECIPE}"),
+        (lambda: gossamer.open(PICTURE, matting="knn"), f"There is no setting matting. {IN_RECIPE}"),
+        (
+            lambda: gossamer.open(PICTURE).cutout(gossamer.Prompt(text="cat"), matting="knn"),
+            f"There is no setting matting. {IN_RECIPE}",
+        ),
+        (
+            lambda: gossamer.refine(PICTURE, MASK, matting_band=5),
+            "refine has no argument matting_band. It belongs to the recipe: "
+            "recipe=gossamer.Recipe.of({'matting': {'band': 5}}).",
+        ),
+        (
+            lambda: gossamer.refine(PICTURE, MASK, feather=2.0),
+            "refine has no argument feather. It belongs to the recipe: "
+            "recipe=gossamer.Recipe.of({'refinement': {'feather': 2.0}}).",
+        ),
+        (
+            lambda: gossamer.refine(PICTURE, MASK, refinement=MASK),
+            "refine has no argument refinement. It belongs to the recipe: "
+            "recipe=gossamer.Recipe.of({'refinement': …}).",
+        ),
+        (
+            lambda: gossamer.Prompt(box=(1, 1, 5, 5)),
+            "Prompt has no argument box. Did you mean boxes? Its arguments are: text, boxes, points, not_points, mask, "
+            "scribbles, unit, warnings.",
+        ),
+        (lambda: gossamer.refine(PICTURE, MASK, model="u2net"), f"refine has no argument model. {OF_MODEL}"),
+        (
+            lambda: gossamer.refine(PICTURE, MASK, hint=MASK),
+            "refine has no argument hint. Did you mean hints? Its arguments are: image, mask, recipe, hints, device, "
+            "backdrop, progress, announce.",
+        ),
+        (
+            lambda: gossamer.load_model("u2netp", box_threshold=0.5),
+            "There is no setting box_threshold. It belongs to how prompts find subjects: "
+            "see gossamer.open(…, box_threshold=…) and gossamer.Finding.",
+        ),
+        (
+            lambda: gossamer.remove_background(PICTURE, qualty="best"),
+            "There is no setting qualty. Did you mean quality? See gossamer.ModelChoice; the settings of stages, "
+            "such as matting, are in gossamer.Recipe.",
+        ),
+    ],
+)
+def test_an_argument_that_there_is_not_is_told_where_it_belongs(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value) == sentence
+
+
+def test_a_name_that_there_is_not_is_told_what_is_alike() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'remove'\. Did you mean remove_background\?$"):
+        gossamer.remove  # noqa: B018
+    assert not hasattr(gossamer, "__wrapped__")
+
+
+def test_a_cutout_stands_for_its_mask() -> None:
+    rough = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    cutout = gossamer.refine(PICTURE, rough, gossamer.Recipe())
+    again = gossamer.refine(PICTURE, cutout, gossamer.Recipe())
+    assert np.array_equal(again.alpha, rough)
+    assert again.report.warnings == cutout.report.warnings
+    assert np.array_equal(gossamer.Prompt(mask=cutout).mask, rough)
+    for thing in (object(), 5):
+        with pytest.raises(InputError) as caught:
+            gossamer.refine(PICTURE, thing)
+        assert caught.value.message == f"The mask is of the type {type(thing).__name__}."
+
+
 @pytest.mark.parametrize("path", [None, 5, "", "a\0.png", "https://a.org/a.png", "x" * 300 + ".png", "nowhere/a.png"])
 def test_a_place_where_nothing_can_be_saved_is_named(path: object) -> None:
     cutout = gossamer.refine(PICTURE, MASK)

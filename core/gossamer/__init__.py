@@ -98,7 +98,10 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"gossamer.{name}")
     else:
-        raise AttributeError(f"module 'gossamer' has no attribute {name!r}")
+        from gossamer.spelling import did_you_mean
+
+        close = "" if name.startswith("_") else did_you_mean(name, (*_HOME, *_MODULES))
+        raise AttributeError(f"module 'gossamer' has no attribute {name!r}. {close}".rstrip())
     globals()[name] = value
     return value
 

@@ -23,6 +23,7 @@ def conjugate_gradients(
     goal: float,
     most: int,
     progress: Progress,
+    unsettled: Callable[[], object],
 ) -> _Vector:
     """Solve A x = r for a symmetric, positive (semi)definite A (Hestenes and Stiefel 1952).
 
@@ -40,6 +41,8 @@ def conjugate_gradients(
         Iterations after which to stop anyway.
     progress : Progress
         Called once an iteration; may raise to cancel.
+    unsettled : callable
+        Called at the end where `most` iterations did not reach the goal.
 
     Returns
     -------
@@ -69,6 +72,8 @@ def conjugate_gradients(
         old, before = _inner(residual, z), old
         direction *= residual.dtype.type(old / before)
         direction += z
+    else:
+        unsettled()
     return x
 
 

@@ -155,8 +155,11 @@ def read_text(path: Path, what: str, remedy: str) -> str:
         raise InputError(f"The {what} {path} is too large.", remedy)
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
-        return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError:
+        text = data.decode(encoding)
+        if "\0" in text:  # UTF-16 without its mark, or no text at all
+            raise ValueError("a NUL")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+    except ValueError:
         reason = "it is no text in UTF-8"
         raise InputError(f"The {what} {path} cannot be read: {reason}.", f"Save it as UTF-8. {remedy}") from None
 

@@ -23,6 +23,7 @@ from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import FINISHING, ModelChoice, Recipe
+from gossamer.settings.belonging import knows_its_arguments
 
 __all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "refine", "remove_background"]
 
@@ -79,6 +80,7 @@ class Pipeline:
             self._model = load_models(self.choice, progress=progress, announce=announce)
         return self._model
 
+    @knows_its_arguments
     def run(
         self,
         image: ImageSource,
@@ -181,6 +183,7 @@ def remove_background(
     return Pipeline(recipe, choice, **settings).run(image, progress, announce=announce)
 
 
+@knows_its_arguments
 def refine(
     image: ImageSource,
     mask: MaskSource,
@@ -198,7 +201,7 @@ def refine(
     ----------
     image : path, bytes, PIL image, Image or (H, W), (H, W, 3), (H, W, 4) array
         The picture; an existing alpha multiplies the mask.
-    mask : (H, W) array, path, bytes, PIL image or Image
+    mask : (H, W) array, path, bytes, PIL image, Image or Cutout
         1 = foreground; of the picture's size. :func:`gossamer.image.read_mask` says what it takes and how it is read;
         what was guessed is in the report's warnings.
     recipe : Recipe, optional
@@ -334,7 +337,8 @@ def finish(
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
         final = recipe.background.fill == "transparent"
-        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=steps.part(0.5, 0.9))
+        part = steps.part(0.5, 0.9)
+        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=part, warn=warnings.append)
     steps(0.9, "Compositing")
     with clock("composite"):
         own = recipe.foreground.method != "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = ["alike", "did_you_mean"]
 
@@ -43,9 +43,19 @@ def alike(name: str, known: Iterable[str]) -> list[str]:
     return [other for rank, _, other in ranked if rank <= limit][:_COUNT]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the question, with a blank at its end, or nothing where no name is alike."""
-    close = alike(name, known)
+def did_you_mean(name: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """Return the question, with a blank at its end, or nothing where no name is alike.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    synonyms : mapping of str to str, optional
+        What other programs call things, and what that is called here; only what is known counts.
+    """
+    names = list(known)
+    meant = (synonyms or {}).get(name.casefold(), "")
+    close = [meant] if meant.partition(" ")[0] in names else alike(name, names)
     return f"Did you mean {' or '.join(close)}? " if close else ""
 
 

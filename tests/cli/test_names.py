@@ -168,3 +168,38 @@ def test_what_is_wrong_is_told_first_and_what_is_right_proposed(
     home = {"GOSSAMER_HOME": str(photograph.with_name("home")), "GOSSAMER_OFFLINE": "1", "HOME": str(photograph.parent)}
     done = inside("remove", photograph, "--quiet", *options, **home)
     assert_one_sentence(done, 4 if options[0] == "--model" else 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("models", "fetch"), "There is no action 'fetch' of gossamer models. Did you mean get? Choose one of: list, "),
+        (("models", "Download", "u2net"), "There is no action 'Download' of gossamer models. Did you mean get? "),
+        (("models", "ls"), "There is no action 'ls' of gossamer models. Did you mean list? "),
+        (("models", "check"), "There is no action 'check' of gossamer models. Did you mean verify? "),
+        (("models", "where"), "There is no action 'where' of gossamer models. Did you mean path? "),
+        (("models", "gte"), "There is no action 'gte' of gossamer models. Did you mean get? "),
+        (("models", "xyz"), "There is no action 'xyz' of gossamer models. Choose one of: list, get, path, verify, "),
+        (("gimp", "remove"), "There is no action 'remove' of gossamer gimp. Did you mean uninstall? Choose one of: "),
+        (("cut", "a.jpg"), "There is no command 'cut'. Did you mean remove? Choose one of: remove, segment, "),
+        (("fetch", "u2net"), "There is no command 'fetch'. Did you mean models get? Choose one of: remove, "),
+        (
+            ("remove", "a.jpg", "--matting", "closd_form"),
+            "--matting cannot be 'closd_form'. Did you mean closed_form? ",
+        ),
+        (
+            ("models", "get", "auto", "--quality", "it's"),
+            '--quality cannot be "it\'s". Choose one of: fast, balanced, ',
+        ),
+    ],
+)
+def test_commands_of_other_programs_are_understood(inside: Run, arguments: tuple[str, ...], sentence: str) -> None:
+    done = inside(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(f"gossamer: {sentence}")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_model_named_twice_is_refused(inside: Run, photograph: Path) -> None:
+    done = inside("remove", photograph, "--quiet", "--model", "u2netp,u2net, u2netp")
+    assert_one_sentence(done, 2, "The model u2netp is named twice. Name each once: with itself it makes no other mask.")

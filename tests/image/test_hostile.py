@@ -210,8 +210,32 @@ def test_files_cut_short() -> None:
     picture = Pillow.fromarray(RGB)
     for format in ("BMP", "WEBP", "GIF", "AVIF", "PNG", "TIFF"):
         data = saved(picture, format)
-        for length in (len(data) // 2, len(data) - 9):
+        for length in (len(data) // 2, len(data) - (13 if format == "PNG" else 9)):
             refused(data[:length])
+
+
+def test_a_png_file_without_its_end_is_read_where_all_pixels_are_there() -> None:
+    for picture in (
+        Pillow.fromarray(RGB),
+        Pillow.fromarray(RGB).convert("P"),
+        Pillow.fromarray(RGB[..., 0] * np.uint16(257)),
+    ):
+        data = saved(picture, "PNG")
+        whole = read_image(data)
+        for cut in range(1, 13):
+            found = read_image(data[:-cut])
+            assert np.array_equal(found.rgb, whole.rgb)
+            assert found.warnings == ("The picture: its end is missing, but all of its pixels are there.",)
+        text = chunk(b"tEXt", b"Comment\0" + bytes(99))
+        found = read_image(data[:-12] + text[:50])
+        assert np.array_equal(found.rgb, whole.rgb)
+        for cut in (13, 14, 20, 40):
+            refused(data[:-cut])
+    header, *_ = saved(Pillow.fromarray(RGB), "PNG").partition(b"IDAT")
+    refused(header[:-4])
+    split = png((4, 2), bytes(26), 8, 2).partition(b"IDAT")
+    raw = zlib.compress(bytes(26))
+    refused(split[0][:-4] + chunk(b"IDAT", raw[:-1]))
 
 
 # -- memory and time ---------------------------------------------------------------------------------------

@@ -121,25 +121,67 @@ def test_other_colours_stay_with_pillow() -> None:
 def test_cut_off_files(
     progressive: bool, truncated_allowed: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Refused, unless the process told Pillow to take them: then what is missing is what Pillow makes of it."""
+    """Refused unless all pixels are there, or the process told Pillow to take them as it does."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", truncated_allowed)
     data = jpeg_bytes(pixels(333, 217), progressive=progressive)
-    read = []
+    whole, read = decode(data, "x"), []
     for end in (len(data) - 1, len(data) - 2, len(data) - 3, len(data) * 3 // 4, len(data) // 2, 700, 300, 40, 3):
         for tail in (b"", b"\0" * 9):
             cut = data[:end] + tail
+            if not truncated_allowed and len(data) - end <= 2:
+                found = decode(cut, "x")
+                assert found.warnings == ["x: its end is missing, but all of its pixels are there."]
+                found.warnings = []
+                assert_same(found, whole)
+                continue
             try:
-                expected = ordinary(cut)
+                expected = ordinary(cut) if truncated_allowed else None
             except Exception:
-                assert jpeg_rgb(cut) is None
+                expected = None
+            if expected is None:
                 with pytest.raises(InputError, match="x is damaged or cut off and cannot be read"):
                     decode(cut, "x")
             else:
                 read.append((len(data) - end, tail))
                 assert_same(decode(cut, "x"), expected)
-    # Without permission only ends that zeros can stand for.
-    assert len(read) >= 10 if truncated_allowed else all(tail and missing <= 3 for missing, tail in read), read
+    assert len(read) >= 10 or not truncated_allowed
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_that_lacks_its_end_is_whole_or_refused() -> None:
+    """Whatever is read has the pixels of the whole file, to the last bit."""
+    rng = np.random.default_rng(8)
+    missing: dict[int, int] = {}
+    for number in range(60):
+        height, width = (int(side) for side in rng.integers(9, 120, 2))
+        options: dict[str, object] = {
+            "quality": int(rng.integers(20, 98)),
+            "progressive": bool(number % 2),
+            "subsampling": int(rng.integers(0, 3)),
+            "restart_marker_blocks": 5 if number % 3 == 0 else 0,
+        }
+        data = jpeg_bytes(pixels(width, height), **options)
+        whole = decode(data, "x")
+        for cut in (0, 1, 2, 3, 5, 9, 40):
+            for tail in (b"", b"\0" * 7, b"\0" * 3000, b"\xff"):
+                try:
+                    found = decode(data[: len(data) - 2 - cut] + tail, "x")
+                except InputError:
+                    continue
+                missing[cut] = missing.get(cut, 0) + 1
+                assert np.array_equal(found.rgb, whole.rgb), (number, cut, tail)
+                assert found.warnings == ["x: its end is missing, but all of its pixels are there."]
+    assert missing[0] >= 230
+    assert not missing.keys() & {5, 9, 40}
+
+
+def test_a_jpeg_file_of_which_a_scan_is_missing_is_refused_without_its_end() -> None:
+    data = jpeg_bytes(pixels(90, 70), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    for cut in (last, data.rindex(b"\xff\xda", 0, last)):
+        with pytest.raises(InputError, match="damaged or cut off"):
+            decode(data[:cut], "x")
+        assert "its last scans are missing" in decode(data[:cut] + b"\xff\xd9", "x").warnings[0]
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -180,6 +180,13 @@ def test_arrays_with_channels_are_pictures() -> None:
         (None, "There is no mask. Give"),
         (PHOTOGRAPH, "colour picture without alpha"),
         (np.dstack([PHOTOGRAPH, OPAQUE]), "colour picture"),
+        (PHOTOGRAPH.astype("u2"), "colour picture without alpha"),
+        (PHOTOGRAPH * np.uint16(40), "colour picture without alpha"),
+        (PHOTOGRAPH.astype("i8") * 20, "colour picture without alpha"),
+        (PHOTOGRAPH.astype("u4"), "colour picture without alpha"),
+        (PHOTOGRAPH > 99, "colour picture without alpha"),
+        ((PHOTOGRAPH > 99).astype(np.uint8), "colour picture without alpha"),
+        (PHOTOGRAPH // 16, "look like labels"),
         (np.where(TRUE[..., None], np.uint8((253, 231, 37)), np.uint8((68, 1, 84))), "colour picture"),
         (LABELS, "look like labels"),
         (LABELS.astype(np.int64), "look like labels"),
@@ -205,6 +212,72 @@ def test_what_is_no_mask_is_refused_with_a_remedy(source: object, said: str) -> 
     with pytest.raises(InputError) as caught:
         as_mask(source)
     assert caught.value.remedy
+
+
+def patches(count: int, size: int = 12) -> np.ndarray:
+    """A map of so many touching instances, numbered from 1 in no order, on 0."""
+    across = int(np.ceil(np.sqrt(count)))
+    cells = np.zeros(across * across, np.int64)
+    cells[:count] = np.random.default_rng(5).permutation(count) + 1
+    labels = np.kron(cells.reshape(across, across), np.ones((size, size), np.int64))
+    labels[::size] = 0
+    return np.pad(labels, 20)
+
+
+def disc(top: int, softness: float) -> np.ndarray:
+    rows, columns = np.ogrid[:480, :480]
+    inside = 150 - np.hypot(rows - 240.0, columns - 230.0)
+    return np.rint(top / (1 + np.exp(np.clip(-inside / softness, -50, 50)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [32, 40, 100, 254])
+def test_a_map_of_many_labels_is_no_grey(count: int, tmp_path: Path) -> None:
+    labels = patches(count).astype(np.uint8)
+    PIL.Image.fromarray(labels).save(tmp_path / "labels.png")
+    for source in (
+        labels,
+        labels.astype(np.int64),
+        labels[..., None],
+        np.dstack([labels] * 3),
+        tmp_path / "labels.png",
+    ):
+        with pytest.raises(InputError, match=f"every number up to {count}, each in an area of its own"):
+            read_mask(source)
+    with pytest.raises(InputError, match="look like labels"):
+        as_mask(labels)
+    assert np.array_equal(read_opacity(labels), labels / np.float32(255))
+    assert np.array_equal(read_mask(labels / 255).plane, (labels / 255).astype(np.float32))
+
+
+def test_a_deep_map_of_many_labels_is_no_grey(tmp_path: Path) -> None:
+    labels = patches(5000, 5).astype(np.uint16)
+    PIL.Image.fromarray(labels).save(tmp_path / "labels.png")
+    for source in (labels, tmp_path / "labels.png"):
+        with pytest.raises(InputError, match="every number up to 5000"):
+            read_mask(source)
+
+
+@pytest.mark.parametrize("top", [40, 100, 200, 254])
+@pytest.mark.parametrize("softness", [0.3, 2.0, 10.0, 60.0])
+def test_soft_masks_with_low_maxima_are_no_maps_of_labels(top: int, softness: float) -> None:
+    soft = disc(top, softness)
+    coarse = np.kron(soft[::8, ::8], np.ones((8, 8), np.uint8))
+    steps = np.tile(np.repeat(np.arange(top + 1, dtype=np.uint8), 4), (50, 1))
+    noise = np.random.default_rng(2).integers(0, top + 1, (300, 300), np.uint8)
+    for mask in (soft, coarse, steps, steps.T, noise, soft // 2 + np.roll(soft, 90, 1) // 2):
+        if mask.max() > 31:
+            assert np.array_equal(read_mask(mask).plane, mask / np.float32(255))
+
+
+def test_a_deep_file_that_is_dark_and_coloured_is_no_mask(tmp_path: Path) -> None:
+    for scale in (1, 40):
+        tifffile.imwrite(tmp_path / "dark.tif", PHOTOGRAPH * np.uint16(scale), photometric="rgb")
+        with pytest.raises(InputError, match="colour picture without alpha"):
+            read_mask(tmp_path / "dark.tif")
+    for scale in (1, 40, 257):
+        found = read_mask(painted((200, 30, 30)) * np.uint16(scale))
+        assert np.array_equal(found.plane, TRUE)
+        assert "one colour on black" in found.warnings[0]
 
 
 def test_a_float_file_of_another_scale_is_refused(tmp_path: Path) -> None:

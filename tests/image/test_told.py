@@ -191,7 +191,14 @@ def test_png_chunks(bits: int) -> None:
         assert np.abs(image.rgb * 255 - COLOURS).max() < 1e-4
     gamma18 = read_image(png(pixels, chunk(b"gAMA", struct.pack(">I", 55556))))
     assert np.abs(as_srgb(gamma18) - number((COLOURS / 255) ** 1.8) * 255).max() < 1.5
-    assert "gamma 1.8" in gamma18.warnings[0]
+    assert "gamma 1.8 by its gAMA chunk; they" in gamma18.warnings[0]
+    corners = read_image(png(pixels, ADOBE_CHRM))
+    assert "by its cHRM chunk; they" in corners.warnings[0]
+    grey = read_image(png(pixels[..., 0], chunk(b"gAMA", struct.pack(">I", 55556)), ADOBE_CHRM))
+    assert "gamma 1.8 by its gAMA chunk; they" in grey.warnings[0]
+    assert not read_image(png(pixels[..., 0], ADOBE_CHRM)).warnings
+    with Pillow.open(io.BytesIO(png(COLOURS, chunk(b"gAMA", struct.pack(">I", 55556))))) as opened:
+        assert "gamma 1.8 by its gAMA chunk; they" in read_image(opened).warnings[0]
 
 
 def test_png_linear_light_becomes_srgb() -> None:
@@ -199,7 +206,7 @@ def test_png_linear_light_becomes_srgb() -> None:
     image = read_image(png(pixels, chunk(b"gAMA", struct.pack(">I", 100000))))
     assert image.icc_profile is None
     assert np.abs(image.rgb[..., 1] - number(pixels / 65535)).max() < 1e-6
-    assert "in linear light by its gAMA and cHRM chunks; they are brought to the curve of sRGB" in image.warnings[0]
+    assert "in linear light by its gAMA chunk; they are brought to the curve of sRGB" in image.warnings[0]
     image = read_image(png(COLOURS, cicp(12, 8, 0, 1)))  # the primaries stay, with a profile
     linear = (COLOURS / 255) @ np.array(TO_SRGB["Display P3"]).T
     assert np.abs(as_srgb(image) - number(linear) * 255).max() < 1.6
@@ -211,7 +218,9 @@ def test_the_order_in_which_png_chunks_count() -> None:
     everything = (ICCP, srgb, GAMMA, ADOBE_CHRM, exif)
     assert_kept(read_image(png(COLOURS, cicp(12, 13, 0, 1), *everything)), "Display P3", COLOURS, told="its cICP chunk")
     assert read_image(png(COLOURS, *everything)).icc_profile == PROFILE
-    assert read_image(png(COLOURS, *everything[1:])).icc_profile is None
+    chunked = read_image(png(COLOURS, *everything[1:]))
+    assert chunked.icc_profile is None
+    assert "Adobe RGB (1998) by its EXIF, but its sRGB chunk says sRGB, which counts" in chunked.warnings[0]
     assert "gAMA" in read_image(png(COLOURS, *everything[2:])).warnings[0]
     assert "EXIF" in read_image(png(COLOURS, exif)).warnings[0]
     assert "EXIF" in read_image(png(COLOURS, late=(exif,))).warnings[0]
@@ -223,12 +232,16 @@ def test_the_order_in_which_png_chunks_count() -> None:
         (cicp(77, 13, 0, 1), "cICP chunk names no colour space"),
         (cicp(9, 16, 9, 1), "cICP chunk names no colour space"),
         (cicp(1), "cICP chunk is damaged"),
-        (chunk(b"gAMA", bytes(4)), "gAMA and cHRM chunks name no colour space"),
-        (chunk(b"cHRM", struct.pack(">8I", *([33000] * 8))), "gAMA and cHRM chunks name no colour space"),
+        (chunk(b"gAMA", bytes(4)), "its gAMA chunk names no colour space and is left out"),
+        (chunk(b"cHRM", struct.pack(">8I", *([33000] * 8))), "its cHRM chunk names no colour space and is left out"),
+        (
+            chunk(b"gAMA", bytes(4)) + SRGB_CHRM,
+            "its gAMA and cHRM chunks name no colour space and are left out",
+        ),
         (chunk(b"iCCP", b"p\0\0" + zlib.compress(PROFILE)[:-9]), "iCCP chunk is damaged"),
         (ICCP[:-1] + b"\0", "iCCP chunk is damaged"),
     ],
-    ids=["reserved", "not RGB", "short", "zero", "no triangle", "cut", "checksum"],
+    ids=["reserved", "not RGB", "short", "zero", "no triangle", "zero of two", "cut", "checksum"],
 )
 def test_png_chunks_that_make_no_sense_are_said(told: bytes, what: str) -> None:
     image = read_image(png(COLOURS, told))
@@ -335,6 +348,19 @@ def test_numbers_of_avif() -> None:
         assert (image.icc_profile, image.warnings) == (None, ())
     assert "name no colour space" in read_image(with_nclx(data, 200, 13)).warnings[0]
     assert read_image(saved("AVIF", quality=100, icc_profile=PROFILE)).icc_profile == PROFILE
+
+
+def test_adobe_rgb_by_exif_in_avif_and_heic() -> None:
+    block = adobe_exif().tobytes()
+    for data, near in ((saved("AVIF", quality=100, subsampling="4:4:4", exif=block), 6), (heic(exif=block), 8)):
+        said = read_image(with_nclx(data, 1, 13))  # as Pillow and avifenc write of their own accord
+        assert said.icc_profile is None
+        assert said.warnings == (
+            "The picture: its colours are Adobe RGB (1998) by its EXIF, but its nclx box says sRGB, which counts.",
+        )
+        unsaid = read_image(with_nclx(data, 2, 2))
+        assert_kept(unsaid, "Adobe RGB (1998)", WIDE, told="its EXIF", near=near)
+        assert_kept(read_image(with_nclx(data, 12, 13)), "Display P3", WIDE, told="its nclx box", near=near)
 
 
 @pytest.mark.parametrize("bits", [8, 10])

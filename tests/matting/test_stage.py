@@ -47,6 +47,50 @@ def test_ropes_and_birds_stay(method: str) -> None:
     assert cutout.report.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("settings", "module", "sentence"),
+    [
+        (
+            {"matting": {"method": "learning_based"}},
+            "gossamer.matting.learning",
+            "Learning-based matting had not settled after 2 iterations, so its alpha may be inexact. Choose a narrower "
+            "matting band, or the matting closed_form.",
+        ),
+        (
+            {"matting": {"method": "knn"}},
+            "gossamer.matting.knn",
+            "KNN matting had not settled after 2 iterations, so its alpha may be inexact. Choose a narrower matting "
+            "band, or the matting closed_form.",
+        ),
+        (
+            {"foreground": {"method": "closed_form"}},
+            "gossamer.foreground.levin",
+            "Closed-form colours had not settled after 2 iterations, so they may be inexact. Choose the foreground "
+            "method soft_band.",
+        ),
+    ],
+    ids=["learning_based", "knn", "colours"],
+)
+def test_a_solution_that_had_not_settled_is_told(
+    settings: dict[str, dict[str, str]],
+    module: str,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(f"{module}._MOST", 2)
+    picture, mask = box_on_ropes()
+    assert gossamer.refine(picture, mask, gossamer.Recipe.of(settings)).report.warnings == (sentence,)
+    assert caplog.messages == []
+    trimap = trimap_from_mask(mask, band=6)
+    {
+        "gossamer.matting.learning": lambda: gossamer.matting.learning_based_alpha(picture, trimap),
+        "gossamer.matting.knn": lambda: gossamer.matting.knn_alpha(picture, trimap),
+        "gossamer.foreground.levin": lambda: gossamer.foreground.estimate_foreground(picture, mask, "closed_form"),
+    }[module]()
+    assert caplog.messages == [sentence]
+
+
 @pytest.mark.parametrize("band", [2, 10, 25])
 def test_what_an_explicit_band_swallows_stays_as_well(band: int) -> None:
     picture, mask = box_on_ropes()

@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
+import gossamer
 from gossamer.errors import DeviceError, InputError, ModelError, ModelNotFound
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
@@ -131,6 +132,13 @@ def test_several_models_are_one_with_commas_between(u2netp: Path, tmp_path: Path
     assert load_models(str(with_comma), device="cpu").id == "mine, old"
     with pytest.raises(InputError, match="names no model in one place"):
         load_models("u2netp,,u2net")
+
+
+def test_blanks_around_a_name_do_not_count(u2netp: Path) -> None:
+    for name in ("u2netp\n", " u2netp ", f"{u2netp}\n"):
+        options = {"architecture": "u2netp"} if "/" in name else {}
+        assert load_model(name, device="cpu", **options).id == "u2netp"
+        assert gossamer.Pipeline(model=name, device="cpu", **options).load().id == "u2netp"
 
 
 def test_what_cannot_be_loaded_is_said(state: dict[str, torch.Tensor], u2netp: Path, tmp_path: Path) -> None:

@@ -207,12 +207,41 @@ def test_the_content_is_read_once_until_the_file_changes(tiny: ModelCard, models
         store.find(tiny)
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"x": 3}', "{"])
-def test_a_damaged_memory_only_costs_reading_again(tiny: ModelCard, models: Path, home: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["", '{"x": 3}'])
+def test_a_poor_memory_only_costs_reading_again(tiny: ModelCard, models: Path, home: Path, damage: str) -> None:
     (models / "tiny.onnx").write_bytes(DATA)
     (home / "verified.json").write_text(damage)
-    assert store.find(tiny) is not None
+    found = store.find(tiny)
+    assert found is not None
+    assert found.warnings == ()
     assert "tiny.onnx" in (home / "verified.json").read_text()
+
+
+@pytest.mark.parametrize("damage", ["[]", "{", '{"a": [1,', "\0", "[" * 100_000])
+def test_a_memory_that_cannot_be_read_is_kept_and_told(tiny: ModelCard, models: Path, home: Path, damage: str) -> None:
+    (models / "tiny.onnx").write_bytes(DATA)
+    file = home / "verified.json"
+    file.write_text(damage)
+    for _ in range(2):
+        found = store.find(tiny)
+        assert found is not None
+        assert len(found.warnings) == 1
+        assert found.warnings[0].startswith(f"{file} is damaged: ")
+        assert found.warnings[0].endswith("Mend it, or move it away. Until then weights are read in full each time.")
+        assert file.read_text() == damage
+        assert {path.name for path in home.iterdir()} <= {"models", "verified.json", ".verified.lock"}
+
+
+def test_a_memory_that_is_a_folder_is_named(tiny: ModelCard, models: Path, home: Path) -> None:
+    (models / "tiny.onnx").write_bytes(DATA)
+    file = home / "verified.json"
+    file.mkdir()
+    found = store.find(tiny)
+    assert found is not None
+    assert found.warnings == (
+        f"{file} is a folder, not a file. Remove or rename it. Until then weights are read in full each time.",
+    )
+    assert file.is_dir()
 
 
 def test_checking_can_be_cancelled_by_any_exception(tiny: ModelCard, models: Path) -> None:

@@ -250,3 +250,28 @@ def test_what_cannot_be_checked_is_used_with_a_warning(
     )
     (tmp_path / "tiny.safetensors").write_bytes(DATA[:1_000_000])
     assert store.find(unknown()) is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("https://user:secret-word@", "https://"),
+        ("https://", "https://"),
+        ("huggingface.co", "huggingface.co"),
+        ("ftp://a.example", "ftp://a.example"),
+        ("https://a.example:99999", "https://a.example:99999"),
+        ("https://[::1", "https://[::1"),
+        ("https://user:secret-word@a b", "https://a b"),
+        ("https://a.example?x=1", "https://a.example?x=1"),
+    ],
+)
+def test_an_endpoint_that_is_no_address_is_named(
+    hub: Site, monkeypatch: pytest.MonkeyPatch, endpoint: str, shown: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(DownloadError) as caught:
+        store.fetch(unknown())
+    expected = f"HF_ENDPOINT is no address of a server ({shown}): set it to one such as https://huggingface.co."
+    assert expected in str(caught.value)
+    assert f"Download https://huggingface.co/{SOURCE.repo}/resolve/" in caught.value.remedy
+    assert "secret-word" not in str(caught.value)

@@ -66,6 +66,17 @@ def test_a_file_that_cannot_be_read_is_kept_and_told(restricted: ModelCard, home
     assert file.read_text() == text
 
 
+def test_a_folder_in_its_place_is_named(restricted: ModelCard, home: Path) -> None:
+    file = home / "licences.json"
+    file.mkdir(parents=True)
+    for accept, error in ((False, LicenceError), (True, OutputError)):
+        with pytest.raises(error) as caught:
+            store.fetch(restricted, accept_licence=accept)
+        assert caught.value.message.endswith(f": {file} is a folder, not a file.")
+        assert caught.value.remedy == "Remove or rename it."
+    assert file.is_dir()
+
+
 @as_root
 def test_users_of_one_home_accept_and_see_what_others_accepted() -> None:
     code = (

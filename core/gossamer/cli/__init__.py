@@ -31,6 +31,28 @@ COMMANDS = {
     "worker": "serve cut-outs to the GIMP plug-in over a private socket",
 }
 
+_SYNONYMS = {
+    "cut": "remove",
+    "cutout": "remove",
+    "rembg": "remove",
+    "rm": "remove",
+    "run": "remove",
+    "mask": "segment",
+    "matte": "refine",
+    "diff": "compare",
+    "measure": "evaluate",
+    "download": "models get",
+    "fetch": "models get",
+    "get": "models get",
+    "list": "models list",
+    "ls": "models list",
+    "check": "doctor",
+    "info": "doctor",
+    "install": "gimp install",
+    "serve": "worker",
+}
+"""What people type for a command, as they know it from other programs."""
+
 _HELP = f"""usage: gossamer COMMAND [OPTIONS]
 
 Background removal with edges fine enough for hair.
@@ -105,7 +127,7 @@ def _run(arguments: list[str]) -> int:
         terminal.show(f"gossamer {gossamer.__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        close = did_you_mean(arguments[0], COMMANDS)
+        close = did_you_mean(arguments[0], COMMANDS, _SYNONYMS)
         raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
     switch_off()
     on_termination(_terminate)

@@ -13,6 +13,7 @@ from gossamer.settings.base import Settings
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.parameters import Parameter, parameters, recipe_from_flat
 from gossamer.settings.recipe import Recipe
+from gossamer.spelling import did_you_mean
 
 __all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
@@ -22,6 +23,28 @@ _METAVARS = {
     "prompt_model": "|".join(PROMPT_MODELS),
     "architecture": "NAME",
 }
+
+
+_CHOICE = re.compile(r"argument (?P<place>.+?): invalid choice: (?P<given>.*) \(choose from (?P<names>.*)\)", re.DOTALL)
+_SYNONYMS = {
+    "add": "install",
+    "check": "verify",
+    "delete": "uninstall",
+    "diff": "compare",
+    "download": "get",
+    "fetch": "get",
+    "find": "path",
+    "info": "status",
+    "install": "get",
+    "ls": "list",
+    "pull": "get",
+    "remove": "uninstall",
+    "rm": "uninstall",
+    "show": "list",
+    "where": "path",
+    "which": "path",
+}
+"""What other programs call the actions of ours."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,6 +74,16 @@ class Parser(argparse.ArgumentParser):
         """Raise InputError instead of printing the usage and exiting."""
         sentence = message[:1].upper() + message[1:].rstrip(".")
         remedy = f"See: {self.prog} --help"
+        if found := _CHOICE.fullmatch(message):
+            given, names = found["given"].strip("'\""), [name.strip("'\"") for name in found["names"].split(", ")]
+            place = found["place"].rpartition("/")[2]
+            close = did_you_mean(given, names, _SYNONYMS)
+            raise InputError(
+                f"{place} cannot be {given!r}."
+                if place.startswith("-")
+                else f"There is no action {given!r} of {self.prog}.",
+                f"{close}Choose one of: {', '.join(names)}.",
+            )
         if found := re.fullmatch(r"argument (?:[^\s/]+/)*(--[\w-]+): expected one argument", message):
             remedy = f"Where the value begins with a dash, write {found[1]}=VALUE. {remedy}"
         raise InputError(f"{sentence}.", remedy)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gossamer.arguments import check_call
 from gossamer.arrays import Array, as_mask
 from gossamer.errors import InputError
 from gossamer.foreground.blur_fusion.estimate import fuse
@@ -17,6 +20,8 @@ from gossamer.foreground.soft_band.solver import band_layers
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["METHODS", "ForegroundBackground", "estimate_foreground", "soft_band"]
+
+_log = logging.getLogger("gossamer")
 
 METHODS = ("auto", "none", "blur_fusion", "multilevel", "closed_form", "soft_band")
 
@@ -42,6 +47,7 @@ def estimate_foreground(
     radius: int = 90,
     fine_radius: int = 6,
     progress: Progress | ProgressCallback | None = None,
+    warn: Callable[[str], object] | None = None,
 ) -> ForegroundBackground:
     """Estimate both layers of a picture ``alpha * foreground + (1 - alpha) * background``.
 
@@ -63,6 +69,9 @@ def estimate_foreground(
         Sides in pixels of the box blurs of ``blur_fusion``.
     progress : callable, optional
         Called as ``progress(fraction, message)``; may raise to cancel.
+    warn : callable, optional
+        Told in one sentence where ``closed_form`` had not settled in the end. Without it that goes to the logger
+        ``gossamer`` as a warning.
 
     Returns
     -------
@@ -83,6 +92,7 @@ def estimate_foreground(
     """
     if method not in METHODS:
         raise InputError(f"There is no foreground method {method!r}.", f"Take one of: {', '.join(METHODS)}.")
+    check_call(warn, "warn", "warn(sentence)")
     picture, matte = check_pair(image, alpha)
     sides = check_radius(radius, "radius"), check_radius(fine_radius, "fine radius")
     report = Progress.of(progress)
@@ -95,7 +105,7 @@ def estimate_foreground(
     elif method == "multilevel":
         result = ForegroundBackground(*multilevel_layers(picture, matte, report))
     elif method == "closed_form":
-        result = ForegroundBackground(*closed_form_layers(picture, matte, report))
+        result = ForegroundBackground(*closed_form_layers(picture, matte, report, warn or _log.warning))
     else:
         front, back = band_layers(picture, matte, report)
         assert back is not None  # noqa: S101 - asked for by default

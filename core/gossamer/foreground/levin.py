@@ -11,6 +11,8 @@ seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,11 +29,19 @@ _REGULARISATION = 1e-5
 _PER_SOFT, _PER_PIXEL = 300, 40  # bytes at the peak: neighbours, weights and six vectors of six; both layers and planes
 _BLOCK = 1 << 17  # pixels worked on between two chances to cancel
 _TOLERANCE, _MOST = 1e-5, 1000
+_UNSETTLED = (
+    "Closed-form colours had not settled after {} iterations, so they may be inexact. Choose the foreground method "
+    "soft_band."
+)
 _NEIGHBOURS = (-1, 0), (1, 0), (0, -1), (0, 1)
 
 
-def closed_form_layers(image: Array, alpha: Array, progress: Progress) -> tuple[Array, Array]:
+def closed_form_layers(
+    image: Array, alpha: Array, progress: Progress, warn: Callable[[str], object]
+) -> tuple[Array, Array]:
     """Return foreground and background of checked arrays by the closed-form method.
+
+    `warn` is told in one sentence where the solution had not settled in the end.
 
     Raises
     ------
@@ -52,7 +62,15 @@ def closed_form_layers(image: Array, alpha: Array, progress: Progress) -> tuple[
         residual = patiently(lambda: system.residual(front, back), progress)
         system.progress = progress
         goal = _TOLERANCE * float(np.sqrt(np.square(image[soft], dtype=np.float64).sum()))
-        found = conjugate_gradients(system.product, system.precondition, residual, goal, _MOST, progress.part(0.4, 1.0))
+        found = conjugate_gradients(
+            system.product,
+            system.precondition,
+            residual,
+            goal,
+            _MOST,
+            progress.part(0.4, 1.0),
+            lambda: warn(_UNSETTLED.format(_MOST)),
+        )
         for layer, change in ((front, found[:, :3]), (back, found[:, 3:])):
             layer[soft] = np.clip(layer[soft] + change, 0, 1)
             progress.tick()

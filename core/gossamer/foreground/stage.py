@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ __all__ = ["subject_colours"]
 
 
 def subject_colours(
-    source: Image, alpha: Array, settings: Foreground, *, final: bool, progress: Progress
+    source: Image,
+    alpha: Array,
+    settings: Foreground,
+    *,
+    final: bool,
+    progress: Progress,
+    warn: Callable[[str], object],
 ) -> NDArray[Any]:
     """Return the subject's colours, (H, W, 3), by the method of the settings, despilled where they ask for it.
 
@@ -32,6 +39,8 @@ def subject_colours(
         Whether nothing more is computed from the colours: then those of a large picture of bytes are bytes.
     progress : Progress
         May raise to cancel.
+    warn : callable
+        Told in one sentence each what did not go as asked.
     """
     # Each of these loads kernels: only what is wanted.
     from gossamer import foreground
@@ -49,7 +58,8 @@ def subject_colours(
         reach, fused = (settings.fine_radius - 1) // 2, colours
         colours = patiently(lambda: foreground.fill_hidden(fused, alpha, reach), steps)
     else:
-        colours = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps).foreground
+        layers = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps, warn=warn)
+        colours = layers.foreground
     if settings.despill == "none":
         return colours
     colour, strength = settings.despill, settings.despill_strength

@@ -10,7 +10,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ADOBE_RGB", "SRGB", "Colour", "Curve", "Primaries", "by_chromaticities", "by_cicp", "by_tables", "gamma"]
+__all__ = [
+    "ADOBE_RGB",
+    "SRGB",
+    "Colour",
+    "Curve",
+    "Primaries",
+    "by_chromaticities",
+    "by_cicp",
+    "by_tables",
+    "gamma",
+    "png_chunks",
+]
 
 
 class Primaries(NamedTuple):
@@ -166,6 +177,12 @@ def by_chromaticities(primaries: Primaries | None, curve: Curve | None, source: 
     if space.curve.kind == "power":
         kind = f" of gamma {space.curve.values[0]:.4g}"
     return replace(space, name=near[0] if near else _primaries_name(space.primaries) + kind)
+
+
+def png_chunks(curve: object, primaries: object) -> str:
+    """Return what PNG's chunks are called that gave a curve or primaries; not both are None."""
+    kinds = [kind for kind, given in (("gAMA", curve), ("cHRM", primaries)) if given is not None]
+    return f"its {' and '.join(kinds)} chunk{'s' if len(kinds) > 1 else ''}"
 
 
 def _same(one: Colour, other: Colour) -> bool:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
     from gossamer.image.jpeg_file import JpegFile
 
-__all__ = ["check_end", "jpeg_rgb", "turned"]
+__all__ = ["check_end", "close", "jpeg_rgb", "turned"]
 
 # Sizes in bytes are 32-bit numbers in places inside OpenCV; a pixel is 4 bytes here.
 _MOST_PIXELS = (1 << 29) - 1
 # Bits of any kind but markers: all codes of a Huffman table may come.
 _OTHER = bytes((i * i * 31 + i * 97 + 13) % 255 for i in range(1 << 12))
+# What may begin them where there was no marker: the last code may lack a bit or two, which libjpeg makes zeros.
+_BEGINNINGS = (b"\xfe", b"\xaa", b"\x55", b"\x92", b"\xc4", b"")
 
 
 class _SharedJpeg(JpegImageFile):
@@ -77,12 +79,34 @@ def jpeg_rgb(data: bytes) -> NDArray[np.uint8] | None:
         return None
 
 
+def close(jpeg: JpegFile) -> bool:
+    """Give a file that has no end marker one; :func:`check_end` then sees whether it has all of its pixels.
+
+    Returns
+    -------
+    bool
+        Whether it has one now: not where a host sets LOAD_TRUNCATED_IMAGES, or where nothing could tell.
+
+    Raises
+    ------
+    ValueError
+        If whole scans are missing.
+    """
+    if jpeg.end is None or jpeg.arithmetic or ImageFile.LOAD_TRUNCATED_IMAGES:
+        jpeg.incomplete = False
+        return False
+    if jpeg.incomplete:
+        raise ValueError("the pixels end too early")
+    jpeg.clean = jpeg.clean[: jpeg.end] + b"\xff\xd9"
+    return True
+
+
 def check_end(jpeg: JpegFile, pixels: NDArray[np.uint8]) -> None:
     """Refuse a file that ends, by its marker, before its pixels do.
 
-    libjpeg makes mid-grey of what is missing and says so to nobody here. So where the last pixel is mid-grey, or what
-    is missing need not show there, the picture is decoded once more with some other data before the end: they change
-    what was missing, and nothing of a picture that was whole.
+    libjpeg makes mid-grey of what is missing and says so to nobody here. So where the last pixel is mid-grey, what is
+    missing need not show there, or there was no marker, the picture is decoded once more with some other data before
+    the end: they change what was missing, and nothing of a picture that was whole.
 
     Parameters
     ----------
@@ -98,13 +122,14 @@ def check_end(jpeg: JpegFile, pixels: NDArray[np.uint8]) -> None:
     """
     if jpeg.end is None or jpeg.arithmetic or ImageFile.LOAD_TRUNCATED_IMAGES:
         return
-    whole = not jpeg.scattered and not jpeg.incomplete
+    whole = jpeg.closed and not jpeg.scattered and not jpeg.incomplete
     if whole and np.abs(pixels[-1, -1].astype(np.int16) - 128).max() > 1:
         return
-    more = jpeg.clean[: jpeg.end] + _OTHER + jpeg.clean[jpeg.end :]
-    picture = JpegImageFile(io.BytesIO(more), "")
-    if not np.array_equal(np.asarray(picture), pixels):
-        raise ValueError("the pixels end too early")
+    for beginning in (b"",) if jpeg.closed else _BEGINNINGS:
+        more = jpeg.clean[: jpeg.end] + beginning + _OTHER + jpeg.clean[jpeg.end :]
+        picture = JpegImageFile(io.BytesIO(more), "")
+        if not np.array_equal(np.asarray(picture), pixels):
+            raise ValueError("the pixels end too early")
 
 
 def turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -33,13 +33,13 @@ class JpegFile:
     clean : bytes
         The file without what it holds beside the picture and its profile.
     end : int or None
-        Where in `clean` the data of the last scan end, at a marker; None where there is none.
+        Where in `clean` the data of the last scan end, at a marker or with the file; None where there is none.
     closed : bool
         Whether there is a marker that ends the picture.
     units : int
         Blocks, or groups of blocks, in the last scan.
     incomplete : bool
-        Whether scans are missing, or were never made, that hold fine detail.
+        Whether scans are missing, or were never made, that hold fine detail; or, where it is not closed, anything.
     """
 
     clean: bytes
@@ -148,6 +148,8 @@ def read_segments(data: bytes, label: str) -> JpegFile:
         raise ValueError("the pixels end too early")
     if jpeg.closed:
         _check_complete(jpeg, bits)
+    else:
+        _find_end(jpeg, data, position if in_scan else None, restarts, bits)
     if dropped:
         _drop(jpeg, dropped)
     return jpeg
@@ -202,6 +204,23 @@ def _check_complete(jpeg: JpegFile, bits: dict[int, list[int | None]]) -> None:
     if any(each[0] is None for each in bits.values()):
         raise ValueError("a component is missing")
     jpeg.incomplete = any(value != 0 for each in bits.values() for value in each)
+
+
+def _find_end(jpeg: JpegFile, data: bytes, start: int | None, restarts: int, bits: dict[int, list[int | None]]) -> None:
+    """See where the data end of a picture without an end marker, and whether any are missing before; no error yet.
+
+    `start` is where those of the last scan begin, None where a marker ends them.
+    """
+    if start is not None:
+        end = len(data.rstrip(b"\0"))  # codes are filled up with ones, so that zeros are a file system's
+        stuffed = end < len(data) and data[end - 1] == 0xFF
+        jpeg.end = max(start, end + 1 if stuffed else len(data[:end].rstrip(b"\xff")))
+    try:
+        if restarts and start is not None:
+            _check_restarts(jpeg, data, start, restarts)
+        _check_complete(jpeg, bits)
+    except ValueError:
+        jpeg.incomplete = True
 
 
 def _drop(jpeg: JpegFile, dropped: list[tuple[int, int]]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["READERS", "plugin"]
 
+_UNENDED = "its end is missing, but all of its pixels are there"
 _AVIF_SIDE, _AVIF_PIXELS = 32768, 1 << 28  # libavif's own limits
 
 
@@ -29,6 +30,9 @@ def _png(data: bytes, label: str) -> Decoded:
 
     png = read_chunks(data, label)
     told = Told(png.icc_profile, png.colour, exif_of(png.exif, label), png.xmp, png.dpi, png.narrow, png.notes)
+    if not png.closed:
+        png.check_whole()
+        told.notes.append(_UNENDED)
     if png.frames > 1:
         told.notes.append(_several(png.frames, "frames"))
     if png.bits == 16:
@@ -43,14 +47,17 @@ def _png(data: bytes, label: str) -> Decoded:
 
 
 def _jpeg(data: bytes, label: str) -> Decoded:
-    from gossamer.image.jpeg import check_end, jpeg_rgb
+    from gossamer.image.jpeg import check_end, close, jpeg_rgb
     from gossamer.image.jpeg_file import read_segments
 
     jpeg = read_segments(data, label)
+    completed = not jpeg.closed and close(jpeg)
     picture = _open("JPEG", jpeg.clean)
     rgb = jpeg_rgb(jpeg.clean) if picture.mode == "RGB" else None
     told = told_by_pillow(picture, label, jpeg.exif)
     told.xmp = jpeg.xmp
+    if completed:
+        told.notes.append(_UNENDED)
     if jpeg.incomplete:
         told.notes.append("its last scans are missing, so that fine detail may be")
     if rgb is None:

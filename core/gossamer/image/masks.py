@@ -5,7 +5,8 @@ What a picture of a mask means, in this order:
 1. It is read upright, as :func:`gossamer.image.read_image` reads pictures.
 2. An alpha that is opaque everywhere says nothing. Any other alpha is the mask; only where the visible colours are both
    black and white, the mask is white where it is visible.
-3. Else a grey picture is the mask itself, 1 = white = foreground. Numbers of 0 and 1 only are labels.
+3. Else a grey picture is the mask itself, 1 = white = foreground. Numbers of 0 and 1 only are labels; a grey map of
+   several labels is none.
 4. Else paint of one colour on black (or white) is foreground where it covers; several flat colours on black, or a
    palette's other colours than its first, are the labels of subjects: all of them are foreground.
 5. Any other colour picture is none.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from gossamer.arguments import described
 from gossamer.arrays import Array, check_size, plane_of, unit_float, unit_mask
 from gossamer.errors import InputError
 from gossamer.image.read import Image, ImageSource, read_image
@@ -72,7 +74,8 @@ def read_mask(
     ----------
     source : str, Path, bytes, binary file, PIL.Image.Image, Image or array-like
         A picture as :func:`gossamer.image.read_image` takes them, of any mode; or an array: (H, W) as
-        :func:`gossamer.arrays.as_mask` takes it, or with 2 to 4 channels, grey or RGB with or without alpha.
+        :func:`gossamer.arrays.as_mask` takes it, or with 2 to 4 channels, grey or RGB with or without alpha; or a
+        Cutout, whose alpha is the mask.
     shape : tuple of int, optional
         The picture's shape; its first two entries must be the mask's.
     name : str
@@ -92,6 +95,8 @@ def read_mask(
     InputError
         It cannot be read, is no mask or of another size, or has values outside [0, 1].
     """
+    if not isinstance(source, Image) and isinstance(matte := getattr(source, "alpha", None), np.ndarray):
+        source = matte
     if source is None:
         raise InputError(f"There is no {name}.", "Give one of the picture's size, 1 = foreground.")
     if not _is_picture(source):
@@ -117,6 +122,9 @@ def _of_array(source: Any, name: str, scribbles: bool, measured: bool) -> MaskPi
         array = np.asarray(source)
     except (TypeError, ValueError, RuntimeError):  # rows of unlike lengths, a tensor that is not on the CPU
         raise InputError(f"The {name} is no mask.", "Give (height, width), 1 = foreground.") from None
+    if array.ndim == 0:
+        remedy = "Give a path, a PIL picture or an array (height, width), 1 = foreground."
+        raise InputError(f"The {name} is {described(source)}.", remedy)
     label = f"The {name}"
     if array.ndim != 3 or array.shape[2] not in (2, 3, 4):
         unit, note = unit_mask(plane_of(array, name), name, measured=measured)
@@ -128,10 +136,28 @@ def _of_array(source: Any, name: str, scribbles: bool, measured: bool) -> MaskPi
         notes = _told(f"{label}'s alpha", note)
     is_grey = bool((colours == colours[..., :1]).all())
     says = alpha is not None and float(alpha.min()) < _OPAQUE
+    white = _white_of(colours) if not is_grey else 0.0
+    if white == 1 and not says:
+        raise _no_mask(label, scribbles)
     # What is beside an alpha that is the mask, and paint, may be as dark as it likes.
     rgb, note = unit_mask(colours[..., :1] if is_grey else colours, name, measured=measured or says or not is_grey)
-    found = _of_planes(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), alpha, 0.0, label, scribbles, measured)
+    found = _of_planes(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), alpha, white, label, scribbles, measured)
     return MaskPicture(found.plane, (*notes, *_told(label, note), *found.warnings))
+
+
+def _white_of(colours: NDArray[Any]) -> float:
+    """Return which whole number is white in an array of colours, 1 for yes and no; 0 of floats."""
+    if colours.dtype.kind not in "biu":
+        return 0.0
+    high = int(colours.max(initial=0))
+    if high <= 1:
+        return 1.0
+    return 255.0 if colours.dtype == np.uint8 or (high <= 255 and colours.dtype != np.uint16) else 65535.0
+
+
+def _no_mask(label: str, scribbles: bool) -> InputError:
+    remedy = "Draw white on the subject and black off it, on grey or nothing." if scribbles else _REMEDY
+    return InputError(f"{label} is a colour picture without alpha: it is no mask.", remedy)
 
 
 def _told(label: str, note: str) -> tuple[str, ...]:
@@ -153,7 +179,9 @@ def _of_planes(
     if alpha is not None:
         alpha, note = unit_mask(alpha, f"alpha of the {name}", white=white, measured=measured)
         notes = _told(f"{label}, alpha", note)
-    grey = _grey(pixels)
+    # Deep pictures may be dark as a whole, and are not of JPEG's: their colours count by their own brightness.
+    brightest = float(unit_float(pixels).max()) if white > 255 else 1.0
+    grey = _grey(pixels, brightest)
     if alpha is not None and float(alpha.min()) < _OPAQUE:
         plane, note = _with_alpha(pixels, grey, alpha, scribbles, label)
         note = "" if measured and note == _CUTOUT else note
@@ -161,25 +189,24 @@ def _of_planes(
     if grey is not None:
         unit, note = unit_mask(grey, name, white=white, measured=measured)
         return MaskPicture(np.ascontiguousarray(unit), (*notes, *_told(label, note)))
-    rgb = unit_float(pixels)
+    rgb = unit_float(pixels) if brightest == 1 else unit_float(pixels) / np.float32(brightest)
     shades = _shades(rgb)
     painted = None if scribbles else _painted(rgb, shades, source)
     if painted is not None:
         return MaskPicture(painted[0], (*notes, *_told(label, painted[1])))
     if alpha is not None and measured and len(np.unique(shades)) > _FLAT:
         return MaskPicture(alpha, _told(label, "it is a colour picture with an opaque alpha, all foreground"))
-    remedy = "Draw white on the subject and black off it, on grey or nothing." if scribbles else _REMEDY
-    raise InputError(f"{label} is a colour picture without alpha: it is no mask.", remedy)
+    raise _no_mask(label, scribbles)
 
 
-def _grey(pixels: NDArray[Any]) -> NDArray[Any] | None:
+def _grey(pixels: NDArray[Any], brightest: float) -> NDArray[Any] | None:
     """Return the grey of a picture to the last bit, or the mean where its channels hardly differ, or None."""
     red, green, blue = (pixels[..., channel] for channel in range(3))
     if np.array_equal(red, green) and np.array_equal(green, blue):
         return np.ascontiguousarray(red)
     rgb = unit_float(pixels)
     red, green, blue = (rgb[..., channel] for channel in range(3))
-    if max(float(np.abs(red - green).max()), float(np.abs(green - blue).max())) > _COLOUR:
+    if max(float(np.abs(red - green).max()), float(np.abs(green - blue).max())) > _COLOUR * brightest:
         return None
     return np.asarray(rgb.mean(axis=2, dtype=np.float64), np.float32)
 

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma
+from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma, png_chunks
 from gossamer.image.limits import check_size, unknown_kind
 
 __all__ = ["PngFile", "read_chunks"]
@@ -57,6 +57,7 @@ class PngFile:
     key: tuple[int, ...] | None = None
     frames: int = 1
     narrow: bool = False
+    closed: bool = True
     notes: list[str] = field(default_factory=list)
     pixels: list[memoryview] = field(default_factory=list, repr=False)
 
@@ -184,10 +185,15 @@ def read_chunks(data: bytes, label: str) -> PngFile:
     kept: list[bytes | memoryview] = [_SIGNATURE]
     view, position = memoryview(data), 8
     for _ in range(_MOST_CHUNKS):
-        (length,) = struct.unpack_from(">I", data, position)
-        kind, end = data[position + 4 : position + 8], position + 12 + length
-        if end > len(data):
-            raise ValueError("cut off")
+        if position + 8 <= len(data):
+            (length,) = struct.unpack_from(">I", data, position)
+            kind, end = data[position + 4 : position + 8], position + 12 + length
+        if position + 8 > len(data) or end > len(data):
+            if not png.pixels:
+                raise ValueError("cut off")
+            png.closed = False
+            kept.append(_chunk(b"IEND", b""))
+            break
         body = view[position + 8 : end - 4]
         sound = zlib.crc32(body, zlib.crc32(kind)) == struct.unpack_from(">I", data, end - 4)[0]
         if not kind[:1].islower():
@@ -303,14 +309,17 @@ def _settle(png: PngFile, told: _Told) -> None:
     if told.srgb:
         png.colour = SRGB.told_by("its sRGB chunk")
         return
-    if told.gamma is None and told.chromaticities is None:
+    chromaticities = told.chromaticities if png.channels + (png.colour_type == 3) > 2 else None
+    if told.gamma is None and chromaticities is None:
         return
+    source = png_chunks(told.gamma, chromaticities)
     try:
         curve = None if told.gamma is None else gamma(100000 / told.gamma)
         corners = None
-        if told.chromaticities is not None and png.channels + (png.colour_type == 3) > 2:
-            pairs = [value / 100000 for value in told.chromaticities]
+        if chromaticities is not None:
+            pairs = [value / 100000 for value in chromaticities]
             corners = Primaries(*zip(pairs[::2], pairs[1::2], strict=True))
-        png.colour = by_chromaticities(corners, curve, "its gAMA and cHRM chunks")
+        png.colour = by_chromaticities(corners, curve, source)
     except (ValueError, ZeroDivisionError):
-        png.notes.append("its gAMA and cHRM chunks name no colour space and are left out")
+        verbs = ("names", "is") if source.endswith("chunk") else ("name", "are")
+        png.notes.append(f"{source} {verbs[0]} no colour space and {verbs[1]} left out")

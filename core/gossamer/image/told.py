@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import unit_float
-from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma
+from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma, png_chunks
 from gossamer.image.exif import Exif, exif_of, xmp_colour
 from gossamer.image.profiles import icc_profile
 
@@ -72,6 +72,12 @@ class Told:
         colour = self.colour or self.exif.colour or xmp
         if colour is None:
             self.notes += [note for note in (self.exif.note or xmp_note,) if note]
+        elif self.colour and self.exif.colour and colour.is_srgb and not self.exif.colour.is_srgb:
+            # Encoders write sRGB of their own accord, whatever the camera wrote.
+            other = self.exif.colour
+            self.notes.append(
+                f"its colours are {other.name} by {other.source}, but {colour.source} says sRGB, which counts"
+            )
         if self.narrow:
             rgb = np.array(unit_float(rgb))
             step = 2 ** (max(bits, 8) - 8)
@@ -142,4 +148,5 @@ def _colour(info: dict[Any, Any]) -> Colour | None:
     primaries = None
     if corners is not None:
         primaries = Primaries(*((float(x), float(y)) for x, y in zip(corners[::2], corners[1::2], strict=True)))
-    return by_chromaticities(primaries, None if power is None else gamma(1 / power), "its gAMA and cHRM chunks")
+    curve = None if power is None else gamma(1 / power)
+    return by_chromaticities(primaries, curve, png_chunks(curve, primaries))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,19 @@ _QUERY = 1 << 12  # pixels whose neighbours are looked for between two chances t
 _BLOCK = 1 << 18  # rows of the matrix multiplied between two chances to cancel
 _PER_UNKNOWN, _PER_POINT = 8 * 30 * 2 + 60, 150  # bytes at the peak: neighbours (twice when joined), vectors; trees
 _TOLERANCE, _MOST = 1e-5, 2000
+_UNSETTLED = (
+    "KNN matting had not settled after {} iterations, so its alpha may be inexact. Choose a narrower matting band, or "
+    "the matting closed_form."
+)
 
 
-def solve_knn(image: Array, unknown: NDArray[np.bool_], foreground: NDArray[np.bool_], progress: Progress) -> Array:
+def solve_knn(
+    image: Array,
+    unknown: NDArray[np.bool_],
+    foreground: NDArray[np.bool_],
+    progress: Progress,
+    warn: Callable[[str], object],
+) -> Array:
     """Return the unknown pixels' alpha, in the order of ``image[unknown]``, not clipped.
 
     Parameters
@@ -43,6 +54,8 @@ def solve_knn(image: Array, unknown: NDArray[np.bool_], foreground: NDArray[np.b
         What to solve for, and the certain foreground; the rest is certain background. None of the three is empty.
     progress : Progress
         May raise to cancel.
+    warn : callable
+        Told in one sentence where the solution had not settled in the end.
 
     Returns
     -------
@@ -68,7 +81,7 @@ def solve_knn(image: Array, unknown: NDArray[np.bool_], foreground: NDArray[np.b
         blocks = _tie(_features(image, points, weight), neighbours, values, degree, right, part)
         rows = blocks if not rows else [[*a, *b] for a, b in zip(rows, blocks, strict=True)]
     matrices = [_matrix(rows.pop(0), count, progress) for _ in range(len(rows))]
-    return _solved(matrices, degree, right, progress.part(0.6, 1.0))
+    return _solved(matrices, degree, right, progress.part(0.6, 1.0), warn)
 
 
 def _company(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -139,7 +152,9 @@ def _matrix(runs: list[NDArray[np.int32]], count: int, progress: Progress) -> An
     return csr_matrix((np.ones(int(pointer[-1]), np.float32), ties[there], pointer), (len(ties), count))
 
 
-def _solved(matrices: list[Any], degree: Array, right: Array, progress: Progress) -> Array:
+def _solved(
+    matrices: list[Any], degree: Array, right: Array, progress: Progress, warn: Callable[[str], object]
+) -> Array:
     ends = list(itertools.accumulate((matrix.shape[0] for matrix in matrices), initial=0))
 
     def product(x: Array) -> Array:
@@ -154,6 +169,8 @@ def _solved(matrices: list[Any], degree: Array, right: Array, progress: Progress
     start = np.full_like(right, 0.5)
     residual = right - product(start)
     goal = _TOLERANCE * max(float(np.linalg.norm(right)), 1e-6)
-    found = conjugate_gradients(product, lambda r: scale * r, residual, goal, _MOST, progress)
+    found = conjugate_gradients(
+        product, lambda r: scale * r, residual, goal, _MOST, progress, lambda: warn(_UNSETTLED.format(_MOST))
+    )
     result: Array = start + found
     return result

@@ -8,6 +8,8 @@ good start.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,13 +27,21 @@ _CHUNK = 1 << 14  # windows between two chances to cancel
 _BLOCK = 1 << 15  # rows of the matrix that a thread multiplies at a time
 _PER_UNKNOWN, _PER_PIXEL = 25 * 8 + 150, 20  # bytes at the peak: the matrix with its vectors; planes
 _TOLERANCE, _MOST = 1e-5, 1000  # wide bands over flat colours converge slowly, from a start that is good already
+_UNSETTLED = (
+    "Learning-based matting had not settled after {} iterations, so its alpha may be inexact. Choose a narrower "
+    "matting band, or the matting closed_form."
+)
 _AREA = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 _Double = NDArray[np.float64]
 
 
 def solve_learning(
-    image: Array, unknown: NDArray[np.bool_], foreground: NDArray[np.bool_], progress: Progress
+    image: Array,
+    unknown: NDArray[np.bool_],
+    foreground: NDArray[np.bool_],
+    progress: Progress,
+    warn: Callable[[str], object],
 ) -> NDArray[np.float64]:
     """Return the unknown pixels' alpha, in the order of ``image[unknown]``, not clipped.
 
@@ -42,6 +52,8 @@ def solve_learning(
         What to solve for, and the certain foreground; the rest is certain background. None of the three is empty.
     progress : Progress
         May raise to cancel.
+    warn : callable
+        Told in one sentence where the solution had not settled in the end.
 
     Returns
     -------
@@ -92,7 +104,9 @@ def solve_learning(
         plane[edge : edge + unknown.size][foreground.ravel()] = 1.0
         goal = _TOLERANCE * max(float(np.linalg.norm(product(np.zeros(count)))), 1e-9)  # relative to alpha = 0
         plane[:] = 0.0
-        return start + conjugate_gradients(product, lambda r: r / diagonal, residual, goal, _MOST, steps)
+        return start + conjugate_gradients(
+            product, lambda r: r / diagonal, residual, goal, _MOST, steps, lambda: warn(_UNSETTLED.format(_MOST))
+        )
 
 
 def _taps(image: Array, unknown: NDArray[np.bool_], at: NDArray[np.int64], progress: Progress) -> _Double:

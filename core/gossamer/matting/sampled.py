@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gossamer.arguments import check_call
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["knn_alpha", "learning_based_alpha"]
 
+_log = logging.getLogger("gossamer")
 
-def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
+
+def knn_alpha(
+    image: ArrayLike,
+    trimap: ArrayLike,
+    *,
+    progress: Progress | ProgressCallback | None = None,
+    warn: Callable[[str], object] | None = None,
+) -> Array:
     """Estimate alpha by KNN matting: pixels that look alike, near or far, have the same alpha.
 
     Parameters
@@ -26,6 +36,9 @@ def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | Progr
         uint8, uint16 or floats in [0, 1]. At most 0.1: background; at least 0.9: foreground; between: unknown.
     progress : callable, optional
         ``progress(fraction, message)``, called several times a second; raising in it stops the work.
+    warn : callable, optional
+        Told in one sentence where the solution had not settled in the end. Without it that goes to the logger
+        ``gossamer`` as a warning.
 
     Returns
     -------
@@ -44,11 +57,15 @@ def knn_alpha(image: ArrayLike, trimap: ArrayLike, *, progress: Progress | Progr
     """
     from gossamer.matting.knn import solve_knn
 
-    return _solved(solve_knn, "KNN matting", image, trimap, progress)
+    return _solved(solve_knn, "KNN matting", image, trimap, progress, warn)
 
 
 def learning_based_alpha(
-    image: ArrayLike, trimap: ArrayLike, *, progress: Progress | ProgressCallback | None = None
+    image: ArrayLike,
+    trimap: ArrayLike,
+    *,
+    progress: Progress | ProgressCallback | None = None,
+    warn: Callable[[str], object] | None = None,
 ) -> Array:
     """Estimate alpha by learning-based matting: alpha is a local linear function that is learned a window.
 
@@ -60,16 +77,21 @@ def learning_based_alpha(
     """
     from gossamer.matting.learning import solve_learning
 
-    return _solved(solve_learning, "Learning-based matting", image, trimap, progress)
+    return _solved(solve_learning, "Learning-based matting", image, trimap, progress, warn)
 
 
 def _solved(
-    solve: Callable[[Array, NDArray[np.bool_], NDArray[np.bool_], Progress], NDArray[Any]],
+    solve: Callable[
+        [Array, NDArray[np.bool_], NDArray[np.bool_], Progress, Callable[[str], object]],
+        NDArray[Any],
+    ],
     title: str,
     image: ArrayLike,
     trimap: ArrayLike,
     progress: Progress | ProgressCallback | None,
+    warn: Callable[[str], object] | None,
 ) -> Array:
+    check_call(warn, "warn", "warn(sentence)")
     picture = as_rgb(image, "picture")
     hints = as_mask(trimap, picture.shape, "trimap")
     unknown = (hints > 0.1) & (hints < 0.9)
@@ -81,6 +103,6 @@ def _solved(
     steps = Progress.of(progress)
     steps(0.0, title)
     result: Array = (hints >= 0.9).astype(np.float32)
-    result[unknown] = np.clip(solve(picture, unknown, hints >= 0.9, steps), 0, 1)
+    result[unknown] = np.clip(solve(picture, unknown, hints >= 0.9, steps, warn or _log.warning), 0, 1)
     steps(1.0)
     return result

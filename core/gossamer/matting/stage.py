@@ -22,7 +22,7 @@ __all__ = ["band_pixels", "matte"]
 _SURE = 0.6
 """What a mask must reach somewhere to be solved again: from one that is sure of nothing solvers make nothing."""
 
-_SOLVERS = {"closed_form": closed_form_alpha, "knn": knn_alpha, "learning_based": learning_based_alpha}
+_SOLVERS = {"knn": knn_alpha, "learning_based": learning_based_alpha}
 
 
 def band_pixels(settings: Matting, shape: tuple[int, ...]) -> int:
@@ -107,7 +107,9 @@ def _solved(
     if method == "vitmatte":
         with lent_vitmatte(settings.model, device, steps.part(0.0, 0.2), announce) as network:
             return network.predict(rgb, trimap, progress=steps.part(0.2, 1.0), warn=warn)
-    return _SOLVERS[method](rgb, trimap, progress=steps)
+    if method == "closed_form":
+        return closed_form_alpha(rgb, trimap, progress=steps)
+    return _SOLVERS[method](rgb, trimap, progress=steps, warn=warn)
 
 
 def _furthest(mask: Array) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from gossamer.arrays import Array, check_size
 from gossamer.errors import InputError
 from gossamer.image import read_mask
 from gossamer.prompting.planes import plane_from_json, plane_to_json
+from gossamer.settings.belonging import knows_its_arguments
 
 __all__ = ["Box", "Point", "Prompt", "Unit"]
 
@@ -289,6 +290,9 @@ def _check_sense(prompt: Prompt, warnings: list[str]) -> None:
     for x, y in prompt.points:
         if prompt.boxes and not any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in prompt.boxes):
             warnings.append(f"The point {_show((x, y))} lies outside every box.")
+
+
+Prompt.__init__ = knows_its_arguments(Prompt.__init__)  # type: ignore[method-assign]
 
 
 def _show(numbers: Sequence[float]) -> str:

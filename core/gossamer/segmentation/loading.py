@@ -162,7 +162,7 @@ def load_models(
     Raises
     ------
     GossamerError
-        As :func:`load_model`, and InputError for a name between commas that is empty.
+        As :func:`load_model`, and InputError for a name between commas that is empty, or there twice.
     """
     choice = _choice(choice, settings, announce)
     models = choice.model
@@ -171,6 +171,8 @@ def load_models(
     names = [name.strip() for name in names]
     if not all(names):
         raise InputError(f"{models!r} names no model in one place.", "Give ids with single commas between them.")
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise InputError(f"The model {twice[0]} is named twice.", "Name each once: with itself it makes no other mask.")
     steps = Progress.of(progress)
     loaded = [
         load_model(

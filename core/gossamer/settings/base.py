@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
-from gossamer.arguments import check_choice, check_flag, check_text, shown
+from gossamer.arguments import check_choice, check_flag, check_text, described, shown
 from gossamer.errors import InputError
 from gossamer.spelling import did_you_mean
 
-__all__ = ["Settings", "validated"]
+__all__ = ["Settings", "required", "validated"]
 
 _S = TypeVar("_S", bound="Settings")
 
@@ -20,6 +23,65 @@ class Settings(BaseModel):
     """Settings as data: frozen, hashable, picklable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            names = ", ".join(type(self).model_fields)
+            raise _refusal(type(self), error, "the settings", f"Its settings are: {names}.") from None
+
+    # As BaseModel's own: what is built of a dict, stage by stage, is told as a whole, with the stage's name.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        kind, _ = required(field.annotation, field.metadata)
+        as_flag = isinstance(value, bool)
+        if (kind in (int, float) and as_flag) or (kind is bool and isinstance(value, (int, float)) and not as_flag):
+            raise ValueError(_wanted(field))
+        if kind is str and isinstance(value, (bytes, bytearray)):
+            raise ValueError(_wanted(field))
+        return value
+
+
+def required(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the type of a setting where it is given, and its limits."""
+    if type(None) in get_args(annotation):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        metadata = [*metadata, *(limit for one in more for limit in getattr(one, "metadata", [one]))]
+    return annotation, metadata
+
+
+def _wanted(field: FieldInfo) -> str:
+    """Return what can be given for a setting: "give ..."."""
+    kind, metadata = required(field.annotation, field.metadata)
+    if isinstance(field.json_schema_extra, dict) and (remedy := str(field.json_schema_extra.get("remedy", ""))):
+        return f"{remedy[:1].lower()}{remedy[1:].rstrip('.')}"
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        name, inner = next(iter(kind.model_fields.items()))
+        return f"give a table of settings, e.g. {json.dumps({name: inner.default})}"
+    if get_origin(kind) is Literal:
+        return f"choose one of: {', '.join(get_args(kind))}"
+    limits = {type(item): item for item in metadata}
+    span = f" from {limits[Ge].ge:g} to {limits[Le].le:g}" if {Ge, Le} <= set(limits) else ""
+    words = {bool: "True or False", int: f"a whole number{span}", float: f"a number{span}", str: "a text"}
+    return f"give {words.get(kind, 'a list of texts')}"
+
+
+def _field_at(kind: type[Settings], place: tuple[int | str, ...]) -> FieldInfo | None:
+    """Return the setting that an error is about, or None where there is none."""
+    field = None
+    for name in place:
+        if not (isinstance(kind, type) and issubclass(kind, Settings)) or name not in kind.model_fields:
+            break
+        field = kind.model_fields[str(name)]
+        kind = field.annotation  # type: ignore[assignment]
+    return field
 
 
 def _names(kind: type[Settings]) -> list[str]:
@@ -47,6 +109,32 @@ def _check_alone(kind: type[Settings], name: str, value: Any) -> None:
         check_flag(value, name)
     elif field.annotation is str:
         check_text(value, noun, str(extra.get("remedy", "Give a text.")))
+
+
+def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_look: str) -> InputError:
+    """Return what is wrong with settings of a kind, in our words."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or what
+    if first["type"] == "extra_forbidden":
+        close = did_you_mean(where, _names(kind))
+        if len(first["loc"]) == 1 and not close:
+            from gossamer.settings.belonging import where_it_belongs
+
+            where_to_look = where_it_belongs(where, first["input"]) or where_to_look
+        return InputError(f"There is no setting {where}.", f"{close}{where_to_look}")
+    if first["type"] == "invalid_key":
+        return InputError(f"The name of a setting is {described(first['input'])}.", where_to_look)
+    if len(first["loc"]) == 1:
+        try:
+            _check_alone(kind, where, first["input"])
+        except InputError as told:
+            return told
+    field = _field_at(kind, first["loc"])
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] != "value_error" and field is not None:
+        reason = _wanted(field)
+    remedy = f"{reason[:1].upper()}{reason[1:]}."
+    return InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy)
 
 
 def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_look: str) -> _S:
@@ -77,12 +165,4 @@ def validated(kind: type[_S], values: Mapping[str, Any], what: str, where_to_loo
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or what
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            close = did_you_mean(where, _names(kind))
-            raise InputError(f"There is no setting {where}.", f"{close}{where_to_look}") from None
-        if len(first["loc"]) == 1:
-            _check_alone(kind, where, first["input"])
-        raise InputError(f"The setting {where} cannot be {shown(first['input'])}: {reason}.") from None
+        raise _refusal(kind, error, what, where_to_look) from None

@@ -123,7 +123,9 @@ class ModelChoice(Settings, strict=True):
     @field_validator("model", mode="before")
     @classmethod
     def _a_path_is_its_text(cls, value: Any) -> Any:
-        return os.fsdecode(value) if isinstance(value, os.PathLike) else value
+        if isinstance(value, os.PathLike):
+            return os.fsdecode(value)
+        return value.strip() if isinstance(value, str) else value  # a line of a file ends in a line break
 
     @field_validator("model")
     @classmethod

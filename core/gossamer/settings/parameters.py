@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from gossamer.settings.base import Settings
+from gossamer.settings.base import Settings, required
 from gossamer.settings.recipe import Recipe
 
 __all__ = ["Parameter", "nested", "parameters", "recipe_from_flat"]
@@ -105,7 +105,7 @@ def nested(kind: type[Settings], values: Mapping[str, Any], base: Settings) -> d
 
 def _parameter(stage: str, name: str, field: FieldInfo) -> Parameter:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    annotation, metadata = _required(field.annotation, field.metadata)
+    annotation, metadata = required(field.annotation, field.metadata)
     limits = {type(item): item for item in metadata}
     is_choice = get_origin(annotation) is Literal
     kinds: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text", tuple[str, ...]: "texts"}
@@ -121,13 +121,3 @@ def _parameter(stage: str, name: str, field: FieldInfo) -> Parameter:
         title=field.title or name,
         help=field.description or "",
     )
-
-
-def _required(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
-    """Return the type of a setting where it is given, and its limits."""
-    if type(None) in get_args(annotation):
-        annotation = next(one for one in get_args(annotation) if one is not type(None))
-    if get_origin(annotation) is Annotated:
-        annotation, *more = get_args(annotation)
-        metadata = [*metadata, *(limit for one in more for limit in getattr(one, "metadata", [one]))]
-    return annotation, metadata

@@ -7,7 +7,9 @@ Renaming or reordering a field breaks people's saved workflows: append new ones.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -272,7 +274,10 @@ class Background(Settings):
             title="Background",
             description="transparent, a colour (#rrggbb, #rrggbbaa, 255,255,255 or a name such as white), a picture's "
             "path (where it is transparent, white shows), or blur (what is behind the subject, blurred).",
-            json_schema_extra={"main": True},
+            json_schema_extra={
+                "main": True,
+                "remedy": "Give transparent, a colour such as #rrggbb, a picture's path or blur.",
+            },
         ),
     ] = "transparent"
     blur: Annotated[
@@ -292,6 +297,17 @@ class Background(Settings):
             description="Mix subject and background as light does: soft edges neither darken nor thin out.",
         ),
     ] = False
+
+    @field_validator("fill", mode="before")
+    @classmethod
+    def _paths_and_numbers_are_their_text(cls, value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            return os.fsdecode(value)
+        if isinstance(value, (tuple, list)):
+            if len(value) not in (3, 4) or not all(isinstance(part, Real) for part in value):
+                raise ValueError("give a colour as three or four numbers from 0 to 255, or as a text such as #ffffff")
+            return ",".join(f"{part}" for part in value)
+        return value
 
     @field_validator("fill")
     @classmethod

@@ -18,7 +18,7 @@ from gossamer.errors import ModelError
 from gossamer.files import change_json, read_json
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import HuggingFaceSource
-from gossamer.weights.folders import home
+from gossamer.weights.folders import home, table_fault
 
 __all__ = [
     "Published",
@@ -111,16 +111,8 @@ def memory_fault() -> str | None:
 
     A folder that nobody may write to is no fault: it may be meant so.
     """
-    file = _file()
-    try:
-        read_json(file)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return (
-            f"{file} could not be read: {reason}. Weights are read in full each time until you change its permissions."
-        )
-    except ValueError:
-        return None  # it is put aside when something is noted
+    if wrong := table_fault(_file()):
+        return f"{wrong[0]} {wrong[1]} Until then weights are read in full each time."
     return None
 
 
@@ -138,14 +130,10 @@ def _note(name: str, entry: object) -> None:
         return {key: value for key, value in memory.items() if key.startswith(_PUBLISHER) or os.path.exists(key)}
 
     # A folder that cannot be written to, or a lock that is held for too long, only costs another reading the next
-    # time. What may not be read is not written over, see `memory_fault`; what is damaged is put aside.
+    # time. What cannot be read is not written over, see `memory_fault`.
     with suppress(OSError, ValueError):
         home().mkdir(parents=True, exist_ok=True)
-        try:
-            change_json(_file(), noted, _PATIENCE)
-        except ValueError:
-            _file().replace(_file().with_suffix(".damaged.json"))
-            change_json(_file(), noted, _PATIENCE)
+        change_json(_file(), noted, _PATIENCE)
 
 
 def _stamp(path: Path) -> list[int]:

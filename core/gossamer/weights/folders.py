@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 import platformdirs
 
 from gossamer.errors import InputError
+from gossamer.files import read_json
 from gossamer.paths import expanded
 from gossamer.weights.catalogue import HuggingFaceSource, Variant
 
-__all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder"]
+__all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder", "table_fault"]
 
 # Below ComfyUI's models folder: our own, its own, and those of the node packs that people have.
 _COMFYUI_FOLDERS = (
@@ -47,6 +48,26 @@ def home() -> Path:
     if not folder.is_absolute():
         raise InputError("This user has no home folder.", "Set GOSSAMER_HOME (or HOME) to a folder for the models.")
     return folder
+
+
+def table_fault(file: Path) -> tuple[str, str] | None:
+    """Return what is wrong with one of the tables in :func:`home` and what to do about it, a sentence each, or None.
+
+    What cannot be read is never written over.
+    """
+    try:
+        read_json(file)
+    except OSError as error:
+        if file.is_dir():
+            return f"{file} is a folder, not a file.", "Remove or rename it."
+        reason = error.strerror or str(error)
+        return (
+            f"{file} could not be read: {reason}.",
+            "Have its permissions changed, or set GOSSAMER_HOME to a folder of yours.",
+        )
+    except ValueError as error:
+        return f"{file} is damaged: {error}.", "Mend it, or move it away."
+    return None
 
 
 def models_folder() -> Path:

