@@ -216,8 +216,6 @@ class Refine(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
-        from gossamer.settings.recipe import FINISHING
-
         return widgets.known(
             io.Schema,
             node_id="GossamerRefine",
@@ -235,7 +233,7 @@ class Refine(io.ComfyNode):
                     tooltip="1 (white) = foreground, of the picture's size. Invert Load Image's mask first. "
                     "One mask serves a whole batch, and one picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground", "refinement", recipe=FINISHING),
+                *widgets.stage_widgets("matting", "foreground", "refinement"),
             ],
             outputs=[
                 io.Image.Output(
@@ -255,9 +253,8 @@ class Refine(io.ComfyNode):
 
         from gossamer import refine
         from gossamer.settings.parameters import recipe_from_flat
-        from gossamer.settings.recipe import FINISHING
 
-        recipe = recipe_from_flat(settings, FINISHING)
+        recipe = recipe_from_flat(settings)
         images, masks = Images.of(image, "image"), Masks.of(mask, "mask")
         count = together(images, masks)
         foreground, alphas = empty(count, *images.size, 3), empty(count, *images.size)

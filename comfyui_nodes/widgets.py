@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from gossamer import Recipe
 from gossamer.settings.parameters import Parameter, parameters
 
 __all__ = ["ORDER", "colour", "known", "stage_widgets", "widget"]
@@ -57,19 +56,16 @@ def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
     return make(*args, **{name: value for name, value in fields.items() if name in accepted})
 
 
-def stage_widgets(*stages: str, recipe: Recipe | None = None) -> list[io.Input]:
-    """Return the widgets of all parameters of `stages`, in an order that only grows at its end.
-
-    Their defaults are those of `recipe`, or the library's.
-    """
+def stage_widgets(*stages: str) -> list[io.Input]:
+    """Return the widgets of all parameters of `stages`, in an order that only grows at its end."""
     chosen = [parameter for parameter in parameters() if parameter.stage in stages]
     chosen.sort(key=lambda item: ORDER.index(item.name) if item.name in ORDER else len(ORDER))
-    return [_widget(parameter, recipe or Recipe()) for parameter in chosen]
+    return [_widget(parameter) for parameter in chosen]
 
 
 def widget(name: str) -> io.Input:
     """Return the widget of one parameter."""
-    return next(_widget(parameter, Recipe()) for parameter in parameters() if parameter.name == name)
+    return next(_widget(parameter) for parameter in parameters() if parameter.name == name)
 
 
 def colour(name: str, default: str, tooltip: str) -> io.Input:
@@ -78,11 +74,10 @@ def colour(name: str, default: str, tooltip: str) -> io.Input:
     return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False)
 
 
-def _widget(parameter: Parameter, recipe: Recipe) -> io.Input:
-    stage, _, field = parameter.path.partition(".")
+def _widget(parameter: Parameter) -> io.Input:
     unit = f" In {parameter.unit}." if parameter.unit else ""
     fields: dict[str, Any] = {
-        "default": getattr(getattr(recipe, stage), field),
+        "default": parameter.default,
         "tooltip": f"{parameter.title}. {parameter.help}{unit}",
         "optional": parameter.name not in _FIRST,
         "advanced": parameter.name != parameter.stage,  # a stage's main choice bears the stage's name

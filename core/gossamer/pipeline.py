@@ -22,7 +22,7 @@ from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings import FINISHING, ModelChoice, Recipe
+from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.belonging import knows_its_arguments
 
 __all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "refine", "remove_background"]
@@ -205,8 +205,7 @@ def refine(
         1 = foreground; of the picture's size. :func:`gossamer.image.read_mask` says what it takes and how it is read;
         what was guessed is in the report's warnings.
     recipe : Recipe, optional
-        The settings of every stage; without it the edge is solved again, as `gossamer refine` and ComfyUI's node do
-        (:data:`gossamer.settings.recipe.FINISHING`).
+        The settings of every stage.
     hints : the same, optional
         What is certain whatever mask and matting say: 1 = foreground, 0 = background, between: nothing.
     device : {"auto", "cpu", "cuda"}
@@ -229,7 +228,7 @@ def refine(
     """
     clock, steps = _Clock(), Progress.of(progress)
     check_call(announce, "announce", "announce(sentence)")
-    recipe = checked_recipe(recipe) or FINISHING
+    recipe = checked_recipe(recipe) or Recipe()
     with clock("read"):
         source = read_image(image)
         backdrop = backdrop or read_backdrop(recipe.background, source.icc_profile)

@@ -25,7 +25,7 @@ from gossamer.prompting.protocol import TEXT_THRESHOLD, Embedding, PromptedModel
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.settings import FINISHING, Finding, ModelChoice, Recipe
+from gossamer.settings import Finding, ModelChoice, Recipe
 from gossamer.settings.finding import OnEmpty
 
 __all__ = ["Prediction", "Session", "open"]
@@ -140,8 +140,7 @@ class Session:
         ----------
         prompt : Prompt
         recipe : Recipe, optional
-            The settings of every stage. Without it edges are solved again
-            (:data:`gossamer.settings.FINISHING`): prompted models draw coarse masks.
+            The settings of every stage.
         finding, progress, announce, prompt_model, **settings
             As for :meth:`subjects`.
 
@@ -241,7 +240,7 @@ class Session:
 
     def _finishing(self, recipe: Recipe | None) -> tuple[Recipe, Backdrop]:
         """Return the recipe and its background: what is wrong with them is told before the work."""
-        recipe = checked_recipe(recipe) or FINISHING
+        recipe = checked_recipe(recipe) or Recipe()
         return recipe, read_backdrop(recipe.background, self.image.icc_profile)
 
     def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:

@@ -10,7 +10,6 @@ import pytest
 import skimage.data
 
 import gossamer as library
-from gossamer.settings.recipe import FINISHING
 from tests.cli.conftest import Run
 
 
@@ -28,7 +27,7 @@ def mask(gossamer: Run, photograph: Path) -> Path:
 def test_refine_is_the_library_s(gossamer: Run, photograph: Path, mask: Path) -> None:
     done = gossamer("refine", photograph, mask, "out.png")
     assert done.returncode == 0, done.stderr
-    expected = library.refine(photograph, pixels(mask), FINISHING)
+    expected = library.refine(photograph, pixels(mask))
     assert np.array_equal(pixels(photograph.with_name("out.png")), np.asarray(expected.to_pil()))
     assert not np.array_equal(pixels(photograph.with_name("out.png"))[..., 3], pixels(mask))
 

@@ -12,10 +12,11 @@ from gossamer import native
 from gossamer.matting.closed_form import plain as closed_form_plain
 from gossamer.matting.closed_form import solver as closed_form_solver
 from gossamer.matting.closed_form.layout import Team
-from gossamer.matting.from_mask import colour_sampling, colour_vote, nearest
+from gossamer.matting.from_mask import colour_sampling, enlarge, palette
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
-from gossamer.matting.from_mask.colour_vote import ColourVote
+from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.nearest import Nearest
+from gossamer.matting.from_mask.palette import Palette
 from gossamer.matting.signed_distance import weighted_distance
 from gossamer.progress import Progress
 
@@ -89,24 +90,42 @@ def test_sampling_is_numpy_s(shape: tuple[int, int], plainly: Callable[..., obje
     assert np.abs(found.alpha - alpha)[rim].mean() < 0.08
 
 
-def test_votes_are_numpy_s(plainly: Callable[..., object]) -> None:
+def test_palettes_are_numpy_s(plainly: Callable[..., object]) -> None:
     image, alpha = scene(140, 150)
     distance = weighted_distance((alpha > 0.5).astype(np.float32), 60.0)
-    team = Team(Progress())
+    heard = np.random.default_rng(0).random(alpha.shape).astype(np.float32)
 
     def work() -> list[np.ndarray]:
-        colours = ColourVote(image, distance, 1.0, team)
+        colours = Palette(image, distance, heard, 1.0)
         return [colours.gate, colours.vote(), colours.vote(alpha), *colours.look_alikes(alpha)]
 
-    try:
-        found, expected = work(), plainly(work, nearest, colour_vote)
-    finally:
-        team.close()
+    found, expected = work(), plainly(work, palette)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-3)
+        np.testing.assert_allclose(one, other, atol=1e-4)
     solid = np.zeros((140, 150), bool)
     solid[60:80, 65:85] = True
-    assert found[1][solid[::2, ::2]].min() > 0.9
+    votes = Palette(image, distance, None, 1.0).vote()[solid]
+    assert votes.mean() > 0.95
+    assert votes.min() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("shape", "small"), [((140, 150), (50, 61)), ((60, 7), (20, 1)), ((5, 90), (1, 31)), ((40, 50), (40, 50))]
+)
+def test_enlarging_is_numpy_s(shape: tuple[int, int], small: tuple[int, int], plainly: Callable[..., object]) -> None:
+    random = np.random.default_rng(0)
+    image, mask = random.random((*shape, 3), np.float32), random.random(shape, np.float32)
+    little = image if small == shape else random.random((*small, 3), np.float32)
+    alpha = random.random(small, np.float32)
+    belief = (random.random(small) > 0.6).astype(np.float32)
+
+    def work() -> np.ndarray:
+        return enlarge_onto(image, mask, little, alpha, belief, Progress())
+
+    found, expected = work(), plainly(work, enlarge)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    if small == shape:  # nothing is between the pixels
+        np.testing.assert_allclose(found, mask + belief * (alpha - mask), atol=1e-3)
 
 
 def test_the_matrix_is_levin_s() -> None:

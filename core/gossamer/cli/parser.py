@@ -93,21 +93,19 @@ class Parser(argparse.ArgumentParser):
         terminal.show_text(self.format_help())
 
 
-def add_recipe_flags(parser: Parser, defaults: Recipe | None = None) -> None:
-    """Add ``--recipe`` and one flag for every setting of the Recipe; help shows `defaults`."""
+def add_recipe_flags(parser: Parser) -> None:
+    """Add ``--recipe`` and one flag for every setting of the Recipe."""
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
-    shown = (defaults or Recipe()).model_dump()
     groups: dict[str, Any] = {}
     for parameter in parameters():
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
-        field = parameter.path.partition(".")[2]
-        _add(groups[parameter.stage], Recipe, parameter, shown[parameter.stage][field])
+        _add(groups[parameter.stage], Recipe, parameter)
 
 
-def recipe_of(arguments: argparse.Namespace, defaults: Recipe | None = None) -> Recipe:
-    """Return the Recipe that ``--recipe`` (instead of `defaults`) and the flags ask for; raises InputError."""
-    base = Recipe.load(arguments.recipe) if arguments.recipe else defaults
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """Return the Recipe that ``--recipe`` and the flags ask for; raises InputError."""
+    base = Recipe.load(arguments.recipe) if arguments.recipe else None
     return recipe_from_flat(given(arguments, Recipe), base)
 
 
@@ -116,7 +114,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type[Settings], title: str,
     group = parser.add_argument_group(title)
     for parameter in parameters(kind):
         if parameter.kind != "texts" and (not only or parameter.name in only):
-            _add(group, kind, parameter, parameter.default)
+            _add(group, kind, parameter)
     return group
 
 
@@ -130,12 +128,12 @@ def _prefix(kind: type[Settings]) -> str:
     return f"{kind.__name__}:"
 
 
-def _add(group: Any, kind: type[Settings], parameter: Parameter, shown: Any) -> None:
+def _add(group: Any, kind: type[Settings], parameter: Parameter) -> None:
     unit = f" {parameter.unit}" if parameter.unit else ""
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
         limits = f", {parameter.minimum:g} to {parameter.maximum:g}"
-    default = "" if shown is None else f" (default: {shown}{unit}{limits})"
+    default = "" if parameter.default is None else f" (default: {parameter.default}{unit}{limits})"
     argument: dict[str, Any] = {
         "dest": _prefix(kind) + parameter.name,
         "default": argparse.SUPPRESS,

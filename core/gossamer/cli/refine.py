@@ -8,7 +8,6 @@ from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.image import read_image
 from gossamer.pipeline import refine
-from gossamer.settings.recipe import FINISHING
 
 __all__ = ["run"]
 
@@ -25,13 +24,13 @@ def run(argv: list[str]) -> int:
     )
     add_more(parser, "refine")
     add_output_flags(parser)
-    add_recipe_flags(parser, FINISHING)
+    add_recipe_flags(parser)
     arguments = parser.parse(argv)
     arguments.names = names_of(arguments, "input", "mask")
     if arguments.output is None and arguments.out is None:
         parser.error("the following arguments are required: OUT")
     source, mask = check_source(arguments.input), check_source(arguments.mask, "mask")
-    recipe = recipe_of(arguments, FINISHING)
+    recipe = recipe_of(arguments)
     target = Target(arguments.input, arguments, recipe)
     with Console(arguments.quiet) as console:
         picture = read_image(read_stdin() if source == "-" else source)

@@ -12,7 +12,6 @@ from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
 from gossamer.pipeline import Pipeline
 from gossamer.session import Session
-from gossamer.settings.recipe import FINISHING
 
 __all__ = ["run"]
 
@@ -23,8 +22,7 @@ def run(argv: list[str]) -> int:
     arguments.names = names_of(arguments, "input")
     source = check_source(arguments.input)
     prompt = prompt_of(arguments)
-    # Prompted models draw coarse masks: their edges are solved again unless the recipe says otherwise.
-    recipe = recipe_of(arguments, None if prompt is None else FINISHING)
+    recipe = recipe_of(arguments)
     choice, finding = model_choice_of(arguments), finding_of(arguments)
     target = Target(arguments.input, arguments, recipe)
     if arguments.disagreement:

@@ -1,5 +1,6 @@
 """From a mask to a matte: trimaps and solvers of the compositing equation."""
 
+from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.guided import guided_alpha
@@ -9,6 +10,7 @@ from gossamer.matting.vitmatte.network import VitMatte, vitmatte_alpha
 
 __all__ = [
     "VitMatte",
+    "auto_alpha",
     "closed_form_alpha",
     "guided_alpha",
     "knn_alpha",

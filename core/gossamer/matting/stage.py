@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gossamer.arrays import Array
+from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.guided import guided_alpha
@@ -40,7 +41,7 @@ def matte(
     device: str = "auto",
     announce: Callable[[str], object] | None = None,
 ) -> Array:
-    """Find the alpha of soft edges by the method of the settings; never less than the mask where that is thin.
+    """Find the alpha of soft edges by the method of the settings, which keeps what is thin in the mask.
 
     Parameters
     ----------
@@ -69,7 +70,9 @@ def matte(
     found = _solved(rgb, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
     if found is None:
         return mask
-    kept = patiently(lambda: keep_thin(found, mask), progress)
+    kept = found
+    if settings.method != "auto":  # it looks after what is thin itself
+        kept = patiently(lambda: keep_thin(found, mask), progress)
     for warning in patiently(lambda: loss_warnings(kept, mask), progress):
         warn(warning)
     progress(1.0)
@@ -90,6 +93,8 @@ def _solved(
         if most > 0:  # of an empty one the report says so itself
             warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f} of 1).")
         return None
+    if method == "auto":
+        return auto_alpha(rgb, mask, progress=steps)
     if method == "from_mask":
         return matte_from_mask(rgb, mask, progress=steps)
     if method == "guided":
@@ -102,7 +107,7 @@ def _solved(
     trimap = patiently(lambda: trimap_from_mask(mask, band=band), steps)
     for side, known in (("foreground", trimap == 1), ("background", trimap == 0)):
         if not known.any():
-            warn(f"Matting was left out: the mask has no certain {side}. Choose the matting from_mask.")
+            warn(f"Matting was left out: the mask has no certain {side}. Choose the matting auto.")
             return None
     if method == "vitmatte":
         with lent_vitmatte(settings.model, device, steps.part(0.0, 0.2), announce) as network:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from gossamer.settings.finding import Finding
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.settings.parameters import Parameter, parameters, recipe_from_flat
-from gossamer.settings.recipe import FINISHING, Recipe
+from gossamer.settings.recipe import Recipe
 
-__all__ = ["FINISHING", "Finding", "ModelChoice", "Parameter", "Recipe", "parameters", "recipe_from_flat"]
+__all__ = ["Finding", "ModelChoice", "Parameter", "Recipe", "parameters", "recipe_from_flat"]

@@ -22,7 +22,7 @@ from gossamer.settings.base import Settings, validated
 
 BAND = 10  # the matting band's default
 
-__all__ = ["FINISHING", "Background", "Foreground", "Matting", "Recipe", "Segmentation"]
+__all__ = ["Background", "Foreground", "Matting", "Recipe", "Segmentation"]
 
 
 class Refinement(Settings):
@@ -162,16 +162,16 @@ class Matting(Settings):
     """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
 
     method: Annotated[
-        Literal["none", "closed_form", "from_mask", "guided", "knn", "learning_based", "vitmatte"],
+        Literal["auto", "none", "closed_form", "from_mask", "guided", "knn", "learning_based", "vitmatte"],
         Field(
             title="Matting",
-            description="none: the model's mask as it is; closed_form: solve the band around its edge (Levin 2008); "
-            "from_mask: ours, the mask guides and colours decide, the best for rough masks; guided: a preview "
-            "(He 2013); knn (Chen 2013) and learning_based (Zheng 2009): slow; vitmatte: a neural network "
-            "(Yao 2023), needs the extra vitmatte.",
+            description="auto: ours, corrects any mask place by place, where the picture gives evidence; none: the "
+            "mask as it is; closed_form: solve the band around its edge (Levin 2008); from_mask: ours, for rough "
+            "masks: the mask is a hint and colours decide; guided: a preview (He 2013); knn (Chen 2013) and "
+            "learning_based (Zheng 2009): slow; vitmatte: a neural network (Yao 2023), needs the extra vitmatte.",
             json_schema_extra={"main": True},
         ),
-    ] = "none"
+    ] = "auto"
     band: Annotated[
         int,
         Field(
@@ -179,8 +179,8 @@ class Matting(Settings):
             le=500,
             title="Matting band",
             description="Half the width of the band around the mask's edge that matting solves again (closed_form, "
-            "knn, learning_based, vitmatte), and the radius of guided; from_mask finds its own. Narrower where the "
-            "subject is thin.",
+            "knn, learning_based, vitmatte), and the radius of guided; auto and from_mask find their own. Narrower "
+            "where the subject is thin.",
             json_schema_extra={"unit": "px, or px of a picture of 800 x 600"},
         ),
     ] = BAND
@@ -381,7 +381,3 @@ class Recipe(Settings):
             A setting is unknown or impossible; the message names it and says what is allowed.
         """
         return validated(cls, settings, "the recipe", "See: gossamer remove --help")
-
-
-FINISHING = Recipe(matting=Matting(method="from_mask"))
-"""What a mask from anywhere is finished with unless somebody says otherwise: its edge is solved again."""

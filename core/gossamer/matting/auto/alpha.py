@@ -15,6 +15,7 @@ from gossamer.matting.auto.evidence import belief
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith, ramp
+from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.signed_distance import has_edge, unit_length
 from gossamer.progress import Progress, ProgressCallback
@@ -65,12 +66,12 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     asked = in_doubt(hint, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
     found = estimate(small, hint, faith, asked, heard, unit, report.part(0.05, 0.8))
-    trust = belief(small, hint, found.alpha, found.support, care, unit)
-    report(0.9)
-    if hint is whole:
-        result: Array = np.clip(hint + trust * (found.alpha - hint), 0, 1)
-    else:
-        result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.9, 1.0))
+    trust, room = belief(small, hint, found.alpha, found.support, care, unit)
+    report(0.85)
+    result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
+    if hint is not whole:
+        result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))
+    result = sample_hair(picture, result, estimated, found.gate * room, report.part(0.9, 1.0))
     report(1.0)
     return result
 

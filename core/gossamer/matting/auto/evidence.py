@@ -35,8 +35,8 @@ MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
-def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array, unit: float) -> Array:
-    """Return how much of the step from `mask` to `alpha` to take, (H, W) float32 in [0, 1].
+def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array, unit: float) -> tuple[Array, Array]:
+    """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
 
     Parameters
     ----------
@@ -50,6 +50,11 @@ def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array,
         How far to treat the mask as a model's, in [0, 1]; 0: as a hint.
     unit : float
         Pixels in a unit of length.
+
+    Returns
+    -------
+    step, room : (H, W) float32 ndarray
+        In [0, 1].
     """
     reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
     place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
@@ -62,9 +67,9 @@ def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array,
     )
     better = ramp(np.log(before / after), *BETTER)
     raised = np.maximum(place, ramp(support, *SUPPORT))
-    lowered = place * (1 - care * (1 - better)) * (1 - np.minimum(care / np.float32(MODEL), 1) * thinness(mask))
-    result: Array = np.where(alpha > mask, raised, lowered)
-    return result
+    thin = np.minimum(care / np.float32(MODEL), 1) * thinness(mask)
+    lowered = place * (1 - care * (1 - better)) * (1 - thin)
+    return np.where(alpha > mask, raised, lowered), place * np.maximum(1 - 2 * thin, 0)
 
 
 def thinness(mask: Array) -> Array:

@@ -15,6 +15,7 @@ from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith
+from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.signed_distance import has_edge, unit_length
 from gossamer.progress import Progress, ProgressCallback
@@ -64,9 +65,10 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
     asked = in_doubt(hint, BAND, unit)
     settled = (hint > 0.5).astype(np.float32)
     found = estimate(small, hint, faith, asked, None, unit, report.part(0.15, 0.85))
-    alpha = np.where(asked, found.alpha, settled)
+    alpha = estimated = np.where(asked, found.alpha, settled)
     if hint is not whole:
         hard = (whole > 0.5).astype(np.float32)
-        alpha = enlarge_onto(picture, hard, small, alpha, asked.astype(np.float32), report.part(0.85, 1.0))
+        alpha = enlarge_onto(picture, hard, small, estimated, asked.astype(np.float32), report.part(0.85, 0.9))
+    alpha = sample_hair(picture, alpha, estimated, found.gate, report.part(0.9, 1.0))
     report(1.0)
     return alpha

@@ -22,7 +22,7 @@ from gossamer.native import COUNT, NUMBER, PLACE, function
 __all__ = ["Sampled", "sample_alpha"]
 
 SAMPLES = 12  # of each side; all pairs are tried
-THIN = 3  # every third certain pixel is a sample
+THIN = 3  # in units, about: every so manyth certain pixel is a sample
 BEST = 3  # pairs that are averaged
 TILE = 4  # a tile's pixels, 4 x 4, share their candidates
 FAR = 0.0002  # cost of a pixel of distance to a sample, in colour units
@@ -45,6 +45,7 @@ def sample_alpha(
     background: NDArray[np.bool_],
     scale: float,
     team: Team,
+    samples: int = SAMPLES,
 ) -> Sampled | None:
     """Estimate the alpha of single pixels by colour sampling.
 
@@ -60,22 +61,25 @@ def sample_alpha(
         Length of the unit of distance, in pixels.
     team : Team
         The threads to work with.
+    samples : int
+        How many of each side are tried, at most 32.
 
     Returns
     -------
     Sampled or None
         None where a side has not enough samples.
     """
-    places = [_on_lattice(side) for side in (foreground, background)]
+    step = 2 * max(round(THIN * scale / 2 - 0.5), 1) + 1
+    places = [_on_lattice(side, step) for side in (foreground, background)]
     tiles = _tiles(asked)
-    if not len(tiles) or min(map(len, places)) < SAMPLES:
+    if not len(tiles) or min(map(len, places)) < samples:
         return None
     centres = np.ascontiguousarray(tiles * TILE + (TILE - 1) / 2, np.float32)
-    near = [np.empty((len(tiles), SAMPLES), np.int32) for _ in places]
+    near = [np.empty((len(tiles), samples), np.int32) for _ in places]
     trees = team.run(Nearest, [(place,) for place in places])
 
     def find(side: int, start: int, stop: int) -> None:
-        squared = np.empty((stop - start, SAMPLES), np.float32)
+        squared = np.empty((stop - start, samples), np.float32)
         trees[side].find(centres[start:stop], 0, stop - start, near[side][start:stop], squared)
 
     parts = _cuts(len(tiles), 2000)
@@ -89,12 +93,12 @@ def sample_alpha(
     return result
 
 
-def _on_lattice(side: NDArray[np.bool_]) -> Array:
-    """Return the (row, column) of the pixels of `side` with (column + 2 row) % THIN = 0."""
+def _on_lattice(side: NDArray[np.bool_], step: int) -> Array:
+    """Return the (row, column) of the pixels of `side` with (column + 2 row) % step = 0; the step is odd."""
     found = []
-    for row in range(THIN):
-        column = -2 * row % THIN
-        found.append(np.argwhere(side[row::THIN, column::THIN]) * THIN + (row, column))
+    for row in range(step):
+        column = -2 * row % step
+        found.append(np.argwhere(side[row::step, column::step]) * step + (row, column))
     return np.ascontiguousarray(np.concatenate(found), np.float32)
 
 
@@ -126,7 +130,7 @@ def _fit_compiled(
     """Find the pairs of colours that explain the pixels of some tiles best; write what they say to `result`."""
     _sample()(
         *(image, *asked.shape, asked, np.ascontiguousarray(tiles[:, 0]), np.ascontiguousarray(tiles[:, 1])),
-        *(*near, SAMPLES, *tables, far, MISFIT, APART, start, stop, result.alpha, result.confidence),
+        *(*near, near[0].shape[1], *tables, far, MISFIT, APART, start, stop, result.alpha, result.confidence),
     )
 
 

@@ -31,8 +31,8 @@ SLIGHT = 3.0  # a mask wrong by this many units gets the weight above; the more 
 SAMPLING = 0.15  # weight of a fully confident sample
 SETTLED = 0.5  # how much less samples count where the side is certain
 REACH = 20.0  # units; samples come from this far beyond the band
-COMPANY = 0.3  # weight of what pixels of the same colour came to in the first estimate
-ECHO = 0.01  # weight of the first estimate itself
+COMPANY = 0.2  # weight of what pixels of the same colour came to in the first estimate
+ECHO = 0.003  # weight of the first estimate itself
 ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is stretched away
 EPSILON = 1e-7, 1e-6  # of the Laplacian, at half size and at full size
 TOLERANCE = 3e-3
@@ -47,10 +47,14 @@ BESIDE = 4.0  # units around those are, too
 
 @dataclass(frozen=True)
 class Estimate:
-    """The alpha estimated, and how far the colours speak for foreground: both (H, W) float32 in [0, 1]."""
+    """The alpha estimated, how far the colours speak for foreground, and how far they can be believed.
+
+    All (H, W) float32 in [0, 1].
+    """
 
     alpha: Array
     support: Array
+    gate: Array
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class _Scale:
     free: NDArray[np.bool_]
     faith: Array
     unit: float
+    lost: NDArray[np.bool_] | None = None  # what is too small to be seen at half size
 
 
 def work_size(image: Array, mask: Array) -> tuple[Array, Array]:
@@ -144,15 +149,18 @@ def estimate(
         unclear = ((first > CLEAR) & (first < 1 - CLEAR)).astype(np.uint8)
         edge = cv2.morphologyEx((first > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         unclear = cv2.dilate(unclear | edge, np.ones((3, 3), np.uint8))
-        free = cv2.resize(unclear, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        whole = _Scale(image, mask, distance, free & asked, faith, unit)
+        seen = bilinear(near, height, width)
+        lost = np.where(mask > 0.5, seen <= 0, seen >= 0)
+        unclear = cv2.resize(unclear, (width, height), interpolation=cv2.INTER_NEAREST)
+        free = cv2.dilate(unclear | lost.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        whole = _Scale(image, mask, distance, free & asked, faith, unit, lost)
         vote = palette.vote(first)
         alpha = _solve(whole, palette, vote, first, team, report.part(0.5, 1.0))
     finally:
         team.close()
-    support = bilinear(vote * palette.gate, height, width)
+    vote, gate = (bilinear(plane, height, width) for plane in (vote * palette.gate, palette.gate))
     stretched: Array = np.clip((alpha - np.float32(ENDS)) / np.float32(1 - 2 * ENDS), 0, 1)
-    return Estimate(np.where(asked, stretched, mask), support)
+    return Estimate(np.where(asked, stretched, mask), vote, gate)
 
 
 def _solve(at: _Scale, palette: Palette, vote: Array, first: Array | None, team: Team, report: Progress) -> Array:
@@ -182,10 +190,11 @@ def _solve(at: _Scale, palette: Palette, vote: Array, first: Array | None, team:
     if sampled is not None:
         extra = np.float32(SAMPLING) * sampled.confidence[free] * here * (1 - np.float32(SETTLED) * side**2)
         target, weight = _join(target, weight, sampled.alpha[free], extra)
-    if first is not None:
+    if first is not None and at.lost is not None:
+        lost = at.lost[free]
         mean, agreement = (bilinear(plane, height, width)[free] for plane in palette.look_alikes(first))
         target, weight = _join(target, weight, mean, np.float32(COMPANY) * agreement * here)
-        target, weight = _join(target, weight, known[free], np.full_like(weight, ECHO))
+        target, weight = _join(target, weight, known[free], np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
     own = at.mask[free]
     target, weight = _join(target, weight, own, np.float32(FAITH) * at.faith[free] * np.abs(2 * own - 1) ** POWER)
     report(0.45)

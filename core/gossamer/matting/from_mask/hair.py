@@ -1,0 +1,84 @@
+"""Hair once more, by colour sampling at the picture's own size.
+
+The Laplacian that an estimate is spread by makes of dense hair a soft surface, and at a smaller size hairs are no more
+than that. Where much of a neighbourhood is neither subject nor background, and colours tell the two apart, each pixel's
+own colour knows more about it. Beside a plain contour it does not: a mixture of few pixels looks like anything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.closed_form.layout import Team
+from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.matting.signed_distance import unit_length
+from gossamer.progress import Progress
+from gossamer.resampling import bilinear, wide_blur
+
+__all__ = ["sample_hair"]
+
+SOFT = 0.1  # alpha further than this from 0 and 1 is hair, or another mixture
+AROUND = 6.0  # sigma in units of the neighbourhood
+DENSE = 0.2, 0.4  # share of it that is soft where hair begins, and where it surely is: beside a contour .1 at most
+OPEN = 0.02  # alpha further than this from 0 and 1 may change
+CERTAIN = 0.05  # alpha nearer than this to 0 or 1 gives samples
+BESIDE = 10.0  # units; samples come from this far around
+SAMPLES = 8  # of each side
+KEPT = 0.3  # weight of what was estimated, beside 1 of a fully confident sample
+
+
+def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, report: Progress) -> Array:
+    """Sample alpha anew where there is hair.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    alpha : (H, W) float32 ndarray
+        The matte so far.
+    estimated, belief : (h, w) float32 ndarray
+        The same at the size that it was estimated at, and how far colours can be believed there, in [0, 1].
+    report : Progress
+        What it raises passes through.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+    """
+    import cv2
+
+    soft = ((estimated > SOFT) & (estimated < 1 - SOFT)).astype(np.float32)
+    dense = wide_blur(soft, AROUND * unit_length(estimated.shape))
+    share = ramp(dense, *DENSE) * belief
+    if not share.any():
+        return alpha
+    height, width = alpha.shape
+    whole, unit = bilinear(share, height, width), unit_length(alpha.shape)
+    free = (whole > 0) & (alpha > OPEN) & (alpha < 1 - OPEN)
+    if not free.any():
+        return alpha
+    reach = round(BESIDE * unit)
+    box = _box(free, reach)
+    inner, free, part = alpha[box], np.ascontiguousarray(free[box]), np.ascontiguousarray(image[box])
+    report(0.1)
+    near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    team = Team(report)
+    try:
+        sampled = sample_alpha(part, free, near & (inner > 1 - CERTAIN), near & (inner < CERTAIN), unit, team, SAMPLES)
+    finally:
+        team.close()
+    if sampled is not None:
+        weight = whole[box][free] * sampled.confidence[free]
+        inner[free] += weight / (weight + np.float32(KEPT)) * (sampled.alpha[free] - inner[free])
+    report(1.0)
+    return alpha
+
+
+def _box(zone: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return rows and columns that hold all of a zone and so many pixels around it."""
+    rows, columns = np.flatnonzero(zone.any(axis=1)), np.flatnonzero(zone.any(axis=0))
+    top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
+    return slice(top, int(rows[-1]) + margin + 1), slice(left, int(columns[-1]) + margin + 1)
