@@ -1,4 +1,4 @@
-"""What holds for every test, here and in processes that tests start: no package tells its makers, none keeps cores busy."""
+"""What holds for every test and for processes that tests start: none tells its makers, none keeps cores in vain."""
 
 from __future__ import annotations
 
