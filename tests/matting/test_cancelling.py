@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("stage", "method"), JOBS)
 @pytest.mark.parametrize("when", [0.3, 0.7])
 def test_leaving_in_the_middle_leaves_nothing_running(stage: str, method: str, when: float, model: Path) -> None:
-    picture, mask = scene(360, 480)
+    picture, mask = scene(180, 240)
     choice = recipe(stage, method, model)
     whole: list[float] = []
     gossamer.refine(picture, mask, choice, progress=lambda fraction, _: whole.append(fraction))
