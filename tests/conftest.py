@@ -1,7 +1,8 @@
-"""What holds for every test: no package tells its makers of the tests, here or in processes that tests start."""
+"""What holds for every test and for processes that tests start: none tells its makers, none keeps cores in vain."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,19 @@ import pytest
 from gossamer.telemetry import switch_off
 
 switch_off()
+# Torch's threads would wait in loops for more work, on cores that other tests need: half of the time goes there.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_HOSTS = {("gimp",), ("comfyui",), ("native", "test_wheel.py")}
+_HOSTS = {
+    ("gimp",),
+    ("comfyui",),
+    ("native", "test_wheel.py"),
+    ("test_transformers_versions.py",),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a host's installation, or Wine's and QEMU's: by folders and files."""
+    """Mark what needs a host's installation, or Wine's, QEMU's and an older transformers': by folders and files."""
     here = Path(__file__).parent
     for item in items:
         parts = item.path.relative_to(here).parts

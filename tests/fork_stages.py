@@ -24,10 +24,10 @@ from gossamer.progress import Progress
 
 PATIENCE = 120  # seconds after which a child counts as hanging
 
-PICTURE = np.ascontiguousarray(skimage.data.astronaut()[::2, ::2])
+PICTURE = np.ascontiguousarray(skimage.data.astronaut()[::4, ::4])
 FLOATS = PICTURE / np.float32(255)
-_Y, _X = np.mgrid[:256, :256]
-MASK = np.clip((110 - np.hypot(_X - 128, _Y - 128)) / 30, 0, 1).astype(np.float32)
+_Y, _X = np.mgrid[:128, :128]
+MASK = np.clip((55 - np.hypot(_X - 64, _Y - 64)) / 15, 0, 1).astype(np.float32)
 TRIMAP = np.where(MASK > 0.9, 1, np.where(MASK < 0.1, 0, 0.5)).astype(np.float32)
 
 Stages = dict[str, Callable[[], Any]]
@@ -47,7 +47,7 @@ def transformers(folder: Path) -> Stages:
 
     vitmatte = VitMatte.load(write_model(folder / "tiny-vitmatte"), device="cpu")
     sam = load_sam2(save_sam2(folder / "sam2"), device="cpu")
-    prompt = gossamer.Prompt(boxes=[(40, 40, 200, 200)])
+    prompt = gossamer.Prompt(boxes=[(20, 20, 100, 100)])
     return {
         "vitmatte": lambda: vitmatte.predict(FLOATS, TRIMAP),
         "sam2": lambda: sam.predict(sam.embed(PICTURE), prompt)[0].mask,
@@ -68,7 +68,7 @@ def colours(folder: Path) -> Stages:
     def estimated(method: str) -> Callable[[], Any]:
         return lambda: foreground.estimate_foreground(FLOATS, MASK, method).foreground
 
-    large = np.tile(FLOATS, (6, 6, 1))
+    large = np.tile(FLOATS, (12, 12, 1))
     return {
         "soft_band": lambda: foreground.soft_band(FLOATS, MASK),
         "blur_fusion": lambda: foreground.blur_fusion(FLOATS, MASK),

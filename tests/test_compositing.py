@@ -8,8 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gossamer.compositing import background_for, cover, from_linear, over, parse_colour, to_linear
+from gossamer.compositing import cover, from_linear, over, parse_colour, read_backdrop, to_linear
 from gossamer.errors import InputError
+from gossamer.settings.recipe import Background
 
 
 def test_over_is_the_compositing_equation() -> None:
@@ -68,16 +69,20 @@ def test_cover_keeps_the_middle_and_the_aspect_ratio() -> None:
     assert covered[:, 1:-1].min() == 1
 
 
+def behind(fill: str, image: np.ndarray, icc_profile: bytes | None = None, **settings: float) -> np.ndarray | None:
+    return read_backdrop(Background(fill=fill, **settings), icc_profile).behind(image)
+
+
 def test_backgrounds(tmp_path: Path) -> None:
     image = np.random.default_rng(0).random((40, 60, 3), dtype=np.float32)
-    assert background_for("transparent", image) is None
-    assert background_for("#00ff00", image).tolist() == [0, 1, 0]
-    blurred = background_for("blur", image, blur=10)
+    assert behind("transparent", image) is None
+    assert behind("#00ff00", image).tolist() == [0, 1, 0]
+    blurred = behind("blur", image, blur=10)
     assert blurred.shape == image.shape
     assert blurred.std() < image.std() / 4
     np.testing.assert_allclose(blurred.mean(), image.mean(), atol=0.02)
     PIL.Image.new("RGB", (30, 20), (255, 0, 51)).save(tmp_path / "sky.png")
-    sky = background_for(str(tmp_path / "sky.png"), image)
+    sky = behind(str(tmp_path / "sky.png"), image)
     np.testing.assert_allclose(sky, np.broadcast_to([1, 0, 0.2], image.shape), atol=1e-6)
 
 
@@ -87,16 +92,16 @@ def test_a_background_is_converted_to_the_picture_s_profile(tmp_path: Path) -> N
 
     image = np.zeros((4, 4, 3), np.float32)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    same = background_for("#3366cc", image, icc_profile=srgb)
+    same = behind("#3366cc", image, icc_profile=srgb)
     np.testing.assert_allclose(same, [0.2, 0.4, 0.8], atol=1.01 / 255)
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     with pytest.raises(InputError, match="colour profile"):
-        background_for("#3366cc", image, icc_profile=lab)
+        behind("#3366cc", image, icc_profile=lab)
 
 
 def test_a_missing_background_picture_is_named() -> None:
     with pytest.raises(InputError, match="nowhere"):
-        background_for("nowhere.png", np.zeros((2, 2, 3), np.float32))
+        behind("nowhere.png", np.zeros((2, 2, 3), np.float32))
 
 
 def test_sizes_must_agree() -> None:

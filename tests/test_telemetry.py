@@ -113,17 +113,20 @@ def photograph(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.host  # strace
 def test_the_watch_sees_what_it_looks_for(watched: Watched) -> None:
     watched.run("import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect(('192.0.2.1', 9)); s.send(b'x')")
     assert len(watched.calls()) == 1
 
 
+@pytest.mark.host  # strace
 def test_the_library_and_the_command_line_call_nobody(watched: Watched, photograph: Path, tmp_path: Path) -> None:
     watched.run(LIBRARY, str(photograph), str(write_model(tmp_path / "tiny-vitmatte")))
     assert watched.calls() == []
     assert {name for name in watched.files() if "/numba/" not in name} == set()
 
 
+@pytest.mark.host  # strace
 def test_the_worker_calls_nobody(watched: Watched, tmp_path: Path) -> None:
     path = tmp_path / "private" / "w.sock"
     (tmp_path / "private").mkdir(mode=0o700)

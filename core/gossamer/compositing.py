@@ -22,7 +22,6 @@ from gossamer.spelling import did_you_mean
 __all__ = [
     "Backdrop",
     "Composite",
-    "background_for",
     "cover",
     "from_linear",
     "is_opaque",
@@ -300,34 +299,6 @@ def read_backdrop(settings: Background, icc_profile: bytes | None = None) -> Bac
         conversion=conversion(picture.icc_profile, icc_profile),
         warnings=tuple(warnings),
     )
-
-
-def background_for(
-    fill: str, image: NDArray[Any], *, blur: float = 2.0, icc_profile: bytes | None = None
-) -> Array | None:
-    """Make the background that a recipe's ``background.fill`` asks for, of the picture alone.
-
-    Parameters
-    ----------
-    fill : str
-        ``transparent``, ``blur``, a colour or the path of a picture (scaled to cover, middle kept).
-    image : (H, W, 3) float32 or uint8
-        The picture that the foreground is from.
-    blur : float
-        Standard deviation of ``blur``, in percent of the picture's diagonal.
-    icc_profile : bytes, optional
-        The picture's colour profile.
-
-    Returns
-    -------
-    (H, W, 3) or (3,) float32, or None for ``transparent``
-
-    Raises
-    ------
-    InputError
-        As :func:`read_backdrop`.
-    """
-    return read_backdrop(Background(fill=fill, blur=blur), icc_profile).behind(image)
 
 
 def _background_picture(fill: str) -> Image:

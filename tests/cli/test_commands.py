@@ -24,8 +24,8 @@ def test_help_needs_no_heavy_import() -> None:
         assert f"\n  {command} " in done.stdout
 
 
-def test_version(gossamer: Run) -> None:
-    assert gossamer("--version").stdout.decode().split() == ["gossamer", library.__version__]
+def test_version(process: Run) -> None:
+    assert process("--version").stdout.decode().split() == ["gossamer", library.__version__]
 
 
 def test_every_command_has_help(gossamer: Run) -> None:

@@ -10,8 +10,20 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import assert_one_sentence
+from tests.networks.test_onnx_runtime import graph
 
-MODEL = ("--model", "u2netp")
+MODEL = ("--model", "quick.onnx", "--architecture", "u2net")
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights that are no work: the mask is the mean of the colours. Here all is about names."""
+    return graph(tmp_path_factory.mktemp("quick") / "quick.onnx", 1)
+
+
+@pytest.fixture(autouse=True)
+def _here(quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "quick.onnx").symlink_to(quick)
 
 
 @pytest.fixture
@@ -26,127 +38,127 @@ def two(photograph: Path) -> tuple[Path, Path]:
     return folder / "a.png", folder / "b.png"
 
 
-def test_a_pattern_never_costs_the_second_picture(inside: Run, two: tuple[Path, Path]) -> None:
+def test_a_pattern_never_costs_the_second_picture(gossamer: Run, two: tuple[Path, Path]) -> None:
     before = [path.read_bytes() for path in two]
     for force in ((), ("--force",)):
-        refused = inside("remove", *two, *force, *MODEL)
+        refused = gossamer("remove", *two, *force, *MODEL)
         assert_one_sentence(refused, 3, "g/b.png", "--out", "for picture in", "g/*.png")
     shutil.copy(two[0], two[0].with_name("c.png"))
-    assert_one_sentence(inside("remove", *sorted(two[0].parent.iterdir()), "--force"), 2, "3 names", "for picture in")
-    assert_one_sentence(inside("refine", *sorted(two[0].parent.iterdir()), "--force"), 3, "g/c.png")
-    assert_one_sentence(inside("compare", *two, "--force"), 3, "g/a.png", "gossamer compare sheet.png")
-    assert_one_sentence(inside("segment", *two, "--force", "--box", "1,1,50,50"), 3, "g/b.png is a file")
+    assert_one_sentence(gossamer("remove", *sorted(two[0].parent.iterdir()), "--force"), 2, "3 names", "for picture in")
+    assert_one_sentence(gossamer("refine", *sorted(two[0].parent.iterdir()), "--force"), 3, "g/c.png")
+    assert_one_sentence(gossamer("compare", *two, "--force"), 3, "g/a.png", "gossamer compare sheet.png")
+    assert_one_sentence(gossamer("segment", *two, "--force", "--box", "1,1,50,50"), 3, "g/b.png is a file")
     assert [path.read_bytes() for path in two] == before
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
-def test_an_earlier_result_is_replaced_with_force(inside: Run, two: tuple[Path, Path], suffix: str) -> None:
+def test_an_earlier_result_is_replaced_with_force(gossamer: Run, two: tuple[Path, Path], suffix: str) -> None:
     out = two[0].with_name(f"out{suffix}")
     for options in (("--mask-only", "--foreground", "none"), ("--background", "white")):
         out.unlink(missing_ok=True)
         remove = ("remove", two[0], out, *options, "--quiet", *MODEL)
-        assert inside(*remove).returncode == 0
-        assert_one_sentence(inside(*remove), 3, "exists already", "--force")
-        assert inside(*remove, "--force").returncode == 0
+        assert gossamer(*remove).returncode == 0
+        assert_one_sentence(gossamer(*remove), 3, "exists already", "--force")
+        assert gossamer(*remove, "--force").returncode == 0
     (empty := two[0].with_name(f"empty{suffix}")).touch()
-    assert inside("remove", two[0], empty, "--mask-only", "--force", *MODEL).returncode == 0
+    assert gossamer("remove", two[0], empty, "--mask-only", "--force", *MODEL).returncode == 0
 
 
-def test_out_names_what_is_replaced(inside: Run, two: tuple[Path, Path]) -> None:
-    assert_one_sentence(inside("remove", two[0], "--out", two[1], *MODEL), 3, "exists already", "--force")
-    assert inside("remove", two[0], "--out", two[1], "--force", *MODEL).returncode == 0
+def test_out_names_what_is_replaced(gossamer: Run, two: tuple[Path, Path]) -> None:
+    assert_one_sentence(gossamer("remove", two[0], "--out", two[1], *MODEL), 3, "exists already", "--force")
+    assert gossamer("remove", two[0], "--out", two[1], "--force", *MODEL).returncode == 0
     with PIL.Image.open(two[1]) as picture:
         assert picture.mode == "RGBA"
-    assert_one_sentence(inside("remove", two[0], "x.png", "--out", "y.png"), 2, "x.png", "--out")
+    assert_one_sentence(gossamer("remove", two[0], "x.png", "--out", "y.png"), 2, "x.png", "--out")
     mask = two[0].with_name("mask.png")
-    assert inside("remove", two[0], "-o", mask, "--mask-only", *MODEL).returncode == 0
-    assert_one_sentence(inside("refine", two[0], mask), 2, "OUT")
-    assert inside("refine", two[0], mask, "--out", two[0].with_name("r.png"), "--quiet").returncode == 0
+    assert gossamer("remove", two[0], "-o", mask, "--mask-only", *MODEL).returncode == 0
+    assert_one_sentence(gossamer("refine", two[0], mask), 2, "OUT")
+    assert gossamer("refine", two[0], mask, "--out", two[0].with_name("r.png"), "--quiet").returncode == 0
     sheet = two[0].with_name("sheet.png")
-    assert inside("compare", two[1], "--out", sheet, "--quiet").returncode == 0
+    assert gossamer("compare", two[1], "--out", sheet, "--quiet").returncode == 0
     # A cut-out of ours is what compare reads: only a sheet is replaced by its place.
-    assert_one_sentence(inside("compare", two[1], two[1], "--force"), 3, "g/b.png")
-    assert inside("compare", sheet, two[1], "--force", "--quiet").returncode == 0
+    assert_one_sentence(gossamer("compare", two[1], two[1], "--force"), 3, "g/b.png")
+    assert gossamer("compare", sheet, two[1], "--force", "--quiet").returncode == 0
 
 
-def test_names_that_begin_with_a_dash(inside: Run, two: tuple[Path, Path], tmp_path: Path) -> None:
+def test_names_that_begin_with_a_dash(gossamer: Run, two: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copy(two[0], tmp_path / "-a.png")
-    assert inside("remove", *MODEL, "--", "-a.png").returncode == 0
+    assert gossamer("remove", *MODEL, "--", "-a.png").returncode == 0
     assert (tmp_path / "-a-cutout.png").exists()
-    assert inside("remove", *MODEL, "--", "-a.png", "-b.png").returncode == 0
+    assert gossamer("remove", *MODEL, "--", "-a.png", "-b.png").returncode == 0
     assert (tmp_path / "-b.png").exists()
-    assert inside("compare", "--", "-sheet.png", "-b.png").returncode == 0
-    assert_one_sentence(inside("remove", two[0], "--background", "-a.png"), 2, "--background=VALUE")
+    assert gossamer("compare", "--", "-sheet.png", "-b.png").returncode == 0
+    assert_one_sentence(gossamer("remove", two[0], "--background", "-a.png"), 2, "--background=VALUE")
 
 
-def test_names_too_long(inside: Run, photograph: Path, tmp_path: Path) -> None:
+def test_names_too_long(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    assert_one_sentence(inside("remove", photograph, "b" * 300 + ".png"), 3, "Give a shorter name.")
-    assert_one_sentence(inside("remove", "b" * 300 + ".png"), 2, "Give a shorter name.")
-    assert_one_sentence(inside("remove", "d/" * 2500 + "b.png"), 2, "Give a shorter name.")
-    assert_one_sentence(inside("segment", photograph, "c" * 250, "--box", "1,1,90,90"), 3, "Give a shorter name.")
-    assert_one_sentence(inside("compare", "b" * 300 + ".png", photograph), 3, "Give a shorter name.")
+    assert_one_sentence(gossamer("remove", photograph, "b" * 300 + ".png"), 3, "Give a shorter name.")
+    assert_one_sentence(gossamer("remove", "b" * 300 + ".png"), 2, "Give a shorter name.")
+    assert_one_sentence(gossamer("remove", "d/" * 2500 + "b.png"), 2, "Give a shorter name.")
+    assert_one_sentence(gossamer("segment", photograph, "c" * 250, "--box", "1,1,90,90"), 3, "Give a shorter name.")
+    assert_one_sentence(gossamer("compare", "b" * 300 + ".png", photograph), 3, "Give a shorter name.")
     assert sorted(tmp_path.iterdir()) == before
     long = tmp_path / ("a" * 250 + ".jpg")
     photograph.rename(long)
-    assert_one_sentence(inside("remove", long, *MODEL), 3, "Give a shorter name", "--out")
-    assert inside("remove", long, "--out", "short.png", *MODEL).returncode == 0
+    assert_one_sentence(gossamer("remove", long, *MODEL), 3, "Give a shorter name", "--out")
+    assert gossamer("remove", long, "--out", "short.png", *MODEL).returncode == 0
 
 
-def test_addresses_and_homes(inside: Run, photograph: Path, tmp_path: Path) -> None:
-    told = inside("remove", "https://me:secret@example.org/a.jpg")
+def test_addresses_and_homes(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
+    told = gossamer("remove", "https://me:secret@example.org/a.jpg")
     assert_one_sentence(told, 2, "https://example.org/a.jpg is an address", "Download it first")
     assert b"secret" not in told.stderr
-    assert_one_sentence(inside("remove", photograph, "https://example.org/a.png"), 3, "address")
-    assert_one_sentence(inside("remove", photograph, "--background", "http://example.org/a.png"), 2, "Download")
-    assert_one_sentence(inside("remove", "file://server/share/a.jpg"), 2, "address")
-    assert inside("remove", photograph.as_uri(), "a.png", *MODEL).returncode == 0
-    assert inside("remove", "~/photo.jpg", "--out", "~/b.png", *MODEL, HOME=str(tmp_path)).returncode == 0
+    assert_one_sentence(gossamer("remove", photograph, "https://example.org/a.png"), 3, "address")
+    assert_one_sentence(gossamer("remove", photograph, "--background", "http://example.org/a.png"), 2, "Download")
+    assert_one_sentence(gossamer("remove", "file://server/share/a.jpg"), 2, "address")
+    assert gossamer("remove", photograph.as_uri(), "a.png", *MODEL).returncode == 0
+    assert gossamer("remove", "~/photo.jpg", "--out", "~/b.png", *MODEL, HOME=str(tmp_path)).returncode == 0
     assert (tmp_path / "b.png").exists()
 
 
-def test_the_source_is_looked_for_before_its_folder_is_blamed(inside: Run, photograph: Path, tmp_path: Path) -> None:
-    assert_one_sentence(inside("remove", "nowhere/a.jpg"), 2, "nowhere/a.jpg does not exist")
-    assert_one_sentence(inside("remove", ""), 2, "name of the picture is empty")
+def test_the_source_is_looked_for_before_its_folder_is_blamed(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
+    assert_one_sentence(gossamer("remove", "nowhere/a.jpg"), 2, "nowhere/a.jpg does not exist")
+    assert_one_sentence(gossamer("remove", ""), 2, "name of the picture is empty")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    assert_one_sentence(inside("remove", "loop.jpg"), 2, "circle")
-    assert_one_sentence(inside("remove", photograph, "loop.jpg", "--background", "red"), 3, "circle")
-    assert_one_sentence(inside("remove", "photo.jpg/a.jpg"), 2, "photo.jpg/a.jpg")
+    assert_one_sentence(gossamer("remove", "loop.jpg"), 2, "circle")
+    assert_one_sentence(gossamer("remove", photograph, "loop.jpg", "--background", "red"), 3, "circle")
+    assert_one_sentence(gossamer("remove", "photo.jpg/a.jpg"), 2, "photo.jpg/a.jpg")
     (tmp_path / "away.png").symlink_to("no/such/folder/x.png")
-    assert_one_sentence(inside("remove", photograph, "--out", "away.png", "--force"), 3, "folder")
+    assert_one_sentence(gossamer("remove", photograph, "--out", "away.png", "--force"), 3, "folder")
 
 
-def test_two_outputs_are_two_files(inside: Run, photograph: Path) -> None:
+def test_two_outputs_are_two_files(gossamer: Run, photograph: Path) -> None:
     both = ("--disagreement", "./out.png", "--model", "u2netp,u2net")
-    assert_one_sentence(inside("remove", photograph, "out.png", *both), 3, "same file")
+    assert_one_sentence(gossamer("remove", photograph, "out.png", *both), 3, "same file")
 
 
-def test_a_picture_too_large_for_its_format_is_told_before_the_model_runs(inside: Run, tmp_path: Path) -> None:
+def test_a_picture_too_large_for_its_format_is_told_before_the_model_runs(gossamer: Run, tmp_path: Path) -> None:
     PIL.Image.new("L", (17000, 8)).save(tmp_path / "wide.png")
     absent = ("--model", "absent.onnx")  # would be told first if it were loaded first
-    assert_one_sentence(inside("remove", "wide.png", "o.webp", *absent), 3, "16383", "PNG or TIFF")
+    assert_one_sentence(gossamer("remove", "wide.png", "o.webp", *absent), 3, "16383", "PNG or TIFF")
     PIL.Image.new("L", (17000, 8), 255).save(tmp_path / "mask.png")
-    assert_one_sentence(inside("refine", "wide.png", "mask.png", "o.webp"), 3, "16383")
+    assert_one_sentence(gossamer("refine", "wide.png", "mask.png", "o.webp"), 3, "16383")
     (tmp_path / "r.toml").write_text("")
     recipes = ("--recipe", "r.toml", "--recipe", "r.toml", "--width", "5000")
-    assert_one_sentence(inside("compare", "s.webp", "wide.png", *recipes, *absent), 3, "16383")
+    assert_one_sentence(gossamer("compare", "s.webp", "wide.png", *recipes, *absent), 3, "16383")
 
 
-def test_recipes_and_prompts_of_windows_editors(inside: Run, photograph: Path, tmp_path: Path) -> None:
+def test_recipes_and_prompts_of_windows_editors(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
     text = '[background]\r\nfill = "#0000ff"\r\n'
     for encoding in ("utf-8-sig", "utf-16-be"):
         mark = "\ufeff" if encoding == "utf-16-be" else ""
         (tmp_path / "r.toml").write_bytes((mark + text).encode(encoding))
         out = tmp_path / f"{encoding}.png"
-        done = inside("remove", photograph, out, "--recipe", "r.toml", *MODEL)
+        done = gossamer("remove", photograph, out, "--recipe", "r.toml", "--model", "u2netp")
         assert done.returncode == 0, done.stderr
         with PIL.Image.open(out) as picture:
             assert picture.getpixel((5, 5)) == (0, 0, 255)
     (tmp_path / "r.toml").write_bytes("# é".encode("latin-1"))
-    assert_one_sentence(inside("remove", photograph, "--recipe", "r.toml"), 2, "UTF-8")
+    assert_one_sentence(gossamer("remove", photograph, "--recipe", "r.toml"), 2, "UTF-8")
     (tmp_path / "p.json").write_bytes("\ufeff".encode() + b'{"box": [1, 1]}')
     # That its box is too short is only seen once it is read.
-    assert_one_sentence(inside("remove", photograph, "--prompt", "p.json"), 2, "2 numbers, not 4")
+    assert_one_sentence(gossamer("remove", photograph, "--prompt", "p.json"), 2, "2 numbers, not 4")
 
 
 @pytest.mark.parametrize(
@@ -162,11 +174,11 @@ def test_recipes_and_prompts_of_windows_editors(inside: Run, photograph: Path, t
     ],
 )
 def test_what_is_wrong_is_told_first_and_what_is_right_proposed(
-    inside: Run, photograph: Path, options: tuple[str, ...], words: list[str]
+    gossamer: Run, photograph: Path, options: tuple[str, ...], words: list[str]
 ) -> None:
     # Nothing is installed there: to load a model would be told otherwise.
     home = {"GOSSAMER_HOME": str(photograph.with_name("home")), "GOSSAMER_OFFLINE": "1", "HOME": str(photograph.parent)}
-    done = inside("remove", photograph, "--quiet", *options, **home)
+    done = gossamer("remove", photograph, "--quiet", *options, **home)
     assert_one_sentence(done, 4 if options[0] == "--model" else 2, *words)
 
 

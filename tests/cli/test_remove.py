@@ -21,8 +21,8 @@ def pixels(source: Path | bytes) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
 
 
-def test_the_main_job(gossamer: Run, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = gossamer("remove", "photo.jpg", "--model", "u2netp")
+def test_the_main_job(process: Run, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = process("remove", "photo.jpg", "--model", "u2netp")
     assert done.returncode == 0, done.stderr
     assert done.stdout == b""
     written = photograph.with_name("photo-cutout.png")
@@ -46,8 +46,8 @@ def test_an_existing_output_needs_force(gossamer: Run, photograph: Path) -> None
     assert pixels(precious).shape == (300, 451, 4)
 
 
-def test_pipes(gossamer: Run, photograph: Path) -> None:
-    done = gossamer("remove", "-", "-", "--model", "u2netp", "--quiet", stdin=photograph.read_bytes())
+def test_pipes(gossamer: Run, process: Run, photograph: Path) -> None:
+    done = process("remove", "-", "-", "--model", "u2netp", "--quiet", stdin=photograph.read_bytes())
     assert (done.returncode, done.stderr) == (0, b"")
     named = gossamer("remove", "photo.jpg", "out.png", "--model", "u2netp", "--quiet")
     assert (named.returncode, named.stderr, named.stdout) == (0, b"", b"")

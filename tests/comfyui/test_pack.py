@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 from PIL import Image
 
-from gossamer import load_catalogue
+from gossamer import ModelChoice, load_catalogue
 from gossamer.settings.parameters import parameters
 from tests.comfyui import graphs, translations
 from tests.comfyui.install import REPOSITORY, comfyui
@@ -67,6 +67,18 @@ def test_widgets_are_the_library_s_parameters(server: Server) -> None:
             assert kind == {"bool": "BOOLEAN", "text": "STRING"}[item.kind]
         else:
             assert (kind, spec["min"], spec["max"]) == (kinds[item.kind], item.minimum, item.maximum)
+
+
+def test_the_model_s_widgets_are_those_of_its_choice(server: Server) -> None:
+    inputs = server.get("/object_info/GossamerLoadModel")["GossamerLoadModel"]["input"]
+    widgets = {**inputs["required"], **inputs["optional"]}
+    known = {item.name: item for item in parameters(ModelChoice)}
+    assert set(widgets) <= set(known)
+    for name, (kind, spec) in widgets.items():
+        assert spec["default"] == known[name].default
+        assert kind == ("BOOLEAN" if known[name].kind == "bool" else "COMBO")
+        if known[name].kind == "choice":
+            assert tuple(spec["options"]) == known[name].choices
 
 
 def test_it_needs_nothing_but_its_requirements(server: Server) -> None:

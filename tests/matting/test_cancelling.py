@@ -8,32 +8,18 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import skimage.data
 
 import gossamer
 from gossamer.errors import Cancelled
+from tests.matting.scenes import recipe, scene
 from tests.matting.tiny_vitmatte import write_model
 
 ROOT = Path(__file__).parents[2]
 MATTING = ["closed_form", "from_mask", "guided", "knn", "learning_based"]
 FOREGROUND = ["blur_fusion", "multilevel", "closed_form", "soft_band"]
 JOBS = [("matting", method) for method in (*MATTING, "vitmatte")] + [("foreground", method) for method in FOREGROUND]
-
-
-def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    picture = cv2.resize(skimage.data.chelsea(), (width, height), interpolation=cv2.INTER_LINEAR)
-    mask = np.zeros((height, width), np.float32)
-    cv2.circle(mask, (width // 2, height // 2), height // 3, 1, -1)
-    return picture, cv2.GaussianBlur(mask, (0, 0), height / 200)
-
-
-def recipe(stage: str, method: str, model: Path) -> gossamer.Recipe:
-    settings = {"matting": {"method": "none"}, "foreground": {"method": "none"}, stage: {"method": method}}
-    settings["matting"]["model"] = str(model)
-    return gossamer.Recipe.of(settings)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("stage", "method"), JOBS)
 @pytest.mark.parametrize("when", [0.3, 0.7])
 def test_leaving_in_the_middle_leaves_nothing_running(stage: str, method: str, when: float, model: Path) -> None:
-    picture, mask = scene(360, 480)
+    picture, mask = scene(180, 240)
     choice = recipe(stage, method, model)
     whole: list[float] = []
     gossamer.refine(picture, mask, choice, progress=lambda fraction, _: whole.append(fraction))
@@ -70,9 +56,9 @@ FIRST = """
 import sys
 import gossamer
 from gossamer.errors import Cancelled
-from tests.matting.test_cancelling import recipe, scene
+from tests.matting.scenes import recipe, scene
 stage, method, model, after = sys.argv[1:]
-picture, mask = scene(900, 1200)
+picture, mask = scene(450, 600)
 heard = 0
 def stop(fraction, message):
     global heard
@@ -104,7 +90,7 @@ import resource
 import numpy as np
 import gossamer
 from gossamer.platform import return_memory
-from tests.matting.test_cancelling import recipe, scene
+from tests.matting.scenes import recipe, scene
 stage, method, model = sys.argv[1:]
 picture, mask = scene(90, 120)
 choice = recipe(stage, method, model)

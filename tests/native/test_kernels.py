@@ -152,6 +152,7 @@ def test_doctor_tells_which_and_how_to_get_them(monkeypatch, capsys) -> None:
     )
 
 
+@pytest.mark.host  # Zig's compiler, which takes as long as all other tests here
 def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "core" / "gossamer" / "native"
     shutil.copytree(native.LIBRARY.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))

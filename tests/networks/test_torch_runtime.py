@@ -16,9 +16,9 @@ from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.torch_network import TorchNetwork
 from gossamer.progress import Progress
-from gossamer.telemetry import onnxruntime
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 from tests.networks.conftest import batch
+from tests.networks.sessions import bare_session
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from tests.networks.conftest import batch
 )
 def test_the_same_weights_give_the_same_masks_as_in_onnx(file: str, network: str, size: int, models: Path) -> None:
     pictures = batch(size, 2 if network == "u2netp" else 1)
-    session = onnxruntime().InferenceSession(str(models / file), providers=["CPUExecutionProvider"])
+    session = bare_session(models / file)
     name = session.get_inputs()[0].name
     expected = np.concatenate([session.run(None, {name: picture[None]})[0][:, 0] for picture in pictures])
     ours = TorchNetwork(models / file, network, device="cpu")

@@ -16,6 +16,7 @@ from gossamer.telemetry import onnxruntime
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
 from tests.cached_weights import weights_home
+from tests.networks.sessions import bare_session
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def authors_u2net(picture: np.ndarray, run) -> np.ndarray:
 def test_masks_are_the_authors(model: str, authors, limit: float, photographs: list[np.ndarray]) -> None:
     weights = store.find(model_card(model))
     assert weights is not None
-    session = onnxruntime().InferenceSession(str(weights.path))
+    session = bare_session(weights.path)
 
     def run(batch: np.ndarray) -> np.ndarray:
         return session.run(None, {session.get_inputs()[0].name: batch})[0]

@@ -1,4 +1,4 @@
-"""The colours of a JPEG file, decoded by Pillow into an array of ours."""
+"""The colours of a JPEG file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_end", "close", "jpeg_rgb", "turned"]
 
-# Sizes in bytes are 32-bit numbers in places inside OpenCV; a pixel is 4 bytes here.
+# Sizes in bytes are 32-bit numbers in places inside decoders; a pixel may be 4 bytes there.
 _MOST_PIXELS = (1 << 29) - 1
 # Bits of any kind but markers: all codes of a Huffman table may come.
 _OTHER = bytes((i * i * 31 + i * 97 + 13) % 255 for i in range(1 << 12))
@@ -24,57 +24,27 @@ _OTHER = bytes((i * i * 31 + i * 97 + 13) % 255 for i in range(1 << 12))
 _BEGINNINGS = (b"\xfe", b"\xaa", b"\x55", b"\x92", b"\xc4", b"")
 
 
-class _SharedJpeg(JpegImageFile):
-    """A file whose RGB pixels Pillow puts into an array, (H, W, 4) uint8, the last of the four unused.
-
-    Pillow gives pixels out of its own memory in small copies, which take as long again as decoding them.
-    OpenCV's reader is no way round: it prints libjpeg's remarks about damaged files to stderr, and takes
-    some that Pillow refuses.
-    """
-
-    _pixels: NDArray[np.uint8] | None = None
-    _shared: Any = None
-
-    @property
-    def pixels(self) -> NDArray[np.uint8] | None:
-        """The array, or None where Pillow decoded into memory of its own."""
-        return self._pixels if self.im is self._shared else None
-
-    def load_prepare(self) -> None:
-        """Let Pillow, which asks for memory here, have ours where it works without a copy."""
-        width, height = self.size
-        # Zeros as in Pillow's own: where a host sets LOAD_TRUNCATED_IMAGES, rows that the file lacks stay so.
-        pixels = np.zeros((height, width, 4), np.uint8)
-        shared = Image.frombuffer("RGBX", self.size, pixels, "raw", "RGBX", 0, 1)
-        pixels[0, 0] = proof = (1, 2, 3, 4)
-        if shared.getpixel((0, 0)) == proof:
-            self.im = self._shared = shared.im
-            self._pixels = pixels
-        pixels[0, 0] = 0
-        super().load_prepare()
-
-
 def jpeg_rgb(data: bytes) -> NDArray[np.uint8] | None:
-    """Decode a JPEG file of RGB colours, not turned, in about half the time of Pillow's ordinary way.
+    """Decode a JPEG file of RGB colours, not turned, in about half the time of Pillow.
+
+    Pillow gives pixels out of its own memory in small copies, which take as long again as decoding them. OpenCV's
+    reader is no way round: it prints libjpeg's remarks about damaged files to stderr, and takes some that Pillow
+    refuses. Files are written by Pillow: simplejpeg knows no profiles, no EXIF and no resolution.
 
     Returns
     -------
     numpy.ndarray or None
         (H, W, 3) uint8, C-contiguous, the very colours that Pillow gives. None for files of other colours,
-        damaged or cut-off ones, and where Pillow does not take memory of ours: Pillow's ordinary way then
-        gives the picture, or says why there is none.
+        damaged or cut-off ones, and where simplejpeg is not installed: Pillow then gives the picture, or says why
+        there is none.
     """
-    import cv2
-
     try:
-        picture = _SharedJpeg(io.BytesIO(data), "")
-        width, height = picture.size
-        if picture.mode != "RGB" or width * height > _MOST_PIXELS:
+        import simplejpeg
+
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in ("RGB", "YCbCr") or width * height > _MOST_PIXELS:
             return None
-        picture.load()
-        if picture.pixels is None:
-            return None
-        return np.asarray(cv2.cvtColor(picture.pixels, cv2.COLOR_RGBA2RGB), np.uint8)
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
     except Exception:  # whatever it was, it comes again in the ordinary way, where it is told
         return None
 

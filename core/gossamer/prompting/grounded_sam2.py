@@ -109,20 +109,7 @@ class GroundedSam2:
         self._segmenter.unload()
 
     def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> GroundedEmbedding:
-        """Run SAM 2's image encoder on a picture; that of Grounding DINO runs once, at the first text.
-
-        Parameters
-        ----------
-        image : (H, W, 3) array
-            RGB, uint8, uint16 or float in [0, 1].
-        progress : callable, optional
-            What it raises stops the work and passes through.
-
-        Raises
-        ------
-        InputError, DeviceError, ModelError
-            As :meth:`Sam2.embed`.
-        """
+        """Run SAM 2's image encoder on a picture, as :meth:`Sam2.embed`; Grounding DINO's runs at the first text."""
         return GroundedEmbedding(self._detector.prepare(image), self._segmenter.embed(image, progress))
 
     def predict(
@@ -140,13 +127,12 @@ class GroundedSam2:
 
         Parameters
         ----------
-        embedding : GroundedEmbedding
+        embedding, progress
+            As for :meth:`PromptedModel.predict <gossamer.prompting.protocol.PromptedModel.predict>`.
         prompt : Prompt
             In pixels. With text, its places say which of the things that the text names are meant, see
             :func:`narrowed`, and its points go on to SAM 2 with the boxes that they lie in. Without, it is one for
             SAM 2 alone.
-        progress : callable, optional
-            What it raises stops the work and passes through.
         box_threshold, text_threshold : float
             As for :meth:`gossamer.prompting.grounding.GroundingDino.detect`. The authors' demonstration has 0.4
             and 0.3; these defaults, 0.3 and 0.25, are those of Grounding DINO's own authors' first example.

@@ -1,4 +1,4 @@
-"""What SAM 2 and SAM 3 share: a picture's feature maps, and masks at its size from logits."""
+"""What SAM 2 and SAM 3 share: how they see a picture, its feature maps, and masks at its size from logits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
@@ -14,7 +15,7 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.protocol import BOX_THRESHOLD
 from gossamer.resampling import Pixels
 
-__all__ = ["FeatureMaps", "Sam", "mask_of"]
+__all__ = ["FeatureMaps", "Sam", "mask_of", "stretched"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,15 @@ class Sam(TransformersModel, ABC):
     @abstractmethod
     def _encoded(self, module: Any, image: Pixels) -> Any:
         """Return what the image encoder makes of a picture."""
+
+
+def stretched(planes: NDArray[Any], height: int, width: int) -> Any:
+    """Return planes (H, W, n) as a tensor (1, n, height, width), resized in their own type as the authors do."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    tensor = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))[None]
+    return interpolate(tensor, (height, width), mode="bilinear", align_corners=False, antialias=True)
 
 
 def mask_of(logits: Any, height: int, width: int) -> Array:

@@ -20,7 +20,7 @@ from gossamer.prompting.families import load_member
 from gossamer.prompting.places import Places, places_of
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
-from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
+from gossamer.prompting.sam import FeatureMaps, Sam, mask_of, stretched
 from gossamer.resampling import Pixels
 from gossamer.settings.finding import Masks
 
@@ -42,15 +42,8 @@ class Sam2(Sam):
     ----------
     module : Sam2Model
         Of transformers.
-    id : str
-        What it is called.
-    device, precision : str
-        As for :class:`~gossamer.networks.transformers_network.TransformersNetwork`; ``auto`` is bfloat16 on
-        CUDA, as the authors run it.
-
-    Attributes
-    ----------
     id, device, precision : str
+        As for :class:`~gossamer.prompting.sam.Sam`.
     """
 
     def __init__(self, module: Any, id: str = "sam2", *, device: str = "auto", precision: str = "auto") -> None:
@@ -75,11 +68,10 @@ class Sam2(Sam):
 
         Parameters
         ----------
-        embedding : FeatureMaps
+        embedding, progress
+            As for :meth:`PromptedModel.predict <gossamer.prompting.protocol.PromptedModel.predict>`.
         prompt : Prompt
             In pixels. Points go to the boxes that they lie in; where there is one box, all go to it.
-        progress : callable, optional
-            What it raises stops the work and passes through.
         box_threshold, text_threshold : float
             Of no meaning here.
         every : bool
@@ -176,8 +168,9 @@ class Sam2(Sam):
             labels = [1] * len(first.points) + [0] * len(first.not_points)
             inputs["input_labels"] = self._network.tensor([[labels]], torch.int32)
         if first.mask is not None:
-            logits = torch.from_numpy(np.ascontiguousarray(first.mask))[None, None] * _MASK_SCALE + _MASK_OFFSET
-            inputs["input_masks"] = self._network.tensor(_shrunk(logits, *module.prompt_encoder.mask_input_size))
+            logits = first.mask[..., None] * np.float32(_MASK_SCALE) + np.float32(_MASK_OFFSET)
+            size = module.prompt_encoder.mask_input_size
+            inputs["input_masks"] = self._network.tensor(stretched(logits, *size))
         answer = module(image_embeddings=embedding.features, multimask_output=answers != "one", **inputs)
         scores = answer.iou_scores[0].float().cpu().numpy()
         logits = answer.pred_masks[0].float()
@@ -214,16 +207,7 @@ def load_sam2(
         ``"auto"`` (the best that is installed, else base-plus), ``sam2.1-hiera-tiny``, ``-small``, ``-base-plus`` or
         ``-large``, their repositories, or a folder that ``save_pretrained`` wrote.
     device, precision, folders, progress, announce
-        As for :func:`gossamer.prompting.grounding.load_grounding_dino`.
-
-    Raises
-    ------
-    MissingExtra
-        torch or transformers is not installed.
-    ModelNotFound, ModelError, ModelIntegrityError, DownloadError, OutputError
-        The weights cannot be had, or are damaged.
-    InputError, DeviceError
-        There is no such device or precision, or it cannot be had.
+        As for :func:`gossamer.prompting.grounding.load_grounding_dino`, which raises the same.
     """
     loaded = load_member(model, "sam2", folders=folders, progress=progress, announce=announce)
     return Sam2(loaded.network, loaded.name, device=device, precision=precision)
@@ -233,16 +217,9 @@ def preprocess(image: Pixels, side: int) -> Any:
     """Return a picture as the network sees it, a tensor (1, 3, side, side): stretched, in float, as the authors do."""
     import torch
 
-    pixels = torch.from_numpy(np.ascontiguousarray(unit_float(image).transpose(2, 0, 1)))[None]
-    pixels = _shrunk(pixels, side, side)
+    pixels = stretched(unit_float(image), side, side)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
     return (pixels - mean) / std
-
-
-def _shrunk(tensor: Any, height: int, width: int) -> Any:
-    from torch.nn.functional import interpolate
-
-    return interpolate(tensor, (height, width), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _is_plain(place: Places) -> bool:

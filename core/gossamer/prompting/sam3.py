@@ -19,7 +19,7 @@ from gossamer.prompting.families import load_member
 from gossamer.prompting.grounded_sam2 import clipped
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.protocol import TEXT_THRESHOLD, Subject, Subjects
-from gossamer.prompting.sam import FeatureMaps, Sam, mask_of
+from gossamer.prompting.sam import FeatureMaps, Sam, mask_of, stretched
 from gossamer.resampling import Pixels
 from gossamer.settings.finding import Masks
 
@@ -40,17 +40,8 @@ class Sam3(Sam):
         Of transformers.
     tokenizer : CLIPTokenizerFast
         Of transformers.
-    id : str
-        What it is called.
-    device, precision : str
-        As for :class:`~gossamer.networks.transformers_network.TransformersNetwork`; ``auto`` is bfloat16 on
-        CUDA, as the authors run it.
-
-    Attributes
-    ----------
     id, device, precision : str
-    box_threshold : float
-        What the authors use for it, unless another one is given.
+        As for :class:`~gossamer.prompting.sam.Sam`.
     """
 
     box_threshold = SCORE
@@ -80,18 +71,15 @@ class Sam3(Sam):
 
         Parameters
         ----------
-        embedding : FeatureMaps
+        embedding, progress, every
+            As for :meth:`PromptedModel.predict <gossamer.prompting.protocol.PromptedModel.predict>`.
         prompt : Prompt
             In pixels. Its points say which of the things are meant: with points on the subject only those whose mask
             has one of them, and never those whose mask has a point on something else.
-        progress : callable, optional
-            What it raises stops the work and passes through.
         box_threshold : float
             A thing counts where it scores more; the authors' is 0.5.
         text_threshold : float
             Of no meaning here.
-        every : bool
-            All things, or the best of each phrase alone.
         masks : {"best", "all"}
             Of no meaning here: SAM 3 has one mask for each thing.
 
@@ -191,16 +179,8 @@ def load_sam3(
     model : str or path
         ``"auto"``, ``sam3``, ``facebook/sam3``, or a folder that ``save_pretrained`` wrote.
     device, precision, folders, progress, announce
-        As for :func:`gossamer.prompting.grounding.load_grounding_dino`.
-
-    Raises
-    ------
-    MissingExtra
-        torch or transformers is not installed, or transformers is too old for SAM 3 (4.57 is).
-    ModelNotFound, ModelError, ModelIntegrityError, DownloadError, OutputError
-        The weights cannot be had, or are damaged.
-    InputError, DeviceError
-        There is no such device or precision, or it cannot be had.
+        As for :func:`gossamer.prompting.grounding.load_grounding_dino`, which raises the same; MissingExtra also where
+        transformers is too old for SAM 3 (4.57 is).
     """
     loaded = load_member(model, "sam3", folders=folders, progress=progress, announce=announce)
     return Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision)
@@ -208,13 +188,8 @@ def load_sam3(
 
 def preprocess(image: Pixels, side: int) -> Any:
     """Return a picture as the network sees it, a tensor (1, 3, side, side): stretched in 8 bits, as the authors do."""
-    import torch
-    from torch.nn.functional import interpolate
-
     eight_bit = image if image.dtype == np.uint8 else np.rint(image * np.float32(255)).astype(np.uint8)
-    pixels = torch.from_numpy(np.ascontiguousarray(eight_bit.transpose(2, 0, 1)))[None]
-    pixels = interpolate(pixels, (side, side), mode="bilinear", align_corners=False, antialias=True)
-    return pixels.float() / 127.5 - 1
+    return stretched(eight_bit, side, side).float() / 127.5 - 1
 
 
 def _is_meant(subject: Subject, prompt: Prompt) -> bool:

@@ -34,11 +34,6 @@ class Combined:
     mask: Array
     disagreement: Array
 
-    @property
-    def mean_disagreement(self) -> float:
-        """The mean of `disagreement`, for the report."""
-        return float(self.disagreement.mean(dtype=np.float64))
-
 
 def combine_masks(masks: Sequence[Array], combine: Combination = "mean") -> Combined:
     """Combine masks of one picture.

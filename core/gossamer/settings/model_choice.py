@@ -70,7 +70,7 @@ class ModelChoice(Settings, strict=True):
     ] = "auto"
     runtime: Annotated[
         RuntimeChoice,
-        Field(title="RuntimeChoice", description="What runs the model. auto: what its file is made for."),
+        Field(title="Runtime", description="What runs the model. auto: what its file is made for."),
     ] = "auto"
     precision: Annotated[
         Precision,
