@@ -66,7 +66,7 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     asked = in_doubt(hint, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
     found = estimate(small, hint, faith, asked, heard, unit, report.part(0.05, 0.8))
-    trust, room = belief(small, hint, found.alpha, found.support, care, unit)
+    trust, room = belief(small, hint, found, care, unit)
     report(0.85)
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:

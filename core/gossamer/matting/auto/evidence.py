@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
-from gossamer.resampling import bilinear, shrink
+from gossamer.resampling import bilinear, shrink, wide_blur
 
 __all__ = ["belief"]
 
@@ -30,22 +31,24 @@ WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
 BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
 SUPPORT = 0.5, 0.7  # share of foreground among the colours' votes; where nobody is heard it is one half
+TOGETHER = 2.0  # sigma in units over which votes are averaged
+TELLING = 0.33  # how far colours are to be believed at least: where they tell nothing a model's mask stays
 THIN = 0.004  # of the diagonal: the radius of the disc that does not fit into what is thin
 MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
-def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array, unit: float) -> tuple[Array, Array]:
+def belief(image: Array, mask: Array, found: Estimate, care: Array, unit: float) -> tuple[Array, Array]:
     """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
 
     Parameters
     ----------
     image : (H, W, 3) float32 ndarray
         RGB in [0, 1].
-    mask, alpha : (H, W) float32 ndarray
+    mask : (H, W) float32 ndarray
         In [0, 1].
-    support : (H, W) float32 ndarray
-        How far the colours speak for foreground, in [0, 1].
+    found : Estimate
+        What it may step to, and what colours say.
     care : (H, W) float32 ndarray
         How far to treat the mask as a model's, in [0, 1]; 0: as a hint.
     unit : float
@@ -63,13 +66,15 @@ def belief(image: Array, mask: Array, alpha: Array, support: Array, care: Array,
     halved, radius = shrink(image, size), max(round(WINDOW * unit / 2), 1)
     before, after = (
         bilinear(_unexplained(halved, shrink(plane, size), radius) + np.float32(NOISE), height, width)
-        for plane in (mask, alpha)
+        for plane in (mask, found.alpha)
     )
     better = ramp(np.log(before / after), *BETTER)
-    raised = np.maximum(place, ramp(support, *SUPPORT))
+    # A single pixel's vote is noise.
+    raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
     thin = np.minimum(care / np.float32(MODEL), 1) * thinness(mask)
     lowered = place * (1 - care * (1 - better)) * (1 - thin)
-    return np.where(alpha > mask, raised, lowered), place * np.maximum(1 - 2 * thin, 0)
+    told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
+    return np.where(found.alpha > mask, raised, lowered) * told, place * np.maximum(1 - 2 * thin, 0)
 
 
 def thinness(mask: Array) -> Array:
