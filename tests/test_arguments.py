@@ -148,8 +148,9 @@ def test_a_name_that_there_is_not_is_told_what_is_alike() -> None:
 
 def test_a_cutout_stands_for_its_mask() -> None:
     rough = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
-    cutout = gossamer.refine(PICTURE, rough, gossamer.Recipe())
-    again = gossamer.refine(PICTURE, cutout, gossamer.Recipe())
+    plain = gossamer.Recipe.of({"matting": {"method": "none"}})
+    cutout = gossamer.refine(PICTURE, rough, plain)
+    again = gossamer.refine(PICTURE, cutout, plain)
     assert np.array_equal(again.alpha, rough)
     assert again.report.warnings == cutout.report.warnings
     assert np.array_equal(gossamer.Prompt(mask=cutout).mask, rough)

@@ -94,7 +94,9 @@ def test_a_colour_that_is_transparent_in_part_stays_so() -> None:
     alpha = disc()
     red, picture = np.float32([1, 0, 0]), np.zeros((*alpha.shape, 3), np.float32)
     picture[...] = red
-    recipe = gossamer.Recipe.of({"background": {"fill": "#0000ff80"}, "foreground": {"method": "none"}})
+    recipe = gossamer.Recipe.of(
+        {"background": {"fill": "#0000ff80"}, "foreground": {"method": "none"}, "matting": {"method": "none"}}
+    )
     cutout = gossamer.refine(picture, alpha, recipe)
     half = 128 / 255
     np.testing.assert_allclose(cutout.composite_alpha, alpha + (1 - alpha) * half, atol=1e-6)
@@ -214,7 +216,8 @@ def test_a_profile_that_cannot_be_used_is_told_before_the_work() -> None:
 def test_a_blurred_background_holds_nothing_of_the_subject(method: str) -> None:
     alpha, red, behind = disc(), np.float32([1, 0.1, 0]), np.float32([0.2, 0.4, 0.6])
     picture = alpha[..., None] * red + (1 - alpha[..., None]) * behind
-    recipe = gossamer.Recipe.of({"background": {"fill": "blur", "blur": 3}, "foreground": {"method": method}})
+    settings = {"background": {"fill": "blur", "blur": 3}, "foreground": {"method": method}}
+    recipe = gossamer.Recipe.of({**settings, "matting": {"method": "none"}})
     composite = gossamer.refine(picture, alpha, recipe).composite
     # The colours of blur fusion are right to a step of 8 bits.
     most = 5e-3 if method == "blur_fusion" else 1e-3

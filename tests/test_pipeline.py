@@ -68,7 +68,7 @@ def test_foreground_colours_leave_the_background_s_behind() -> None:
     soft = (alpha > 0.2) & (alpha < 0.8)
     errors = {}
     for method in ("none", "blur_fusion", "multilevel"):
-        recipe = gossamer.Recipe.of({"foreground": {"method": method}})
+        recipe = gossamer.Recipe.of({"matting": {"method": "none"}, "foreground": {"method": method}})
         cutout = gossamer.refine(picture, alpha, recipe)
         errors[method] = float(np.abs(cutout.foreground[soft] - red).mean())
         assert np.array_equal(cutout.alpha, alpha)
@@ -147,7 +147,8 @@ def test_far_from_the_subject_its_colours_go_on() -> None:
     picture = np.zeros((400, 500, 3), np.float32)
     picture[..., 2] = 1
     picture[alpha == 1] = [0.8, 0.4, 0.2]
-    foreground = gossamer.refine(picture, alpha, gossamer.Recipe()).foreground
+    plain = gossamer.Recipe.of({"matting": {"method": "none"}})
+    foreground = gossamer.refine(picture, alpha, plain).foreground
     np.testing.assert_allclose(foreground[300, 400], [0.8, 0.4, 0.2], atol=0.01)
     assert (foreground[..., 0] > 0.7).all()
     assert np.array_equal(foreground[alpha == 1], picture[alpha == 1])

@@ -103,10 +103,10 @@ def test_coarse_masks_become_mattes() -> None:
     coarse = session.subjects(Prompt(text="lamp")).subjects[0].mask
     cutout = session.cutout(Prompt(text="lamp"))
     assert error(cutout.alpha, LAMP) < 0.4 * error(coarse, LAMP)
-    assert cutout.recipe.matting.method == "from_mask"
+    assert cutout.recipe.matting.method == "auto"
     edge = (LAMP > 0.2) & (LAMP < 0.8)
     assert np.abs(cutout.foreground[edge] - (0.9, 0.7, 0.1)).mean() < 0.1
-    plain = session.cutout(Prompt(text="lamp"), recipe=Recipe())
+    plain = session.cutout(Prompt(text="lamp"), recipe=Recipe.of({"matting": {"method": "none"}}))
     assert np.array_equal(plain.alpha, coarse)
 
 

@@ -31,7 +31,7 @@ SIZES = [(75, 131), (131, 75), (1, 40), (97, 97)]
 # Scores of random weights: the small detector's boxes have about so much for any word.
 EASY = {"box_threshold": 0.05, "text_threshold": 0.05}
 BOXES = ((10.0, 5.0, 60.5, 70.0), (70.0, 10.0, 131.0, 60.0), (0.0, 40.0, 40.0, 75.0))
-PLAIN = Recipe()
+PLAIN = Recipe.of({"matting": {"method": "none"}})
 
 
 @pytest.fixture(scope="module")

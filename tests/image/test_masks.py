@@ -28,7 +28,7 @@ TRUE[10:30, 20:45] = True
 BYTES = TRUE.astype(np.uint8) * 255
 OPAQUE = np.full_like(BYTES, 255)
 ZERO = np.zeros_like(BYTES)
-PLAIN = gossamer.Recipe()
+PLAIN = gossamer.Recipe.of({"matting": {"method": "none"}})
 PHOTOGRAPH = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
 

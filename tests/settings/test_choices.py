@@ -87,17 +87,25 @@ def test_a_name_or_a_path_stands_for_a_choice_of_that_model() -> None:
         (ModelChoice, {"folders": "here"}, "The argument folders is of the type str, not a list."),
         (ModelChoice, {"folders": [3]}, "In the argument folders is something of the type int, not a path."),
         (ModelChoice, {"devise": "cpu"}, "There is no setting devise. Did you mean device?"),
-        (ModelChoice, {"matting": "none"}, "the settings of stages, such as matting, are in gossamer.Recipe."),
+        (
+            ModelChoice,
+            {"matting": "none"},
+            "It belongs to the recipe: recipe=gossamer.Recipe.of({'matting': {'method': 'none'}}).",
+        ),
         (Finding, {"combine": "mean"}, "There is no combination 'mean'. Choose one of: prompt, intersection."),
         (Finding, {"masks": "some"}, "There is no masks 'some'. Choose one of: best, all."),
         (Finding, {"on_empty": "x"}, "There is no answer to an empty result 'x'. Choose one of: error, empty, full."),
         (Finding, {"every": 1}, "The option every is of the type int. Give True or False."),
         (Finding, {"prompt_model": 3}, "The prompt model is of the type int, not a text."),
-        (Finding, {"box_threshold": 1.5}, "The setting box_threshold cannot be 1.5: "),
-        (Finding, {"box_threshold": float("nan")}, "The setting box_threshold cannot be nan: "),
-        (Finding, {"box_threshold": True}, "The setting box_threshold cannot be True: "),
-        (Finding, {"text_threshold": -0.1}, "The setting text_threshold cannot be -0.1: "),
-        (Finding, {"text_threshold": "0.3"}, "The setting text_threshold cannot be '0.3': "),
+        (Finding, {"box_threshold": 1.5}, "The setting box_threshold cannot be 1.5. Give a number from 0 to 1."),
+        (
+            Finding,
+            {"box_threshold": float("nan")},
+            "The setting box_threshold cannot be nan. Give a number from 0 to 1.",
+        ),
+        (Finding, {"box_threshold": True}, "The setting box_threshold cannot be True. Give a number from 0 to 1."),
+        (Finding, {"text_threshold": -0.1}, "The setting text_threshold cannot be -0.1. Give a number from 0 to 1."),
+        (Finding, {"text_threshold": "0.3"}, "The setting text_threshold cannot be '0.3'. Give a number from 0 to 1."),
         (Finding, {"on_emty": "full"}, "There is no setting on_emty. Did you mean on_empty? See gossamer.Finding."),
     ],
 )
@@ -200,11 +208,11 @@ def test_help_tells_their_texts_choices_and_defaults(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("kind", "argv", "message"),
     [
-        (ModelChoice, ("--device", "tpu"), "invalid choice: 'tpu'"),
+        (ModelChoice, ("--device", "tpu"), "--device cannot be 'tpu'"),
         (ModelChoice, ("--model", " "), "The model is empty."),
         (Finding, ("--box-threshold", "1.5"), "box_threshold cannot be 1.5"),
         (Finding, ("--text-threshold", "much"), "invalid float value: 'much'"),
-        (Finding, ("--prompt-combine", "mean"), "invalid choice: 'mean'"),
+        (Finding, ("--prompt-combine", "mean"), "--prompt-combine cannot be 'mean'"),
     ],
 )
 def test_flags_refuse_what_the_settings_refuse(kind: Kind, argv: tuple[str, ...], message: str) -> None:
