@@ -81,7 +81,7 @@ def test_batches_that_do_not_fit(server: Server, picture: str) -> None:
         ({"matting_band": 0}, "Value 0 smaller than min of 1"),
         ({"foreground_radius": 100000}, "Value 100000 bigger than max of 1000"),
         ({"foreground_radius": "wide"}, "invalid literal for int()"),
-        ({"matting": "magic"}, "matting.method cannot be 'magic'. Choose one of: none, closed_form"),
+        ({"matting": "magic"}, "matting.method cannot be 'magic'. Choose one of: auto, none, closed_form"),
     ],
     ids=["low", "high", "text", "choice"],
 )

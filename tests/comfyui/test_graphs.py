@@ -105,7 +105,7 @@ def test_a_batch_of_pictures_has_a_mask_each(
     batch = graphs.join(graph, [server.upload(f"pair{i}.png", p) for i, p in enumerate(pictures)])
     graph[PREDICT]["inputs"]["image"] = batch
     # one picture, two masks
-    graph[REFINE]["inputs"].update(image=["load0", 0], foreground="none")
+    graph[REFINE]["inputs"].update(image=["load0", 0], matting="none", foreground="none")
     graph["foregrounds"] = node("PreviewImage", images=[REFINE, 0])
     masks = mask_of(graph, [REFINE, 1])
     run = server.run(graph)
