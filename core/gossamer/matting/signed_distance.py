@@ -8,7 +8,7 @@ import numpy as np
 
 from gossamer.arrays import Array
 
-__all__ = ["has_edge", "signed_distance", "unit_length", "weighted_distance"]
+__all__ = ["has_edge", "signed_distance", "unit_length", "weighted", "weighted_distance"]
 
 _UNIT_AREA = 480_000  # 800 x 600: there the unit is one pixel
 _LEAST = 0.45  # below a fifth of that area masks do not get more exact in proportion
@@ -55,5 +55,10 @@ def weighted_distance(mask: Array, limit: float) -> Array:
 
     An undecided mask says as little about a pixel as an edge right beside it; a hard one keeps its distances.
     """
-    result: Array = np.clip(signed_distance(mask), -limit, limit) * (2 * mask - 1) ** 2
+    return weighted(signed_distance(mask), mask, limit)
+
+
+def weighted(distance: Array, mask: Array, limit: float) -> Array:
+    """Return a mask's signed distance limited and weighted so."""
+    result: Array = np.clip(distance, -limit, limit) * (2 * mask - 1) ** 2
     return result

@@ -17,6 +17,7 @@ from typing import Any
 __all__ = [
     "COUNT",
     "EXACT",
+    "FOUND",
     "LIBRARY",
     "NUMBER",
     "PLACE",
@@ -24,7 +25,7 @@ __all__ = [
     "digest",
     "function",
     "library",
-    "place",
+    "places",
     "platform_name",
     "variant",
 ]
@@ -43,8 +44,19 @@ class PLACE:
         return ctypes.c_void_p(value.__array_interface__["data"][0])
 
 
+def places(*arrays: Any) -> tuple[ctypes.c_void_p | ctypes.c_char_p, ...]:
+    """Return arguments of the type :data:`FOUND` for some arrays: a kernel that is called often costs less so.
+
+    The caller keeps the arrays as long as these.
+    """
+    return tuple(PLACE.from_param(array) for array in arrays)
+
+
 COUNT, NUMBER, EXACT = ctypes.c_int64, ctypes.c_float, ctypes.c_double
 """Types of arguments: a whole number, a real one, and one in double precision."""
+
+FOUND = ctypes.c_void_p
+"""Type of arguments that are arrays, of which :func:`places` is given."""
 
 _FOLDER = Path(__file__).parent
 _SYSTEMS = {"win": "windows", "macosx": "macos"}

@@ -17,7 +17,7 @@ from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith, ramp
 from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
-from gossamer.matting.signed_distance import has_edge, unit_length
+from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["auto_alpha"]
@@ -63,9 +63,10 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     report(0.05)
     care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
     reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
-    asked = in_doubt(hint, reach, unit)
+    distance = signed_distance(hint)
+    asked = in_doubt(hint, distance, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
-    found = estimate(small, hint, faith, asked, heard, unit, report.part(0.05, 0.8))
+    found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
     trust, room = belief(small, hint, found, care, unit)
     report(0.85)
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
-from gossamer.native import COUNT, NUMBER, PLACE, function
+from gossamer.native import COUNT, FOUND, NUMBER, PLACE, function, places
 
 __all__ = ["CoarseSpace"]
 
@@ -35,10 +35,10 @@ _galerkin = function(
     COUNT,
     PLACE,
 )
-_restrict = function("restrict", PLACE, COUNT, *4 * (PLACE,), COUNT, COUNT, PLACE)
-_prolong = function("prolong", PLACE, COUNT, *6 * (PLACE,), COUNT, COUNT, PLACE)
-_remainder = function("remainder", *4 * (PLACE,), COUNT, COUNT, PLACE)
-_chebyshev = function("chebyshev", *3 * (PLACE,), NUMBER, NUMBER, PLACE, COUNT, COUNT, *3 * (PLACE,))
+_restrict = function("restrict", FOUND, COUNT, *4 * (FOUND,), COUNT, COUNT, FOUND)
+_prolong = function("prolong", FOUND, COUNT, *6 * (FOUND,), COUNT, COUNT, FOUND)
+_remainder = function("remainder", *4 * (FOUND,), COUNT, COUNT, FOUND)
+_chebyshev = function("chebyshev", *3 * (FOUND,), NUMBER, NUMBER, FOUND, COUNT, COUNT, *3 * (FOUND,))
 _lift = function("lift", *3 * (PLACE,), COUNT, COUNT, PLACE)
 _lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
 _factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
@@ -95,11 +95,13 @@ class _Level:
         # Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
         total = np.abs(stencil).sum(axis=(1, 3))
         self.scale = np.divide(1, total, out=np.zeros_like(total), where=total > 1e-9)
+        self._places = places(self.near, self._blocks, self.scale)
 
     def remainder(self, b: _Array, x: _Array) -> _Array:
         """Return b - A x."""
         out = np.empty_like(x)
-        self._team.run(lambda start, stop: _remainder(self.near, self._blocks, b, x, start, stop, out), self._tasks)
+        matrix, vectors, to = self._places[:2], places(b, x), places(out)
+        self._team.run(lambda start, stop: _remainder(*matrix, *vectors, start, stop, *to), self._tasks)
         return out
 
     def smooth(self, b: _Array, x: _Array | None) -> _Array:
@@ -121,9 +123,8 @@ class _Level:
 
     def _stepped(self, c1: float, c2: float, p: _Array, r: _Array, x: _Array) -> tuple[_Array, _Array]:
         following = np.empty_like(p)
-        self._team.run(
-            lambda a, b: _chebyshev(self.near, self._blocks, self.scale, c1, c2, p, a, b, r, following, x), self._tasks
-        )
+        from_, to = places(p), places(r, following, x)
+        self._team.run(lambda a, b: _chebyshev(*self._places, c1, c2, *from_, a, b, *to), self._tasks)
         return following, x
 
 
@@ -290,7 +291,7 @@ class CoarseSpace:
         self._mean = mean.astype(np.float32)
         self._moments = np.zeros((len(used) + 1, 4, 4), np.float32)
         starts = np.flatnonzero(np.diff(self._cell_y, prepend=-1))
-        wanted = np.linspace(0, len(used), int(min(max(len(used) // 256, 1), 16)) + 1)[1:-1]
+        wanted = np.linspace(0, len(used), int(min(max(len(used) // 1024, 1), 16)) + 1)[1:-1]
         cuts = np.unique(np.concatenate(([0], starts[np.searchsorted(starts, wanted, side="right") - 1], [len(used)])))
         self._tasks = [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
         return result, mean
@@ -337,32 +338,16 @@ class CoarseSpace:
 
     def add_correction(self, r: _Array, z: _Array) -> None:
         """Add to `z` the coarse functions' answer to the residual `r` (zero where not free)."""
-        self._team.run(
-            lambda a, b: _restrict(
-                self._colour, self._size, r, self._cell_block, self._mean, self._basis, a, b, self._moments
-            ),
-            self._tasks,
-        )
+        given, moments = places(r, self._cell_block, self._mean, self._basis), places(self._moments)
+        colour = places(self._colour)
+        self._team.run(lambda a, b: _restrict(*colour, self._size, *given, a, b, *moments), self._tasks)
         m = self._moments
         n = self._node_cell
         b = m[n[0], 0] + m[n[1], 1] + m[n[2], 2] + m[n[3], 3]
         x = self._solve(0, b)
-        self._team.run(
-            lambda a, b: _prolong(
-                self._colour,
-                self._size,
-                self._scale,
-                self._cell_block,
-                self._cell_node,
-                self._mean,
-                self._basis,
-                x,
-                a,
-                b,
-                z,
-            ),
-            self._tasks,
-        )
+        given = places(self._scale, self._cell_block, self._cell_node, self._mean, self._basis, x)
+        target = places(z)
+        self._team.run(lambda a, b: _prolong(*colour, self._size, *given, a, b, *target), self._tasks)
 
     def _solve(self, index: int, b: _Array) -> _Array:
         if index == len(self._levels):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
 from gossamer.matting.closed_form.multigrid import CoarseSpace
-from gossamer.native import COUNT, EXACT, NUMBER, PLACE, function
+from gossamer.native import COUNT, EXACT, FOUND, NUMBER, PLACE, function, places
 from gossamer.progress import Progress
 
 __all__ = ["solve"]
@@ -22,10 +22,10 @@ _build_weights = function(
 )
 _bound = function("bound", PLACE, PLACE, PLACE, COUNT, COUNT, COUNT, PLACE)
 _apply = function(
-    *("apply", *4 * (PLACE,), *4 * (COUNT,), NUMBER, NUMBER, *5 * (PLACE,)),
+    *("apply", *4 * (FOUND,), *4 * (COUNT,), NUMBER, NUMBER, *5 * (FOUND,)),
     result=EXACT,
 )
-_advance = function("advance", PLACE, COUNT, COUNT, NUMBER, NUMBER, *5 * (PLACE,), result=EXACT)
+_advance = function("advance", FOUND, COUNT, COUNT, NUMBER, NUMBER, *5 * (FOUND,), result=EXACT)
 
 _RATIO = 8.0  # the smoother works on the upper 7/8 of the spectrum, which ends at 2
 _MIDDLE, _HALF = 1 + 1 / _RATIO, 1 - 1 / _RATIO
@@ -68,17 +68,13 @@ class _Matrix:
         )
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
         self.scale *= inside
+        self._places = places(self.weights, self.data, self.scale, self._near)
 
     def _run(
         self, mode: int, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array, c1: float = 0.0, c2: float = 0.0
     ) -> float:
-        parts = self._team.run(
-            lambda a, b: _apply(
-                self.weights, self.data, self.scale, self._near, self.layout.step, a, b, mode, c1, c2, x, r, z, out,
-                rest,
-            ),
-            self._shares,
-        )  # fmt: skip
+        step, matrix, vectors = self.layout.step, self._places, places(x, r, z, out, rest)
+        parts = self._team.run(lambda a, b: _apply(*matrix, step, a, b, mode, c1, c2, *vectors), self._shares)
         return float(sum(parts))
 
     def product(self, x: _Array, out: _Array) -> float:
@@ -101,9 +97,8 @@ class _Matrix:
 
     def advance(self, length: float, p: _Array, product: _Array, x: _Array, r: _Array, first: _Array) -> float:
         """Let x += length p and r -= length product; begin the next smoothing in `first`; return r . r."""
-        parts = self._team.run(
-            lambda a, b: _advance(self.scale, a, b, length, _FIRST, p, product, x, r, first), self._all
-        )
+        scale, vectors = self._places[2], places(p, product, x, r, first)
+        parts = self._team.run(lambda a, b: _advance(scale, a, b, length, _FIRST, *vectors), self._all)
         return float(sum(parts))
 
 

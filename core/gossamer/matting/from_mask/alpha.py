@@ -17,7 +17,7 @@ from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith
 from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
-from gossamer.matting.signed_distance import has_edge, unit_length
+from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["matte_from_mask"]
@@ -62,9 +62,10 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
     unit = unit_length(hint.shape)
     faith = mask_faith(small, hint, unit)
     report(0.15)
-    asked = in_doubt(hint, BAND, unit)
+    distance = signed_distance(hint)
+    asked = in_doubt(hint, distance, BAND, unit)
     settled = (hint > 0.5).astype(np.float32)
-    found = estimate(small, hint, faith, asked, None, unit, report.part(0.15, 0.85))
+    found = estimate(small, hint, distance, faith, asked, None, unit, report.part(0.15, 0.85))
     alpha = estimated = np.where(asked, found.alpha, settled)
     if hint is not whole:
         hard = (whole > 0.5).astype(np.float32)

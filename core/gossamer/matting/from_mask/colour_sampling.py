@@ -21,7 +21,7 @@ from gossamer.native import COUNT, NUMBER, PLACE, function
 
 __all__ = ["Sampled", "sample_alpha"]
 
-SAMPLES = 12  # of each side; all pairs are tried
+SAMPLES = 8  # of each side; all pairs are tried
 THIN = 3  # in units, about: every so manyth certain pixel is a sample
 BEST = 3  # pairs that are averaged
 TILE = 4  # a tile's pixels, 4 x 4, share their candidates
@@ -45,7 +45,6 @@ def sample_alpha(
     background: NDArray[np.bool_],
     scale: float,
     team: Team,
-    samples: int = SAMPLES,
 ) -> Sampled | None:
     """Estimate the alpha of single pixels by colour sampling.
 
@@ -61,8 +60,6 @@ def sample_alpha(
         Length of the unit of distance, in pixels.
     team : Team
         The threads to work with.
-    samples : int
-        How many of each side are tried, at most 32.
 
     Returns
     -------
@@ -72,14 +69,14 @@ def sample_alpha(
     step = 2 * max(round(THIN * scale / 2 - 0.5), 1) + 1
     places = [_on_lattice(side, step) for side in (foreground, background)]
     tiles = _tiles(asked)
-    if not len(tiles) or min(map(len, places)) < samples:
+    if not len(tiles) or min(map(len, places)) < SAMPLES:
         return None
     centres = np.ascontiguousarray(tiles * TILE + (TILE - 1) / 2, np.float32)
-    near = [np.empty((len(tiles), samples), np.int32) for _ in places]
+    near = [np.empty((len(tiles), SAMPLES), np.int32) for _ in places]
     trees = team.run(Nearest, [(place,) for place in places])
 
     def find(side: int, start: int, stop: int) -> None:
-        squared = np.empty((stop - start, samples), np.float32)
+        squared = np.empty((stop - start, SAMPLES), np.float32)
         trees[side].find(centres[start:stop], 0, stop - start, near[side][start:stop], squared)
 
     parts = _cuts(len(tiles), 2000)

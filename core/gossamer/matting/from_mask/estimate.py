@@ -20,7 +20,7 @@ from gossamer.matting.closed_form.alpha import solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.palette import BAND, Palette
-from gossamer.matting.signed_distance import signed_distance, weighted_distance
+from gossamer.matting.signed_distance import weighted
 from gossamer.progress import Progress
 from gossamer.resampling import bilinear, shrink
 
@@ -80,13 +80,15 @@ def work_size(image: Array, mask: Array) -> tuple[Array, Array]:
     return shrink(image, size), shrink(mask, size)
 
 
-def in_doubt(mask: Array, reach: Array | float, unit: float) -> NDArray[np.bool_]:
+def in_doubt(mask: Array, distance: Array, reach: Array | float, unit: float) -> NDArray[np.bool_]:
     """Return where anything may be wrong: as far as `reach` (in units) from the contour, and where the mask is unsure.
 
     Parameters
     ----------
     mask : (H, W) float32 ndarray
         In [0, 1].
+    distance : (H, W) float32 ndarray
+        Its signed distance.
     reach : (H, W) float32 ndarray or float
         In units.
     unit : float
@@ -97,13 +99,14 @@ def in_doubt(mask: Array, reach: Array | float, unit: float) -> NDArray[np.bool_
     soft = ((mask > SOFT) & (mask < 1 - SOFT)).astype(np.uint8)
     side = 2 * round(BESIDE * unit) + 1
     grown = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-    result: NDArray[np.bool_] = grown | (np.abs(signed_distance(mask)) < np.float32(unit) * reach)
+    result: NDArray[np.bool_] = grown | (np.abs(distance) < np.float32(unit) * reach)
     return result
 
 
 def estimate(
     image: Array,
     mask: Array,
+    distance: Array,
     faith: Array,
     asked: NDArray[np.bool_],
     heard: Array | None,
@@ -118,6 +121,8 @@ def estimate(
         RGB in [0, 1].
     mask : (H, W) float32 ndarray
         In [0, 1], with an edge.
+    distance : (H, W) float32 ndarray
+        Its signed distance.
     faith : (H, W) float32 ndarray
         How much the mask's own values are to be believed, in [0, 1].
     asked : (H, W) bool ndarray
@@ -134,7 +139,7 @@ def estimate(
     height, width = mask.shape
     step = 2 if min(mask.shape) >= SMALL else 1
     size = (width // step, height // step)
-    distance = weighted_distance(mask, (BAND + REACH) * unit)
+    distance = weighted(distance, mask, (BAND + REACH) * unit)
     near = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_AREA), np.float32)
     picture = shrink(image, size)
     palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)

@@ -26,7 +26,6 @@ DENSE = 0.2, 0.4  # share of it that is soft where hair begins, and where it sur
 OPEN = 0.02  # alpha further than this from 0 and 1 may change
 CERTAIN = 0.05  # alpha nearer than this to 0 or 1 gives samples
 BESIDE = 10.0  # units; samples come from this far around
-SAMPLES = 8  # of each side
 KEPT = 0.3  # weight of what was estimated, beside 1 of a fully confident sample
 
 
@@ -67,7 +66,7 @@ def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, rep
     near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
     team = Team(report)
     try:
-        sampled = sample_alpha(part, free, near & (inner > 1 - CERTAIN), near & (inner < CERTAIN), unit, team, SAMPLES)
+        sampled = sample_alpha(part, free, near & (inner > 1 - CERTAIN), near & (inner < CERTAIN), unit, team)
     finally:
         team.close()
     if sampled is not None:
