@@ -12,7 +12,7 @@
 #include "kernels.h"
 #include "lanes.h"
 
-enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25 };
+enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25, AFTER = 13 };
 
 /* The pixels of a cell with two more around it (in x: the blocks beside it). */
 typedef struct {
@@ -234,22 +234,35 @@ INLINE v8 twice(const float *at) {
     return (v8){four[0], four[1], four[2], four[3], four[0], four[1], four[2], four[3]};
 }
 
-/* The row of a node in a product with a coarse matrix: what its four functions get. */
-INLINE void row_of(const int32_t *near, const float *matrix, const float *x, float out[4]) {
-    static const float nothing[4] = {0};
-    v8 even[2] = {{0}, {0}}, odd[2] = {{0}, {0}}; /* of two rows each, and two of each: one would wait for itself */
-    for (int k = 0; k < NODES; k++, matrix += 16) {
-        v8 here = twice(near[k] >= 0 ? x + 4 * (int64_t)near[k] : nothing);
-        even[0] += load(matrix) * here, even[1] += load(matrix + 8) * here;
-        if (++k == NODES) break;
-        matrix += 16;
-        here = twice(near[k] >= 0 ? x + 4 * (int64_t)near[k] : nothing);
-        odd[0] += load(matrix) * here, odd[1] += load(matrix + 8) * here;
+INLINE v8 two(float a, float b) { return (v8){a, a, a, a, b, b, b, b}; }
+
+/* The row of node n in a product with a coarse matrix: what its four functions get.
+ *
+ * The matrix is symmetric: kept are a node's own block and those of the 12 nodes after it, (13, 4, 4). The blocks of
+ * the 12 before it are theirs, transposed.
+ */
+INLINE void row_of(const int32_t *near, const float *matrix, int64_t n, const float *x, float out[4]) {
+    v8 after[2] = {{0}, {0}}, before[2] = {{0}, {0}}; /* of two rows each */
+    near += NODES * n;
+    for (int k = 0; k < AFTER - 1; k++) {
+        if (near[k] < 0) continue;
+        const float *block = matrix + 16 * (AFTER * (int64_t)near[k] + AFTER - 1 - k), *at = x + 4 * (int64_t)near[k];
+        before[0] += load(block) * two(at[0], at[1]);
+        before[1] += load(block + 8) * two(at[2], at[3]);
     }
+    matrix += 16 * AFTER * n;
+    for (int k = AFTER - 1; k < NODES; k++, matrix += 16) {
+        if (near[k] < 0) continue;
+        v8 here = twice(x + 4 * (int64_t)near[k]);
+        after[0] += load(matrix) * here;
+        after[1] += load(matrix + 8) * here;
+    }
+    before[0] += before[1];
     for (int half = 0; half < 2; half++) {
-        v8 sums = even[half] + odd[half];
-        out[2 * half] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
-        out[2 * half + 1] = (sums[4] + sums[6]) + (sums[5] + sums[7]);
+        v8 sums = after[half];
+        out[2 * half] = (sums[0] + sums[2]) + (sums[1] + sums[3]) + before[0][2 * half] + before[0][2 * half + 4];
+        out[2 * half + 1] =
+            (sums[4] + sums[6]) + (sums[5] + sums[7]) + before[0][2 * half + 1] + before[0][2 * half + 5];
     }
 }
 
@@ -258,7 +271,7 @@ void KERNEL(gossamer_remainder)(const int32_t *near, const float *matrix, const 
                                 int64_t n1, float *out) {
     for (int64_t n = n0; n < n1; n++) {
         float product[4];
-        row_of(near + NODES * n, matrix + 16 * NODES * n, x, product);
+        row_of(near, matrix, n, x, product);
         for (int s = 0; s < 4; s++) out[4 * n + s] = b[4 * n + s] - product[s];
     }
 }
@@ -268,7 +281,7 @@ void KERNEL(gossamer_chebyshev)(const int32_t *near, const float *matrix, const 
                             const float *p, int64_t n0, int64_t n1, float *r, float *next, float *x) {
     for (int64_t n = n0; n < n1; n++) {
         float product[4];
-        row_of(near + NODES * n, matrix + 16 * NODES * n, p, product);
+        row_of(near, matrix, n, p, product);
         for (int64_t i = 4 * n; i < 4 * n + 4; i++) {
             r[i] -= product[i - 4 * n];
             next[i] = c1 * p[i] + c2 * scale[i] * r[i];

@@ -87,7 +87,7 @@ class _Level:
 
     def __init__(self, nodes: _Nodes, stencil: _Array, team: Team) -> None:
         self._team = team
-        self.near, self._blocks = nodes.near, stencil
+        self.near, self._blocks = nodes.near, np.ascontiguousarray(stencil[:, 12:])  # it is symmetric
         count = len(nodes)
         pieces = max(min(count // 2048, 16), 1)
         cuts = [count * i // pieces for i in range(pieces + 1)]
