@@ -25,7 +25,7 @@ import numpy as np
 from rows import Row, dump
 
 from gossamer.matting.closed_form.alpha import closed_form_alpha
-from gossamer.matting.from_mask import alpha as from_mask
+from gossamer.matting.from_mask import estimate
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.signed_distance import signed_distance
 from gossamer.matting.trimap import trimap_from_mask
@@ -124,10 +124,10 @@ def measure(
     before = np.zeros(len(names))
     after = {method: np.zeros(len(names)) for method in METHODS}
     seconds = np.zeros(len(names))
-    usual = from_mask.WORK_AREA
+    usual = estimate.WORK_AREA
     for i, name in enumerate(names):
         image, alpha, mask = pictures[kept[i]], alphas[kept[i]], masks[kept[i]]
-        from_mask.WORK_AREA = usual if enlarge == 1 else int(mask.size / enlarge)
+        estimate.WORK_AREA = usual if enlarge == 1 else int(mask.size / enlarge)
         before[i] = np.abs(mask - alpha).sum() / 1000
         for method, matte in METHODS.items():
             start = time.perf_counter()
@@ -136,7 +136,7 @@ def measure(
         if verbose:
             ratios = "  ".join(f"{method} {values[i] / before[i]:.3f}" for method, values in after.items())
             say(f"  {kind} {name}: mask {before[i]:.2f}  {ratios}  {seconds[i]:.2f} s", flush=True)
-    from_mask.WORK_AREA = usual
+    estimate.WORK_AREA = usual
     say(f"{kind}: {len(names)} pictures, mean SAD of the masks {before.mean():.2f}")
     for method, values in after.items():
         ratio = values / before

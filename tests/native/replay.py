@@ -28,10 +28,12 @@ class Recorder:
         bound = native._bound.__wrapped__
 
         def recording(name: str, kind: str | None, arguments: tuple[Any, ...], result: Any) -> Any:
+            arguments = tuple(native.PLACE if given is native.FOUND else given for given in arguments)
             symbol = f"gossamer_{name}{'_avx2' if variant == 'avx2' else ''}"
             return self._recorded(symbol, bound(name, variant, arguments, result), arguments, result)
 
         patch.setattr(native, "_bound", recording)
+        patch.setattr(native, "places", lambda *arrays: arrays)
 
     def _recorded(self, name: str, kernel: Any, kinds: tuple[Any, ...], result: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -89,6 +91,7 @@ def main(path: str, variant: str) -> None:
     from gossamer.image.png import encode_png
     from gossamer.matting import matte_from_mask
     from gossamer.matting.closed_form import multigrid as closed_form_multigrid
+    from gossamer.matting.from_mask import estimate as from_mask_estimate
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:72, :86]
@@ -98,6 +101,8 @@ def main(path: str, variant: str) -> None:
     image = np.clip(image + random.normal(0, 0.03, image.shape), 0, 1).astype(np.float32)
     small = np.rint(image * 255).astype(np.uint8)
     closed_form_multigrid.CoarseSpace.__init__.__defaults__ = (40,)  # more than one coarse level
+    matte_from_mask(image, (alpha > 0.5).astype(np.float32))
+    from_mask_estimate.WORK_AREA = 4000
     matte_from_mask(image, (alpha > 0.5).astype(np.float32))
     blur_fusion(image, alpha, 31, 6)
     estimate_foreground(image, alpha, "blur_fusion")

@@ -146,6 +146,43 @@ def test_the_matrix_is_levin_s() -> None:
     np.testing.assert_allclose(layout.scatter(out)[free], expected[free], atol=1e-5)
 
 
+@pytest.mark.parametrize("pieces", [1, 3, 40])
+def test_two_steps_in_one_pass_are_two_passes(pieces: int) -> None:
+    """However the blocks are shared out, and also where a share is shorter than what its ends leave to others."""
+    image, alpha = scene(90, 140)
+    free = (alpha > 0.02) & (alpha < 0.98)
+    free[::17] = True  # blocks near ones that are far away in the order
+    team = Team(Progress())
+    try:
+        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        layout = matrix.layout
+        count = len(matrix._near)
+        matrix._shares = [(count * i // pieces, count * (i + 1) // pieces) for i in range(pieces)]
+        random = np.random.default_rng(0)
+        r, first, z = (layout.gather(np.where(free, random.random(free.shape), 0).astype(np.float32)) for _ in range(3))
+        none = np.zeros(0, np.float32)
+
+        def vectors() -> list[np.ndarray]:
+            return [first.copy(), z.copy(), np.zeros_like(r), np.zeros_like(r)]
+
+        one, start, other, rest = vectors()
+        matrix.smooth(r, start, one, other, rest)
+        one_, start_, other_, rest_ = vectors()
+        matrix._run(2, one_, r, start_, other_, rest_, *closed_form_solver._SECOND)
+        matrix._run(1, other_, rest_, none, one_, none)
+        for found, expected in ((one, one_), (start, start_), (other, other_), (rest, rest_)):
+            np.testing.assert_array_equal(found, expected)
+        _, again, other, rest = vectors()
+        product = matrix.smooth_again(r, again, other, rest)
+        _, again_, other_, rest_ = vectors()
+        matrix._run(3, again_, r, none, other_, rest_, closed_form_solver._FIRST)
+        product_ = matrix._run(4, other_, r, again_, none, rest_, *closed_form_solver._SECOND)
+        np.testing.assert_array_equal(again, again_)
+        assert product == pytest.approx(product_, rel=1e-6)
+    finally:
+        team.close()
+
+
 @pytest.mark.parametrize("kind", ["plain", "avx2"])
 def test_both_variants_are_in_the_library(kind: str) -> None:
     if kind == "avx2" and native.variant() != "avx2":

@@ -18,7 +18,7 @@
 #include "kernels.h"
 #include "lanes.h"
 
-enum { MARGIN = 8, TAPS = 12, STRETCH = 256 };
+enum { MARGIN = 8, TAPS = 12, STRETCH = 256, TOGETHER = 16 };
 
 typedef struct {
     double sums[9][STRETCH + 8], model[9][STRETCH], u[27][STRETCH];
@@ -228,6 +228,36 @@ double KERNEL(gossamer_apply)(const float *weights, const float *data, const flo
     case 3: return apply_as(3, weights, data, scale, near, step, b0, b1, c1, c2, x, r, z, out, rest);
     default: return apply_as(4, weights, data, scale, near, step, b0, b1, c1, c2, x, r, z, out, rest);
     }
+}
+
+/* Two modes of `apply`, one after the other, in the blocks b0 to b1 while what they share is still in the cache.
+ *
+ * The second follows `lag` blocks behind the first, so far that what it reads has been written and what it writes will
+ * not be read. It leaves out the first `low` and the last `high` blocks, where others work on what lies next to them.
+ * again = 0: mode 2 from x to `out`, then mode 1 from `out` and `rest` to x
+ * again = 1: mode 3 from z to `out` with c0, then mode 4 from `out`; returns r . z
+ */
+double KERNEL(gossamer_apply_both)(const float *weights, const float *data, const float *scale, const int32_t *near,
+                                   int64_t step, int64_t b0, int64_t b1, int64_t lag, int64_t low, int64_t high,
+                                   int64_t again, float c0, float c1, float c2, float *x, const float *r, float *z,
+                                   float *out, float *rest) {
+    double sums = 0.0;
+    int64_t done = b0 + low, end = b1 - high;
+    for (int64_t b = b0; b < b1 + TOGETHER; b += TOGETHER) { /* once more than for the first: what is left */
+        int64_t last = least(b + TOGETHER, b1);
+        if (b < b1 && again)
+            apply_as(3, weights, data, scale, near, step, b, last, c0, 0.0f, z, r, z, out, rest);
+        else if (b < b1)
+            apply_as(2, weights, data, scale, near, step, b, last, c1, c2, x, r, z, out, rest);
+        last = least(b < b1 ? b + TOGETHER - lag : b1, end);
+        if (last <= done) continue;
+        if (again)
+            sums += apply_as(4, weights, data, scale, near, step, done, last, c1, c2, out, r, z, out, rest);
+        else
+            apply_as(1, weights, data, scale, near, step, done, last, c1, c2, out, rest, z, x, rest);
+        done = last;
+    }
+    return sums;
 }
 
 /* Go `length` along p in the blocks b0 to b1 of the compact order; first = c scale r; return r . r. */

@@ -132,6 +132,15 @@ class Layout:
         rows[2:-2] = np.where(self.block_at < 0, rows[2:-2], self.block_at)
         return np.stack([rows[y + 2 + d, x] for d in (0, -1, -2, 1, 2)], axis=1)
 
+    def lag(self, near: NDArray[np.int32]) -> int:
+        """Return how far apart, in rows of `near`, two blocks are at most of which one is needed for the other."""
+        held, nobody, at = near[:, 0], self.size // BLOCK - 2, np.arange(len(near))
+        last = np.where(near == nobody, 0, near).max(axis=1) + 1
+        first = near.min(axis=1) - 1
+        after = np.searchsorted(held, last, side="right") - 1 - at
+        before = at - np.searchsorted(held, first, side="left")
+        return int(max(after.max(), before.max())) + 1
+
     @staticmethod
     def shares(blocks: int, least: int = 1 << 12, most: int = 16) -> list[tuple[int, int]]:
         """Cut so many blocks into even shares; the same for any number of threads."""

@@ -25,6 +25,10 @@ _apply = function(
     *("apply", *4 * (FOUND,), *4 * (COUNT,), NUMBER, NUMBER, *5 * (FOUND,)),
     result=EXACT,
 )
+_apply_both = function(
+    *("apply_both", *4 * (FOUND,), *7 * (COUNT,), *3 * (NUMBER,), *5 * (FOUND,)),
+    result=EXACT,
+)
 _advance = function("advance", FOUND, COUNT, COUNT, NUMBER, NUMBER, *5 * (FOUND,), result=EXACT)
 
 _RATIO = 8.0  # the smoother works on the upper 7/8 of the spectrum, which ends at 2
@@ -69,6 +73,7 @@ class _Matrix:
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
         self.scale *= inside
         self._places = places(self.weights, self.data, self.scale, self._near)
+        self._lag = layout.lag(self._near)
 
     def _run(
         self, mode: int, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array, c1: float = 0.0, c2: float = 0.0
@@ -87,13 +92,33 @@ class _Matrix:
 
     def smooth(self, r: _Array, z: _Array, first: _Array, second: _Array, rest: _Array) -> None:
         """Begin `z` with two Chebyshev steps for the residual `r`; `first` is the first of them, and then r - A z."""
-        self._run(2, first, r, z, second, rest, *_SECOND)
-        self._run(1, second, rest, self._none, first, self._none)
+        self._run_both(False, first, r, z, second, rest)
 
     def smooth_again(self, r: _Array, z: _Array, first: _Array, rest: _Array) -> float:
         """Add two Chebyshev steps to `z`; return r . z."""
-        self._run(3, z, r, self._none, first, rest, _FIRST)
-        return self._run(4, first, r, z, self._none, rest, *_SECOND)
+        return self._run_both(True, self._none, r, z, first, rest)
+
+    def _run_both(self, again: bool, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array) -> float:
+        """Run two modes in one pass over the matrix, and the second by itself where the shares meet."""
+        step, lag, matrix, count = self.layout.step, self._lag, self._places, len(self._near)
+        vectors = places(x, r, z, out, rest)
+
+        def work(a: int, b: int) -> float:
+            low, high = lag if a > 0 else 0, lag if b < count else 0
+            return float(_apply_both(*matrix, step, a, b, lag, low, high, again, _FIRST, *_SECOND, *vectors))
+
+        total = float(sum(self._team.run(work, self._shares)))
+        seams = []
+        for a, b in self._shares:
+            after = min(a + lag, b) if a > 0 else a
+            seams += [(a, after), (max(b - lag, after), b)] if b < count else [(a, after)]
+        seams = [(a, b) for a, b in seams if a < b]
+        if seams:
+            mode, given = (4, (out, r, z, self._none, rest)) if again else (1, (out, rest, self._none, x, self._none))
+            addresses = places(*given)
+            parts = self._team.run(lambda a, b: _apply(*matrix, step, a, b, mode, *_SECOND, *addresses), seams)
+            total += float(sum(parts))
+        return total
 
     def advance(self, length: float, p: _Array, product: _Array, x: _Array, r: _Array, first: _Array) -> float:
         """Let x += length p and r -= length product; begin the next smoothing in `first`; return r . r."""
