@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 import gossamer
-from gossamer.errors import DeviceError, InputError, ModelError, ModelNotFound
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, ModelNotFound
+from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
@@ -214,3 +216,19 @@ def test_weights_of_another_architecture_are_one_clear_error(u2netp: Path) -> No
     model = load_model(str(u2netp), device="cpu", architecture="isnet")
     with pytest.raises(ModelError, match=r"could not be run.*architecture"):
         model.predict(skimage.data.chelsea())
+
+
+def test_loading_can_be_cancelled_while_a_file_is_opened(u2netp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = threading.Event()
+    monkeypatch.setattr(OnnxNetwork, "__init__", lambda *_: opened.wait(60) and None)
+    calls = []
+
+    def stop(fraction: float, message: str) -> None:
+        calls.append(message)
+        if calls.count("Loading the model") > 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        load_model(u2netp, device="cpu", architecture="u2netp", progress=stop)
+    assert not opened.is_set()  # it was not waited for
+    opened.set()

@@ -15,6 +15,7 @@ from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
 from gossamer.networks.devices import cuda_is_available, resolve_device
 from gossamer.networks.network import Network
+from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, expanded, source_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.ensemble import Ensemble
@@ -235,6 +236,9 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Network:
         progress(0.0, "Loading the model")
+        return patiently(self._load, progress)
+
+    def _load(self) -> Network:
         file = self.file
         if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
