@@ -205,13 +205,13 @@ def test_what_is_wrong_is_told_first_and_what_is_right_proposed(
         ),
     ],
 )
-def test_commands_of_other_programs_are_understood(inside: Run, arguments: tuple[str, ...], sentence: str) -> None:
-    done = inside(*arguments)
+def test_commands_of_other_programs_are_understood(gossamer: Run, arguments: tuple[str, ...], sentence: str) -> None:
+    done = gossamer(*arguments)
     assert done.returncode == 2
     assert done.stderr.decode().startswith(f"gossamer: {sentence}")
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_model_named_twice_is_refused(inside: Run, photograph: Path) -> None:
-    done = inside("remove", photograph, "--quiet", "--model", "u2netp,u2net, u2netp")
+def test_a_model_named_twice_is_refused(gossamer: Run, photograph: Path) -> None:
+    done = gossamer("remove", photograph, "--quiet", "--model", "u2netp,u2net, u2netp")
     assert_one_sentence(done, 2, "The model u2netp is named twice. Name each once: with itself it makes no other mask.")

@@ -8,7 +8,6 @@ own colour knows more about it. Beside a plain contour it does not: a mixture of
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.closed_form.layout import Team
@@ -60,8 +59,9 @@ def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, rep
     if not free.any():
         return alpha
     reach = round(BESIDE * unit)
-    box = _box(free, reach)
-    inner, free, part = alpha[box], np.ascontiguousarray(free[box]), np.ascontiguousarray(image[box])
+    rows = np.flatnonzero(free.any(axis=1))
+    band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + reach + 1)  # whole rows: nothing is copied
+    inner, free, part = alpha[band], free[band], np.ascontiguousarray(image[band])
     report(0.1)
     near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
     team = Team(report)
@@ -70,14 +70,7 @@ def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, rep
     finally:
         team.close()
     if sampled is not None:
-        weight = whole[box][free] * sampled.confidence[free]
+        weight = whole[band][free] * sampled.confidence[free]
         inner[free] += weight / (weight + np.float32(KEPT)) * (sampled.alpha[free] - inner[free])
     report(1.0)
     return alpha
-
-
-def _box(zone: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return rows and columns that hold all of a zone and so many pixels around it."""
-    rows, columns = np.flatnonzero(zone.any(axis=1)), np.flatnonzero(zone.any(axis=0))
-    top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
-    return slice(top, int(rows[-1]) + margin + 1), slice(left, int(columns[-1]) + margin + 1)
