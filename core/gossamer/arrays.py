@@ -15,6 +15,7 @@ __all__ = [
     "OVERSHOOT",
     "Array",
     "as_mask",
+    "as_pixels",
     "as_rgb",
     "check_size",
     "in_range",
@@ -76,6 +77,14 @@ def as_rgb(image: Any, name: str = "image") -> Array:
     if array.dtype == np.uint8 or array.dtype == np.uint16:
         return unit_float(array)
     return unit_range(array, name, "uint8, uint16 or floats in [0, 1]")
+
+
+def as_pixels(image: Any, name: str = "image") -> NDArray[np.uint8] | Array:
+    """Return `image` as :func:`as_rgb` does, but bytes as they are: for whoever needs no floats of all of it."""
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        _check_pixels(image, name)
+        return image
+    return as_rgb(image, name)
 
 
 def as_mask(mask: Any, shape: tuple[int, ...] | None = None, name: str = "mask", *, measured: bool = False) -> Array:

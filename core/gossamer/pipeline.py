@@ -16,7 +16,6 @@ from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
-from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -320,7 +319,7 @@ def finish(
             from gossamer.matting.stage import matte
 
             alpha = matte(
-                patiently(lambda: source.rgb, steps),
+                source.pixels,
                 mask,
                 recipe.matting,
                 progress=steps.part(0.1, 0.4),

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
@@ -111,9 +111,13 @@ def area(array: Array, height: int, width: int) -> Array:
     return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def shrink(array: Array, size: tuple[int, int]) -> Array:
-    """Average (H, W) or (H, W, C) in [0, 1] down to a (width, height)."""
-    result: Array = np.clip(area(array, size[1], size[0]), 0, 1)
+def shrink(array: Pixels, size: tuple[int, int]) -> Array:
+    """Average (H, W) or (H, W, C), bytes or floats in [0, 1], down to a (width, height); bytes to bytes first."""
+    if array.dtype == np.uint8:
+        import cv2
+
+        return unit_float(np.asarray(cv2.resize(array, size, interpolation=cv2.INTER_AREA)))
+    result: Array = np.clip(area(np.asarray(array, np.float32), size[1], size[0]), 0, 1)
     return result
 
 

@@ -20,6 +20,7 @@ from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
+from gossamer.warm import warm
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
 from gossamer.weights.inventory import Weights
@@ -219,6 +220,7 @@ def test_weights_of_another_architecture_are_one_clear_error(u2netp: Path) -> No
 
 
 def test_loading_can_be_cancelled_while_a_file_is_opened(u2netp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warm.unload()  # what other tests have loaded
     opened = threading.Event()
     monkeypatch.setattr(OnnxNetwork, "__init__", lambda *_: opened.wait(60) and None)
     calls = []

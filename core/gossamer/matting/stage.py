@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.matting.from_mask.alpha import matte_from_mask
@@ -16,6 +16,7 @@ from gossamer.matting.trimap import trimap_from_mask
 from gossamer.matting.vitmatte.lent import lent_vitmatte
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
+from gossamer.resampling import Pixels
 from gossamer.settings.recipe import Matting
 
 __all__ = ["band_pixels", "matte"]
@@ -32,7 +33,7 @@ def band_pixels(settings: Matting, shape: tuple[int, ...]) -> int:
 
 
 def matte(
-    rgb: Array,
+    pixels: Pixels,
     mask: Array,
     settings: Matting,
     *,
@@ -45,8 +46,8 @@ def matte(
 
     Parameters
     ----------
-    rgb : (H, W, 3) float32 ndarray
-        The picture, in [0, 1].
+    pixels : (H, W, 3) uint8 or float32 ndarray
+        The picture: bytes, or floats in [0, 1].
     mask : (H, W) float32 ndarray
         1 = foreground.
     settings : Matting
@@ -67,7 +68,7 @@ def matte(
     """
     if settings.method == "none":
         return mask
-    found = _solved(rgb, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
+    found = _solved(pixels, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
     if found is None:
         return mask
     kept = found
@@ -80,7 +81,7 @@ def matte(
 
 
 def _solved(
-    rgb: Array,
+    pixels: Pixels,
     mask: Array,
     settings: Matting,
     steps: Progress,
@@ -94,9 +95,10 @@ def _solved(
             warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f} of 1).")
         return None
     if method == "auto":
-        return auto_alpha(rgb, mask, progress=steps)
+        return auto_alpha(pixels, mask, progress=steps)
     if method == "from_mask":
-        return matte_from_mask(rgb, mask, progress=steps)
+        return matte_from_mask(pixels, mask, progress=steps)
+    rgb = patiently(lambda: unit_float(pixels), steps)
     if method == "guided":
         return guided_alpha(rgb, mask, radius=band, progress=steps)
     furthest = patiently(lambda: _furthest(mask), steps)

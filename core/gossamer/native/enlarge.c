@@ -18,7 +18,7 @@ INLINE float place_among(int64_t at, float step, int64_t few, int64_t *first) {
 /* Rows y0 to y1 of `out`, (height, width): out += belief (f - out), f cut off at 0 and 1.
  *
  * `planes`, (h, w, 8), holds three slopes, an offset and the belief; f is the function of the colours in `image` that
- * they are between the pixels of `planes`. `room` holds 8 w floats.
+ * they are between the pixels of `planes`. `image` begins at row y0. `room` holds 8 w floats.
  */
 void KERNEL(gossamer_enlarge)(const float *planes, int64_t h, int64_t w, const float *image, int64_t height,
                               int64_t width, int64_t y0, int64_t y1, float *room, float *out) {
@@ -39,7 +39,7 @@ void KERNEL(gossamer_enlarge)(const float *planes, int64_t h, int64_t w, const f
             const float *here = room + 8 * left, *next = here + (w > 1 ? 8 : 0);
             if (!(higher(here[4], next[4]) > 0.0f)) continue;
             v8 a = load(here), line = a + same(part) * (load(next) - a);
-            const float *colour = image + 3 * (y * width + x);
+            const float *colour = image + 3 * ((y - y0) * width + x);
             float f = line[0] * colour[0] + line[1] * colour[1] + line[2] * colour[2] + line[3];
             float *to = out + y * width + x;
             *to += line[4] * (higher(lower(f, 1.0f), 0.0f) - *to);

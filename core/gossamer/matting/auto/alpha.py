@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.auto.evidence import belief
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
@@ -50,7 +50,7 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     InputError
         The mask's size is not the picture's, or there are NaN or values outside [0, 1].
     """
-    picture = as_rgb(image)
+    picture = as_pixels(image)
     whole = as_mask(mask, picture.shape)
     report = Progress.of(progress)
     report(0.0, "Matting")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gossamer.arrays import Array, as_mask, as_rgb
+from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith
@@ -51,7 +51,7 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
     .. [1] Levin, Lischinski, Weiss: "A closed-form solution to natural image matting", TPAMI 30 (2), 2008.
     .. [2] Wang, Cohen: "Optimized color sampling for robust matting", CVPR 2007.
     """
-    picture = as_rgb(image)
+    picture = as_pixels(image)
     whole = as_mask(mask, picture.shape)
     report = Progress.of(progress)
     report(0.0, "Refining the mask")

@@ -11,11 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.matting.guided import local_slopes
 from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
+from gossamer.resampling import Pixels
 
 __all__ = ["enlarge_onto"]
 
@@ -24,13 +25,13 @@ EPSILON = 1e-5
 ROWS = 128  # enlarged at a time by one thread
 
 
-def enlarge_onto(image: Array, mask: Array, small: Array, alpha: Array, belief: Array, report: Progress) -> Array:
+def enlarge_onto(image: Pixels, mask: Array, small: Array, alpha: Array, belief: Array, report: Progress) -> Array:
     """Correct a mask at the picture's size by a matte that was found at a smaller one.
 
     Parameters
     ----------
-    image : (H, W, 3) float32 ndarray
-        RGB in [0, 1].
+    image : (H, W, 3) uint8 or float32 ndarray
+        RGB.
     mask : (H, W) float32 ndarray
         In [0, 1].
     small : (h, w, 3) float32 ndarray
@@ -54,27 +55,29 @@ def enlarge_onto(image: Array, mask: Array, small: Array, alpha: Array, belief: 
     compiled = function("enlarge", PLACE, COUNT, COUNT, PLACE, *4 * (COUNT,), PLACE, PLACE)
 
     def work(top: int, bottom: int) -> None:
-        if compiled is None:
-            _enlarge(planes, image, top, bottom, result)
+        if not belief[max(top * height // len(mask) - 1, 0) : bottom * height // len(mask) + 2].any():
             return
-        compiled(planes, height, width, image, *mask.shape, top, bottom, np.empty(8 * width, np.float32), result)
+        part = np.ascontiguousarray(unit_float(image[top:bottom]))
+        if compiled is None:
+            _enlarge(planes, part, top, bottom, result)
+            return
+        compiled(planes, height, width, part, *mask.shape, top, bottom, np.empty(8 * width, np.float32), result)
 
-    image = np.ascontiguousarray(image)
     with Strips() as strips:
         strips.each(work, len(mask), ROWS, report.part(0.5, 1.0))
     return np.clip(result, 0, 1, out=result)
 
 
-def _enlarge(planes: Array, image: Array, top: int, bottom: int, result: Array) -> None:
+def _enlarge(planes: Array, strip: Array, top: int, bottom: int, result: Array) -> None:
     """Do what the compiled kernel does, where that was not compiled."""
     (first, second, share), (left, right, part) = (
-        _between(many, few) for many, few in zip(image.shape[:2], planes.shape[:2], strict=True)
+        _between(many, few) for many, few in zip(result.shape, planes.shape[:2], strict=True)
     )
     rows = slice(top, bottom)
     above, below = planes[first[rows]], planes[second[rows]]
     lines = above + share[rows, None, None] * (below - above)
     lines = lines[:, left] + part[:, None] * (lines[:, right] - lines[:, left])
-    fine = np.einsum("ijk,ijk->ij", image[rows], lines[..., :3]) + lines[..., 3]
+    fine = np.einsum("ijk,ijk->ij", strip, lines[..., :3]) + lines[..., 3]
     result[rows] += lines[..., 4] * (np.clip(fine, 0, 1) - result[rows])
 
 

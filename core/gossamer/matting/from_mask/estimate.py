@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.matting.closed_form.alpha import solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.palette import BAND, Palette
 from gossamer.matting.signed_distance import weighted
 from gossamer.progress import Progress
-from gossamer.resampling import bilinear, shrink
+from gossamer.resampling import Pixels, bilinear, shrink
 
 __all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
 
@@ -70,12 +70,12 @@ class _Scale:
     lost: NDArray[np.bool_] | None = None  # what is too small to be seen at half size
 
 
-def work_size(image: Array, mask: Array) -> tuple[Array, Array]:
-    """Return picture and mask at the size that is worked at; the very same where they are not larger."""
+def work_size(image: Pixels, mask: Array) -> tuple[Array, Array]:
+    """Return picture, as floats, and mask at the size that is worked at; the very same mask where that is its own."""
     height, width = mask.shape
     factor = math.sqrt(WORK_AREA / mask.size)
     if factor >= 1:
-        return image, mask
+        return unit_float(image), mask
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
     return shrink(image, size), shrink(mask, size)
 

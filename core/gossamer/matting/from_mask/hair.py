@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.signed_distance import unit_length
 from gossamer.progress import Progress
-from gossamer.resampling import bilinear, wide_blur
+from gossamer.resampling import Pixels, bilinear, wide_blur
 
 __all__ = ["sample_hair"]
 
@@ -28,13 +28,13 @@ BESIDE = 10.0  # units; samples come from this far around
 KEPT = 0.3  # weight of what was estimated, beside 1 of a fully confident sample
 
 
-def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, report: Progress) -> Array:
+def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, report: Progress) -> Array:
     """Sample alpha anew where there is hair.
 
     Parameters
     ----------
-    image : (H, W, 3) float32 ndarray
-        RGB in [0, 1].
+    image : (H, W, 3) uint8 or float32 ndarray
+        RGB.
     alpha : (H, W) float32 ndarray
         The matte so far.
     estimated, belief : (h, w) float32 ndarray
@@ -61,7 +61,7 @@ def sample_hair(image: Array, alpha: Array, estimated: Array, belief: Array, rep
     reach = round(BESIDE * unit)
     rows = np.flatnonzero(free.any(axis=1))
     band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + reach + 1)  # whole rows: nothing is copied
-    inner, free, part = alpha[band], free[band], np.ascontiguousarray(image[band])
+    inner, free, part = alpha[band], free[band], np.ascontiguousarray(unit_float(image[band]))
     report(0.1)
     near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
     team = Team(report)
