@@ -67,9 +67,7 @@ def _gossamer(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dic
 
 
 def _rembg(model: str, foreground: str) -> Callable[[bytes], tuple[bytes, dict[str, float]]]:
-    from gossamer.telemetry import switch_off
-
-    switch_off()
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # in its interpreter there is no gossamer to switch it off
     import rembg
 
     session = rembg.new_session(model, providers=["CPUExecutionProvider"])
@@ -138,7 +136,7 @@ def lent_weights(models: list[str], folder: Path) -> dict[str, str]:
     from gossamer.weights import store
 
     for model in models:
-        path = store.choose(model, extra_folders=(), progress=None, announce=None).weights.path
+        path = store.choose(model).weights.path
         (folder / "models" / model).mkdir(parents=True)
         (folder / "models" / model / f"{model}.onnx").symlink_to(path)
     environment = {name: value for name, value in os.environ.items() if name not in ("U2NET_HOME", "XDG_DATA_HOME")}

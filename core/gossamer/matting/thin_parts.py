@@ -86,6 +86,8 @@ def loss_warnings(alpha: Array, mask: Array) -> list[str]:
     """
     import cv2
 
+    step = math.ceil(math.sqrt(mask.size / _WORK_AREA))  # of large ones some pixels tell as much
+    alpha, mask = alpha[::step, ::step], mask[::step, ::step]
     sure = mask >= _SURE
     area = int(np.count_nonzero(sure))
     lost = sure & (alpha < _LOST)

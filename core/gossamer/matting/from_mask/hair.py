@@ -54,14 +54,15 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     if not share.any():
         return alpha
     height, width = alpha.shape
-    whole, unit = bilinear(share, height, width), unit_length(alpha.shape)
-    free = (whole > 0) & (alpha > OPEN) & (alpha < 1 - OPEN)
+    unit, reach = unit_length(alpha.shape), round(BESIDE * unit_length(alpha.shape))
+    hairy = cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    rows = np.flatnonzero(hairy.any(axis=1)) * height / len(hairy)
+    band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + height // len(hairy) + reach + 1)
+    inner, part = alpha[band], np.ascontiguousarray(unit_float(image[band]))  # whole rows: nothing is copied
+    free = cv2.resize(hairy, (width, height), interpolation=cv2.INTER_NEAREST)[band]
+    free = (free & cv2.inRange(inner, OPEN, 1 - OPEN)) > 0
     if not free.any():
         return alpha
-    reach = round(BESIDE * unit)
-    rows = np.flatnonzero(free.any(axis=1))
-    band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + reach + 1)  # whole rows: nothing is copied
-    inner, free, part = alpha[band], free[band], np.ascontiguousarray(unit_float(image[band]))
     report(0.1)
     near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
     team = Team(report)
@@ -70,7 +71,7 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     finally:
         team.close()
     if sampled is not None:
-        weight = whole[band][free] * sampled.confidence[free]
+        weight = bilinear(share, height, width)[band][free] * sampled.confidence[free]
         inner[free] += weight / (weight + np.float32(KEPT)) * (sampled.alpha[free] - inner[free])
     report(1.0)
     return alpha
