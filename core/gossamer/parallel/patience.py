@@ -15,7 +15,7 @@ T = TypeVar("T")
 _TICK = 0.05  # seconds between two chances to cancel
 
 
-def patiently(work: Callable[[], T], progress: Progress) -> T:
+def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = False) -> T:
     """Run a single long call of a library in a thread, with a chance to cancel twenty times a second.
 
     Parameters
@@ -25,20 +25,26 @@ def patiently(work: Callable[[], T], progress: Progress) -> T:
         give it a few seconds of work at most, and nothing that changes what somebody else sees.
     progress : Progress
         What it raises ends the waiting and passes through, as does what `work` raises.
+    to_the_end : bool
+        The process does not end before `work` does: for libraries that abort it where their threads are cut off.
     """
     results: list[T] = []
     errors: list[BaseException] = []
+    done = threading.Event()  # not join(): Python before 3.13 takes a thread for ended whose join() was interrupted
 
     def run() -> None:
         try:
             results.append(work())
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name="gossamer-patience", daemon=True)
+    thread = threading.Thread(target=run, name="gossamer-patience", daemon=not to_the_end)
     thread.start()
-    while thread.is_alive():
-        thread.join(_TICK)
+    ended = False
+    while not ended:
+        ended = done.wait(_TICK)
         progress.tick()
     if errors:
         raise errors[0]

@@ -17,6 +17,7 @@ from gossamer.networks.transformers_loading import (
     quiet_transformers,
     read_settings,
 )
+from gossamer.parallel.patience import patiently
 from gossamer.paths import expanded
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.weights.catalogue import folder_cards
@@ -217,8 +218,12 @@ def load_member(
     kind = _KINDS[family]
     classes = load_classes(kind.what, kind.extra, kind.network, kind.config, *filter(None, [kind.tokenizer]))
     name, folder = find_weights(model, family, folders=folders, progress=progress, announce=announce)
-    network = load_pretrained(
-        folder, model=classes[0], config=classes[1], types=kind.types, changes=kind.changes, tied=kind.tied
+    network = patiently(
+        lambda: load_pretrained(
+            folder, model=classes[0], config=classes[1], types=kind.types, changes=kind.changes, tied=kind.tied
+        ),
+        Progress.of(progress),
+        to_the_end=True,
     )
     return LoadedModel(name, folder, network, _tokenizer(folder, classes[2]) if kind.tokenizer else None)
 

@@ -236,7 +236,7 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Network:
         progress(0.0, "Loading the model")
-        return patiently(self._load, progress)
+        return patiently(self._load, progress, to_the_end=True)
 
     def _load(self) -> Network:
         file = self.file

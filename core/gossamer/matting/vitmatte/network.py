@@ -16,6 +16,7 @@ from gossamer.matting.vitmatte.tiles import GRID, Window, blended, tiles, window
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.torch_module import TorchModule, placed
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.model_choice import PRECISIONS
 
@@ -137,7 +138,7 @@ class VitMatte:
         precision = _resolved_precision(precision, device)
         name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
         steps(0.9, "Loading ViTMatte")
-        module = load_network(folder)
+        module = patiently(lambda: load_network(folder), steps, to_the_end=True)
         import torch
 
         module = placed(module, "ViTMatte", device, dtype=getattr(torch, precision))
