@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 
-__all__ = ["keep_thin", "loss_warnings", "thin_parts"]
+__all__ = ["SHARE", "keep_thin", "loss_warnings", "thin_parts"]
 
-_SHARE = 0.004  # of the diagonal: what a disc of this radius does not fit into is thin
+SHARE = 0.004  # of the diagonal: what a disc of this radius does not fit into is thin
 _LEAST = 2  # pixels
 _FAINT = 0.01  # less than this above its surroundings is no part of its own
 _CORNER = 0.42  # what reaches less far beyond the rest, in radii, is a corner: one of 90 degrees reaches 0.41
@@ -110,7 +110,7 @@ def loss_warnings(alpha: Array, mask: Array) -> list[str]:
 
 def _radius(shape: tuple[int, ...]) -> float:
     """Return the radius of the disc; half a pixel more than a whole number, which is rounder."""
-    return max(_LEAST, round(_SHARE * math.hypot(*shape))) + 0.5
+    return max(_LEAST, round(SHARE * math.hypot(*shape))) + 0.5
 
 
 def _residue(mask: Array) -> NDArray[np.bool_]:

@@ -130,6 +130,7 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     """Return half the band's width in pixels as the colours show it, and the pixels whose colours say otherwise."""
     import cv2
 
+    from gossamer.matting.from_mask.estimate import SMALL
     from gossamer.matting.from_mask.palette import BAND, Palette
 
     shape = mask.shape[0], mask.shape[1]
@@ -140,7 +141,7 @@ def _seen(picture: Array, mask: Array, report: Progress) -> tuple[Array, NDArray
     unit = unit_length(mask.shape)
     if not has_edge(mask):  # too small to be asked about
         return np.full(shape, PLAIN * unit_length(shape), np.float32), np.zeros(shape, bool)
-    step = 2 if min(mask.shape) >= 64 else 1
+    step = 2 if min(mask.shape) >= SMALL else 1
     size = (mask.shape[1] // step, mask.shape[0] // step)
     distance = area(weighted_distance(mask, 1.5 * BAND * unit), *size[::-1]) / np.float32(unit)
     report.tick()

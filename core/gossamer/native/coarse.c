@@ -1,4 +1,4 @@
-/* The coarse space of the closed-form solver: see gossamer/matting/closed_form_multigrid.py for what it is.
+/* The coarse space of the closed-form solver: see gossamer/matting/closed_form/multigrid.py for what it is.
  *
  * A node carries four functions, a hat of twice the cell's size times {1, R, G, B}, in a basis of its own. Cells are
  * squares of 8 pixels with a node at each corner. A node's row of a coarse matrix has 25 blocks of 4 x 4 numbers, one

@@ -1,4 +1,4 @@
-/* The matting Laplacian: see gossamer/matting/closed_form_solver.py for who calls this and in what order.
+/* The matting Laplacian: see gossamer/matting/closed_form/solver.py for who calls this and in what order.
  *
  * Only pixels near unknown ones are stored. Each picture row is cut into aligned blocks of 8 pixels; the active blocks,
  * row after row, make up the compact order in which every vector of the solver lives. Neighbouring active blocks form

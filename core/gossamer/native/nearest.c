@@ -1,4 +1,4 @@
-/* The nearest of many points, exactly: a balanced tree of boxes; see gossamer/matting/nearest.py.
+/* The nearest of many points, exactly: a balanced tree of boxes; see gossamer/matting/from_mask/nearest.py.
  *
  * Node i has the children 2 i + 1 and 2 i + 2. All leaves are at one depth, and leaf j of n holds the points numbered
  * `count * j / n` up to `count * (j + 1) / n` of an order in which the tree sorts them, at most 16.

@@ -1,4 +1,4 @@
-/* Colour sampling: see gossamer/matting/colour_sampling.py. */
+/* Colour sampling: see gossamer/matting/from_mask/colour_sampling.py. */
 
 #include <math.h>
 #include <stdint.h>

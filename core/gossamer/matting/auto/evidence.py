@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
+from gossamer.matting.thin_parts import SHARE
 from gossamer.resampling import bilinear, shrink, wide_blur
 
 __all__ = ["belief"]
@@ -33,7 +34,6 @@ BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate lea
 SUPPORT = 0.5, 0.7  # share of foreground among the colours' votes; where nobody is heard it is one half
 TOGETHER = 2.0  # sigma in units over which votes are averaged
 TELLING = 0.33  # how far colours are to be believed at least: where they tell nothing a model's mask stays
-THIN = 0.004  # of the diagonal: the radius of the disc that does not fit into what is thin
 MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
@@ -81,7 +81,7 @@ def thinness(mask: Array) -> Array:
     """Return how far each pixel belongs to something thin in the mask, (H, W) float32 in [0, 1]."""
     import cv2
 
-    radius = max(2, round(THIN * float(np.hypot(*mask.shape))))
+    radius = max(2, round(SHARE * float(np.hypot(*mask.shape))))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     over = np.clip(mask - np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), np.float32), 0, 1)
     share = over / np.maximum(mask, np.float32(0.1)) * (mask > 0.5)
