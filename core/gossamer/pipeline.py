@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gossamer.arguments import check_call, check_kind
 from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
+from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
@@ -23,6 +26,8 @@ from gossamer.segmentation.loading import load_models
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.belonging import knows_its_arguments
+
+NO_MODEL = "none"  # the model's name where the backdrop alone tells the subject
 
 __all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "refine", "remove_background"]
 
@@ -119,6 +124,13 @@ class Pipeline:
         with clock("read"):
             source = read_image(image)
             backdrop = read_backdrop(recipe.background, source.icc_profile)
+        if self.choice.model == NO_MODEL:
+            if recipe.matting.method != "key":
+                raise InputError(
+                    "Without a model only the matting key finds a subject.", "Choose the matting key, or a model."
+                )
+            everything = np.ones(source.pixels.shape[:2], np.float32)
+            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps, None)
         first_load = self._model is None
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
@@ -336,7 +348,10 @@ def finish(
     with clock("foreground"):
         final = recipe.background.fill == "transparent"
         part = steps.part(0.5, 0.9)
-        colours = subject_colours(source, alpha, recipe.foreground, final=final, progress=part, warn=warnings.append)
+        keyed = recipe.matting.method == "key"
+        colours = subject_colours(
+            source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
+        )
     steps(0.9, "Compositing")
     with clock("composite"):
         own = recipe.foreground.method != "none"

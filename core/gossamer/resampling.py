@@ -122,10 +122,10 @@ def shrink(array: Pixels, size: tuple[int, int]) -> Array:
 
 
 def wide_blur(plane: Array, sigma: float) -> Array:
-    """Blur (H, W) with a Gaussian much wider than a pixel: what it leaves has room in far fewer pixels."""
+    """Blur (H, W) or (H, W, C) with a Gaussian much wider than a pixel: what it leaves has room in far fewer pixels."""
     import cv2
 
-    height, width = plane.shape
+    height, width = plane.shape[:2]
     step = int(min(max(sigma // _COARSE, 1), height, width))
     if step == 1:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from gossamer.settings.recipe import Foreground
 
 __all__ = ["subject_colours"]
 
+_EVERY = 4  # pixels: enough of them tell a screen's colour
+_BEHIND = 0.02  # alpha below is the screen
+_COLOURED = 0.1  # how far a screen's channel stands out
+
 
 def subject_colours(
     source: Image,
@@ -23,6 +27,7 @@ def subject_colours(
     settings: Foreground,
     *,
     final: bool,
+    keyed: bool = False,
     progress: Progress,
     warn: Callable[[str], object],
 ) -> NDArray[Any]:
@@ -37,6 +42,8 @@ def subject_colours(
     settings : Foreground
     final : bool
         Whether nothing more is computed from the colours: then those of a large picture of bytes are bytes.
+    keyed : bool
+        Whether a screen was keyed out: despill ``auto`` looks which.
     progress : Progress
         May raise to cancel.
     warn : callable
@@ -46,7 +53,10 @@ def subject_colours(
     from gossamer import foreground
     from gossamer.foreground.soft_band.solver import LARGE
 
-    steps, plain = progress, settings.despill == "none"
+    spill = settings.despill
+    if spill == "auto":
+        spill = _screen(source.pixels, alpha) if keyed else "none"
+    steps, plain = progress, spill == "none"
     if settings.method == "none":
         colours = source.pixels if plain else source.rgb
     elif settings.method in ("auto", "soft_band"):
@@ -60,7 +70,18 @@ def subject_colours(
     else:
         layers = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps, warn=warn)
         colours = layers.foreground
-    if settings.despill == "none":
+    if spill == "none":
         return colours
-    colour, strength = settings.despill, settings.despill_strength
+    colour, strength = spill, settings.despill_strength
     return patiently(lambda: foreground.despill(colours, alpha, colour, strength), steps)
+
+
+def _screen(pixels: NDArray[Any], alpha: Array) -> Literal["none", "green", "blue"]:
+    """Return which screen is behind a subject, if any."""
+    behind = pixels[::_EVERY, ::_EVERY][alpha[::_EVERY, ::_EVERY] < _BEHIND]
+    if not len(behind):
+        return "none"
+    red, green, blue = np.median(behind, axis=0) / (255 if pixels.dtype == np.uint8 else 1)
+    if green - max(red, blue) > _COLOURED:
+        return "green"
+    return "blue" if blue - max(red, green) > _COLOURED else "none"

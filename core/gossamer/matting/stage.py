@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gossamer.arrays import Array, unit_float
+from gossamer.errors import InputError
 from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.matting.guided import guided_alpha
+from gossamer.matting.key.alpha import key_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.signed_distance import signed_distance, unit_length
 from gossamer.matting.thin_parts import keep_thin, loss_warnings
@@ -23,6 +25,9 @@ __all__ = ["band_pixels", "matte"]
 
 _SURE = 0.6
 """What a mask must reach somewhere to be solved again: from one that is sure of nothing solvers make nothing."""
+
+_THIN = ("auto", "key")
+"""What looks after thin parts itself, or knows better than the mask what they are."""
 
 _SOLVERS = {"knn": knn_alpha, "learning_based": learning_based_alpha}
 
@@ -72,10 +77,11 @@ def matte(
     if found is None:
         return mask
     kept = found
-    if settings.method != "auto":  # it looks after what is thin itself
+    if settings.method not in _THIN:
         kept = patiently(lambda: keep_thin(found, mask), progress)
-    for warning in patiently(lambda: loss_warnings(kept, mask), progress):
-        warn(warning)
+    if float(mask.min()) < 1:  # of everything, as without a model, something has to go
+        for warning in patiently(lambda: loss_warnings(kept, mask), progress):
+            warn(warning)
     progress(1.0)
     return kept
 
@@ -96,6 +102,12 @@ def _solved(
         return None
     if method == "auto":
         return auto_alpha(pixels, mask, progress=steps)
+    if method == "key":
+        try:
+            return key_alpha(pixels, mask, screen=settings.screen, progress=steps)
+        except InputError as error:
+            warn(f"Keying was left out. {error.message} {error.remedy}")
+            return None
     if method == "from_mask":
         return matte_from_mask(pixels, mask, progress=steps)
     rgb = patiently(lambda: unit_float(pixels), steps)

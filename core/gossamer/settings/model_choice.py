@@ -49,7 +49,8 @@ class ModelChoice(Settings, strict=True):
         Field(
             title="Model",
             description="An id of the catalogue, auto (what quality and subject choose, of what may be used "
-            "commercially), a file of weights (.onnx, .safetensors, .pth), or several of these with commas.",
+            "commercially), a file of weights (.onnx, .safetensors, .pth), several of these with commas, or none "
+            "(with the matting key, which needs no weights).",
             json_schema_extra={"remedy": "Give an id of the catalogue, auto, or the path of a file of weights."},
         ),
     ] = "auto"

@@ -162,13 +162,14 @@ class Matting(Settings):
     """How the mask becomes a matte: the alpha of hair, fur and soft edges."""
 
     method: Annotated[
-        Literal["auto", "none", "closed_form", "from_mask", "guided", "knn", "learning_based", "vitmatte"],
+        Literal["auto", "none", "closed_form", "from_mask", "guided", "knn", "learning_based", "vitmatte", "key"],
         Field(
             title="Matting",
             description="auto: ours, corrects any mask place by place, where the picture gives evidence; none: the "
             "mask as it is; closed_form: solve the band around its edge (Levin 2008); from_mask: ours, for rough "
             "masks: the mask is a hint and colours decide; guided: a preview (He 2013); knn (Chen 2013) and "
-            "learning_based (Zheng 2009): slow; vitmatte: a neural network (Yao 2023), needs the extra vitmatte.",
+            "learning_based (Zheng 2009): slow; vitmatte: a neural network (Yao 2023), needs the extra vitmatte; "
+            "key: a green, blue or otherwise plain screen is transparent (with the model none, nothing else is asked).",
             json_schema_extra={"main": True},
         ),
     ] = "auto"
@@ -200,6 +201,27 @@ class Matting(Settings):
             f"in a larger one (the same look at every size); auto: relative for the default band of {BAND}, else px.",
         ),
     ] = "auto"
+
+    screen: Annotated[
+        str,
+        Field(
+            title="Screen",
+            description="For key: the screen's colour (#rrggbb or a name such as green, about right is enough); auto: "
+            "it is found.",
+            json_schema_extra={"remedy": "Give auto, or a colour such as #00b140 or green."},
+        ),
+    ] = "auto"
+
+    @field_validator("screen")
+    @classmethod
+    def _a_screen_is_a_colour(cls, value: str) -> str:
+        try:
+            known = value.strip().lower() == "auto" or read_colour(value) is not None
+        except InputError:
+            known = False
+        if not known:
+            raise ValueError("give auto, or a colour such as #00b140 or green")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -248,12 +270,13 @@ class Foreground(Settings):
         ),
     ] = 6
     despill: Annotated[
-        Literal["none", "green", "blue"],
+        Literal["none", "green", "blue", "auto"],
         Field(
             title="Despill",
-            description="Take the tint of a green or blue screen off the subject's edges.",
+            description="Take the tint of a green or blue screen off the subject's edges. auto: after the matting key, "
+            "that of the screen that was there.",
         ),
-    ] = "none"
+    ] = "auto"
     despill_strength: Annotated[
         float,
         Field(

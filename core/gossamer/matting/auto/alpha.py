@@ -12,13 +12,16 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.auto.evidence import belief
+from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith, ramp
 from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
+from gossamer.matting.key.unmix import unmix
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.resampling import Pixels, bilinear
 
 __all__ = ["auto_alpha"]
 
@@ -59,11 +62,31 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
+    distance = signed_distance(hint)
+    plain = plain_background(picture, small, hint, distance, unit)
+    if plain is None:
+        return _corrected(picture, whole, small, hint, distance, unit, report)
+    measured = unmix(picture, small, plain.plate, whole, report.part(0.05, 0.3))
+    if plain.dropped.any():
+        measured *= 1 - bilinear(plain.dropped.astype(np.float32), *whole.shape)
+    if plain.sure.all():
+        report(1.0)
+        return measured
+    usual = _corrected(picture, whole, small, hint, distance, unit, report.part(0.3, 1.0))
+    measured -= usual
+    measured *= bilinear(plain.sure, *whole.shape)
+    measured += usual
+    return np.clip(measured, 0, 1, out=measured)
+
+
+def _corrected(
+    picture: Pixels, whole: Array, small: Array, hint: Array, distance: Array, unit: float, report: Progress
+) -> Array:
+    """Return the mask corrected where the picture gives evidence, whatever its background."""
     faith = mask_faith(small, hint, unit)
     report(0.05)
     care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
     reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
-    distance = signed_distance(hint)
     asked = in_doubt(hint, distance, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
     found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))

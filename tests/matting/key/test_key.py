@@ -1,0 +1,175 @@
+"""Keying, against composites whose alpha is known exactly."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import gossamer
+from gossamer.errors import InputError
+from gossamer.matting.auto import auto_alpha
+from gossamer.matting.key import key_alpha
+
+Array = NDArray[np.float32]
+SIZE = 400, 480
+
+
+def drawn(*discs: tuple[int, int, int], size: tuple[int, int] = SIZE) -> Array:
+    """Return the alpha of discs (x, y, radius), antialiased."""
+    big = np.zeros((8 * size[0], 8 * size[1]), np.uint8)
+    for x, y, radius in discs:
+        cv2.circle(big, (8 * x, 8 * y), 8 * radius, 255, -1)
+    return cv2.resize(big, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def rays(size: tuple[int, int] = SIZE) -> Array:
+    """Return the alpha of a disc with thin lines around it."""
+    big = np.zeros((8 * size[0], 8 * size[1]), np.uint8)
+    middle = (4 * size[1], 4 * size[0])
+    cv2.circle(big, middle, 8 * 60, 255, -1)
+    for turn in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+        end = (int(middle[0] + 8 * 150 * np.cos(turn)), int(middle[1] + 8 * 150 * np.sin(turn)))
+        cv2.line(big, middle, end, 255, 16, cv2.LINE_8)
+    return cv2.resize(big, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def over(alpha: Array, colour: object, behind: object, noise: float = 0.0) -> Array:
+    front, back = (np.broadcast_to(np.asarray(one, np.float32), (*alpha.shape, 3)) for one in (colour, behind))
+    image = alpha[..., None] * front + (1 - alpha[..., None]) * back
+    image = image + np.random.default_rng(0).normal(0, noise, image.shape) if noise else image
+    return (np.round(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def lit(colour: tuple[float, float, float]) -> Array:
+    """Return a screen of a colour with light that falls from one corner."""
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    light = 0.75 + 0.4 * x / SIZE[1] - 0.15 * y / SIZE[0]
+    return (np.float32(colour) * light[..., None]).astype(np.float32)
+
+
+GREEN, BLUE, SKIN = (0.15, 0.62, 0.2), (0.1, 0.2, 0.65), (0.8, 0.6, 0.5)
+
+
+@pytest.mark.parametrize("screen", [GREEN, BLUE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.7, 0.7, 0.72)])
+def test_an_even_screen_is_keyed_to_a_level(screen: tuple[float, float, float]) -> None:
+    alpha = rays()
+    found = key_alpha(over(alpha, (0.75, 0.3, 0.2), screen))
+    assert np.abs(found - alpha).mean() < 0.25 / 255
+    # A level of the picture is 1/60 of the way where the colours are nearest, and where lines meet none is opaque.
+    assert np.quantile(np.abs(found - alpha), 0.999) < 0.06
+    np.testing.assert_array_equal(found[:40], 0)
+
+
+@pytest.mark.parametrize("screen", [GREEN, BLUE])
+def test_uneven_light_and_noise_do_not_matter(screen: tuple[float, float, float]) -> None:
+    alpha = rays()
+    found = key_alpha(over(alpha, SKIN, lit(screen), 0.012))
+    assert np.abs(found - alpha).mean() < 1.2 / 255
+    assert np.mean(found[alpha == 0] > 0.05) < 0.003
+    assert np.mean(found[alpha == 1] < 0.95) < 0.003
+
+
+def test_smoke_before_a_screen_keeps_its_alpha() -> None:
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    smoke = (0.6 * np.exp(-(((x - 240) / 90) ** 2) - ((y - 200) / 70) ** 2)).astype(np.float32)
+    smoke[smoke < 0.02] = 0
+    found = key_alpha(over(smoke, (0.7, 0.7, 0.7), GREEN, 0.004))
+    assert np.abs(found - smoke).mean() < 3.5 / 255  # its faintest tenth is taken for uneven light
+    assert found[200, 240] == pytest.approx(0.6, abs=0.04)
+
+
+def test_a_screen_may_be_named_and_be_smaller_than_its_surroundings() -> None:
+    alpha = drawn((240, 200, 70))
+    image = over(alpha, SKIN, GREEN)
+    image[:, :150], image[:, 330:] = (0.3, 0.25, 0.2), (0.35, 0.3, 0.25)
+    found = key_alpha(image, screen="#269e33")
+    assert np.abs(found - alpha)[:, 160:320].mean() < 0.5 / 255
+    assert found[:, :140].min() == 1  # it is not the screen
+
+
+def test_what_stands_apart_from_the_mask_goes() -> None:
+    subject, lamp = drawn((160, 200, 80)), drawn((400, 90, 25))
+    found = key_alpha(over(np.maximum(subject, lamp), SKIN, GREEN), (subject > 0.5).astype(np.float32))
+    assert np.abs(found - subject).mean() < 0.25 / 255
+    assert key_alpha(over(np.maximum(subject, lamp), SKIN, GREEN))[90, 400] == 1
+
+
+def test_a_picture_without_a_screen_is_said_to_have_none() -> None:
+    noise = np.random.default_rng(1).uniform(0, 1, (*SIZE, 3)).astype(np.float32)
+    with pytest.raises(InputError, match="No screen of one colour"):
+        key_alpha(noise)
+    with pytest.raises(InputError, match="no screen's colour"):
+        key_alpha(noise, screen="transparent-ish")
+
+
+def test_spill_of_the_screen_goes_by_itself() -> None:
+    alpha = drawn((240, 200, 100))
+    spill = np.float32(SKIN) * np.float32([1, 1.25, 1])  # the screen's light on the subject
+    recipe = gossamer.Recipe.of({"matting": {"method": "key"}})
+    cutout = gossamer.Pipeline(recipe, model="none").run(over(alpha, spill, GREEN))
+    edge = (cutout.alpha > 0.2) & (cutout.alpha < 0.9)
+    red, green, blue = cutout.foreground[edge].T
+    assert np.mean(green - (red + blue) / 2) < 0.02
+    kept = gossamer.Recipe.of({"matting": {"method": "key"}, "foreground": {"despill": "none"}})
+    red, green, blue = gossamer.Pipeline(kept, model="none").run(over(alpha, spill, GREEN)).foreground[edge].T
+    assert np.mean(green - (red + blue) / 2) > 0.05
+
+
+def test_without_a_model_only_keying_works() -> None:
+    image = over(drawn((240, 200, 100)), SKIN, GREEN)
+    with pytest.raises(InputError, match="only the matting key"):
+        gossamer.Pipeline(model="none").run(image)
+    recipe = gossamer.Recipe.of({"matting": {"method": "key", "screen": "blue"}})
+    report = gossamer.Pipeline(recipe, model="none").run(np.full((60, 60, 3), 0.5, np.float32)).report
+    assert any("Keying was left out" in warning for warning in report.warnings)
+
+
+# What auto does with a background that is plain already.
+
+
+def network_mask(alpha: Array) -> Array:
+    """Return about what a network gives: blurred, and without half of what is thin."""
+    soft = cv2.GaussianBlur(alpha, (0, 0), 2.0)
+    soft[: SIZE[0] // 2] = cv2.GaussianBlur(cv2.erode(alpha, np.ones((5, 5), np.uint8)), (0, 0), 2)[: SIZE[0] // 2]
+    return np.clip((soft - 0.5) * 1.6 + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("behind", [(1.0, 1.0, 1.0), (0.2, 0.3, 0.4)])
+def test_auto_is_exact_before_a_plain_background(behind: tuple[float, float, float]) -> None:
+    alpha = rays()
+    mask = network_mask(alpha)
+    found = auto_alpha(over(alpha, (0.8, 0.2, 0.3), behind), mask)
+    assert np.abs(mask - alpha).mean() > 5 / 255
+    assert np.abs(found - alpha).mean() < 0.25 / 255
+
+
+def test_auto_keeps_white_before_white_as_the_mask_has_it() -> None:
+    alpha = drawn((240, 200, 120))
+    colours = np.broadcast_to(np.float32([0.3, 0.3, 0.6]), (*SIZE, 3)).copy()
+    colours[200:] = 1.0  # the lower half is as white as the paper
+    mask = cv2.GaussianBlur(alpha, (0, 0), 2.0)
+    found = auto_alpha(over(alpha, colours, (1.0, 1.0, 1.0)), mask)
+    assert np.abs(found - alpha)[210:].mean() < 1.25 * np.abs(mask - alpha)[210:].mean()
+    assert np.abs(found - alpha)[:180].mean() < 0.25 / 255
+
+
+def test_auto_leaves_a_shadow_out() -> None:
+    alpha = drawn((240, 160, 90))
+    shadow = cv2.GaussianBlur(drawn((250, 260, 80)), (0, 0), 15) * 0.4
+    found = auto_alpha(over(alpha, (0.7, 0.2, 0.2), 1 - np.dstack([shadow] * 3)), alpha)
+    assert np.abs(found - alpha).mean() < 0.7 / 255
+    assert found[300:].max() < 0.05
+
+
+@pytest.mark.parametrize("quality", [80, 92])
+def test_auto_does_not_take_the_ringing_of_jpeg_for_the_subject(quality: int) -> None:
+    alpha = drawn((240, 200, 110))
+    _, data = cv2.imencode(".jpg", over(alpha, (0.6, 0.2, 0.2), 0.98) * 255, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32) / 255
+    mask = cv2.GaussianBlur(alpha, (0, 0), 1.5)
+    found = auto_alpha(image, mask)
+    assert np.abs(found - alpha).mean() < 0.6 * np.abs(mask - alpha).mean()
+    apart = cv2.erode((alpha == 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert found[apart].max() < 0.1
