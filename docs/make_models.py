@@ -1,4 +1,4 @@
-"""Write the table of models into models.md: ``python docs/make_models.py``."""
+"""Write the tables of models into models.md and choosing.md: ``python docs/make_models.py``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,36 @@ from gossamer.weights.catalogue import HuggingFaceSource, InputSpec, ModelCard, 
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
 
-PAGE = Path(__file__).with_name("models.md")
+HERE = Path(__file__).parent
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
+
+# The processor's seconds for a picture of one megapixel, by network and size, from tests/benchmarks/networks.py.
+SECONDS = {
+    ("u2netp", (320, 320)): "0.5",
+    ("u2net", (320, 320)): "1.1",
+    ("isnet", (1024, 1024)): "3",
+    ("modnet", None): "0.7",
+    ("inspyrenet", (384, 384)): "3",
+    ("inspyrenet", (1024, 1024)): "22",
+    ("birefnet_swin_t", (1024, 1024)): "11",
+    ("birefnet_swin_t", (2560, 1440)): "60",
+    ("birefnet_swin_l", (512, 512)): "8",
+    ("birefnet_swin_l", (1024, 1024)): "29",
+    ("ben2", (1024, 1024)): "31",
+}
+
+
+def choices() -> str:
+    """Return the table to choose from, in Markdown."""
+    head = "| model | for | download | licence | commercial use | cost | see-through | hair | anime |"
+    lines = [head, "|---|---|---:|---|---|---|:-:|:-:|:-:|"]
+    for card in load_catalogue().values():
+        licence = f"[{card.licence}]({card.licence_url})"
+        marks = ("●" if subject in card.subjects else "" for subject in ("transparent", "hair", "anime"))
+        size = announced_size(card.weights[0])
+        cells = (f"`{card.id}`", card.good_for, size, licence, _commercial(card), _cost(card), *marks)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def table() -> str:
@@ -61,10 +89,13 @@ def folders() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page() -> str:
-    """Return the page with the tables as the catalogue has them now."""
-    parts = iter((table(), folders(), files()))
-    text = PAGE.read_text("utf-8")
+PAGES = {"models.md": (table, folders, files), "choosing.md": (choices,)}
+
+
+def page(name: str) -> str:
+    """Return a page with the tables as the catalogue has them now."""
+    parts = iter([make() for make in PAGES[name]])
+    text = (HERE / name).read_text("utf-8")
     return re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + next(parts) + END, text, flags=re.DOTALL)
 
 
@@ -76,6 +107,12 @@ def _size(spec: InputSpec) -> str:
     return f"any, {spec.shortest} to {spec.longest}"
 
 
+def _cost(card: ModelCard) -> str:
+    size = card.input.size
+    seconds = SECONDS.get(((card.network or "").removesuffix("_columns"), size))
+    return f"{card.cost}, {seconds} s" if seconds else card.cost
+
+
 def _commercial(card: ModelCard) -> str:
     if card.commercial:
         return "yes"
@@ -83,4 +120,5 @@ def _commercial(card: ModelCard) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    for name in PAGES:
+        (HERE / name).write_text(page(name), "utf-8")

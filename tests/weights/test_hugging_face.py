@@ -124,6 +124,37 @@ def test_a_digest_of_the_catalogue_is_enough_for_an_endpoint_that_says_nothing(h
     assert (hub.heads, [path for path, _ in hub.requests]) == ([PINNED], [PINNED])
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_a_digest_and_about_a_size_are_enough(says: bool, hub: Site, models: Path) -> None:
+    pinned = replace(SOURCE, revision=COMMIT)
+    rough = unknown(pinned, sha256=hashlib.sha256(DATA).hexdigest())
+    if not says:
+        hub.redirects.clear()
+        hub.headers.clear()
+        hub.files[PINNED] = DATA
+    assert store.fetch(rough).path.read_bytes() == DATA
+    assert store.find(rough) is not None
+    (models / "tiny.safetensors").write_bytes(DATA[:-1])
+    with pytest.raises(ModelIntegrityError, match="SHA-256"):
+        store.find(rough)
+
+
+def test_a_branch_that_has_other_bytes_is_passed_over_for_the_next_source(hub: Site) -> None:
+    hub.headers[MAIN] = said(content(len(DATA), seed=5))
+    known = Variant(
+        filename="tiny.safetensors",
+        precision="float16",
+        bytes=len(DATA),
+        sha256=hashlib.sha256(DATA).hexdigest(),
+        sources=(SOURCE, replace(SOURCE, revision=COMMIT)),
+    )
+    lines: list[str] = []
+    assert store.fetch(card(known), announce=lines.append).path.read_bytes() == DATA
+    assert "has another file now" in lines[1]
+    # Not a byte of the other file was fetched.
+    assert (hub.heads, [path for path, _ in hub.requests]) == ([MAIN, PINNED], [PINNED])
+
+
 def test_an_md5_and_about_a_size_are_enough(site: Site, models: Path) -> None:
     site.files["/tiny"] = DATA
     site.cuts = [1_500_000]

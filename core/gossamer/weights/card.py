@@ -49,7 +49,7 @@ COST: dict[Cost, int] = {"tiny": 1, "small": 2, "medium": 3, "large": 4, "huge":
 """The costs in order.
 
 tiny: a small network at 320 to 512; small: a plain convolutional one, U²-Net at 320 or IS-Net at 1024; medium: a
-Swin-T at 1024²; large: a Swin-B or Swin-L at 1024²; huge: those at four times the pixels.
+Swin-T at 1024² or a Swin-L at 512²; large: a Swin-B or Swin-L at 1024²; huge: those at four times the pixels.
 """
 
 
@@ -319,7 +319,8 @@ class ModelCard:
     metric : str
         What was published about its quality, and by whom; empty where nothing was about these weights.
     subjects : tuple of str
-        What it is for: ``general``, ``portrait``, ``hair``, ``anime``, ``camouflaged``, ``fine``, ``large``.
+        What it is for: ``general``, ``portrait``, ``hair``, ``anime``, ``camouflaged``, ``fine``, ``large``,
+        ``transparent``.
     cost : {"tiny", "small", "medium", "large", "huge"}
         How much work one picture is, see :data:`COST`.
     input : InputSpec
@@ -343,7 +344,7 @@ class ModelCard:
     licence_url: Annotated[str, Field(pattern=r"^https://")]
     commercial: bool
     good_for: str
-    subjects: tuple[Literal["general", "portrait", "hair", "anime", "camouflaged", "fine", "large"], ...]
+    subjects: tuple[Literal["general", "portrait", "hair", "anime", "camouflaged", "fine", "large", "transparent"], ...]
     cost: Cost
     input: InputSpec
     output: OutputSpec

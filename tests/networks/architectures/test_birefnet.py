@@ -1,11 +1,16 @@
 """BiRefNet, beside numbers measured from its authors' code (github.com/ZhengPeng7/BiRefNet at 25cb930)."""
 
 import copy
+import json
 
 import pytest
+import safetensors.torch
 import torch
 
 from gossamer.networks.architectures.birefnet import birefnet
+from gossamer.networks.architectures.networks import plain_keys, recognise
+from gossamer.networks.state_dict import load_network
+from gossamer.weights.catalogue import load_catalogue
 from tests.networks.architectures.seeded_weights import sampled, seed_weights, seeded_picture, state_digest
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,6 +49,60 @@ def test_names_and_shapes_are_the_checkpoints(backbone, entries, digest, million
         network = birefnet(backbone)
     assert state_digest(network) == (entries, digest)
     assert sum(weight.numel() for weight in network.parameters()) == round(millions * 1e6)
+
+
+def file_size(state, half, told=True):
+    """Return how many bytes a .safetensors file of a state dict has; `told`: whether it says that it is torch's."""
+    kinds = {torch.float32: ("F16", 2) if half else ("F32", 4), torch.int64: ("I64", 8)}
+    entries = sorted((-kinds[value.dtype][1], name, tuple(value.shape)) for name, value in state.items())
+    header, end = {"__metadata__": {"format": "pt"}} if told else {}, 0
+    for _, name, shape in entries:
+        kind, width = kinds[state[name].dtype]
+        start, end = end, end + width * state[name].numel()
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": (start, end)}
+    text = json.dumps(header, separators=(",", ":"))
+    return 8 + -(-len(text) // 8) * 8 + end
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_size_of_a_file_is_known_before_it_is_written(half, tmp_path):
+    state = birefnet("swin_t").state_dict()
+    cast = {name: value.half() if half and value.is_floating_point() else value for name, value in state.items()}
+    safetensors.torch.save_file(cast, tmp_path / "w.safetensors", {"format": "pt"})
+    assert (tmp_path / "w.safetensors").stat().st_size == file_size(state, half)
+
+
+# Sizes that were published. Each name, shape and type is in a file's header, so that one that differed in length or
+# number would show.
+@pytest.mark.parametrize("told", [True, False])
+def test_published_files_are_as_large_as_this_networks(told):
+    names = "birefnet-512 birefnet-lite-matting lucida birefnet-hr birefnet-general birefnet-lite-2k toonout".split()
+    checked = 0
+    for name in names:
+        card = load_catalogue()[name]
+        backbone = {"birefnet_swin_l": "swin_l", "birefnet_swin_t": "swin_t"}[card.network]
+        for file in card.weights:
+            if file.runtime != "torch" or not file.exact or (name == "toonout") is told:
+                continue
+            with torch.device("meta"):
+                state = birefnet(backbone).state_dict()
+            assert file_size(state, file.precision == "float16", told) == file.bytes, file.filename
+            checked += 1
+    assert checked == (7 if told else 1)
+
+
+def test_a_checkpoint_that_was_compiled_on_several_gpus_is_read(lite, tmp_path):
+    """ToonOut's keys begin with module._orig_mod., which its authors strip as well."""
+    torch.save({f"module._orig_mod.{key}": value for key, value in lite.state_dict().items()}, tmp_path / "toonout.pth")
+    network = load_network(tmp_path / "toonout.pth", "birefnet_swin_t")
+    picture = seeded_picture(1, 64, 96, seed=5)
+    with torch.inference_mode():
+        assert torch.equal(network(picture), lite(picture))
+    with torch.device("meta"):
+        large = birefnet("swin_l").state_dict()
+    saved = {f"module._orig_mod.{key}": tuple(value.shape) for key, value in large.items()}
+    assert recognise(saved) == "birefnet_swin_l"
+    assert plain_keys(saved, "birefnet_swin_l") == {key: tuple(value.shape) for key, value in large.items()}
 
 
 # Mean, standard deviation and some of the authors' logits. The old order of patches is that of their code before
