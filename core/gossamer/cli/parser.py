@@ -93,19 +93,28 @@ class Parser(argparse.ArgumentParser):
         terminal.show_text(self.format_help())
 
 
-def add_recipe_flags(parser: Parser) -> None:
-    """Add ``--recipe`` and one flag for every setting of the Recipe."""
+def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
+    """Add ``--recipe``, ``--preset`` and one flag for every setting of the Recipe, or of `only` some of its stages."""
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
+    parser.add_argument(
+        "--preset", metavar="ID", help="what a shop asks for, see gossamer presets list; recipe and flags win over it"
+    )
     groups: dict[str, Any] = {}
     for parameter in parameters():
+        if only and parameter.stage not in only:
+            continue
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
         _add(groups[parameter.stage], Recipe, parameter)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """Return the Recipe that ``--recipe`` and the flags ask for; raises InputError."""
+    """Return the Recipe that ``--preset``, ``--recipe`` and the flags ask for; raises InputError."""
     base = Recipe.load(arguments.recipe) if arguments.recipe else None
+    if arguments.preset is not None:
+        from gossamer.canvas.presets import preset
+
+        base = preset(arguments.preset).recipe(base)
     return recipe_from_flat(given(arguments, Recipe), base)
 
 
