@@ -12,7 +12,7 @@ from gossamer.progress import Progress
 
 __all__ = ["Ground", "ground_shadow"]
 
-_DIRECTIONS = 192  # of light
+_DIRECTIONS = 400  # of light
 _FINE = 12  # heights between one and twice of it are so many slices
 _FLATTEST = 0.995  # of a direction's sine: light from the horizon itself would need an endless ground
 _SOLID = 0.5

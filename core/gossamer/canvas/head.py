@@ -17,6 +17,8 @@ _CROWN = 0.25  # of the head's width: narrower above it are single strands
 _SHOULDERS = 1.6  # of the head's width: below the rows that are so wide there is no head
 _TALLEST, _SHORTEST = 2.2, 0.9  # of a head's width, from the crown to the chin
 _CHIN = 0.88  # of the way from the crown to the neck's narrowest row
+_LONG_HAIR = 1.2  # a head's height, of its width with hair that hides the neck
+_MOST = 0.75  # of the whole figure's height: what is more is no head above shoulders
 
 
 def head_box(alpha: Array, told: Span | None = None) -> Box:
@@ -37,7 +39,7 @@ def head_box(alpha: Array, told: Span | None = None) -> Box:
     Notes
     -----
     From the crown the outline widens to the head, narrows to the neck and widens to the shoulders. The chin lies above
-    the neck's narrowest row. Where hair hides the neck there is no such row, and a head is taken as 1.35 times as high
+    the neck's narrowest row. Where hair hides the neck there is no such row, and a head is taken as 1.2 times as high
     as wide (hair and ears included).
     """
     height = len(alpha)
@@ -92,7 +94,7 @@ def _outline(widths: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple
     below = np.flatnonzero(profile >= _SHOULDERS * np.median(profile[: max(1, len(profile) // 4)]))
     upper = profile[: int(below[0])] if len(below) else profile[: len(profile) // 3]
     wide = float(np.median(upper[len(upper) // 4 :])) if len(upper) > 4 else 0.0
-    height = 1.35 * wide
-    if not wide or crown + height > last or shoulders < 1.2 * wide:
+    height = _LONG_HAIR * wide
+    if not wide or height > _MOST * (last - crown) or shoulders < 1.2 * wide:
         raise InputError("No head can be made out above shoulders.", _REMEDY)
     return float(crown), float(crown + height)

@@ -20,7 +20,7 @@ _NAMES = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff"}
 _CLEAR = 0.5 / 255  # of alpha: what 8 bits round to nothing
 _BLOCK = 8  # pixels of a JPEG block: one with the subject in it rings, one without does not
 _NOT_WHITE = 250  # of 255: what is brighter is taken as background where no alpha tells
-_RINGING = 240  # of 255: darker than that near the subject is to be seen
+_RINGING = 245  # of 255: darker than that near the subject is to be seen
 _UNLIKE = 0.01  # between two ratios that are said to be one
 _ROUNDING = 0.5  # percent: of a small picture's side, a pixel
 
@@ -89,16 +89,18 @@ def check_picture(data: bytes, wanted: Preset, alpha: Array | None = None, recip
     return found
 
 
-def _bytes_of(picture: Image) -> NDArray[np.uint8]:
-    if picture.pixels.dtype == np.uint8:
-        return np.asarray(picture.pixels)
-    return np.round(picture.rgb * np.float32(255)).astype(np.uint8)
+def _darkest(picture: Image) -> NDArray[np.uint8]:
+    """Return the smallest of every pixel's three numbers, of 255."""
+    pixels = picture.pixels
+    if pixels.dtype != np.uint8:
+        pixels = np.round(picture.rgb * np.float32(255)).astype(np.uint8)
+    return np.asarray(np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]))
 
 
 def _fill(picture: Image, alpha: Array | None) -> float:
     """Return how much of the width or the height the subject takes, whichever is more, in percent."""
     if alpha is None:
-        alpha = (_bytes_of(picture).min(2) < _NOT_WHITE).astype(np.float32)
+        alpha = (_darkest(picture) < _NOT_WHITE).astype(np.float32)
     try:
         box = subject_box(alpha)
     except InputError:
@@ -112,16 +114,18 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
 
     if picture.alpha is not None and float(picture.alpha.min()) < 1:
         return ["the background is transparent, and must be white."]
-    darkest = _bytes_of(picture).min(2)
+    darkest = _darkest(picture)
     clear = darkest >= _NOT_WHITE if alpha is None else alpha < _CLEAR
     if not clear.any():
         return ["there is no white background."]
     near = np.zeros_like(clear)
-    if kind == "jpeg":
+    if kind == "jpeg" or alpha is None:  # without an alpha the subject's own edge may be as white
         high, wide = -(-clear.shape[0] // _BLOCK), -(-clear.shape[1] // _BLOCK)
         taken = np.zeros((high * _BLOCK, wide * _BLOCK), bool)
         taken[: clear.shape[0], : clear.shape[1]] = ~clear
         blocks = taken.reshape(high, _BLOCK, wide, _BLOCK).any((1, 3)).astype(np.uint8)
+        if alpha is None:
+            blocks = np.asarray(cv2.dilate(blocks, np.ones((3, 3), np.uint8)))
         whole = cv2.resize(blocks, taken.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
         near = whole[: clear.shape[0], : clear.shape[1]] & clear
     told = []

@@ -8,11 +8,12 @@ import numpy as np
 
 from gossamer.arrays import Array, unit_float
 from gossamer.canvas.contact import ground_shadow
+from gossamer.canvas.ground import foot_of
 from gossamer.canvas.placing import Placed
 from gossamer.canvas.subject import Box
 from gossamer.compositing import parse_colour
 from gossamer.progress import Progress
-from gossamer.resampling import area, wide_blur
+from gossamer.resampling import area
 from gossamer.settings.canvas import Shadow
 
 __all__ = ["ShadowLayer", "cast"]
@@ -20,7 +21,8 @@ __all__ = ["ShadowLayer", "cast"]
 _SMALL = 176  # pixels of the longer side of what a contact shadow is worked out of
 _DEPTH = 0.7  # how deep bodies are, of their width: nothing tells it, and people, shoes and bottles differ
 _FAR = 1.25  # of the subject's longer side: beyond it a contact shadow is nothing to see
-_CUT = 0.02  # of the shadow's darkest: what is less at the picture's edge is not seen to be cut off
+_CUT, _CUT_SHARE = 0.03, 0.25  # at the picture's edge, and of the darkest: what is less is not seen to be cut off
+_COARSE = 12  # pixels of a drop shadow's radius that are blurred one by one
 _SHARP = 0.05  # of a reflection's blur: how sharp it is at the foot
 
 
@@ -41,7 +43,9 @@ class ShadowLayer(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def cast(placed: Placed, box: Box, settings: Shadow, progress: Progress) -> ShadowLayer | None:
+def cast(
+    placed: Placed, box: Box, settings: Shadow, progress: Progress, *, footless: bool = False
+) -> ShadowLayer | None:
     """Return the shadow of a subject; None where there is to be none.
 
     Parameters
@@ -53,9 +57,15 @@ def cast(placed: Placed, box: Box, settings: Shadow, progress: Progress) -> Shad
     settings : Shadow
     progress : Progress
         May raise to cancel.
+    footless : bool
+        Whether the photograph cuts the subject off at the bottom: it stands on no ground then.
     """
     if settings.kind == "none" or settings.opacity == 0:
         return None
+    if footless and settings.kind != "drop":
+        what = "reflection" if settings.kind == "reflection" else "contact shadow"
+        told = f"The photograph cuts the subject's foot off, so that it gets no {what}."
+        return ShadowLayer(np.zeros(3, np.float32), np.zeros_like(placed.alpha), (told,))
     strength = np.float32(settings.opacity / 100)
     if settings.kind == "reflection":
         layer = _reflection(placed, box, settings)
@@ -69,8 +79,8 @@ def cast(placed: Placed, box: Box, settings: Shadow, progress: Progress) -> Shad
 def _drop(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Array:
     """Return the shadow on a wall behind the subject: its alpha, moved and blurred.
 
-    A wall, a subject that is parallel to it and a light that is a disc make exactly the alpha convolved with a disc. A
-    Gaussian of half the disc's radius has the same variance, and differs from it nowhere by more than 0.03.
+    A wall, a subject that is parallel to it and a light that is a disc make exactly this: the alpha convolved with a
+    disc, whose radius is half the width of a straight edge's penumbra.
     """
     import cv2
 
@@ -80,14 +90,28 @@ def _drop(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Array
     moved = np.array([[1, 0, -away * np.cos(turn)], [0, 1, away * np.sin(turn)]], np.float32)
     shadow = np.asarray(cv2.warpAffine(alpha, moved, alpha.shape[::-1], flags=cv2.INTER_LINEAR), np.float32)
     progress(0.5)
-    sigma = settings.softness / 100 * long / 2
-    if sigma < 0.3:
-        return shadow
-    # Beyond the canvas there is no subject: as wide_blur would take it from the border's pixels.
-    rim = int(np.ceil(3 * sigma))
-    wider = cv2.copyMakeBorder(shadow, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=0)
-    blurred = wide_blur(np.asarray(wider, np.float32), sigma)
-    return np.clip(blurred[rim:-rim, rim:-rim], 0, 1)
+    return _disc_blur(shadow, settings.softness / 100 * long)
+
+
+def _disc_blur(plane: Array, radius: float) -> Array:
+    """Convolve a plane, 0 around it, with a disc: of coarser pixels where it is large."""
+    import cv2
+
+    if radius < 0.5:
+        return plane
+    step = max(1, int(radius // _COARSE))
+    height, width = plane.shape
+    rim = int(np.ceil(radius)) + step
+    high, wide = (-(-(side + 2 * rim) // step) * step for side in (height, width))
+    padded = cv2.copyMakeBorder(plane, rim, high - height - rim, rim, wide - width - rim, cv2.BORDER_CONSTANT, value=0)
+    small = area(np.asarray(padded, np.float32), high // step, wide // step) if step > 1 else padded
+    reach = int(np.ceil(radius / step)) + 1
+    away = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    disc = np.clip(radius / step + 0.5 - away, 0, 1)
+    blurred = cv2.filter2D(small, -1, (disc / disc.sum()).astype(np.float32), borderType=cv2.BORDER_CONSTANT)
+    if step > 1:
+        blurred = cv2.resize(blurred, (wide, high), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.asarray(blurred, np.float32)[rim : rim + height, rim : rim + width], 0, 1)
 
 
 def _contact(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Array:
@@ -96,10 +120,13 @@ def _contact(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Ar
 
     left, top = max(0, int(box.left)), max(0, int(box.top))
     right, bottom = min(alpha.shape[1], int(np.ceil(box.right))), min(alpha.shape[0], int(np.ceil(box.bottom)))
-    part = np.ascontiguousarray(alpha[top:bottom, left:right])
+    foot = foot_of(alpha, box)
+    # Where the subject stands at a slant, as a car seen from its corner does, the picture is sheared upright first.
+    sheared = np.array([[1, 0, 0], [-foot.slope, 1, bottom - foot.level - foot.slope * left]], np.float32)
+    part = cv2.warpAffine(alpha[top:bottom, left:right], sheared, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
     factor = min(1.0, _SMALL / max(part.shape))
     height, width = (max(1, round(side * factor)) for side in part.shape)
-    small = area(part, height, width)
+    small = area(np.asarray(part, np.float32), height, width)
     far = int(_FAR * max(height, width))
     # What lies beyond the canvas is not worked out.
     sides = min(far, int(np.ceil(max(left, alpha.shape[1] - right) * factor)) + 2)
@@ -111,42 +138,57 @@ def _contact(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Ar
     sine = float(np.sin(np.deg2rad(settings.tilt)))
     across, down = part.shape[1] / width, part.shape[0] / height * sine
     # The lowest row of the subject is the near edge of its foot: its middle lies farther back.
-    middle = bottom - ground.foot * down
-    onto = np.array(
-        [[across, 0, left + across * (0.5 - ground.left) - 0.5], [0, down, middle - down * ground.back]], np.float32
-    )
+    start = left + across * (0.5 - ground.left) - 0.5
+    middle = foot.level + foot.slope * (start + 0.5) - ground.foot * down - down * ground.back
+    onto = np.array([[across, 0, start], [foot.slope * across, down, middle]], np.float32)
     seen = cv2.warpAffine(hidden, onto, alpha.shape[::-1], flags=cv2.INTER_CUBIC)
     return np.clip(np.asarray(seen, np.float32), 0, 1)
 
 
 def _reflection(placed: Placed, box: Box, settings: Shadow) -> ShadowLayer:
-    """Return the subject upside down below its foot, fainter and more blurred the farther down."""
+    """Return the subject upside down below its foot, fainter and more blurred the farther down.
+
+    Every column is mirrored where the subject meets the ground in it: a round foot, seen from a little above, touches
+    its reflection all along.
+    """
     import cv2
 
     height, width = placed.alpha.shape
-    foot = min(height, int(np.ceil(box.bottom)))
+    line = foot_of(placed.alpha, box).line
+    first = int(max(0, np.floor(line.min())))
     reach = max(1, round(settings.reach / 100 * box.height))
-    rows = min(height - foot, reach, foot)
+    last = min(height, int(np.ceil(line.max())) + reach)
     alpha = np.zeros((height, width), np.float32)
     pixels = np.zeros((height, width, 3), np.float32)
-    if rows < 1:
-        return ShadowLayer(pixels, alpha)
-    # More rows than are shown: blurring looks at them.
     sigma = settings.softness / 100 * max(box.width, box.height) / 2
-    source = slice(max(0, foot - rows - int(3 * sigma) - 1), foot)
-    mirrored = np.ascontiguousarray(placed.alpha[source][::-1])
-    colours = unit_float(np.ascontiguousarray(placed.pixels[source][::-1]))
-    sharp = np.dstack([colours * mirrored[..., None], mirrored])
+    # More rows than are shown: blurring looks at them.
+    more = int(np.ceil(3 * sigma))
+    rows = np.arange(first - more, last + more, dtype=np.float32)[:, None] + np.float32(0.5)
+    if last <= first:
+        return ShadowLayer(pixels, alpha)
+    mirror = np.ascontiguousarray(2 * line[None, :] - rows - np.float32(0.5))
+    columns = np.ascontiguousarray(np.broadcast_to(np.arange(width, dtype=np.float32)[None, :], mirror.shape))
+    front = unit_float(placed.pixels)
+
+    def mirrored(plane: Array) -> Array:
+        turned = cv2.remap(plane, columns, mirror, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        return np.asarray(turned, np.float32)
+
+    sharp = np.dstack([mirrored(front * placed.alpha[..., None]), mirrored(placed.alpha)])
     soft = sharp
     if sigma > 0.3:
         soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
-    away = (np.arange(rows, dtype=np.float32) + 0.5) / reach
-    share = np.clip(away + np.float32(_SHARP), 0, 1)[:, None, None]
-    mixed = soft[:rows] * share + sharp[:rows] * (1 - share)
+    shown = slice(more, more + last - first)
+    away = (rows[shown] - line[None, :]) / np.float32(reach)
+    share = np.clip(away + np.float32(_SHARP), 0, 1)[..., None]
+    mixed = soft[shown] * share + sharp[shown] * (1 - share)
     seen = mixed[..., 3]
-    straight = np.divide(mixed[..., :3], seen[..., None], out=colours[:rows].copy(), where=seen[..., None] > 1e-4)
-    pixels[foot : foot + rows] = np.clip(straight, 0, 1)
-    alpha[foot : foot + rows] = np.clip(seen, 0, 1) * ((1 - away) ** 2)[:, None]
+    straight = np.divide(
+        mixed[..., :3], seen[..., None], out=np.zeros_like(mixed[..., :3]), where=seen[..., None] > 1e-4
+    )
+    pixels[first:last] = np.clip(straight, 0, 1)
+    below = np.clip(away * np.float32(reach) + np.float32(0.5), 0, 1)
+    alpha[first:last] = np.clip(seen, 0, 1) * np.clip(1 - away, 0, 1) ** 2 * below
     return ShadowLayer(pixels, alpha)
 
 
@@ -155,7 +197,7 @@ def _cut_warnings(shadow: Array, subject: Array, kind: str) -> tuple[str, ...]:
     seen = shadow * (1 - subject)
     darkest = float(seen.max())
     edges = {"top": seen[0], "right": seen[:, -1], "bottom": seen[-1], "left": seen[:, 0]}
-    cut = [side for side, edge in edges.items() if float(edge.max()) > max(_CUT, 5 * _CUT * darkest)]
+    cut = [side for side, edge in edges.items() if float(edge.max()) > max(_CUT, _CUT_SHARE * darkest)]
     what = "reflection" if kind == "reflection" else "shadow"
     if darkest <= 0:
         return (f"There is no room for the {what}: give the canvas a margin.",)

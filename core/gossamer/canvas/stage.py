@@ -125,7 +125,11 @@ def finish_picture(
     if canvas.sharpen and layout.scale < 1:
         placed = placed._replace(pixels=sharpened(unit_float(placed.pixels), placed.alpha, canvas.sharpen / 100))
     progress(0.6)
-    shadow = cast(placed, layout.placed(box), recipe.shadow, progress.part(0.6, 0.9)) if box else None
+    shadow = None
+    if box is not None:
+        footless = recipe.shadow.kind != "none" and "bottom" in cut_off(whole, box)
+        part = progress.part(0.6, 0.9)
+        shadow = cast(placed, layout.placed(box), recipe.shadow, part, footless=footless)
     if shadow is not None:
         for sentence in shadow.warnings:
             warn(sentence)
@@ -169,11 +173,23 @@ def _layout(alpha: Array, box: Box | None, canvas: Canvas, source: Image, warn: 
     for sentence in layout.warnings:
         warn(sentence)
     if content.cut:
-        place = "it stays at that edge of the picture" if canvas.align == "auto" else "its cut can be seen"
-        warn(f"The photograph cuts the subject off at the {' and '.join(content.cut)}: {place}.")
+        warn(f"The photograph cuts the subject off at the {' and '.join(content.cut)}{_of_cuts(content, layout)}.")
     if around == "head" and box is not None:
         _check_bust(alpha, box, layout, warn)
     return layout
+
+
+def _of_cuts(content: Content, layout: Layout) -> str:
+    """Return where cuts that do not lie at the picture's edge can be seen."""
+    at = layout.placed(content.box)
+    inside = {
+        "top": at.top > 1,
+        "right": at.right < layout.width - 1,
+        "bottom": at.bottom < layout.height - 1,
+        "left": at.left > 1,
+    }
+    seen = [side for side in content.cut if inside[side]]
+    return f": the cut can be seen at the {' and '.join(seen)}" if seen else ", where it stays at the picture's edge"
 
 
 def _check_bust(alpha: Array, box: Box, layout: Layout, warn: Callable[[str], object]) -> None:
@@ -228,21 +244,24 @@ def _composed(
     if behind is None and shadow is None:
         return None, None
     shape = placed.alpha.shape
-    seen = np.zeros(shape, np.float32) if behind is None else np.full(shape, backdrop.alpha, np.float32)
-    colours = np.zeros(3, np.float32) if behind is None else behind
-    if shadow is not None:
-        colours, seen = _laid_over(shadow.pixels, shadow.alpha, colours, seen, backdrop.linear_light)
-    colours, seen = _laid_over(placed.pixels, placed.alpha, colours, seen, backdrop.linear_light)
-    return colours, None if float(seen.min()) >= _OPAQUE else seen
+    colours: Array = np.zeros(3, np.float32) if behind is None else behind
+    seen: Array | None = None  # opaque
+    if behind is None or backdrop.alpha < 1:
+        seen = np.full(shape, 0 if behind is None else backdrop.alpha, np.float32)
+    for pixels, alpha in ([] if shadow is None else [shadow[:2]]) + [placed[:2]]:
+        colours, seen = _laid_over(pixels, alpha, colours, seen, backdrop.linear_light)
+    return colours, None if seen is None or float(seen.min()) >= _OPAQUE else seen
 
 
 def _laid_over(
-    pixels: NDArray[Any], alpha: Array, behind: Array, seen: Array, linear_light: bool
-) -> tuple[Array, Array]:
+    pixels: NDArray[Any], alpha: Array, behind: Array, seen: Array | None, linear_light: bool
+) -> tuple[Array, Array | None]:
     """Return a layer over another, both straight: colours are mixed by the upper one's share of what is seen."""
     front = unit_float(pixels)
     if front.ndim == 1:
         front = np.broadcast_to(front, (*alpha.shape, 3))
+    if seen is None:
+        return over(front, alpha, behind, linear_light=linear_light), None
     together = alpha + (1 - alpha) * seen
     share = np.divide(alpha, together, out=np.zeros_like(alpha), where=together > 0)
     return over(front, np.clip(share, 0, 1), behind, linear_light=linear_light), np.clip(together, 0, 1)

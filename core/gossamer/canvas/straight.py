@@ -39,7 +39,8 @@ def looks_premultiplied(pixels: NDArray[Any], alpha: Array) -> bool:
     solid = alpha >= _SOLID
     if np.count_nonzero(soft) < _LEAST or not solid.any():
         return False
-    brightest = np.asarray(unit_float(np.ascontiguousarray(pixels).max(axis=2)), np.float32)
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    brightest = unit_float(np.maximum(np.maximum(red, green), blue))
     away, labels = cv2.distanceTransformWithLabels(
         (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

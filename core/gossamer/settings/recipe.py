@@ -356,6 +356,10 @@ class Recipe(Settings):
     shadow: Shadow = Shadow()
     output: Output = Output()
 
+    def unfinished(self) -> Recipe:
+        """Return the same without canvas, shadow and output: for cut-outs that must lie upon their photograph."""
+        return self.model_copy(update={"canvas": Canvas(), "shadow": Shadow(), "output": Output()})
+
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
         """Read a recipe from a TOML or JSON file: one table a stage, e.g. ``[matting]``.

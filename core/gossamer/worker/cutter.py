@@ -101,14 +101,12 @@ class Cutter:
             The model cannot be had or run.
         """
         from gossamer.image import read_image
-        from gossamer.settings.canvas import Canvas, Output, Shadow
         from gossamer.settings.parameters import recipe_from_flat
 
         # The client composites; colours that nobody asked for are not worth their time.
         unused = {"background": "transparent"} | ({} if request.foreground else {"foreground": "none"})
-        recipe = recipe_from_flat(unused, recipe_from_flat(request.options))
-        # The answer lies upon the client's picture, and so has its size: no canvas, and nothing of files.
-        recipe = recipe.model_copy(update={"canvas": Canvas(), "shadow": Shadow(), "output": Output()})
+        # The answer takes the place of the client's layer.
+        recipe = recipe_from_flat(unused, recipe_from_flat(request.options)).unfinished()
         pixels = data.view(DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
         keep = request.existing_alpha == "keep"
         given = pixels[..., :3] if keep else pixels
