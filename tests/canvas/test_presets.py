@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skimage.data
@@ -15,6 +18,7 @@ from gossamer.image import Image, encode_image, read_image
 from gossamer.settings import Recipe
 from tests.canvas.bodies import disc
 
+DOCS = Path(__file__).parents[2] / "docs"
 SHOPS = ("amazon", "google-merchant", "ebay", "shopify", "etsy", "walmart")
 
 
@@ -120,6 +124,12 @@ def test_a_passport_photograph_measures_35_by_45_mm() -> None:
     found = finish_cutout(source, preset("passport").recipe())
     again = int(np.flatnonzero(found.alpha.max(1) > 0.5)[0])
     assert again == pytest.approx(crown, abs=0.03 * height)
+
+
+def test_the_page_has_today_s_table() -> None:
+    page = (DOCS / "finishing.md").read_text("utf-8")
+    made = runpy.run_path(str(DOCS / "make_presets.py"))["page"](page)
+    assert made == page, "Type: python docs/make_presets.py"
 
 
 def test_flags_win_over_a_preset() -> None:

@@ -61,9 +61,9 @@ class Preset:
     ----------
     id, title : str
     source : str
-        Where its rules were read.
+        Where the shop has its rules.
     date : datetime.date
-        When.
+        As of when these hold.
     note : str
         What no program can check.
     settings : dict

@@ -1,4 +1,4 @@
-"""`gossamer presets`: what shops ask for, and where that was read."""
+"""`gossamer presets`: what shops ask for, and as of when."""
 
 from __future__ import annotations
 
