@@ -55,6 +55,34 @@ def test_the_ground_around_a_cylinder_is_as_dark_as_rays_find_it() -> None:
     assert np.abs(errors).max() < 0.05
 
 
+def test_a_contact_shadow_lies_where_a_rendering_has_it() -> None:
+    # A cylinder on a plane under an overcast sky, seen by an orthographic camera that looks down by 15 degrees.
+    radius, tall, size = 24.0, 60.0, 120
+    sine, cosine = np.sin(np.deg2rad(15)), np.cos(np.deg2rad(15))
+    rows, columns = np.mgrid[:size, :size]
+    x, z = columns - size / 2 + 0.5, (rows - 0.7 * size + 0.5) / sine
+
+    def hit(dx: float, up: float, dz: float) -> np.ndarray:
+        a, b, c = dx * dx + dz * dz, 2 * (x * dx + z * dz), x * x + z * z - radius * radius
+        root = np.sqrt(np.maximum(b * b - 4 * a * c, 0))
+        near, far = (-b - root) / (2 * a), np.minimum((-b + root) / (2 * a), tall / up)
+        return (b * b - 4 * a * c > 0) & (far > np.maximum(near, 0))
+
+    alpha = hit(0, sine, cosine).astype(np.float32)
+    truth = np.zeros(alpha.shape)
+    for i in range(192):
+        away, turn = np.sqrt((i + 0.5) / 192), 2 * np.pi * (i * 0.618034 % 1)
+        truth += hit(away * np.cos(turn), np.sqrt(1 - away**2), away * np.sin(turn)) / 192
+    settings = Shadow(kind="contact", opacity=100, tilt=15)
+    layer = cast(Placed(np.zeros((size, size, 3), np.float32), alpha), subject_box(alpha), settings, Progress())
+    assert layer is not None
+    ground = (alpha == 0) & (truth > 0.05)
+    error = np.abs(layer.alpha - truth)[ground]
+    assert truth[ground].mean() > 0.1  # what no shadow at all would be wrong by
+    assert error.mean() < 0.03
+    assert np.percentile(error, 95) < 0.08
+
+
 def test_a_drop_shadow_s_edge_is_that_of_a_light_that_is_a_disc() -> None:
     # A straight edge's penumbra under a disc of radius r: 1/2 - (t sqrt(1 - t^2) + asin t) / pi, t = x / r.
     alpha = rectangle(400, 400, 100, 100, 200, 200)

@@ -15,6 +15,8 @@ _SOLID = 0.5  # of alpha
 _LIFTED = 0.25  # of the subject's height: what is higher above its lowest row hangs over and touches nothing
 _TOUCHES = 0.01  # of the subject's height: so near to the hull is on the ground
 _SPREAD = 0.4  # of the subject's width: what stands on less tells no slant
+_ABOVE = 0.12  # of the subject's height: there a round foot has its full width
+_NEAR = 0.01  # of the subject's height: so near to the straight line is on the ground
 _STEEPEST = 0.3  # rows a column: no ground looks steeper where cameras look at things from the front
 
 
@@ -28,11 +30,56 @@ class Foot(NamedTuple):
         of its lower edge, and beyond it the nearest.
     slope, level : float
         The straight line nearest to where it touches: `level` is its row in column 0. No part of the subject is below.
+    edge : (W,) float32
+        The subject's lower edge; `line` where a column has none.
+    middle, half : float
+        The middle column and half the width of what stands there, a little above its lowest row.
+    touching : float
+        How far apart the outermost places are where the hull and the lower edge meet.
     """
 
     line: Array
     slope: float
     level: float
+    edge: Array
+    middle: float
+    half: float
+    touching: float
+
+    def round_drop(self, depth: float) -> Array:
+        """Return by how much, in every column, the edge is above the straight line because the foot is round.
+
+        A round foot, seen from a little above, shows its near side as half an ellipse. What rises faster than that is
+        rounded itself, as a ball is.
+
+        Parameters
+        ----------
+        depth : float
+            Of the ellipse, of its width, as it looks.
+        """
+        columns = np.arange(len(self.edge)) + 0.5
+        away = np.minimum(np.abs(columns - self.middle), self.half)
+        round_foot = depth * (self.half - np.sqrt(self.half**2 - away**2))
+        return np.asarray(np.clip(np.minimum(self._lift(), round_foot), 0, None), np.float32)
+
+    def spread(self, depth: float, height: float) -> float:
+        """Return how far apart the outermost columns are that touch the ground, in pixels.
+
+        Parameters
+        ----------
+        depth : float
+            As for :meth:`round_drop`.
+        height : float
+            The subject's.
+        """
+        near = np.flatnonzero(self._lift() - self.round_drop(depth) <= max(1.0, _NEAR * height))
+        near = near[(near >= self.middle - self.half) & (near < self.middle + self.half)]
+        return float(max(np.ptp(near) + 1 if len(near) else 0, self.touching))
+
+    def _lift(self) -> Array:
+        """Return by how much the edge is above the straight line."""
+        columns = np.arange(len(self.edge), dtype=np.float32) + np.float32(0.5)
+        return np.asarray(self.level + self.slope * columns - self.edge, np.float32)
 
 
 def foot_of(alpha: Array, box: Box) -> Foot:
@@ -50,7 +97,8 @@ def foot_of(alpha: Array, box: Box) -> Foot:
     solid = alpha[top:bottom, left:right] >= _SOLID
     columns = np.flatnonzero(solid.any(0)) if solid.size else np.zeros(0, int)
     if not len(columns):
-        return Foot(np.full(width, float(bottom), np.float32), 0.0, float(bottom))
+        flat = np.full(width, float(bottom), np.float32)
+        return Foot(flat, 0.0, float(bottom), flat, (left + right) / 2, (right - left) / 2, 0.0)
     lowest = bottom - np.argmax(solid[::-1, columns], axis=0).astype(np.float64)
     standing = lowest.max() - lowest <= _LIFTED * box.height
     places, rows = left + columns[standing] + 0.5, lowest[standing]
@@ -64,10 +112,16 @@ def foot_of(alpha: Array, box: Box) -> Foot:
     )
     line = np.interp(everywhere, everywhere[int(x[0]) : int(x[-1]) + 1], line[int(x[0]) : int(x[-1]) + 1])
     touching = np.interp(places, everywhere, line) - rows <= max(1.0, _TOUCHES * box.height)
-    slope = 0.0
-    if np.ptp(places[touching]) > _SPREAD * box.width:
+    slope, spread = 0.0, float(np.ptp(places[touching])) + 1
+    if spread > _SPREAD * box.width:
         slope = float(np.clip(np.polyfit(places[touching], rows[touching], 1)[0], -_STEEPEST, _STEEPEST))
-    return Foot(line.astype(np.float32), slope, float((rows - slope * places).max()))
+    edge = line.astype(np.float32)
+    edge[left + columns] = lowest
+    above = solid[max(0, int(lowest.max()) - top - max(1, round(_ABOVE * box.height)) - 1)]
+    stands = left + np.flatnonzero(above) if above.any() else left + columns
+    first, last = float(stands.min()), float(stands.max()) + 1
+    level = float((rows - slope * places).max())
+    return Foot(line.astype(np.float32), slope, level, edge, (first + last) / 2, (last - first) / 2, spread)
 
 
 def _hull(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gossamer.arrays import Array, unit_float
-from gossamer.canvas.contact import ground_shadow
+from gossamer.canvas.contact import depth_of, ground_shadow
 from gossamer.canvas.ground import foot_of
 from gossamer.canvas.placing import Placed
 from gossamer.canvas.subject import Box
@@ -19,7 +19,7 @@ from gossamer.settings.canvas import Shadow
 __all__ = ["ShadowLayer", "cast"]
 
 _SMALL = 176  # pixels of the longer side of what a contact shadow is worked out of
-_DEPTH = 0.7  # how deep bodies are, of their width: nothing tells it, and people, shoes and bottles differ
+_DEPTH = 0.8  # how deep bodies are, of their width: nothing tells it, and people, shoes and bottles differ
 _FAR = 1.25  # of the subject's longer side: beyond it a contact shadow is nothing to see
 _CUT, _CUT_SHARE = 0.03, 0.25  # at the picture's edge, and of the darkest: what is less is not seen to be cut off
 _COARSE = 12  # pixels of a drop shadow's radius that are blurred one by one
@@ -121,26 +121,32 @@ def _contact(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Ar
     left, top = max(0, int(box.left)), max(0, int(box.top))
     right, bottom = min(alpha.shape[1], int(np.ceil(box.right))), min(alpha.shape[0], int(np.ceil(box.bottom)))
     foot = foot_of(alpha, box)
-    # Where the subject stands at a slant, as a car seen from its corner does, the picture is sheared upright first.
-    sheared = np.array([[1, 0, 0], [-foot.slope, 1, bottom - foot.level - foot.slope * left]], np.float32)
-    part = cv2.warpAffine(alpha[top:bottom, left:right], sheared, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+    sine = float(np.sin(np.deg2rad(settings.tilt)))
+    # Where the subject stands at a slant, as a car seen from its corner does, and where its foot is round, the picture
+    # is moved down, column by column: as it is seen from the height of the ground.
+    columns = np.arange(left, right, dtype=np.float32)
+    moved = bottom - foot.level - foot.slope * (columns + np.float32(0.5)) + foot.round_drop(sine)[left:right]
+    rows = np.arange(bottom - top, dtype=np.float32)[:, None] - moved[None, :]
+    across = np.ascontiguousarray(np.broadcast_to(columns - left, rows.shape))
+    part = cv2.remap(np.ascontiguousarray(alpha[top:bottom, left:right]), across, rows, cv2.INTER_LINEAR)
     factor = min(1.0, _SMALL / max(part.shape))
     height, width = (max(1, round(side * factor)) for side in part.shape)
     small = area(np.asarray(part, np.float32), height, width)
     far = int(_FAR * max(height, width))
     # What lies beyond the canvas is not worked out.
     sides = min(far, int(np.ceil(max(left, alpha.shape[1] - right) * factor)) + 2)
-    ground = ground_shadow(small, (sides, far), _DEPTH, progress)
+    stands = depth_of(foot.spread(sine, part.shape[0]), part.shape[0], _DEPTH)
+    ground = ground_shadow(small, (sides, far), _DEPTH, progress, foot=stands * factor)
     hidden = np.asarray(cv2.GaussianBlur(ground.hidden, (0, 0), 1.0), np.float32)
     # What ends where the work ends fades out before.
     fade = np.minimum(1, np.linspace(0, 4, far + 1, dtype=np.float32))
     hidden *= np.concatenate([fade, fade[-2::-1]])[:, None]
-    sine = float(np.sin(np.deg2rad(settings.tilt)))
-    across, down = part.shape[1] / width, part.shape[0] / height * sine
-    # The lowest row of the subject is the near edge of its foot: its middle lies farther back.
-    start = left + across * (0.5 - ground.left) - 0.5
-    middle = foot.level + foot.slope * (start + 0.5) - ground.foot * down - down * ground.back
-    onto = np.array([[across, 0, start], [foot.slope * across, down, middle]], np.float32)
+    wide, down = part.shape[1] / width, part.shape[0] / height * sine
+    # The lowest row of the subject is the near edge of all that it stands on: the middle lies farther back.
+    back = stands / 2 * sine + down * ground.back
+    start = left + wide * (0.5 - ground.left) - 0.5
+    middle = foot.level + foot.slope * (start + 0.5) - back
+    onto = np.array([[wide, 0, start], [foot.slope * wide, down, middle]], np.float32)
     seen = cv2.warpAffine(hidden, onto, alpha.shape[::-1], flags=cv2.INTER_CUBIC)
     return np.clip(np.asarray(seen, np.float32), 0, 1)
 
