@@ -19,7 +19,7 @@ from gossamer.compositing import is_opaque, read_backdrop
 from gossamer.errors import InputError, OutputError
 from gossamer.gradients import read_gradient
 from gossamer.image import Image, read_image
-from gossamer.image.metadata import digital_source_type
+from gossamer.image.metadata import Metadata, digital_source_type, kept_metadata
 from gossamer.lengths import read_span
 from gossamer.settings import Recipe
 from gossamer.settings.recipe import Background
@@ -257,6 +257,12 @@ def test_metadata_goes_where_it_is_wanted_and_the_source_type_always(tmp_path: P
 )
 def test_the_source_type_is_found_however_it_is_written(packet: str) -> None:
     assert digital_source_type(packet.encode()) == AI
+
+
+def test_hostile_packets_take_no_time() -> None:
+    for piece in (b"<x:xmpmeta ", b"<a:DigitalSourceType ", b"DigitalSourceType=  ", b"DigitalSourceType resource"):
+        packet = piece * 100_000
+        assert kept_metadata(Metadata(None, packet), whole=True).metadata is None
 
 
 def test_without_metadata_nothing_is_added(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gossamer.spelling import did_you_mean
 __all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
 _METAVARS = {
-    "background": "transparent|COLOUR|PICTURE|blur",
+    "background": "transparent|COLOUR|GRADIENT|PICTURE|blur",
     "model": "ID|FILE",
     "prompt_model": "|".join(PROMPT_MODELS),
     "architecture": "NAME",

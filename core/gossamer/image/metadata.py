@@ -15,20 +15,23 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gossamer.image.ifd import first_directory
+from gossamer.image.ifd import Directory, first_directory
+from gossamer.image.limits import quiet
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
 __all__ = ["Kept", "Metadata", "digital_source_type", "exif_with", "kept_metadata"]
 
-_PACKET = re.compile(rb"<x:xmpmeta\b.*</x:xmpmeta\s*>|<rdf:RDF\b.*</rdf:RDF\s*>", re.DOTALL)
-# As an attribute, as an element, or as an element that refers to it; written with whatever prefix.
+_PACKETS = ((b"<x:xmpmeta", b"</x:xmpmeta>"), (b"<rdf:RDF", b"</rdf:RDF>"))
+# As an attribute, as an element, or as an element that refers to it; written with whatever prefix. Nothing in it is
+# without bounds: packets are other people's.
 _SOURCE_TYPE = re.compile(
-    rb"\bDigitalSourceType\s*=\s*[\"']\s*([^\"'<>]{1,300}?)\s*[\"']"
-    rb"|<[\w.-]*:?DigitalSourceType\b[^>]*?\bresource\s*=\s*[\"']\s*([^\"'<>]{1,300}?)\s*[\"']"
-    rb"|<[\w.-]*:?DigitalSourceType\b[^>]*>\s*([^<>]{1,300}?)\s*</"
+    rb"\bDigitalSourceType\s{0,20}=\s{0,20}[\"']\s{0,20}([^\"'<>\s][^\"'<>]{0,300}?)\s{0,20}[\"']"
+    rb"|\bDigitalSourceType\b[^<>]{0,300}?\bresource\s{0,20}=\s{0,20}[\"']\s{0,20}([^\"'<>\s][^\"'<>]{0,300}?)\s{0,20}[\"']"
+    rb"|\bDigitalSourceType\b[^<>]{0,300}>\s{0,200}([^<>\s][^<>]{0,300}?)\s{0,200}</"
 )
+_LOOKED_AT = 1 << 20  # bytes of a packet
 _ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)\d")
 _PROFILE = re.compile(rb"\s[\w.-]+:ICCProfile\s*=\s*(?:\"[^\"]*\"|'[^']*')|<([\w.-]+:ICCProfile)\b[^>]*>[^<]*</\1\s*>")
 _TEMPLATE = (
@@ -37,7 +40,7 @@ _TEMPLATE = (
     'Iptc4xmpExt:DigitalSourceType="{}"/></rdf:RDF></x:xmpmeta>'
 )
 _MOST = 65_000  # bytes of a block: one segment of a JPEG file holds no more
-_UPRIGHT_TAG, _EXIF_IFD, _INTEROPERABILITY_IFD = 0x0112, 0x8769, 0xA005
+_UPRIGHT_TAG, _EXIF_IFD, _GPS_IFD, _INTEROPERABILITY_IFD = 0x0112, 0x8769, 0x8825, 0xA005
 _COLOUR_SPACE, _WIDE, _HIGH, _SRGB = 0xA001, 0xA002, 0xA003, 1
 _BROKEN = (
     AttributeError,
@@ -77,7 +80,7 @@ class Kept(NamedTuple):
 
 def digital_source_type(xmp: bytes | None) -> str:
     """Return the IPTC digital source type that a packet tells, mostly an address; "" where it tells none."""
-    found = _SOURCE_TYPE.search(xmp) if xmp else None
+    found = _SOURCE_TYPE.search(xmp[:_LOOKED_AT]) if xmp else None
     if found is None:
         return ""
     return next(part for part in found.groups() if part).decode("utf-8", "replace")
@@ -106,8 +109,8 @@ def kept_metadata(metadata: Metadata | None, *, whole: bool, srgb: bool = False)
     warnings = []
     xmp = exif = None
     if whole:
-        packet = _PACKET.search(metadata.xmp) if metadata.xmp else None
-        xmp = _ORIENTATION.sub(rb"\g<1>1", packet[0]) if packet else None
+        packet = _packet(metadata.xmp) if metadata.xmp else None
+        xmp = _ORIENTATION.sub(rb"\g<1>1", packet) if packet else None
         xmp = _PROFILE.sub(b"", xmp) if xmp and srgb else xmp
         exif = _exif(metadata.exif, srgb) if metadata.exif else None
         if metadata.exif and exif is None:
@@ -122,22 +125,35 @@ def kept_metadata(metadata: Metadata | None, *, whole: bool, srgb: bool = False)
     return Kept(Metadata(exif, xmp) if xmp or exif else None, tuple(warnings))
 
 
+def _packet(xmp: bytes) -> bytes | None:
+    """Return the packet itself, without what its file has around it."""
+    for begin, end in _PACKETS:
+        first, last = xmp.find(begin), xmp.rfind(end)
+        if 0 <= first < last:
+            return xmp[first : last + len(end)]
+    return None
+
+
 def _exif(block: bytes, srgb: bool) -> bytes | None:
     """Return a block with what is true of the cut-out; None where it cannot be read or is too long."""
     from PIL import Image
 
     try:
-        if not first_directory(block).is_sane():  # before Pillow reads it
-            return None
-        exif = Image.Exif()
-        exif.load(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
-        exif[_UPRIGHT_TAG] = 1
-        inner: Any = exif.get_ifd(_EXIF_IFD)
-        for tag in (_WIDE, _HIGH, *((_INTEROPERABILITY_IFD,) if srgb else ())):
-            inner.pop(tag, None)
-        if srgb:
-            inner[_COLOUR_SPACE] = _SRGB
-        written = exif.tobytes()
+        whole = first_directory(block)
+        inside = [whole.get_ifd(tag) for tag in (_EXIF_IFD, _GPS_IFD)]
+        for one in (whole, *inside):  # before Pillow reads them
+            if isinstance(one, Directory) and not one.is_sane():
+                return None
+        with quiet():
+            exif = Image.Exif()
+            exif.load(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
+            exif[_UPRIGHT_TAG] = 1
+            inner: Any = exif.get_ifd(_EXIF_IFD)
+            for tag in (_WIDE, _HIGH, *((_INTEROPERABILITY_IFD,) if srgb else ())):
+                inner.pop(tag, None)
+            if srgb:
+                inner[_COLOUR_SPACE] = _SRGB
+            written = exif.tobytes()
     except _BROKEN:
         return None
     return written if len(written) <= _MOST else None
