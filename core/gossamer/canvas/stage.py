@@ -117,11 +117,12 @@ def finish_picture(
     progress(0.1)
     placed = place(pixels, whole, layout)
     progress(0.5)
-    to_srgb = conversion(source.icc_profile, None) if recipe.output.srgb else None
+    profile, depth = source.icc_profile, source.bit_depth
+    to_srgb = conversion(profile, None) if recipe.output.srgb else None
     if to_srgb is not None:
-        if source.bit_depth > 8:
+        if depth > 8:
             warn("The colours are converted to sRGB in 8 bits, of the photograph's 16 or more.")
-        placed = placed._replace(pixels=to_srgb(as_rgb(placed.pixels)))
+        placed, profile, depth = placed._replace(pixels=to_srgb(as_rgb(placed.pixels))), None, 8
     if canvas.sharpen and layout.scale < 1:
         placed = placed._replace(pixels=sharpened(unit_float(placed.pixels), placed.alpha, canvas.sharpen / 100))
     progress(0.6)
@@ -138,10 +139,6 @@ def finish_picture(
     progress(1.0)
     one = layout.dpi or float(canvas.dpi)
     dpi = (one, one) if one else source.dpi
-    srgb = recipe.output.srgb
-    profile, depth = (
-        (None, source.bit_depth if to_srgb is None else 8) if srgb else (source.icc_profile, source.bit_depth)
-    )
     return Finished(placed.pixels, placed.alpha, composite, composite_alpha, layout, profile, depth, dpi)
 
 

@@ -22,6 +22,11 @@ _METAVARS = {
     "model": "ID|FILE",
     "prompt_model": "|".join(PROMPT_MODELS),
     "architecture": "NAME",
+    "canvas_margin": "LENGTHS",
+    "canvas_aspect": "W:H",
+    "canvas_size": "WxH",
+    "canvas_head": "FROM TO",
+    "shadow_colour": "COLOUR",
 }
 
 
@@ -142,7 +147,7 @@ def _add(group: Any, kind: type[Settings], parameter: Parameter) -> None:
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
         limits = f", {parameter.minimum:g} to {parameter.maximum:g}"
-    default = "" if parameter.default is None else f" (default: {parameter.default}{unit}{limits})"
+    default = "" if parameter.default in (None, "") else f" (default: {parameter.default}{unit}{limits})"
     argument: dict[str, Any] = {
         "dest": _prefix(kind) + parameter.name,
         "default": argparse.SUPPRESS,

@@ -14,10 +14,10 @@ from gossamer.settings.base import Settings
 
 __all__ = ["Canvas", "Output", "Shadow"]
 
-_LARGEST_KB = 1_000_000
+_LARGEST_KB = 100_000
 
 
-def _lower_remedy(read: Callable[[str], Any], value: str) -> str:
+def _readable(read: Callable[[str], Any], value: str) -> str:
     """Return `value` where it can be read; else raise what a validator may, the remedy as its words."""
     try:
         read(value)
@@ -126,22 +126,22 @@ class Canvas(Settings):
     @field_validator("margin")
     @classmethod
     def _margins_are_lengths(cls, value: str) -> str:
-        return _lower_remedy(read_margin, value)
+        return _readable(read_margin, value)
 
     @field_validator("aspect")
     @classmethod
     def _aspects_are_ratios(cls, value: str) -> str:
-        return _lower_remedy(read_aspect, value)
+        return _readable(read_aspect, value)
 
     @field_validator("size")
     @classmethod
     def _sizes_are_sizes(cls, value: str) -> str:
-        return _lower_remedy(read_size, value)
+        return _readable(read_size, value)
 
     @field_validator("head")
     @classmethod
     def _heads_have_two_ends(cls, value: str) -> str:
-        return _lower_remedy(read_span, value)
+        return _readable(read_span, value)
 
     @property
     def around(self) -> Literal["frame", "subject", "head"]:
@@ -242,7 +242,7 @@ class Shadow(Settings):
             if colour is None or colour.alpha < 1:
                 raise InputError("", "Give an opaque colour such as #000000.")
 
-        return _lower_remedy(read, value)
+        return _readable(read, value)
 
 
 class Output(Settings):
