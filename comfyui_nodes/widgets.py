@@ -61,6 +61,7 @@ ORDER = (
     "shadow_tilt",
     "shadow_reach",
     "shadow_colour",
+    "canvas_haze",
 )
 
 

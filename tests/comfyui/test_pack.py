@@ -35,7 +35,7 @@ INPUTS = {
         *("canvas_crop", "canvas_margin", "canvas_aspect", "canvas_size", "canvas_fill", "canvas_align"),
         *("canvas_too_small", "canvas_sharpen", "canvas_head"),
         *("shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle", "shadow_tilt"),
-        *("shadow_reach", "shadow_colour"),
+        *("shadow_reach", "shadow_colour", "canvas_haze"),
     ],
 }
 OUTPUTS = {

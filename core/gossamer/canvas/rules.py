@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.canvas.presets import Preset
-from gossamer.canvas.subject import Box, subject_box
+from gossamer.canvas.subject import Box, far_off, subject_box
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.image.limits import kind_of
@@ -18,6 +18,7 @@ __all__ = ["check_picture"]
 
 _NAMES = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff"}
 _CLEAR = 0.5 / 255  # of alpha: what 8 bits round to nothing
+_HAZE = 0.05  # of alpha: less than that, far off the subject, is no hair but background
 _BLOCK = 8  # pixels of a JPEG block: one with the subject in it rings, one without does not
 _NOT_WHITE = 250  # of 255: what is brighter is taken as background where no alpha tells
 _RINGING = 245  # of 255: darker than that near the subject is to be seen
@@ -115,7 +116,7 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
     if picture.alpha is not None and float(picture.alpha.min()) < 1:
         return ["the background is transparent, and must be white."]
     darkest = _darkest(picture)
-    clear = darkest >= _NOT_WHITE if alpha is None else alpha < _CLEAR
+    clear = darkest >= _NOT_WHITE if alpha is None else (alpha < _CLEAR) | (far_off(alpha) & (alpha < _HAZE))
     if not clear.any():
         return ["there is no white background."]
     near = np.zeros_like(clear)

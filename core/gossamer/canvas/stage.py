@@ -14,7 +14,7 @@ from gossamer.canvas.head import head_box
 from gossamer.canvas.placing import Placed, place, place_plane
 from gossamer.canvas.shadows import ShadowLayer, cast
 from gossamer.canvas.sharpening import sharpened
-from gossamer.canvas.subject import Box, centre_of_mass, cut_off, subject_box
+from gossamer.canvas.subject import Box, centre_of_mass, cleared, cut_off, subject_box
 from gossamer.compositing import Backdrop, conversion, over
 from gossamer.errors import InputError
 from gossamer.image import Image
@@ -67,8 +67,7 @@ class Finished(NamedTuple):
 
 def changes_the_picture(recipe: Recipe) -> bool:
     """Return whether a recipe wants anything of this stage."""
-    canvas = recipe.canvas
-    return not canvas.is_the_photograph or recipe.shadow.kind != "none" or recipe.output.srgb or canvas.dpi > 0
+    return not recipe.canvas.changes_nothing or recipe.shadow.kind != "none" or recipe.output.srgb
 
 
 def finish_picture(
@@ -110,6 +109,8 @@ def finish_picture(
     """
     canvas = recipe.canvas
     whole = alpha if source.alpha is None else alpha * source.alpha
+    if canvas.haze:
+        whole = cleared(whole, canvas.haze / 100)
     around = canvas.around
     needs_box = around != "frame" or recipe.shadow.kind != "none"
     box = _box_of(whole, around, needs_box)

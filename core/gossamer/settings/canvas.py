@@ -117,6 +117,18 @@ class Canvas(Settings):
         ),
     ] = ""
 
+    haze: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=50.0,
+            title="Haze",
+            description="Clear alpha up to this where nothing solid is near, so that a background is what it is said "
+            "to be; strands of hair, which are less faint, stay.",
+            json_schema_extra={"unit": "%"},
+        ),
+    ] = 0.0
+
     @field_validator("margin", "aspect", "size", "head", mode="before")
     @classmethod
     def _numbers_are_their_text(cls, value: Any) -> Any:
@@ -154,6 +166,11 @@ class Canvas(Settings):
     def is_the_photograph(self) -> bool:
         """Whether the finished picture has the photograph's own frame and size."""
         return self.around == "frame" and not (self.margin or self.aspect or self.size or self.fill)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether nothing is to be done at all."""
+        return self.is_the_photograph and not self.haze and not self.dpi
 
 
 class Shadow(Settings):
