@@ -22,6 +22,7 @@ _HAZE = 0.05  # of alpha: less than that, far off the subject, is no hair but ba
 _BLOCK = 8  # pixels of a JPEG block: one with the subject in it rings, one without does not
 _NOT_WHITE = 250  # of 255: what is brighter is taken as background where no alpha tells
 _RINGING = 245  # of 255: darker than that near the subject is to be seen
+_STRAY = 0.05  # percent of the background
 _UNLIKE = 0.01  # between two ratios that are said to be one
 _ROUNDING = 0.5  # percent: of a small picture's side, a pixel
 
@@ -116,7 +117,7 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
     if picture.alpha is not None and float(picture.alpha.min()) < 1:
         return ["the background is transparent, and must be white."]
     darkest = _darkest(picture)
-    clear = darkest >= _NOT_WHITE if alpha is None else (alpha < _CLEAR) | (far_off(alpha) & (alpha < _HAZE))
+    clear = darkest >= _NOT_WHITE if alpha is None else (alpha < _CLEAR) | (far_off(alpha, 2) & (alpha < _HAZE))
     if not clear.any():
         return ["there is no white background."]
     near = np.zeros_like(clear)
@@ -131,15 +132,16 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
         near = whole[: clear.shape[0], : clear.shape[1]] & clear
     told = []
     far = clear & ~near
-    grey = int(np.count_nonzero(darkest[far] < 255))
-    if grey:
-        share = 100 * grey / int(np.count_nonzero(far))
+    # A few pixels are where haze that was cleared met what was not.
+    share = 100 * np.count_nonzero(darkest[far] < 255) / max(1, int(np.count_nonzero(far)))
+    if share > _STRAY:
         told.append(
-            f"{share:.1f} % of the background is not pure white, and {int(darkest[far].min())} of 255 where it is "
+            f"{share:.3g} % of the background is not pure white, and {int(darkest[far].min())} of 255 where it is "
             "darkest."
         )
-    if near.any() and int(darkest[near].min()) < _RINGING:
+    beside = near if alpha is None else near & (alpha < _CLEAR)
+    if beside.any() and int(darkest[beside].min()) < _RINGING:
         told.append(
-            f"JPEG darkens the white beside the subject to {int(darkest[near].min())} of 255: see --output-quality."
+            f"JPEG darkens the white beside the subject to {int(darkest[beside].min())} of 255: see --output-quality."
         )
     return told

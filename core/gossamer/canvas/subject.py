@@ -18,7 +18,7 @@ SIDES = ("top", "right", "bottom", "left")
 _SEEN = 0.5  # of alpha: what shows its contour
 _FAINT = 0.1  # of alpha: where less is, a box may end, hair and glass being in it
 _SPECK = 1e-4  # of the subject's area: what stands apart and is smaller is none of it
-_NEAR = 0.01  # of the frame's longer side: so near to the solid subject its soft edge may be
+_NEAR = 0.015  # of the solid subject's longer side: so near to the solid subject its soft edge may be
 _CONTACT = 0.01  # of the subject's width or height along the frame: what touches it with less is a hair or a corner
 
 
@@ -77,24 +77,21 @@ def centre_of_mass(alpha: Array) -> tuple[float, float]:
     return x, y
 
 
-def far_off(alpha: Array) -> NDArray[np.bool_]:
-    """Return where nothing solid of the subject is near: (H, W); nowhere, where nothing of it is solid."""
+def far_off(alpha: Array, times: float = 1.0) -> NDArray[np.bool_]:
+    """Return where nothing solid of the subject is near, or so many times as far; nowhere, where nothing is solid."""
     import cv2
 
     solid = alpha >= _SEEN
     if not solid.any():
         return np.zeros(alpha.shape, bool)
     away = cv2.distanceTransform((~solid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    return np.asarray(away > _NEAR * max(alpha.shape))
+    extent = max(np.ptp(np.flatnonzero(solid.any(1))), np.ptp(np.flatnonzero(solid.any(0)))) + 1
+    return np.asarray(away > times * _NEAR * extent)
 
 
 def cleared(alpha: Array, haze: float) -> Array:
-    """Return an alpha without its faint haze far off the subject: 0 up to `haze`, and as it is from twice that on."""
-    far = far_off(alpha)
-    faint = far & (alpha < 2 * haze) & (alpha > 0)
-    result = alpha.copy()
-    result[faint] = np.maximum(0, 2 * (result[faint] - np.float32(haze)))
-    return result
+    """Return an alpha that is 0 where it is no more than `haze`, far off the subject."""
+    return np.where((alpha <= haze) & far_off(alpha), np.float32(0), alpha)
 
 
 def cut_off(alpha: Array, box: Box) -> tuple[str, ...]:
