@@ -315,6 +315,17 @@ def test_srgb_is_what_littlecms_makes_of_it_and_white_stays_white() -> None:
     assert any("sRGB in 8 bits" in one for one in told.report.warnings)
 
 
+def test_depth_and_profile_survive_a_canvas() -> None:
+    ramp = np.linspace(0.2, 0.21, 400, dtype=np.float32)  # 2.5 steps of 8 bits, 655 of 16
+    pixels = np.repeat(np.repeat(ramp[None, :, None], 300, 0), 3, 2)
+    source = Image(pixels, disc(300, 400, 120), adobe_rgb(), bit_depth=16, dpi=(240, 240))
+    cutout = finish_cutout(source, Recipe.of({"canvas": {"size": "200x200"}}))
+    assert (cutout.icc_profile, cutout.bit_depth, cutout.dpi) == (source.icc_profile, 16, (240, 240))
+    again = read_image(cutout.encode("png"))
+    assert again.icc_profile == source.icc_profile
+    assert len(np.unique(again.rgb[100, 20:180, 0])) > 150
+
+
 def adobe_rgb() -> bytes:
     from gossamer.image.colour import ADOBE_RGB
     from gossamer.image.profiles import icc_profile
