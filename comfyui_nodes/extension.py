@@ -9,18 +9,19 @@ from typing_extensions import override
 from gossamer import telemetry
 
 from . import folders
+from .finish import Finish
 from .nodes import Composite, LoadModel, PredictMask, Refine
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
 
 class GossamerExtension(ComfyExtension):
-    """The four nodes."""
+    """The five nodes."""
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes, in the order of a graph."""
-        return [LoadModel, PredictMask, Refine, Composite]
+        return [LoadModel, PredictMask, Refine, Composite, Finish]
 
 
 async def comfy_entrypoint() -> GossamerExtension:

@@ -43,11 +43,32 @@ ORDER = (
     "segmentation_flips",
     "background_linear_light",
     "matting_unit",
+    "canvas_crop",
+    "canvas_margin",
+    "canvas_aspect",
+    "canvas_size",
+    "canvas_fill",
+    "canvas_align",
+    "canvas_too_small",
+    "canvas_sharpen",
+    "canvas_dpi",
+    "canvas_head",
+    "shadow",
+    "shadow_opacity",
+    "shadow_softness",
+    "shadow_distance",
+    "shadow_angle",
+    "shadow_tilt",
+    "shadow_reach",
+    "shadow_colour",
+    "canvas_haze",
 )
 
 
 # What was there first is required; what came later is optional, so that prompts saved before run as they did.
 _FIRST = ORDER[:5]
+# What is shown at once, besides the main choice of each stage.
+_SHOWN = ("canvas_margin", "canvas_size", "canvas_fill")
 
 
 def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
@@ -80,7 +101,8 @@ def _widget(parameter: Parameter) -> io.Input:
         "default": parameter.default,
         "tooltip": f"{parameter.title}. {parameter.help}{unit}",
         "optional": parameter.name not in _FIRST,
-        "advanced": parameter.name != parameter.stage,  # a stage's main choice bears the stage's name
+        # A stage's main choice bears the stage's name.
+        "advanced": parameter.name not in (parameter.stage, *_SHOWN),
     }
     if parameter.kind == "choice":
         return known(io.Combo.Input, parameter.name, options=list(parameter.choices), **fields)

@@ -32,6 +32,8 @@ _RULES = (
     (r" with: gossamer doctor\b", " with nvidia-smi"),
     (r" and gossamer doctor\b", ""),
     (r"See: gossamer remove --help\.?", "See the node's help page."),
+    (r"Cut it out first: gossamer remove, or refine with a mask\.", "Connect the mask of Refine (Gossamer)."),
+    (r"--canvas-(crop|fill|head)\b", r"canvas_\1"),
     (r"Leave --architecture out\b", f"Choose the architecture auto in {_LOAD}"),
 )
 

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gossamer.canvas.finishing import finish_cutout
     from gossamer.cutout import Cutout, Report
     from gossamer.errors import Cancelled, GossamerError, InputError, ModelNotFound
     from gossamer.image import Image, read_image
@@ -41,6 +42,7 @@ _HOME = {
     "SegmentationModel": "gossamer.segmentation.model",
     "Session": "gossamer.session",
     "Subject": "gossamer.prompting.protocol",
+    "finish_cutout": "gossamer.canvas.finishing",
     "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
@@ -51,6 +53,7 @@ _HOME = {
     "remove_background": "gossamer.pipeline",
 }
 _MODULES = (
+    "canvas",
     "compositing",
     "evaluation",
     "foreground",
@@ -80,6 +83,7 @@ __all__ = [
     "Session",
     "Subject",
     "__version__",
+    "finish_cutout",
     "load_catalogue",
     "load_model",
     "load_models",

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_mask, as_rgb, unit_float
 from gossamer.colours import colour_names, read_colour
 from gossamer.errors import InputError
+from gossamer.gradients import Gradient, is_gradient, read_gradient
 from gossamer.image import Image, read_image
 from gossamer.paths import source_path
 from gossamer.settings.recipe import Background
@@ -136,7 +137,7 @@ def is_opaque(fill: str) -> bool:
     fill = fill.strip()
     if fill == TRANSPARENT:
         return False
-    colour = read_colour(fill) if fill != BLUR else None
+    colour = read_colour(fill) if fill != BLUR and not is_gradient(fill) else None
     return colour is None or colour.alpha == 1
 
 
@@ -188,6 +189,8 @@ class Backdrop:
         Brings the numbers of `picture` to the picture's profile.
     warnings : tuple of str
         What was guessed or put right in reading.
+    gradient : Gradient or None
+        In sRGB; `conversion` brings it to the picture's profile.
     """
 
     colour: Array | None = None
@@ -197,6 +200,7 @@ class Backdrop:
     linear_light: bool = False
     conversion: Conversion | None = None
     warnings: tuple[str, ...] = ()
+    gradient: Gradient | None = None
 
     def behind(
         self,
@@ -222,6 +226,9 @@ class Backdrop:
         if self.picture is not None:
             covered = cover(_over_white(self.picture), height, width)
             return covered if self.conversion is None else self.conversion(covered)
+        if self.gradient is not None:
+            painted = self.gradient.painted(height, width)
+            return painted if self.conversion is None else self.conversion(painted)
         if self.blur is not None:
             return _blurred(image, foreground, alpha, visible, float(np.hypot(height, width)) * self.blur / 100)
         return None
@@ -283,6 +290,10 @@ def read_backdrop(settings: Background, icc_profile: bytes | None = None) -> Bac
         return Backdrop()
     if fill == BLUR:
         return Backdrop(blur=settings.blur, linear_light=settings.linear_light)
+    gradient = read_gradient(fill)
+    if gradient is not None:
+        convert = conversion(None, icc_profile)
+        return Backdrop(gradient=gradient, linear_light=settings.linear_light, conversion=convert)
     colour = read_colour(fill)
     if colour is not None:
         rgb = np.array(colour[:3], np.float32)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.errors import InputError
-from gossamer.image import check_output, encode_image, format_of, rounded, write_bytes
+from gossamer.errors import InputError, OutputError
+from gossamer.image import Metadata, best_within, check_output, encode_image, format_of, rounded, write_bytes
 from gossamer.settings.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Cutout:
     recipe : Recipe
         The settings used.
     composite : (H, W, 3) float32 or None
-        The subject over the background that the recipe asks for; None when that is transparent.
+        The subject over the background and the shadow that the recipe asks for; None without them.
     icc_profile : bytes or None
         The colour profile of the numbers, as in the source.
     bit_depth : int
@@ -120,9 +120,11 @@ class Cutout:
     dpi : tuple of float or None
         The source's resolution.
     composite_alpha : (H, W) float32 or None
-        Of `composite`, where the recipe's background is a colour that is transparent in part.
+        Of `composite`, where it is transparent: a colour that is so in part, a shadow without a background.
     disagreement : (H, W) float32 or None
         Of several models that were combined: where their masks differ, and by how much.
+    metadata : Metadata or None
+        What of the photograph's EXIF and XMP goes into files.
     """
 
     pixels: NDArray[Any]
@@ -135,6 +137,7 @@ class Cutout:
     dpi: tuple[float, float] | None = None
     disagreement: Array | None = None
     composite_alpha: Array | None = None
+    metadata: Metadata | None = None
 
     @cached_property
     def foreground(self) -> Array:
@@ -166,7 +169,8 @@ class Cutout:
         InputError
             JPEG was asked for and the background is transparent.
         OutputError
-            The format cannot hold a picture of this size.
+            The format cannot hold a picture of this size, or the file would be larger than the recipe's ``output``
+            allows.
         """
         if mask_only:
             return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi)
@@ -176,7 +180,30 @@ class Cutout:
                 "Write .png, .webp or .tiff, or give a background.",
             )
         rgb, alpha = self._planes()
-        return encode_image(rgb, alpha, format, bit_depth=self.bit_depth, icc_profile=self.icc_profile, dpi=self.dpi)
+        output = self.recipe.output
+
+        def encoded(quality: int) -> bytes:
+            return encode_image(
+                rgb,
+                alpha,
+                format,
+                bit_depth=self.bit_depth,
+                icc_profile=self.icc_profile,
+                dpi=self.dpi,
+                quality=quality,
+                metadata=self.metadata,
+            )
+
+        most = 1000 * output.max_kb
+        if format == "jpeg" and most:
+            return best_within(encoded, output.quality, most)
+        data = encoded(output.quality)
+        if most and len(data) > most:
+            raise OutputError(
+                f"The picture takes {len(data) / 1000:.0f} kB as {format}, more than {output.max_kb}.",
+                "Write JPEG, give a smaller canvas, or allow a larger file.",
+            )
+        return data
 
     def _planes(self) -> tuple[NDArray[Any], Array | None]:
         return (self.pixels, self.alpha) if self.composite is None else (self.composite, self.composite_alpha)

@@ -12,11 +12,12 @@ import numpy as np
 
 from gossamer.arguments import check_call, check_kind
 from gossamer.arrays import Array
+from gossamer.canvas.stage import changes_the_picture, finish_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
-from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
+from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
 from gossamer.progress import Progress, ProgressCallback
@@ -27,9 +28,9 @@ from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.belonging import knows_its_arguments
 
-NO_MODEL = "none"  # the model's name where the backdrop alone tells the subject
+__all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "profile_of", "refine", "remove_background"]
 
-__all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "refine", "remove_background"]
+NO_MODEL = "none"  # the model's name where the backdrop alone tells the subject
 
 
 class Pipeline:
@@ -119,18 +120,17 @@ class Pipeline:
         """
         steps = Progress.of(progress)
         recipe = checked_recipe(recipe) or self.recipe
+        keyed_alone = self.choice.model == NO_MODEL
+        if keyed_alone and recipe.matting.method != "key":
+            raise InputError("Without a model only the matting key finds a subject.", "Choose it, or a model.")
         clock = _Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
             source = read_image(image)
-            backdrop = read_backdrop(recipe.background, source.icc_profile)
-        if self.choice.model == NO_MODEL:
-            if recipe.matting.method != "key":
-                raise InputError(
-                    "Without a model only the matting key finds a subject.", "Choose the matting key, or a model."
-                )
+            backdrop = read_backdrop(recipe.background, profile_of(source, recipe))
+        if keyed_alone:
             everything = np.ones(source.pixels.shape[:2], np.float32)
-            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps, None)
+            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps)
         first_load = self._model is None
         with clock("load"):
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
@@ -242,7 +242,7 @@ def refine(
     recipe = checked_recipe(recipe) or Recipe()
     with clock("read"):
         source = read_image(image)
-        backdrop = backdrop or read_backdrop(recipe.background, source.icc_profile)
+        backdrop = backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
         rough = read_mask(mask, source.pixels.shape)
         certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
@@ -261,6 +261,11 @@ def checked_recipe(recipe: object) -> Recipe | None:
             'Give gossamer.Recipe.of({"matting": {"band": 20}}) or gossamer.Recipe.load("recipe.toml").',
         )
     return recipe  # type: ignore[return-value]
+
+
+def profile_of(source: Image, recipe: Recipe) -> bytes | None:
+    """Return the colour profile of a picture's cut-out: its own, or that of sRGB, None, where the recipe wants it."""
+    return None if recipe.output.srgb else source.icc_profile
 
 
 @dataclass(frozen=True)
@@ -346,15 +351,44 @@ def finish(
         alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.4, 0.5))
     steps(0.5, "Estimating foreground colours")
     with clock("foreground"):
-        final = recipe.background.fill == "transparent"
+        on_canvas = changes_the_picture(recipe)
+        final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
         keyed = recipe.matting.method == "key"
         colours = subject_colours(
             source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
         )
     steps(0.9, "Compositing")
+    kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
+    warnings += kept.warnings
+    own = recipe.foreground.method != "none"
+    if on_canvas:
+        with clock("canvas"):
+            finished = finish_picture(
+                colours,
+                alpha,
+                recipe,
+                backdrop,
+                source,
+                estimated=own,
+                progress=steps.part(0.9, 1.0),
+                warn=warnings.append,
+            )
+        steps(1.0, "Done")
+        return Cutout(
+            pixels=finished.pixels,
+            alpha=finished.alpha,
+            report=origin.report(finished.alpha, clock.seconds, warnings),
+            recipe=recipe,
+            composite=finished.composite,
+            composite_alpha=finished.composite_alpha,
+            icc_profile=finished.icc_profile,
+            bit_depth=finished.bit_depth,
+            dpi=finished.dpi,
+            disagreement=finished.placed(origin.disagreement),
+            metadata=kept.metadata,
+        )
     with clock("composite"):
-        own = recipe.foreground.method != "none"
         composite = backdrop.under(colours, alpha, source.pixels, source.alpha, estimated=own)
     if source.alpha is not None:
         # Straight colours under an existing alpha are the subject's own already: it plays no part above.
@@ -371,4 +405,5 @@ def finish(
         bit_depth=source.bit_depth,
         dpi=source.dpi,
         disagreement=origin.disagreement,
+        metadata=kept.metadata,
     )

@@ -15,7 +15,7 @@ from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.matting.vitmatte.lent import unload_vitmatte
-from gossamer.pipeline import Runs, checked_recipe, finish
+from gossamer.pipeline import Runs, checked_recipe, finish, profile_of
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.combining import intersection, union
@@ -241,7 +241,7 @@ class Session:
     def _finishing(self, recipe: Recipe | None) -> tuple[Recipe, Backdrop]:
         """Return the recipe and its background: what is wrong with them is told before the work."""
         recipe = checked_recipe(recipe) or Recipe()
-        return recipe, read_backdrop(recipe.background, self.image.icc_profile)
+        return recipe, read_backdrop(recipe.background, profile_of(self.image, recipe))
 
     def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:
         check_prompt(prompt)

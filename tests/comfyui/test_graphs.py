@@ -217,3 +217,59 @@ def test_files_in_model_folders(server: Server, pipeline: gossamer.Pipeline, cat
     status = file.stat()
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
     assert MODEL not in server.run(graph).cached()  # a changed file is loaded anew
+
+
+def finish_graph(server: Server, picture: np.ndarray, mask: np.ndarray, **finish: object) -> Graph:
+    """Return a graph that finishes a picture by a mask that is given."""
+    graph: Graph = {
+        "picture": node("LoadImage", image=server.upload("finish.png", picture)),
+        "grey": node("LoadImage", image=server.upload("finish-mask.png", np.dstack([mask] * 3))),
+        "mask": node("ImageToMask", image=["grey", 0], channel="red"),
+        "finish": node("GossamerFinish", foreground=["picture", 0], mask=["mask", 0], preset="none", colour="#ffffff"),
+    }
+    graph["finish"]["inputs"].update(finish)
+    for output, name in enumerate(("image", "rgba")):
+        graph[name] = node("PreviewImage", images=["finish", output])
+    return graph
+
+
+def test_finishing_gives_the_library_s_canvas(server: Server, cat: np.ndarray) -> None:
+    rows, columns = np.mgrid[: cat.shape[0], : cat.shape[1]]
+    mask = np.clip(255 * (100 - np.hypot(rows - 150, columns - 220)) / 8, 0, 255).astype(np.uint8)
+    chosen = {"canvas_size": "180x220", "canvas_margin": "10%", "shadow": "contact"}
+    graph = finish_graph(server, cat, mask, **chosen)
+    alone = mask_of(graph, ["finish", 2])
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    cutout = gossamer.finish_cutout(np.dstack([cat, mask]), recipe_from_flat(chosen))
+    (rgba,), (image,), (subject,) = (server.pictures(run, name) for name in ("rgba", "image", alone))
+    assert rgba.shape == (220, 180, 4)
+    assert difference(rgba, np.dstack([cutout.composite, cutout.composite_alpha])) <= 1
+    assert difference(subject[:, :, 0], cutout.alpha) <= 1
+    assert difference(image, over(cutout.composite, cutout.composite_alpha, np.ones(3))) <= 1
+
+
+def test_a_preset_and_widgets_that_win(server: Server, cat: np.ndarray) -> None:
+    mask = np.zeros(cat.shape[:2], np.uint8)
+    mask[50:250, 100:300] = 255
+    run = server.run(finish_graph(server, cat, mask, preset="amazon", canvas_fill=50.0, colour="#ff0000"))
+    assert (run.status, run.message) == ("success", "")
+    (image,) = server.pictures(run, "image")
+    assert image.shape == (400, 400, 3)  # 200 pixels are half of it, and none is enlarged
+    assert image[5, 5].tolist() == [255, 0, 0]
+    assert difference(image[101:299, 101:299], cat[51:249, 101:299] / np.float32(255)) <= 1
+
+
+def test_a_batch_that_comes_to_several_sizes_is_told_what_to_give(server: Server, cat: np.ndarray) -> None:
+    masks = np.zeros((2, *cat.shape[:2]), np.uint8)
+    masks[0, 50:250, 100:300], masks[1, 50:150, 100:300] = 255, 255
+    graph = finish_graph(server, cat, masks[0], canvas_margin="5px")
+    graph["grey2"] = node("LoadImage", image=server.upload("finish-mask2.png", np.dstack([masks[1]] * 3)))
+    graph["both"] = node("ImageBatch", image1=["grey", 0], image2=["grey2", 0])
+    graph["mask"]["inputs"]["image"] = ["both", 0]
+    run = server.run(graph)
+    assert run.status == "error"
+    assert "Picture 2 comes to 210 x 110 pixels, but the first one to 210 x 210" in run.message
+    assert "canvas_size" in run.message
+    graph["finish"]["inputs"]["canvas_size"] = "300x300"
+    assert [picture.shape for picture in server.pictures(server.run(graph), "image")] == [(300, 300, 3)] * 2

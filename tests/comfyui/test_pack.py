@@ -8,6 +8,7 @@ import os
 import subprocess
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from gossamer import ModelChoice, load_catalogue
@@ -29,16 +30,24 @@ INPUTS = {
         *("matting_model", "foreground_despill", "foreground_despill_strength", "matting_unit"),
     ],
     "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light"],
+    "GossamerFinish": [
+        *("foreground", "mask", "preset", "colour", "background"),
+        *("canvas_crop", "canvas_margin", "canvas_aspect", "canvas_size", "canvas_fill", "canvas_align"),
+        *("canvas_too_small", "canvas_sharpen", "canvas_head"),
+        *("shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle", "shadow_tilt"),
+        *("shadow_reach", "shadow_colour", "canvas_haze"),
+    ],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
     "GossamerPredictMask": ["MASK"],
     "GossamerRefine": ["IMAGE", "MASK"],
     "GossamerComposite": ["IMAGE", "IMAGE", "MASK"],
+    "GossamerFinish": ["IMAGE", "IMAGE", "MASK"],
 }
 
 
-def test_the_four_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
+def test_the_five_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
     info = server.get("/object_info")
     ours = {name: node for name, node in info.items() if node["category"] == "Gossamer"}
     assert {name: [*node["input_order"]["required"], *node["input_order"].get("optional", [])]
@@ -52,12 +61,21 @@ def test_the_four_nodes_are_there_with_their_permanent_inputs(server: Server) ->
                 assert "1 (white) = foreground" in spec[1]["tooltip"]
 
 
-def test_widgets_are_the_library_s_parameters(server: Server) -> None:
-    inputs = server.get("/object_info/GossamerRefine")["GossamerRefine"]["input"]
+@pytest.mark.parametrize(
+    ("node", "stages", "others"),
+    [
+        ("GossamerRefine", ("refinement", "matting", "foreground"), {"image", "mask"}),
+        ("GossamerFinish", ("canvas", "shadow"), {"foreground", "mask", "preset", "colour", "background"}),
+    ],
+)
+def test_widgets_are_the_library_s_parameters(
+    server: Server, node: str, stages: tuple[str, ...], others: set[str]
+) -> None:
+    inputs = server.get(f"/object_info/{node}")[node]["input"]
     widgets = {**inputs["required"], **inputs["optional"]}
-    wanted = [item for item in parameters() if item.stage not in ("background", "segmentation")]
+    wanted = [item for item in parameters() if item.stage in stages and item.name != "canvas_dpi"]
     kinds = {"int": "INT", "float": "FLOAT"}
-    assert {item.name for item in wanted} == set(widgets) - {"image", "mask"}
+    assert {item.name for item in wanted} == set(widgets) - others
     for item in wanted:
         kind, spec = widgets[item.name]
         assert spec["default"] == item.default

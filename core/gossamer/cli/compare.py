@@ -85,7 +85,8 @@ def _parser() -> Parser:
 def _by_recipe(inputs: list[str], arguments: argparse.Namespace, output: str, console: Console) -> list[Entry]:
     if len(inputs) != 1:
         raise InputError("Several recipes are compared on one photograph.", "Give one IN together with --recipe.")
-    settings = [(Path(path).stem, Recipe.load(path)) for path in arguments.recipe]
+    # Edges are compared where they are in the photograph.
+    settings = [(Path(path).stem, Recipe.load(path).unfinished()) for path in arguments.recipe]
     picture = read_image(inputs[0])
     # What would make the work useless is found before it.
     _check_sheet((picture.height, picture.width), len(settings), arguments, output)

@@ -87,6 +87,12 @@ class Target:
             write_bytes(self.path, data, force=self._arguments.force)
         end = time.perf_counter()
         report = cutout.report.as_dict()
+        if self._arguments.preset is not None and not self._arguments.mask_only:
+            from gossamer.canvas.presets import preset
+            from gossamer.canvas.rules import check_picture
+
+            wanted = preset(self._arguments.preset)
+            report["warnings"] += check_picture(data, wanted, cutout.alpha, cutout.recipe)
         report["seconds"] |= {
             "encode": round(encoded - start, 4),
             "write": round(end - encoded, 4),

@@ -18,10 +18,15 @@ from gossamer.spelling import did_you_mean
 __all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
 _METAVARS = {
-    "background": "transparent|COLOUR|PICTURE|blur",
+    "background": "transparent|COLOUR|GRADIENT|PICTURE|blur",
     "model": "ID|FILE",
     "prompt_model": "|".join(PROMPT_MODELS),
     "architecture": "NAME",
+    "canvas_margin": "LENGTHS",
+    "canvas_aspect": "W:H",
+    "canvas_size": "WxH",
+    "canvas_head": "FROM TO",
+    "shadow_colour": "COLOUR",
 }
 
 
@@ -93,19 +98,28 @@ class Parser(argparse.ArgumentParser):
         terminal.show_text(self.format_help())
 
 
-def add_recipe_flags(parser: Parser) -> None:
-    """Add ``--recipe`` and one flag for every setting of the Recipe."""
+def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
+    """Add ``--recipe``, ``--preset`` and one flag for every setting of the Recipe, or of `only` some of its stages."""
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
+    parser.add_argument(
+        "--preset", metavar="ID", help="what a shop asks for, see gossamer presets list; recipe and flags win over it"
+    )
     groups: dict[str, Any] = {}
     for parameter in parameters():
+        if only and parameter.stage not in only:
+            continue
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
         _add(groups[parameter.stage], Recipe, parameter)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """Return the Recipe that ``--recipe`` and the flags ask for; raises InputError."""
+    """Return the Recipe that ``--preset``, ``--recipe`` and the flags ask for; raises InputError."""
     base = Recipe.load(arguments.recipe) if arguments.recipe else None
+    if arguments.preset is not None:
+        from gossamer.canvas.presets import preset
+
+        base = preset(arguments.preset).recipe(base)
     return recipe_from_flat(given(arguments, Recipe), base)
 
 
@@ -133,7 +147,7 @@ def _add(group: Any, kind: type[Settings], parameter: Parameter) -> None:
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
         limits = f", {parameter.minimum:g} to {parameter.maximum:g}"
-    default = "" if parameter.default is None else f" (default: {parameter.default}{unit}{limits})"
+    default = "" if parameter.default in (None, "") else f" (default: {parameter.default}{unit}{limits})"
     argument: dict[str, Any] = {
         "dest": _prefix(kind) + parameter.name,
         "default": argparse.SUPPRESS,

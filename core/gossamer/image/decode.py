@@ -14,6 +14,7 @@ from gossamer.errors import GossamerError, InputError
 from gossamer.image.cms import grey_table, inks_to_srgb, to_srgb
 from gossamer.image.deep import Raw
 from gossamer.image.limits import READABLE, check_size, damaged, kind_of, quiet, unknown_kind
+from gossamer.image.metadata import Metadata
 from gossamer.image.told import Told, told_by_pillow
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Decoded:
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     warnings: list[str] = field(default_factory=list)
+    metadata: Metadata | None = None
 
 
 def planes(
@@ -155,7 +157,8 @@ def _finished(
     """Bring the colours to what the file says of them, unless a profile says it, or they are in sRGB already."""
     if icc is None and not settled:
         rgb, icc = told.settle(rgb, bit_depth)
-    return Decoded(rgb, alpha, bit_depth, icc, told.upright_dpi, [f"{label}: {note}." for note in told.notes])
+    notes = [f"{label}: {note}." for note in told.notes]
+    return Decoded(rgb, alpha, bit_depth, icc, told.upright_dpi, notes, told.metadata)
 
 
 def _tame(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, label: str) -> list[str]:

@@ -29,7 +29,8 @@ def _png(data: bytes, label: str) -> Decoded:
     from gossamer.image.png_file import read_chunks
 
     png = read_chunks(data, label)
-    told = Told(png.icc_profile, png.colour, exif_of(png.exif, label), png.xmp, png.dpi, png.narrow, png.notes)
+    exif = exif_of(png.exif, label)
+    told = Told(png.icc_profile, png.colour, exif, png.xmp, png.dpi, png.narrow, png.notes, png.exif)
     if not png.closed:
         png.check_whole()
         told.notes.append(_UNENDED)
@@ -173,8 +174,9 @@ def _heif(data: bytes, label: str) -> Decoded:
 
     box = properties(data)
     raw, info = read_heif(data, label)
-    exif = exif_of(info.get("exif"), label)
-    told = Told(info.get("icc_profile") or box.icc_profile, box.colour, exif, info.get("xmp"))
+    block = info.get("exif")
+    exif = exif_of(block, label)
+    told = Told(info.get("icc_profile") or box.icc_profile, box.colour, exif, info.get("xmp"), block=block or None)
     told.notes += [note for note in (box.note,) if note and told.icc_profile is None]
     told.exif = exif.upright()
     return from_raw(raw, label, told)

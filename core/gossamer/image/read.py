@@ -15,6 +15,7 @@ from gossamer.arrays import in_range, unit_float
 from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
+from gossamer.image.metadata import Metadata
 from gossamer.paths import cannot_read, source_path
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Image:
         Stem of the file's name, or "image".
     warnings : tuple of str
         What was lost or guessed in reading, one sentence each.
+    metadata : Metadata or None
+        The file's EXIF and XMP.
     """
 
     pixels: NDArray[Any]
@@ -55,6 +58,7 @@ class Image:
     dpi: tuple[float, float] | None = None
     name: str = "image"
     warnings: tuple[str, ...] = field(default=())
+    metadata: Metadata | None = None
 
     @cached_property
     def rgb(self) -> NDArray[np.float32]:
@@ -167,6 +171,7 @@ def _finish(decoded: Decoded, name: str) -> Image:
         decoded.dpi,
         name,
         tuple(decoded.warnings),
+        decoded.metadata,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from gossamer.arrays import unit_float
 from gossamer.image.colour import SRGB, Colour, Primaries, by_chromaticities, by_cicp, gamma, png_chunks
 from gossamer.image.exif import Exif, exif_of, xmp_colour
+from gossamer.image.metadata import Metadata
 from gossamer.image.profiles import icc_profile
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Told:
         Whether the numbers are of video's range: 16 to 235 of 255.
     notes : list of str
         What was lost or guessed, for warnings: "it ...", "its ...".
+    block : bytes or None
+        The whole of EXIF, as it lies in the file.
     """
 
     icc_profile: bytes | None = None
@@ -48,6 +51,12 @@ class Told:
     dpi: tuple[float, float] | None = None
     narrow: bool = False
     notes: list[str] = field(default_factory=list)
+    block: bytes | None = None
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """What the file tells in words; None where it tells nothing."""
+        return Metadata(self.block, self.xmp) if self.block or self.xmp else None
 
     @property
     def upright_dpi(self) -> tuple[float, float] | None:
@@ -129,6 +138,7 @@ def told_by_pillow(picture: Pillow.Image, name: str = "", exif: bytes | None = N
         xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else None,
         dpi_of(dpi),
     )
+    told.block = exif or (block if isinstance(block := info.get("exif"), bytes) else None) or None
     try:
         told.colour = _colour(info)
     except (TypeError, ValueError, KeyError, ZeroDivisionError):

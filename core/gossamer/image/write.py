@@ -15,6 +15,7 @@ import numpy as np
 from gossamer.arrays import unit_float
 from gossamer.errors import OutputError
 from gossamer.files import check_place
+from gossamer.image.metadata import Metadata, exif_with
 from gossamer.image.png import encode_png, png_chunk
 from gossamer.paths import target_path
 
@@ -69,6 +70,7 @@ def encode_image(
     dpi: tuple[float, float] | None = None,
     quality: int = 95,
     software: str = SOFTWARE,
+    metadata: Metadata | None = None,
 ) -> bytes:
     """Encode a picture, straight alpha, colours under alpha 0 kept.
 
@@ -91,6 +93,9 @@ def encode_image(
         Of JPEG, 1 to 100.
     software : str
         What the file says it was written by, in ASCII.
+    metadata : Metadata, optional
+        What of EXIF (TIFF has its own tags instead) and XMP goes into the file: that of
+        :func:`~gossamer.image.metadata.kept_metadata`.
 
     Returns
     -------
@@ -118,10 +123,10 @@ def encode_image(
     if rgb is None:
         icc_profile = None
     if format == "png":
-        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software)
+        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software, metadata)
     if format == "tiff":
-        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software)
-    return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software)
+        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software, metadata)
+    return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software, metadata)
 
 
 def check_size_for(format: str, width: int, height: int) -> None:
@@ -194,12 +199,17 @@ def _png(
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
     software: str,
+    metadata: Metadata | None,
 ) -> bytes:
     chunks = [png_chunk(b"tEXt", b"Software\0" + software.encode("ascii"))]
     if icc_profile:
         chunks.append(png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
     if dpi:
         chunks.append(png_chunk(b"pHYs", struct.pack(">IIB", *(max(1, round(v / 0.0254)) for v in dpi), 1)))
+    if metadata and metadata.exif:
+        chunks.append(png_chunk(b"eXIf", exif_with(metadata.exif, software).tobytes().removeprefix(b"Exif\0\0")))
+    if metadata and metadata.xmp:
+        chunks.append(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
     return encode_png(partial(_round_rows, rgb, alpha, bits), _shape(rgb, alpha), bits, chunks=chunks)
 
 
@@ -210,6 +220,7 @@ def _tiff(
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
     software: str,
+    metadata: Metadata | None,
 ) -> bytes:
     import tifffile
 
@@ -219,6 +230,8 @@ def _tiff(
         options["extrasamples"] = ["unassalpha"]
     if dpi:
         options |= {"resolution": dpi, "resolutionunit": "INCH"}
+    if metadata and metadata.xmp:
+        options["extratags"] = [(700, 1, len(metadata.xmp), metadata.xmp, True)]
     stream = io.BytesIO()
     tifffile.imwrite(
         stream,
@@ -243,12 +256,14 @@ def _pillow(
     dpi: tuple[float, float] | None,
     quality: int,
     software: str,
+    metadata: Metadata | None,
 ) -> bytes:
-    from PIL import ExifTags, Image
+    from PIL import Image
 
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = software
+    exif = exif_with(metadata.exif if metadata else None, software)
     options: dict[str, Any] = {"exif": exif.tobytes()} | ({"icc_profile": icc_profile} if icc_profile else {})
+    if metadata and metadata.xmp:
+        options["xmp"] = metadata.xmp
     if format == "webp":
         options |= {"lossless": True, "exact": True, "method": 1, "quality": 20}
     else:

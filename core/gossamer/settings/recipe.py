@@ -17,8 +17,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gossamer.colours import read_colour
 from gossamer.errors import InputError
+from gossamer.gradients import read_gradient
 from gossamer.paths import read_text, source_path
 from gossamer.settings.base import Settings, validated
+from gossamer.settings.canvas import Canvas, Output, Shadow
 
 BAND = 10  # the matting band's default
 
@@ -296,7 +298,8 @@ class Background(Settings):
         Field(
             title="Background",
             description="transparent, a colour (#rrggbb, #rrggbbaa, 255,255,255 or a name such as white), a picture's "
-            "path (where it is transparent, white shows), or blur (what is behind the subject, blurred).",
+            "path (where it is transparent, white shows), blur (what is behind the subject, blurred), "
+            "gradient:TOP,BOTTOM or radial:CENTRE,EDGE with colours such as #ffffff,#dddddd.",
             json_schema_extra={
                 "main": True,
                 "remedy": "Give transparent, a colour such as #rrggbb, a picture's path or blur.",
@@ -338,7 +341,7 @@ class Background(Settings):
         if not value.strip():
             raise ValueError("give transparent, a colour such as #rrggbb, a picture's path or blur")
         try:
-            read_colour(value)
+            read_gradient(value) or read_colour(value)
         except InputError as error:
             raise ValueError(f"{error.remedy[:1].lower()}{error.remedy[1:].rstrip('.')}") from None
         return value
@@ -372,6 +375,13 @@ class Recipe(Settings):
     foreground: Foreground = Foreground()
     background: Background = Background()
     segmentation: Segmentation = Segmentation()
+    canvas: Canvas = Canvas()
+    shadow: Shadow = Shadow()
+    output: Output = Output()
+
+    def unfinished(self) -> Recipe:
+        """Return the same without canvas, shadow and output: for cut-outs that must lie upon their photograph."""
+        return self.model_copy(update={"canvas": Canvas(), "shadow": Shadow(), "output": Output()})
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

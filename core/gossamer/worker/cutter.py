@@ -105,7 +105,8 @@ class Cutter:
 
         # The client composites; colours that nobody asked for are not worth their time.
         unused = {"background": "transparent"} | ({} if request.foreground else {"foreground": "none"})
-        recipe = recipe_from_flat(unused, recipe_from_flat(request.options))
+        # The answer takes the place of the client's layer.
+        recipe = recipe_from_flat(unused, recipe_from_flat(request.options)).unfinished()
         pixels = data.view(DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
         keep = request.existing_alpha == "keep"
         given = pixels[..., :3] if keep else pixels
