@@ -62,6 +62,7 @@ ORDER = (
     "shadow_reach",
     "shadow_colour",
     "canvas_haze",
+    "matting_screen",
 )
 
 

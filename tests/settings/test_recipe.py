@@ -135,7 +135,7 @@ def test_settings_that_are_built_directly_answer_alike() -> None:
             'The setting matting cannot be 5. Give a table of settings, e.g. {"method": "auto"}.',
         ),
         (lambda: Matting(band=True), "The setting band cannot be True. Give a whole number from 1 to 500."),
-        (lambda: Matting(width=3), "There is no setting width. Its settings are: method, band, model, unit."),
+        (lambda: Matting(width=3), "There is no setting width. Its settings are: method, band, model, unit, screen."),
         (
             lambda: Matting(bnd=3),
             "There is no setting bnd. Did you mean band?",
