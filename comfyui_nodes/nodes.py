@@ -272,8 +272,12 @@ class Refine(io.ComfyNode):
                 progress=bar.picture(i),
                 announce=_announce,
             )
-            put(foreground[i], cutout.foreground)
-            put(alphas[i], cutout.alpha)
+            if cutout.shadow is None or cutout.composite is None or cutout.composite_alpha is None:
+                put(foreground[i], cutout.foreground)
+                put(alphas[i], cutout.alpha)
+            else:  # subject and shadow as one
+                put(foreground[i], cutout.composite)
+                put(alphas[i], cutout.composite_alpha)
             _warn(cutout.report.warnings)
         return io.NodeOutput(foreground, alphas)
 

@@ -63,6 +63,7 @@ ORDER = (
     "shadow_colour",
     "canvas_haze",
     "matting_screen",
+    "foreground_shadow",
 )
 
 

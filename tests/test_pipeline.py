@@ -267,3 +267,17 @@ def test_a_report_says_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("gossamer.pipeline.library", lambda: None)
     warnings = gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
     assert sum("python -m gossamer.native" in warning for warning in warnings) == 1
+
+
+def test_the_best_quality_looks_closer_unless_it_is_told_not_to() -> None:
+    photo = skimage.data.astronaut()
+    best = gossamer.Pipeline(model="u2netp", device="cpu", quality="best")
+    told: list[str] = []
+    closer = best.run(photo, lambda fraction, message: told.append(message))
+    assert any(message.startswith("Looking closer") for message in told)
+    same = gossamer.Recipe.of({"segmentation": {"detail": True}})
+    assert np.array_equal(closer.alpha, gossamer.remove_background(photo, same, model="u2netp", device="cpu").alpha)
+    told.clear()
+    off = gossamer.Recipe.of({"segmentation": {"detail": False}})
+    best.run(photo, lambda fraction, message: told.append(message), recipe=off)
+    assert not any(message.startswith("Looking closer") for message in told)

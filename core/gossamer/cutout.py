@@ -125,6 +125,9 @@ class Cutout:
         Of several models that were combined: where their masks differ, and by how much.
     metadata : Metadata or None
         What of the photograph's EXIF and XMP goes into files.
+    shadow : (H, W) float32 or None
+        The photograph's own shadow where it was to be kept: the alpha of a black layer beneath the subject, which
+        `composite` has already.
     """
 
     pixels: NDArray[Any]
@@ -138,6 +141,7 @@ class Cutout:
     disagreement: Array | None = None
     composite_alpha: Array | None = None
     metadata: Metadata | None = None
+    shadow: Array | None = None
 
     @cached_property
     def foreground(self) -> Array:

@@ -136,7 +136,10 @@ class Pipeline:
             model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
         with clock("segment"):
             part = steps.part(0.3 if first_load else 0.05, 0.7)
-            look = {"flips": recipe.segmentation.flips, "detail": recipe.segmentation.detail}
+            look = {
+                "flips": recipe.segmentation.flips,
+                "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
+            }
             if isinstance(model, Ensemble):
                 combined = model.predict_all(source.pixels, part, **look)
                 mask, disagreement = combined.mask, combined.disagreement
@@ -387,6 +390,7 @@ def finish(
             dpi=finished.dpi,
             disagreement=finished.placed(origin.disagreement),
             metadata=kept.metadata,
+            shadow=finished.shadow,
         )
     with clock("composite"):
         composite = backdrop.under(colours, alpha, source.pixels, source.alpha, estimated=own)

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from thin_scenes import SOFT, THINGS, Array, Scene, _clouds, _Sheet, _spread, network_mask, smooth
+from thin_scenes import SOFT, THINGS, Array, _clouds, _Sheet, _spread, network_mask, smooth
 
 from gossamer.foreground import estimate_foreground
 
 PLATES = ("white", "paper", "shop", "wall", "green", "blue")
+
+
+class Plated(NamedTuple):
+    """A picture, its exact alpha, a mask and the subject's own colours."""
+
+    name: str
+    image: Array
+    alpha: Array
+    mask: Array
+    colour: Array
 
 
 def plate(kind: str, shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, float]:
@@ -38,7 +49,7 @@ def plate(kind: str, shape: tuple[int, int], random: np.random.Generator) -> tup
     return np.clip(colour * light[..., None], 0, 1).astype(np.float32), random.uniform(0.008, 0.018)
 
 
-def _drawing(shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, Array]:
+def drawing(shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, Array]:
     """Return colours and alpha of an illustration: outlines, flat fills and letters, edges one pixel wide."""
     height, width = shape
     alpha, colour = np.zeros(shape, np.float32), np.zeros((height, width, 3), np.float32)
@@ -79,9 +90,9 @@ def _cut_outs(folder: Path) -> Iterator[tuple[str, Array, Array]]:
         yield path.stem, estimate_foreground(image, alpha, "closed_form").foreground, alpha
 
 
-def scenes(
+def plated(
     kind: str, photos: list[Array], folder: Path | None, count: int, megapixels: float, first: int = 0
-) -> Iterator[Scene]:
+) -> Iterator[Plated]:
     """Make `count` scenes of drawn things and, with a folder, one of each of its cut-outs."""
     names = [*THINGS, "drawing", *SOFT, "drawing"]
     for seed in range(first, first + count):
@@ -91,7 +102,7 @@ def scenes(
         height = round(np.sqrt(megapixels * 1e6 / aspect))
         width = round(height * aspect)
         if name == "drawing":
-            colour, alpha = _drawing((height, width), random)
+            colour, alpha = drawing((height, width), random)
         else:
             sheet = _Sheet(height, width, random)
             (smooth if name in SOFT else THINGS[name])(sheet)
@@ -112,7 +123,7 @@ def scenes(
             yield _scene(name, kind, colour, alpha, np.random.default_rng(2000 + number))
 
 
-def _scene(name: str, kind: str, colour: Array, alpha: Array, random: np.random.Generator) -> Scene:
+def _scene(name: str, kind: str, colour: Array, alpha: Array, random: np.random.Generator) -> Plated:
     behind, noise = plate(kind, alpha.shape, random)
     if kind in ("green", "blue"):  # subjects there do not wear the screen's colour
         channel = 1 if kind == "green" else 2
@@ -129,4 +140,4 @@ def _scene(name: str, kind: str, colour: Array, alpha: Array, random: np.random.
     image = (image / 255).astype(np.float32)
     soft = name.split()[0] in SOFT
     mask = network_mask(alpha, 1024, random, gaps=0 if soft else 0.3, hard=1.0 if soft else 1.6)
-    return Scene(name, image, alpha, mask)
+    return Plated(name, image, alpha, mask, colour)

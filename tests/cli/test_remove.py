@@ -176,3 +176,18 @@ def test_exif_orientation_is_applied(gossamer: Run, tmp_path: Path) -> None:
     PIL.Image.fromarray(skimage.data.chelsea()).save(tmp_path / "turned.jpg", exif=exif)
     assert gossamer("remove", "turned.jpg", "--model", "u2netp").returncode == 0
     assert pixels(tmp_path / "turned-cutout.png").shape == (451, 300, 4)
+
+
+def test_a_screen_is_keyed_without_any_weights(gossamer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "nothing"))
+    screen = np.full((120, 160, 3), (20, 170, 60), np.uint8)
+    screen[40:80, 50:110] = (200, 150, 120)
+    PIL.Image.fromarray(screen).save(tmp_path / "screen.png")
+    done = gossamer("remove", tmp_path / "screen.png", tmp_path / "cut.png", "--matting", "key", "--model", "none")
+    assert done.returncode == 0, done.stderr
+    cut = pixels(tmp_path / "cut.png")
+    assert cut[60, 80].tolist() == [200, 150, 120, 255]
+    assert cut[10, 10, 3] == 0
+    refused = gossamer("remove", tmp_path / "screen.png", tmp_path / "no.png", "--model", "none")
+    assert refused.returncode == 2
+    assert b"Without a model only the matting key" in refused.stderr

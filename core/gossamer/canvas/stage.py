@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array, as_rgb, unit_float
 from gossamer.canvas.geometry import Content, Layout, lay_out
 from gossamer.canvas.head import head_box
+from gossamer.canvas.photographed import photographed_shadow
 from gossamer.canvas.placing import Placed, place, place_plane
 from gossamer.canvas.shadows import ShadowLayer, cast
 from gossamer.canvas.sharpening import sharpened
@@ -49,6 +50,8 @@ class Finished(NamedTuple):
         Of the numbers: 8, 16 or 32.
     dpi : tuple of float or None
         What the file tells.
+    shadow : (H, W) float32 or None
+        The photograph's own, as the alpha of a black layer.
     """
 
     pixels: NDArray[Any]
@@ -59,6 +62,7 @@ class Finished(NamedTuple):
     icc_profile: bytes | None
     bit_depth: int
     dpi: tuple[float, float] | None
+    shadow: Array | None = None
 
     def placed(self, plane: Array | None) -> Array | None:
         """Return a plane of the photograph on the canvas, 0 around it; None of None."""
@@ -67,7 +71,8 @@ class Finished(NamedTuple):
 
 def changes_the_picture(recipe: Recipe) -> bool:
     """Return whether a recipe wants anything of this stage."""
-    return not recipe.canvas.changes_nothing or recipe.shadow.kind != "none" or recipe.output.srgb
+    shadow = recipe.shadow.kind != "none" or recipe.foreground.shadow == "keep"
+    return shadow or not recipe.canvas.changes_nothing or recipe.output.srgb
 
 
 def finish_picture(
@@ -135,12 +140,21 @@ def finish_picture(
     if shadow is not None:
         for sentence in shadow.warnings:
             warn(sentence)
+    own = None
+    if recipe.foreground.shadow == "keep":
+        own = photographed_shadow(source.pixels, alpha)
+        if own is None:
+            warn("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart.")
+        else:
+            own = place_plane(own if source.alpha is None else own * source.alpha, layout)
     behind = _behind(backdrop, pixels if estimated else None, alpha, source, layout, to_srgb)
-    composite, composite_alpha = _composed(placed, shadow, behind, backdrop)
+    layers = [] if own is None else [ShadowLayer(np.zeros(3, np.float32), own)]
+    layers += [] if shadow is None else [shadow]
+    composite, composite_alpha = _composed(placed, layers, behind, backdrop)
     progress(1.0)
     one = layout.dpi or float(canvas.dpi)
     dpi = (one, one) if one else source.dpi
-    return Finished(placed.pixels, placed.alpha, composite, composite_alpha, layout, profile, depth, dpi)
+    return Finished(placed.pixels, placed.alpha, composite, composite_alpha, layout, profile, depth, dpi, own)
 
 
 def _box_of(alpha: Array, around: str, needed: bool) -> Box | None:
@@ -236,17 +250,17 @@ def _behind(
 
 
 def _composed(
-    placed: Placed, shadow: ShadowLayer | None, behind: Array | None, backdrop: Backdrop
+    placed: Placed, shadows: list[ShadowLayer], behind: Array | None, backdrop: Backdrop
 ) -> tuple[Array | None, Array | None]:
-    """Return subject, shadow and background as one, straight, and its alpha where it is transparent."""
-    if behind is None and shadow is None:
+    """Return subject, shadows and background as one, straight, and its alpha where it is transparent."""
+    if behind is None and not shadows:
         return None, None
     shape = placed.alpha.shape
     colours: Array = np.zeros(3, np.float32) if behind is None else behind
     seen: Array | None = None  # opaque
     if behind is None or backdrop.alpha < 1:
         seen = np.full(shape, 0 if behind is None else backdrop.alpha, np.float32)
-    for pixels, alpha in ([] if shadow is None else [shadow[:2]]) + [placed[:2]]:
+    for pixels, alpha in [*(shadow[:2] for shadow in shadows), placed[:2]]:
         colours, seen = _laid_over(pixels, alpha, colours, seen, backdrop.linear_light)
     return colours, None if seen is None or float(seen.min()) >= _OPAQUE else seen
 

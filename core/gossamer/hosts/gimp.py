@@ -235,6 +235,7 @@ def plug_in_arguments() -> dict[str, Any]:
             {field: getattr(parameter, field) for field in fields}
             for parameter in parameters()
             if parameter.stage not in ("background", "canvas", "shadow", "output")
+            and parameter.path != "foreground.shadow"
         ],
     }
 

@@ -56,7 +56,11 @@ class ModelChoice(Settings, strict=True):
     ] = "auto"
     quality: Annotated[
         Quality,
-        Field(title="Quality", description="For the model auto: how much one picture may cost on this device."),
+        Field(
+            title="Quality",
+            description="For the model auto: how much one picture may cost on this device. best also turns on detail "
+            "(see segmentation.detail), for any model.",
+        ),
     ] = "balanced"
     subject: Annotated[
         Subject,

@@ -288,6 +288,14 @@ class Foreground(Settings):
             description="How much of the screen's tint is taken off; 1: all of it.",
         ),
     ] = 1.0
+    shadow: Annotated[
+        Literal["none", "keep"],
+        Field(
+            title="Photographed shadow",
+            description="keep: the shadow that the photograph has stays beneath the subject, over any background; it "
+            "takes a plain one to be found.",
+        ),
+    ] = "none"
 
 
 class Background(Settings):
@@ -355,7 +363,7 @@ class Segmentation(Settings):
         Field(
             title="Detail",
             description="Look at uncertain edges again, closer, in tiles: finer edges where the picture is larger than "
-            "the model sees it; several times slower.",
+            "the model sees it; several times slower. With the quality best it happens unless it is turned off.",
         ),
     ] = False
     flips: Annotated[
@@ -365,6 +373,10 @@ class Segmentation(Settings):
             description="Take the mean with the mask of the mirrored picture: less noise, twice the time.",
         ),
     ] = False
+
+    def looks_closer(self, best: bool) -> bool:
+        """Return whether edges are looked at again: as it was said, else where the `best` quality is asked for."""
+        return self.detail or (best and "detail" not in self.model_fields_set)
 
 
 class Recipe(Settings):
@@ -381,7 +393,9 @@ class Recipe(Settings):
 
     def unfinished(self) -> Recipe:
         """Return the same without canvas, shadow and output: for cut-outs that must lie upon their photograph."""
-        return self.model_copy(update={"canvas": Canvas(), "shadow": Shadow(), "output": Output()})
+        foreground = self.foreground.model_copy(update={"shadow": "none"})
+        finish = {"canvas": Canvas(), "shadow": Shadow(), "output": Output()}
+        return self.model_copy(update={"foreground": foreground, **finish})
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

@@ -1,0 +1,96 @@
+"""The photograph's own shadow: how much darker its background is than it would be without the subject."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.from_mask.estimate import work_size
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.matting.key.screen import find_screen
+from gossamer.matting.signed_distance import unit_length
+from gossamer.resampling import Pixels, bilinear, wide_blur
+
+__all__ = ["photographed_shadow"]
+
+EMPTY = 0.02  # alpha below is background alone
+APART = 3.0  # units from the subject at which the background is looked at
+UNEVEN = 0.015  # how far a background's light may leave a smooth surface before it is a shadow
+SHARE, EVEN, QUIET = 0.3, 0.03, 0.03  # of the background that must be plain, and how smooth and free of noise
+DARK = 0.1  # a darker background shows no shadows
+FAINT = 0.02, 0.05  # darker by less is nothing, by more all of it
+TINT = 0.06, 0.15  # of brightness: what differs in hue by less is a shadow, by more another thing
+CALM = 1.0  # sigma in units of the blur that takes the noise off
+INWARD = 2.0, 12.0  # sigmas in units over which it goes on beneath the subject
+TOUCHING = 3.0  # units: shadows reach this near to the subject
+
+
+def photographed_shadow(pixels: Pixels, alpha: Array) -> Array | None:
+    """Find the shadow of a subject on a plain background.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 or float32
+        The photograph.
+    alpha : (H, W) float32
+        The subject's.
+
+    Returns
+    -------
+    (H, W) float32 or None
+        The alpha of a black layer beneath the subject that makes the shadow over any background, in [0, 1]; it goes on
+        beneath the subject. None where the background is not plain, so that nothing tells a shadow from it.
+    """
+    import cv2
+
+    image, matte = work_size(pixels, alpha)
+    unit = unit_length(matte.shape)
+    free = matte < EMPTY
+    side = 2 * round(APART * unit) + 1
+    far = cv2.erode(free.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    screen = find_screen(image, far, uneven=UNEVEN)
+    if screen is None or screen.noise > QUIET or screen.rough > EVEN:
+        return None
+    if np.count_nonzero(screen.seen) < SHARE * np.count_nonzero(far) or float(screen.field[far].max()) < DARK:
+        return None
+    weight = free.astype(np.float32)
+    shadow = _darker(image, screen.field, weight, unit) * weight
+    shadow *= _of_the_subject(shadow, matte, unit)
+    beneath = np.zeros_like(shadow)
+    known = np.zeros_like(shadow)
+    for sigma in INWARD:
+        nearby = wide_blur(np.dstack([shadow, weight]), sigma * unit)
+        share = np.clip(nearby[..., 1], 0, 1)
+        guess = nearby[..., 0] / np.maximum(nearby[..., 1], np.float32(1e-4))
+        trust = (1 - known) * np.clip(share * 4, 0, 1)
+        beneath += trust * guess
+        known += trust
+    return bilinear(np.clip(np.where(free, shadow, beneath), 0, 1), *alpha.shape)
+
+
+def _darker(image: Array, behind: Array, weight: Array, unit: float) -> Array:
+    """Return how much darker a picture is than its background, where it is of the same hue."""
+    summed = wide_blur(np.dstack([image * weight[..., None], weight]), CALM * unit)
+    seen = summed[..., :3] / np.maximum(summed[..., 3:], np.float32(1e-3))
+    strength = np.maximum((behind * behind).sum(axis=2), np.float32(1e-3))
+    left = (seen * behind).sum(axis=2) / strength
+    hue = np.linalg.norm(seen - left[..., None] * behind, axis=2) / np.sqrt(strength)
+    dark = np.clip(1 - left, 0, 1)
+    result: Array = dark * ramp(dark, *FAINT) * (1 - ramp(hue, *TINT))
+    return result
+
+
+def _of_the_subject(shadow: Array, alpha: Array, unit: float) -> NDArray[np.bool_]:
+    """Return which parts of a shadow reach the subject."""
+    import cv2
+
+    subject = (alpha > 0.5).astype(np.uint8)
+    side = 2 * round(TOUCHING * unit) + 1
+    near = cv2.dilate(subject, np.ones((side, side), np.uint8)) > 0
+    _, labels = cv2.connectedComponents(((shadow > 0) | near).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    its = np.zeros(int(labels.max()) + 1, bool)
+    its[np.unique(labels[near])] = True
+    its[0] = False
+    result: NDArray[np.bool_] = its[labels]
+    return result
