@@ -52,7 +52,7 @@ def photographed_shadow(pixels: Pixels, alpha: Array) -> Array | None:
     screen = find_screen(image, far, uneven=UNEVEN)
     if screen is None or screen.noise > QUIET or screen.rough > EVEN:
         return None
-    if np.count_nonzero(screen.seen) < SHARE * np.count_nonzero(far) or float(screen.field[far].max()) < DARK:
+    if screen.share < SHARE or float(screen.field[far].max()) < DARK:
         return None
     weight = free.astype(np.float32)
     shadow = _darker(image, screen.field, weight, unit) * weight

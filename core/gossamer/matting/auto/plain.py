@@ -78,7 +78,7 @@ def plain_background(picture: Pixels, image: Array, mask: Array, distance: Array
     screen = find_screen(image, behind, uneven=UNEVEN)
     if screen is None or screen.noise > QUIET or screen.rough > EVEN:
         return None
-    if np.count_nonzero(screen.seen) < PURE * np.count_nonzero(behind):
+    if screen.share < PURE:
         return None
     plate = plate_of(picture, screen, coloured=False)
     if plate.noise.ringing > RINGS:

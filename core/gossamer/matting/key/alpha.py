@@ -119,7 +119,7 @@ def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | 
         if hint is not None and (hint < EMPTY).any():
             expected = hint < EMPTY
         first = find_screen(small, expected)
-        if first is None or np.count_nonzero(first.seen) < PART * np.count_nonzero(expected):
+        if first is None or first.share < PART:
             return None
         colour = np.median(small[first.seen], axis=0)
     found = find_screen(small, everywhere, colour)

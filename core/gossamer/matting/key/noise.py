@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gossamer.arrays import Array, unit_float
-from gossamer.matting.key.screen import behind_rows
+from gossamer.matting.key.screen import behind_place
 from gossamer.resampling import Pixels
 
 __all__ = ["Noise", "picture_noise"]
 
-AREA, ROWS = 1_500_000, 64  # pixels that are looked at, in strips of so many rows
+AREA, ROWS = 400_000, 48  # pixels that are looked at, in strips of so many rows
 CLEAR, FAINT = 0.15, 0.08  # differences from the backdrop above are the subject's, below may be noise
 NEAR, FAR = 3.0, 8.0  # pixels from the subject: a block of JPEG that holds an edge rings as far as its other end
 FEWEST = 50
@@ -55,7 +55,9 @@ def picture_noise(picture: Pixels, field: Array) -> Noise:
     far, near = [], []
     for top in range(0, height, every):
         bottom = min(top + ROWS, height)
-        off = unit_float(picture[top:bottom]) - behind_rows(field, top, bottom, height, width)
+        off = unit_float(picture[top:bottom]) - behind_place(
+            field, (slice(top, bottom), slice(0, width)), height, width
+        )
         most = np.abs(off).max(axis=2)
         away = np.full_like(most, np.inf)
         if not (most < CLEAR).all():

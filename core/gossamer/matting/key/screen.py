@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.signed_distance import unit_length
-from gossamer.resampling import wide_blur
+from gossamer.resampling import bilinear, shrink, wide_blur
 
-__all__ = ["Screen", "behind_rows", "find_screen"]
+__all__ = ["Screen", "behind_place", "find_screen"]
 
-SAMPLE = 20_000  # pixels that the surface is fitted to
+AREA = 60_000  # pixels at which it is looked for
+WHOLLY = 0.99  # of such a pixel that must lie where it is expected
+SAMPLE = 8_000  # pixels that the surface is fitted to, and that noise is measured on
 FEWEST = 50  # pixels that say something about a backdrop
 SHADES = 16  # levels of each channel in which the most frequent colour is looked for
 VIVID = 6.0  # how much more a pure green or blue counts as a screen
@@ -38,6 +41,8 @@ class Screen(NamedTuple):
         Standard deviation of the picture's colours around it, at the field's size.
     rough : float
         Root mean square of what a smooth surface leaves of it.
+    share : float
+        Of what was asked about, how much is it.
     seen : (h, w) bool
         Which of the pixels that were asked about are it.
     """
@@ -45,6 +50,7 @@ class Screen(NamedTuple):
     field: Array
     noise: float
     rough: float
+    share: float
     seen: NDArray[np.bool_]
 
 
@@ -69,33 +75,18 @@ def find_screen(
     """
     import cv2
 
-    asked = np.flatnonzero(where)
-    if len(asked) < FEWEST:
-        return None
     height, width = where.shape
-    unit = unit_length(where.shape)
-    calm = np.asarray(cv2.GaussianBlur(image, (0, 0), CALM * unit), np.float32)
-    y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (height, width))
-    sample = asked if len(asked) <= SAMPLE else np.random.default_rng(0).choice(asked, SAMPLE, replace=False)
-    terms, seen = _terms(x[sample % width], y[sample // width]), calm.reshape(-1, 3)[sample]
-    first = _most_frequent(seen) if colour is None else colour
-    light, tint = _apart(seen - first, first)
-    near = (light < LIGHTS) & (tint < TINTS)
-    reach = LIGHTS, TINTS
-    fitted: NDArray[np.float32] | None = None
-    for _ in range(ROUNDS):
-        if np.count_nonzero(near) < FEWEST:
-            break
-        fitted = np.linalg.lstsq(terms[near], seen[near], rcond=None)[0]
-        guess = terms @ fitted
-        light, tint = _apart(seen - guess, guess)
-        reach = _reach(light[near], tint[near], reach)
-        near = (light < reach[0]) & (tint < reach[1])
+    factor = min(math.sqrt(AREA / where.size), 1.0)
+    size = max(round(width * factor), 1), max(round(height * factor), 1)
+    few, there = shrink(image, size), shrink(where.astype(np.float32), size) > WHOLLY
+    unit = unit_length(where.shape) * factor
+    calm = np.asarray(cv2.GaussianBlur(few, (0, 0), CALM * unit), np.float32)
+    fitted = _fitted(calm, there, colour)
     if fitted is None:
         return None
-    surface = np.clip(_terms(*np.meshgrid(x, y)) @ fitted, 0, 1).astype(np.float32)
+    surface, reach = fitted
     light, tint = _apart(calm - surface, surface)
-    its = where & (light < max(reach[0], uneven)) & (tint < reach[1])
+    its = there & (light < max(reach[0], uneven)) & (tint < reach[1])
     if not its.any():
         return None
     rough, field = float(np.sqrt(np.mean(np.square((calm - surface)[its])))), surface
@@ -103,11 +94,51 @@ def find_screen(
         field = surface + _followed(calm - surface, its, unit)
         light, tint = _apart(calm - field, surface)
         reach = _reach(light[its], tint[its], (uneven, TINTS))
-        its = where & (light < reach[0]) & (tint < reach[1])
+        its = there & (light < reach[0]) & (tint < reach[1])
         if not its.any():
             return None
-    noise = float(np.sqrt(np.mean(np.square((image - field)[its]))))
-    return Screen(np.clip(field, 0, 1), noise, rough, its)
+    share = np.count_nonzero(its) / np.count_nonzero(there)
+    field = np.clip(bilinear(field, height, width), 0, 1)
+    seen = where & (cv2.resize(its.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0)
+    return Screen(field, _noise(image, field, seen), rough, share, seen)
+
+
+def _fitted(image: Array, where: NDArray[np.bool_], colour: Array | None) -> tuple[Array, tuple[float, float]] | None:
+    """Return the surface of the second degree that most of a backdrop lies on, and how far the backdrop reaches."""
+    asked = np.flatnonzero(where)
+    if len(asked) < FEWEST:
+        return None
+    height, width = where.shape
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
+    sample = asked if len(asked) <= SAMPLE else np.random.default_rng(0).choice(asked, SAMPLE, replace=False)
+    terms, seen = _terms(x[sample % width], y[sample // width]), image.reshape(-1, 3)[sample]
+    first = _most_frequent(seen) if colour is None else colour
+    light, tint = _apart(seen - first, first)
+    near, reach = (light < LIGHTS) & (tint < TINTS), (LIGHTS, TINTS)
+    fitted: NDArray[np.float32] | None = None
+    for _ in range(ROUNDS):
+        if np.count_nonzero(near) < FEWEST:
+            break
+        # The normal equations: six unknowns, well scaled.
+        some = terms[near].astype(np.float64)
+        fitted = np.linalg.solve(some.T @ some + 1e-6 * np.eye(6), some.T @ seen[near]).astype(np.float32)
+        guess = terms @ fitted
+        light, tint = _apart(seen - guess, guess)
+        reach = _reach(light[near], tint[near], reach)
+        near = (light < reach[0]) & (tint < reach[1])
+    if fitted is None:
+        return None
+    return np.clip(_terms(*np.meshgrid(x, y)) @ fitted, 0, 1).astype(np.float32), reach
+
+
+def _noise(image: Array, field: Array, seen: NDArray[np.bool_]) -> float:
+    """Return the standard deviation of a picture's colours around its backdrop, where that is seen."""
+    places = np.flatnonzero(seen)
+    if not len(places):
+        return 0.0
+    places = places[:: max(len(places) // SAMPLE, 1)]
+    off = image.reshape(-1, 3)[places] - field.reshape(-1, 3)[places]
+    return float(np.sqrt(np.mean(off * off)))
 
 
 def _reach(light: Array, tint: Array, most: tuple[float, float]) -> tuple[float, float]:
@@ -157,13 +188,16 @@ def _followed(rest: Array, its: NDArray[np.bool_], unit: float) -> Array:
     return summed[..., :3] / (summed[..., 3:] + np.float32(HELD))
 
 
-def behind_rows(field: Array, first: int, last: int, height: int, width: int) -> Array:
-    """Return rows of a backdrop (h, w, 3) at the size of its picture, (last - first, width, 3)."""
+def behind_place(field: Array, place: tuple[slice, slice], height: int, width: int) -> Array:
+    """Return a part of a backdrop (h, w, 3) at the size of its picture, (height, width)."""
     import cv2
 
     if field.shape[:2] == (height, width):
-        return field[first:last]
-    rows = (np.arange(first, last, dtype=np.float32) + np.float32(0.5)) * np.float32(field.shape[0] / height) - 0.5
-    columns = (np.arange(width, dtype=np.float32) + np.float32(0.5)) * np.float32(field.shape[1] / width) - 0.5
-    across, down = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
-    return np.asarray(cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        return field[place]
+    down, across = (
+        (np.arange(part.start, part.stop, dtype=np.float32) + np.float32(0.5)) * np.float32(few / many)
+        - np.float32(0.5)
+        for part, few, many in zip(place, field.shape, (height, width), strict=False)
+    )
+    x, y = np.meshgrid(across, down)
+    return np.asarray(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

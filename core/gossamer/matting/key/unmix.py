@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 from gossamer.matting.key.noise import Noise
-from gossamer.matting.key.screen import Screen, behind_rows
+from gossamer.matting.key.screen import Screen, behind_place
 from gossamer.matting.key.subject import ANYWHERE, SubjectColours, subject_colours_around
 from gossamer.matting.signed_distance import unit_length
 from gossamer.parallel.strips import Strips
@@ -44,7 +44,7 @@ HUE = 0.3  # what differences of hue count where only brightness is exact
 _GREY = np.full((3, 3), 1 / 3, np.float32)
 BRIGHTNESS = _GREY + np.float32(HUE) * (np.eye(3, dtype=np.float32) - _GREY)
 LOST = np.float32(0.3)  # of the way from the backdrop to the subject, what ringing hides at most
-ROWS = 128  # at a time
+SIDE = 192  # of the pieces that are decided at a time
 
 
 class Plate(NamedTuple):
@@ -83,11 +83,11 @@ def clear(image: Array, behind: Array, noise: Noise) -> Cleared:
     import cv2
 
     least, off = max(noise.camera, QUANTUM), image - behind
-    variances = np.square(off).sum(axis=2) / np.float32(3 * least * least)
+    variances = _dot(off, off) / np.float32(3 * least * least)
     around = cv2.blur(variances, (3, 3), borderType=cv2.BORDER_REPLICATE)
     empty = (variances < ITS) & (around < AROUND) | (variances < VERY)
     if noise.ringing:  # edges have something strong right beside them, what rings has not
-        most = np.abs(off, out=off).max(axis=2)
+        most = _largest(np.abs(off, out=off))
         beside = cv2.dilate(most, np.ones((5, 5), np.uint8))
         empty |= (most < noise.ringing) & (beside < STRONG * noise.ringing)
     if not empty.any():
@@ -138,30 +138,50 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
     halo = math.ceil(rim) + STEPS * step + 1
     result = np.empty((height, width), np.float32)
 
+    nothing = cv2.erode(cleared.empty.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    solid = (cleared.away > RIM * unit + 2) & ((before > SOLID) | (before < EMPTY))
+
     def work(top: int, bottom: int) -> None:
-        first, last = max(top - halo, 0), min(bottom + halo, height)
-        part = np.ascontiguousarray(unit_float(picture[first:last]))
-        behind = behind_rows(plate.screen.field, first, last, height, width)
+        for left in range(0, width, SIDE):
+            right = min(left + SIDE, width)
+            place = slice(top, bottom), slice(left, right)
+            cells = (
+                slice(top * small.shape[0] // height, -(-bottom * small.shape[0] // height)),
+                slice(left * small.shape[1] // width, -(-right * small.shape[1] // width)),
+            )
+            if nothing[cells].all():
+                result[place] = 0
+            elif solid[cells].all():
+                result[place] = 1 if prior is None else prior[place]
+            else:
+                decide(top, bottom, left, right)
+
+    def decide(top: int, bottom: int, left: int, right: int) -> None:
+        above, before_it = max(top - halo, 0), max(left - halo, 0)
+        around = slice(above, min(bottom + halo, height)), slice(before_it, min(right + halo, width))
+        part = np.ascontiguousarray(unit_float(picture[around]))
+        behind = behind_place(plate.screen.field, around, height, width)
         known = clear(part, behind, plate.noise)
-        inner = slice(top - first, bottom - first)
+        inner = slice(top - above, bottom - above), slice(left - before_it, right - before_it)
         if prior is None:
             wanted = _through(part[inner], behind[inner], plate.channel, plate.noise.camera)
         else:
-            wanted = prior[top:bottom]
+            wanted = prior[top:bottom, left:right]
         empty, away = known.empty[inner], known.away[inner]
         mixed = ~empty & ((away <= rim) | ((wanted > EMPTY) & (wanted < SOLID)))
         rows, columns = np.nonzero(mixed)
-        out = result[top:bottom]
+        out = result[top:bottom, left:right]
         np.copyto(out, wanted)
         out[empty] = 0
-        if len(rows):
-            spot = _Spot(part, behind, rows + (top - first), columns, top + rows, (height, width))
-            out[mixed] = _mixed(spot, colours, plate.noise, step, wanted[mixed])
-            if plate.channel is not None:
-                out[mixed] = np.minimum(out[mixed], wanted[mixed])
+        if not len(rows):
+            return
+        whole = top + rows, left + columns
+        spot = _Spot(part, behind, rows + (top - above), columns + (left - before_it), whole, (height, width))
+        found = _mixed(spot, colours, plate.noise, step, wanted[mixed])
+        out[mixed] = found if plate.channel is None else np.minimum(found, wanted[mixed])
 
     with Strips() as strips:
-        strips.each(work, height, ROWS, report.part(0.3, 1.0))
+        strips.each(work, height, SIDE, report.part(0.3, 1.0))
     return result
 
 
@@ -176,13 +196,13 @@ def _opaque(away: Array, prior: Array, unit: float) -> NDArray[np.bool_]:
 
 
 class _Spot(NamedTuple):
-    """Pixels to be decided: a strip of the picture and of the backdrop, and where they are in it and in the whole."""
+    """Pixels to be decided: a piece of the picture and of the backdrop, and where they are in it and in the whole."""
 
     part: Array
     behind: Array
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
-    whole_rows: NDArray[np.intp]
+    whole: tuple[NDArray[np.intp], NDArray[np.intp]]
     shape: tuple[int, int]
 
 
@@ -191,13 +211,13 @@ def _mixed(spot: _Spot, colours: SubjectColours | None, noise: Noise, step: int,
     least = max(math.hypot(noise.camera, noise.ringing / 3), QUANTUM)
     behind = spot.behind[spot.rows, spot.columns]
     off = spot.part[spot.rows, spot.columns] - behind
-    far = np.sqrt((off * off).sum(axis=1))
+    far = np.sqrt(_dot(off, off))
     towards = off / np.maximum(far, np.float32(1e-6))[:, None]
     low = _lowest(off, behind, least, OFF * least + STRONG * noise.ringing)
     tried = [(towards * _strongest(spot, towards, far, least, step)[:, None], STRONGEST)]
     if colours is not None:
         small = colours.near.shape[1:3]
-        at = spot.whole_rows * small[0] // spot.shape[0], spot.columns * small[1] // spot.shape[1]
+        at = tuple(one * side // of for one, side, of in zip(spot.whole, small, spot.shape, strict=True))
         tried += [(layer[at] - behind, doubt) for layer, doubt in zip(colours.near, colours.doubts, strict=True)]
         tried += [(colour - behind, ANYWHERE) for colour in colours.anywhere]
     if noise.ringing:  # JPEG keeps colours at half the resolution: brightness tells where an edge is
@@ -207,9 +227,10 @@ def _mixed(spot: _Spot, colours: SubjectColours | None, noise: Noise, step: int,
     allowed = (EXACT * least) ** 2 + TEXTURE**2
     costs, alphas = [], []
     for line, doubt in tried:
-        length = (line * line).sum(axis=1)
-        alpha = np.clip((off * line).sum(axis=1) / np.maximum(length, np.float32(1e-6)), low, 1)
-        left = np.square(off - alpha[:, None] * line).sum(axis=1)
+        length = _dot(line, line)
+        alpha = np.clip(_dot(off, line) / np.maximum(length, np.float32(1e-6)), low, 1)
+        rest = off - alpha[:, None] * line
+        left = _dot(rest, rest)
         costs.append(left / np.float32(allowed) + np.float32(doubt) + IMPOSSIBLE * (length < (FAINT * least) ** 2))
         if noise.ringing:
             trace = np.minimum(
@@ -225,13 +246,23 @@ def _mixed(spot: _Spot, colours: SubjectColours | None, noise: Noise, step: int,
     return np.where(best < IMPOSSIBLE, total / weight, prior)  # of what is hardly to be seen nothing is known
 
 
+def _dot(one: Array, other: Array) -> Array:
+    """Return products of colours, (..., 3) each."""
+    return np.asarray(np.einsum("...i,...i->...", one, other), np.float32)
+
+
+def _largest(colours: Array) -> Array:
+    """Return the largest of each colour's three numbers: faster than a maximum over so short an axis."""
+    return np.asarray(np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2]), np.float32)
+
+
 def _lowest(off: Array, behind: Array, noise: float, most: float) -> Array:
     """Return the least alpha with which the subject's colour is one: further out there are no colours.
 
     What is off by no more than `most` may be noise.
     """
     room = np.where(off > 0, 1 - behind, behind) + np.float32(2 * noise)
-    least: Array = np.clip(((np.abs(off) - np.float32(most)) / room).max(axis=1), 0, 1)
+    least: Array = np.clip(_largest((np.abs(off) - np.float32(most)) / room), 0, 1)
     return least
 
 
@@ -246,8 +277,8 @@ def _strongest(spot: _Spot, towards: Array, far: Array, noise: float, step: int)
                 continue
             columns = np.clip(spot.columns + right, 0, last_column)
             other = spot.part[rows, columns] - spot.behind[rows, columns]
-            along = (other * towards).sum(axis=1)
-            aside = np.square(other).sum(axis=1) - along * along
+            along = _dot(other, towards)
+            aside = _dot(other, other) - along * along
             fits = (along > best) & (aside < (OFF * noise) ** 2 + np.square(np.float32(OFF_SHARE) * along))
             best[fits] = along[fits]
     return best
