@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gossamer.prompting.choice import load_prompt_model
     from gossamer.prompting.prompt import Prompt
     from gossamer.prompting.protocol import Subject
+    from gossamer.quality import Check, check
     from gossamer.segmentation.ensemble import Ensemble
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Cancelled": "gossamer.errors",
+    "Check": "gossamer.quality",
     "Cutout": "gossamer.cutout",
     "Finding": "gossamer.settings.finding",
     "ModelChoice": "gossamer.settings.model_choice",
@@ -41,6 +43,7 @@ _HOME = {
     "SegmentationModel": "gossamer.segmentation.model",
     "Session": "gossamer.session",
     "Subject": "gossamer.prompting.protocol",
+    "check": "gossamer.quality",
     "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
@@ -57,6 +60,7 @@ _MODULES = (
     "image",
     "matting",
     "pipeline",
+    "quality",
     "settings",
     "weights",
     "telemetry",
@@ -64,6 +68,7 @@ _MODULES = (
 
 __all__ = [
     "Cancelled",
+    "Check",
     "Cutout",
     "Ensemble",
     "Finding",
@@ -80,6 +85,7 @@ __all__ = [
     "Session",
     "Subject",
     "__version__",
+    "check",
     "load_catalogue",
     "load_model",
     "load_models",

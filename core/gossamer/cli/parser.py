@@ -93,11 +93,13 @@ class Parser(argparse.ArgumentParser):
         terminal.show_text(self.format_help())
 
 
-def add_recipe_flags(parser: Parser) -> None:
-    """Add ``--recipe`` and one flag for every setting of the Recipe."""
+def add_recipe_flags(parser: Parser, *, checks: bool = False) -> None:
+    """Add ``--recipe`` and one flag for every setting of the Recipe that makes a cut-out, or of its ``checks``."""
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
     groups: dict[str, Any] = {}
     for parameter in parameters():
+        if (parameter.stage == "checks") != checks:
+            continue
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
         _add(groups[parameter.stage], Recipe, parameter)

@@ -222,7 +222,7 @@ def default_folder() -> Path:
 def plug_in_arguments() -> dict[str, Any]:
     """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
 
-    GIMP has its own background, below the layer: that stage is left out.
+    GIMP has its own background, below the layer: that stage is left out, as are the checks, which no layer is made of.
     """
     from gossamer.settings.parameters import parameters
     from gossamer.weights.catalogue import load_catalogue
@@ -233,7 +233,7 @@ def plug_in_arguments() -> dict[str, Any]:
         "arguments": [
             {field: getattr(parameter, field) for field in fields}
             for parameter in parameters()
-            if parameter.stage != "background"
+            if parameter.stage not in ("background", "checks")
         ],
     }
 

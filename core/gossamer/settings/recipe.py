@@ -19,6 +19,7 @@ from gossamer.colours import read_colour
 from gossamer.errors import InputError
 from gossamer.paths import read_text, source_path
 from gossamer.settings.base import Settings, validated
+from gossamer.settings.checks import Checks
 
 BAND = 10  # the matting band's default
 
@@ -349,6 +350,7 @@ class Recipe(Settings):
     foreground: Foreground = Foreground()
     background: Background = Background()
     segmentation: Segmentation = Segmentation()
+    checks: Checks = Checks()
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
