@@ -19,6 +19,7 @@ _BINS = 8  # a channel
 _BLUR = 0.7  # of colour tables, in bins
 _FLOOR = 1e-4  # probability of a colour that was not seen
 _ENOUGH = 20  # pixels
+_SOLID = 0.7  # of what surrounds it is the subject: the gaps of a net are no holes
 
 
 def false_holes(view: View, gradient: Array) -> float:
@@ -55,8 +56,9 @@ def false_holes(view: View, gradient: Array) -> float:
         place = _around(labels == number, margin)
         hole = (labels[place] == number).astype(np.uint8)
         wide, core = cv2.dilate(hole, discs[0]), cv2.erode(hole, discs[0])
-        ring = (cv2.dilate(wide, discs[1]) > wide) & (view.alpha[place] > 0.9)
-        if np.count_nonzero(ring) < _ENOUGH:
+        annulus = cv2.dilate(wide, discs[1]) > wide
+        ring = annulus & (view.alpha[place] > 0.9)
+        if np.count_nonzero(ring) < max(_ENOUGH, _SOLID * np.count_nonzero(annulus)):
             continue
         beside = ring | (core > 0)
         change = gradient[place]

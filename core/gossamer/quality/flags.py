@@ -13,9 +13,10 @@ __all__ = ["Flag", "flags_of"]
 
 _DARKENED = 0.5  # of premultiplied
 _WIDE = 0.45  # of halo: an edge that is more than so much background is too wide, not only tinted
-_TEETH = 0.15  # units of roughness of an edge that is not soft
+_TEETH = 0.3  # units of roughness of an edge that is not soft
 _HARD_EDGE = 1.6  # units
-_ADDED, _TIMES = 0.004, 2.0  # what matting would add to what lacks hair, and how much more that is than it would remove
+_ADDED, _TIMES = 0.004, 2.2  # what matting would add to what lacks hair, and how much more that is than it would remove
+_TEXTURED = 1.5  # what is continued may be so much more than what has no edge at all: textures hide true edges
 _GHOST = 0.05  # of what lies far away
 _FREE = 10.0  # how much longer a straight end must be where there is no photograph
 
@@ -133,8 +134,10 @@ def _of_colour(found: Measures, limits: Checks) -> Iterator[Flag]:
 
 
 def _of_photograph(found: Measures, limits: Checks) -> Iterator[Flag]:
-    if found.unsupported is not None and found.unsupported * 100 > limits.outline:
-        reason = f"{found.unsupported:.1%} of the outline runs where the photograph has no edge."
+    nowhere = max(found.unsupported or 0.0, (found.continued or 0.0) / _TEXTURED)
+    if nowhere * 100 > limits.outline:
+        share = max(found.unsupported or 0.0, found.continued or 0.0)
+        reason = f"{share:.1%} of the outline runs where the photograph has no edge, or goes on across it."
         remedy = "Look whether a part is missing, something was added, or it is another thing than was meant."
         yield Flag("outline", "fault", reason, remedy)
     if found.added is not None and found.added > max(_ADDED, _TIMES * (found.removed or 0.0)):

@@ -54,6 +54,8 @@ class Measures:
         With a photograph: the share of the background's colours that is left in soft pixels.
     unsupported : float or None
         With a photograph: share of the contour where it has no edge.
+    continued : float or None
+        With a photograph: share of the contour across which it goes on as if there was nothing.
     correction, added, removed : float or None
         With a photograph: mean change of alpha that matting from its colours would make, and its parts.
     regrown : float or None
@@ -93,6 +95,7 @@ class Measures:
     correlation: float | None = None
     kept: float | None = None
     unsupported: float | None = None
+    continued: float | None = None
     correction: float | None = None
     added: float | None = None
     removed: float | None = None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.progress import Progress
+from gossamer.quality.continuity import continued
 from gossamer.quality.false_holes import false_holes
 from gossamer.quality.view import View, at_area
 
@@ -30,6 +31,8 @@ class Agreement(NamedTuple):
     ----------
     unsupported : float
         Share of the contour where the photograph has no edge.
+    continued : float
+        Share of the contour across which the photograph goes on as if there was nothing.
     correction : float
         Mean change that matting from the photograph's colours would make, of the whole picture.
     added, removed : float
@@ -41,6 +44,7 @@ class Agreement(NamedTuple):
     """
 
     unsupported: float
+    continued: float
     correction: float
     added: float
     removed: float
@@ -78,6 +82,7 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
     steps(0.6)
     return Agreement(
         unsupported=float(np.mean(~support[view.contour])) if view.contour.any() else 0.0,
+        continued=continued(view),
         correction=float(np.abs(more).mean(dtype=np.float64)),
         added=float(np.maximum(more, 0).mean(dtype=np.float64)),
         removed=float(np.maximum(-more, 0).mean(dtype=np.float64)),

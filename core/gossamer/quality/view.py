@@ -33,12 +33,15 @@ class View:
         Its straight colours, in [0, 1]; of no meaning where it is transparent. None where only a mask is known.
     photo : (h, w, 3) float32 or None
         The photograph that it was cut from.
+    pixels : (H, W, 3) uint8 or float32 or None
+        The cut-out's colours at its own size, as they are.
     """
 
     whole: Array
     alpha: Array
     colours: Array | None = None
     photo: Array | None = None
+    pixels: Pixels | None = None
 
     @cached_property
     def unit(self) -> float:
@@ -99,10 +102,10 @@ def look(alpha: Array, colours: Pixels | None, photo: Pixels | None) -> View:
     if size is None:
         small = alpha
         seen = None if colours is None else unit_float(colours)
-        return View(alpha, small, seen, None if photo is None else unit_float(photo))
+        return View(alpha, small, seen, None if photo is None else unit_float(photo), colours)
     small = np.ascontiguousarray(shrink(alpha, size))
     seen = None if colours is None else _straight(colours, alpha, small, size)
-    return View(alpha, small, seen, None if photo is None else shrink(photo, size))
+    return View(alpha, small, seen, None if photo is None else shrink(photo, size), colours)
 
 
 def at_area(view: View, area: int) -> tuple[Array, Array]:

@@ -123,7 +123,7 @@ class Checks(Settings):
             description="With a photograph: flag edges with more than this of the old background's colours.",
             json_schema_extra={"unit": "%"},
         ),
-    ] = 65.0
+    ] = 75.0
     fringe: Annotated[
         float,
         Field(
