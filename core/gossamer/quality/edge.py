@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ _OPAQUE = 0.96
 _SMOOTH = 2.0  # sigma in units: what a contour loses by this blur is roughness
 _LEAST = 30  # crossings: of fewer nothing can be said
 _STRAIGHT = 16  # pixels in a line
-_STRIP = 512  # rows
+_STRIP = 64  # rows
+_LOOKED_AT = 2_000_000  # pixels
 
 
 class Edge(NamedTuple):
@@ -71,9 +73,10 @@ def measure_edge(view: View) -> Edge:
 
 def _steps(alpha: Array) -> float:
     """Return which share of the crossings of one half, along rows and columns, is one jump."""
+    apart = _STRIP * max(math.ceil(alpha.size / _LOOKED_AT), 1)  # of large ones some strips tell as much
     jumps = crossings = 0
     for plane in (alpha, alpha.T):
-        for top in range(0, plane.shape[0], _STRIP):
+        for top in range(0, plane.shape[0], apart):
             rows = np.ascontiguousarray(plane[top : top + _STRIP])
             if rows.shape[1] < 4:
                 continue

@@ -22,7 +22,7 @@ _ENOUGH = 20  # pixels
 _SOLID = 0.7  # of what surrounds it is the subject: the gaps of a net are no holes
 
 
-def false_holes(view: View, gradient: Array) -> float:
+def false_holes(view: View) -> float:
     """Return the area of holes where the photograph shows the subject, against the subject's.
 
     A true hole has an edge in the photograph, or the background's colours in it; one that a network or a tool tore has
@@ -32,8 +32,6 @@ def false_holes(view: View, gradient: Array) -> float:
     ----------
     view : View
         With a photograph.
-    gradient : (h, w) float32
-        How fast its colours change.
     """
     import cv2
 
@@ -61,7 +59,7 @@ def false_holes(view: View, gradient: Array) -> float:
         if np.count_nonzero(ring) < max(_ENOUGH, _SOLID * np.count_nonzero(annulus)):
             continue
         beside = ring | (core > 0)
-        change = gradient[place]
+        change = view.gradient[place]
         if float(change[wide > core].mean()) > _STRONGER * (float(change[beside].mean()) + 0.003):
             continue
         within = bins[place][(core if np.count_nonzero(core) >= _ENOUGH else hole) > 0]

@@ -13,7 +13,7 @@ __all__ = ["Flag", "flags_of"]
 
 _DARKENED = 0.5  # of premultiplied
 _WIDE = 0.45  # of halo: an edge that is more than so much background is too wide, not only tinted
-_TEETH = 0.3  # units of roughness of an edge that is not soft
+_TEETH = 0.45  # units of roughness of an edge that is not soft
 _HARD_EDGE = 1.6  # units
 _ADDED, _TIMES = 0.004, 2.2  # what matting would add to what lacks hair, and how much more that is than it would remove
 _TEXTURED = 1.5  # what is continued may be so much more than what has no edge at all: textures hide true edges

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.progress import Progress
 from gossamer.quality.continuity import continued
 from gossamer.quality.false_holes import false_holes
 from gossamer.quality.view import View, at_area
 
-__all__ = ["Agreement", "edges_of", "gradient_of", "measure_agreement"]
+__all__ = ["Agreement", "edges_of", "measure_agreement"]
 
 _MATTE_AREA = 90_000  # pixels: enough for how much matting would change
 _CUT_AREA = 40_000  # pixels: enough for what belongs together
@@ -56,9 +55,8 @@ def edges_of(view: View) -> NDArray[np.bool_]:
     """Return where the photograph has an edge nearby, (h, w)."""
     import cv2
 
-    assert view.photo is not None  # noqa: S101 - whoever asks has one
     size = 2 * view.reach(_NEARBY) + 1
-    strong = (gradient_of(view.photo) >= _FAINT).astype(np.uint8)
+    strong = (view.gradient >= _FAINT).astype(np.uint8)
     result: NDArray[np.bool_] = cv2.dilate(strong, np.ones((size, size), np.uint8)) > 0
     return result
 
@@ -87,18 +85,8 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
         added=float(np.maximum(more, 0).mean(dtype=np.float64)),
         removed=float(np.maximum(-more, 0).mean(dtype=np.float64)),
         regrown=_regrown(view),
-        false_holes=false_holes(view, gradient_of(view.photo)),
+        false_holes=false_holes(view),
     )
-
-
-def gradient_of(photo: Array) -> Array:
-    """Return how fast a picture's colours change, a pixel, (H, W)."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(photo, (0, 0), 1.2)
-    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    result: Array = np.sqrt((across * across + down * down).sum(axis=2))
-    return result
 
 
 def _regrown(view: View) -> float:
