@@ -54,6 +54,8 @@ class Planted(NamedTuple):
     mask: Array | None = None
 
 
+Tally = dict[str, tuple[list[bool], list[bool]]]
+
 HITS = {
     "halo: colours left alone": {"halo"},
     "halo: too wide": {"halo"},
@@ -193,35 +195,38 @@ def rgba(colours: Array, alpha: Array) -> np.ndarray:
 
 
 def faults(pictures: Iterator[Picture], verbose: bool) -> None:
-    """Print hits and false alarms."""
-    hits: dict[str, list[bool]] = collections.defaultdict(list)
-    alarms: dict[str, list[bool]] = collections.defaultdict(list)
+    """Print hits and false alarms, of true subjects and of drawn scenes."""
+    hits: Tally = collections.defaultdict(lambda: ([], []))
+    alarms: Tally = collections.defaultdict(lambda: ([], []))
     for true in pictures:
+        group = 0 if "/" in true.name else 1
         for each in planted(true):
             cut = rgba(each.colours, each.alpha).astype(np.uint8)
             found = gossamer.check(cut, eight_bit(each.photo), each.mask)
             names = {flag.id for flag in found.flags}
             if each.fault:
-                hits[each.fault].append(bool(names & HITS[each.fault]))
-                if verbose and not hits[each.fault][-1]:
+                seen = bool(names & HITS[each.fault])
+                hits[each.fault][group].append(seen)
+                hits["all"][group].append(seen)
+                if verbose and not seen:
                     print(f"  {true.name}: {each.fault} not seen; {sorted(names)}", flush=True)
                 continue
             touches = max(side.max() for side in (each.alpha[0], each.alpha[-1], each.alpha[:, 0], each.alpha[:, -1]))
             for name in sorted({name for names in HITS.values() for name in names}):
                 if name != "frame" or touches < 0.5:
-                    alarms[name].append(name in names)
+                    alarms[name][group].append(name in names)
             faulty = [flag.reason for flag in found.flags if flag.severity == "fault"]
-            alarms["any fault"].append(bool(faulty))
+            alarms["any fault"][group].append(bool(faulty))
             if verbose and (faulty or found.score < 50):
                 print(f"  {true.name}: true, score {found.score}: {[flag.reason for flag in found.flags]}", flush=True)
-    print("\n| planted | pictures | flagged |\n|---|---:|---:|")
-    for name in HITS:
-        if found_of := hits[name]:
-            print(f"| {name} | {len(found_of)} | {np.mean(found_of):.0%} |")
-    print(f"| all | {sum(map(len, hits.values()))} | {np.mean([one for row in hits.values() for one in row]):.1%} |")
-    print("\n| flag on true mattes | pictures | false |\n|---|---:|---:|")
-    for name, row in alarms.items():
-        print(f"| {name} | {len(row)} | {np.mean(row):.1%} |")
+    for title, tally, names in (
+        ("planted, and flagged as such", hits, [*HITS, "all"]),
+        ("flag on true mattes", alarms, sorted(alarms)),
+    ):
+        print(f"\n| {title} | true subjects | | drawn scenes | |\n|---|---:|---:|---:|---:|")
+        for name in names:
+            cells = [f"{len(row)} | {np.mean(row):.1%}" if row else "0 | " for row in tally[name]]
+            print(f"| {name} | {' | '.join(cells)} |")
 
 
 def degraded(image: Array, alpha: Array, random: np.random.Generator) -> dict[str, Array]:

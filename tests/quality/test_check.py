@@ -268,6 +268,15 @@ def test_a_photograph_of_another_size_is_scaled_and_that_is_said() -> None:
         gossamer.check(true_cutout(), scene().photo[:400])
 
 
+def test_profiles_that_differ_are_told(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    PIL.Image.fromarray(true_cutout()).save(tmp_path / "cut.png", icc_profile=profile)
+    found = gossamer.check(tmp_path / "cut.png", scene().photo)
+    assert any("different colour profiles" in warning for warning in found.warnings)
+
+
 def test_a_mask_is_checked_beside_its_photograph_and_refused_alone(tmp_path: Path) -> None:
     mask = PIL.Image.fromarray(np.round(scene().alpha * 255).astype(np.uint8))
     mask.save(tmp_path / "mask.png")

@@ -31,6 +31,10 @@ __all__ = ["Check", "CutoutSource", "check"]
 
 CutoutSource: TypeAlias = "Cutout | ImageSource"
 
+_PROFILES = (
+    "Cut-out and photograph have different colour profiles: their colours are compared as numbers, so a halo may be "
+    "missed or imagined."
+)
 _ASPECT = 0.01  # by which two sizes of one picture may differ in their proportions
 
 
@@ -116,22 +120,24 @@ def check(
         check_kind(recipe, Recipe, "recipe", 'Give gossamer.Recipe.of({"checks": {"halo": 50}}).')
     limits = (recipe or Recipe()).checks
     steps(0.0, "Reading")
-    alpha, colours, warnings = _cutout(cutout, photo is not None)
-    behind, more = _photograph(photo, alpha)
+    alpha, colours, profile, warnings = _cutout(cutout, photo is not None)
+    behind, other, more = _photograph(photo, alpha)
     warnings += more
+    if behind is not None and colours is not None and profile != other:
+        warnings.append(_PROFILES)
     others: dict[str, Array | None] = {}
-    for name, source in (("mask", mask), ("opinion", opinion), ("mirrored", mirrored)):
-        others[name], more = _other(source, alpha, name)
+    for name, given in (("mask", mask), ("opinion", opinion), ("mirrored", mirrored)):
+        others[name], more = _other(given, alpha, name)
         warnings += more
     steps(0.1, "Checking")
     view = look(alpha, colours, behind)
     shape, found = _measured(view, colours if behind is None else behind, steps.part(0.1, 0.9))
-    if (given := others["mask"]) is not None:
-        found = replace(found, **measure_loss(alpha, given)._asdict())
-    if (other := others["opinion"]) is not None:
-        found = replace(found, disagreement=disagreement(alpha, other))
+    if (made_of := others["mask"]) is not None:
+        found = replace(found, **measure_loss(alpha, made_of)._asdict())
+    if (opposed := others["opinion"]) is not None:
+        found = replace(found, disagreement=disagreement(alpha, opposed))
         if (flipped := others["mirrored"]) is not None:
-            found = replace(found, mirrored=disagreement(other, flipped))
+            found = replace(found, mirrored=disagreement(opposed, flipped))
     flags = flags_of(found, shape.sides, limits, photo=behind is not None)
     flags = tuple(sorted(flags, key=lambda flag: flag.severity))
     steps(1.0)
@@ -152,34 +158,34 @@ def _measured(view: View, sharp: Pixels | None, steps: Progress) -> tuple[Shape,
     return shape, Measures(**values)
 
 
-def _cutout(source: CutoutSource, with_photo: bool) -> tuple[Array, Pixels | None, list[str]]:
-    """Return alpha, straight colours and what is to be said of reading them."""
+def _cutout(source: CutoutSource, with_photo: bool) -> tuple[Array, Pixels | None, bytes | None, list[str]]:
+    """Return alpha, straight colours, their profile and what is to be said of reading them."""
     if isinstance(source, Cutout):
-        return source.alpha, source.pixels, []
+        return source.alpha, source.pixels, source.icc_profile, []
     if isinstance(source, np.ndarray) and source.ndim == 2 and with_photo:
-        return read_mask(source, name="cut-out").plane, None, []
+        return read_mask(source, name="cut-out").plane, None, None, []
     picture = read_image(source)
     label = _label(source, "The cut-out")
     if picture.alpha is not None:
-        return np.asarray(picture.alpha), picture.pixels, list(picture.warnings)
+        return np.asarray(picture.alpha), picture.pixels, picture.icc_profile, list(picture.warnings)
     if not with_photo:
         raise InputError(
             f"{label} has no alpha: it is no cut-out.",
             "Give a picture with transparency, or a mask together with its photograph.",
         )
     found = read_mask(picture, name=label)
-    return found.plane, None, [*found.warnings]
+    return found.plane, None, None, [*found.warnings]
 
 
-def _photograph(source: ImageSource | None, alpha: Array) -> tuple[NDArray[Any] | None, list[str]]:
-    """Return the photograph at the cut-out's size, and what is to be said of it."""
+def _photograph(source: ImageSource | None, alpha: Array) -> tuple[NDArray[Any] | None, bytes | None, list[str]]:
+    """Return the photograph at the cut-out's size, its profile, and what is to be said of it."""
     if source is None:
-        return None, []
+        return None, None, []
     photo: Image = read_image(source)
     if photo.pixels.shape[:2] == alpha.shape:
-        return photo.pixels, list(photo.warnings)
+        return photo.pixels, photo.icc_profile, list(photo.warnings)
     note = _scaled("photograph", photo.pixels.shape, alpha.shape)
-    return _resized(photo.pixels, alpha.shape), [*photo.warnings, note]
+    return _resized(photo.pixels, alpha.shape), photo.icc_profile, [*photo.warnings, note]
 
 
 def _other(source: MaskSource | None, alpha: Array, name: str) -> tuple[Array | None, list[str]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.quality.view import View
 
-__all__ = ["continued"]
+__all__ = ["continued", "longest_run"]
 
 _WINDOW = 10.0  # radius in units of the piece of contour that is looked at
 _ON, _NEAR, _FAR = 1.5, 3.0, 8.0  # units from the contour: what is on it, and what is beside it
@@ -16,11 +16,12 @@ _NO_STRONGER = 1.25  # the photograph changes at the contour no more than so man
 _NO_OTHER = 0.8  # and both sides' mean colours are no further apart than so many times their own spread
 _NOISE = 6e-4  # of a spread's square, and
 _STEP = 0.002  # of a gradient, that is no texture
+_GAP = 5  # pixels
 _ENOUGH = 0.02  # of the window must be beside the contour
 
 
-def continued(view: View) -> float:
-    """Return the share of the contour across which the photograph goes on as if there was nothing.
+def continued(view: View) -> NDArray[np.bool_]:
+    """Return the contour across which the photograph goes on as if there was nothing.
 
     Parameters
     ----------
@@ -29,14 +30,14 @@ def continued(view: View) -> float:
 
     Returns
     -------
-    float
-        In [0, 1].
+    (h, w) bool
     """
     import cv2
 
     assert view.photo is not None  # noqa: S101 - whoever asks has one
+    result = np.zeros(view.contour.shape, np.bool_)
     if not view.contour.any():
-        return 0.0
+        return result
     distance = view.within - view.without
     inner, outer = (distance > _NEAR) & (distance < _FAR), (distance < -_NEAR) & (distance > -_FAR)
     side = 2 * view.reach(_WINDOW) + 1
@@ -64,7 +65,19 @@ def continued(view: View) -> float:
         apart < _NO_OTHER**2 * (spread + _NOISE)
     )
     same &= (some > _ENOUGH) & (others > _ENOUGH)
-    return float(np.count_nonzero(same)) / view.length
+    result[contour] = same
+    return result
+
+
+def longest_run(line: NDArray[np.bool_]) -> int:
+    """Return how many pixels of a contour's parts hang together, but for gaps of a few, at most."""
+    import cv2
+
+    if not line.any():
+        return 0
+    thick = cv2.dilate(line.astype(np.uint8), np.ones((_GAP, _GAP), np.uint8))
+    _, labels = cv2.connectedComponents(thick, connectivity=8, ltype=cv2.CV_32S)
+    return int(np.bincount(labels[line]).max())
 
 
 def _across(view: View) -> Array:

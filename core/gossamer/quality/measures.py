@@ -56,6 +56,8 @@ class Measures:
         With a photograph: share of the contour where it has no edge.
     continued : float or None
         With a photograph: share of the contour across which it goes on as if there was nothing.
+    open_run : float or None
+        With a photograph: the longest piece of contour without an edge, or across which it goes on, of the diagonal.
     correction, added, removed : float or None
         With a photograph: mean change of alpha that matting from its colours would make, and its parts.
     regrown : float or None
@@ -96,6 +98,7 @@ class Measures:
     kept: float | None = None
     unsupported: float | None = None
     continued: float | None = None
+    open_run: float | None = None
     correction: float | None = None
     added: float | None = None
     removed: float | None = None

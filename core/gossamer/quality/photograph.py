@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.progress import Progress
-from gossamer.quality.continuity import continued
+from gossamer.quality.continuity import continued, longest_run
 from gossamer.quality.false_holes import false_holes
 from gossamer.quality.view import View, at_area
 
@@ -32,6 +32,8 @@ class Agreement(NamedTuple):
         Share of the contour where the photograph has no edge.
     continued : float
         Share of the contour across which the photograph goes on as if there was nothing.
+    open_run : float
+        The longest piece of both, against the diagonal.
     correction : float
         Mean change that matting from the photograph's colours would make, of the whole picture.
     added, removed : float
@@ -44,6 +46,7 @@ class Agreement(NamedTuple):
 
     unsupported: float
     continued: float
+    open_run: float
     correction: float
     added: float
     removed: float
@@ -75,12 +78,14 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
     """
     assert view.photo is not None  # noqa: S101 - whoever asks has one
     photo, alpha = at_area(view, _MATTE_AREA)
+    nowhere, across = view.contour & ~support, continued(view)
     solved = matte_from_mask(photo, alpha, progress=steps.part(0.0, 0.6))
     more = solved - alpha
     steps(0.6)
     return Agreement(
-        unsupported=float(np.mean(~support[view.contour])) if view.contour.any() else 0.0,
-        continued=continued(view),
+        unsupported=float(np.count_nonzero(nowhere)) / view.length,
+        continued=float(np.count_nonzero(across)) / view.length,
+        open_run=longest_run(nowhere | across) / view.diagonal,
         correction=float(np.abs(more).mean(dtype=np.float64)),
         added=float(np.maximum(more, 0).mean(dtype=np.float64)),
         removed=float(np.maximum(-more, 0).mean(dtype=np.float64)),

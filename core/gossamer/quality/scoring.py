@@ -12,9 +12,15 @@ __all__ = ["score_of"]
 
 # With a photograph: the logarithm of the error of alpha that is to be expected, fitted (without negative weights) to
 # photographs with true alpha under masks of many qualities. Each measure counts by log(1 + measure / scale).
-_WEIGHTS = (("correction", 0.002, 0.44), ("regrown", 0.01, 0.72), ("unsupported", 0.01, 0.14))
-_HALF, _SLOPE = 3.4, 1.2  # the expected logarithm at which half of the score is left, and how fast it falls there
-_KEPT = {"fault": 0.85, "note": 0.97}  # of the score for each flag
+_WEIGHTS = (
+    ("correction", 0.002, 0.41),
+    ("regrown", 0.01, 0.5),
+    ("unsupported", 0.01, 0.11),
+    ("continued", 0.01, 0.12),
+)
+_HALF, _SLOPE = 2.6, 1.3  # the expected logarithm at which half of the score is left, and how fast it falls there
+_KEPT = {"fault": 0.85, "note": 0.99}  # of the score for each flag
+_COUNTED, _KEPT_THEN = ("outline", "cut", "hole"), 0.95  # what the expected error knows of already
 _UNUSABLE = ("empty", "full")
 
 
@@ -31,5 +37,6 @@ def score_of(found: Measures, flags: Iterable[Flag]) -> float:
         score *= 1 - 0.8 * (doubt or 0.0)
     score *= 1 - 0.8 * max(found.lost or 0.0, 0.5 * (found.thin_lost or 0.0))
     for flag in flags:
-        score *= _KEPT[flag.severity]
+        counted = flag.id in _COUNTED and found.correction is not None
+        score *= max(_KEPT[flag.severity], _KEPT_THEN) if counted else _KEPT[flag.severity]
     return round(score, 2)

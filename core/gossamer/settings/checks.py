@@ -140,7 +140,8 @@ class Checks(Settings):
             ge=0.0,
             le=100.0,
             title="Outline",
-            description="With a photograph: flag outlines of which more than this runs where that has no edge.",
+            description="With a photograph: flag outlines of which more than this runs where that has no edge; a fault "
+            "where it is much, or long.",
             json_schema_extra={"unit": "%"},
         ),
     ] = 0.8
