@@ -174,7 +174,7 @@ class Checks(Settings):
             description="Flag subjects that are nowhere sharper than this (0: sharp, 100: nothing but blur).",
             json_schema_extra={"unit": "%"},
         ),
-    ] = 80.0
+    ] = 60.0
     disagreement: Annotated[
         float,
         Field(
