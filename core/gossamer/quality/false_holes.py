@@ -13,8 +13,8 @@ __all__ = ["false_holes"]
 
 _LEAST = 0.001  # of the subject's area
 _EDGE, _AROUND = 3.0, 9.0  # units: half the width of a hole's edge, and of what surrounds that
-_STRONGER = 1.2  # the photograph changes so much faster at the edge of a true hole than beside it
-_LIKE = 0.35  # mean logarithm of how much likelier its colours are around it than in the background
+_STRONGER = 1.3  # the photograph changes so much faster at the edge of a true hole than beside it
+_LIKE = 0.2  # mean logarithm of how much likelier its colours are around it than in the background
 _BINS = 8  # a channel
 _BLUR = 0.7  # of colour tables, in bins
 _FLOOR = 1e-4  # probability of a colour that was not seen

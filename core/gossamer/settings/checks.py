@@ -83,7 +83,7 @@ class Checks(Settings):
             description="Flag an alpha of 1 to 8 % far from the subject on more than this of what lies there.",
             json_schema_extra={"unit": "%"},
         ),
-    ] = 5.0
+    ] = 8.0
     veil: Annotated[
         float,
         Field(
@@ -144,7 +144,7 @@ class Checks(Settings):
             "where it is much, or long.",
             json_schema_extra={"unit": "%"},
         ),
-    ] = 0.8
+    ] = 1.2
     lost: Annotated[
         float,
         Field(
