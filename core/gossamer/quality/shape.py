@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
 from gossamer.quality.view import View
 
 __all__ = ["Shape", "measure_shape", "significant"]
@@ -130,8 +129,3 @@ def _longest_run(flags: NDArray[np.bool_]) -> int:
     change = np.diff(padded, axis=1)
     starts, ends = np.nonzero(change == 1)[1], np.nonzero(change == -1)[1]
     return int((ends - starts).max()) if starts.size else 0
-
-
-def mean_inside(values: Array, where: NDArray[np.bool_]) -> float:
-    """Return the mean of values where something is; 0 where it is nowhere."""
-    return float(values[where].mean(dtype=np.float64)) if where.any() else 0.0
