@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gossamer.prompting.choice import load_prompt_model
     from gossamer.prompting.prompt import Prompt
     from gossamer.prompting.protocol import Subject
+    from gossamer.quality import Check, check
     from gossamer.segmentation.ensemble import Ensemble
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Cancelled": "gossamer.errors",
+    "Check": "gossamer.quality",
     "Cutout": "gossamer.cutout",
     "Finding": "gossamer.settings.finding",
     "ModelChoice": "gossamer.settings.model_choice",
@@ -42,6 +44,7 @@ _HOME = {
     "SegmentationModel": "gossamer.segmentation.model",
     "Session": "gossamer.session",
     "Subject": "gossamer.prompting.protocol",
+    "check": "gossamer.quality",
     "finish_cutout": "gossamer.canvas.finishing",
     "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
@@ -60,6 +63,7 @@ _MODULES = (
     "image",
     "matting",
     "pipeline",
+    "quality",
     "settings",
     "weights",
     "telemetry",
@@ -67,6 +71,7 @@ _MODULES = (
 
 __all__ = [
     "Cancelled",
+    "Check",
     "Cutout",
     "Ensemble",
     "Finding",
@@ -83,6 +88,7 @@ __all__ = [
     "Session",
     "Subject",
     "__version__",
+    "check",
     "finish_cutout",
     "load_catalogue",
     "load_model",

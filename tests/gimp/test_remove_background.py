@@ -9,7 +9,7 @@ import pytest
 from gossamer.settings.parameters import parameters
 from tests.gimp.conftest import Cases, Library
 
-SHOWN = [parameter for parameter in parameters() if parameter.stage != "background"]
+SHOWN = [parameter for parameter in parameters() if parameter.stage not in ("background", "checks")]
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -10,9 +10,9 @@ from gossamer.settings.model_choice import ModelChoice
 __all__ = ["add_model_flags", "model_choice_of"]
 
 
-def add_model_flags(parser: Parser) -> None:
-    """Add the options that :func:`model_choice_of` reads."""
-    add_flags(parser, ModelChoice, "model")
+def add_model_flags(parser: Parser, title: str = "model") -> None:
+    """Add the options that :func:`model_choice_of` reads, under a title."""
+    add_flags(parser, ModelChoice, title)
 
 
 def model_choice_of(arguments: argparse.Namespace) -> ModelChoice:

@@ -99,14 +99,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
-    """Add ``--recipe``, ``--preset`` and one flag for every setting of the Recipe, or of `only` some of its stages."""
+    """Add ``--recipe``, ``--preset`` and one flag for every setting of the Recipe, or of `only` some of its stages.
+
+    Checks are no part of a cut-out: their flags are there where they alone are asked for.
+    """
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
-    parser.add_argument(
-        "--preset", metavar="ID", help="what a shop asks for, see gossamer presets list; recipe and flags win over it"
-    )
+    if "checks" not in only:
+        parser.add_argument(
+            "--preset",
+            metavar="ID",
+            help="what a shop asks for, see gossamer presets list; recipe and flags win over it",
+        )
     groups: dict[str, Any] = {}
     for parameter in parameters():
-        if only and parameter.stage not in only:
+        wanted = parameter.stage in only if only else parameter.stage != "checks"
+        if not wanted:
             continue
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
@@ -116,7 +123,7 @@ def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
     """Return the Recipe that ``--preset``, ``--recipe`` and the flags ask for; raises InputError."""
     base = Recipe.load(arguments.recipe) if arguments.recipe else None
-    if arguments.preset is not None:
+    if getattr(arguments, "preset", None) is not None:
         from gossamer.canvas.presets import preset
 
         base = preset(arguments.preset).recipe(base)

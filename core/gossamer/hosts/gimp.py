@@ -223,7 +223,7 @@ def plug_in_arguments() -> dict[str, Any]:
     """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
 
     GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
-    canvas, shadow and file are left out.
+    canvas, shadow and file are left out, as are the checks.
     """
     from gossamer.settings.parameters import parameters
     from gossamer.weights.catalogue import load_catalogue
@@ -234,7 +234,7 @@ def plug_in_arguments() -> dict[str, Any]:
         "arguments": [
             {field: getattr(parameter, field) for field in fields}
             for parameter in parameters()
-            if parameter.stage not in ("background", "canvas", "shadow", "output")
+            if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
             and parameter.path != "foreground.shadow"
         ],
     }

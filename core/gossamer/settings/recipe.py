@@ -21,6 +21,7 @@ from gossamer.gradients import read_gradient
 from gossamer.paths import read_text, source_path
 from gossamer.settings.base import Settings, validated
 from gossamer.settings.canvas import Canvas, Output, Shadow
+from gossamer.settings.checks import Checks
 
 BAND = 10  # the matting band's default
 
@@ -390,6 +391,7 @@ class Recipe(Settings):
     canvas: Canvas = Canvas()
     shadow: Shadow = Shadow()
     output: Output = Output()
+    checks: Checks = Checks()
 
     def unfinished(self) -> Recipe:
         """Return the same without canvas, shadow and output: for cut-outs that must lie upon their photograph."""

@@ -1,0 +1,141 @@
+"""Colours of the edge: the old background's in it, a light or dark fringe, and colours multiplied by alpha."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array, unit_float
+from gossamer.quality.view import View
+
+__all__ = ["Colour", "measure_colour"]
+
+_WINDOW = 9.0  # radius in units of what is beside the edge
+_DEPTH = 4.0  # units below the contour the subject's colours are its own, also where alpha is too wide
+_OUT = 1.5  # units beyond it the background's are
+_VISIBLE = 0.1
+_SURE = 0.98
+_CLEAR = 0.09  # a haze hides no background
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LEAST = 60  # pixels of edge: of fewer nothing can be said
+_CONTRAST = 0.01  # mean squared difference of both sides' colours: below it a halo is not seen
+_BLACK = 0.012  # rounding of premultiplied bytes
+_LOOKED_AT = 1_000_000  # pixels
+_DARK = 0.15  # of subjects that are no brighter it cannot be told
+_MIXTURE = 0.0008  # the same of what is mixed and what is the subject's alone
+
+
+class Colour(NamedTuple):
+    """What the colours of an edge say; None where they cannot.
+
+    Attributes
+    ----------
+    halo : float or None
+        How much of the old background is in the edge's colours: the regression of what they differ by from the
+        subject's beside it, on what the background beside it differs by. 0: none; 1: they are the background's.
+    correlation : float or None
+        Of the same two.
+    kept : float or None
+        How much of what the background mixed into soft pixels is still there: 1 of the photograph's own colours,
+        0 of those that the background was taken off. Exact where alpha is.
+    light_fringe, dark_fringe : float or None
+        How much lighter and darker the edge is than the subject beside it, in [0, 1], as seen over black and white.
+    premultiplied : float or None
+        1 where the colours are multiplied by alpha (over black), 0 where they are straight.
+    """
+
+    halo: float | None = None
+    correlation: float | None = None
+    kept: float | None = None
+    light_fringe: float | None = None
+    dark_fringe: float | None = None
+    premultiplied: float | None = None
+
+
+def measure_colour(view: View) -> Colour:
+    """Measure the colours of a cut-out's edge."""
+    if view.colours is None:
+        return Colour()
+    core = (view.alpha >= _SURE) & (view.within > _DEPTH)
+    subject, known = _beside(view.colours, core, view)
+    edge = (view.alpha > _VISIBLE) & (view.within < 2.5) & (view.without < 8) & known & ~core
+    if np.count_nonzero(edge) < _LEAST:
+        return Colour()
+    alpha = view.alpha[edge]
+    own, beside = view.colours[edge], subject[edge]
+    black = _premultiplied(view, subject, known)
+    if black is not None and black > 0.5:  # looked at as they were before
+        own = np.clip(own / alpha[:, None], 0, 1)
+    lighter = (own - beside) @ _LUMA
+    soft = alpha < 0.9
+    seen = alpha * soft
+    total = max(float(seen.sum()), 1e-6)
+    found = Colour(
+        light_fringe=float((np.maximum(lighter, 0) * seen).sum()) / total,
+        dark_fringe=float((np.maximum(-lighter, 0) * seen).sum()) / total,
+        premultiplied=black,
+    )
+    if view.photo is None:
+        return found
+    back, there = _beside(view.photo, (view.alpha <= _CLEAR) & (view.without > _OUT), view)
+    both = there[edge]
+    if np.count_nonzero(both) < _LEAST:
+        return found
+    own, alpha, behind = own[both], alpha[both], back[edge][both]
+    halo, correlation = _regression(own - beside[both], behind - beside[both], alpha, _CONTRAST)
+    # What the photograph shows of the subject itself, the background having been taken off.
+    shown = view.photo[edge][both]
+    cleared = np.clip((shown - (1 - alpha[:, None]) * behind) / alpha[:, None], 0, 1)
+    kept, _ = _regression(own - cleared, shown - cleared, alpha, _MIXTURE)
+    return found._replace(halo=halo, correlation=correlation, kept=kept)
+
+
+def _regression(
+    values: NDArray[Any], on: NDArray[Any], weight: Array, least: float
+) -> tuple[float | None, float | None]:
+    """Return the slope of the regression of colours on others and their correlation; None where those are too small."""
+    weight = weight[:, None]
+    energy = float((weight * on * on).sum())
+    if energy < 3 * least * float(weight.sum()):
+        return None, None
+    shared, spread = float((weight * on * values).sum()), float((weight * values * values).sum())
+    return shared / energy, shared / float(np.sqrt(max(energy * spread, 1e-12)))
+
+
+def _premultiplied(view: View, subject: Array, known: NDArray[np.bool_]) -> float | None:
+    """Return how far soft colours are darkened by alpha: the regression on what black would take of them.
+
+    At the cut-out's own size: where it was made smaller, means of products are no products of means.
+    """
+    assert view.pixels is not None  # noqa: S101 - who asks has colours
+    height, width = view.whole.shape
+    step = max(math.isqrt(view.whole.size // _LOOKED_AT), 1)
+    rows = view.whole[::step]
+    y, x = np.nonzero((rows > _VISIBLE) & (rows < 0.8))
+    small = (y * step * view.alpha.shape[0] // height, x * view.alpha.shape[1] // width)
+    near = known[small]
+    near &= subject[small].max(axis=1) > _DARK
+    if np.count_nonzero(near) < _LEAST:
+        return None
+    y, x, beside = y[near] * step, x[near], subject[small][near]
+    own, alpha = unit_float(view.pixels[y, x]), view.whole[y, x]
+    if float((own.max(axis=1) > alpha + _BLACK).mean()) > 0.01:  # no colour times alpha is brighter than alpha
+        return 0.0
+    black = beside * (1 - alpha[:, None])
+    return float(np.clip((black * (beside - own)).sum() / max(float((black * black).sum()), 1e-9), 0, 1))
+
+
+def _beside(picture: Array, where: NDArray[np.bool_], view: View) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the mean colours nearby of some pixels, (h, w, 3), and where there are any."""
+    import cv2
+
+    radius = view.reach(_WINDOW)
+    window = (2 * radius + 1, 2 * radius + 1)
+    weight = where.astype(np.float32)
+    share = cv2.boxFilter(weight, -1, window, borderType=cv2.BORDER_CONSTANT)
+    sums = cv2.boxFilter(picture * weight[..., None], -1, window, borderType=cv2.BORDER_CONSTANT)
+    known = share > 0.02
+    return sums / np.maximum(share, 1e-6)[..., None], known

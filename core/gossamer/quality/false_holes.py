@@ -1,0 +1,99 @@
+"""Holes that are none: the photograph goes on in them as it does around them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.quality.shape import holes_of
+from gossamer.quality.view import View
+
+__all__ = ["false_holes"]
+
+_LEAST = 0.001  # of the subject's area
+_EDGE, _AROUND = 3.0, 9.0  # units: half the width of a hole's edge, and of what surrounds that
+_STRONGER = 1.3  # the photograph changes so much faster at the edge of a true hole than beside it
+_LIKE = 0.2  # mean logarithm of how much likelier its colours are around it than in the background
+_BINS = 8  # a channel
+_BLUR = 0.7  # of colour tables, in bins
+_FLOOR = 1e-4  # probability of a colour that was not seen
+_ENOUGH = 20  # pixels
+_SOLID = 0.7  # of what surrounds it is the subject: the gaps of a net are no holes
+
+
+def false_holes(view: View) -> float:
+    """Return the area of holes where the photograph shows the subject, against the subject's.
+
+    A true hole has an edge in the photograph, or the background's colours in it; one that a network or a tool tore has
+    neither.
+
+    Parameters
+    ----------
+    view : View
+        With a photograph.
+    """
+    import cv2
+
+    assert view.photo is not None  # noqa: S101 - whoever asks has one
+    labels, areas = holes_of(view)
+    subject = max(float(np.count_nonzero(view.inside)), 1.0)
+    suspects = [number for number, area in enumerate(areas, 1) if area >= _LEAST * subject]
+    if not suspects:
+        return 0.0
+    bins = _bins(view.photo)
+    outside = ~view.inside & (labels == 0) & (view.without > _EDGE)
+    background = _table(bins[outside])
+    discs = [
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        for reach in (view.reach(_EDGE), view.reach(_AROUND))
+    ]
+    margin = view.reach(_EDGE) + view.reach(_AROUND) + 1
+    false = 0.0
+    for number in suspects:
+        place = _around(labels == number, margin)
+        hole = (labels[place] == number).astype(np.uint8)
+        wide, core = cv2.dilate(hole, discs[0]), cv2.erode(hole, discs[0])
+        annulus = cv2.dilate(wide, discs[1]) > wide
+        ring = annulus & (view.alpha[place] > 0.9)
+        if np.count_nonzero(ring) < max(_ENOUGH, _SOLID * np.count_nonzero(annulus)):
+            continue
+        beside = ring | (core > 0)
+        change = view.gradient[place]
+        if float(change[wide > core].mean()) > _STRONGER * (float(change[beside].mean()) + 0.003):
+            continue
+        within = bins[place][(core if np.count_nonzero(core) >= _ENOUGH else hole) > 0]
+        likelier = np.log((_table(bins[place][ring])[within] + _FLOOR) / (background[within] + _FLOOR))
+        if float(likelier.mean()) > _LIKE:
+            false += float(areas[number - 1])
+    return false / subject
+
+
+def _around(where: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return the box around what is there, and a margin."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )
+
+
+def _bins(photo: Array) -> NDArray[np.int64]:
+    """Return the number of each pixel's bin of colour, by lightness and two opponents."""
+    import cv2
+
+    lab = cv2.cvtColor(photo, cv2.COLOR_RGB2Lab)
+    unit = np.clip((lab + np.array([0, 60, 60])) / np.array([100, 120, 120]), 0, 1)
+    steps = np.rint(unit * (_BINS - 1)).astype(np.int64)
+    result: NDArray[np.int64] = (steps[..., 0] * _BINS + steps[..., 1]) * _BINS + steps[..., 2]
+    return result
+
+
+def _table(bins: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how likely each colour is among some, smoothed."""
+    from scipy.ndimage import gaussian_filter
+
+    counts = np.bincount(bins, minlength=_BINS**3).astype(np.float64).reshape(_BINS, _BINS, _BINS) + 1e-3
+    smooth = gaussian_filter(counts, _BLUR)
+    result: NDArray[np.float64] = (smooth / smooth.sum()).ravel()
+    return result
