@@ -1,12 +1,14 @@
 """From boxes to mattes, measured on photographs with true alpha.
 
-    python tests/benchmarks/grabcut.py FOLDER [--verbose]
+    python tests/benchmarks/grabcut.py FOLDER [--backdrops FOLDER] [--loose SHARE] [--verbose]
 
 FOLDER holds ``input/*.png`` and ``alpha/*.png`` of the same names (the training set of alphamatting.com is laid out
 so). The prompt is the tight box of what is more subject than not (alpha above one half): in the thousandths below that
 the true alpha of some pictures has noise, far from the subject. Prints mean IoU (at one half), mean SAD / 1000 and the
 worst IoU of OpenCV's GrabCut alone (5 rounds), of the installed salient model on the box's crop, of GrabCut started
-from that, and of ours: the same with the matting that prompted cut-outs get.
+from that, and of ours: the same with the matting that prompted cut-outs get. With ``--backdrops``, a folder of
+photographs of anything, scenes are composed of both (``crowded_scenes.py``): boxes that hold more than the subject.
+Without a salient model: set GOSSAMER_HOME to an empty folder.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from crowded_scenes import box_of, pictures, scenes
 
-from gossamer.matting.from_mask.alpha import matte_from_mask
+from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.grabcut import GrabCut
 from gossamer.prompting.prompt import Prompt
@@ -51,7 +54,7 @@ def contenders(image: np.ndarray, box: tuple[int, int, int, int], model: GrabCut
         labels[(labels != 0) & (salient <= 0.5)] = cv2.GC_PR_BGD
         masks["GrabCut from that"] = grab(eight_bit, labels)
     masks["ours before matting"] = found[0].mask if found else np.zeros(image.shape[:2], np.float32)
-    masks["ours"] = matte_from_mask(image, masks["ours before matting"])
+    masks["ours"] = auto_alpha(image, masks["ours before matting"])
     return masks
 
 
@@ -60,22 +63,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--above", type=float, default=0.5, help="the box is around alphas above it (default: 0.5)")
+    parser.add_argument("--backdrops", type=Path, help="photographs to compose scenes before")
+    parser.add_argument("--loose", type=float, default=0.0, help="boxes larger on all sides by this share of theirs")
     parser.add_argument("--verbose", action="store_true", help="a line for every picture")
     arguments = parser.parse_args()
     model = load_prompt_model("grabcut")
     assert isinstance(model, GrabCut)
     results: dict[str, list[tuple[float, float]]] = {}
-    for path in sorted((arguments.folder / "input").glob("*.png")):
-        image = cv2.imread(str(path))[:, :, ::-1].astype(np.float32) / 255
-        alpha = cv2.imread(str(arguments.folder / "alpha" / path.name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-        rows, columns = np.nonzero(alpha > arguments.above)
-        box = int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+    if arguments.backdrops is None:
+        measured = pictures(arguments.folder)
+    else:
+        measured = ((s.name, s.image, s.alpha) for s in scenes(arguments.folder, arguments.backdrops))
+    for title, image, alpha in measured:
+        box = box_of(alpha, arguments.loose, arguments.above)
         for name, mask in contenders(image, box, model).items():
             iou = ((mask > 0.5) & (alpha > 0.5)).sum() / ((mask > 0.5) | (alpha > 0.5)).sum()
             results.setdefault(name, []).append((float(iou), float(np.abs(mask - alpha).sum() / 1000)))
         if arguments.verbose:
             line = "  ".join(f"{name} {all_[-1][0]:.3f} {all_[-1][1]:.1f}" for name, all_ in results.items())
-            print(f"  {path.stem}: {line}", flush=True)
+            print(f"  {title}: {line}", flush=True)
     for name, all_ in results.items():
         ious, sads = np.transpose(all_)
         print(f"{name:20} mean IoU {ious.mean():.3f}  mean SAD {sads.mean():6.2f}  worst IoU {ious.min():.3f}")

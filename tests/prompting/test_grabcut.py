@@ -8,7 +8,9 @@ import pytest
 from gossamer.errors import Cancelled, InputError
 from gossamer.progress import Progress
 from gossamer.prompting.grabcut import GrabCut
+from gossamer.prompting.labels import lacking
 from gossamer.prompting.prompt import Prompt
+from tests.cached_weights import weights_home
 
 DISC = (150, 100, 40)  # x, y, radius
 
@@ -210,3 +212,123 @@ def test_a_salient_model_counts_where_the_box_alone_cannot_tell() -> None:
     found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
     assert iou(found[0].mask, one) > 0.9
     assert found.warnings == ()
+
+
+def with_a_neighbour() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A disc before a bar of a colour near its own, which goes from the disc to the right; both masks."""
+    picture, one, _ = scene()
+    noise = np.random.default_rng(6).normal(0, 0.02, picture.shape)
+    bar = np.zeros_like(one)
+    bar[105:135, 150:280] = True
+    bar &= ~one
+    picture[bar] = (np.array((0.75, 0.45, 0.2)) + noise[bar]).clip(0, 1)
+    return picture.astype(np.float32), one, bar
+
+
+@pytest.mark.parametrize("loose", [0, 6])
+def test_what_goes_on_beyond_the_box_is_not_what_it_means(loose: int) -> None:
+    """The salient model sees both as one thing, and is certain of both."""
+    picture, one, bar = with_a_neighbour()
+    left, top, right, bottom = 110 - loose, 60 - loose, 191 + loose, 141 + loose
+    aside = round(0.1 * (right - left))
+    crop = (slice(top - aside - 1, bottom + aside + 1), slice(left - aside - 1, right + aside + 1))
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        seen = (one | bar)[crop].astype(np.float32)
+        seen = np.pad(seen, 2, mode="edge")
+        return seen[: rgb.shape[0], : rgb.shape[1]]
+
+    model = GrabCut(salient, "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(left, top, right, bottom)]))
+    assert iou(found[0].mask, one) > 0.96
+    assert found.warnings == ()
+
+
+def test_what_was_not_seen_is_not_added_where_the_box_is_full() -> None:
+    """A like-coloured thing in the box: what was seen fills it, so that nothing can be missing."""
+    picture, one, _ = scene()
+    y, x = np.mgrid[: one.shape[0], : one.shape[1]]
+    other = (x - 184) ** 2 + (y - 68) ** 2 < 9**2
+    picture[other] = (0.8, 0.3, 0.2)
+    model = GrabCut(lambda rgb, progress: np.pad(one[59:142, 109:192], 8)[: rgb.shape[0], : rgb.shape[1]] * 1.0, "s")
+    mask = model.predict(model.embed(picture), Prompt(boxes=[(111, 61, 190, 140)]))[0].mask
+    assert mask[other & ~one].mean() < 0.1
+
+
+def test_a_box_alone_learns_from_what_surrounds_it() -> None:
+    """Half of the box has the colours around it, and they are near to the thing's own."""
+    picture, one, _ = two_sided()
+    model = GrabCut()
+    assert iou(model.predict(model.embed(picture), Prompt(boxes=[(80, 30, 220, 170)]))[0].mask, one) > 0.97
+
+
+def two_sided() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A disc before a ground of three stripes that go on all around."""
+    picture, one, other = scene()
+    noise = np.random.default_rng(7).normal(0, 0.03, picture.shape)
+    stripes = np.array(((0.3, 0.5, 0.3), (0.6, 0.45, 0.3), (0.35, 0.35, 0.5)))
+    ground = stripes[(np.mgrid[: one.shape[0], : one.shape[1]].sum(axis=0) // 25) % 3] + noise
+    picture[~one] = ground[~one]
+    return picture.clip(0, 1).astype(np.float32), one, other
+
+
+def test_a_painted_blob_means_one_of_two_things_that_touch() -> None:
+    """It is rough, and the salient model sees both things as one."""
+    picture, one, _ = scene()
+    y, x = np.mgrid[: one.shape[0], : one.shape[1]]
+    beside = ((x - 235) ** 2 + (y - 100) ** 2 < 46**2) & ~one
+    picture[beside] = (0.3, 0.4, 0.8)
+    rough = ((x - 144) / 34) ** 2 + ((y - 104) / 30) ** 2 < 1
+    both = (one | beside).astype(np.float32)
+
+    whole = GrabCut(lambda rgb, progress: both[top : top + rgb.shape[0], left : left + rgb.shape[1]], "scripted")
+    columns, rows = np.flatnonzero(rough.any(0)), np.flatnonzero(rough.any(1))
+    left = int(columns[0] - 0.5 * (columns[-1] + 1 - columns[0]))
+    top = int(rows[0] - 0.5 * (rows[-1] + 1 - rows[0]))
+    mask = whole.predict(whole.embed(picture), Prompt(mask=rough.astype(np.float32)))[0].mask
+    assert iou(mask, one) > 0.95
+
+
+def test_a_blob_that_the_salient_model_did_not_see_is_believed() -> None:
+    picture, one, _ = scene()
+    rough = np.zeros(one.shape, np.float32)
+    rough[70:135, 115:180] = 1
+    model = GrabCut(lambda rgb, progress: np.zeros(rgb.shape[:2], np.float32), "scripted")
+    assert iou(model.predict(model.embed(picture), Prompt(mask=rough))[0].mask, one) > 0.9
+
+
+def test_a_blob_on_the_astronaut_comes_to_what_her_box_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+    import skimage.data
+
+    from gossamer.segmentation.loading import load_model
+
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+    picture = skimage.data.astronaut().astype(np.float32) / 255
+    network = load_model("u2netp", device="cpu")
+    model = GrabCut(network.predict, network.id)
+    boxed = model.predict(model.embed(picture), Prompt(boxes=[(19, 15, 512, 512)]))[0].mask > 0.5
+    for change, side in ((cv2.erode, 51), (cv2.dilate, 31)):
+        blob = change(boxed.astype(np.uint8), np.ones((side, side), np.uint8)).astype(np.float32)
+        assert iou(blob, boxed) < 0.9
+        assert iou(model.predict(model.embed(picture), Prompt(mask=blob))[0].mask, boxed) > 0.96
+
+
+@pytest.mark.parametrize("grown", [-8, 10])
+def test_a_blob_alone_is_right_in_its_depth_and_not_at_its_edge(grown: int) -> None:
+    """Without a salient model: paint that reaches beyond the thing, or not to its edge."""
+    import cv2
+
+    picture, one, other = scene()
+    picture[other] = picture[-50:, :50].mean(axis=(0, 1))
+    side = np.ones((2 * abs(grown) + 1,) * 2, np.uint8)
+    blob = (cv2.erode if grown < 0 else cv2.dilate)(one.astype(np.uint8), side).astype(np.float32)
+    model = GrabCut()
+    assert iou(model.predict(model.embed(picture), Prompt(mask=blob))[0].mask, one) > 0.98
+
+
+def test_a_loose_box_lacks_nothing_and_a_part_lacks_its_side() -> None:
+    assert lacking((10, 10, 110, 210), (15, 20, 105, 200), (300, 300)) == pytest.approx(0)
+    assert lacking((10, 10, 110, 210), (15, 20, 75, 200), (300, 300)) == pytest.approx(0.3)
+    # The border of the picture is always tight: its gap is no looseness.
+    assert lacking((0, 0, 100, 200), (30, 0, 100, 200), (200, 100)) == pytest.approx(0.3)

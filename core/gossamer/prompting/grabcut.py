@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.labels import BACK, FORE, Labels, Site, begun, is_fore, lacking
 from gossamer.prompting.places import around, holds
-from gossamer.prompting.prompt import Box, Point, Prompt
+from gossamer.prompting.prompt import Box, Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
 from gossamer.resampling import bilinear
 from gossamer.settings.finding import Masks
@@ -33,23 +34,18 @@ Salient = Callable[[Array, Progress], Array]
 _AREA = 500_000  # pixels that GrabCut works on: its time grows faster than they do, and matting finds larger ones' edge
 _ROUNDS = 5
 _MARGIN = 0.1  # of a box's sides: what surrounds a thing tells where it ends
-_HINT = 0.1  # from here on the salient mask counts: GrabCut drops what has the background's colours, but adds little
 # Whether a hint is about what the box means is asked of GrabCut started from the box alone. Where both come to much the
 # same (intersection over union), the hint's is the better one. Where they do not, a hint counts that needed little
-# change and reaches as far as a subject whose box was drawn a tenth too large on all sides; else it was a part of the
-# subject, or something else.
+# change and falls short of no side of the box more than of another; else it was a part of the subject, or something
+# else.
 _ALIKE = 0.6
-_AGREES = 0.65
-_REACHES = 0.65
+_AGREES = 0.8
+_LACKS = 0.1  # of the box's side
 _GLANCE = 120_000  # pixels that this comparison needs
-_SURE = 0.9  # from here on, and away from its edge, a hint is certain: by colours alone GrabCut would cut holes into it
-_CORE = 0.005  # how far away, in parts of the picture's diagonal
 _TOUCH = 0.006  # radius of what a point stands for, in parts of the picture's diagonal
 _ISLAND = 0.02  # of the foreground: what grew apart from the hint and is no larger is dropped
-_FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
-_BACK, _FORE, _LIKELY_BACK, _LIKELY_FORE = 0, 1, 2, 3  # OpenCV's labels
-
-_Labels = NDArray[np.uint8]
+_SURROUNDED = 0.5  # of a box's sides: what is farther from it plays no part
+_MEANT = 0.6  # of a rough mask that a salient one must hold to be about the same thing
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,111 +161,99 @@ class GrabCut:
 
         height, width = embedding.rgb.shape[:2]
         steps(0.0, "Finding the subject with GrabCut")
-        hint = self._hint(embedding, prompt, box, steps.part(0.0, 0.6), warnings)
-        factor = min(1.0, math.sqrt(_AREA / (height * width)))
-        size = (max(round(width * factor), 1), max(round(height * factor), 1))
-        scale = (size[0] / width, size[1] / height)
-        # Several boxes share the points, each its own; what lies in one box alone plays no part in the others.
-        alone = len(prompt.boxes) < 2
-        wanted, unwanted = (
-            [point for point in group if alone or box is None or holds(box, point)]
-            for group in (prompt.points, prompt.not_points)
-        )
-        marked = _marks(prompt, wanted, unwanted, size, scale)
-        if box is None and hint is None and not (marked == _BACK).any():
+        hint = self._hint(embedding, prompt, box, steps.part(0.0, 0.6))
+        part = _surroundings(box, width, height)
+        left, top, right, bottom = part
+        rgb = embedding.rgb[top:bottom, left:right]
+        factor = min(1.0, math.sqrt(_AREA / (rgb.shape[0] * rgb.shape[1])))
+        size = (max(round(rgb.shape[1] * factor), 1), max(round(rgb.shape[0] * factor), 1))
+        scale = (size[0] / rgb.shape[1], size[1] / rgb.shape[0])
+        marked = _marks(prompt, box, part, size, scale)
+        if box is None and hint is None and prompt.mask is None and not (marked == BACK).any():
             warnings.append(
                 "Points and scribbles on the subject alone tell GrabCut little: mark also what does not belong to it, "
                 "or draw a box around the subject."
             )
-        eight_bit = np.rint(embedding.rgb * np.float32(255)).astype(np.uint8)
-        small = cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit
-        result = self._grown(small, hint, box, marked, scale, prompt.mask is not None, steps.part(0.6, 1.0), warnings)
+        eight_bit = np.rint(rgb * np.float32(255)).astype(np.uint8)
+        site = Site(
+            cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit,
+            marked,
+            None if box is None else _whole(box, part, scale),
+            *(
+                None if plane is None else cv2.resize(plane[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+                for plane in (hint, prompt.mask)
+            ),
+        )
+        result = self._grown(site, steps.part(0.6, 1.0), warnings)
         steps(1.0)
-        return np.clip(bilinear(result.astype(np.float32), height, width), 0, 1)
+        mask = np.zeros((height, width), np.float32)
+        mask[top:bottom, left:right] = bilinear(result.astype(np.float32), *rgb.shape[:2]).clip(0, 1)
+        return mask
 
-    def _grown(
-        self,
-        image: _Labels,
-        hint: Array | None,
-        box: Box | None,
-        marked: NDArray[np.int32],
-        scale: tuple[float, float],
-        given: bool,
-        steps: Progress,
-        warnings: list[str],
-    ) -> NDArray[np.bool_]:
-        """Return the foreground at the working size, from the hint (`given` by the prompt or seen) or the box."""
-        begun = None
-        if hint is not None:
-            labels = _start(image, hint, box, marked, scale)
-            begun = _is_fore(labels)
-            grown = _run(image, labels, steps.part(0.0, 0.4))
+    def _grown(self, site: Site, steps: Progress, warnings: list[str]) -> NDArray[np.bool_]:
+        """Return the foreground at the working size, from the hint or what the prompt itself says."""
+        given = site.box is not None and site.rough is not None
+        if site.hint is not None or given:
+            labels = begun(site, hinted=True)
+            start = is_fore(labels)
+            grown = _run(site.image, labels, steps.part(0.0, 0.4))
             if grown is not None and (
-                given or box is None or self._fits(image, hint, grown, begun, box, marked, scale, steps.part(0.4, 0.5))
+                given or site.box is None or self._fits(site, grown, start, steps.part(0.4, 0.5))
             ):
-                return _tidied(grown, begun)
+                return _tidied(grown, start)
             if not given:
                 warnings.append(f"{self._name} saw no subject that fits the box: GrabCut started from the box alone.")
-        bare = _run(image, _start(image, None, box, marked, scale), steps.part(0.5, 1.0))
+        labels = begun(site, hinted=False)
+        start = is_fore(labels)
+        bare = _run(site.image, labels, steps.part(0.5, 1.0))
         if bare is not None:
+            if site.rough is not None:
+                return _tidied(bare, site.rough > 0.5)
             # What has the colours of the subject but no mark and no box is another thing.
-            return bare if box is not None else _islands(bare, marked == _FORE)
+            return bare if site.box is not None else _islands(bare, site.marked == FORE)
         warnings.append("GrabCut had nothing to compare the subject with: no certain background or no foreground.")
-        return begun if begun is not None and begun.any() else marked != _BACK
+        return start
 
-    def _fits(
-        self,
-        image: _Labels,
-        hint: Array,
-        grown: NDArray[np.bool_],
-        begun: NDArray[np.bool_],
-        box: Box,
-        marked: NDArray[np.int32],
-        scale: tuple[float, float],
-        steps: Progress,
-    ) -> bool:
-        """Return whether what grew at the working size from a hint, there `begun`, is what the box means."""
+    def _fits(self, site: Site, grown: NDArray[np.bool_], start: NDArray[np.bool_], steps: Progress) -> bool:
+        """Return whether what grew at the working size from a hint, there `start`, is what the box means."""
         import cv2
 
-        factor = min(1.0, math.sqrt(_GLANCE / marked.size))
-        size = (max(round(marked.shape[1] * factor), 1), max(round(marked.shape[0] * factor), 1))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        marks = cv2.resize(marked, size, interpolation=cv2.INTER_NEAREST)
-        shrunk = (scale[0] * size[0] / marked.shape[1], scale[1] * size[1] / marked.shape[0])
-        bare = _run(small, _start(small, None, box, np.asarray(marks, np.int32), shrunk), steps)
+        assert site.box is not None  # noqa: S101 - asked for by the caller
+        factor = min(1.0, math.sqrt(_GLANCE / grown.size))
+        size = (max(round(grown.shape[1] * factor), 1), max(round(grown.shape[0] * factor), 1))
+        small = Site(
+            cv2.resize(site.image, size, interpolation=cv2.INTER_AREA),
+            np.asarray(cv2.resize(site.marked, size, interpolation=cv2.INTER_NEAREST), np.int32),
+            _whole(site.box, (0, 0), (size[0] / grown.shape[1], size[1] / grown.shape[0])),
+        )
+        bare = _run(small.image, begun(small, hinted=False), steps)
         if bare is None:  # the box tells nothing, such as one of the whole picture
-            return _overlap(grown, begun) >= _AGREES
+            return _overlap(grown, start) >= _AGREES
         shape = cv2.resize(grown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         if _overlap(shape, bare) >= _ALIKE:
             return True
-        return _overlap(grown, begun) >= _AGREES and _fill(hint, box) >= _REACHES
+        extent = around(start.astype(np.float32))
+        whole = extent is not None and lacking(site.box, extent, site.shape) <= _LACKS
+        return whole and _overlap(grown, start) >= _AGREES
 
-    def _hint(
-        self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress, warnings: list[str]
-    ) -> Array | None:
-        """Return where the subject is likely, (H, W), as far as anything but the box says."""
-        if prompt.mask is not None:
-            return prompt.mask
-        if self._salient is None:
+    def _hint(self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress) -> Array | None:
+        """Return where the salient model sees the subject, (H, W); None where it sees something else, or has no say."""
+        if self._salient is None or (box is not None and prompt.mask is not None):
             return None
         height, width = embedding.rgb.shape[:2]
-        x0, y0, x1, y1 = box or (0.0, 0.0, float(width), float(height))
-        aside, above = (0.0, 0.0) if box is None else (_MARGIN * (x1 - x0), _MARGIN * (y1 - y0))
-        crop = (
-            max(math.floor(x0 - aside), 0),
-            max(math.floor(y0 - above), 0),
-            min(math.ceil(x1 + aside), width),
-            min(math.ceil(y1 + above), height),
-        )
+        if box is None and prompt.mask is not None and (painted := around(prompt.mask)) is not None:
+            crop = _grown_box(painted, _SURROUNDED, width, height)
+        else:
+            crop = _grown_box(box or (0.0, 0.0, float(width), float(height)), _MARGIN, width, height)
         if crop not in embedding.seen:
             part = np.ascontiguousarray(embedding.rgb[crop[1] : crop[3], crop[0] : crop[2]])
             embedding.seen[crop] = self._salient(part, steps)
         mask = np.zeros((height, width), np.float32)
         mask[crop[1] : crop[3], crop[0] : crop[2]] = embedding.seen[crop]
-        return _touched(mask, prompt) if box is None else mask
+        return mask if box is not None else _touched(mask, prompt)
 
 
-def _run(image: _Labels, labels: _Labels, steps: Progress) -> NDArray[np.bool_] | None:
+def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | None:
     """Return the foreground that GrabCut finds from `labels`; None where one of the sides is empty at once."""
     import cv2
 
@@ -279,16 +263,11 @@ def _run(image: _Labels, labels: _Labels, steps: Progress) -> NDArray[np.bool_] 
     cv2.setRNGSeed(0)
     for turn in range(_ROUNDS):
         steps(turn / _ROUNDS, "Finding the subject with GrabCut")
-        fore = _is_fore(labels)
+        fore = is_fore(labels)
         if fore.all() or not fore.any():
             return None if turn == 0 else fore
         cv2.grabCut(image, labels, None, *models, 1, cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK)
-    return _is_fore(labels)
-
-
-def _is_fore(labels: _Labels) -> NDArray[np.bool_]:
-    fore: NDArray[np.bool_] = (labels == _FORE) | (labels == _LIKELY_FORE)
-    return fore
+    return is_fore(labels)
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -297,78 +276,64 @@ def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return np.count_nonzero(one & other) / union if union else 1.0
 
 
-def _start(
-    image: _Labels, hint: Array | None, box: Box | None, marked: NDArray[np.int32], scale: tuple[float, float]
-) -> _Labels:
-    """Return the labels that GrabCut starts from, at the working size of `marked`, what is certain."""
-    import cv2
-
-    height, width = marked.shape
-    labels = np.full((height, width), _BACK if box is not None else _LIKELY_BACK, np.uint8)
-    if box is None:
-        columns, rows = slice(0, width), slice(0, height)
-    else:
-        columns = slice(math.floor(box[0] * scale[0]), max(math.ceil(box[2] * scale[0]), 1))
-        rows = slice(math.floor(box[1] * scale[1]), max(math.ceil(box[3] * scale[1]), 1))
-    if hint is not None:
-        small = cv2.resize(hint, (width, height), interpolation=cv2.INTER_AREA)
-        labels[rows, columns] = np.where(small[rows, columns] > _HINT, _LIKELY_FORE, _LIKELY_BACK)
-        side = 2 * max(round(_CORE * math.hypot(width, height)), 1) + 1
-        core = cv2.erode((small > _SURE).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-        labels[rows, columns][core[rows, columns]] = _FORE
-    elif box is not None:
-        # Not flooded from marks in it: that comes to less than the box itself where they are short.
-        labels[rows, columns] = _LIKELY_FORE
-    elif (marked == _FORE).any():
-        labels = np.where(_flooded(image, marked), _LIKELY_FORE, _LIKELY_BACK).astype(np.uint8)
-    labels[marked == _FORE], labels[marked == _BACK] = _FORE, _BACK
-    return labels
+def _grown_box(box: Box, share: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return a box with a share of its sides more on all of them, in whole pixels of the picture."""
+    aside, above = share * (box[2] - box[0]), share * (box[3] - box[1])
+    return (
+        max(math.floor(box[0] - aside), 0),
+        max(math.floor(box[1] - above), 0),
+        min(math.ceil(box[2] + aside), width),
+        min(math.ceil(box[3] + above), height),
+    )
 
 
-def _flooded(image: _Labels, marked: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return what is flooded from marks on the subject before it is from those on what is none, (H, W).
+def _surroundings(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the part of the picture that GrabCut looks at; far from a box it learns of another background."""
+    return (0, 0, width, height) if box is None else _grown_box(box, _SURROUNDED, width, height)
 
-    Where there are no such marks the picture's border stands for them.
-    """
-    import cv2
 
-    sources: NDArray[np.int32] = np.zeros(marked.shape, np.int32)
-    sources[marked == _BACK] = 2
-    if not sources.any():
-        sources[:_FRAME] = sources[-_FRAME:] = 2
-        sources[:, :_FRAME] = sources[:, -_FRAME:] = 2
-    sources[marked == _FORE] = 1
-    if min(marked.shape) >= 3:  # it does not look at a picture's outermost pixels
-        cv2.watershed(image, sources)
-    return np.equal(sources, 1)
+def _whole(box: Box, origin: tuple[int, ...], scale: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Return a box in whole pixels of a part of the picture at another scale."""
+    x0, x1 = ((x - origin[0]) * scale[0] for x in box[::2])
+    y0, y1 = ((y - origin[1]) * scale[1] for y in box[1::2])
+    return math.floor(x0), math.floor(y0), max(math.ceil(x1), 1), max(math.ceil(y1), 1)
 
 
 def _marks(
-    prompt: Prompt, wanted: list[Point], unwanted: list[Point], size: tuple[int, int], scale: tuple[float, float]
+    prompt: Prompt, box: Box | None, part: tuple[int, int, int, int], size: tuple[int, int], scale: tuple[float, float]
 ) -> NDArray[np.int32]:
-    """Return what is certain, at the working size: foreground, background, or -1."""
+    """Return what is certain of a part of the picture, at the working size: foreground, background, or -1."""
     import cv2
 
+    left, top, right, bottom = part
     marked = np.full((size[1], size[0]), -1, np.int32)
     if prompt.scribbles is not None:
-        for label, side in ((_BACK, prompt.scribbles <= 0.1), (_FORE, prompt.scribbles >= 0.9)):
+        scribbles = prompt.scribbles[top:bottom, left:right]
+        for label, side in ((BACK, scribbles <= 0.1), (FORE, scribbles >= 0.9)):
             # A line that is one pixel wide must not get lost in the smaller picture.
             marked[cv2.resize(side.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.2] = label
+    # Several boxes share the points, each its own; what lies in one box alone plays no part in the others.
+    alone = len(prompt.boxes) < 2
     radius = max(round(_TOUCH * math.hypot(*size)), 1)
-    for label, points in ((_BACK, unwanted), (_FORE, wanted)):
+    for label, points in ((BACK, prompt.not_points), (FORE, prompt.points)):
         for x, y in points:
-            cv2.circle(marked, (int(x * scale[0]), int(y * scale[1])), radius, label, -1)
+            if alone or box is None or holds(box, (x, y)):
+                cv2.circle(marked, (int((x - left) * scale[0]), int((y - top) * scale[1])), radius, label, -1)
     return marked
 
 
 def _touched(mask: Array, prompt: Prompt) -> Array | None:
-    """Return those islands of a salient mask that points or scribbles touch; None where they touch none."""
+    """Return those islands of a salient mask that a prompt without a box means; None where it means none."""
     wanted = np.zeros(mask.shape, bool)
     for x, y in prompt.points:
         wanted[int(y), int(x)] = True
     if prompt.scribbles is not None:
         wanted |= prompt.scribbles >= 0.9
+    if prompt.mask is not None:
+        wanted |= prompt.mask > 0.5
     chosen = _islands(mask > 0.5, wanted)
+    if prompt.mask is not None and np.count_nonzero(chosen & wanted) < _MEANT * np.count_nonzero(wanted):
+        return None
     return np.where(chosen, mask, np.float32(0)) if chosen.any() else None
 
 
