@@ -197,6 +197,8 @@ def test_code_in_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_impossible_wishes_are_refused() -> None:
     with pytest.raises(ModelNotFound, match="u2netp"):
         load_model("u2nett")
+    with pytest.raises(InputError, match="names several models"):
+        load_model("u2netp,u2net")
     with pytest.raises(InputError, match="Leave --architecture out"):
         load_model("u2netp", architecture="u2net")
     with pytest.raises(InputError, match="no precision 'int8'"):

@@ -95,6 +95,10 @@ def load_model(
             announce=announce or _log.warning,
         )
     except ModelNotFound:
+        if "," in choice.model:
+            raise InputError(
+                f"{choice.model!r} names several models.", "Load them with load_models, which combines their masks."
+            ) from None
         _check_kind_of(choice.model)
         raise
     if choice.model == "auto":
