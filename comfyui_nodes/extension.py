@@ -9,6 +9,7 @@ from typing_extensions import override
 from gossamer import telemetry
 
 from . import folders
+from .check import Check
 from .finish import Finish
 from .nodes import Composite, LoadModel, PredictMask, Refine
 
@@ -16,12 +17,12 @@ __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
 
 class GossamerExtension(ComfyExtension):
-    """The five nodes."""
+    """The six nodes."""
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes, in the order of a graph."""
-        return [LoadModel, PredictMask, Refine, Composite, Finish]
+        return [LoadModel, PredictMask, Refine, Composite, Finish, Check]
 
 
 async def comfy_entrypoint() -> GossamerExtension:

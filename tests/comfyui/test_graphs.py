@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,3 +274,23 @@ def test_a_batch_that_comes_to_several_sizes_is_told_what_to_give(server: Server
     assert "canvas_size" in run.message
     graph["finish"]["inputs"]["canvas_size"] = "300x300"
     assert [picture.shape for picture in server.pictures(server.run(graph), "image")] == [(300, 300, 3)] * 2
+
+
+def test_a_check_gives_the_library_s_score(server: Server, cat: np.ndarray) -> None:
+    rows, columns = np.mgrid[: cat.shape[0], : cat.shape[1]]
+    mask = np.clip(255 * (100 - np.hypot(rows - 150, columns - 220)) / 3, 0, 255).astype(np.uint8)
+    graph: Graph = {
+        "picture": node("LoadImage", image=server.upload("check.png", cat)),
+        "grey": node("LoadImage", image=server.upload("check-mask.png", np.dstack([mask] * 3))),
+        "mask": node("ImageToMask", image=["grey", 0], channel="red"),
+        "check": node("GossamerCheck", foreground=["picture", 0], mask=["mask", 0], photo=["picture", 0]),
+        "report": node("PreviewAny", source=["check", 2]),
+        "good": node("PreviewAny", source=["check", 1]),
+    }
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    expected = gossamer.check(np.dstack([cat, mask]), cat)
+    (report,) = json.loads(run.outputs["report"]["text"][0])
+    assert report["score"] == pytest.approx(expected.score, abs=0.5)
+    assert [flag["id"] for flag in report["flags"]] == [flag.id for flag in expected.flags]
+    assert run.outputs["good"]["text"][0].lower() == str(not expected.faulty).lower()

@@ -38,6 +38,7 @@ INPUTS = {
         *("shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle", "shadow_tilt"),
         *("shadow_reach", "shadow_colour", "canvas_haze"),
     ],
+    "GossamerCheck": ["foreground", "mask", "photo", "made_of"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -45,10 +46,11 @@ OUTPUTS = {
     "GossamerRefine": ["IMAGE", "MASK"],
     "GossamerComposite": ["IMAGE", "IMAGE", "MASK"],
     "GossamerFinish": ["IMAGE", "IMAGE", "MASK"],
+    "GossamerCheck": ["FLOAT", "BOOLEAN", "STRING"],
 }
 
 
-def test_the_five_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
+def test_the_six_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
     info = server.get("/object_info")
     ours = {name: node for name, node in info.items() if node["category"] == "Gossamer"}
     assert {name: [*node["input_order"]["required"], *node["input_order"].get("optional", [])]
