@@ -34,11 +34,8 @@ _RULES = (
     (r"See: gossamer remove --help\.?", "See the node's help page."),
     (r"Cut it out first: gossamer remove, or refine with a mask\.", "Connect the mask of Refine (Gossamer)."),
     (r"--canvas-(crop|fill|head)\b", r"canvas_\1"),
-    (
-        r"--refinement-(remove|fill|black|white)-(specks|holes|point)( [\d.]+)?",
-        r"refinement_\1_\2\3 in Refine (Gossamer)",
-    ),
-    (r"--refinement-smooth\b", "in Refine (Gossamer), refinement_smooth"),
+    (r"--refinement-([a-z]+)-([a-z]+)( [\d.]*\d)?", r"refinement_\1_\2\3 in Refine (Gossamer)"),
+    (r"--refinement-smooth( [\d.]*\d)?", r"refinement_smooth\1 in Refine (Gossamer)"),
     (r"gossamer refine, --foreground auto", "Refine (Gossamer), foreground auto"),
     (r"gossamer refine PHOTO MASK\b", "Refine (Gossamer)"),
     (r"(over black and white): gossamer compare\b", r"\1 with Composite (Gossamer)"),
