@@ -9,7 +9,13 @@ import pytest
 from gossamer.settings.parameters import parameters
 from tests.gimp.conftest import Cases, Library
 
-SHOWN = [parameter for parameter in parameters() if parameter.stage not in ("background", "checks")]
+# What lies upon the layer that it came from has no other background, canvas, shadow or file.
+SHOWN = [
+    parameter
+    for parameter in parameters()
+    if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
+    and parameter.path != "foreground.shadow"
+]
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -73,7 +73,9 @@ def subject_colours(
     if spill == "none":
         return colours
     colour, strength = spill, settings.despill_strength
-    return patiently(lambda: foreground.despill(colours, alpha, colour, strength), steps)
+    # Unasked only what cannot be the subject's: olive leaves are no spill of a green screen.
+    limit: Literal["average", "maximum"] = "maximum" if settings.despill == "auto" else "average"
+    return patiently(lambda: foreground.despill(colours, alpha, colour, strength, limit=limit), steps)
 
 
 def _screen(pixels: NDArray[Any], alpha: Array) -> Literal["none", "green", "blue"]:

@@ -277,7 +277,7 @@ class Foreground(Settings):
         Field(
             title="Despill",
             description="Take the tint of a green or blue screen off the subject's edges. auto: after the matting key, "
-            "that of the screen that was there.",
+            "of what is more of its colour than grey is; green and blue take more.",
         ),
     ] = "auto"
     despill_strength: Annotated[

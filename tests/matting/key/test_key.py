@@ -104,17 +104,25 @@ def test_a_picture_without_a_screen_is_said_to_have_none() -> None:
         key_alpha(noise, screen="transparent-ish")
 
 
-def test_spill_of_the_screen_goes_by_itself() -> None:
-    alpha = drawn((240, 200, 100))
-    spill = np.float32(SKIN) * np.float32([1, 1.25, 1])  # the screen's light on the subject
-    recipe = gossamer.Recipe.of({"matting": {"method": "key"}})
-    cutout = gossamer.Pipeline(recipe, model="none").run(over(alpha, spill, GREEN))
-    edge = (cutout.alpha > 0.2) & (cutout.alpha < 0.9)
-    red, green, blue = cutout.foreground[edge].T
-    assert np.mean(green - (red + blue) / 2) < 0.02
-    kept = gossamer.Recipe.of({"matting": {"method": "key"}, "foreground": {"despill": "none"}})
-    red, green, blue = gossamer.Pipeline(kept, model="none").run(over(alpha, spill, GREEN)).foreground[edge].T
-    assert np.mean(green - (red + blue) / 2) > 0.05
+def test_a_screen_s_tint_goes_by_itself_and_the_subject_s_own_stays() -> None:
+    alpha = cv2.GaussianBlur(drawn((240, 200, 100)), (0, 0), 3)
+    keyed = gossamer.Recipe.of({"matting": {"method": "key"}})
+
+    def edge_of(colour: object, recipe: gossamer.Recipe) -> NDArray[np.float32]:
+        cutout = gossamer.Pipeline(recipe, model="none").run(over(alpha, colour, GREEN, 0.01))
+        return cutout.foreground[(cutout.alpha > 0.2) & (cutout.alpha < 0.9)].mean(axis=0)
+
+    red, green, blue = edge_of((0.6, 0.6, 0.6), keyed)
+    assert green < max(red, blue) + 0.005
+    olive = np.float32([0.45, 0.42, 0.1])
+    assert np.abs(edge_of(olive, keyed) - olive).max() < 0.04
+    # Asked for, the light on the subject itself goes as well, as keyers do it.
+    lit_skin = np.float32(SKIN) * np.float32([1, 1.25, 1])
+    asked = gossamer.Recipe.of({"matting": {"method": "key"}, "foreground": {"despill": "green"}})
+    red, green, blue = edge_of(lit_skin, asked)
+    assert green - (red + blue) / 2 < 0.01
+    red, green, blue = edge_of(lit_skin, keyed)
+    assert green - (red + blue) / 2 > 0.05
 
 
 def test_without_a_model_only_keying_works() -> None:
