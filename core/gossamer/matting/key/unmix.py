@@ -137,9 +137,9 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
     rim, step = RIM * scale, max(1, round(scale / 2.5))
     halo = math.ceil(rim) + STEPS * step + 1
     result = np.empty((height, width), np.float32)
-
+    # Of what is clear in the small picture nothing needs to be looked at again.
     nothing = cv2.erode(cleared.empty.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    solid = (cleared.away > RIM * unit + 2) & ((before > SOLID) | (before < EMPTY))
+    solid = (cleared.away > RIM * unit + 2) & ((before > SOLID) | ((before < EMPTY) & (prior is not None)))
 
     def work(top: int, bottom: int) -> None:
         for left in range(0, width, SIDE):
