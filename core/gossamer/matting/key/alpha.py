@@ -123,6 +123,8 @@ def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | 
             return None
         colour = np.median(small[first.seen], axis=0)
     found = find_screen(small, everywhere, colour)
+    if found is not None and _channel(found) is not None:  # grey ones would take every grey thing for their shadow
+        found = find_screen(small, everywhere, colour, shaded=True)
     return None if found is None or found.noise > NOISY else found
 
 

@@ -26,7 +26,8 @@ ROUNDS = 6
 SPREAD = 4.0  # standard deviations that belong to the backdrop
 LEAST = 0.008  # what is this near belongs to it in any case
 UNEVEN = 0.08  # how far a screen's light may leave the fitted surface
-FOLLOWED = 12.0  # sigma in units over which it is followed
+FOLLOWED, CLOSELY = 12.0, 3.0  # sigmas in units over which it is followed; the second along lamps and shadows
+SHADED, WIDE = 0.4, 4.0  # how far their light may be off, and half the width in units that they take at least
 HELD = 0.05  # weight of the surface where nothing of the backdrop is near
 
 
@@ -55,7 +56,12 @@ class Screen(NamedTuple):
 
 
 def find_screen(
-    image: Array, where: NDArray[np.bool_], colour: Array | None = None, uneven: float = UNEVEN
+    image: Array,
+    where: NDArray[np.bool_],
+    colour: Array | None = None,
+    uneven: float = UNEVEN,
+    *,
+    shaded: bool = False,
 ) -> Screen | None:
     """Find the plain backdrop of a picture; None where there is none.
 
@@ -72,6 +78,8 @@ def find_screen(
         What it is known to be, about.
     uneven : float
         How far its light may leave a smooth surface.
+    shaded : bool
+        Whether lamps and shadows may fall on it: then wide areas of its tint are it, too, however bright.
     """
     import cv2
 
@@ -97,6 +105,12 @@ def find_screen(
         its = there & (light < reach[0]) & (tint < reach[1])
         if not its.any():
             return None
+    if shaded:
+        wide = (there & (tint < reach[1]) & (light < SHADED)).astype(np.uint8)
+        side = 2 * max(round(WIDE * unit), 1) + 1
+        its |= cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+        for sigma in (FOLLOWED, CLOSELY):
+            field = field + _followed(calm - field, its, unit, sigma)
     share = np.count_nonzero(its) / np.count_nonzero(there)
     field = np.clip(bilinear(field, height, width), 0, 1)
     seen = where & (cv2.resize(its.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0)
@@ -181,10 +195,10 @@ def _most_frequent(colours: Array) -> Array:
     return ((np.array(best) + 0.5) / SHADES).astype(np.float32)
 
 
-def _followed(rest: Array, its: NDArray[np.bool_], unit: float) -> Array:
+def _followed(rest: Array, its: NDArray[np.bool_], unit: float, sigma: float = FOLLOWED) -> Array:
     """Return the slow part of what a surface leaves of the backdrop, fading to nothing away from it."""
     weight = its.astype(np.float32)
-    summed = wide_blur(np.dstack([rest * weight[..., None], weight]), FOLLOWED * unit)
+    summed = wide_blur(np.dstack([rest * weight[..., None], weight]), sigma * unit)
     return summed[..., :3] / (summed[..., 3:] + np.float32(HELD))
 
 
