@@ -172,6 +172,16 @@ def test_auto_keeps_white_before_white_as_the_mask_has_it() -> None:
     assert np.abs(found - alpha)[:180].mean() < 0.25 / 255
 
 
+def test_auto_drops_dust_but_nothing_that_the_model_saw() -> None:
+    subject, other, dust = drawn((160, 200, 80)), drawn((400, 200, 40)), drawn((330, 60, 4))
+    image = over(np.maximum(np.maximum(subject, other), dust), (0.2, 0.3, 0.6), (1.0, 1.0, 1.0))
+    mask = cv2.GaussianBlur(np.maximum(subject, 0.45 * other), (0, 0), 1.5)
+    found = auto_alpha(image, mask)
+    assert found[50:70, 320:340].max() == 0
+    assert found[180:220, 380:420].min() >= 0.44
+    assert np.abs(found - subject)[:, :280].mean() < 0.25 / 255
+
+
 def test_auto_leaves_a_shadow_out() -> None:
     alpha = drawn((240, 160, 90))
     shadow = cv2.GaussianBlur(drawn((250, 260, 80)), (0, 0), 15) * 0.4

@@ -100,17 +100,18 @@ def _unexplained(
     rim = RIM * unit
     there = ~cleared.empty
     _, labels = cv2.connectedComponents(there.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    meant = np.zeros(int(labels.max()) + 1, bool)
+    meant, seen = (np.zeros(int(labels.max()) + 1, bool) for _ in range(2))
     meant[np.unique(labels[mask > SUBJECT])] = True
-    meant[0] = True
-    dropped = ~meant[labels]
+    seen[np.unique(labels[mask > SOFT])] = True
+    meant[0] = seen[0] = True
+    dropped, doubted = ~seen[labels], (seen & ~meant)[labels]
     thick = cleared.away > rim
     other = thick & there & (mask < SUBJECT) & (distance < -WRONG * unit)  # a shadow, another thing
     hidden = cleared.empty & (mask > SUBJECT) & (distance > WRONG * unit)  # a part of the background's own colour
     soft = ((mask > SOFT) & (mask < 1 - SOFT)).astype(np.uint8)
     side = 2 * round(rim) + 1
     wide = cv2.morphologyEx(soft, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-    return (other & ~dropped) | hidden | wide, dropped
+    return (other & ~dropped) | doubted | hidden | wide, dropped
 
 
 def _distinct(off: Array, mask: Array, unit: float) -> Array:
