@@ -20,6 +20,7 @@ from gossamer.compositing import Backdrop, conversion, over
 from gossamer.errors import InputError
 from gossamer.image import Image
 from gossamer.lengths import read_span
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.settings.canvas import Canvas
 from gossamer.settings.recipe import Recipe
@@ -121,7 +122,7 @@ def finish_picture(
     box = _box_of(whole, around, needs_box)
     layout = _layout(whole, box, canvas, source, warn)
     progress(0.1)
-    placed = place(pixels, whole, layout)
+    placed = patiently(lambda: place(pixels, whole, layout), progress)
     progress(0.5)
     profile, depth = source.icc_profile, source.bit_depth
     to_srgb = conversion(profile, None) if recipe.output.srgb else None
@@ -142,15 +143,16 @@ def finish_picture(
             warn(sentence)
     own = None
     if recipe.foreground.shadow == "keep":
-        own = photographed_shadow(source.pixels, alpha)
+        own = patiently(lambda: photographed_shadow(source.pixels, alpha), progress)
         if own is None:
             warn("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart.")
         else:
             own = place_plane(own if source.alpha is None else own * source.alpha, layout)
-    behind = _behind(backdrop, pixels if estimated else None, alpha, source, layout, to_srgb)
+    colours = pixels if estimated else None
+    behind = patiently(lambda: _behind(backdrop, colours, alpha, source, layout, to_srgb), progress)
     layers = [] if own is None else [ShadowLayer(np.zeros(3, np.float32), own)]
     layers += [] if shadow is None else [shadow]
-    composite, composite_alpha = _composed(placed, layers, behind, backdrop)
+    composite, composite_alpha = patiently(lambda: _composed(placed, layers, behind, backdrop), progress)
     progress(1.0)
     one = layout.dpi or float(canvas.dpi)
     dpi = (one, one) if one else source.dpi

@@ -112,8 +112,8 @@ def _check(
     picture = read_image(photo)
     model = load_models(choice, progress=steps.part(0.0, 0.2), announce=console.say)
     opinion = model.predict(picture.pixels, steps.part(0.2, 0.5))
-    mirror: Array = np.ascontiguousarray(model.predict(np.ascontiguousarray(picture.pixels[:, ::-1]))[:, ::-1])
-    steps(0.7)
+    turned = np.ascontiguousarray(picture.pixels[:, ::-1])
+    mirror: Array = np.ascontiguousarray(model.predict(turned, steps.part(0.5, 0.7))[:, ::-1])
     return check(cutout, picture, mask, recipe, opinion=opinion, mirrored=mirror, progress=steps.part(0.7, 1.0))
 
 

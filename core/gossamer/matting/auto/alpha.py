@@ -20,6 +20,7 @@ from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.key.unmix import unmix
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels, bilinear
 
@@ -63,7 +64,7 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         return whole.copy()
     unit = unit_length(hint.shape)
     distance = signed_distance(hint)
-    plain = plain_background(picture, small, hint, distance, unit)
+    plain = patiently(lambda: plain_background(picture, small, hint, distance, unit), report)
     if plain is None:
         return _corrected(picture, whole, small, hint, distance, unit, report)
     measured = unmix(picture, small, plain.plate, whole, report.part(0.05, 0.3))

@@ -19,6 +19,7 @@ from gossamer.matting.key.noise import Noise
 from gossamer.matting.key.screen import Screen, behind_place
 from gossamer.matting.key.subject import ANYWHERE, SubjectColours, subject_colours_around
 from gossamer.matting.signed_distance import unit_length
+from gossamer.parallel.patience import patiently
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels
@@ -131,7 +132,8 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
         if prior is None
         else cv2.resize(prior, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     )
-    colours = subject_colours_around(small, _opaque(cleared.away, before, unit), unit)
+    opaque = _opaque(cleared.away, before, unit)
+    colours = patiently(lambda: subject_colours_around(small, opaque, unit), report)
     report(0.3)
     scale = unit_length(picture.shape)
     rim, step = RIM * scale, max(1, round(scale / 2.5))
