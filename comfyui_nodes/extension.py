@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from gossamer import telemetry
 
-from . import folders
+from . import folders, memory
 from .nodes.checks import Check
 from .nodes.compositing import Composite
 from .nodes.finishing import Finish
@@ -32,4 +32,5 @@ async def comfy_entrypoint() -> GossamerExtension:
     """Return the extension (ComfyUI 0.3 does not call ``on_load``, so folders are registered here)."""
     telemetry.switch_off()  # before other node packs, or our nodes, import what would tell its maker of it
     folders.register()
+    memory.attach()
     return GossamerExtension()

@@ -17,11 +17,12 @@ SUFFIXES = (".onnx", ".safetensors", ".pth", ".ckpt")
 
 
 def register() -> None:
-    """Make ``models/gossamer`` one of ComfyUI's model folders."""
+    """Make ``models/gossamer`` one of ComfyUI's model folders, and the first of that name what is fetched goes to."""
     folder_paths.add_model_folder_path(OWN, os.path.join(folder_paths.models_dir, OWN))
     paths, suffixes = folder_paths.folder_names_and_paths[OWN]
     # add_model_folder_path gives an empty set, which means every file; never add to a set that others share.
     folder_paths.folder_names_and_paths[OWN] = (paths, {*suffixes, *SUFFIXES})
+    os.environ.setdefault("GOSSAMER_MODELS", str(_folders(OWN)[0]))
 
 
 def model_folders() -> list[Path]:

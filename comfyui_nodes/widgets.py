@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ from comfy_api.latest import io
 
 from gossamer.settings.parameters import Parameter, parameters
 
-__all__ = ["ORDER", "colour", "known", "stage_widgets", "widget"]
+__all__ = ["ORDER", "POLARITY", "colour", "invert", "known", "stage_widgets", "widget"]
 
 T = TypeVar("T")
 
@@ -67,6 +66,13 @@ ORDER = (
 )
 
 
+POLARITY = (
+    "1 (white) = foreground. So are the masks of Gossamer's nodes, of Remove Background, of segment-anything nodes, "
+    "and what is painted in the mask editor of Load Image. The other way round, 1 = "
+    "transparent, is Load Image's mask of a file with transparency: use invert_mask."
+)
+"""What a mask input's tooltip says of 1."""
+
 # What was there first is required; what came later is optional, so that prompts saved before run as they did.
 _FIRST = ORDER[:5]
 # What is shown at once, besides the main choice of each stage.
@@ -97,6 +103,18 @@ def colour(name: str, default: str, tooltip: str) -> io.Input:
     return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False)
 
 
+def invert() -> io.Input:
+    """Return the switch that turns a mask round."""
+    return known(
+        io.Boolean.Input,
+        "invert_mask",
+        default=False,
+        optional=True,
+        tooltip="Switch it on for a mask whose 1 (white) is the background, as Load Image's of a file with "
+        "transparency.",
+    )
+
+
 def _widget(parameter: Parameter) -> io.Input:
     unit = f" In {parameter.unit}." if parameter.unit else ""
     fields: dict[str, Any] = {
@@ -115,11 +133,18 @@ def _widget(parameter: Parameter) -> io.Input:
     fields |= {"min": parameter.minimum, "max": parameter.maximum}
     if parameter.kind == "int":
         return known(io.Int.Input, parameter.name, **fields)
-    return known(io.Float.Input, parameter.name, step=_step(parameter), **fields)
+    step = _step(parameter)
+    return known(io.Float.Input, parameter.name, step=step, round=step, **fields)
 
 
 def _step(parameter: Parameter) -> float:
-    """Return about a hundredth of the parameter's range: ComfyUI's own default of 0.5 is too coarse."""
-    if parameter.minimum is None or parameter.maximum is None:
-        return 0.01
-    return 10.0 ** math.floor(math.log10((parameter.maximum - parameter.minimum) / 100))
+    """Return the step of a number: fine enough for what is typed, as ComfyUI shows no more digits than a step has.
+
+    A tenth for percents, pixels and degrees, of which the arrows then move little; a hundredth for shares of 1; finer
+    where a limit or the default could not be shown.
+    """
+    numbers = [float(each) for each in (parameter.default, parameter.minimum, parameter.maximum) if each is not None]
+    step = 0.01 if max(numbers, default=0.0) <= 1 else 0.1
+    while any(abs(round(number / step) * step - number) > 1e-9 for number in numbers):
+        step /= 10
+    return step

@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import folders, widgets
+from .. import folders, memory, widgets
 from ..log import announce, warn
 from ..progress import Bar
 from ..wording import in_comfyui
@@ -48,7 +48,7 @@ class LoadModel(io.ComfyNode):
                     "device",
                     options=list(DEVICES),
                     default="auto",
-                    tooltip="Where the model runs. auto: CUDA where the runtime has it, else the CPU.",
+                    tooltip="Where the model runs. auto: where ComfyUI runs its own, as far as the runtime can.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -121,6 +121,8 @@ class LoadModel(io.ComfyNode):
         """Load the model."""
         from gossamer import load_model
 
+        if device == "auto":
+            device = memory.device()
         if folders.is_local(model):
             path = folders.local_path(model)
             recognised = folders.catalogue_id(path) if architecture == "auto" else None

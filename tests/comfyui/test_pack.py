@@ -28,17 +28,17 @@ INPUTS = {
         *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
         *("matting_model", "foreground_despill", "foreground_despill_strength", "matting_unit", "matting_screen"),
-        "foreground_shadow",
+        *("foreground_shadow", "invert_mask"),
     ],
-    "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light"],
+    "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light", "invert_mask"],
     "GossamerFinish": [
         *("foreground", "mask", "preset", "colour", "background"),
         *("canvas_crop", "canvas_margin", "canvas_aspect", "canvas_size", "canvas_fill", "canvas_align"),
         *("canvas_too_small", "canvas_sharpen", "canvas_head"),
         *("shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle", "shadow_tilt"),
-        *("shadow_reach", "shadow_colour", "canvas_haze"),
+        *("shadow_reach", "shadow_colour", "canvas_haze", "invert_mask"),
     ],
-    "GossamerCheck": ["foreground", "mask", "photo", "made_of"],
+    "GossamerCheck": ["foreground", "mask", "photo", "made_of", "invert_mask"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -67,8 +67,12 @@ def test_the_six_nodes_are_there_with_their_permanent_inputs(server: Server) -> 
 @pytest.mark.parametrize(
     ("node", "stages", "others"),
     [
-        ("GossamerRefine", ("refinement", "matting", "foreground"), {"image", "mask"}),
-        ("GossamerFinish", ("canvas", "shadow"), {"foreground", "mask", "preset", "colour", "background"}),
+        ("GossamerRefine", ("refinement", "matting", "foreground"), {"image", "mask", "invert_mask"}),
+        (
+            "GossamerFinish",
+            ("canvas", "shadow"),
+            {"foreground", "mask", "preset", "colour", "background", "invert_mask"},
+        ),
     ],
 )
 def test_widgets_are_the_library_s_parameters(

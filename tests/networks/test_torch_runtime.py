@@ -14,6 +14,8 @@ from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.networks import torch_module
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
+from gossamer.networks.devices import card_is_available
+from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.torch_network import TorchNetwork
 from gossamer.progress import Progress
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
@@ -160,6 +162,28 @@ def test_cuda_is_never_pretended(models: Path) -> None:
     else:
         with pytest.raises(DeviceError, match="CUDA is not available"):
             TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
+
+
+def test_other_cards_are_never_pretended(models: Path) -> None:
+    """Apple's and Intel's are torch's own: ONNX Runtime says that it does not run there."""
+    for device, name in (("mps", "Apple graphics"), ("xpu", "Intel graphics")):
+        if not card_is_available(device):
+            with pytest.raises(DeviceError, match=f"This torch has no {name}"):
+                TorchNetwork(models / "u2netp.onnx", "u2netp", device=device)
+        network = OnnxNetwork(models / "u2netp.onnx", device)
+        assert (network.device, network.modules) == ("cpu", ())
+        assert network.warnings == (f"ONNX Runtime does not run on {device}; the model runs on the CPU.",)
+
+
+def test_a_host_can_move_the_module_away_and_back(models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    (module,) = network.modules
+    pictures = batch(320, 1)
+    expected = network.run(pictures, Progress())
+    module.to(torch.float64).to(torch.float32)  # as to another device: every parameter is replaced
+    np.testing.assert_array_equal(network.run(pictures, Progress()), expected)
+    network.unload()
+    assert network.modules == ()
 
 
 def test_a_driver_that_does_not_start_falls_back_and_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_a_name_or_a_path_stands_for_a_choice_of_that_model() -> None:
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        (ModelChoice, {"device": "tpu"}, "There is no device 'tpu'. Choose one of: auto, cpu, cuda."),
+        (ModelChoice, {"device": "tpu"}, "There is no device 'tpu'. Choose one of: auto, cpu, cuda, mps, xpu."),
         (ModelChoice, {"quality": "bst"}, "There is no quality 'bst'. Choose one of: fast, balanced, best."),
         (ModelChoice, {"subject": "hare"}, "There is no subject 'hare'. Did you mean hair?"),
         (ModelChoice, {"runtime": "tf"}, "There is no runtime 'tf'. Choose one of: auto, onnx, torch."),

@@ -11,6 +11,7 @@ from gossamer.telemetry import onnxruntime
 
 __all__ = [
     "Runtime",
+    "card_is_available",
     "cuda_is_available",
     "empty_cache",
     "require_own_process",
@@ -19,6 +20,8 @@ __all__ = [
 ]
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
+
+_CARDS = {"mps": "Apple graphics (MPS)", "xpu": "Intel graphics (XPU)"}
 
 
 def cuda_is_available(runtime: Runtime = "onnx") -> bool:
@@ -34,21 +37,38 @@ def cuda_is_available(runtime: Runtime = "onnx") -> bool:
     return "CUDAExecutionProvider" in onnxruntime().get_available_providers()
 
 
+def card_is_available(device: str) -> bool:
+    """Return whether torch has Apple's (``"mps"``) or Intel's (``"xpu"``) graphics processors here."""
+    import torch
+
+    if device == "mps":
+        return torch.backends.mps.is_available()
+    return hasattr(torch, "xpu") and torch.xpu.is_available()
+
+
 def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
-    """Return ``"cpu"`` or ``"cuda"`` for `device` (``"auto"`` takes CUDA where `runtime` has it).
+    """Return where `device` is for a runtime: ``"auto"`` takes CUDA where `runtime` has it, else the CPU.
+
+    ``"mps"`` and ``"xpu"``, Apple's and Intel's, are torch's: for ONNX Runtime they are the CPU.
 
     Raises
     ------
     InputError
         No such device.
     DeviceError
-        CUDA was asked for and this ONNX Runtime or torch has none.
+        It was asked for and this ONNX Runtime or torch has none.
     MissingExtra
         torch was asked for and is not installed.
     """
     if device not in DEVICES:
         raise InputError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     try:
+        if device in _CARDS:
+            if runtime == "onnx":
+                return "cpu"
+            if not card_is_available(device):
+                raise DeviceError(f"This torch has no {_CARDS[device]}.", "Choose --device auto or --device cpu.")
+            return device
         available = device != "cpu" and cuda_is_available(runtime)
     except ImportError:
         raise MissingExtra("Running a network in torch", "torch") from None
@@ -58,26 +78,30 @@ def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
 
 
 def started_device(device: str) -> tuple[str, tuple[str, ...]]:
-    """Return where torch will run, having made sure that CUDA starts, and what the user should know of it.
+    """Return where torch will run, having made sure that it starts, and what the user should know of it.
 
     Raises
     ------
     InputError, DeviceError, MissingExtra
         As :func:`resolve_device`, and where CUDA was asked for and does not start.
     """
-    if resolve_device(device, "torch") == "cpu":
+    where = resolve_device(device, "torch")
+    if where == "cpu":
         return "cpu", ()
     import torch
 
     try:
-        torch.zeros(1, device="cuda").cpu()
+        torch.zeros(1, device=where).cpu()
     except RuntimeError as error:
         text = str(error).strip().splitlines()
+        if where in _CARDS:
+            reason = text[0][:200] if text else type(error).__name__
+            raise DeviceError(f"{_CARDS[where]} could not be started ({reason}).", "Choose --device cpu.") from None
         problem = f"CUDA could not be started ({text[0][:200] if text else type(error).__name__})"
         if device == "cuda":
             raise DeviceError(f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor") from None
         return "cpu", (f"{problem}; the model runs on the CPU.",)
-    return "cuda", ()
+    return where, ()
 
 
 def require_own_process(device: str, process: int) -> None:
@@ -85,7 +109,7 @@ def require_own_process(device: str, process: int) -> None:
 
     A process that was forked from it cannot use CUDA at all; on the processor torch serves it as well.
     """
-    if device == "cuda" and process != os.getpid():
+    if device != "cpu" and process != os.getpid():
         raise DeviceError(
             "The model lies on the graphics card, which a forked process cannot use.",
             "Load the model after the fork, or start processes with the method spawn.",
@@ -94,13 +118,13 @@ def require_own_process(device: str, process: int) -> None:
 
 def empty_cache(device: str) -> None:
     """Give the memory of a graphics card back that nothing uses any more."""
-    if device == "cuda":
+    if device != "cpu":
         import gc
 
         import torch
 
         gc.collect()
-        torch.cuda.empty_cache()
+        getattr(torch, device).empty_cache()
 
 
 def _without_cuda(runtime: Runtime) -> DeviceError:

@@ -75,6 +75,11 @@ class OnnxNetwork:
         return (*self._warnings, *self._batches.warnings)
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """None: its weights are ONNX Runtime's."""
+        return ()
+
+    @property
     def bytes(self) -> int:
         """About how much memory its weights take: what their file does."""
         return self._bytes
@@ -138,6 +143,8 @@ class OnnxNetwork:
                     f"{problem}.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
                 )
             self._warnings = (f"{problem}; the model runs on the CPU.",)
+        if self._asked not in ("auto", "cpu", "cuda"):
+            self._warnings = (f"ONNX Runtime does not run on {self._asked}; the model runs on the CPU.",)
         return session
 
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:

@@ -86,6 +86,11 @@ class TorchModule:
         return self._module
 
     @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The module, for who moves it to another device and back; none once it is unloaded."""
+        return () if self._module is None else (self._module,)
+
+    @property
     def bytes(self) -> int:
         """How much memory its weights take."""
         return 0 if self._module is None else module_bytes(self._module)

@@ -195,7 +195,7 @@ def load_models(
 def _likely_device(device: str, runtime: str) -> str:
     """Return ``"cpu"`` or ``"cuda"``: where a model that is not chosen yet would run."""
     if device != "auto":
-        return device
+        return "cpu" if device == "cpu" else "cuda"  # a graphics card is what the choice knows
     if runtime != "torch" and cuda_is_available("onnx"):
         return "cuda"
     # Importing torch takes seconds: only where there is a driver, so that there can be a use for it.
@@ -270,7 +270,8 @@ def _model(
 ) -> SegmentationModel:
     resolved = resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch")
     # "auto" stays where it may be CUDA, which then may fall back to the processor.
-    loader = _Loader(file, "cpu" if resolved == "cpu" else choice.device, choice.precision, choice.compile)
+    where = "cpu" if resolved == "cpu" and choice.device == "auto" else choice.device
+    loader = _Loader(file, where, choice.precision, choice.compile)
     loader.check()
     status = file.path.stat()  # another file under the same name is another network
     key = ("segmentation", loader, status.st_mtime_ns, status.st_size)

@@ -28,7 +28,7 @@ __all__ = [
 
 Quality: TypeAlias = Literal["fast", "balanced", "best"]
 Subject: TypeAlias = Literal["any", "portrait", "hair", "anime", "camouflaged"]
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 Combination: TypeAlias = Literal["mean", "max", "vote"]
@@ -70,7 +70,8 @@ class ModelChoice(Settings, strict=True):
         Device,
         Field(
             title="Device",
-            description="Where the model runs. auto: CUDA where the runtime has it, else the processor.",
+            description="Where the model runs. auto: CUDA where the runtime has it, else the processor. mps and xpu: "
+            "Apple's and Intel's graphics, for models in torch.",
         ),
     ] = "auto"
     runtime: Annotated[
