@@ -114,6 +114,7 @@ class OnnxNetwork:
     def unload(self) -> None:
         """Free the memory that the network holds, once nothing runs on it; it cannot be run any more."""
         self._session = None
+        return_memory()
 
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""

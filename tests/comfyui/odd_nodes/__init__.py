@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import comfy.model_management
 import folder_paths
 import numpy as np
 import torch
@@ -100,7 +101,29 @@ class ManyPictures:
         return (one.expand(count, -1, -1, -1),)
 
 
+class LoadedModels:
+    """Tells how large the models are that ComfyUI counts as loaded, after something else has run."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"after": ("*", {})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    RETURN_TYPES = ()
+    FUNCTION = "tell"
+    OUTPUT_NODE = True
+    CATEGORY = "tests"
+
+    def tell(self, after):
+        sizes = [one.model_memory() for one in comfy.model_management.current_loaded_models]
+        return {"ui": {"sizes": sizes}}
+
+
 NODE_CLASS_MAPPINGS = {
+    "LoadedModels": LoadedModels,
     "OddImage": OddImage,
     "OddMask": OddMask,
     "WriteTensor": WriteTensor,
