@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import folders, memory, widgets
 from ..log import announce, warn
 from ..progress import Bar
-from ..wording import in_comfyui
+from ..wording import in_comfyui, spoken
 from . import CATEGORY, Model
 
 __all__ = ["LoadModel"]
@@ -105,6 +105,22 @@ class LoadModel(io.ComfyNode):
         except Exception:  # execute says what is wrong; here an error would only end up in the log
             return model
         return f"{path}:{status.st_mtime_ns}:{status.st_size}"
+
+    @classmethod
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        """Look a name up before anything runs, in our words: newer servers would list all models instead."""
+        from gossamer import GossamerError, model_card
+
+        if model is None or model == "auto":  # None: another node's output
+            return True
+        try:
+            if folders.is_local(model):
+                folders.local_path(model)
+            else:
+                model_card(model)
+        except GossamerError as error:
+            return f"{spoken(error.message)} {spoken(error.remedy)}"
+        return True
 
     @classmethod
     @in_comfyui

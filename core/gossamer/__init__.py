@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gossamer.settings.finding import Finding
     from gossamer.settings.model_choice import ModelChoice
     from gossamer.settings.recipe import Recipe
-    from gossamer.weights.catalogue import load_catalogue
+    from gossamer.weights.catalogue import load_catalogue, model_card
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ _HOME = {
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
     "load_prompt_model": "gossamer.prompting.choice",
+    "model_card": "gossamer.weights.catalogue",
     "open": "gossamer.session",
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",
@@ -94,6 +95,7 @@ __all__ = [
     "load_model",
     "load_models",
     "load_prompt_model",
+    "model_card",
     "open",
     "read_image",
     "refine",

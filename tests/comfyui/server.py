@@ -39,8 +39,17 @@ class Run:
 
     @property
     def message(self) -> str:
-        """What the user is told."""
+        """What the user is told, by a node that failed or one that refused its inputs."""
+        for refused in self.error.get("node_errors", {}).values():
+            return str(refused["errors"][0]["details"]).strip()
         return str(self.error.get("exception_message", "")).strip()
+
+    @property
+    def node(self) -> str:
+        """The node that this is shown on."""
+        for node in self.error.get("node_errors", {}):
+            return str(node)
+        return str(self.error.get("node_id", ""))
 
     def cached(self) -> set[str]:
         """Return the nodes that were not run again."""
