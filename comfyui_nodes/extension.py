@@ -15,6 +15,7 @@ from .nodes.finishing import Finish
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
 from .nodes.one_step import CutOut, RemoveBackground
+from .nodes.prompts import CutOutByPoints, CutOutByRough, CutOutByText, LoadPromptModels
 from .nodes.refining import Refine
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
@@ -26,7 +27,10 @@ class GossamerExtension(ComfyExtension):
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes, in the order of a graph."""
-        return [LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut]
+        return [
+            *(LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut),
+            *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
+        ]
 
 
 async def comfy_entrypoint() -> GossamerExtension:

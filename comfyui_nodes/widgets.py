@@ -125,7 +125,7 @@ def _widget(parameter: Parameter, **otherwise: Any) -> io.Input:
     fields |= {"min": parameter.minimum, "max": parameter.maximum}
     if parameter.kind == "int":
         return known(io.Int.Input, parameter.name, **fields)
-    return known(io.Float.Input, parameter.name, step=_step(parameter), **fields)
+    return known(io.Float.Input, parameter.name, **{"step": _step(parameter), **fields})
 
 
 def _step(parameter: Parameter) -> float:

@@ -47,6 +47,19 @@ INPUTS = {
         *("model", "image", "background", "colour", "background_image", "second_colour"),
         *("matting", "refinement_shift_edge", "refinement_feather", "segmentation_detail"),
     ],
+    "GossamerLoadPromptModels": ["prompt_model", "device", "other_model"],
+    "GossamerCutOutByText": [
+        *("image", "text", "background", "colour", "prompt_model", "background_image", "on_empty", "prompt_combine"),
+        *("every", "box_threshold", "text_threshold", "matting", "refinement_shift_edge", "second_colour"),
+    ],
+    "GossamerCutOutByPoints": [
+        *("image", "points", "not_points", "box", "background", "colour", "prompt_model", "background_image"),
+        *("on_empty", "prompt_combine", "matting", "refinement_shift_edge", "second_colour", "boxes"),
+    ],
+    "GossamerCutOutByRough": [
+        *("image", "mask", "kind", "background", "colour", "prompt_model", "background_image", "on_empty"),
+        *("prompt_combine", "matting", "refinement_shift_edge", "second_colour", "not_subject"),
+    ],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -57,6 +70,10 @@ OUTPUTS = {
     "GossamerCheck": ["FLOAT", "BOOLEAN", "STRING"],
     "GossamerRemoveBackground": ["IMAGE", "MASK", "IMAGE"],
     "GossamerCutOut": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerLoadPromptModels": ["GOSSAMER_PROMPT_MODEL"],
+    "GossamerCutOutByText": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByPoints": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByRough": ["IMAGE", "MASK", "IMAGE"],
 }
 
 
