@@ -14,18 +14,23 @@ from .nodes.compositing import Composite
 from .nodes.finishing import Finish
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
+from .nodes.one_step import CutOut, RemoveBackground
+from .nodes.prompts import CutOutByPoints, CutOutByRough, CutOutByText, LoadPromptModels
 from .nodes.refining import Refine
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
 
 class GossamerExtension(ComfyExtension):
-    """The six nodes."""
+    """The nodes."""
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes, in the order of a graph."""
-        return [LoadModel, PredictMask, Refine, Composite, Finish, Check]
+        return [
+            *(LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut),
+            *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
+        ]
 
 
 async def comfy_entrypoint() -> GossamerExtension:

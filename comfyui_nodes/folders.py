@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-__all__ = ["catalogue_id", "is_local", "local_models", "local_path", "model_folders", "register"]
+__all__ = ["catalogue_id", "is_local", "library_name", "local_models", "local_path", "model_folders", "register"]
 
 OWN = "gossamer"
 # Other packs' folders: what a user has fetched for them need not be fetched again.
@@ -84,6 +84,20 @@ def catalogue_id(path: Path) -> str | None:
             if path.name in variant.names and abs(size - variant.bytes) <= slack:
                 return card.id
     return None
+
+
+def library_name(name: str) -> str:
+    """Return what the library calls a model that was chosen by its name in the list: an id, ``auto``, or a path.
+
+    Raises
+    ------
+    ModelNotFound
+        There is no such file.
+    """
+    if not is_local(name):
+        return name
+    path = local_path(name)
+    return catalogue_id(path) or str(path)
 
 
 def _folders(key: str) -> list[Path]:

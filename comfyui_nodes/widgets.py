@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+from gossamer.settings import Recipe
+from gossamer.settings.base import Settings
 from gossamer.settings.parameters import Parameter, parameters
 
 __all__ = ["ORDER", "POLARITY", "colour", "invert", "known", "stage_widgets", "widget"]
@@ -80,9 +82,15 @@ _SHOWN = ("canvas_margin", "canvas_size", "canvas_fill")
 
 
 def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
-    """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise."""
+    """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise.
+
+    Its page folds widgets that are `advanced` since long before its server knew the word, and is told so past it.
+    """
     accepted = inspect.signature(make).parameters
-    return make(*args, **{name: value for name, value in fields.items() if name in accepted})
+    passed = {name: value for name, value in fields.items() if name in accepted}
+    if fields.get("advanced") and "advanced" not in accepted and "extra_dict" in accepted:
+        passed["extra_dict"] = {"advanced": True}
+    return make(*args, **passed)
 
 
 def stage_widgets(*stages: str) -> list[io.Input]:
@@ -92,15 +100,15 @@ def stage_widgets(*stages: str) -> list[io.Input]:
     return [_widget(parameter) for parameter in chosen]
 
 
-def widget(name: str) -> io.Input:
-    """Return the widget of one parameter."""
-    return next(_widget(parameter) for parameter in parameters() if parameter.name == name)
+def widget(name: str, settings: type[Settings] = Recipe, **fields: Any) -> io.Input:
+    """Return the widget of one parameter of a kind of settings; `fields` are said of it otherwise than usual."""
+    return next(_widget(parameter, **fields) for parameter in parameters(settings) if parameter.name == name)
 
 
-def colour(name: str, default: str, tooltip: str) -> io.Input:
+def colour(name: str, default: str, tooltip: str, optional: bool = False) -> io.Input:
     """Return the widget of a colour ``#rrggbb``: a picker where ComfyUI has one, else text."""
     kind = getattr(io, "Color", io.String)
-    return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False)
+    return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False, optional=optional)
 
 
 def invert() -> io.Input:
@@ -115,14 +123,16 @@ def invert() -> io.Input:
     )
 
 
-def _widget(parameter: Parameter) -> io.Input:
+def _widget(parameter: Parameter, **otherwise: Any) -> io.Input:
     unit = f" In {parameter.unit}." if parameter.unit else ""
     fields: dict[str, Any] = {
         "default": parameter.default,
+        "display_name": parameter.title.lower(),
         "tooltip": f"{parameter.title}. {parameter.help}{unit}",
         "optional": parameter.name not in _FIRST,
         # A stage's main choice bears the stage's name.
         "advanced": parameter.name not in (parameter.stage, *_SHOWN),
+        **otherwise,
     }
     if parameter.kind == "choice":
         return known(io.Combo.Input, parameter.name, options=list(parameter.choices), **fields)
@@ -134,7 +144,7 @@ def _widget(parameter: Parameter) -> io.Input:
     if parameter.kind == "int":
         return known(io.Int.Input, parameter.name, **fields)
     step = _step(parameter)
-    return known(io.Float.Input, parameter.name, step=step, round=step, **fields)
+    return known(io.Float.Input, parameter.name, **{"step": step, "round": step, **fields})
 
 
 def _step(parameter: Parameter) -> float:

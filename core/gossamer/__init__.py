@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gossamer.settings.finding import Finding
     from gossamer.settings.model_choice import ModelChoice
     from gossamer.settings.recipe import Recipe
-    from gossamer.weights.catalogue import load_catalogue, model_card
+    from gossamer.weights.catalogue import folder_cards, load_catalogue, model_card
 
 __version__ = "0.1.0"
 
@@ -46,6 +46,7 @@ _HOME = {
     "Subject": "gossamer.prompting.protocol",
     "check": "gossamer.quality",
     "finish_cutout": "gossamer.canvas.finishing",
+    "folder_cards": "gossamer.weights.catalogue",
     "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
@@ -91,6 +92,7 @@ __all__ = [
     "__version__",
     "check",
     "finish_cutout",
+    "folder_cards",
     "load_catalogue",
     "load_model",
     "load_models",

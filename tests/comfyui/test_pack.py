@@ -13,7 +13,7 @@ from PIL import Image
 
 from gossamer import ModelChoice, load_catalogue
 from gossamer.settings.parameters import parameters
-from tests.comfyui import graphs, translations
+from tests.comfyui import graphs, help_pages, translations
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server
 
@@ -39,6 +39,27 @@ INPUTS = {
         *("shadow_reach", "shadow_colour", "canvas_haze", "invert_mask"),
     ],
     "GossamerCheck": ["foreground", "mask", "photo", "made_of", "invert_mask"],
+    "GossamerRemoveBackground": [
+        *("image", "quality", "background", "colour", "background_image", "model", "second_colour"),
+        *("matting", "refinement_shift_edge", "refinement_feather"),
+    ],
+    "GossamerCutOut": [
+        *("model", "image", "background", "colour", "background_image", "second_colour"),
+        *("matting", "refinement_shift_edge", "refinement_feather", "segmentation_detail"),
+    ],
+    "GossamerLoadPromptModels": ["prompt_model", "device", "other_model"],
+    "GossamerCutOutByText": [
+        *("image", "text", "background", "colour", "prompt_model", "background_image", "on_empty", "prompt_combine"),
+        *("every", "box_threshold", "text_threshold", "matting", "refinement_shift_edge", "second_colour"),
+    ],
+    "GossamerCutOutByPoints": [
+        *("image", "points", "not_points", "box", "background", "colour", "prompt_model", "background_image"),
+        *("on_empty", "prompt_combine", "matting", "refinement_shift_edge", "second_colour", "boxes"),
+    ],
+    "GossamerCutOutByRough": [
+        *("image", "mask", "kind", "background", "colour", "prompt_model", "background_image", "on_empty"),
+        *("prompt_combine", "matting", "refinement_shift_edge", "second_colour", "not_subject"),
+    ],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -47,10 +68,16 @@ OUTPUTS = {
     "GossamerComposite": ["IMAGE", "IMAGE", "MASK"],
     "GossamerFinish": ["IMAGE", "IMAGE", "MASK"],
     "GossamerCheck": ["FLOAT", "BOOLEAN", "STRING"],
+    "GossamerRemoveBackground": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOut": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerLoadPromptModels": ["GOSSAMER_PROMPT_MODEL"],
+    "GossamerCutOutByText": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByPoints": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByRough": ["IMAGE", "MASK", "IMAGE"],
 }
 
 
-def test_the_six_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
+def test_the_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
     info = server.get("/object_info")
     ours = {name: node for name, node in info.items() if node["category"] == "Gossamer"}
     assert {name: [*node["input_order"]["required"], *node["input_order"].get("optional", [])]
@@ -132,6 +159,8 @@ def test_help_pages_templates_and_texts_are_served(server: Server) -> None:
     texts = translations.definitions(server.get("/object_info"))
     assert json.loads(translations.FILE.read_text(encoding="utf-8")) == texts, f"Type: {translations.COMMAND}"
     assert server.get("/i18n")["en"]["nodeDefs"] == texts
+    for file, text in help_pages.pages().items():
+        assert file.read_text(encoding="utf-8") == text, f"Type: {help_pages.COMMAND}"
 
 
 def test_no_v1_mappings() -> None:
