@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from gossamer import telemetry
 
-from . import folders, memory
+from . import folders, memory, replacements
 from .nodes.checks import Check
 from .nodes.compositing import Composite
 from .nodes.finishing import Finish
@@ -38,4 +38,5 @@ async def comfy_entrypoint() -> GossamerExtension:
     telemetry.switch_off()  # before other node packs, or our nodes, import what would tell its maker of it
     folders.register()
     memory.attach()
+    await replacements.register()
     return GossamerExtension()
