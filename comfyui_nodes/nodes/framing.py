@@ -182,7 +182,7 @@ class Shadow(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerShadow",
-            display_name="Shadow: Drop, Contact, Reflection (Gossamer)",
+            display_name="Shadow for Product: Drop, Contact, Reflection (Gossamer)",
             category=CATEGORY,
             description="Gives a cut-out a shadow or a reflection, made from its alpha.",
             search_aliases=["shadow", "drop shadow", "contact shadow", "reflection", "product photo"],

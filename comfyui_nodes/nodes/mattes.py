@@ -226,7 +226,7 @@ class EstimateForeground(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerEstimateForeground",
-            display_name="Estimate Foreground: Despill, Decontaminate (Gossamer)",
+            display_name="Foreground, Despill Green Screen (Gossamer)",
             category=CATEGORY,
             description="Takes the old background's colour out of a subject's edge: the colours of both layers of a "
             "picture, by its alpha; and the tint of a green or blue screen.",
