@@ -11,12 +11,16 @@ from gossamer import telemetry
 from . import folders, memory, replacements
 from .nodes.checks import Check
 from .nodes.compositing import Composite
+from .nodes.editing import CombineMasks, Compare, RefineMask
 from .nodes.finishing import Finish
+from .nodes.framing import CropToSubject, PasteBack, Shadow
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
+from .nodes.mattes import AlphaMatting, EstimateForeground, MakeTrimap
 from .nodes.one_step import CutOut, RemoveBackground
 from .nodes.prompts import CutOutByPoints, CutOutByRough, CutOutByText, LoadPromptModels
 from .nodes.refining import Refine
+from .nodes.unloading import UnloadModels
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
@@ -30,6 +34,8 @@ class GossamerExtension(ComfyExtension):
         return [
             *(LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut),
             *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
+            *(RefineMask, MakeTrimap, AlphaMatting, EstimateForeground, CombineMasks, Compare),
+            *(CropToSubject, PasteBack, Shadow, UnloadModels),
         ]
 
 

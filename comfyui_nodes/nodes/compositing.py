@@ -29,7 +29,7 @@ class Composite(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerComposite",
-            display_name="Composite (Gossamer)",
+            display_name="Composite: Replace Background (Gossamer)",
             category=CATEGORY,
             description="Puts the foreground over a picture or a colour, and hands out the cut-out with "
             "transparency, ready to save.",

@@ -36,7 +36,7 @@ class Finish(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerFinish",
-            display_name="Finish (Gossamer)",
+            display_name="Finish for Shop, Product Photo (Gossamer)",
             category=CATEGORY,
             description="Crops to the subject, scales it, gives it margins, a ratio, a size, a background and a "
             "shadow: by hand, or as a shop asks for it.",

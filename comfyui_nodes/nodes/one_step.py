@@ -40,7 +40,7 @@ class RemoveBackground(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerRemoveBackground",
-            display_name="Remove Background (Gossamer, rembg)",
+            display_name="Remove Background, rembg, RMBG (Gossamer)",
             category=CATEGORY,
             description="Removes the background of each picture of a batch in one step: finds the subject, solves hair "
             "and fur, and takes the old background's colour out of the edges.",
@@ -124,7 +124,7 @@ class CutOut(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerCutOut",
-            display_name="Cut Out with Model: Cutout, BiRefNet, BEN2, InSPyReNet (Gossamer)",
+            display_name="Cutout: BiRefNet, BEN2, InSPyReNet (Gossamer)",
             category=CATEGORY,
             description="Cuts out the subject of each picture of a batch with a loaded model, over any background.",
             search_aliases=["cutout", "cut out", "remove background", "rembg", "birefnet", "ben2", "inspyrenet"],

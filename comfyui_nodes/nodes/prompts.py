@@ -54,7 +54,7 @@ class LoadPromptModels(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerLoadPromptModels",
-            display_name="Load Prompt Models: SAM, Segment Anything, Grounding DINO (Gossamer)",
+            display_name="SAM, Segment Anything: Load Prompt Models (Gossamer)",
             category=CATEGORY,
             description="Loads a model that finds what a text, points, boxes or a rough mask mean. GrabCut needs no "
             "weights; others that are not on this machine are fetched once.",

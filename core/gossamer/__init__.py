@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gossamer.prompting.prompt import Prompt
     from gossamer.prompting.protocol import Subject
     from gossamer.quality import Check, check
-    from gossamer.segmentation.ensemble import Ensemble
+    from gossamer.segmentation.ensemble import Ensemble, combine_masks
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
     from gossamer.session import Session, open
@@ -45,6 +45,7 @@ _HOME = {
     "Session": "gossamer.session",
     "Subject": "gossamer.prompting.protocol",
     "check": "gossamer.quality",
+    "combine_masks": "gossamer.segmentation.ensemble",
     "finish_cutout": "gossamer.canvas.finishing",
     "folder_cards": "gossamer.weights.catalogue",
     "load_catalogue": "gossamer.weights.catalogue",
@@ -66,7 +67,9 @@ _MODULES = (
     "matting",
     "pipeline",
     "quality",
+    "refinement",
     "settings",
+    "sheets",
     "weights",
     "telemetry",
 )
@@ -91,6 +94,7 @@ __all__ = [
     "Subject",
     "__version__",
     "check",
+    "combine_masks",
     "finish_cutout",
     "folder_cards",
     "load_catalogue",

@@ -60,6 +60,28 @@ INPUTS = {
         *("image", "mask", "kind", "background", "colour", "prompt_model", "background_image", "on_empty"),
         *("prompt_combine", "matting", "refinement_shift_edge", "second_colour", "not_subject"),
     ],
+    "GossamerRefineMask": [
+        *("mask", "refinement_fill_holes", "refinement_remove_specks", "refinement_keep_largest", "refinement_smooth"),
+        *("refinement_shift_edge", "refinement_feather", "refinement_contrast", "refinement_unit"),
+        *("refinement_invert", "refinement_threshold", "refinement_black_point", "refinement_white_point"),
+    ],
+    "GossamerMakeTrimap": ["mask", "image", "band", "foreground_threshold", "background_threshold"],
+    "GossamerAlphaMatting": [
+        *("image", "matting", "mask", "trimap", "matting_band", "matting_unit", "matting_model", "matting_screen"),
+    ],
+    "GossamerEstimateForeground": [
+        *("image", "mask", "foreground", "foreground_despill", "foreground_despill_strength"),
+        *("foreground_radius", "foreground_fine_radius"),
+    ],
+    "GossamerCombineMasks": ["mask_1", "mask_2", "combine", "mask_3", "mask_4"],
+    "GossamerCompare": ["image", "mask_1", "names", "mask_2", "mask_3", "mask_4", "own_colours", "width", "zoom"],
+    "GossamerCropToSubject": ["image", "mask", "margin", "multiple"],
+    "GossamerPasteBack": ["image", "place", "onto", "feather", "mask"],
+    "GossamerShadow": [
+        *("foreground", "mask", "shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle"),
+        *("shadow_tilt", "shadow_reach", "shadow_colour"),
+    ],
+    "GossamerUnloadModels": ["anything"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -74,6 +96,16 @@ OUTPUTS = {
     "GossamerCutOutByText": ["IMAGE", "MASK", "IMAGE"],
     "GossamerCutOutByPoints": ["IMAGE", "MASK", "IMAGE"],
     "GossamerCutOutByRough": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerRefineMask": ["MASK"],
+    "GossamerMakeTrimap": ["MASK", "IMAGE"],
+    "GossamerAlphaMatting": ["MASK"],
+    "GossamerEstimateForeground": ["IMAGE", "IMAGE", "IMAGE"],
+    "GossamerCombineMasks": ["MASK", "MASK"],
+    "GossamerCompare": ["IMAGE"],
+    "GossamerCropToSubject": ["IMAGE", "MASK", "GOSSAMER_PLACE"],
+    "GossamerPasteBack": ["IMAGE"],
+    "GossamerShadow": ["IMAGE", "MASK"],
+    "GossamerUnloadModels": ["*"],
 }
 
 
