@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -86,11 +87,16 @@ def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
 
     Its page folds widgets that are `advanced` since long before its server knew the word, and is told so past it.
     """
-    accepted = inspect.signature(make).parameters
+    accepted = _accepted(make)
     passed = {name: value for name, value in fields.items() if name in accepted}
     if fields.get("advanced") and "advanced" not in accepted and "extra_dict" in accepted:
         passed["extra_dict"] = {"advanced": True}
     return make(*args, **passed)
+
+
+@functools.cache
+def _accepted(make: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(make).parameters)
 
 
 def stage_widgets(*stages: str) -> list[io.Input]:
