@@ -124,6 +124,7 @@ def invert() -> io.Input:
         "invert_mask",
         default=False,
         optional=True,
+        display_name="invert mask",
         tooltip="Switch it on for a mask whose 1 (white) is the background, as Load Image's of a file with "
         "transparency.",
     )
