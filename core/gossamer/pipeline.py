@@ -20,6 +20,7 @@ from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -126,8 +127,7 @@ class Pipeline:
         clock = _Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
-            source = read_image(image)
-            backdrop = read_backdrop(recipe.background, profile_of(source, recipe))
+            source, backdrop = patiently(lambda: _read(image, recipe), steps)
         if keyed_alone:
             everything = np.ones(source.pixels.shape[:2], np.float32)
             return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps)
@@ -243,15 +243,23 @@ def refine(
     clock, steps = _Clock(), Progress.of(progress)
     check_call(announce, "announce", "announce(sentence)")
     recipe = checked_recipe(recipe) or Recipe()
+    steps(0.0, "Reading the picture")
     with clock("read"):
-        source = read_image(image)
-        backdrop = backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
-        rough = read_mask(mask, source.pixels.shape)
-        certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
+        source, backdrop = patiently(lambda: _read(image, recipe, backdrop), steps)
+        shape = source.pixels.shape
+        rough = patiently(lambda: read_mask(mask, shape), steps)
+        certain = None
+        if hints is not None:
+            certain = patiently(lambda: read_mask(hints, shape, "hints", scribbles=True), steps)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane
     return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce), hinted)
+
+
+def _read(image: ImageSource, recipe: Recipe, backdrop: Backdrop | None = None) -> tuple[Image, Backdrop]:
+    source = read_image(image)
+    return source, backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
 
 
 def checked_recipe(recipe: object) -> Recipe | None:

@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -76,8 +77,23 @@ options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    status = _status(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and status == Cancelled.exit_code:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process at once where work goes on that cannot be stopped, for which Python would wait."""
+    if any(thread.name.startswith("gossamer") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # None, closed, or its reader is gone
+                stream.flush()
+        os._exit(status)
+
+
+def _status(arguments: list[str]) -> int:
     terminal.ready()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     try:
         return _run(arguments)

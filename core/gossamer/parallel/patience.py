@@ -15,7 +15,7 @@ T = TypeVar("T")
 _TICK = 0.05  # seconds between two chances to cancel
 
 
-def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = False) -> T:
+def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = True) -> T:
     """Run a single long call of a library in a thread, with a chance to cancel twenty times a second.
 
     Parameters
@@ -26,7 +26,8 @@ def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = F
     progress : Progress
         What it raises ends the waiting and passes through, as does what `work` raises.
     to_the_end : bool
-        The process does not end before `work` does: for libraries that abort it where their threads are cut off.
+        The process does not end before `work` does. OpenCV, torch and others abort it where their threads are cut off,
+        so False is for work that has nothing to do with any of them.
     """
     results: list[T] = []
     errors: list[BaseException] = []

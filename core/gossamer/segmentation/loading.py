@@ -90,7 +90,7 @@ def load_model(
     try:
         chosen = store.choose(
             choice,
-            device=patiently(lambda: _likely_device(choice.device, choice.runtime), steps, to_the_end=True),
+            device=patiently(lambda: _likely_device(choice.device, choice.runtime), steps),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -240,7 +240,7 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Network:
         progress(0.0, "Loading the model")
-        return patiently(self._load, progress, to_the_end=True)
+        return patiently(self._load, progress)
 
     def _load(self) -> Network:
         file = self.file
@@ -269,9 +269,7 @@ def _model(
     warnings: tuple[str, ...] = (),
 ) -> SegmentationModel:
     # The first use of a runtime imports it, torch for seconds.
-    resolved = patiently(
-        lambda: resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch"), progress, to_the_end=True
-    )
+    resolved = patiently(lambda: resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch"), progress)
     # "auto" stays where it may be CUDA, which then may fall back to the processor.
     loader = _Loader(file, "cpu" if resolved == "cpu" else choice.device, choice.precision, choice.compile)
     loader.check()
