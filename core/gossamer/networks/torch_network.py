@@ -34,8 +34,8 @@ class TorchNetwork:
         Its weights: .safetensors, .pth, .pt, .ckpt or .onnx.
     network : str
         A key of :data:`~gossamer.networks.architectures.networks.NETWORKS`.
-    device : {"auto", "cpu", "cuda"}
-        Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
+    device : {"auto", "cpu", "cuda", "mps", "xpu"}
+        Where to run. What is named raises when it does not start; ``"auto"`` falls back to the CPU and says so.
     precision : {"auto", "float32", "float16", "bfloat16"}
         ``"auto"``: float32 on the CPU, whatever the file's precision, and float16 on CUDA. float16 is refused
         on the CPU, which has no fast arithmetic for it.
@@ -49,7 +49,7 @@ class TorchNetwork:
     Attributes
     ----------
     device : str
-        ``"cpu"`` or ``"cuda"``.
+        Where it really runs, such as ``"cpu"`` or ``"cuda"``.
     precision : str
         ``"float32"``, ``"float16"`` or ``"bfloat16"``.
     warnings : tuple of str
@@ -95,6 +95,11 @@ class TorchNetwork:
             module, title, self.device, precision=self.precision, call=torch.compile(module) if compile else None
         )
         self._batches = BatchSize()
+
+    @property
+    def engine(self) -> str:
+        """What runs it, and in which precision."""
+        return f"torch {self.precision}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
