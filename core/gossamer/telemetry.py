@@ -55,18 +55,15 @@ def openvino() -> Any:
         It is not installed, or cannot be loaded.
     """
     switch_off()
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
     if "openvino" not in sys.modules:
-        name = "openvino_telemetry"
-        before = sys.modules.get(name)
         sys.modules[name] = None  # type: ignore[assignment]
-        try:
-            import openvino as package
-        finally:
-            if before is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = before
-        return package
-    import openvino as package
-
+    try:
+        import openvino as package
+    finally:
+        if before is not None:
+            sys.modules[name] = before
+        elif name in sys.modules and sys.modules[name] is None:
+            del sys.modules[name]
     return package

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gossamer import load_model
+from gossamer import load_model, remove_background
 from gossamer.errors import Cancelled, DeviceError, ModelError
 from gossamer.networks import openvino_network
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.openvino_network import OpenVinoNetwork
+from gossamer.networks.speeds import known_speeds
 from gossamer.platform import has_bfloat16
 from gossamer.progress import Progress
 from tests.cached_weights import weights_home
@@ -117,3 +118,20 @@ assert used.tm.__name__.endswith("telemetry_stub"), used.tm
 import openvino_telemetry
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_auto_measures_once_and_says_what_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "models").symlink_to(MODELS)
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "home"))
+    photograph = skimage.data.astronaut()
+    exact = load_model("u2netp", runtime="onnx", device="cpu").predict(photograph)
+    model = load_model("u2netp", device="cpu")
+    ((name, seconds),) = known_speeds().items()
+    assert name.startswith("u2netp.onnx (4574861 bytes)")
+    best = "openvino" if seconds["openvino"] < 0.95 * seconds["onnx"] else "onnx"
+    assert model.engine == f"{best} float32"
+    assert np.abs(model.predict(photograph) - exact).max() < 1e-3
+    found = remove_background(photograph, model="u2netp", device="cpu", precision="bfloat16")
+    assert found.report.engine == "openvino bfloat16"
+    assert np.abs(found.report.coverage - exact.mean()) < 0.05

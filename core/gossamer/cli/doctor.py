@@ -109,8 +109,8 @@ def _devices() -> list[dict[str, Any]]:
             return {"device": "cpu", "available": True, "note": f"{note}, through {_and(able, names)}"}
         if able:
             return {"device": kind.name, "available": True, "note": f"offered by {_and(able, names)}"}
-        wanting = "; or: ".join(kind.missing.values())
-        return {"device": kind.name, "available": False, "note": wanting[:1].lower() + wanting[1:]}
+        wanting = "; or ".join(each[:1].lower() + each[1:] for each in kind.missing.values())
+        return {"device": kind.name, "available": False, "note": wanting}
 
     return [row(kind) for kind in sorted(DEVICE_TABLE, key=lambda kind: kind.name != "cpu")]
 

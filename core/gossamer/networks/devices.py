@@ -70,7 +70,7 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         torch="cuda",
         automatic=True,
         missing={
-            "onnx": "Install onnxruntime-gpu in place of onnxruntime",
+            "onnx": "Install onnxruntime-gpu in place of onnxruntime: pip install onnxruntime-gpu",
             "torch": "Install the CUDA build of torch (its installation page has the line to type)",
         },
     ),
@@ -93,13 +93,15 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         "DirectML",
         {"DmlExecutionProvider": {}},
         automatic=True,
-        missing={"onnx": "On Windows install onnxruntime-directml in place of onnxruntime"},
+        missing={
+            "onnx": "On Windows install onnxruntime-directml in place of onnxruntime: pip install onnxruntime-directml"
+        },
     ),
     DeviceKind(
         "tensorrt",
         "TensorRT",
         {"TensorrtExecutionProvider": {}},
-        missing={"onnx": "Install onnxruntime-gpu in place of onnxruntime, and TensorRT with: pip install tensorrt"},
+        missing={"onnx": "Install both in place of onnxruntime: pip install onnxruntime-gpu tensorrt"},
     ),
     DeviceKind(
         "coreml",
@@ -112,14 +114,14 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         "Intel's graphics through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "GPU"}},
         openvino="GPU",
-        missing={"openvino": "Install Intel's graphics driver and pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's graphics driver, and type pip install 'gossamer[openvino]'"},
     ),
     DeviceKind(
         "openvino:NPU",
         "Intel's NPU through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "NPU"}},
         openvino="NPU",
-        missing={"openvino": "Install Intel's NPU driver and pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's NPU driver, and type pip install 'gossamer[openvino]'"},
     ),
     DeviceKind("cpu", "the processor", {"CPUExecutionProvider": {}}, torch="cpu", openvino="CPU", automatic=True),
 )
