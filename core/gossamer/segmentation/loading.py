@@ -237,10 +237,10 @@ class _Loader:
         """Raise for what cannot go together: nothing that is loaded makes way for it."""
         precision = self.plan.precision
         if self.file.runtime == "onnx" and precision not in ("auto", "float32"):
-            with_bfloat16 = " or, for bfloat16, pip install 'gossamer[openvino]'" * (precision == "bfloat16")
+            other = "type: pip install 'gossamer[openvino]'" if precision == "bfloat16" else "--runtime torch"
             raise DeviceError(
                 "ONNX Runtime runs models in the precision that they are stored in.",
-                f"Choose the precision auto or float32, --runtime torch{with_bfloat16}.",
+                f"Choose the precision auto or float32, or {other}.",
             )
         if self.file.runtime != "torch":
             if self.compile:
