@@ -8,7 +8,7 @@ import pytest
 
 from gossamer.errors import DeviceError
 from gossamer.networks import devices, runtimes
-from gossamer.networks.runtimes import FAITHFUL, Plan, planned, runtime_for_files
+from gossamer.networks.runtimes import FAITHFUL, Plan, openvino_may_serve, planned, runtime_for_files
 from gossamer.platform import processors
 from gossamer.settings import ModelChoice
 from gossamer.telemetry import onnxruntime
@@ -34,8 +34,8 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     return made
 
 
-def plan(files, difference=0.02, faster=None, **settings) -> Plan:
-    return planned(files, ModelChoice.of(**settings), difference, faster)
+def plan(files, difference=0.02, **settings) -> Plan:
+    return planned(files, ModelChoice.of(**settings), difference)
 
 
 def test_bfloat16_where_it_was_measured_faithful_and_the_processor_has_it(machine) -> None:
@@ -77,13 +77,19 @@ def test_who_names_bfloat16_gets_it_from_what_is_installed(machine) -> None:
     assert plan(ONNX, None, precision="bfloat16").runtime == "onnx"  # and its loader says what to do
 
 
-def test_openvino_in_float32_only_where_it_was_measured_faster(machine) -> None:
+def test_openvino_may_serve_in_float32_where_nothing_else_was_asked_for(machine) -> None:
+    def may(**settings: str) -> bool:
+        choice = ModelChoice.of(**settings)
+        return openvino_may_serve(planned(ONNX, choice), ONNX, choice)
+
     machine("torch", "openvino")
-    for answer in ("onnx", "openvino"):
-        assert plan(ONNX, None, lambda answer=answer: answer).runtime == answer
-        assert plan(ONNX, None, lambda answer=answer: answer, precision="float32").runtime == answer
+    assert may()
+    assert may(precision="float32", device="cpu")
+    assert not may(runtime="onnx")
+    assert not may(precision="bfloat16")
+    assert not openvino_may_serve(planned(TORCH, ModelChoice()), TORCH, ModelChoice())
     machine("torch")
-    assert plan(ONNX, None, pytest.fail).runtime == "onnx"
+    assert not may()
 
 
 def test_a_card_leaves_the_runtimes_that_have_it(machine, monkeypatch: pytest.MonkeyPatch) -> None:

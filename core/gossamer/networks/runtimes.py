@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gossamer.errors import DeviceError
@@ -11,7 +11,7 @@ from gossamer.networks.devices import Runtime, device_kind, is_installed, resolv
 from gossamer.platform import has_bfloat16
 from gossamer.settings.model_choice import ModelChoice, RuntimeChoice
 
-__all__ = ["FAITHFUL", "Plan", "planned", "runtime_for_files"]
+__all__ = ["FAITHFUL", "Plan", "openvino_may_serve", "planned", "runtime_for_files"]
 
 FAITHFUL = 0.05
 """Of 255: how far masks in bfloat16 may be from float32's on average, so that ``auto`` takes it."""
@@ -54,7 +54,6 @@ def planned(
     runtimes: Sequence[Runtime],
     choice: ModelChoice,
     difference: float | None = None,
-    faster: Callable[[], str] | None = None,
 ) -> Plan:
     """Say what runs a file, where and in which precision.
 
@@ -66,8 +65,6 @@ def planned(
         What was asked for.
     difference : float, optional
         How far, of 255, this model's masks in bfloat16 are from float32's on average; None: nobody has measured it.
-    faster : callable, optional
-        Measures which of ONNX Runtime and OpenVINO is faster on this processor; called where both serve equally.
 
     Raises
     ------
@@ -84,13 +81,17 @@ def planned(
             able = [each for each in _WITH_BFLOAT16 if each in runtimes and (each == runtime or _is_ready(each))]
             if precision == "auto" and able and difference is not None and difference <= FAITHFUL and has_bfloat16():
                 runtime, precision = able[0], "bfloat16"
-            elif faster is not None and {"onnx", "openvino"} <= set(runtimes) and is_installed("openvino"):
-                runtime = "openvino" if faster() == "openvino" else runtime
     elif precision == "auto" and difference is not None and difference <= FAITHFUL and has_bfloat16():
         if runtime != "onnx" and resolve_device(device, runtime) == "cpu":
             precision = "bfloat16"
     resolved = resolve_device(device, runtime)
     return Plan(runtime, "cpu" if resolved == "cpu" else device, precision)
+
+
+def openvino_may_serve(plan: Plan, runtimes: Sequence[Runtime], choice: ModelChoice) -> bool:
+    """Return whether nobody minds if OpenVINO takes the place of ONNX Runtime, where it is faster."""
+    plain = (plan.runtime, plan.device, choice.runtime) == ("onnx", "cpu", "auto") and plan.precision != "bfloat16"
+    return plain and "openvino" in runtimes and is_installed("openvino")
 
 
 def _runtime(runtimes: Sequence[Runtime], choice: ModelChoice) -> Runtime | None:

@@ -13,6 +13,7 @@ import numpy as np
 from gossamer.files import change_json, read_json
 from gossamer.networks.devices import Runtime
 from gossamer.networks.network import Network
+from gossamer.parallel.patience import patiently
 from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 from gossamer.weights.folders import home
@@ -51,7 +52,7 @@ def measured_faster(
         seconds = {}
         for number, (name, load) in enumerate(loaders.items()):
             progress(number / len(loaders), f"Measuring once which runtime is faster here: {name}")
-            network = load()
+            network = patiently(load, progress, to_the_end=True)
             network.run(batch, progress.part(number / len(loaders), (number + 0.5) / len(loaders)))
             start = time.perf_counter()
             network.run(batch, progress.part((number + 0.5) / len(loaders), (number + 1) / len(loaders)))

@@ -15,7 +15,7 @@ from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
 from gossamer.networks.devices import Runtime, cuda_is_available
 from gossamer.networks.network import Network
-from gossamer.networks.runtimes import Plan, planned, runtime_for_files
+from gossamer.networks.runtimes import Plan, openvino_may_serve, planned, runtime_for_files
 from gossamer.networks.speeds import measured_faster
 from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, expanded, source_path
@@ -94,7 +94,7 @@ def load_model(
     try:
         chosen = store.choose(
             ModelChoice.of(choice, runtime=runtime_for_files(choice)),
-            device=_likely_device(choice.device, choice.runtime),
+            device=patiently(lambda: _likely_device(choice.device, choice.runtime), steps, to_the_end=True),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -142,7 +142,10 @@ def model_of(
     steps = Progress.of(progress)
     file = _File(weights.path, variant.runtime, card.network, card.output.index, variant.rename)
     runtimes = _able(variant.runtimes if card.network else (variant.runtime,))
-    plan = planned(runtimes, choice, card.bfloat16, lambda: _faster(file, card, steps))
+    # The first use of a runtime imports it, torch for seconds.
+    plan = patiently(lambda: planned(runtimes, choice, card.bfloat16), steps, to_the_end=True)
+    if openvino_may_serve(plan, runtimes, choice):
+        plan = replace(plan, runtime=_faster(file, card, steps))
     output = card.output
     if variant.activation is not None and (variant.runtime == "torch") == (plan.runtime == "torch"):
         output = replace(output, activation=variant.activation)
@@ -280,7 +283,7 @@ def _able(runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
     return (*runtimes, "openvino") if "onnx" in runtimes else runtimes
 
 
-def _faster(file: _File, card: ModelCard, progress: Progress) -> str:
+def _faster(file: _File, card: ModelCard, progress: Progress) -> Runtime:
     """Return which of ONNX Runtime and OpenVINO runs a model faster here; unmeasured where that would take long."""
     if COST[card.cost] > COST["small"] or card.input.size is None:
         return "onnx"
@@ -337,7 +340,8 @@ def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> Segmentat
         raise InputError(f"{path.name} is not a file of weights.", f"Give one that ends in {', '.join(_SUFFIXES)}.")
     if choice.runtime in ("onnx", "openvino") and suffix != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Choose --runtime torch, or give an .onnx file.")
-    plan = planned(("onnx", "openvino", "torch") if suffix == ".onnx" else ("torch",), choice)
+    runtimes = _able(("onnx", "torch") if suffix == ".onnx" else ("torch",))
+    plan = patiently(lambda: planned(runtimes, choice), progress, to_the_end=True)
     network, spec = _identified(path, architecture, plan.runtime)
     file = _File(path, plan.runtime, network, spec[1].index)
     return _model(path.stem, _Loader(file, plan, choice.compile), spec, progress)
