@@ -82,6 +82,12 @@ def test_what_was_compiled_is_found_again(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "compiled").iterdir()} == files
 
 
+def test_a_folder_that_cannot_be_made_only_costs_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    network = OpenVinoNetwork(SMALL, cache=tmp_path / "file" / "compiled")
+    assert network.run(PICTURES[:1], Progress()).shape == (1, 320, 320)
+
+
 def test_what_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DeviceError, match="float16 does not run on the CPU"):
         OpenVinoNetwork(SMALL, precision="float16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -148,7 +149,7 @@ class OpenVinoNetwork:
             settings["INFERENCE_NUM_THREADS"] = thread_count()
         if self._hint:
             settings["INFERENCE_PRECISION_HINT"] = self._hint
-        if self._cache is not None:
+        if self._cache is not None and _is_writable(self._cache):
             settings["CACHE_DIR"] = str(self._cache)
         package = openvino()
         # Asked first: a file that is no ONNX it would offer to all its readers, which write to the terminal.
@@ -194,6 +195,15 @@ class OpenVinoNetwork:
         if self.device == "cpu":
             return_memory()
         return _mask(result[:count])
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether a folder can be written to, having made it: without a cache only the start takes longer."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _mask(result: Array) -> Array:
