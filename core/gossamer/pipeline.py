@@ -145,7 +145,7 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
+        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine)
         runs = Runs(self.choice.device, announce)
         return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
 
