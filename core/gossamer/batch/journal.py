@@ -3,8 +3,8 @@
 It lies in ``OUT/.gossamer/journal.jsonl``. A line is an object in JSON, in ASCII, of one of three kinds:
 
 - ``{"run": {...}}``, a :class:`Run`: the head of a run, before anything is done in it. A folder may have had several.
-- ``{"intent": {...}}``, a :class:`Record`: what its line will say when all goes well, on the disk before the output gets
-  its name. What was killed between the two is known by it: the output's size and hash tell whether it is there whole.
+- ``{"intent": {...}}``, a :class:`Record`: what its line will say when all goes well, on the disk before the output
+  gets its name. What was killed between the two is known by it: size and hash tell whether the output is there whole.
 - a :class:`Record` itself: what became of a picture, written after its output was in place.
 
 Of several records of one picture the last counts. A last line that was cut off by a kill or a full disk is nothing.
