@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from gossamer.batch.job import Job, Shop, now
 from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal
 from gossamer.batch.manifest import is_manifest, read_manifest
 from gossamer.batch.plan import Asked, Item, Plan, Planner, make_plan, only_these
-from gossamer.batch.sources import Found, Source, Unusable, find_sources
+from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
 from gossamer.files import check_folder, lock_file, make_folder
@@ -184,13 +184,20 @@ def run_batch(
                 _count(record, summary)
                 told(record, summary)
 
-            for unusable in plan.unusable:
-                refuse(unusable)
-            items: Iterator[Item | None] = iter(plan.items)
-            if watch is not None:
-                planner = Planner(asked, earlier)
-                items = _and_then(items, watched(watch, asked.out, planner, _sources(plan), refuse))
-            _work(items, summary, asked, pipeline, writer, announce, told, seen, len(plan.items), watch is not None)
+            def remember(record: Record, summary: Summary) -> None:
+                earlier.records[record.key] = replace(record, measures={}, flags=[], warnings=[])
+                told(record, summary)
+
+            if watch is None:
+                for unusable in plan.unusable:
+                    refuse(unusable)
+                items: Iterator[Item | None] = iter(plan.items)
+                _work(items, summary, asked, pipeline, writer, announce, told, seen, len(plan.items), False)
+            else:
+                # What is there already may still be growing: it is taken in the same way as what comes.
+                planner = Planner(replace(asked, resume=True), earlier)
+                items = watched(watch, asked.out, planner, refuse)
+                _work(items, summary, asked, pipeline, writer, announce, remember, seen, 0, True)
         finally:
             writer.close()
     return summary
@@ -277,8 +284,8 @@ def estimate(plan: Plan, asked: Asked, pipeline: Pipeline, announce: Callable[[s
         The model cannot be had.
     """
     items = plan.items
-    chosen = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
-    chosen = list(dict.fromkeys(chosen)) if len(items) > _SAMPLES else items
+    spread = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
+    chosen = spread if len(items) > _SAMPLES else items
     sizes: list[tuple[float, int]] = []
     shop = Shop(asked, pipeline, Progress(), announce, lambda _: None, lambda _: None)
     for item in chosen:
@@ -332,15 +339,6 @@ def _check_apart(found: Found, out: Path) -> None:
             raise OutputError(
                 f"{out} is both where pictures are and where outputs go.", "Give another folder with --out."
             )
-
-
-def _and_then(first: Iterator[Item | None], second: Iterable[Item | None]) -> Iterator[Item | None]:
-    yield from first
-    yield from second
-
-
-def _sources(plan: Plan) -> list[Source]:
-    return [item.source for item in plan.items]
 
 
 def _unusable(found: Unusable) -> Record:

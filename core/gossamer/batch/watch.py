@@ -24,7 +24,6 @@ def watched(
     given: Iterable[str],
     out: Path,
     planner: Planner,
-    known: Iterable[Source],
     refuse: Callable[[Unusable], object],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Item | None]:
@@ -36,19 +35,18 @@ def watched(
         What is watched: as for :func:`~gossamer.batch.sources.find_sources`.
     out : Path
     planner : Planner
-    known : iterable of Source
-        What was planned before.
+        It leaves what is done.
     refuse : callable
         Told of what cannot be taken.
     clock : callable
         Seconds that go on while nobody sets the time of day.
     """
     given = list(given)
-    taken: dict[Path, Stamp] = {source.path: stamp for source in known if (stamp := _stamp(source.path)) is not None}
+    taken: dict[Path, Stamp] = {}
     targets: list[tuple[str, Source]] = []
     growing: dict[Path, tuple[Stamp, float]] = {}
     refused: set[Path] = set()
-    number, looked = len(taken), -_LOOK
+    number, looked = 0, clock() - _LOOK
     while True:
         if clock() - looked < _LOOK:
             yield None
