@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 import skimage.data
 
+from gossamer.batch import retry
 from gossamer.batch.journal import read_journal
 from gossamer.batch.retry import attempts
 from gossamer.cli import main
@@ -35,7 +36,8 @@ def test_better_recipes_come_in_turn_and_nothing_is_fetched() -> None:
     assert not list(attempts(Recipe(), ModelChoice(), "sam2.1-hiera-tiny", prompted=True))
 
 
-def test_the_best_by_the_checks_is_kept_and_said(batch: Batch, tmp_path: Path) -> None:
+def test_the_best_by_the_checks_is_kept_and_said(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_MODELS", 0)
     photograph = tmp_path / "cat.jpg"
     PIL.Image.fromarray(skimage.data.chelsea()).resize((225, 150)).save(photograph, quality=95)
     strict = tmp_path / "strict.toml"
