@@ -33,7 +33,8 @@ def run(argv: list[str]) -> int:
             console.say(f"Wrote {names}")
             return 0
         page = make_report(arguments.folder, arguments.file, choice, force=arguments.force, progress=console.progress)
-        console.say(f"Wrote {arguments.file} ({page.pictures:,} pictures, {page.bytes / 1e6:.1f} MB)")
+        count = "1 picture" if page.pictures == 1 else f"{page.pictures:,} pictures"
+        console.say(f"Wrote {arguments.file} ({count}, {page.bytes / 1e6:.1f} MB)")
         if page.small:
             console.say(
                 f"{page.small:,} of them are shown small alone, to stay within {choice.megabytes} MB: "

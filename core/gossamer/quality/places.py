@@ -13,8 +13,8 @@ from gossamer.quality.view import View
 
 __all__ = ["Place", "worst_places"]
 
-_UNFOUNDED, _ACROSS = 3.0, 2.0  # what a pixel of contour weighs where the photograph has no edge, or goes on across it
-_LEAST = 3.0  # of a window's sum: below there is nothing to be seen in it
+_UNFOUNDED, _ACROSS = 12.0, 8.0  # what a pixel of contour weighs where the photograph has no edge, or goes on across it
+_LEAST = 1.0  # of a window's sum: below there is nothing to be seen in it
 _HARD = 0.25  # of a pixel of contour that nothing speaks against
 _MATTED = 4.0  # alpha (1 - alpha) of one half becomes 1
 

@@ -8,10 +8,9 @@ const remember = (key, value) => { try { localStorage.setItem(key, value); keeps
 function load() {
   let kept = [];
   try { kept = JSON.parse(recall(KEY) ?? "[]"); } catch { /* of another program: nothing is lost that was ours */ }
-  const known = new Map(rows.map(row => [row.source, row]));
-  for (const [source, decision, finished] of Array.isArray(kept) ? kept : []) {
+  for (const [id, decision, finished] of Array.isArray(kept) ? kept : []) {
     // What was made again since it was judged has to be judged again.
-    if (known.has(source) && SAID[decision] && known.get(source).finished === finished) decisions.set(source, decision);
+    if (known.has(id) && SAID[decision] && known.get(id).finished === finished) decisions.set(id, decision);
   }
   remember(`${KEY}:try`, "");
   try { localStorage.removeItem(`${KEY}:try`); } catch { /* told below */ }
@@ -19,8 +18,7 @@ function load() {
 }
 
 function store() {
-  const finished = new Map(rows.map(row => [row.source, row.finished]));
-  remember(KEY, JSON.stringify([...decisions].map(([source, decision]) => [source, decision, finished.get(source)])));
+  remember(KEY, JSON.stringify([...decisions].map(([id, decision]) => [id, decision, known.get(id).finished])));
   unsaved = !keeps;
 }
 
@@ -33,7 +31,7 @@ addEventListener("beforeunload", event => { if (unsaved && decisions.size) event
 // Decisions.
 function verdict(row) {
   for (const button of document.querySelectorAll(".verdict [data-decision]")) {
-    if (button.dataset.decision) button.setAttribute("aria-pressed", String(decisions.get(row.source) === button.dataset.decision));
+    if (button.dataset.decision) button.setAttribute("aria-pressed", String(decisions.get(row.id) === button.dataset.decision));
   }
 }
 
@@ -41,19 +39,17 @@ function decide(decision) {
   const row = rows[current];
   if (!row) return;
   const here = place();
-  if (decision) decisions.set(row.source, decision); else decisions.delete(row.source);
+  if (decision) decisions.set(row.id, decision); else decisions.delete(row.id);
   store();
   tally();
   say(`${visible(row.stem)}: ${SAID[decision] ?? "undecided"}.`);
   if ($("decision").value || $("sort").value === "decision") {
-    const after = decision ? shown[here + 1] ?? shown[here - 1] : row;
-    shown = []; // so that filter() does not choose again
-    current = after && passes(after) ? after.index : -1;
+    // It may have left the list, or its place in it: what came after it is looked at next.
+    current = (decision ? shown[here + 1] ?? shown[here - 1] ?? row : row).index;
     filter();
-    select(Math.max(place(), shown.length ? 0 : -1));
     return;
   }
-  draw(true);
+  redraw(here);
   if (decision && here + 1 < shown.length) select(here + 1); else verdict(row);
 }
 
@@ -73,20 +69,19 @@ function save(name, kind, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   unsaved = false;
 }
-const decided = () => rows.filter(row => decisions.has(row.source)).map(row => ({ source: row.source, decision: decisions.get(row.source) }));
+const decided = () => rows.filter(row => decisions.has(row.id)).map(row => ({ source: row.id, decision: decisions.get(row.id) }));
 const quoted = text => /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 $("csv").onclick = () => {
   const lines = decided();
-  const odd = lines.filter(({ source }) => /\p{Cs}/u.test(source)).length;
-  if (odd) notice(`${counted(odd, "name is", "names are")} not in UTF-8, which CSV cannot hold: export JSON instead.`);
-  save("decisions.csv", "text/csv", `source,decision\r\n${lines.map(({ source, decision }) => `${quoted(source)},${decision}\r\n`).join("")}`);
+  const odd = lines.filter(({ source }) => /[\p{Cs}\r]/u.test(source)).length;
+  if (odd) notice(`CSV cannot hold ${counted(odd, "of these names", "of these names")}, which are not in UTF-8 or have line breaks: export JSON instead.`);
+  save("decisions.csv", "text/csv", `\ufeffsource,decision\r\n${lines.map(({ source, decision }) => `${quoted(source)},${decision}\r\n`).join("")}`);
 };
 $("json").onclick = () => save("decisions.json", "application/json", `${JSON.stringify(decided(), null, 1)}\n`);
 $("import").onclick = () => $("file").click();
 $("file").onchange = async () => {
   const text = (await $("file").files[0]?.text() ?? "").replace(/^\ufeff/, "");
   $("file").value = "";
-  const known = new Set(rows.map(row => row.source));
   let taken = 0;
   try {
     for (const { source, decision } of text.trimStart().startsWith("[") ? JSON.parse(text) : table(text)) {

@@ -11,7 +11,7 @@ const SORTS = {
   score: (a, b) => nothing(a.score) - nothing(b.score),
   flags: (a, b) => b.flags.length - a.flags.length,
   state: (a, b) => order(a.state, b.state),
-  decision: (a, b) => order(decisions.get(a.source) ?? "~", decisions.get(b.source) ?? "~"),
+  decision: (a, b) => order(decisions.get(a.id) ?? "~", decisions.get(b.id) ?? "~"),
   size: (a, b) => b.width * b.height - a.width * a.height,
   seconds: (a, b) => b.seconds - a.seconds,
   finished: (a, b) => order(a.finished, b.finished),
@@ -19,8 +19,8 @@ const SORTS = {
 
 function passes(row) {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const folder = $("folder").value, decision = $("decision").value, said = decisions.get(row.source) ?? "none";
-  return words.every(word => row.words.includes(word))
+  const folder = $("folder").value, decision = $("decision").value, said = decisions.get(row.id) ?? "none";
+  return words.every(word => row.lower.includes(word) || row.words.includes(` ${word}`))
     && (!folder || row.folder === folder.slice(1) || row.folder.startsWith(`${folder.slice(1)}/`))
     && (!decision || decision === said)
     && (!chosen.state || row.state === chosen.state)
@@ -28,13 +28,14 @@ function passes(row) {
       || (chosen.flags.has("") && !row.flags.length));
 }
 
-function filter(keep = true) {
+function filter(again = false) { // again: from the first row on
   const compare = SORTS[$("sort").value], turned = $("turn").getAttribute("aria-pressed") === "true" ? -1 : 1;
   shown = rows.filter(passes).sort((a, b) => turned * compare(a, b) || order(a.source, b.source));
   $("shown").textContent = shown.length === rows.length ? counted(rows.length, "picture") : `${number(shown.length)} of ${counted(rows.length, "picture")}`;
   $("rows").style.height = `${shown.length * HEIGHT}px`;
-  if (!shown.some(row => row.index === current)) select(keep && shown.length ? 0 : -1, false);
   draw(true);
+  const here = again ? -1 : place();
+  select(here < 0 && shown.length ? 0 : here);
 }
 
 // What can be chosen.
@@ -104,8 +105,15 @@ function draw(anew = false) {
   }
 }
 
+function redraw(place) {
+  const element = living.get(place);
+  if (!element) return;
+  living.set(place, rowOf(shown[place], place));
+  element.replaceWith(living.get(place));
+}
+
 function rowOf(row, place) {
-  const element = make("div", "row"), said = decisions.get(row.source);
+  const element = make("div", "row"), said = decisions.get(row.id);
   element.id = `row-${row.index}`;
   element.style.top = `${place * HEIGHT}px`;
   element.setAttribute("role", "option");

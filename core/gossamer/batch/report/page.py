@@ -96,7 +96,9 @@ def make_report(
     folder, journal, rows = read_rows(out)
     with thumbnails_folder(folder) as place:
         found = list(gathered(place, rows, _measured, steps.part(0.0, _GATHERING), sweep=True))
-        told = [_told(row, notes, target.absolute().parent) for row, (_, _, notes) in zip(rows, found, strict=True)]
+        names = Counter(row.record.source for row in rows)
+        beside = target.absolute().parent
+        told = [_told(row, notes, beside, names) for row, (_, _, notes) in zip(rows, found, strict=True)]
         data = _script({**_head(folder, journal, rows, choice), "rows": told})
         style, script = _part("page.css"), "\n".join(map(_part, _SCRIPTS))
         taken = sum(map(len, (data, style, script, _part("page.html")))) + sum(small for small, _, _ in found)
@@ -112,7 +114,6 @@ def make_report(
         }
         counter = _Counter()
         write_bytes(target, counter.of(_parts(place, rows, large, texts, steps.part(_GATHERING, 1.0))), force=force)
-    steps(1.0)
     small = sum(size > 0 and number not in large for number, (_, size, _) in enumerate(found))
     return Made(len(rows), small, counter.count)
 
@@ -171,9 +172,11 @@ def _that_fit(sizes: list[int], order: list[int], room: int) -> set[int]:
     return large
 
 
-def _told(row: Row, notes: tuple[str, ...], beside: Path) -> dict[str, Any]:
+def _told(row: Row, notes: tuple[str, ...], beside: Path, names: Counter[str]) -> dict[str, Any]:
     """Return what the page tells of a picture; that it cannot be read is said once, by its error."""
     told = row.as_dict(beside)
+    # What a review calls it: by its name below IN, unless pictures of two folders have the same.
+    told["id"] = told["source"] if names[row.record.source] == 1 else str(row.record.source_path)
     if not told["error"]:
         told["notes"] += notes
     return told
@@ -201,7 +204,7 @@ def _head(folder: Path, journal: Journal, rows: Sequence[Row], choice: ReportCho
         "id": hashlib.sha256(os.fsencode(folder)).hexdigest()[:16],
         "title": folder.name or str(folder),
         "summary": " · ".join(text for text in summary if text),
-        "again": f"gossamer batch IN --out {out} --only decisions.csv",
+        "again": f"gossamer batch --out {out} --only decisions.csv",
         "megabytes": choice.megabytes,
         "notes": notes,
     }

@@ -143,6 +143,7 @@ def _pages(rows: Sequence[Row], pictures: Iterator[str], columns: int, title: st
             top = _MARGIN + _HEADER + slot // columns * (tall + _GAP)
             _tile(page, (left, top, wide, tall), row, next(pictures), text)
         yield page
+    next(pictures, None)  # that is the last: its teller says so
 
 
 def _tile(page: Pillow.Image, box: tuple[int, int, int, int], row: Row, picture: str, text: Lettering) -> None:

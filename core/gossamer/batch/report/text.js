@@ -29,17 +29,18 @@ function make(tag, kind = "", text = null, parts = []) {
   return element;
 }
 
-function wordsOf(row) {
+function wordsOf(row) { // for words that begin so; names are searched for any part of them
   const flags = row.flags.flatMap(flag => [flag.name, flag.reason]);
   const error = row.error ? [row.error.message, row.error.remedy] : [];
-  return [row.source, row.output ?? "", ...flags, ...error, ...row.warnings, ...row.notes].join("\n").toLowerCase();
+  return ` ${[...flags, ...error, ...row.warnings, ...row.notes].join(" ").toLowerCase()}`;
 }
 
 const pieces = row => {
   const parts = row.source.split(/[\\/]/);
   return { stem: parts.pop() || row.source, folder: parts.join("/") };
 };
-for (const row of rows) Object.assign(row, pieces(row));
+for (const row of rows) Object.assign(row, pieces(row), { lower: row.source.toLowerCase() });
+const known = new Map(rows.map(row => [row.id, row])); // the id is what gossamer batch --only knows a picture by
 const number = (value, digits = 1) => value.toLocaleString("en", { maximumFractionDigits: digits });
 const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 const say = text => { $("said").textContent = text; };
