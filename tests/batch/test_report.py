@@ -214,19 +214,19 @@ def test_the_page_holds_every_picture_and_nothing_that_could_run(batch: Finished
 
 
 def test_the_page_stays_within_its_size_and_shows_the_worst_large(batch: Finished, tmp_path: Path) -> None:
-    for number in range(120):
-        batch.add(f"{number}.jpg", [FAULT] if number % 30 == 7 else [])
+    for number in range(40):
+        batch.add(f"{number}.jpg", [FAULT] if number % 10 == 7 else [], warnings=["x" * 18_000])
     out, page = batch.close(), tmp_path / "page.html"
     made = make_report(out, page, ReportChoice(megabytes=1))
     assert page.stat().st_size <= 1_000_000
-    large = [row for row in range(120) if _of_page(page, f"d{row}")]
-    assert made.small == 120 - len(large)
-    assert {7, 37, 67, 97} <= set(large)
-    assert made.small > 20
-    assert all(_of_page(page, f"t{row}")["after"] for row in range(120))
+    large = [row for row in range(40) if _of_page(page, f"d{row}")]
+    assert made.small == 40 - len(large)
+    assert {7, 17, 27, 37} <= set(large)
+    assert made.small > 5
+    assert all(_of_page(page, f"t{row}")["after"] for row in range(40))
     scores = [row["score"] for row in _of_page(page, "data")["rows"]]
     left = [score for row, score in enumerate(scores) if row not in large]
-    assert min(left) >= max(scores[row] for row in large if row % 30 != 7) - 1
+    assert min(left) >= max(scores[row] for row in large if row % 10 != 7) - 1
 
 
 def test_links_lead_to_the_files_whatever_they_are_called(batch: Finished, tmp_path: Path) -> None:
@@ -311,23 +311,21 @@ def test_where_there_is_no_batch(tmp_path: Path) -> None:
 
 
 def test_contact_sheets_have_every_picture_on_their_pages(batch: Finished, tmp_path: Path) -> None:
-    names = [*EVIL, *(f"{number}.jpg" for number in range(40)), "中.jpg", "\udce9.jpg"]
+    names = [*EVIL, *(f"{number}.jpg" for number in range(10)), "中.jpg", "\udce9.jpg"]
     for number, name in enumerate(names):
         batch.add(name, [FAULT, NOTE] if number % 5 == 0 else [])
     batch.fail("broken.jpg")
     out = batch.close()
     (pdf,) = make_sheets(out, tmp_path / "sheet.pdf")
-    assert re.findall(rb"/Count (\d+)", pdf.read_bytes())[-1] == b"4"  # of 15 pictures
+    assert re.findall(rb"/Count (\d+)", pdf.read_bytes())[-1] == b"2"  # of 15 pictures
     pngs = make_sheets(out, tmp_path / "sheet.png")
-    assert [path.name for path in pngs] == [f"sheet-{number}.png" for number in (1, 2, 3, 4)]
+    assert [path.name for path in pngs] == [f"sheet-{number}.png" for number in (1, 2)]
     discs = 0
     for path in pngs:
         with Image.open(path) as page:
             pixels = np.asarray(page).astype(int)
         discs += int((np.abs(pixels - RED).max(axis=2) < 25).sum())
-    wide = (2338 - 160 - 4 * 26) // 5
-    area = np.pi * (60 * wide / WIDTH) ** 2
-    assert discs == pytest.approx(len(names) * area, rel=0.15)
+    assert discs == pytest.approx(len(names) * np.pi * 60**2, rel=0.05)  # none is enlarged
     with pytest.raises(OutputExists):
         make_sheets(out, tmp_path / "sheet.png")
     (one,) = make_sheets(out, tmp_path / "one.png", ReportChoice(columns=12))
