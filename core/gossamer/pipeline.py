@@ -128,14 +128,47 @@ class Pipeline:
         with clock("read"):
             source = read_image(image)
             backdrop = read_backdrop(recipe.background, profile_of(source, recipe))
+        part = steps if keyed_alone else steps.part(0.02, 0.7)
+        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
         if keyed_alone:
-            everything = np.ones(source.pixels.shape[:2], np.float32)
-            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps)
-        first_load = self._model is None
+            return finish(source, mask, recipe, backdrop, origin, steps)
+        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+
+    def find(
+        self,
+        source: Image,
+        recipe: Recipe,
+        steps: Progress,
+        *,
+        announce: Callable[[str], object] | None = None,
+        seconds: dict[str, float] | None = None,
+    ) -> tuple[Array, Origin]:
+        """Return the subject's mask, (H, W) float32, and where it is from: what :func:`finish` takes.
+
+        Parameters
+        ----------
+        source : Image
+        recipe : Recipe
+            Its stage ``segmentation`` is asked.
+        steps : Progress
+        announce : callable, optional
+            As for :meth:`load`.
+        seconds : dict, optional
+            Of the stages before, to which those of this one are added.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`run`.
+        """
+        clock = _Clock(seconds)
+        if self.choice.model == NO_MODEL:
+            return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
+        loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
-            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
+            model = self.load(steps.part(0.0, loaded), announce)
         with clock("segment"):
-            part = steps.part(0.3 if first_load else 0.05, 0.7)
+            part = steps.part(loaded, 1.0)
             look = {
                 "flips": recipe.segmentation.flips,
                 "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
@@ -145,9 +178,7 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
-        runs = Runs(self.choice.device, announce)
-        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
+        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""
@@ -289,8 +320,8 @@ def _slowness() -> tuple[str, ...]:
 class _Clock:
     """Wall-clock seconds of each stage."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

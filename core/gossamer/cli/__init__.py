@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "remove": "cut the subject of a picture out",
+    "batch": "cut out all pictures of folders, lists and tables, with a journal",
     "segment": "find what a prompt means: masks, boxes, scores, a preview",
     "refine": "finish a mask from anywhere: matting, colours, background",
     "finish": "put a cut-out on a canvas: crop, size, background, shadow, a shop's preset",
@@ -36,6 +37,9 @@ COMMANDS = {
 }
 
 _SYNONYMS = {
+    "bulk": "batch",
+    "folder": "batch",
+    "p": "batch",
     "cut": "remove",
     "cutout": "remove",
     "rembg": "remove",
