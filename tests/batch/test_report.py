@@ -25,11 +25,13 @@ from gossamer.errors import OutputError, OutputExists
 from gossamer.image.colour import ADOBE_RGB
 from gossamer.image.profiles import icc_profile
 from gossamer.settings.report import ReportChoice
+from tests.batch.conftest import Batch
+from tests.batch.conftest import photograph as keyed
 from tests.batch.finished import BLUE, EVIL, FAULT, HEIGHT, NOTE, RED, WIDTH, Finished, cutout, disc, photograph
 
 
 @pytest.fixture
-def batch(tmp_path: Path) -> Finished:
+def finished(tmp_path: Path) -> Finished:
     made = Finished(tmp_path)
     made.begin()
     return made
@@ -138,18 +140,18 @@ def test_thumbnails_are_in_srgb(tmp_path: Path) -> None:
 # -- rows ------------------------------------------------------------------------------------------------------
 
 
-def test_rows_say_what_has_become_of_the_files(batch: Finished) -> None:
+def test_rows_say_what_has_become_of_the_files(finished: Finished) -> None:
     for name in ("as it was", "photo gone", "photo changed", "output gone", "output replaced"):
-        batch.add(name)
-    batch.fail("failed")
-    batch.intend("killed")
-    (batch.photos / "2.jpg").unlink()
-    (batch.photos / "3.jpg").unlink()
-    (batch.photos / "3.jpg").write_bytes(b"another")
-    (batch.out / "4.png").unlink()
-    (batch.out / "5.png").unlink()
-    (batch.out / "5.png").write_bytes(b"another")
-    _, _, rows = read_rows(batch.close())
+        finished.add(name)
+    finished.fail("failed")
+    finished.intend("killed")
+    (finished.photos / "2.jpg").unlink()
+    (finished.photos / "3.jpg").unlink()
+    (finished.photos / "3.jpg").write_bytes(b"another")
+    (finished.out / "4.png").unlink()
+    (finished.out / "5.png").unlink()
+    (finished.out / "5.png").write_bytes(b"another")
+    _, _, rows = read_rows(finished.close())
     notes = {row.record.source: " ".join(row.notes) for row in rows}
     assert notes.pop("as it was") == notes.pop("failed") == ""
     for name, word in (("photo gone", "not where"), ("photo changed", "was changed"), ("output gone", "not there")):
@@ -158,18 +160,18 @@ def test_rows_say_what_has_become_of_the_files(batch: Finished) -> None:
     assert [row.state for row in rows] == ["done"] * 5 + ["failed", "pending"]
 
 
-def test_a_journal_names_no_output_elsewhere(batch: Finished, tmp_path: Path) -> None:
+def test_a_journal_names_no_output_elsewhere(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     for number, output in enumerate(("../secret.png", str(tmp_path / "secret.png"), "a/../../secret.png")):
-        batch.add(f"{number}", output=output)
-    assert [row.output for row in read_rows(batch.close())[2]] == [None] * 3
+        finished.add(f"{number}", output=output)
+    assert [row.output for row in read_rows(finished.close())[2]] == [None] * 3
 
 
-def test_a_journal_of_nonsense_is_read_as_far_as_it_makes_sense(batch: Finished, tmp_path: Path) -> None:
-    batch.add("good.jpg")
-    batch.add("odd.jpg", score=float("nan"), flags=[7, {"id": 3}], measures={"a": float("inf")}, seconds={"b": "c"})
-    batch.add("odder.jpg", warnings=None, recipe_used={"tried": 1, "settings": {"a": {"b": 1}}}, finished=None)
-    out = batch.close()
+def test_a_journal_of_nonsense_is_read_as_far_as_it_makes_sense(finished: Finished, tmp_path: Path) -> None:
+    finished.add("good.jpg")
+    finished.add("odd.jpg", score=float("nan"), flags=[7, {"id": 3}], measures={"a": float("inf")}, seconds={"b": "c"})
+    finished.add("odder.jpg", warnings=None, recipe_used={"tried": 1, "settings": {"a": {"b": 1}}}, finished=None)
+    out = finished.close()
     with journal_path(out).open("ab") as journal:
         journal.write(b'[1]\nnull\n{"state": "done"}\n{"source": "cut off')
     assert make_report(out, tmp_path / "page.html").pictures == 3
@@ -180,25 +182,25 @@ def test_a_journal_of_nonsense_is_read_as_far_as_it_makes_sense(batch: Finished,
     assert data["rows"][1]["flags"][1]["name"] == "3"
 
 
-def test_the_worst_come_first(batch: Finished) -> None:
-    batch.add("fine", score=95.0)
-    batch.add("noted", [NOTE], score=80.0)
-    batch.add("faulty", [FAULT, NOTE], score=85.0)
-    batch.add("bad", [FAULT, FAULT], score=90.0)
-    batch.add("worse", [FAULT], score=20.0)
-    _, _, rows = read_rows(batch.close())
+def test_the_worst_come_first(finished: Finished) -> None:
+    finished.add("fine", score=95.0)
+    finished.add("noted", [NOTE], score=80.0)
+    finished.add("faulty", [FAULT, NOTE], score=85.0)
+    finished.add("bad", [FAULT, FAULT], score=90.0)
+    finished.add("worse", [FAULT], score=20.0)
+    _, _, rows = read_rows(finished.close())
     assert [rows[number].record.source for number in worst_first(rows)] == ["bad", "worse", "faulty", "noted", "fine"]
 
 
 # -- the page --------------------------------------------------------------------------------------------------
 
 
-def test_the_page_holds_every_picture_and_nothing_that_could_run(batch: Finished, tmp_path: Path) -> None:
+def test_the_page_holds_every_picture_and_nothing_that_could_run(finished: Finished, tmp_path: Path) -> None:
     for name in EVIL:
-        batch.add(name, [{**FAULT, "name": name, "reason": name}], warnings=[name])
-    batch.fail("failed </script><script>window.hacked=1</script>", "</script><script>window.hacked=1</script>")
+        finished.add(name, [{**FAULT, "name": name, "reason": name}], warnings=[name])
+    finished.fail("failed </script><script>window.hacked=1</script>", "</script><script>window.hacked=1</script>")
     page = tmp_path / "page.html"
-    made = make_report(batch.close(), page)
+    made = make_report(finished.close(), page)
     assert (made.pictures, made.small, made.bytes) == (len(EVIL) + 1, 0, page.stat().st_size)
     data = _of_page(page, "data")
     assert [row["source"] for row in data["rows"][: len(EVIL)]] == list(EVIL)
@@ -213,10 +215,10 @@ def test_the_page_holds_every_picture_and_nothing_that_could_run(batch: Finished
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", text)
 
 
-def test_the_page_stays_within_its_size_and_shows_the_worst_large(batch: Finished, tmp_path: Path) -> None:
+def test_the_page_stays_within_its_size_and_shows_the_worst_large(finished: Finished, tmp_path: Path) -> None:
     for number in range(40):
-        batch.add(f"{number}.jpg", [FAULT] if number % 10 == 7 else [], warnings=["x" * 18_000])
-    out, page = batch.close(), tmp_path / "page.html"
+        finished.add(f"{number}.jpg", [FAULT] if number % 10 == 7 else [], warnings=["x" * 18_000])
+    out, page = finished.close(), tmp_path / "page.html"
     made = make_report(out, page, ReportChoice(megabytes=1))
     assert page.stat().st_size <= 1_000_000
     large = [row for row in range(40) if _of_page(page, f"d{row}")]
@@ -229,10 +231,10 @@ def test_the_page_stays_within_its_size_and_shows_the_worst_large(batch: Finishe
     assert min(left) >= max(scores[row] for row in large if row % 10 != 7) - 1
 
 
-def test_links_lead_to_the_files_whatever_they_are_called(batch: Finished, tmp_path: Path) -> None:
-    batch.add("a.jpg", target="100% #1?.png")
-    batch.add("b.jpg", target="javascript:alert(1)/b.png") if os.name != "nt" else None
-    out = batch.close()
+def test_links_lead_to_the_files_whatever_they_are_called(finished: Finished, tmp_path: Path) -> None:
+    finished.add("a.jpg", target="100% #1?.png")
+    finished.add("b.jpg", target="javascript:alert(1)/b.png") if os.name != "nt" else None
+    out = finished.close()
     make_report(out, out / "page.html")
     links = [row["outputLink"] for row in _of_page(out / "page.html", "data")["rows"]]
     assert links[0] == "100%25%20%231%3F.png"
@@ -241,40 +243,40 @@ def test_links_lead_to_the_files_whatever_they_are_called(batch: Finished, tmp_p
     assert _of_page(tmp_path / "page.html", "data")["rows"][0]["outputLink"] == "out/100%25%20%231%3F.png"
 
 
-def test_pictures_of_one_name_in_two_folders_are_told_apart(batch: Finished, tmp_path: Path) -> None:
-    first, second = batch.add("1.jpg"), batch.add("1.jpg")
-    batch.add("2.jpg")
-    make_report(batch.close(), tmp_path / "page.html")
+def test_pictures_of_one_name_in_two_folders_are_told_apart(finished: Finished, tmp_path: Path) -> None:
+    first, second = finished.add("1.jpg"), finished.add("1.jpg")
+    finished.add("2.jpg")
+    make_report(finished.close(), tmp_path / "page.html")
     ids = [row["id"] for row in _of_page(tmp_path / "page.html", "data")["rows"]]
     assert ids == [first.source_path, second.source_path, "2.jpg"]
 
 
-def test_thumbnails_of_what_is_no_more_are_swept(batch: Finished, tmp_path: Path) -> None:
-    batch.add("1.jpg")
-    out = batch.close()
+def test_thumbnails_of_what_is_no_more_are_swept(finished: Finished, tmp_path: Path) -> None:
+    finished.add("1.jpg")
+    out = finished.close()
     make_report(out, tmp_path / "page.html")
     kept = out / ".gossamer" / "thumbnails"
     (before,) = kept.glob("*.json")
     (kept / "mine.json").write_text("{}")
-    os.utime(batch.photos / "1.jpg", ns=(0, 10**18))
+    os.utime(finished.photos / "1.jpg", ns=(0, 10**18))
     make_report(out, tmp_path / "page.html", force=True)
     assert len(list(kept.glob("*.json"))) == 2
     assert not before.exists()
     assert (kept / "mine.json").exists()
 
 
-def test_thumbnails_that_cannot_be_kept_are_made_nevertheless(batch: Finished, tmp_path: Path) -> None:
-    batch.add("1.jpg")
-    out = batch.close()
+def test_thumbnails_that_cannot_be_kept_are_made_nevertheless(finished: Finished, tmp_path: Path) -> None:
+    finished.add("1.jpg")
+    out = finished.close()
     (out / ".gossamer" / "thumbnails").write_text("a file")
     make_report(out, tmp_path / "page.html")
     assert _of_page(tmp_path / "page.html", "t0")["after"]
 
 
-def test_nothing_is_replaced_unasked_and_nothing_left_half_written(batch: Finished, tmp_path: Path) -> None:
+def test_nothing_is_replaced_unasked_and_nothing_left_half_written(finished: Finished, tmp_path: Path) -> None:
     for number in range(4):
-        batch.add(f"{number}.jpg")
-    out, page = batch.close(), tmp_path / "page.html"
+        finished.add(f"{number}.jpg")
+    out, page = finished.close(), tmp_path / "page.html"
     page.write_text("mine")
     with pytest.raises(OutputExists):
         make_report(out, page)
@@ -310,12 +312,12 @@ def test_where_there_is_no_batch(tmp_path: Path) -> None:
 # -- contact sheets --------------------------------------------------------------------------------------------
 
 
-def test_contact_sheets_have_every_picture_on_their_pages(batch: Finished, tmp_path: Path) -> None:
+def test_contact_sheets_have_every_picture_on_their_pages(finished: Finished, tmp_path: Path) -> None:
     names = [*EVIL, *(f"{number}.jpg" for number in range(10)), "中.jpg", "\udce9.jpg"]
     for number, name in enumerate(names):
-        batch.add(name, [FAULT, NOTE] if number % 5 == 0 else [])
-    batch.fail("broken.jpg")
-    out = batch.close()
+        finished.add(name, [FAULT, NOTE] if number % 5 == 0 else [])
+    finished.fail("broken.jpg")
+    out = finished.close()
     (pdf,) = make_sheets(out, tmp_path / "sheet.pdf")
     assert re.findall(rb"/Count (\d+)", pdf.read_bytes())[-1] == b"2"  # of 15 pictures
     pngs = make_sheets(out, tmp_path / "sheet.png")
@@ -332,18 +334,18 @@ def test_contact_sheets_have_every_picture_on_their_pages(batch: Finished, tmp_p
     assert one.name == "one.png"
 
 
-def test_a_sheet_is_a_pdf_or_a_png(batch: Finished, tmp_path: Path) -> None:
-    batch.add("1.jpg")
+def test_a_sheet_is_a_pdf_or_a_png(finished: Finished, tmp_path: Path) -> None:
+    finished.add("1.jpg")
     with pytest.raises(OutputError, match="no contact sheet"):
-        make_sheets(batch.close(), tmp_path / "sheet.gif")
+        make_sheets(finished.close(), tmp_path / "sheet.gif")
 
 
 # -- the command -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_what_the_suffix_says(batch: Finished, tmp_path: Path, capsys) -> None:
-    batch.add("1.jpg", [FAULT])
-    out = str(batch.close())
+def test_the_command_writes_what_the_suffix_says(finished: Finished, tmp_path: Path, capsys) -> None:
+    finished.add("1.jpg", [FAULT])
+    out = str(finished.close())
     page, sheet = tmp_path / "page.html", tmp_path / "sheet.pdf"
     assert main(["report", out, str(page), "--brand", "teal"]) == 0
     assert main(["report", out, str(sheet), "--columns", "3", "--quiet"]) == 0
@@ -360,3 +362,29 @@ def test_the_command_writes_what_the_suffix_says(batch: Finished, tmp_path: Path
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert len(told.splitlines()) == 4
+
+
+def test_a_batch_writes_its_report_in_the_end_and_replaces_an_earlier_one(batch: Batch, tmp_path: Path) -> None:
+    for number in range(2):
+        keyed(tmp_path / "in" / f"{number}.png", number)
+    page = tmp_path / "page.html"
+    shown = batch(tmp_path / "in", "--out", tmp_path / "out", "--report", page)
+    assert shown.status == 0
+    assert "2 pictures" in shown.err.splitlines()[-1]
+    assert sorted(row["source"] for row in _of_page(page, "data")["rows"]) == ["0.png", "1.png"]
+    keyed(tmp_path / "in" / "2.png", 2)
+    (tmp_path / "in" / "bad.png").write_bytes(b"")
+    shown = batch(tmp_path / "in", "--out", tmp_path / "out", "--resume", "--report", page)
+    assert shown.status == 1
+    assert len(_of_page(page, "data")["rows"]) == 4
+    page.write_text("<!doctype html> mine")
+    for name, word in (
+        (page, "no earlier report"),
+        (tmp_path / "a.pdf", "no page"),
+        (tmp_path / "no" / "a.html", "no"),
+    ):
+        shown = batch(tmp_path / "in", "--out", tmp_path / "other", "--report", name)
+        assert shown.status == OutputError.exit_code
+        assert word in shown.err
+        assert not (tmp_path / "other").exists()  # refused before the work
+    assert page.read_text() == "<!doctype html> mine"

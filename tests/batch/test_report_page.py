@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gossamer.batch.journal import read_journal
 from gossamer.batch.report import make_report
 from gossamer.batch.report.gathering import thumbnails_folder
 from gossamer.batch.report.rows import read_rows
 from gossamer.batch.report.thumbnails import kept_thumbnails, key_of
+from tests.batch.conftest import Batch, photograph
 from tests.batch.finished import EVIL, FAULT, NOTE, RED, Finished
 from tests.comfyui.browser import chromium
 
@@ -45,17 +48,17 @@ def browser() -> Iterator[Browser]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a report of every kind of picture."""
     folder = tmp_path_factory.mktemp("report")
-    batch = Finished(folder)
-    batch.begin(pictures=20)
+    finished = Finished(folder)
+    finished.begin(pictures=20)
     for number, name in enumerate(EVIL):
-        batch.add(name, [{**FAULT, "name": name, "reason": name}] if number % 2 else [], warnings=[name])
-    batch.add("coats/1.jpg", [FAULT, NOTE], score=50.0)
-    batch.add("coats/long/2.jpg", [NOTE], score=60.0)
-    batch.add("shoes/10.jpg", score=99.0)
-    batch.add("shoes/9.jpg", score=98.0, state="set-aside")
-    batch.fail("broken.jpg", "</script><script>window.hacked=1</script>")
-    batch.intend("killed.jpg")
-    make_report(batch.close(), folder / "page.html")
+        finished.add(name, [{**FAULT, "name": name, "reason": name}] if number % 2 else [], warnings=[name])
+    finished.add("coats/1.jpg", [FAULT, NOTE], score=50.0)
+    finished.add("coats/long/2.jpg", [NOTE], score=60.0)
+    finished.add("shoes/10.jpg", score=99.0)
+    finished.add("shoes/9.jpg", score=98.0, state="set-aside")
+    finished.fail("broken.jpg", "</script><script>window.hacked=1</script>")
+    finished.intend("killed.jpg")
+    make_report(finished.close(), folder / "page.html")
     return folder / "page.html"
 
 
@@ -255,11 +258,11 @@ def test_before_and_after_grounds_and_enlarged_edges(browser: Browser, report: P
 
 
 def test_thousands_of_rows_are_there_and_few_exist(browser: Browser, tmp_path: Path) -> None:
-    batch = Finished(tmp_path)
-    batch.begin()
+    finished = Finished(tmp_path)
+    finished.begin()
     for number in range(3000):
-        batch.add(f"folder {number % 7}/{number}.jpg", [FAULT] if number % 50 == 0 else [])
-    out = batch.close()
+        finished.add(f"folder {number % 7}/{number}.jpg", [FAULT] if number % 50 == 0 else [])
+    out = finished.close()
     folder, _, rows = read_rows(out)
     with thumbnails_folder(folder) as place:  # all are links to the same two files
         kept_thumbnails(place, rows[0].source, rows[0].output)
@@ -342,3 +345,27 @@ def test_on_a_telephone_one_picture_takes_the_place_of_the_list(browser: Browser
         page.get_by_role("button", name="All pictures").click()
         assert page.locator("#picture").is_hidden()
         assert page.inner_text("#tally") == "1 accepted"
+
+
+def test_what_is_rejected_is_made_again_by_one_command(browser: Browser, batch: Batch, tmp_path: Path) -> None:
+    names = ["a/plain.png", "a/comma, and 'quotes'.png", "b/ü 中.png", "b/kept.png"]
+    if os.name == "posix":
+        names.append('b/"line\nbreak".png')
+    for number, name in enumerate(names):
+        photograph(tmp_path / "in" / name, number)
+    out, page_file = tmp_path / "out", tmp_path / "page.html"
+    assert batch(tmp_path / "in", "--out", out, "--report", page_file).status == 0
+    before = read_journal(out).records
+    with _page(browser, page_file) as page:
+        page.locator("#list").focus()
+        page.keyboard.press("Home")
+        for name in _names(page):
+            page.keyboard.press("a" if name == "kept.png" else "r" if "comma" in name else "d")
+        for button, file in (("#csv", "review.csv"), ("#json", "review.json")):
+            (tmp_path / file).write_bytes(_saved(page, button))
+    for file in ("review.csv", "review.json"):
+        assert batch("--out", out, "--only", tmp_path / file).status == 0
+        after = read_journal(out).records
+        again = {record.source for key, record in after.items() if record.finished != before[key].finished}
+        assert again == set(names) - {"b/kept.png"}
+        before = after

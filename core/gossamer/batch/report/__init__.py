@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gossamer.batch.report.page import make_report
+from gossamer.batch.report.page import is_report, make_report
 from gossamer.batch.report.sheet import make_sheets
 
-__all__ = ["make_report", "make_sheets"]
+__all__ = ["is_report", "make_report", "make_sheets"]

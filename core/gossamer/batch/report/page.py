@@ -29,11 +29,12 @@ from gossamer.paths import target_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.report import ReportChoice
 
-__all__ = ["Made", "make_report"]
+__all__ = ["Made", "is_report", "make_report"]
 
 _SCRIPTS = ("text.js", "decisions.js", "list.js", "picture.js", "start.js")
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 _GATHERING = 0.9  # of the time
+_HEAD = 2048  # bytes in which a page says what made it
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,16 @@ def make_report(
         write_bytes(target, counter.of(_parts(place, rows, large, texts, steps.part(_GATHERING, 1.0))), force=force)
     small = sum(size > 0 and number not in large for number, (_, size, _) in enumerate(found))
     return Made(len(rows), small, counter.count)
+
+
+def is_report(file: str | os.PathLike[str]) -> bool:
+    """Tell whether a file is an earlier report, which a new one may well replace."""
+    try:
+        with target_path(file).open("rb") as opened:
+            head = opened.read(_HEAD)
+    except (OSError, ValueError):
+        return False
+    return head.startswith(b"<!doctype html>") and b'name="generator" content="Gossamer' in head
 
 
 class _Counter:
