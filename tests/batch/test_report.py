@@ -170,14 +170,16 @@ def test_a_journal_names_no_output_elsewhere(finished: Finished, tmp_path: Path)
 def test_a_journal_of_nonsense_is_read_as_far_as_it_makes_sense(finished: Finished, tmp_path: Path) -> None:
     finished.add("good.jpg")
     finished.add("odd.jpg", score=float("nan"), flags=[7, {"id": 3}], measures={"a": float("inf")}, seconds={"b": "c"})
+    finished.add("oddest.jpg", score="high", source_path=None, output=5, source_mtime="yesterday", bytes="many")
     finished.add("odder.jpg", warnings=None, recipe_used={"tried": 1, "settings": {"a": {"b": 1}}}, finished=None)
     out = finished.close()
     with journal_path(out).open("ab") as journal:
         journal.write(b'[1]\nnull\n{"state": "done"}\n{"source": "cut off')
-    assert make_report(out, tmp_path / "page.html").pictures == 3
+    assert make_report(out, tmp_path / "page.html").pictures == 4
+    make_sheets(out, tmp_path / "sheet.pdf")
     data = _of_page(tmp_path / "page.html", "data")
     assert "3 lines" in data["notes"][0]
-    assert [row["source"] for row in data["rows"]] == ["good.jpg", "odd.jpg", "odder.jpg"]
+    assert [row["source"] for row in data["rows"]] == ["good.jpg", "odd.jpg", "oddest.jpg", "odder.jpg"]
     assert data["rows"][1]["score"] is None
     assert data["rows"][1]["flags"][1]["name"] == "3"
 

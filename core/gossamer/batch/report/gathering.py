@@ -33,7 +33,7 @@ def thumbnails_folder(out: Path) -> Iterator[Path]:
     if os.access(kept, os.W_OK | os.X_OK):
         yield kept
         return
-    with tempfile.TemporaryDirectory(prefix="gossamer-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gossamer-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -125,7 +125,7 @@ function rowOf(row, place) {
     row.flags.length ? `flags ${row.flags.map(flag => flag.name).join(", ")}` : "", SAID[said] ?? "",
   ].filter(Boolean).join(", ")));
   const small = pictures("t", row.index);
-  const before = make("span"), after = make("span", "ground");
+  const before = make("span"), after = make("span", small?.after ? "ground" : "");
   for (const [place, picture] of [[before, small?.before], [after, small?.after]]) {
     if (picture) place.append(Object.assign(new Image(), { src: address(picture), alt: "", decoding: "async" }));
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,11 @@ class Row:
     flags: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def score(self) -> float | None:
+        """What the checks gave it, None where they were not run."""
+        return _number(self.record.score)
+
     def as_dict(self, beside: Path) -> dict[str, Any]:
         """Return what a page in the folder `beside` tells of it, as plain types of which no value is surprising."""
         record, error = self.record, self.record.error
@@ -56,7 +62,7 @@ class Row:
             "warnings": [_text(warning) for warning in _listed(record.warnings)],
             "notes": list(self.notes),
             "changed": bool(self.notes),
-            "score": _number(record.score),
+            "score": self.score,
             "measures": {_text(name): _number(value) for name, value in _table(record.measures).items()},
             "model": _text(record.model),
             "used": _used(record.recipe_used),
@@ -116,7 +122,7 @@ def worst_first(rows: list[Row]) -> list[int]:
     def order(number: int) -> tuple[bool, int, float, int]:
         row = rows[number]
         faults = sum(flag["severity"] != "note" for flag in row.flags)
-        return not is_trouble(row), -faults, _number(row.record.score) or 0.0, number
+        return not is_trouble(row), -faults, row.score or 0.0, number
 
     return sorted(range(len(rows)), key=order)
 
@@ -124,40 +130,39 @@ def worst_first(rows: list[Row]) -> list[int]:
 def _row(out: Path, record: Record, state: str) -> Row:
     """Return what is told of a picture, its files looked at now."""
     notes: list[str] = []
-    source = _file(record.source_path)
-    if source is None:
+    source, status = _file(record.source_path)
+    if status is None:
         notes.append("The photograph is not where it was any more.")
-    else:
-        status = source.stat()
-        known = _number(record.source_mtime)
-        if known and (
-            status.st_size != record.source_bytes or abs(status.st_mtime_ns - int(record.source_mtime)) > _SLACK
-        ):
-            notes.append("The photograph was changed after it was cut out: resume the batch to make it again.")
+    elif (known := _number(record.source_mtime)) and (
+        status.st_size != record.source_bytes or abs(status.st_mtime_ns - known) > _SLACK
+    ):
+        notes.append("The photograph was changed after it was cut out: resume the batch to make it again.")
     output = None
     if record.output is not None:
-        output = _within(out, record.output)
-        if output is None and state != "pending":
+        output, status = _within(out, record.output)
+        if status is None and state != "pending":
             notes.append("The cut-out is not there any more: resume the batch to make it again.")
-        elif output is not None and _number(record.bytes) and output.stat().st_size != record.bytes:
+        elif status is not None and _number(record.bytes) and status.st_size != record.bytes:
             notes.append("The cut-out was replaced after the batch made it: score and flags are of the earlier one.")
     return Row(record, source, output, state, tuple(_flag(one) for one in _listed(record.flags)), tuple(notes))
 
 
-def _within(out: Path, name: object) -> Path | None:
-    """Return a file below OUT, or None where there is none, or a journal names one that lies elsewhere."""
+def _within(out: Path, name: object) -> tuple[Path | None, os.stat_result | None]:
+    """Return a file below OUT, or nothing where there is none, or a journal names one that lies elsewhere."""
     parts = str(name).split("/")
     if ".." in parts or os.path.isabs(str(name)) or Path(*parts).drive:
-        return None
+        return None, None
     return _file(out.joinpath(*parts))
 
 
-def _file(name: object) -> Path | None:
+def _file(name: object) -> tuple[Path | None, os.stat_result | None]:
+    """Return a path and what the system says of the file, or nothing where there is none."""
     with suppress(OSError, ValueError, TypeError):
         path = Path(name)  # type: ignore[arg-type]
-        if path.is_file():
-            return path
-    return None
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            return path, status
+    return None, None
 
 
 def _link(path: Path | None, beside: Path) -> str:

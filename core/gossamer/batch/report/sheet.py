@@ -159,7 +159,7 @@ def _tile(page: Pillow.Image, box: tuple[int, int, int, int], row: Row, picture:
         shown.thumbnail((wide, high), Image.Resampling.LANCZOS)
         page.paste(shown, (left + (wide - shown.width) // 2, top + (high - shown.height) // 2), shown)
     folder, _, name = row.record.source.rpartition("/")
-    score = "" if row.record.score is None else f"{row.record.score:.0f}"
+    score = "" if row.score is None else f"{row.score:.0f}"
     text.draw(pen, (left + wide, top + high + 4), score, _INK, 80, right=True)
     text.draw(pen, (left, top + high + 4), name, _INK, wide - 60)
     text.draw(pen, (left, top + high + 4 + _LINE), folder, _SOFT, wide)
