@@ -1,12 +1,14 @@
-"""The thumbnails of a whole batch, of one picture after the other: only what is asked of them stays in memory."""
+"""The thumbnails of a whole batch, of a few pictures at a time: only what is asked of them stays in memory."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,8 @@ from gossamer.batch.journal import FOLDER
 from gossamer.batch.report.rows import Row
 from gossamer.batch.report.thumbnails import Thumbnails, forget_others, kept_thumbnails, key_of
 from gossamer.files import make_folder
-from gossamer.parallel.patience import patiently
+from gossamer.parallel.patience import Begun
+from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 
 __all__ = ["gathered", "thumbnails_folder"]
@@ -22,6 +25,7 @@ __all__ = ["gathered", "thumbnails_folder"]
 T = TypeVar("T")
 
 _NAME = "thumbnails"
+_TOGETHER = 4  # pictures at a time, at most: a large one takes some hundred megabytes
 
 
 @contextmanager
@@ -56,13 +60,11 @@ def gathered(
     """
     if sweep:
         forget_others(folder, {key_of(row.source, row.output) for row in rows})
-    for number, row in enumerate(rows):
+    begun: deque[Begun[Thumbnails]] = deque()
+    waiting, together = iter(rows), min(thread_count(), _TOGETHER)
+    for number in range(len(rows)):
+        for row in islice(waiting, together - len(begun)):
+            begun.append(Begun(partial(kept_thumbnails, folder, row.source, row.output)))
         steps(number / len(rows), f"Picture {number + 1} of {len(rows)}")
-        work = partial(kept_thumbnails, folder, row.source, row.output)
-        # What is kept is read at once; what is not is made in a thread, so that whoever waits may leave.
-        yield ask(patiently(work, steps) if not _is_kept(folder, row) else work())
+        yield ask(begun.popleft().result(steps))
     steps(1.0)
-
-
-def _is_kept(folder: Path, row: Row) -> bool:
-    return (folder / f"{key_of(row.source, row.output)}.json").exists()
