@@ -118,11 +118,28 @@ def test_a_result_with_a_background_is_looked_at_where_it_leaves_the_photograph(
     alpha = disc()[..., None]
     Image.fromarray(np.rint(alpha * np.float32(RED) + (1 - alpha) * 255).astype(np.uint8)).save(cut)
     made = make_thumbnails(photo, cut)
-    assert "background" in made.notes[0]
+    assert not made.apart
     for zoom in made.zooms:
         crop = disc()[zoom.top : zoom.top + zoom.side, zoom.left : zoom.left + zoom.side]
         assert 0 < crop.mean() < 1
+        assert zoom.before
     assert made.zooms
+
+
+def test_on_a_canvas_of_its_own_it_is_looked_at_where_it_leaves_the_background(tmp_path: Path) -> None:
+    photo, cut = _saved(tmp_path)
+    alpha = np.pad(disc(), ((500, 320), (400, 360)))
+    pixels = np.rint(alpha[..., None] * np.float32(RED) + (1 - alpha[..., None]) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(cut.with_suffix(".jpg"), quality=90)
+    made = make_thumbnails(photo, cut.with_suffix(".jpg"))
+    assert made.apart
+    assert made.zooms
+    for zoom in made.zooms:
+        assert not zoom.before
+        crop = alpha[zoom.top : zoom.top + zoom.side, zoom.left : zoom.left + zoom.side]
+        assert 0 < crop.mean() < 1
+    Image.fromarray(np.full((40, 50, 3), 255, np.uint8)).save(cut)  # nothing but its background
+    assert make_thumbnails(photo, cut).zooms == ()
 
 
 def test_thumbnails_are_in_srgb(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gossamer.quality.view import View
 __all__ = ["Place", "worst_places"]
 
 _UNFOUNDED, _ACROSS = 12.0, 8.0  # what a pixel of contour weighs where the photograph has no edge, or goes on across it
-_LEAST = 1.0  # of a window's sum: below there is nothing to be seen in it
+_LEAST = 0.1  # of a window's side is the sum of what is worth a look: a hard edge across four tenths of it
 _HARD = 0.25  # of a pixel of contour that nothing speaks against
 _MATTED = 4.0  # alpha (1 - alpha) of one half becomes 1
 
@@ -56,7 +56,8 @@ def worst_places(view: View, *, count: int = 3, side: int = 128) -> list[Place]:
     sums = cv2.boxFilter(_doubt(view), cv2.CV_32F, window[::-1], anchor=(0, 0), normalize=False)
     sums = np.ascontiguousarray(sums[: rows - window[0] + 1, : columns - window[1] + 1])
     places: list[Place] = []
-    while len(places) < count and sums.size and sums.max() > _LEAST:
+    least = _LEAST * max(window)
+    while len(places) < count and sums.size and sums.max() > least:
         row, column = (int(i) for i in np.unravel_index(int(sums.argmax()), sums.shape))
         top, left = min(row * height // rows, height - side), min(column * width // columns, width - side)
         places.append(Place(top, left, side))

@@ -37,6 +37,8 @@ _PLACES = 3
 _SAME_SHAPE = 0.01  # by which the proportions of two pictures of one thing may differ
 _SAME_COLOURS, _SOLID = 0.12, 0.98  # median difference of what is opaque, in [0, 1]
 _UNLIKE = 0.08  # colours that differ by more from the photograph are another background's
+_SAME, _SOLID_COLOUR = 0.02, 0.25  # differences from a plain background: up to there it is that, from there on no more
+_EDGE = 0.004  # of the longer side: how wide a soft edge before a plain background may be
 
 
 @dataclass(frozen=True)
@@ -149,16 +151,15 @@ def _of_both(photo: Image | None, cutout: Image, notes: list[str]) -> Thumbnails
     if photo is not None:
         whole = _small(_pixels(photo), _COMPARED)
         before, small_photo = _webp(_small(whole, _LIST), photo, _MOST), _webp(whole, photo)
-    if alpha is None:  # on a background of its own: its edge is where it leaves the photograph
-        notes.append("The result has a background: its edge is guessed from where it differs from the photograph.")
-        view = None if behind is None else look(_like(cutout, behind), cutout.pixels, behind)  # type: ignore[assignment]
-    zooms = () if view is None else _zooms(view, cutout, photo, behind)
+    if alpha is None:  # it has a background of its own, before which its edge is guessed
+        guessed = _unlike_its_border(cutout) if behind is None else _like(cutout, behind)
+        view = look(guessed, cutout.pixels, behind)
     return Thumbnails(
         before=before,
         after=_webp(_small(compared, _LIST), cutout, _MOST),
         photo=small_photo,
         cutout=_webp(compared, cutout),
-        zooms=zooms,
+        zooms=_zooms(view, cutout, photo, behind),
         apart=apart,
         notes=tuple(notes),
     )
@@ -215,6 +216,26 @@ def _like(cutout: Image, behind: NDArray[Any]) -> Array:
     unlike = np.abs(unit_float(cutout.pixels) - unit_float(behind)).max(axis=2)
     smooth = cv2.GaussianBlur(unlike, (0, 0), 1.5)
     alpha: Array = np.clip(2 - smooth / np.float32(_UNLIKE), 0, 1).astype(np.float32)
+    return alpha
+
+
+def _unlike_its_border(cutout: Image) -> Array:
+    """Return where a result without alpha is not its plain background, (H, W); all of it where that is not plain."""
+    import cv2
+
+    pixels = unit_float(cutout.pixels)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    unlike = np.abs(pixels - np.median(border, axis=0).astype(np.float32)).max(axis=2)
+    _, labels = cv2.connectedComponents((unlike < _SAME).astype(np.uint8), connectivity=4)
+    outside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    empty = np.isin(labels, outside[outside > 0])
+    if not empty.any():
+        return np.ones(empty.shape, np.float32)
+    # Beside what is empty a faint colour is a soft edge; within the subject it is the subject's.
+    reach = 2 * max(round(_EDGE * max(empty.shape)), 1) + 1
+    beside = cv2.dilate(empty.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    alpha: Array = np.where(beside, np.clip(unlike / np.float32(_SOLID_COLOUR), 0, 1), 1).astype(np.float32)
+    alpha[empty] = 0
     return alpha
 
 
