@@ -20,7 +20,7 @@ from gossamer.batch.plan import Item
 from gossamer.errors import Cancelled, DeviceError, GossamerError, MissingExtra, ModelError, OutputError
 from gossamer.image.limits import quiet
 from gossamer.parallel.threads import thread_count
-from gossamer.platform import available_memory, return_memory
+from gossamer.platform import available_memory
 
 __all__ = ["Engine", "Outcome"]
 
@@ -225,8 +225,6 @@ class Engine:
             if not job.is_left and (job.failure is None or last):
                 self._do(job, number, stage)
             (self._ended if last else self._queues[number + 1]).put(job)
-            if last:
-                return_memory()
             del job  # or it is kept while the next one is waited for
 
     def _do(self, job: Job, number: int, stage: Callable[[Job, Shop], None]) -> None:
