@@ -10,11 +10,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 from gossamer.batch.journal import FOLDER
 from gossamer.batch.report.rows import Row
 from gossamer.batch.report.thumbnails import Thumbnails, forget_others, kept_thumbnails, key_of
+from gossamer.errors import Cancelled
 from gossamer.files import make_folder
 from gossamer.parallel.patience import Begun
 from gossamer.parallel.threads import thread_count
@@ -62,9 +64,20 @@ def gathered(
         forget_others(folder, {key_of(row.source, row.output) for row in rows})
     begun: deque[Begun[Thumbnails]] = deque()
     waiting, together = iter(rows), min(thread_count(), _TOGETHER)
-    for number in range(len(rows)):
-        for row in islice(waiting, together - len(begun)):
-            begun.append(Begun(partial(kept_thumbnails, folder, row.source, row.output)))
-        steps(number / len(rows), f"Picture {number + 1} of {len(rows)}")
-        yield ask(begun.popleft().result(steps))
-    steps(1.0)
+    left = Event()
+
+    def go_on() -> None:
+        if left.is_set():
+            raise Cancelled
+
+    try:
+        for number in range(len(rows)):
+            for row in islice(waiting, together - len(begun)):
+                # To their ends, as OpenCV aborts the process where its threads are cut off: which is at the next step.
+                work = partial(kept_thumbnails, folder, row.source, row.output, go_on)
+                begun.append(Begun(work, to_the_end=True))
+            steps(number / len(rows), f"Picture {number + 1} of {len(rows)}")
+            yield ask(begun.popleft().result(steps))
+        steps(1.0)
+    finally:
+        left.set()

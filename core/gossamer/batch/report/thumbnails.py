@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,7 +91,9 @@ def key_of(source: Path | None, output: Path | None) -> str:
     return hashlib.sha256("\0".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def kept_thumbnails(folder: Path, source: Path | None, output: Path | None) -> Thumbnails:
+def kept_thumbnails(
+    folder: Path, source: Path | None, output: Path | None, go_on: Callable[[], None] = lambda: None
+) -> Thumbnails:
     """Return the thumbnails of a photograph and its cut-out; make and keep them where there are none.
 
     Parameters
@@ -99,6 +102,8 @@ def kept_thumbnails(folder: Path, source: Path | None, output: Path | None) -> T
         Where they are kept. Where that cannot be written to, they are made nevertheless.
     source, output : Path or None
         The two files. What is missing or cannot be read is told in the notes.
+    go_on : callable
+        Called every tenth of a second or two; raises to stop.
     """
     place = folder / f"{key_of(source, output)}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
@@ -106,7 +111,7 @@ def kept_thumbnails(folder: Path, source: Path | None, output: Path | None) -> T
         return Thumbnails(
             **{**found, "zooms": tuple(Zoom(**zoom) for zoom in found["zooms"]), "notes": tuple(found["notes"])}
         )
-    made = make_thumbnails(source, output)
+    made = make_thumbnails(source, output, go_on)
     with suppress(OSError, OutputError):
         make_folder(folder)
         write_bytes(place, json.dumps(asdict(made)).encode(), force=True)
@@ -122,11 +127,13 @@ def forget_others(folder: Path, keys: set[str]) -> None:
                     path.unlink()
 
 
-def make_thumbnails(source: Path | None, output: Path | None) -> Thumbnails:
+def make_thumbnails(source: Path | None, output: Path | None, go_on: Callable[[], None] = lambda: None) -> Thumbnails:
     """Make the thumbnails of a photograph and its cut-out; what cannot be read is told in their notes, not raised."""
     notes: list[str] = []
     photo = _read(source, "photograph", notes)
+    go_on()
     cutout = _read(output, "cut-out", notes)
+    go_on()
     if cutout is None:
         if photo is None:
             return Thumbnails(notes=tuple(notes))
@@ -134,10 +141,10 @@ def make_thumbnails(source: Path | None, output: Path | None) -> Thumbnails:
         return Thumbnails(
             before=_webp(_small(whole, _LIST), photo, _MOST), photo=_webp(whole, photo), notes=tuple(notes)
         )
-    return _of_both(photo, cutout, notes)
+    return _of_both(photo, cutout, notes, go_on)
 
 
-def _of_both(photo: Image | None, cutout: Image, notes: list[str]) -> Thumbnails:
+def _of_both(photo: Image | None, cutout: Image, notes: list[str], go_on: Callable[[], None]) -> Thumbnails:
     """Return the thumbnails where there is a cut-out."""
     shape = cutout.pixels.shape[:2]
     behind = None if photo is None else _laid_under(photo, cutout)
@@ -145,6 +152,7 @@ def _of_both(photo: Image | None, cutout: Image, notes: list[str]) -> Thumbnails
     alpha = cutout.alpha
     view = look(np.ones(shape, np.float32) if alpha is None else np.asarray(alpha), cutout.pixels, behind)
     assert view.colours is not None  # noqa: S101 - it was given pixels
+    go_on()
     after = view.colours if alpha is None else np.dstack([view.colours, view.alpha])
     compared = _small(after, _COMPARED)
     before = small_photo = ""
@@ -154,6 +162,7 @@ def _of_both(photo: Image | None, cutout: Image, notes: list[str]) -> Thumbnails
     if alpha is None:  # it has a background of its own, before which its edge is guessed
         guessed = _unlike_its_border(cutout) if behind is None else _like(cutout, behind)
         view = look(guessed, cutout.pixels, behind)
+    go_on()
     return Thumbnails(
         before=before,
         after=_webp(_small(compared, _LIST), cutout, _MOST),
