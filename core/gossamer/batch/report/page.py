@@ -198,7 +198,7 @@ def _head(folder: Path, journal: Journal, rows: Sequence[Row], choice: ReportCho
     run = journal.runs[-1] if journal.runs else None
     counts = Counter(row.state for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
-    words = {"done": "done", "failed": "failed", "set-aside": "set aside", "skipped": "skipped", "pending": "not told"}
+    words = {"done": "done", "failed": "failed", "set-aside": "set aside", "skipped": "skipped", "pending": "unfinished"}
     summary = [f"{counts[state]:,} {word}" for state, word in words.items() if counts[state]]
     summary += [f"{flagged:,} flagged"] if flagged else []
     notes = []

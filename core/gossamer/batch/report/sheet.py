@@ -33,7 +33,7 @@ _LINE = 34  # pixels of a line of text, of which a picture has three
 _PAPER, _WASH, _INK, _SOFT, _FAULT = "#ffffff", "#eeebe6", "#1f1d1a", "#6a655d", "#a4303f"
 _CHUNK = 1 << 20
 _FORMATS = {".pdf": "PDF", ".png": "PNG"}
-_STATES = {"failed": "Failed", "set-aside": "Set aside", "pending": "Not told"}
+_STATES = {"failed": "Failed", "set-aside": "Set aside", "pending": "Unfinished"}
 
 
 def make_sheets(

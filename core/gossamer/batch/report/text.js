@@ -5,7 +5,7 @@ const data = JSON.parse($("data").textContent);
 const rows = data.rows.map((row, index) => ({ ...row, index, words: wordsOf(row) }));
 const HEIGHT = 76, SPARE = 6;
 const GROUNDS = ["checker", "#000000", "#ffffff", "#ff00ff", "brand"];
-const STATES = { done: "Done", failed: "Failed", "set-aside": "Set aside", skipped: "Skipped", pending: "Not reached" };
+const STATES = { done: "Done", failed: "Failed", "set-aside": "Set aside", skipped: "Skipped", pending: "Unfinished" };
 const SAID = { accept: "Accepted", reject: "Rejected", redo: "To redo" };
 const order = new Intl.Collator("en", { numeric: true }).compare;
 
