@@ -209,7 +209,7 @@ def test_the_worst_come_first(finished: Finished) -> None:
     finished.add("bad", [FAULT, FAULT], score=90.0)
     finished.add("worse", [FAULT], score=20.0)
     _, _, rows = read_rows(finished.close())
-    assert [rows[number].record.source for number in worst_first(rows)] == ["bad", "worse", "faulty", "noted", "fine"]
+    assert [rows[number].record.source for number in worst_first(rows)] == ["worse", "faulty", "bad", "noted", "fine"]
 
 
 # -- the page --------------------------------------------------------------------------------------------------
@@ -218,12 +218,16 @@ def test_the_worst_come_first(finished: Finished) -> None:
 def test_the_page_holds_every_picture_and_nothing_that_could_run(finished: Finished, tmp_path: Path) -> None:
     for name in EVIL:
         finished.add(name, [{**FAULT, "name": name, "reason": name}], warnings=[name])
-    finished.fail("failed </script><script>window.hacked=1</script>", "</script><script>window.hacked=1</script>")
+    finished.fail(
+        "failed </script><script>window.hacked=1</script>",
+        f"{finished.photos / 'broken.jpg'} </script><script>window.hacked=1</script>",
+    )
     page = tmp_path / "page.html"
     made = make_report(finished.close(), page)
     assert (made.pictures, made.small, made.bytes) == (len(EVIL) + 1, 0, page.stat().st_size)
     data = _of_page(page, "data")
     assert [row["source"] for row in data["rows"][: len(EVIL)]] == list(EVIL)
+    assert data["rows"][-1]["error"]["message"].startswith("broken.jpg ")  # without all folders that it is in
     text = page.read_text("utf-8")
     # The rows, what runs, two elements a picture, one of that which failed.
     assert text.count("<script") == 2 + 2 * len(EVIL) + 1

@@ -2,7 +2,8 @@
 const chosen = { state: "", flags: new Set() };
 let shown = [], current = -1; // the rows that pass, and the index in `rows` of the one that is looked at
 const faults = row => row.flags.filter(flag => flag.severity !== "note").length;
-const trouble = row => (row.state === "failed" ? 1000 : row.state === "set-aside" ? 500 : 0) + 10 * faults(row) + row.flags.length;
+const GRAVE = ["failed", "pending", "set-aside"]; // and then what has a fault or was changed, what is done, what was no picture
+const trouble = row => GRAVE.includes(row.state) ? 5 - GRAVE.indexOf(row.state) : row.state === "skipped" ? 0 : faults(row) || row.changed ? 2 : 1;
 const nothing = value => value ?? Infinity;
 const SORTS = {
   worst: (a, b) => trouble(b) - trouble(a) || nothing(a.score) - nothing(b.score),

@@ -32,6 +32,7 @@ from gossamer.settings.report import ReportChoice
 __all__ = ["Made", "is_report", "make_report"]
 
 _SCRIPTS = ("text.js", "decisions.js", "list.js", "picture.js", "start.js")
+_WORDS = {"set-aside": "set aside", "pending": "unfinished"}
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 _GATHERING = 0.9  # of the time
 _HEAD = 2048  # bytes in which a page says what made it
@@ -198,8 +199,8 @@ def _head(folder: Path, journal: Journal, rows: Sequence[Row], choice: ReportCho
     run = journal.runs[-1] if journal.runs else None
     counts = Counter(row.state for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
-    words = {"done": "done", "failed": "failed", "set-aside": "set aside", "skipped": "skipped", "pending": "unfinished"}
-    summary = [f"{counts[state]:,} {word}" for state, word in words.items() if counts[state]]
+    states = ("done", "failed", "set-aside", "pending", "skipped")
+    summary = [f"{counts[state]:,} {_WORDS.get(state, state)}" for state in states if counts[state]]
     summary += [f"{flagged:,} flagged"] if flagged else []
     notes = []
     if journal.broken:

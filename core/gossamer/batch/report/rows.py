@@ -57,9 +57,9 @@ class Row:
             "source": _text(record.source),
             "output": None if record.output is None else _text(record.output),
             "state": self.state,
-            "error": None if error is None else {"message": _text(error.message), "remedy": _text(error.remedy)},
+            "error": None if error is None else {"message": self._said(error.message), "remedy": _text(error.remedy)},
             "flags": list(self.flags),
-            "warnings": [_text(warning) for warning in _listed(record.warnings)],
+            "warnings": [self._said(warning) for warning in _listed(record.warnings)],
             "notes": list(self.notes),
             "changed": bool(self.notes),
             "score": self.score,
@@ -73,6 +73,11 @@ class Row:
             "outputLink": _link(self.output, beside),
             "sourceLink": _link(self.source, beside),
         }
+
+    def _said(self, text: object) -> str:
+        """Return a text in which the picture is called by its own name, without all the folders that it is in."""
+        path = self.record.source_path
+        return _text(text).replace(path, os.path.basename(path)) if path and isinstance(path, str) else _text(text)
 
 
 def read_rows(out: str | os.PathLike[str]) -> tuple[Path, Journal, list[Row]]:
@@ -117,12 +122,12 @@ def is_trouble(row: Row) -> bool:
 
 
 def worst_first(rows: list[Row]) -> list[int]:
-    """Return the numbers of rows in the order in which they should be looked at."""
+    """Return the numbers of rows as they should be looked at: faults, then what else is told of, each by its score."""
 
-    def order(number: int) -> tuple[bool, int, float, int]:
+    def order(number: int) -> tuple[bool, bool, float, int]:
         row = rows[number]
-        faults = sum(flag["severity"] != "note" for flag in row.flags)
-        return not is_trouble(row), -faults, row.score or 0.0, number
+        fault = row.state != "done" or any(flag["severity"] != "note" for flag in row.flags)
+        return not fault, not is_trouble(row), row.score or 0.0, number
 
     return sorted(range(len(rows)), key=order)
 
