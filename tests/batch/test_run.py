@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,7 +20,8 @@ from PIL import Image
 from gossamer.batch import job
 from gossamer.batch.journal import read_journal
 from gossamer.cli import main
-from gossamer.errors import OutputError
+from gossamer.errors import ModelError, OutputError
+from gossamer.pipeline import Pipeline
 from tests.batch.conftest import KEYED, Batch, photograph
 
 
@@ -341,9 +344,6 @@ def test_only_does_again_what_a_review_rejects_without_naming_the_input(
 def test_a_list_on_stdin_and_a_manifest_with_recipes(
     batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import io
-    import sys
-
     class Stdin:
         buffer = io.BytesIO(b"\0".join(os.fsencode(pictures / f"p{number}.png") for number in (0, 3)))
 
@@ -396,3 +396,35 @@ def test_a_watched_folder_takes_what_has_stopped_growing(
     thread.join()
     assert (shown.status, shown.summary["done"], shown.summary["failed"]) == (0, 7, 0)
     assert not any("late" in failure["source"] for failure in shown.summary["failures"])
+
+
+def test_a_model_that_does_not_run_ends_the_run_and_fails_no_picture(
+    batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise ModelError("The weights are damaged.", "Fetch them again.")
+
+    monkeypatch.setattr(Pipeline, "find", broken)
+    shown = batch(pictures, "--out", tmp_path / "out", "--json")
+    assert shown.status == 2
+    assert (shown.summary["done"], shown.summary["failed"], shown.summary["left"]) == (0, 0, 6)
+    assert "The weights are damaged. Fetch them again." in shown.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
+def test_names_of_all_kinds(batch: Batch, tmp_path: Path) -> None:
+    names = [
+        "-dash.png",
+        "<script>alert(1).png",
+        "new\nline.png",
+        "a b'c\".png",
+        "ü\u202e.png",
+        os.fsdecode(b"\xe9.png"),
+    ]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        photograph(tmp_path / "x.png").rename(tmp_path / "in" / name)
+    assert batch(tmp_path / "in", "--out", tmp_path / "out").status == 0
+    assert set(files(tmp_path / "out")) == set(names)
+    shown = batch(tmp_path / "in", "--out", tmp_path / "out", "--resume", "--json")
+    assert shown.summary["already"] == len(names)

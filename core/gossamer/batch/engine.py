@@ -26,6 +26,7 @@ __all__ = ["Engine", "Outcome"]
 
 _TICK = 0.05  # seconds between two looks at what has happened
 _STOPPED = 2.0  # seconds between two ticks that can only mean that the process was stopped (Ctrl-Z, a sleeping machine)
+_PATIENCE = 0.4  # seconds for what is in hand to be left; what takes longer is left to the end of the process
 _FINISHERS = 4  # at most: each runs on several cores itself
 _A_PIXEL = 64  # bytes that a picture takes at its peak, measured with photographs of 12 megapixels
 _SHARE = 0.6  # of the memory that can be had at the start
@@ -170,9 +171,9 @@ class Engine:
                     continue
                 if (is_empty and not in_hand) or self._aborted.is_set():
                     break
-                with_news = self._collect(in_hand, outcome)
+                self._collect(in_hand, outcome)
                 now = time.monotonic()
-                outcome.seconds += now - last if now - last < _STOPPED or with_news else _TICK
+                outcome.seconds += now - last if now - last < _STOPPED else _TICK
                 last = now
                 self._seen(outcome)
         finally:
@@ -182,8 +183,9 @@ class Engine:
             for each, stage in zip(self._queues, self._crews(), strict=True):
                 for _ in stage:
                     each.put(None)
+            end = time.monotonic() + _PATIENCE
             for thread in self._threads:
-                thread.join(1.0)
+                thread.join(max(end - time.monotonic(), 0.0) if self._aborted.is_set() else None)
         outcome.ended_by = self._failed_hard
         return outcome
 
@@ -198,12 +200,12 @@ class Engine:
         """Tell whether another picture may be begun: one in every pair of hands, and one before the next stage."""
         return len(in_hand) < self._finishers + 3
 
-    def _collect(self, in_hand: list[Job], outcome: Outcome) -> bool:
+    def _collect(self, in_hand: list[Job], outcome: Outcome) -> None:
         """Wait a moment for what has ended, and count it."""
         try:
             job = self._ended.get(timeout=_TICK)
         except queue.Empty:
-            return False
+            return
         in_hand[:] = [other for other in in_hand if other is not job]
         record = job.record
         if record is not None:
@@ -214,7 +216,6 @@ class Engine:
             outcome.pixels += record.width * record.height
             outcome.bytes += record.bytes
         self._told(job, outcome)
-        return True
 
     def _work(self, number: int, stage: Callable[[Job, Shop], None]) -> None:
         """Take jobs to the next stage until there are no more."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from gossamer.errors import GossamerError, InputError, OutputError
+from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
 from gossamer.files import make_folder
 from gossamer.paths import remedy_of
 from gossamer.platform import BINARY
@@ -202,8 +203,14 @@ def journal_path(out: Path) -> Path:
     return out / FOLDER / NAME
 
 
-def read_journal(out: Path) -> Journal:
+def read_journal(out: Path, *, whole: bool = True) -> Journal:
     """Return what the journal of an output folder holds; nothing where there is none.
+
+    Parameters
+    ----------
+    out : Path
+    whole : bool
+        Without it records lack their measures, flags and warnings, which is most of their memory.
 
     Raises
     ------
@@ -224,6 +231,7 @@ def read_journal(out: Path) -> Journal:
                 intents[meant.key] = meant
             else:
                 record = Record.of(found)
+                record = record if whole else replace(record, measures={}, flags=[], warnings=[])
                 records[record.key] = record
                 intents.pop(record.key, None)
         except (AttributeError, TypeError, ValueError, RecursionError):
@@ -232,7 +240,7 @@ def read_journal(out: Path) -> Journal:
 
 
 class JournalWriter:
-    """Appends to a journal; each line goes to the system in one piece. Its calls come from one thread at a time.
+    """Appends to a journal; each line goes to the system in one piece. Any thread may call it.
 
     Parameters
     ----------
@@ -247,6 +255,7 @@ class JournalWriter:
 
     def __init__(self, out: Path) -> None:
         self._path = journal_path(out)
+        self._lock, self._is_open = threading.Lock(), True
         try:
             make_folder(self._path.parent)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
@@ -275,20 +284,28 @@ class JournalWriter:
 
     def close(self) -> None:
         """Close it, all on the disk; raises OutputError."""
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            os.close(self._descriptor)
+        with self._lock:
+            if not self._is_open:
+                return
+            self._is_open = False
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise self._failed(error) from error
+            finally:
+                os.close(self._descriptor)
 
     def _append(self, value: dict[str, Any], *, settle: bool) -> None:
-        try:
-            self._put(json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n")
-            if settle:
-                os.fsync(self._descriptor)
-        except OSError as error:
-            raise self._failed(error) from error
+        data = json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+        with self._lock:
+            if not self._is_open:  # by now its number may be another file's
+                raise Cancelled()
+            try:
+                self._put(data)
+                if settle:
+                    os.fsync(self._descriptor)
+            except OSError as error:
+                raise self._failed(error) from error
 
     def _put(self, data: bytes) -> None:
         while data:

@@ -13,6 +13,7 @@ from gossamer.batch.journal import Journal, Record
 from gossamer.batch.sources import Found, Source, Unusable
 from gossamer.batch.targets import check_targets, place, target_of
 from gossamer.errors import InputError, OutputExists
+from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
 from gossamer.settings import Finding, ModelChoice, Recipe
 from gossamer.settings.batch import Batch
@@ -37,6 +38,8 @@ class Asked:
         Of those without a prompt of their own.
     preset : str or None
         Whose rules are checked.
+    model : str or None
+        The id of the model that finds subjects, where that is known already: what another one made is not done.
     resume : bool
         Leave what is done.
     reprocess : bool
@@ -52,6 +55,7 @@ class Asked:
     finding: Finding = field(default_factory=Finding)
     prompt: Prompt | None = None
     preset: str | None = None
+    model: str | None = None
     resume: bool = False
     reprocess: bool = False
     force: bool = False
@@ -123,7 +127,7 @@ class Plan:
     changed: list[str] = field(default_factory=list)
 
 
-def make_plan(found: Found, asked: Asked, journal: Journal) -> Plan:
+def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> Plan:
     """Decide what is done with everything that was found.
 
     Raises
@@ -139,7 +143,10 @@ def make_plan(found: Found, asked: Asked, journal: Journal) -> Plan:
     planner = Planner(asked, journal)
     pairs = [(planner.target(source, number), source) for number, source in enumerate(found.sources, 1)]
     check_targets(pairs, asked.out)
-    taken = [taken for target, source in pairs if (taken := planner.decide(source, target, plan)) is not None]
+    taken: list[str] = []
+    for number, (target, source) in enumerate(pairs):
+        steps(number / len(pairs), "Looking at what is there")
+        taken += filter(None, [planner.decide(source, target, plan)])
     if taken:
         more = f", and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
         ours = any(target in journal.records for target in taken)
@@ -231,7 +238,10 @@ class Planner:
             status = item.source.path.stat()
         except OSError:
             return True  # what is gone cannot be done again
-        return record.recipe == item.hash and is_of_this_source(record, status)
+        by_another = (
+            self._asked.model not in (None, record.model) and record.recipe_used is None and item.meant() is None
+        )
+        return record.recipe == item.hash and is_of_this_source(record, status) and not by_another
 
     def _recipe(self, source: Source) -> tuple[Recipe, str]:
         """Return the recipe of a picture, and its hash; the same for those that ask for the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -75,11 +76,11 @@ def _others(choice: ModelChoice, model: str) -> list[str]:
     """Return the best other models that are installed and may be used commercially, the preferred first."""
     device = "cuda" if choice.device == "cuda" or (choice.device == "auto" and cuda_is_available()) else "cpu"
     ranked = ranking("best", choice.subject, device)
-    found: list[str] = []
+    used, found = set(re.findall(r"[\w.-]+", model)), list[str]()
     for card in (*ranked.fitting, *ranked.costlier):
         if len(found) == _MODELS:
             break
-        if card.id in model or not card.commercial:
+        if card.id in used or not card.commercial:
             continue
         try:
             weights = store.find(card)

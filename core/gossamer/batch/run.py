@@ -21,7 +21,7 @@ from gossamer.files import check_folder, lock_file, make_folder
 from gossamer.paths import remedy_of
 from gossamer.pipeline import Pipeline
 from gossamer.platform import catch_ends
-from gossamer.progress import Progress
+from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["Estimate", "Summary", "estimate", "planned", "run_batch"]
 
@@ -81,7 +81,13 @@ class Summary:
 
 
 def planned(
-    given: list[str], listed: list[str], asked: Asked, *, only: set[str] | None = None, first: int | None = None
+    given: list[str],
+    listed: list[str],
+    asked: Asked,
+    *,
+    only: set[str] | None = None,
+    first: int | None = None,
+    progress: ProgressCallback | Progress | None = None,
 ) -> Plan:
     """Find what is in a batch, and decide what is done with it.
 
@@ -96,6 +102,8 @@ def planned(
         The sources that a review wants again.
     first : int, optional
         No more pictures than these.
+    progress : callable, optional
+        ``progress(fraction, message)`` while what is there is looked at.
 
     Raises
     ------
@@ -104,7 +112,9 @@ def planned(
     OutputError
         Outputs clash.
     """
-    journal = read_journal(asked.out)
+    if asked.out.exists() and not asked.out.is_dir():
+        raise OutputError(f"{asked.out} is a file, not a folder.", "Give the folder for the outputs with --out.")
+    journal = read_journal(asked.out, whole=False)
     found = Found()
     for name in given:
         if is_manifest(name):
@@ -118,7 +128,7 @@ def planned(
     if first is not None:
         found.sources = found.sources[:first]
         found.unusable = []
-    return make_plan(found, asked, journal)
+    return make_plan(found, asked, journal, Progress.of(progress))
 
 
 def run_batch(
@@ -160,7 +170,7 @@ def run_batch(
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
     summary = Summary(already=plan.already, passed_over=plan.passed_over, changed=list(plan.changed))
     with locked(asked.out):
-        earlier = read_journal(asked.out)
+        earlier = read_journal(asked.out, whole=False)
         writer = JournalWriter(asked.out)
         try:
             writer.begin(
@@ -275,7 +285,9 @@ class Estimate:
     samples: int
 
 
-def estimate(plan: Plan, asked: Asked, pipeline: Pipeline, announce: Callable[[str], object]) -> Estimate:
+def estimate(
+    plan: Plan, asked: Asked, pipeline: Pipeline, announce: Callable[[str], object], progress: ProgressCallback
+) -> Estimate:
     """Make some of the pictures, spread over the batch, without writing them, and tell what all would take.
 
     Raises
@@ -287,8 +299,9 @@ def estimate(plan: Plan, asked: Asked, pipeline: Pipeline, announce: Callable[[s
     spread = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
     chosen = spread if len(items) > _SAMPLES else items
     sizes: list[tuple[float, int]] = []
-    shop = Shop(asked, pipeline, Progress(), announce, lambda _: None, lambda _: None)
-    for item in chosen:
+    for number, item in enumerate(chosen):
+        steps = Progress(progress).part(number / len(chosen), (number + 1) / len(chosen))
+        shop = Shop(asked, pipeline, steps, announce, lambda _: None, lambda _: None)
         job = Job(item)
         with suppress(GossamerError):
             job.read(shop)

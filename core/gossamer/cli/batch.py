@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,13 @@ def run(argv: list[str]) -> int:
     names, from_list = [name for name in arguments.inputs if name != "-"], _listed(arguments.inputs)
     if not arguments.inputs and only is None:
         raise InputError("Nothing says what is in the batch.", "Name folders, pictures or a manifest, or - for a list.")
-    plan = planned(names, from_list, asked, only=only, first=arguments.first)
+    pipeline = Pipeline(asked.recipe, asked.choice)
+    if asked.resume and asked.choice.model == "auto" and _has_model(asked.choice):
+        asked = replace(asked, model=pipeline.load().id)  # which may be another one by now
+    with Console(arguments.quiet) as console:
+        plan = planned(names, from_list, asked, only=only, first=arguments.first, progress=console.progress)
     if arguments.watch and (not names or any(is_manifest(name) for name in names)):
         raise InputError("Only folders and patterns can be watched.", "Name the folder into which pictures come.")
-    pipeline = Pipeline(asked.recipe, asked.choice)
     with Console(arguments.quiet) as console:
         if arguments.dry_run:
             return _foretell(plan, asked, pipeline, console, arguments)
@@ -212,7 +216,7 @@ def _foretell(plan: Plan, asked: Asked, pipeline: Pipeline, console: Console, ar
     if plan.items:
         if _has_model(asked.choice):
             console.say("Making some of the pictures, to tell how long all take; nothing is written.")
-            taken = estimate(plan, asked, pipeline, console.say)
+            taken = estimate(plan, asked, pipeline, console.say, console.progress)
         else:
             note = "The model would be fetched first: how long pictures take is not known before."
     folder = next(each for each in (asked.out, *asked.out.parents) if each.exists())
