@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "write a contact sheet of recipes or cut-outs",
     "evaluate": "measure masks or mattes against the truth",
     "check": "tell whether cut-outs are good, without the truth",
+    "report": "show what a batch made: a page for the browser, or contact sheets",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
