@@ -97,7 +97,7 @@ class Impostor:
 
 
 def test_a_newer_worker_of_another_protocol(path: str) -> None:
-    hello = b'{"type": "error", "message": "m", "remedy": "r", "gossamer": "99.1", "protocol": 2}'
+    hello = b'{"type": "error", "message": "m", "remedy": "r", "gossamer": "99.1", "protocol": 99}'
     with Impostor(path, len(hello).to_bytes(4, "big") + hello):
         with pytest.raises(WorkerFailure, match=r"of Gossamer 99\.1.*gossamer gimp install"):
             Client(settings(), path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import site
 import sys
@@ -35,8 +36,35 @@ __all__ = [
 NAME = "gossamer_gimp"
 """GIMP finds a plug-in only where the folder and the file in it share a name."""
 
-_FILES = (f"{NAME}.py", "client.py", "system.py", "parameters.json")
+_FILES = (
+    f"{NAME}.py",
+    "arguments.py",
+    "client.py",
+    "cutting.py",
+    "dialogs/__init__.py",
+    "dialogs/consent.py",
+    "dialogs/cutting_out.py",
+    "dialogs/live.py",
+    "frames.py",
+    "help.html",
+    "layers.py",
+    "outputs.py",
+    "parameters.json",
+    "preview.py",
+    "system.py",
+)
 _RECORD = "worker.json"
+_WORDS = {
+    "knn": "Neighbours of like colour",
+    "vitmatte": "Neural network",
+    "key": "Plain screen",
+    "from_mask": "Rough mask",
+    "none": "None",
+    "auto": "Automatic",
+    "px": "px",
+}
+"""Choices in the words of GIMP's dialog, where capitals alone do not make a word of them."""
+
 _MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
 """Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
 
@@ -191,6 +219,10 @@ def uninstall(folder: Path | None = None) -> list[Removed]:
                 shutil.rmtree(place / "__pycache__", ignore_errors=True)
                 for path in ours:  # the record, by which the folder is known as ours, last
                     path.unlink()
+                for below in {path.parent for path in ours} - {place}:
+                    shutil.rmtree(below / "__pycache__", ignore_errors=True)
+                    if not any(below.iterdir()):
+                        below.rmdir()
                 kept = tuple(sorted(place.iterdir()))
                 if not kept:
                     place.rmdir()
@@ -225,19 +257,38 @@ def plug_in_arguments() -> dict[str, Any]:
     GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
     canvas, shadow and file are left out, as are the checks.
     """
+    from gossamer.settings.edges import EDGES
     from gossamer.settings.parameters import parameters
     from gossamer.weights.catalogue import load_catalogue
 
-    fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title", "help")
+    fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title")
     return {
         "models": [{"id": card.id, "title": card.title} for card in load_catalogue().values()],
+        "edges": [{"id": edge.id, "title": edge.title, "help": edge.help, "settings": edge.flat()} for edge in EDGES],
         "arguments": [
-            {field: getattr(parameter, field) for field in fields}
+            {
+                **{field: getattr(parameter, field) for field in fields},
+                "labels": [_label(choice) for choice in parameter.choices],
+                "help": _in_words(parameter.help, parameter.choices),
+            }
             for parameter in parameters()
             if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
             and parameter.path != "foreground.shadow"
         ],
     }
+
+
+def _label(choice: str) -> str:
+    return _WORDS.get(choice, choice.replace("_", " ").capitalize())
+
+
+def _in_words(text: str, choices: tuple[str, ...]) -> str:
+    """Return a help text for people before a dialog: without papers, and with choices as they are labelled there."""
+    text = re.sub(r" \([A-Z]\w+ \d{4}\)", "", text)
+    text = re.sub(r", needs the extra \w+", "", text)
+    for choice in sorted(choices, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w.]){re.escape(choice)}(?=:)", _label(choice), text)
+    return text.replace("_", " ").replace("knn", _WORDS["knn"].lower())
 
 
 def _bases() -> Iterator[Path]:
@@ -258,7 +309,9 @@ def _is_foreign(place: Path) -> bool:
     if not os.path.lexists(place) or _is_ours(place):
         return False
     try:
-        return place.is_symlink() or any(path.name != "__pycache__" for path in place.iterdir())
+        return place.is_symlink() or any(
+            path.is_symlink() or path.is_file() for path in place.rglob("*") if path.parent.name != "__pycache__"
+        )
     except OSError:  # no folder, or not for our eyes
         return True
 
@@ -293,6 +346,7 @@ def _fill(making: Path, link: bool, python: Path) -> None:
     source = resources.files(NAME)
     with resources.as_file(source) as package:
         for name in _FILES:
+            (making / name).parent.mkdir(exist_ok=True)
             if link:
                 (making / name).symlink_to((package / name).absolute())
             else:
@@ -345,7 +399,7 @@ def _recover(place: Path) -> list[Path]:
         elif not os.path.lexists(place):
             left.rename(place)
         else:
-            own = {path.name for path in _own_files(left)} | {"__pycache__"}
+            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {"__pycache__"}
             for path in sorted(left.iterdir()):
                 if path.name not in own:
                     kept.append(path.rename(_free(place / path.name)))

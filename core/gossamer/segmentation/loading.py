@@ -27,7 +27,7 @@ from gossamer.weights.catalogue import InputSpec, OutputSpec, architecture_of, f
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.inventory import Weights
 
-__all__ = ["load_model", "load_models", "model_of"]
+__all__ = ["likely_device", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -90,7 +90,7 @@ def load_model(
     try:
         chosen = store.choose(
             choice,
-            device=_likely_device(choice.device, choice.runtime),
+            device=likely_device(choice.device, choice.runtime),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -192,7 +192,7 @@ def load_models(
     return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
 
 
-def _likely_device(device: str, runtime: str) -> str:
+def likely_device(device: str, runtime: str) -> str:
     """Return ``"cpu"`` or ``"cuda"``: where a model that is not chosen yet would run."""
     if device != "auto":
         return device
