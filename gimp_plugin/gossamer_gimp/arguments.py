@@ -30,11 +30,11 @@ def known():
 def add(procedure, subject):
     """Give a procedure its arguments and its return values; `subject` is the default of the first."""
     data = known()
-    _add_choice(procedure, "subject", "_Subject", "What is cut out.", SUBJECTS, subject)
+    _add_choice(procedure, "subject", "S_ubject", "What is cut out.", SUBJECTS, subject)
     models = [("auto", "Automatic", ""), *((model["id"], model["title"], "") for model in data["models"])]
     text = "What finds the subject where that is automatic; Automatic takes what fits the subject's quality."
     _add_choice(procedure, "model", "_Model", text, models, "auto")
-    _add_choice(procedure, "output", "_Output", "Where the result goes.", OUTPUTS, "layer")
+    _add_choice(procedure, "output", "Ou_tput", "Where the result goes.", OUTPUTS, "layer")
     for argument in data["arguments"]:
         _add_argument(procedure, argument)
     text = "Fetch a model that is not on this machine without asking (for scripts; the dialog asks)."
@@ -57,9 +57,8 @@ def options(config):
 def _add_argument(procedure, argument):
     name = argument["name"].replace("_", "-")
     slider = argument["name"] in SLIDERS
-    unit = (
-        f" ({'px' if slider and argument['unit'].startswith('px') else argument['unit']})" if argument["unit"] else ""
-    )
+    unit = argument["unit"].removesuffix(" of the diagonal").partition(",")[0]
+    unit = f" ({'px' if slider and unit.startswith('px') else unit})" if unit else ""
     title, text, default = argument["title"] + unit, argument["help"], argument["default"]
     flags, kind = GObject.ParamFlags.READWRITE, argument["kind"]
     low, high = argument["minimum"], argument["maximum"]

@@ -104,8 +104,7 @@ class GossamerPlugIn(Gimp.PlugIn):
         end_with(os.getppid())
         Gegl.init(None)
         try:
-            sweep(image)
-            coverage, result = _run(procedure, run_mode, image, drawables, config)
+            coverage, result = _run(procedure, run_mode, image, sweep(image, drawables), config)
         except _GivenUp:
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
         except layers.Refused as error:

@@ -45,6 +45,7 @@ class Canvas:
             self._top = self._added("Preview", *size, tuple(layer.get_offsets()[1:]))
             self._mask = self._top.create_mask(Gimp.AddMaskType.BLACK)
             self._top.add_mask(self._mask)
+            image.set_selected_layers(self._selected)
 
     def __enter__(self):
         """Return itself."""
@@ -102,8 +103,8 @@ class Canvas:
         kind = kinds[self._image.get_base_type()]
         new = Gimp.Layer.new(self._image, name, width, height, kind, 100, Gimp.LayerMode.NORMAL)
         new.set_visible(False)
-        hidden = self._layer.get_tattoo() if self._visible else 0
-        new.attach_parasite(Gimp.Parasite.new(_MARK, 1, f"{hidden}".encode() + b"\0"))
+        about = f"{self._layer.get_tattoo()} {int(self._visible)}"
+        new.attach_parasite(Gimp.Parasite.new(_MARK, 1, about.encode() + b"\0"))
         self._image.insert_layer(new, None, 0)
         new.set_offsets(*place)
         return new
@@ -136,21 +137,30 @@ class Canvas:
         _see(self._layer, self._visible and not (ready and self._view == "below"))
 
 
-def sweep(image):
-    """Remove the preview of somebody who was killed, and show again what it hid; undo is as it was before."""
+def sweep(image, drawables):
+    """Remove the preview of somebody who was killed, and show again what it hid; undo is as it was before.
+
+    Returns
+    -------
+    list of Gimp.Drawable
+        What is selected, without what is gone now; where that was all, the layer that the preview was of.
+    """
     left = [layer for layer in image.get_layers() if layer.get_parasite(_MARK) is not None]
     if not left:
-        return
+        return drawables
+    shown = None
     image.undo_freeze()
     try:
         for layer in left:
-            tattoo = int(bytes(layer.get_parasite(_MARK).get_data()).split(b"\0")[0])
-            hidden = image.get_layer_by_tattoo(tattoo) if tattoo else None
-            if hidden is not None:
-                hidden.set_visible(True)
+            tattoo, visible = bytes(layer.get_parasite(_MARK).get_data()).split(b"\0")[0].split()
+            shown = image.get_layer_by_tattoo(int(tattoo))
+            if shown is not None and int(visible):
+                shown.set_visible(True)
             image.remove_layer(layer)
     finally:
         image.undo_thaw()
+    kept = [one for one in drawables if one.is_valid()]
+    return kept or ([shown] if shown is not None else [])
 
 
 def _see(layer, wanted):

@@ -219,7 +219,7 @@ class Conversation:
             warnings = [warning_in_gimp(warning) for warning in found.warnings]
             coverage = float(found.mask.mean(dtype="f8"))
             answer = {"type": "segmented", "model": found.model, "coverage": coverage, "warnings": warnings}
-            send_frame(self._connection, answer)
+            send_frame(self._connection, {**answer, "about": self._server.inventory.about(found.model)})
             _log.info("%d x %d: %s %s", width, height, found.model or request.source, found.seconds)
 
     def _refine(self, request: RefineRequest) -> None:

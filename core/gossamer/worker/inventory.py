@@ -120,6 +120,13 @@ class Inventory:
             "installed": card.id in self.installed(),
         }
 
+    def about(self, model: str) -> str:
+        """Return in a few words what a mask is from, for the line below the subject; "" for none of the catalogue."""
+        from gossamer.weights.catalogue import load_catalogue
+
+        card = load_catalogue().get(model)
+        return "" if card is None else f"{card.title}, licence {card.licence}"
+
     def _looked(self) -> tuple[_Stamp, frozenset[str]]:
         from gossamer.weights import store
         from gossamer.weights.catalogue import load_catalogue

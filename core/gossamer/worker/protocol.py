@@ -13,8 +13,8 @@ never change. After it the client sends requests, one at a time; each is an obje
 ``open`` (width, height, channels, dtype, existing_alpha; payload: the picture's rows)
     ``opened`` with ``picture``, the number by which the client asks for it from now on. It is sent once.
 ``segment`` (picture, model, quality, device, options, source, box, limit; payload: a plane of bytes or none)
-    ``segmented`` with ``model``, ``coverage`` and ``warnings``: the worker has the subject's mask. The same wish
-    again costs nothing. Nothing is fetched for it: where weights are missing, the error has ``needs``, what
+    ``segmented`` with ``model``, ``about`` it, ``coverage`` and ``warnings``: the worker has the subject's mask. The
+    same wish again costs nothing. Nothing is fetched for it: where weights are missing, the error has ``needs``, what
     ``models`` says of that model.
 ``refine`` (picture, options, scale, region, foreground, dtype)
     ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` = its channels or 0, ``report``),

@@ -19,7 +19,7 @@ from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E4
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _SOON = 40  # milliseconds without a change after which the preview is asked for
 _SETTLED = 350  # and after which it gets its colours
-_FOLDED = 220  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
 _CUSTOM = "custom"
 _HELP = os.path.join(cutting.HERE, "help.html")
 
@@ -44,6 +44,7 @@ class CuttingOut:
         self._ask = None
         self._setting = False
         self._needs = None
+        self._model = []
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
         self._dialog.connect("response", self._on_response)
         self._dialog.connect("key-press-event", self._on_key)
@@ -126,9 +127,16 @@ class CuttingOut:
     def _advanced(self):
         """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
         inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
-        names = ["model", *(one["name"] for one in self._known["arguments"] if one["name"] not in arguments.SLIDERS)]
-        for name in names:
-            inner.pack_start(self._dialog.get_widget(name.replace("_", "-"), GObject.TYPE_NONE), False, False, 0)
+        inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
+        for one in self._known["arguments"]:
+            name = one["name"].replace("_", "-")
+            if one["name"] in arguments.SLIDERS:
+                continue
+            if one["kind"] == "float" and one["maximum"] <= 1:  # too short a span for a spin button's steps of one
+                widget = self._dialog.get_spin_scale(name, 1.0)
+            else:
+                widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
+            inner.pack_start(widget, False, False, 0)
         window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
         window.set_min_content_height(_FOLDED)
         window.add(inner)
@@ -247,10 +255,14 @@ class CuttingOut:
         """Show a new matte; its colours follow when nothing has changed for a moment."""
         self._bar.hide()
         self._fetch.hide()
-        self._say("\n".join(result.report["warnings"]))
+        self._say("\n".join([*self._model, *result.report["warnings"]]))
         self._canvas.update(result.alpha, result.foreground)
         if not ask.colours and ask is self._ask:
             self._colour_soon()
+
+    def on_found(self, found):
+        """Say by which model the subject was found."""
+        self._model = [found["about"]] if found["about"] else []
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""

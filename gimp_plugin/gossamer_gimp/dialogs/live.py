@@ -30,8 +30,8 @@ class Live(threading.Thread):
     ----------
     picture : client.Picture
     told : object
-        Its methods ``on_progress(fraction, text)``, ``on_preview(ask, result)``, ``on_needs(needs)``,
-        ``on_fetched()`` and ``on_failure(text)`` are called in the main loop.
+        Its methods ``on_progress(fraction, text)``, ``on_found(found)``, ``on_preview(ask, result)``,
+        ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the main loop.
     """
 
     def __init__(self, picture, told):
@@ -118,7 +118,8 @@ class Live(threading.Thread):
         if self.number is None:
             self.number = self.client.open(self._picture, "keep")
         self._stage = "segment"
-        self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
+        found = self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
+        self._say("on_found", found)
         with self._changed:
             self._stage = "refine"
             if self._next is not None and self._next.wish != ask.wish:
