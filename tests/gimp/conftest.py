@@ -83,8 +83,12 @@ def cat16(cat: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def cases(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray, cat16: np.ndarray) -> Cases:
-    desk = make_desk(tmp_path_factory.mktemp("gimp"))
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return make_desk(tmp_path_factory.mktemp("gimp"))
+
+
+@pytest.fixture(scope="session")
+def cases(desk: Desk, cat: np.ndarray, cat16: np.ndarray) -> Cases:
     ramp = np.tile(np.linspace(0, 1, cat.shape[1], dtype=np.float32), (cat.shape[0], 1))
     pictures = {
         "cat.png": encode_image(cat.astype(np.float32) / 255, None, "png"),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import PIL.Image
 import pytest
 
+import gossamer
 from gossamer.hosts import gimp
+from gossamer.image import encode_image
 from gossamer.settings.parameters import parameters
-from tests.gimp.conftest import Cases, Library
+from tests.gimp.conftest import Cases, Desk, Library
 
 # What lies upon the layer that it came from has no other background, canvas, shadow or file.
 SHOWN = [
@@ -286,3 +290,19 @@ def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
 
 def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
     assert cases.facts["files"] == sorted([*gimp._FILES, "worker.json"])
+
+
+def test_the_batch_line_of_the_readme(desk: Desk, cat: np.ndarray) -> None:
+    readme = (Path(gossamer.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = (block for block in readme.split("```") if "gimp-console" in block)
+    photos = desk.share / "photos"
+    photos.mkdir()
+    for number in (1, 2):
+        (photos / f"cat-{number}.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
+    done = desk.box.run(["/bin/sh", "-c", line.removeprefix("sh").replace("photos/", f"{photos}/")])
+    assert "Traceback" not in done.stdout
+    for number in (1, 2):
+        with PIL.Image.open(photos / f"cat-{number}-cut-out.png") as picture:
+            alpha = np.asarray(picture)[..., 3]
+        assert 0.3 < alpha.mean() / 255 < 0.9
+        assert alpha.min() == 0

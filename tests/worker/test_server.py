@@ -226,6 +226,28 @@ def test_a_box_says_which_subject(shared: Worker) -> None:
     assert alpha[:, :150].max() < 16
 
 
+def test_the_subject_s_own_colours_have_little_of_the_old_background(shared: Worker) -> None:
+    """Strands over a light wall, taken before a dark one: the mask alone shows the wall's light in each of them."""
+    rows, columns = np.mgrid[0:240, 0:320].astype(np.float32)
+    strands = np.clip(1.6 * np.sin(columns / 2.5 + 4 * np.sin(rows / 40)) - 0.6, 0, 1) * np.clip((rows - 30) / 60, 0, 1)
+    alpha = np.maximum(strands, np.clip((rows - 150) / 4, 0, 1))[..., None]
+    subject = np.float32([0.25, 0.13, 0.08]) * (1 + 0.1 * np.sin(columns / 30))[..., None]
+    wall = np.float32([0.75, 0.85, 0.9]) + 0.05 * (rows / 240)[..., None]
+    shot = np.round((subject * alpha + wall * (1 - alpha)) * 255).astype(np.uint8)
+    rough = np.round(alpha[..., 0] * 255).astype(np.uint8)
+    with shared.client() as client:
+        number = client.open(picture(shot))
+        client.segment(number, source="mask", plane=rough.tobytes())
+        result = client.refine(number, {}, foreground=True)
+    found = np.frombuffer(result.alpha, np.uint8).reshape(240, 320, 1) / 255
+    colours = np.frombuffer(result.foreground, np.uint8).reshape(240, 320, 3) / 255
+    before = np.float32([0.1, 0.1, 0.12])
+    truth = subject * alpha + before * (1 - alpha)
+    with_mask, with_layer = (np.abs(own * found + before * (1 - found) - truth).mean() for own in (shot / 255, colours))
+    assert with_mask * 255 > 5
+    assert with_layer <= 0.6 * with_mask
+
+
 def test_a_preview_is_near_the_exact_answer(shared: Worker) -> None:
     large = skimage.data.astronaut().repeat(2, 0).repeat(2, 1)
     options = {"refinement_shift_edge": -4.0, "refinement_feather": 6.0}
