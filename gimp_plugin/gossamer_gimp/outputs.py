@@ -83,7 +83,7 @@ def place(layer, result, output, replaced=None):
         _fill(new, result, depth)
         _add_mask(new, result, depth)
         mark = f"{layer.get_tattoo()}".encode() + b"\0"
-        new.attach_parasite(Gimp.Parasite.new(layers.SOURCE, 1, mark))  # 1: it is saved with the image
+        new.attach_parasite(Gimp.Parasite.new(layers.SOURCE, 3, mark))  # saved with the image, and undone with it
         if not layer.get_lock_visibility():
             layer.set_visible(False)
         return new, notes

@@ -303,6 +303,17 @@ def test_what_is_in_work_can_be_cancelled_and_the_picture_stays(
         assert client.refine(number, {"matting": "none"}).report["coverage"] > 0.1
 
 
+def test_a_worker_that_is_killed_is_told_of_in_one_sentence(start: Start, slow_picture: np.ndarray) -> None:
+    worker = start().wait_until_it_serves()
+    with worker.client() as client:
+        number = client.open(picture(slow_picture))
+        client.segment(number, model="u2netp")
+        with pytest.raises(WorkerFailure) as caught:
+            client.refine(number, SLOW, progress=lambda *_: worker.process.kill())
+        assert str(caught.value) == "The worker ended in the middle of the work. Try again: it starts anew."
+        assert client.is_closed
+
+
 def test_a_client_has_room_for_so_many_pictures_and_gets_it_back(shared: Worker, photograph: np.ndarray) -> None:
     with shared.client() as client:
         numbers = [client.open(picture(photograph)) for _ in range(4)]
