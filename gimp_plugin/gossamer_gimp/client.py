@@ -34,7 +34,6 @@ _END = 60.0  # seconds that an outdated worker gets to finish what it has in han
 _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dead
 _LOG_LIMIT = 1 << 20
 _SIZES = {"u8": 1, "u16": 2, "float32": 4}
-_WATCH = 0.3  # seconds between looks at whether GIMP is still there
 _FOREIGN = ("PYTHON", "GI_", "LD_", "GEGL_", "BABL_")
 _AGAIN = "Open a terminal and type: gossamer gimp install"
 
@@ -197,7 +196,16 @@ class Client:
         return self._answer("segmented", {"request": "segment", "picture": picture, **wish}, plane, progress)[0]
 
     def refine(
-        self, picture: int, options: dict, *, foreground=False, scale=1.0, region=None, dtype="", progress=None
+        self,
+        picture: int,
+        options: dict,
+        *,
+        foreground=False,
+        scale=1.0,
+        draft=False,
+        region=None,
+        dtype="",
+        progress=None,
     ) -> Result:
         """Have the matte, and the subject's colours, of a picture whose subject was found.
 
@@ -210,6 +218,8 @@ class Client:
             Ask for the subject's own colours too.
         scale : float
             Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
+        draft : bool
+            Make do with a rougher preview where the better one would take long.
         region : sequence of int, optional
             Left, top, width and height of the part that is wanted.
         dtype : str
@@ -223,7 +233,7 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
-        header |= {"scale": scale, "region": None if region is None else list(region), "dtype": dtype}
+        header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
             _, _, width, height = region
@@ -413,18 +423,6 @@ class Client:
             text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()
             raise WorkerFailure(text, str(header.get("kind", "")), header.get("needs"))
         return header, payload
-
-
-def end_with(parent: int) -> None:
-    """End this process soon after the one that started it, GIMP: what waits for the worker would not notice."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_WATCH)
-        os._exit(1)  # hangs up on the worker, which then gives up our picture
-
-    if sys.platform != "win32":  # there the number stays when the process has gone
-        threading.Thread(target=watch, name="gossamer watch", daemon=True).start()
 
 
 def _shut_down(line: socket.socket) -> None:

@@ -26,8 +26,9 @@ import arguments  # noqa: E402
 import cutting  # noqa: E402
 import layers  # noqa: E402
 import outputs  # noqa: E402
-from client import WorkerFailure, end_with  # noqa: E402
+from client import WorkerFailure  # noqa: E402
 from preview import sweep  # noqa: E402
+from system import end_with  # noqa: E402
 
 MAIN = "plug-in-gossamer-remove-background"
 NOW = "plug-in-gossamer-remove-background-now"

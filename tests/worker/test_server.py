@@ -257,10 +257,14 @@ def test_a_preview_is_near_the_exact_answer(shared: Worker) -> None:
         exact, near = (client.refine(number, options, foreground=True, scale=scale) for scale in (1.0, 0.5))
         part = client.refine(number, options, scale=0.5, region=[200, 100, 300, 400])
         plain = client.refine(number, {}, scale=0.5)
+        moved = {**options, "refinement_smooth": 5.0}  # whose matte must be solved anew
+        draft, settled = (client.refine(number, moved, scale=0.5, draft=draft) for draft in (True, False))
     shape = large.shape[:2]
     alphas = [np.frombuffer(one.alpha, np.uint8).reshape(shape).astype(int) for one in (exact, near, plain)]
     assert np.abs(alphas[0] - alphas[1]).mean() < 2
     assert np.abs(alphas[0] - alphas[1]).mean() < 0.3 * np.abs(alphas[0] - alphas[2]).mean()
+    rough, better = (np.frombuffer(one.alpha, np.uint8).reshape(shape).astype(int) for one in (draft, settled))
+    assert 0 < np.abs(rough - better).mean() < 4
     cut = np.frombuffer(part.alpha, np.uint8).reshape(400, 300)
     assert np.array_equal(cut, alphas[1][100:500, 200:500])
     colours = [np.frombuffer(one.foreground, np.uint8).reshape(large.shape).astype(int) for one in (exact, near)]

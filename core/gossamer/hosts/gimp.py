@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import site
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from gossamer import __version__
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
+from gossamer.hosts.gimp_arguments import plug_in_arguments
 from gossamer.paths import home_folder
 from gossamer.platform import application_folders
 from gossamer.worker.protocol import PROTOCOL
@@ -54,17 +54,6 @@ _FILES = (
     "system.py",
 )
 _RECORD = "worker.json"
-_WORDS = {
-    "knn": "Neighbours of like colour",
-    "vitmatte": "Neural network",
-    "key": "Plain screen",
-    "from_mask": "Rough mask",
-    "none": "None",
-    "auto": "Automatic",
-    "px": "px",
-}
-"""Choices in the words of GIMP's dialog, where capitals alone do not make a word of them."""
-
 _MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
 """Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
 
@@ -249,46 +238,6 @@ def config_folders() -> list[Path]:
 def default_folder() -> Path:
     """Return the configuration folder that GIMP 3.0 will make on this system."""
     return next(_bases()) / "3.0"
-
-
-def plug_in_arguments() -> dict[str, Any]:
-    """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
-
-    GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
-    canvas, shadow and file are left out, as are the checks.
-    """
-    from gossamer.settings.edges import EDGES
-    from gossamer.settings.parameters import parameters
-    from gossamer.weights.catalogue import load_catalogue
-
-    fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title")
-    return {
-        "models": [{"id": card.id, "title": card.title} for card in load_catalogue().values()],
-        "edges": [{"id": edge.id, "title": edge.title, "help": edge.help, "settings": edge.flat()} for edge in EDGES],
-        "arguments": [
-            {
-                **{field: getattr(parameter, field) for field in fields},
-                "labels": [_label(choice) for choice in parameter.choices],
-                "help": _in_words(parameter.help, parameter.choices),
-            }
-            for parameter in parameters()
-            if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
-            and parameter.path != "foreground.shadow"
-        ],
-    }
-
-
-def _label(choice: str) -> str:
-    return _WORDS.get(choice, choice.replace("_", " ").capitalize())
-
-
-def _in_words(text: str, choices: tuple[str, ...]) -> str:
-    """Return a help text for people before a dialog: without papers, and with choices as they are labelled there."""
-    text = re.sub(r" \([A-Z]\w+ \d{4}\)", "", text)
-    text = re.sub(r", needs the extra \w+", "", text)
-    for choice in sorted(choices, key=len, reverse=True):
-        text = re.sub(rf"(?<![\w.]){re.escape(choice)}(?=:)", _label(choice), text)
-    return text.replace("_", " ").replace("knn", _WORDS["knn"].lower())
 
 
 def _bases() -> Iterator[Path]:

@@ -255,7 +255,7 @@ class Cutter:
     ) -> Answer:
         from gossamer.worker.previewing import preview
 
-        made = preview(picture, recipe, request.scale, request.foreground, steps)
+        made = preview(picture, recipe, request.scale, colours=request.foreground, draft=request.draft, steps=steps)
         alpha = np.ascontiguousarray(_as(made.alpha[part], dtype))
         colours = None if made.colours is None else np.ascontiguousarray(_as(made.colours[part], dtype))
         report = {"coverage": float(made.alpha.mean()) / 255, "warnings": list(made.warnings)}

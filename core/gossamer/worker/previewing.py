@@ -21,7 +21,8 @@ from gossamer.worker.pictures import OpenedPicture
 __all__ = ["Preview", "preview", "scaled"]
 
 _T = TypeVar("_T")
-_KEPT = 4  # mattes and colours
+_KEPT = {"small": 2, "matte": 4, "colours": 4}
+_DRAFT = 0.4  # of a preview's sides: a draft's
 _LENGTHS = ("smooth", "shift_edge", "feather", "fill_holes", "remove_specks")
 _SOLID = 0.98  # alpha from which a pixel's colour is its own
 
@@ -54,7 +55,9 @@ def scaled(recipe: Recipe, scale: float) -> Recipe:
     return recipe.model_copy(update={"refinement": refinement, "matting": matting, "foreground": foreground})
 
 
-def preview(picture: OpenedPicture, recipe: Recipe, scale: float, colours: bool, steps: Progress) -> Preview:
+def preview(
+    picture: OpenedPicture, recipe: Recipe, scale: float, *, colours: bool, draft: bool = False, steps: Progress
+) -> Preview:
     """Return about what the recipe makes of a picture, computed on one of `scale` times its sides.
 
     Parameters
@@ -67,6 +70,8 @@ def preview(picture: OpenedPicture, recipe: Recipe, scale: float, colours: bool,
         Below 1.
     colours : bool
         Whether the subject's colours are wanted.
+    draft : bool
+        Make do with a still smaller picture where a matte would have to be solved: a slider is moving.
     steps : Progress
         May raise to cancel.
 
@@ -78,7 +83,7 @@ def preview(picture: OpenedPicture, recipe: Recipe, scale: float, colours: bool,
     from gossamer.matting.stage import matte
     from gossamer.refinement import adjust_alpha, clean_mask
 
-    found, image = picture.sought(), picture.image
+    found, image, wanted = picture.sought(), picture.image, recipe
     height, width = picture.shape
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     recipe = scaled(recipe, size[0] / width)
@@ -94,9 +99,11 @@ def preview(picture: OpenedPicture, recipe: Recipe, scale: float, colours: bool,
             return mask
         return matte(small.pixels, mask, recipe.matting, progress=steps.part(0.1, 0.6), warn=warnings.append)
 
-    small = _once(picture, "small", size, small_image)
     shape = ("invert", "threshold", "fill_holes", "remove_specks", "keep_largest", "smooth")
     before = (size, recipe.matting, tuple(getattr(recipe.refinement, name) for name in shape))
+    if draft and recipe.matting.method != "none" and before not in picture.kept.get("matte", {}):
+        return preview(picture, wanted, scale * _DRAFT, colours=colours, steps=steps)
+    small = _once(picture, "small", size, small_image)
     alpha = _once(picture, "matte", before, small_matte)
     if found.hints is not None:
         hints = _shrunk(found.hints, size)
@@ -139,7 +146,7 @@ def _once(picture: OpenedPicture, what: str, key: Hashable, make: Callable[[], _
     made = picture.kept.setdefault(what, {})
     if key not in made:
         made[key] = make()
-        while len(made) > (1 if what == "small" else _KEPT):
+        while len(made) > _KEPT[what]:
             made.pop(next(iter(made)))
     result: _T = made[key]
     return result

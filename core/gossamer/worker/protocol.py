@@ -16,7 +16,7 @@ never change. After it the client sends requests, one at a time; each is an obje
     ``segmented`` with ``model``, ``about`` it, ``coverage`` and ``warnings``: the worker has the subject's mask. The
     same wish again costs nothing. Nothing is fetched for it: where weights are missing, the error has ``needs``, what
     ``models`` says of that model.
-``refine`` (picture, options, scale, region, foreground, dtype)
+``refine`` (picture, options, scale, draft, region, foreground, dtype)
     ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` = its channels or 0, ``report``),
     whose payload is the alpha and then the colours, at the picture's size whatever the scale: below 1 it is a
     preview, computed on a smaller picture.

@@ -151,6 +151,8 @@ class RefineRequest:
         Answer with the subject's colours too.
     dtype : str
         Of the answer; empty: the picture's.
+    draft : bool
+        Of a preview: make do with a rougher one where the better one would take long.
     """
 
     picture: int
@@ -159,6 +161,7 @@ class RefineRequest:
     region: tuple[int, int, int, int] | None
     foreground: bool
     dtype: str
+    draft: bool
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> RefineRequest:
@@ -172,6 +175,7 @@ class RefineRequest:
             region=tuple(region) if good else None,  # type: ignore[arg-type]
             foreground=header.get("foreground", False),
             dtype=header.get("dtype", ""),
+            draft=header.get("draft", False),
         )
         _check(
             picture=_is_int(request.picture),
@@ -180,6 +184,7 @@ class RefineRequest:
             region=good or region is None,
             foreground=isinstance(request.foreground, bool),
             dtype=request.dtype == "" or (isinstance(request.dtype, str) and request.dtype in SIZES),
+            draft=isinstance(request.draft, bool),
         )
         return request
 

@@ -18,7 +18,7 @@ from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E4
 
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _SOON = 40  # milliseconds without a change after which the preview is asked for
-_SETTLED = 350  # and after which it gets its colours
+_SETTLED = 350  # and after which a better one is, with the subject's colours
 _FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
 _CUSTOM = "custom"
 _HELP = os.path.join(cutting.HERE, "help.html")
@@ -40,7 +40,7 @@ class CuttingOut:
     def __init__(self, procedure, config, layer, title):
         self._config, self._layer, self._image = config, layer, layer.get_image()
         self._known = arguments.known()
-        self._waiting = self._colouring = 0
+        self._waiting = self._settling = 0
         self._ask = None
         self._setting = False
         self._needs = None
@@ -60,7 +60,7 @@ class CuttingOut:
             self._on_change()
             go_on = self._dialog.run()
             self._config.disconnect(changes)
-            for source in (self._waiting, self._colouring):
+            for source in (self._waiting, self._settling):
                 if source:
                     GLib.source_remove(source)
             self._live.mute()
@@ -199,7 +199,7 @@ class CuttingOut:
 
     def _on_view(self):
         self._canvas.show(self._view.get_active_id())
-        self._colour_soon()
+        self._better_soon()
 
     def _on_change(self, *_):
         if self._setting:
@@ -211,28 +211,27 @@ class CuttingOut:
             GLib.source_remove(self._waiting)
         self._waiting = GLib.timeout_add(_SOON, self._wish, False)
 
-    def _colour_soon(self):
-        if self._colouring:
-            GLib.source_remove(self._colouring)
-        self._colouring = GLib.timeout_add(_SETTLED, self._wish, True)
+    def _better_soon(self):
+        if self._settling:
+            GLib.source_remove(self._settling)
+        self._settling = GLib.timeout_add(_SETTLED, self._wish, True)
 
-    def _wish(self, colours):
-        if colours:
-            self._colouring = 0
-            if self._view.get_active_id() not in ("below", "black", "white"):
-                return GLib.SOURCE_REMOVE
+    def _wish(self, settled):
+        if settled:
+            self._settling = 0
         else:
             self._waiting = 0
-            if self._colouring:
-                GLib.source_remove(self._colouring)
-                self._colouring = 0
+            if self._settling:
+                GLib.source_remove(self._settling)
+                self._settling = 0
         try:
             what = cutting.wish(self._image, self._layer, self._config)
         except layers.Refused as error:
             self.on_failure(str(error))
             return GLib.SOURCE_REMOVE
         longest = max(self._layer.get_width(), self._layer.get_height())
-        ask = Ask(what, arguments.options(self._config), min(0.99, _SIDE / longest), colours)
+        colours = settled and self._view.get_active_id() in ("below", "black", "white")
+        ask = Ask(what, arguments.options(self._config), min(0.99, _SIDE / longest), colours, not settled)
         self._ask = ask
         self._live.ask(ask)
         return GLib.SOURCE_REMOVE
@@ -252,13 +251,13 @@ class CuttingOut:
         self._say(text)
 
     def on_preview(self, ask, result):
-        """Show a new matte; its colours follow when nothing has changed for a moment."""
+        """Show a new matte; a better one follows when nothing has changed for a moment."""
         self._bar.hide()
         self._fetch.hide()
         self._say("\n".join([*self._model, *result.report["warnings"]]))
         self._canvas.update(result.alpha, result.foreground)
-        if not ask.colours and ask is self._ask:
-            self._colour_soon()
+        if ask.draft and ask is self._ask:
+            self._better_soon()
 
     def on_found(self, found):
         """Say by which model the subject was found."""

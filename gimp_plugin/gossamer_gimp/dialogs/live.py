@@ -15,12 +15,13 @@ from gi.repository import GLib
 
 @dataclass(frozen=True)
 class Ask:
-    """One thing to show: what finds the subject, the settings, and whether colours are wanted too."""
+    """One thing to show: what finds the subject, the settings, whether colours are wanted too, or a draft will do."""
 
     wish: cutting.Wish
     options: dict
     scale: float
     colours: bool
+    draft: bool
 
 
 class Live(threading.Thread):
@@ -132,6 +133,7 @@ class Live(threading.Thread):
             ask.options,
             foreground=ask.colours,
             scale=ask.scale,
+            draft=ask.draft,
             dtype="u8",
         )
         self._say("on_preview", ask, result)
