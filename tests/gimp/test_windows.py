@@ -73,8 +73,8 @@ def cutout(cat: np.ndarray) -> gossamer.Cutout:
 
 def test_the_dialog_fits_a_small_screen(story: Story) -> None:
     shape = story["geometry"]
-    assert int(shape["Y"]) + int(shape["HEIGHT"]) <= 768  # with everything unfolded
-    assert int(shape["X"]) + int(shape["WIDTH"]) <= 1366
+    assert int(shape["HEIGHT"]) <= 700  # with everything unfolded; the title and a panel need the rest of 768
+    assert int(shape["WIDTH"]) <= 700
 
 
 def test_views_show_the_matte_on_the_canvas(story: Story, cat: np.ndarray, cutout: gossamer.Cutout) -> None:
