@@ -90,7 +90,7 @@ def load_model(
     try:
         chosen = store.choose(
             choice,
-            device=likely_device(choice.device, choice.runtime),
+            device=patiently(lambda: likely_device(choice.device, choice.runtime), steps, to_the_end=True),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -268,7 +268,10 @@ def _model(
     progress: Progress,
     warnings: tuple[str, ...] = (),
 ) -> SegmentationModel:
-    resolved = resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch")
+    # The first use of a runtime imports it, torch for seconds.
+    resolved = patiently(
+        lambda: resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch"), progress, to_the_end=True
+    )
     # "auto" stays where it may be CUDA, which then may fall back to the processor.
     loader = _Loader(file, "cpu" if resolved == "cpu" else choice.device, choice.precision, choice.compile)
     loader.check()
