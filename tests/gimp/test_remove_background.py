@@ -192,6 +192,7 @@ def test_a_mask_that_is_there_is_replaced_and_said_so(cases: Cases) -> None:
         ("nothing_to_refine", "There is no edge to refine"),
         ("beside", "does not touch the layer"),
         ("missing", "The model BiRefNet is not on this machine ("),
+        ("missing", "or give a script's call the argument fetch"),
         ("channel", "Select a layer"),
         ("floating", "Anchor the floating selection"),
         ("no_record", "gossamer gimp install"),
