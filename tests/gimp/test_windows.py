@@ -46,10 +46,6 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> Story:
     desk = make_desk(tmp_path_factory.mktemp("gimp"))
     (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
-    home = desk.share / "home"  # with the smallest model alone: that is what auto takes then
-    (home / "models").mkdir(parents=True)
-    shutil.copy(weights_home() / "models" / "u2netp.onnx", home / "models")
-    desk.box.env.update(GOSSAMER_HOME=str(home), HF_HUB_CACHE="/nowhere", U2NET_HOME="/nowhere")
     done = desk.box.run(
         ["/usr/bin/python3", str(SCRIPTS / "drive.py")],
         env={"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
