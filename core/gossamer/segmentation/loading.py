@@ -31,7 +31,7 @@ from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
 
-__all__ = ["load_model", "load_models", "model_of"]
+__all__ = ["likely_device", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -94,7 +94,7 @@ def load_model(
     try:
         chosen = store.choose(
             ModelChoice.of(choice, runtime=runtime_for_files(choice)),
-            device=patiently(lambda: _likely_device(choice.device, choice.runtime), steps),
+            device=patiently(lambda: likely_device(choice.device, choice.runtime), steps),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -202,7 +202,7 @@ def load_models(
     return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
 
 
-def _likely_device(device: str, runtime: str) -> str:
+def likely_device(device: str, runtime: str) -> str:
     """Return where a model that is not chosen yet would run."""
     if device != "auto":
         return device
