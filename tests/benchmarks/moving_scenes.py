@@ -34,7 +34,7 @@ class MovingScene:
 
 
 def scenes(folder: Path, photos: Path, width: int, count: int, chosen: list[int]) -> Iterator[MovingScene]:
-    """Yield clips of `count` frames, `width` wide, of the cut-outs of a folder (``input``, ``alpha``) over photographs."""
+    """Yield clips of `count` frames, `width` wide: cut-outs of a folder (``input``, ``alpha``) over photographs."""
     pictures = sorted((folder / "input").glob("*.png"))
     behind = sorted(path for path in photos.iterdir() if path.suffix in (".jpg", ".jpeg", ".png"))
     height = width * 9 // 16
@@ -78,7 +78,9 @@ def scenes(folder: Path, photos: Path, width: int, count: int, chosen: list[int]
                     0.5 + 0.35 * pan * np.cos(2 * np.pi * moment)
                 )
                 moved = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]]], np.float32)
-                back = cv2.warpAffine(ground, moved, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+                back = cv2.warpAffine(
+                    ground, moved, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+                )
                 light += (matte[..., None] * (colours - back) + back) / STEPS
                 truth += matte / STEPS
             light += noise.normal(0, 1.5 / 255, light.shape)

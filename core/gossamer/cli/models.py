@@ -260,7 +260,11 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:
     named = [any_card(name) for name in ids]
     with Console() as console:
-        every: list[ModelCard | FolderCard] = named or [*load_catalogue().values(), *folder_cards(), *video_cards().values()]
+        every: list[ModelCard | FolderCard] = named or [
+            *load_catalogue().values(),
+            *folder_cards(),
+            *video_cards().values(),
+        ]
         for card in every:
             row = {"id": card.id, "good": False, "path": None, "problem": "", "warnings": []}
             try:

@@ -90,7 +90,10 @@ class RecurrentOnnx:
         height, width = frame.shape[1:]
         fitting = remembered.fitting(height, width)
         states = fitting.states or tuple(np.zeros((1, 1, 1, 1), np.float32) for _ in range(4))
-        feeds = {"src": np.ascontiguousarray(frame[None], self._type), "downsample_ratio": np.array([ratio], np.float32)}
+        feeds = {
+            "src": np.ascontiguousarray(frame[None], self._type),
+            "downsample_ratio": np.array([ratio], np.float32),
+        }
         feeds |= {name: state.astype(self._type) for name, state in zip(_INPUTS[1:5], states, strict=True)}
 
         def stop() -> None:
@@ -138,7 +141,8 @@ class RecurrentOnnx:
         if self.device != wanted:
             if self._asked == "cuda":
                 raise DeviceError(
-                    "CUDA could not be started.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
+                    "CUDA could not be started.",
+                    "Check the driver and the CUDA and cuDNN versions with: gossamer doctor",
                 )
             self.warnings = ("CUDA could not be started; the model runs on the CPU.",)
         return session

@@ -76,15 +76,15 @@ class Video(Settings, strict=True):
     ] = ""
     sound: Annotated[
         Literal["copy", "none"],
-        Field(title="Sound", description="copy: as it is, where the file can hold it, else encoded anew; none: silent."),
+        Field(title="Sound", description="copy: as it is, where the file holds such, else encoded anew; none: silent."),
     ] = "copy"
     hold: Annotated[
         Literal["auto", "none", "flow"],
         Field(
             title="Hold still",
-            description="flow: the mattes of neighbouring frames, moved along by optical flow, take the flicker out of "
-            "a matte where the picture says that they show the same; auto: flow for models of single pictures, none for "
-            "those that remember.",
+            description="flow: the mattes of neighbouring frames, moved along by optical flow, take the flicker out "
+            "of a matte where the picture says that they show the same; auto: flow for models of single pictures, none "
+            "for those that remember.",
         ),
     ] = "auto"
     hold_strength: Annotated[
@@ -103,8 +103,8 @@ class Video(Settings, strict=True):
             ge=0.0,
             le=1.0,
             title="Working ratio",
-            description="For models that remember: how small they see a frame, before they bring their matte back to its "
-            "size; 0: their authors' rule, 512 px for the longer side.",
+            description="For models that remember: how small they see a frame, before they bring their matte back to "
+            "its size; 0: their authors' rule, 512 px for the longer side.",
         ),
     ] = 0.0
     crf: Annotated[
@@ -156,8 +156,10 @@ class Video(Settings, strict=True):
         if self.fps == 0:
             return None
         ntsc = Fraction(round(self.fps * 1.001) * 1000, 1001)
-        return ntsc if abs(float(ntsc) - self.fps) < 0.006 and self.fps != round(self.fps) else (
-            Fraction(self.fps).limit_denominator(1001)
+        return (
+            ntsc
+            if abs(float(ntsc) - self.fps) < 0.006 and self.fps != round(self.fps)
+            else (Fraction(self.fps).limit_denominator(1001))
         )
 
     @classmethod

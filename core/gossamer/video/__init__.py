@@ -1,7 +1,7 @@
 """Video: clips of any length in, clips with steady mattes out.
 
-    import gossamer
-    report = gossamer.video.cut_video("clip.mp4", "clip.mov", choice="u2netp")
+import gossamer
+report = gossamer.video.cut_video("clip.mp4", "clip.mov", choice="u2netp")
 """
 
 from __future__ import annotations

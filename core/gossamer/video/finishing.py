@@ -131,7 +131,9 @@ class Finisher:
         if self._show == "cutout":
             return Picture(frame.time, rgb, seen)
         grey = np.repeat(_times(alpha, frame.alpha)[..., None], 3, axis=2)
-        return Picture(frame.time, np.concatenate([_floats(rgb), grey], axis=1 if self._show == "side_by_side" else 0), None)
+        return Picture(
+            frame.time, np.concatenate([_floats(rgb), grey], axis=1 if self._show == "side_by_side" else 0), None
+        )
 
     def _colours(self, image: Image, alpha: Array, progress: Progress) -> NDArray[Any]:
         settings = self._recipe.foreground

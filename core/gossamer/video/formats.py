@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gossamer.errors import InputError, OutputError
-from gossamer.settings.video import Video
+from gossamer.settings.video import Video, VideoFormatName
 from gossamer.spelling import did_you_mean
 from gossamer.video.libav import libav
 
@@ -70,6 +70,7 @@ class VideoFormat:
 _PCM = ("pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be", "pcm_s32le", "pcm_f32le")
 _PRORES = ("yuva444p10le", "yuv444p10le", "yuv444p10le")
 _H26X = ("", "yuv420p", "yuv420p")
+_EXR = ("gbrapf32le", "gbrpf32le", "grayf32le")
 
 VIDEO_FORMATS: Mapping[str, VideoFormat] = MappingProxyType(
     {
@@ -149,11 +150,23 @@ VIDEO_FORMATS: Mapping[str, VideoFormat] = MappingProxyType(
         "png": VideoFormat("png", "PNG", (), "png", "rgba", "rgb24", "gray", ("rgba64", "rgb48", "gray16")),
         "tiff": VideoFormat("tiff", "TIFF", (), "tif", "rgba", "rgb24", "gray", ("rgba64", "rgb48", "gray16")),
         "exr": VideoFormat(
-            "exr", "OpenEXR", (), "exr", "gbrapf32le", "gbrpf32le", "grayf32le", ("gbrapf32le", "gbrpf32le", "grayf32le")
+            "exr",
+            "OpenEXR",
+            (),
+            "exr",
+            "gbrapf32le",
+            "gbrpf32le",
+            "grayf32le",
+            ("gbrapf32le", "gbrpf32le", "grayf32le"),
         ),
     }
 )
 """Every format, by the name that the settings give it."""
+
+_USUAL: Mapping[str, VideoFormatName] = MappingProxyType(
+    {".mov": "prores4444", ".webm": "vp9", ".mkv": "ffv1", ".mp4": "h264", ".m4v": "h264", "": "png"}
+)
+"""What a suffix means where nothing else is said."""
 
 _MORE = {".mp4": ("h264", "hevc"), ".m4v": ("h264", "hevc"), ".mov": ("prores4444", "h264", "hevc"), ".mkv": ()}
 """Suffixes that hold several codecs, the usual one first; .mkv holds any."""
@@ -180,9 +193,7 @@ def format_for(out: Path, settings: Video, *, transparent: bool) -> VideoFormat:
     suffix, name = out.suffix.lower(), settings.format
     known = {one for each in VIDEO_FORMATS.values() for one in each.suffixes}
     if name == "auto":
-        name = {".mov": "prores4444", ".webm": "vp9", ".mkv": "ffv1", ".mp4": "h264", ".m4v": "h264"}.get(suffix, "auto")
-        if name == "auto" and not suffix:
-            name = "png"
+        name = _USUAL.get(suffix, "auto")
         if name == "auto":
             if suffix in (".gif", ".webp", ".apng", ".png", ".tif", ".tiff", ".exr"):
                 raise OutputError(
@@ -198,7 +209,12 @@ def format_for(out: Path, settings: Video, *, transparent: bool) -> VideoFormat:
     if chosen.is_folder != (suffix not in known):
         what = "a folder" if chosen.is_folder else f"a file that ends in {chosen.suffixes[0]}"
         raise OutputError(f"{chosen.title} goes into {what}, not {out.name}.", "Give another name or format.")
-    if not chosen.is_folder and suffix != ".mkv" and suffix not in chosen.suffixes and name not in _MORE.get(suffix, ()):
+    if (
+        not chosen.is_folder
+        and suffix != ".mkv"
+        and suffix not in chosen.suffixes
+        and name not in _MORE.get(suffix, ())
+    ):
         raise OutputError(f"{chosen.title} does not go into {suffix}.", f"Write {chosen.suffixes[0]}, or .mkv.")
     if transparent and not chosen.clear:
         raise InputError(

@@ -1,9 +1,9 @@
 """Mattes that hold still: what flickers is told from what moves by optical flow, and taken out.
 
-Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees with
-the other one; their mean is what a matte would be without flicker. What has no fellow (what comes from behind something,
-what is beyond a cut) stays as the model saw it. All of this happens in a small copy, and of the small matte's change only
-is brought back: hair, which is finer, stays as it is in the frame's own matte.
+Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees
+with the other one; their mean is what a matte would be without flicker. What has no fellow (what comes from behind
+something, what is beyond a cut) stays as the model saw it. All of this happens in a small copy, and only the small
+matte's change is brought back: hair, which is finer, stays as it is in the frame's own matte.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Past:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays, to be written down."""
-        kept = {"small": self.small, "mean": self.mean}
+        kept: dict[str, NDArray[Any]] = {"small": self.small, "mean": self.mean}
         return kept if self.colours is None else {**kept, "colours": self.colours}
 
     @classmethod

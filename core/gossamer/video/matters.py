@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
+from gossamer.errors import InputError
 from gossamer.networks.recurrence import Recurrence
+from gossamer.pipeline import NO_MODEL
 from gossamer.progress import Progress
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_models
@@ -17,6 +21,7 @@ from gossamer.video.recurrent import Matted, RecurrentMatter
 from gossamer.weights.catalogue import video_cards
 
 __all__ = ["Matted", "Matter", "load_matter"]
+
 
 class Matter(Protocol):
     """A model for frames."""
@@ -47,9 +52,23 @@ def load_matter(
     GossamerError
         As :func:`gossamer.load_model`.
     """
+    if choice.model == NO_MODEL:
+        if recipe.matting.method != "key":
+            raise InputError("Without a model only the matting key finds a subject.", "Choose it, or a model.")
+        return _Anything()
     if choice.model in video_cards():
         return RecurrentMatter(choice, settings, progress, announce)
     return _Still(load_models(choice, progress=progress, announce=announce), choice, recipe)
+
+
+class _Anything:
+    """No model: everything may be the subject, and keying tells."""
+
+    id, device, remembers = "", "cpu", False
+    warnings: tuple[str, ...] = ()
+
+    def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
+        return Matted(np.ones(frame.pixels.shape[:2], np.float32), remembered)
 
 
 class _Still:

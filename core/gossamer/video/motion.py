@@ -69,15 +69,13 @@ def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[M
     import cv2
 
     grey, last = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (now, before))
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     search.setFinestScale(1)
     back, forth = search.calc(grey, last, None), search.calc(last, grey, None)
     return _trusted(now, before, back, forth), _trusted(before, now, forth, back)
 
 
-def _trusted(
-    here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[Any], returning: NDArray[Any]
-) -> Motion:
+def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[Any], returning: NDArray[Any]) -> Motion:
     import cv2
 
     height, width = here.shape[:2]

@@ -92,7 +92,8 @@ class Parts:
         begun = _table(self.folder / _JOB)
         if begun is None:  # of another's making: nothing of it is touched
             raise OutputExists(
-                f"{self.folder} is there already and holds no work of this command.", "Move it away, or name another OUT."
+                f"{self.folder} is there already and holds no work of this command.",
+                "Move it away, or name another OUT.",
             )
         if resume:
             if differing := sorted(key for key in {*begun, *wanted} if begun.get(key) != wanted.get(key)):

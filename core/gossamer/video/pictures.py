@@ -47,7 +47,9 @@ class PictureSource:
         from gossamer.video.source import scaled_sides
 
         self.warnings: list[str] = []
-        found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+        found = [
+            path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        ]
         self._paths = sorted(found, key=_by_number)
         if not self._paths:
             raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")

@@ -21,7 +21,6 @@ from gossamer.settings.video import Video
 from gossamer.video.clip import Frame
 from gossamer.warm import Loadable, warm
 from gossamer.weights import store
-from gossamer.weights.catalogue import model_card
 
 __all__ = ["Matted", "RecurrentMatter"]
 
@@ -59,21 +58,23 @@ class RecurrentMatter:
         announce: Callable[[str], object] | None,
     ) -> None:
         self.id, self._ratio = choice.model, settings.ratio
-        self._network: Loadable[Any] = _loadable(choice, progress, announce)
+        self._network, told = _loadable(choice, progress, announce)
         with warm.lent(self._network, progress) as network:
             self.device: str = network.device
-            self._warnings: tuple[str, ...] = network.warnings
+            self._warnings: tuple[str, ...] = (*told, *network.warnings)
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """What its user should know."""
         return self._warnings
 
     def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
+        """Find the subject in a frame."""
         height, width = frame.pixels.shape[:2]
         ratio = self._ratio or min(_LONGEST / max(height, width), 1.0)
         planes = np.ascontiguousarray(frame.rgb.transpose(2, 0, 1))
         with warm.lent(self._network, progress) as network:
-            # Its colours are left: they differ from the picture's where nothing shows through, and edges get better ones.
+            # Its colours differ from the picture's also where nothing shows through: edges get others later.
             _, alpha, after = network.run(planes, remembered, ratio, progress)
         return Matted(np.ascontiguousarray(alpha), after)
 
@@ -82,7 +83,6 @@ class RecurrentMatter:
 class _Loader:
     path: Path
     runtime: str
-    network: str
     device: str
 
     def __call__(self, progress: Progress) -> Any:
@@ -96,29 +96,23 @@ class _Loader:
             return RecurrentOnnx(self.path, self.device)
         from gossamer.networks.recurrent_torch import RecurrentTorch
 
-        return RecurrentTorch(self.path, self.network, self.device)
+        return RecurrentTorch(self.path, self.device)
 
 
 def _loadable(
     choice: ModelChoice, progress: Progress, announce: Callable[[str], object] | None
-) -> Loadable[Any]:
-    """Return the network of a model for video, its weights fetched where they are not here."""
+) -> tuple[Loadable[Any], tuple[str, ...]]:
+    """Return the network of a model for video, its weights fetched where needed, and what is said of them."""
     if choice.precision not in ("auto", "float32"):
         raise DeviceError(f"{choice.model} runs in float32.", "Choose the precision auto or float32.")
     if choice.compile:
         raise InputError(f"{choice.model} is not compiled.", "Leave --compile out.")
-    card = model_card(choice.model)
-    weights = store.fetch(
-        card,
-        progress=progress,
-        announce=announce or _log.warning,
-        extra_folders=tuple(Path(folder) for folder in choice.folders),
-        runtime=choice.runtime,
-        accept_licence=choice.accept_licence,
-    )
+    # The store says what of a licence has to be known, also of weights that another program has fetched.
+    weights = store.choose(choice, progress=progress, announce=announce or _log.warning).weights
     runtime = weights.variant.runtime if choice.runtime == "auto" else choice.runtime
     resolved = resolve_device(choice.device, "onnx" if runtime == "onnx" else "torch")
     device = "cpu" if resolved == "cpu" else choice.device
     status = weights.path.stat()
-    loader = _Loader(weights.path, runtime, card.network or "", device)
-    return Loadable(("video", loader, status.st_mtime_ns, status.st_size), loader, 2 * status.st_size)
+    loader = _Loader(weights.path, runtime, device)
+    key = ("video", loader, status.st_mtime_ns, status.st_size)
+    return Loadable(key, loader, 2 * status.st_size), weights.warnings

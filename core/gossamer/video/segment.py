@@ -246,7 +246,11 @@ class _Pictures:
 def _encoded(picture: Picture, plan: FilmPlan) -> bytes:
     depth = 16 if plan.deep else 8
     return encode_image(
-        picture.rgb, picture.alpha, plan.format.id, bit_depth=depth, icc_profile=plan.icc_profile if picture.rgb is not None else None
+        picture.rgb,
+        picture.alpha,
+        plan.format.id,
+        bit_depth=depth,
+        icc_profile=plan.icc_profile if picture.rgb is not None else None,
     )
 
 

@@ -77,14 +77,14 @@ class Sound:
         done: set[int] = set()
         try:
             for packet in self._source.demux(tracks):
-                track, stream, coder = self._streams[packet.stream_index]
-                if packet.pts is None or len(done) == len(tracks):
-                    if len(done) == len(tracks):
-                        break
+                if len(done) == len(tracks):
+                    break
+                if packet.pts is None:
                     continue
+                _, stream, coder = self._streams[packet.stream.index]
                 time = packet.pts * packet.time_base - self._begin
                 if time >= self._end:
-                    done.add(packet.stream_index)
+                    done.add(packet.stream.index)
                     continue
                 if coder is None:
                     if time < 0 and self._from_zero:
@@ -121,6 +121,8 @@ class Sound:
                 continue
             frame.pts = round(time / frame.time_base)
             for one in resampler.resample(frame):
+                if fifo.samples_written:  # a clip's times are rounded, a codec counts samples: they follow each other
+                    one.pts = None
                 fifo.write(one)
         size = stream.codec_context.frame_size or 1024
         while fifo.samples >= size:

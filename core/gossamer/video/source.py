@@ -98,7 +98,7 @@ class VideoSource:
         self._alpha = any(component.is_alpha for component in layout.components)
         self._alpha_bits = next((one.bits for one in layout.components if one.is_alpha), 8)
         self._deep = depth > 8
-        self._tags = ColourTags.of(first, height, rgb)
+        self._tags = ColourTags.of(first, context, height, rgb)
         if first.interlaced_frame:
             self.warnings.append(f"{self._path.name} is interlaced: deinterlace it first for clean edges.")
         if self._tags.is_hdr:
@@ -111,7 +111,7 @@ class VideoSource:
             seconds = self._container.duration / av.time_base
         self._rate = Fraction(rate)
         self._timed = first.pts is not None
-        self._begin = _time_of(first, stream, Fraction(0))
+        self._begin: Fraction = _time_of(first, stream, Fraction(0))
         self.clip = Clip(
             path=self._path,
             width=wide,
@@ -278,5 +278,4 @@ def scaled_sides(width: int, height: int, size: tuple[int | None, int | None]) -
         wide = max(16, round(width * tall / height))
     if tall is None and wide is not None:
         tall = max(16, round(height * wide / width))
-    assert wide is not None and tall is not None  # noqa: S101 - one of them was given
-    return wide, tall
+    return wide or width, tall or height

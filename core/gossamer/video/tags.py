@@ -34,19 +34,24 @@ class ColourTags:
     full: bool = False
 
     @classmethod
-    def of(cls, thing: Any, height: int, rgb: bool = False) -> ColourTags:
-        """Return the tags of a frame or a codec's context of PyAV, what it does not say filled in as players do.
+    def of(cls, thing: Any, container: Any, height: int, rgb: bool = False) -> ColourTags:
+        """Return the tags of a frame of PyAV, what it does not say filled in as players do.
 
         Parameters
         ----------
-        thing : av.VideoFrame or av.VideoCodecContext
+        thing : av.VideoFrame
+        container : av.VideoCodecContext
+            What the container tells, where the frame says nothing: of VP9, whose stream tells the matrix alone.
         height : int
             Where nothing is said, tall pictures are BT.709 and small ones BT.601.
         rgb : bool
             It holds red, green and blue: sRGB where nothing is said.
         """
         matrix = int(thing.colorspace)
-        primaries, transfer = int(thing.color_primaries), int(thing.color_trc)
+        primaries, transfer = (
+            int(getattr(thing, name)) if int(getattr(thing, name)) != _UNSPECIFIED else int(getattr(container, name))
+            for name in ("color_primaries", "color_trc")
+        )
         if rgb and transfer == _UNSPECIFIED:
             primaries, transfer = _BT709, _SRGB
         if rgb or matrix in (_UNSPECIFIED, _RGB, 3):
