@@ -26,7 +26,15 @@ from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.warm import Loadable
 from gossamer.weights.card import COST
-from gossamer.weights.catalogue import InputSpec, ModelCard, OutputSpec, architecture_of, folder_cards, load_catalogue
+from gossamer.weights.catalogue import (
+    InputSpec,
+    ModelCard,
+    OutputSpec,
+    architecture_of,
+    folder_cards,
+    load_catalogue,
+    video_cards,
+)
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
@@ -88,6 +96,11 @@ def load_model(
         raise InputError(
             f"{choice.model!r} is a model of the catalogue, which knows its architecture.",
             "Leave --architecture out, or give the path of a file of weights.",
+        )
+    if choice.model in video_cards():
+        raise ModelNotFound(
+            f"{choice.model} is a model for clips: it needs the frames before.",
+            f"Type: gossamer video CLIP OUT --model {choice.model}, or choose a model for pictures.",
         )
     from gossamer.weights import store
 
