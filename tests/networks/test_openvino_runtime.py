@@ -21,7 +21,7 @@ from gossamer.platform import has_bfloat16
 from gossamer.progress import Progress
 from tests.cached_weights import weights_home
 
-pytest.importorskip("openvino", reason="the extra openvino is not installed")
+pytest.importorskip("openvino", reason="not installed here: tests/test_overlays.py runs these")
 
 MODELS = weights_home() / "models"
 SMALL = MODELS / "u2netp.onnx"
