@@ -16,21 +16,15 @@ import comfy.model_management
 import comfy.model_patcher
 import torch
 
-from .log import announce
-
 __all__ = ["attach", "device", "make_room"]
 
 _WORK = 2 << 30  # bytes that a picture takes beside the weights, as ViTMatte's largest tile does
-_KNOWN = ("cpu", "cuda", "mps", "xpu")  # kinds of devices that the library runs on
 
 
 def device() -> str:
     """Return where networks run whose device no widget names: where ComfyUI runs its own."""
-    kind = comfy.model_management.get_torch_device().type
-    if kind not in _KNOWN:
-        announce(f"Gossamer's networks do not run on {kind}: they run on the CPU.")
-        return "cpu"
-    return "auto" if kind == "cuda" else kind
+    # The library's own choice takes a card where the runtime has one, as ComfyUI does: CUDA, XPU, MPS or DirectML.
+    return "cpu" if comfy.model_management.get_torch_device().type == "cpu" else "auto"
 
 
 def attach() -> None:

@@ -72,6 +72,7 @@ _MODULES = (
     "sheets",
     "weights",
     "telemetry",
+    "video",
 )
 
 __all__ = [

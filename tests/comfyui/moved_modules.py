@@ -95,9 +95,7 @@ assert [one.model.model_size() for one in management.current_loaded_models if on
 
 card = torch.device("cpu")
 assert memory.device() == "cpu"
-for kind, said in (("mps", "mps"), ("xpu", "xpu"), ("cuda", "auto")):
+for kind in ("mps", "xpu", "cuda", "privateuseone"):
     card = torch.device(kind)
-    assert memory.device() == said
-card = torch.device("privateuseone", 0)
-assert memory.device() == "cpu"  # DirectML
+    assert memory.device() == "auto"
 print("all is well")
