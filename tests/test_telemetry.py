@@ -49,7 +49,7 @@ assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 """
 
 
-def test_one_function_imports_onnx_runtime() -> None:
+def test_one_file_imports_what_tells_of_its_user() -> None:
     places = []
     for folder in ("core", "comfyui_nodes", "tests", "docs", "gimp_plugin"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -57,10 +57,13 @@ def test_one_function_imports_onnx_runtime() -> None:
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom) and node.level == 0:
                     names = [node.module or ""]
-                if any(name.partition(".")[0] in ("onnxruntime", "rembg") for name in names):
+                if any(
+                    name.partition(".")[0] in ("onnxruntime", "openvino", "openvino_telemetry", "rembg")
+                    for name in names
+                ):
                     places.append(path.relative_to(ROOT).as_posix())
     # The benchmarks measure another program, behind the same switches.
-    assert places == ["core/gossamer/telemetry.py", "tests/benchmarks/pipeline.py"]
+    assert set(places) == {"core/gossamer/telemetry.py", "tests/benchmarks/pipeline.py"}
 
 
 def strace() -> str:
