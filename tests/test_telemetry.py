@@ -15,7 +15,7 @@ import pytest
 import skimage.data
 
 from gossamer.image import encode_image
-from gossamer_gimp.client import Client, Picture, Settings
+from gossamer_gimp.client import PROTOCOL, Client, Picture, Settings
 from tests.cached_weights import weights_home
 from tests.matting.tiny_vitmatte import write_model
 
@@ -138,9 +138,10 @@ def test_the_worker_calls_nobody(watched: Watched, tmp_path: Path) -> None:
     while not path.exists():
         assert process.poll() is None
     pixels = skimage.data.astronaut()
-    with Client(Settings(sys.executable, (), "0", 1), str(path)) as client:
-        picture = Picture(512, 512, 3, "u8", pixels.tobytes())
-        assert client.remove(picture, {}, model="u2netp").report["coverage"] > 0.1
+    with Client(Settings(sys.executable, (), "0", PROTOCOL), str(path)) as client:
+        number = client.open(Picture(512, 512, 3, "u8", pixels.tobytes()))
+        client.segment(number, model="u2netp")
+        assert client.refine(number, {}).report["coverage"] > 0.1
     assert process.wait(300) == 0  # nobody asked for 15 seconds
     assert watched.calls() == []
     assert watched.files() == set()

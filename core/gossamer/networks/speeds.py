@@ -52,7 +52,7 @@ def measured_faster(
         seconds = {}
         for number, (name, load) in enumerate(loaders.items()):
             progress(number / len(loaders), f"Measuring once which runtime is faster here: {name}")
-            network = patiently(load, progress, to_the_end=True)
+            network = patiently(load, progress)
             network.run(batch, progress.part(number / len(loaders), (number + 0.5) / len(loaders)))
             start = time.perf_counter()
             network.run(batch, progress.part((number + 0.5) / len(loaders), (number + 1) / len(loaders)))

@@ -218,7 +218,7 @@ def load_member(
     kind, steps = _KINDS[family], Progress.of(progress)
     names = (kind.network, kind.config, *filter(None, [kind.tokenizer]))
     # Importing transformers takes seconds.
-    classes = patiently(lambda: load_classes(kind.what, kind.extra, *names), steps, to_the_end=True)
+    classes = patiently(lambda: load_classes(kind.what, kind.extra, *names), steps)
     name, folder = find_weights(model, family, folders=folders, progress=steps, announce=announce)
 
     def load() -> LoadedModel:
@@ -227,7 +227,7 @@ def load_member(
         )
         return LoadedModel(name, folder, network, _tokenizer(folder, classes[2]) if kind.tokenizer else None)
 
-    return patiently(load, steps, to_the_end=True)
+    return patiently(load, steps)
 
 
 def _paths(folders: Iterable[str | Path]) -> tuple[Path, ...]:

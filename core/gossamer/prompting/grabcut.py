@@ -282,7 +282,7 @@ def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | 
         if fore.all() or not fore.any():
             return None if turn == 0 else fore
         mode = cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK
-        patiently(functools.partial(cv2.grabCut, image, labels, None, *models, 1, mode), steps, to_the_end=True)
+        patiently(functools.partial(cv2.grabCut, image, labels, None, *models, 1, mode), steps)
     return is_fore(labels)
 
 

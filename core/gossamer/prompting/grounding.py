@@ -150,7 +150,8 @@ class GroundingDino(TransformersModel):
         DeviceError, ModelError
             Memory does not hold it, or the network could not be run.
         """
-        return self._encoded(self.prepare(image), Progress.of(progress))
+        steps = Progress.of(progress)
+        return self._encoded(patiently(lambda: self.prepare(image), steps), steps)
 
     def detect(
         self,
@@ -279,9 +280,7 @@ def load_grounding_dino(
     loaded = load_member(model, "grounding-dino", folders=folders, progress=steps, announce=announce)
     shortest, longest = _limits(loaded.folder)
     how: dict[str, Any] = {"device": device, "precision": precision, "shortest": shortest, "longest": longest}
-    return patiently(
-        lambda: GroundingDino(loaded.network, loaded.tokenizer, loaded.name, **how), steps, to_the_end=True
-    )
+    return patiently(lambda: GroundingDino(loaded.network, loaded.tokenizer, loaded.name, **how), steps)
 
 
 def caption(phrases: Sequence[str]) -> str:

@@ -212,9 +212,7 @@ def load_sam2(
     """
     steps = Progress.of(progress)
     loaded = load_member(model, "sam2", folders=folders, progress=steps, announce=announce)
-    return patiently(
-        lambda: Sam2(loaded.network, loaded.name, device=device, precision=precision), steps, to_the_end=True
-    )
+    return patiently(lambda: Sam2(loaded.network, loaded.name, device=device, precision=precision), steps)
 
 
 def preprocess(image: Pixels, side: int) -> Any:

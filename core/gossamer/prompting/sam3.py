@@ -186,9 +186,7 @@ def load_sam3(
     steps = Progress.of(progress)
     loaded = load_member(model, "sam3", folders=folders, progress=steps, announce=announce)
     return patiently(
-        lambda: Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision),
-        steps,
-        to_the_end=True,
+        lambda: Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision), steps
     )
 
 

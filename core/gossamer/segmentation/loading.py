@@ -26,12 +26,20 @@ from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.warm import Loadable
 from gossamer.weights.card import COST
-from gossamer.weights.catalogue import InputSpec, ModelCard, OutputSpec, architecture_of, folder_cards, load_catalogue
+from gossamer.weights.catalogue import (
+    InputSpec,
+    ModelCard,
+    OutputSpec,
+    architecture_of,
+    folder_cards,
+    load_catalogue,
+    video_cards,
+)
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
 
-__all__ = ["load_model", "load_models", "model_of"]
+__all__ = ["likely_device", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -89,12 +97,17 @@ def load_model(
             f"{choice.model!r} is a model of the catalogue, which knows its architecture.",
             "Leave --architecture out, or give the path of a file of weights.",
         )
+    if choice.model in video_cards():
+        raise ModelNotFound(
+            f"{choice.model} is a model for clips: it needs the frames before.",
+            f"Type: gossamer video CLIP OUT --model {choice.model}, or choose a model for pictures.",
+        )
     from gossamer.weights import store
 
     try:
         chosen = store.choose(
             ModelChoice.of(choice, runtime=runtime_for_files(choice)),
-            device=patiently(lambda: _likely_device(choice.device, choice.runtime), steps, to_the_end=True),
+            device=patiently(lambda: likely_device(choice.device, choice.runtime), steps),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -143,7 +156,7 @@ def model_of(
     file = _File(weights.path, variant.runtime, card.network, card.output.index, variant.rename)
     runtimes = _able(variant.runtimes if card.network else (variant.runtime,))
     # The first use of a runtime imports it, torch for seconds.
-    plan = patiently(lambda: planned(runtimes, choice, card.bfloat16), steps, to_the_end=True)
+    plan = patiently(lambda: planned(runtimes, choice, card.bfloat16), steps)
     if openvino_may_serve(plan, runtimes, choice):
         plan = replace(plan, runtime=_faster(file, card, steps))
     output = card.output
@@ -202,7 +215,7 @@ def load_models(
     return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
 
 
-def _likely_device(device: str, runtime: str) -> str:
+def likely_device(device: str, runtime: str) -> str:
     """Return where a model that is not chosen yet would run."""
     if device != "auto":
         return device
@@ -253,7 +266,7 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Network:
         progress(0.0, "Loading the model")
-        return patiently(self.load, progress, to_the_end=True)
+        return patiently(self.load, progress)
 
     def load(self) -> Network:
         """Load the network."""
@@ -341,7 +354,7 @@ def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> Segmentat
     if choice.runtime in ("onnx", "openvino") and suffix != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Choose --runtime torch, or give an .onnx file.")
     runtimes = _able(("onnx", "torch") if suffix == ".onnx" else ("torch",))
-    plan = patiently(lambda: planned(runtimes, choice), progress, to_the_end=True)
+    plan = patiently(lambda: planned(runtimes, choice), progress)
     network, spec = _identified(path, architecture, plan.runtime)
     file = _File(path, plan.runtime, network, spec[1].index)
     return _model(path.stem, _Loader(file, plan, choice.compile), spec, progress)

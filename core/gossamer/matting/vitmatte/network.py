@@ -133,16 +133,16 @@ class VitMatte:
                 f"There is no normalisation {normalisation!r}.", f"Choose one of: {', '.join(NORMALISATIONS)}."
             )
         steps = Progress.of(progress)
-        patiently(require_extra, steps, to_the_end=True)
-        device = patiently(lambda: started_device(device)[0], steps, to_the_end=True)
+        patiently(require_extra, steps)
+        device = patiently(lambda: started_device(device)[0], steps)
         precision = _resolved_precision(precision, device)
         name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
         steps(0.9, "Loading ViTMatte")
-        module = patiently(lambda: load_network(folder), steps, to_the_end=True)
+        module = patiently(lambda: load_network(folder), steps)
         import torch
 
         how = {"dtype": getattr(torch, precision)}
-        module = patiently(lambda: placed(module, "ViTMatte", device, **how), steps, to_the_end=True)
+        module = patiently(lambda: placed(module, "ViTMatte", device, **how), steps)
         steps(1.0)
         return cls(TorchModule(module, "ViTMatte", device, precision=precision), name, precision, normalisation)
 
