@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
+from gossamer.parallel.threads import rest_while_waiting
 from gossamer.settings.model_choice import DEVICES
 from gossamer.telemetry import onnxruntime, openvino
 
@@ -262,6 +263,7 @@ def _available(kind: DeviceKind, runtime: Runtime) -> bool:
     if runtime == "openvino":
         # Its names are GPU, or GPU.0 and GPU.1.
         return kind.openvino in {name.partition(".")[0] for name in openvino().Core().available_devices}
+    rest_while_waiting()
     import torch
 
     places: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
