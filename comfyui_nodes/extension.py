@@ -9,9 +9,12 @@ from typing_extensions import override
 from gossamer import telemetry
 
 from . import folders
-from .check import Check
-from .finish import Finish
-from .nodes import Composite, LoadModel, PredictMask, Refine
+from .nodes.checks import Check
+from .nodes.compositing import Composite
+from .nodes.finishing import Finish
+from .nodes.loading import LoadModel
+from .nodes.masks import PredictMask
+from .nodes.refining import Refine
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 

@@ -20,6 +20,7 @@ from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -126,8 +127,7 @@ class Pipeline:
         clock = _Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
-            source = read_image(image)
-            backdrop = read_backdrop(recipe.background, profile_of(source, recipe))
+            source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
         mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
         if keyed_alone:
@@ -178,7 +178,7 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
+        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""
@@ -274,15 +274,23 @@ def refine(
     clock, steps = _Clock(), Progress.of(progress)
     check_call(announce, "announce", "announce(sentence)")
     recipe = checked_recipe(recipe) or Recipe()
+    steps(0.0, "Reading the picture")
     with clock("read"):
-        source = read_image(image)
-        backdrop = backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
-        rough = read_mask(mask, source.pixels.shape)
-        certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
+        source, backdrop = patiently(lambda: _read(image, recipe, backdrop), steps)
+        shape = source.pixels.shape
+        rough = patiently(lambda: read_mask(mask, shape), steps)
+        certain = None
+        if hints is not None:
+            certain = patiently(lambda: read_mask(hints, shape, "hints", scribbles=True), steps)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane
     return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce), hinted)
+
+
+def _read(image: ImageSource, recipe: Recipe, backdrop: Backdrop | None = None) -> tuple[Image, Backdrop]:
+    source = read_image(image)
+    return source, backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
 
 
 def checked_recipe(recipe: object) -> Recipe | None:

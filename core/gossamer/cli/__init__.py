@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -27,7 +28,9 @@ COMMANDS = {
     "finish": "put a cut-out on a canvas: crop, size, background, shadow, a shop's preset",
     "compare": "write a contact sheet of recipes or cut-outs",
     "evaluate": "measure masks or mattes against the truth",
+    "video": "cut the subject of a clip out, of any length",
     "check": "tell whether cut-outs are good, without the truth",
+    "report": "show what a batch made: a page for the browser, or contact sheets",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
@@ -44,6 +47,8 @@ _SYNONYMS = {
     "rembg": "remove",
     "rm": "remove",
     "run": "remove",
+    "clip": "video",
+    "film": "video",
     "mask": "segment",
     "matte": "refine",
     "diff": "compare",
@@ -80,8 +85,23 @@ options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    status = _status(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and status == Cancelled.exit_code:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process at once where work goes on that cannot be stopped, for which Python would wait."""
+    if any(thread.name.startswith("gossamer") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # None, closed, or its reader is gone
+                stream.flush()
+        os._exit(status)
+
+
+def _status(arguments: list[str]) -> int:
     terminal.ready()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     try:
         return _run(arguments)

@@ -19,6 +19,7 @@ from gossamer.cli.console import Console
 from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser, add_flags, add_recipe_flags, given, recipe_of
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
+from gossamer.cli.report import check_report, report_after
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
 from gossamer.compositing import is_opaque
 from gossamer.errors import InputError
@@ -39,6 +40,8 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         check_stdout()
     asked = _asked(arguments)
+    if arguments.report is not None:
+        check_report(arguments.report)
     if asked.choice.model == NO_MODEL and asked.recipe.matting.method != "key":
         raise InputError("Without a model only the matting key finds a subject.", "Choose it, or a model.")
     only = None if arguments.only is None else read_decisions(arguments.only)
@@ -66,7 +69,13 @@ def run(argv: list[str]) -> int:
             seen=view.seen,
             watch=names if arguments.watch else None,
         )
-    return _conclude(summary, asked, arguments)
+    status = _conclude(summary, asked, arguments)
+    if arguments.report is None:
+        return status
+    if summary.stopped:
+        tell(f"No report was made: gossamer report {asked.out} {arguments.report} shows what is done.")
+        return status
+    return report_after(asked.out, arguments.report, quiet=arguments.quiet) or status
 
 
 def _parser() -> Parser:
@@ -86,6 +95,11 @@ def _parser() -> Parser:
     parser.add_argument("--resume", action="store_true", help="leave what an earlier run has done, do the rest")
     parser.add_argument("--reprocess", action="store_true", help="do again what an earlier run has done")
     parser.add_argument("--only", metavar="FILE", help="do again what a review (CSV or JSON of the report) rejects")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="in the end write a page (.html) to look through and judge all, as gossamer report",
+    )
     parser.add_argument("--first", metavar="N", type=int, help="no more than the first N pictures: a sample")
     parser.add_argument("--watch", action="store_true", help="go on with what comes into the folders, until Ctrl-C")
     parser.add_argument(

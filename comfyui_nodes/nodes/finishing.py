@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import widgets
-from .nodes import CATEGORY
-from .progress import Bar
-from .tensors import Images, Masks, empty, put, together
-from .wording import in_comfyui, spoken
+from .. import widgets
+from ..log import warn
+from ..progress import Bar
+from ..tensors import Images, Masks, empty, put, together
+from ..wording import in_comfyui
+from . import CATEGORY
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Finish"]
 
-_log = logging.getLogger("gossamer")
 _NO_PRESET = "none"
 
 
@@ -106,8 +105,7 @@ class Finish(io.ComfyNode):
         for i in range(count):
             picture = np.dstack([images.rgb(i), masks.alpha(i)])
             cutout = finish_cutout(picture, recipe, colours="straight", progress=bar.picture(i))
-            for warning in cutout.report.warnings:
-                _log.warning(spoken(warning))
+            warn(cutout.report.warnings)
             height, width = cutout.alpha.shape
             if rgb is None:
                 rgb, rgba = empty(count, height, width, 3), empty(count, height, width, 4)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from . import widgets
-from .nodes import CATEGORY
-from .progress import Bar
-from .tensors import Images, Masks, together
-from .wording import in_comfyui, spoken
+from .. import widgets
+from ..progress import Bar
+from ..tensors import Images, Masks, together
+from ..wording import in_comfyui, spoken
+from . import CATEGORY
 
 if TYPE_CHECKING:
     import torch

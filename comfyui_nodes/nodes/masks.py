@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding the subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from .. import widgets
+from ..log import warn
+from ..memory import make_room
+from ..progress import Bar
+from ..tensors import Images, empty, put
+from ..wording import in_comfyui
+from . import CATEGORY, Model
+
+if TYPE_CHECKING:
+    import torch
+
+    from gossamer import SegmentationModel
+
+__all__ = ["PredictMask"]
+
+_TOGETHER = 4  # pictures in one run of a network on a graphics card
+
+
+class PredictMask(io.ComfyNode):
+    """Finds the subject."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return widgets.known(
+            io.Schema,
+            node_id="GossamerPredictMask",
+            display_name="Predict Mask (Gossamer)",
+            category=CATEGORY,
+            description="Finds the subject of each picture of a batch.",
+            search_aliases=["background removal", "remove background", "segment", "mask"],
+            inputs=[
+                Model.Input("model", tooltip="From Load Model (Gossamer)."),
+                io.Image.Input(
+                    "image",
+                    tooltip="A batch of any length. The alpha of an RGBA picture plays no part here; "
+                    "Refine (Gossamer) multiplies the mask by it.",
+                ),
+                *widgets.stage_widgets("segmentation"),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    display_name="mask",
+                    tooltip="1 (white) = foreground. Load Image's mask is the other way round.",
+                )
+            ],
+        )
+
+    @classmethod
+    @in_comfyui
+    def execute(cls, model: SegmentationModel, image: torch.Tensor, **settings: bool) -> io.NodeOutput:
+        """Predict one mask a picture."""
+        from gossamer.settings.parameters import recipe_from_flat
+
+        look = recipe_from_flat(settings).segmentation
+        images = Images.of(image, "image")
+        masks = empty(len(images), *images.size)
+        bar = Bar(len(images))
+        make_room()
+        together_now = _TOGETHER if model.device == "cuda" and not look.detail else 1
+        for start in range(0, len(images), together_now):
+            group = range(start, min(start + together_now, len(images)))
+            part = bar.pictures(start, len(group))
+            if together_now == 1:
+                found = [model.predict(images.rgb(start), part, flips=look.flips, detail=look.detail)]
+            else:
+                pictures = [images.rgb(i) for i in group]
+                found = model.predict_batch(pictures, part, flips=look.flips, batch_size=together_now)
+            for i, mask in zip(group, found, strict=True):
+                put(masks[i], mask)
+                if not mask.max() > 0:
+                    warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))
+        return io.NodeOutput(masks)
