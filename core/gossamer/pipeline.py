@@ -396,10 +396,13 @@ def finish(
         on_canvas = changes_the_picture(recipe)
         final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
-        keyed = recipe.matting.method == "key"
-        colours = subject_colours(
-            source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
-        )
+        how: dict[str, Any] = {
+            "final": final,
+            "keyed": recipe.matting.method == "key",
+            "progress": part,
+            "warn": warnings.append,
+        }
+        colours = subject_colours(source, alpha, recipe.foreground, **how)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

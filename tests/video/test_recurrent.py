@@ -13,7 +13,9 @@ from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.recurrent_onnx import RecurrentOnnx
 from gossamer.networks.recurrent_torch import RecurrentTorch
 from gossamer.progress import Progress
+from gossamer.settings.video import Video
 from gossamer.video import cut_video, open_source
+from gossamer.video.matters import load_matter
 from gossamer.weights import licences
 from gossamer.weights.catalogue import load_catalogue, model_card, video_cards
 from tests.cached_weights import video_weights
@@ -128,13 +130,9 @@ def test_a_picture_alone_is_not_for_it(person: np.ndarray) -> None:
     with pytest.raises(ModelNotFound, match="is a model for clips") as told:
         gossamer.remove_background(person, model="rvm-mobilenetv3")
     assert "gossamer video" in told.value.remedy
+    half = gossamer.ModelChoice(model="rvm-mobilenetv3", precision="float16")
     with pytest.raises(DeviceError, match="runs in float32"):
-        make = gossamer.ModelChoice(model="rvm-mobilenetv3", precision="float16")
-        from gossamer.settings import Recipe
-        from gossamer.settings.video import Video
-        from gossamer.video.matters import load_matter
-
-        load_matter(make, Recipe(), Video(), Progress(), None)
+        load_matter(half, gossamer.Recipe(), Video(), Progress(), None)
 
 
 def write_person(path: Path, person: np.ndarray, count: int) -> None:
