@@ -67,6 +67,7 @@ _MODULES = (
     "settings",
     "weights",
     "telemetry",
+    "video",
 )
 
 __all__ = [

@@ -128,14 +128,47 @@ class Pipeline:
         steps(0.0, "Reading the picture")
         with clock("read"):
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
+        part = steps if keyed_alone else steps.part(0.02, 0.7)
+        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
         if keyed_alone:
-            everything = np.ones(source.pixels.shape[:2], np.float32)
-            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps)
-        first_load = self._model is None
+            return finish(source, mask, recipe, backdrop, origin, steps)
+        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+
+    def find(
+        self,
+        source: Image,
+        recipe: Recipe,
+        steps: Progress,
+        *,
+        announce: Callable[[str], object] | None = None,
+        seconds: dict[str, float] | None = None,
+    ) -> tuple[Array, Origin]:
+        """Return the subject's mask, (H, W) float32, and where it is from: what :func:`finish` takes.
+
+        Parameters
+        ----------
+        source : Image
+        recipe : Recipe
+            Its stage ``segmentation`` is asked.
+        steps : Progress
+        announce : callable, optional
+            As for :meth:`load`.
+        seconds : dict, optional
+            Of the stages before, to which those of this one are added.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`run`.
+        """
+        clock = _Clock(seconds)
+        if self.choice.model == NO_MODEL:
+            return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
+        loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
-            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
+            model = self.load(steps.part(0.0, loaded), announce)
         with clock("segment"):
-            part = steps.part(0.3 if first_load else 0.05, 0.7)
+            part = steps.part(loaded, 1.0)
             look = {
                 "flips": recipe.segmentation.flips,
                 "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
@@ -145,9 +178,7 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
-        runs = Runs(self.choice.device, announce)
-        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
+        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""
@@ -297,8 +328,8 @@ def _slowness() -> tuple[str, ...]:
 class _Clock:
     """Wall-clock seconds of each stage."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -365,10 +396,13 @@ def finish(
         on_canvas = changes_the_picture(recipe)
         final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
-        keyed = recipe.matting.method == "key"
-        colours = subject_colours(
-            source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
-        )
+        how: dict[str, Any] = {
+            "final": final,
+            "keyed": recipe.matting.method == "key",
+            "progress": part,
+            "warn": warnings.append,
+        }
+        colours = subject_colours(source, alpha, recipe.foreground, **how)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

@@ -13,6 +13,7 @@ from contextlib import suppress
 import gossamer
 from gossamer.cli import terminal
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
 from gossamer.platform import on_termination
 from gossamer.spelling import did_you_mean
@@ -22,12 +23,15 @@ __all__ = ["main"]
 
 COMMANDS = {
     "remove": "cut the subject of a picture out",
+    "batch": "cut out all pictures of folders, lists and tables, with a journal",
     "segment": "find what a prompt means: masks, boxes, scores, a preview",
     "refine": "finish a mask from anywhere: matting, colours, background",
     "finish": "put a cut-out on a canvas: crop, size, background, shadow, a shop's preset",
     "compare": "write a contact sheet of recipes or cut-outs",
     "evaluate": "measure masks or mattes against the truth",
+    "video": "cut the subject of a clip out, of any length",
     "check": "tell whether cut-outs are good, without the truth",
+    "report": "show what a batch made: a page for the browser, or contact sheets",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
@@ -36,11 +40,16 @@ COMMANDS = {
 }
 
 _SYNONYMS = {
+    "bulk": "batch",
+    "folder": "batch",
+    "p": "batch",
     "cut": "remove",
     "cutout": "remove",
     "rembg": "remove",
     "rm": "remove",
     "run": "remove",
+    "clip": "video",
+    "film": "video",
     "mask": "segment",
     "matte": "refine",
     "diff": "compare",
@@ -151,6 +160,7 @@ def _run(arguments: list[str]) -> int:
         close = did_you_mean(arguments[0], COMMANDS, _SYNONYMS)
         raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
     switch_off()
+    rest_while_waiting()
     on_termination(_terminate)
     command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
     status: int = command.run(arguments[1:])
