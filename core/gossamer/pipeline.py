@@ -129,9 +129,8 @@ class Pipeline:
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
         mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
-        if keyed_alone:
-            return finish(source, mask, recipe, backdrop, origin, steps)
-        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+        rest, runs = (steps, None) if keyed_alone else (steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+        return finish(source, mask, recipe, backdrop, origin, rest, runs)
 
     def find(
         self,
@@ -148,7 +147,6 @@ class Pipeline:
         ----------
         source : Image
         recipe : Recipe
-            Its stage ``segmentation`` is asked.
         steps : Progress
         announce : callable, optional
             As for :meth:`load`.
