@@ -20,6 +20,18 @@ def cache_folder() -> Path:
 
 
 @functools.cache
+def video_weights() -> Path:
+    """Return the file of Robust Video Matting's weights, fetched where it is missing."""
+    home = cache_folder() / "video-home"
+    nowhere = str(home / "nowhere")
+    here = {"GOSSAMER_HOME": str(home), "HF_HUB_CACHE": nowhere, "U2NET_HOME": nowhere}
+    with mock.patch.dict(os.environ, here):
+        for name in _ELSEWHERE:
+            os.environ.pop(name, None)
+        return store.fetch(model_card("rvm-mobilenetv3"), announce=print, accept_licence=True).path
+
+
+@functools.cache
 def weights_home() -> Path:
     """Return a folder to use as GOSSAMER_HOME: it holds the weights of the models that are small or free to have.
 

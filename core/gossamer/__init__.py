@@ -71,6 +71,7 @@ _MODULES = (
     "sheets",
     "weights",
     "telemetry",
+    "video",
 )
 
 __all__ = [

@@ -15,7 +15,7 @@ from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
 from gossamer.weights.card import HuggingFaceSource, ModelCard, Source, UrlSource
-from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue
+from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue, video_cards
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
 from gossamer.weights.folder_card import FolderCard
@@ -72,7 +72,9 @@ def _parser() -> Parser:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    rows = [_row(card) for card in load_catalogue().values()] + [_folder_row(card) for card in folder_cards()]
+    pictures, clips = load_catalogue().values(), video_cards().values()
+    rows = [_row(card) for card in pictures] + [_folder_row(card) for card in folder_cards()]
+    rows += [_row(card) | {"task": "video"} for card in clips]
     if arguments.json:
         show_json(rows)
         return 0
@@ -124,7 +126,7 @@ def _folder_row(card: FolderCard) -> dict[str, Any]:
 def _conditions(row: dict[str, Any]) -> str:
     """Return what must be done before a model can be used, for people."""
     said = []
-    if not row["commercial"]:
+    if not row["commercial"] or row.get("task") == "video":
         said.append("its licence is accepted" if row["accepted"] else "needs --accept-licence once")
     if row["gated"]:
         said.append(f"files are gated: agree to the terms at {row['terms']} and set HF_TOKEN")
@@ -258,7 +260,11 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:
     named = [any_card(name) for name in ids]
     with Console() as console:
-        every: list[ModelCard | FolderCard] = named or [*load_catalogue().values(), *folder_cards()]
+        every: list[ModelCard | FolderCard] = named or [
+            *load_catalogue().values(),
+            *folder_cards(),
+            *video_cards().values(),
+        ]
         for card in every:
             row = {"id": card.id, "good": False, "path": None, "problem": "", "warnings": []}
             try:

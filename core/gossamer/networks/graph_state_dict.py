@@ -17,7 +17,7 @@ from gossamer.networks.architectures.networks import NETWORKS, build
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["graph_initialisers", "graph_network", "graph_state_dict"]
+__all__ = ["graph_convolutions", "graph_initialisers", "graph_network", "graph_state_dict"]
 
 _TORCH_ONLY = "Give its weights as .safetensors or .pth, or run this file with --runtime onnx."
 
@@ -45,6 +45,28 @@ def graph_initialisers(path: Path) -> dict[str, NDArray[Any]]:
         The package onnx is not installed.
     """
     return _initialisers(_graph(path))
+
+
+def graph_convolutions(path: Path) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Return weight and bias of the convolutions of an ONNX graph in its order, each once, however often it runs.
+
+    Raises
+    ------
+    ModelError
+        The file is no ONNX model, or its convolutions compute their weights or are followed by batch normalisation.
+    MissingExtra
+        The package onnx is not installed.
+    """
+    graph = _graph(path)
+    names = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+    try:
+        found = list(_convolutions(graph))
+    except _NotPlain as error:
+        raise ModelError(f"The weights in {path.name} cannot be told apart ({error}).", _TORCH_ONLY) from None
+    if any(one.normalisation is not None for one in found):
+        raise ModelError(f"The weights in {path.name} are not folded.", _TORCH_ONLY)
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    return [(found[place].weight, found[place].bias) for place in sorted(first.values())]
 
 
 def graph_network(path: Path) -> str | None:
@@ -142,7 +164,8 @@ def graph_state_dict(path: Path, module: nn.Module, network: str) -> dict[str, T
             values = {"weight": last.weight, "bias": bias}
         elif isinstance(layer, torch.nn.BatchNorm2d) and last is not None:
             values = _normalisation(last, layer)
-        state.update({f"{name}.{key}": torch.tensor(value, dtype=torch.float32) for key, value in values.items()})
+        plain = {key: np.ascontiguousarray(value, np.float32) for key, value in values.items()}
+        state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in plain.items()})
     return state
 
 

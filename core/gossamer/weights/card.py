@@ -329,8 +329,14 @@ class ModelCard:
         The architecture's, with this model's own changes.
     weights : tuple of Variant
         The preferred first, where both ONNX Runtime and torch are installed.
+    bfloat16 : float or None
+        How far, of 255, its masks in bfloat16 are from float32's: a mean over photographs, as docs/benchmarks.md has
+        them; None where nobody has measured it.
     rank : int or None
         Place in the order in which ``auto`` chooses, 1 first; None is never chosen by ``auto``.
+    terms : str
+        What a licence that allows commercial use asks all the same of whoever passes the weights on: it is accepted
+        once. Empty: nothing but to be named.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORBID
@@ -351,11 +357,13 @@ class ModelCard:
     weights: Annotated[tuple[Variant, ...], Field(min_length=1)]
     metric: str = ""
     network: str | None = None
+    bfloat16: Annotated[float, Field(ge=0.0)] | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
+    terms: str = ""
 
     @model_validator(mode="after")
     def _free_to_choose(self) -> ModelCard:
-        if self.rank is not None and (not self.commercial or self.gated):
+        if self.rank is not None and (not self.commercial or self.gated or self.terms):
             raise ValueError("a model with a rank must be free for commercial use and not gated")
         return self
 

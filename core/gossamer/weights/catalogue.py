@@ -47,6 +47,7 @@ __all__ = [
     "load_catalogue",
     "model_card",
     "parse_catalogue",
+    "video_cards",
 ]
 
 _T = TypeVar("_T")
@@ -65,11 +66,14 @@ class Catalogue:
         Models that are folders, by id, within a family the best first.
     architectures : Mapping of str to Architecture
         By id, in the order of the file.
+    videos : Mapping of str to ModelCard
+        Models for clips, which remember the frames before, by id.
     """
 
     models: Mapping[str, ModelCard]
     folders: Mapping[str, FolderCard]
     architectures: Mapping[str, Architecture]
+    videos: Mapping[str, ModelCard]
 
 
 _ARCHITECTURE = TypeAdapter(Architecture)
@@ -100,15 +104,18 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{name} is not valid TOML: {error}.", _REMEDY) from error
-    if unknown := set(raw) - {"architecture", "model", "folder"}:
+    if unknown := set(raw) - {"architecture", "model", "folder", "video"}:
         raise ModelError(f"{name} has unknown tables: {', '.join(sorted(unknown))}.", _REMEDY)
     architectures: dict[str, Architecture] = {}
     for key, table in raw.get("architecture", {}).items():
         table.get("input", {}).setdefault("size", None)
         architectures[key] = _checked(_ARCHITECTURE, {**table, "id": key}, f"{name}, architecture {key!r}")
     models: dict[str, ModelCard] = {}
-    for number, table in enumerate(raw.get("model", []), start=1):
-        where = f"{name}, model {table.get('id', number)!r}"
+    videos: dict[str, ModelCard] = {}
+    tables = [("model", models, one) for one in raw.get("model", [])]
+    tables += [("video", videos, one) for one in raw.get("video", [])]
+    for number, (kind, found, table) in enumerate(tables, start=1):
+        where = f"{name}, {kind} {table.get('id', number)!r}"
         base = architectures.get(table.get("architecture", ""))
         if base is None:
             raise ModelError(f"{where}: 'architecture' is none of {', '.join(architectures)}.", _REMEDY)
@@ -116,16 +123,21 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
         if "multiple" in table.get("input", {}):
             spec["input"]["size"] = None  # TOML has no word for nothing
         card = _checked(_CARD, {**table, **spec}, where)
-        if card.id in models:
+        if card.id in models or card.id in videos:
             raise ModelError(f"{where}: the id is given twice.", _REMEDY)
-        models[card.id] = card
+        found[card.id] = card
     folders: dict[str, FolderCard] = {}
     for number, table in enumerate(raw.get("folder", []), start=1):
         folder = _checked(_FOLDER, table, f"{name}, folder {table.get('id', number)!r}")
-        if folder.id in models or folder.id in folders:
+        if folder.id in models or folder.id in videos or folder.id in folders:
             raise ModelError(f"{name}, folder {folder.id!r}: the id is given twice.", _REMEDY)
         folders[folder.id] = folder
-    return Catalogue(MappingProxyType(models), MappingProxyType(folders), MappingProxyType(architectures))
+    return Catalogue(
+        MappingProxyType(models),
+        MappingProxyType(folders),
+        MappingProxyType(architectures),
+        MappingProxyType(videos),
+    )
 
 
 def _checked(adapter: TypeAdapter[_T], table: dict[str, Any], where: str) -> _T:
@@ -162,6 +174,11 @@ def load_catalogue() -> Mapping[str, ModelCard]:
     return _own().models
 
 
+def video_cards() -> Mapping[str, ModelCard]:
+    """Return the models for clips, by id, read-only; raises as :func:`load_catalogue`."""
+    return _own().videos
+
+
 def folder_cards(family: str | None = None) -> tuple[FolderCard, ...]:
     """Return the models that are folders, all or those of a family, the best first; raises as :func:`load_catalogue`.
 
@@ -195,7 +212,7 @@ def model_card(model: str) -> ModelCard:
     ModelNotFound
         When no model has this id; it names ids that are spelled alike.
     """
-    models = load_catalogue()
+    models = {**load_catalogue(), **video_cards()}
     if model in models:
         return models[model]
     hint = did_you_mean(model, models)

@@ -1,4 +1,4 @@
-"""Licences that do not allow commercial use: accepted once, and written down."""
+"""Licences that do not allow commercial use, or ask for more than a name: accepted once, and written down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATIENCE = 20.0  # seconds; others hold the file for a moment
 
 def is_accepted(card: ModelCard) -> bool:
     """Return whether a model's licence needs no acceptance, or has it, in the words that it has now."""
-    if card.commercial:
+    if card.commercial and not card.terms:
         return True
     try:
         return _is_in(read_json(_file()), card)
@@ -55,6 +55,12 @@ def require(card: ModelCard) -> None:
         return
     if problem := table_fault(_file()):
         raise LicenceError(f"Whether the licence of {card.title} was accepted is not known: {problem[0]}", problem[1])
+    if card.commercial:
+        raise LicenceError(
+            f"{card.title} has the licence {card.licence}: {card.terms}.",
+            f"Read {card.licence_url} and, to accept it once, type: gossamer models get {card.id} --accept-licence "
+            "(in Python: accept_licence=True)",
+        )
     what = "gives no clear licence" if card.licence == "unclear" else f"has the licence {card.licence}"
     raise LicenceError(
         f"{card.title} {what}, so its weights are not for commercial use.",

@@ -338,6 +338,8 @@ def _with_licence(weights: Weights) -> Weights:
     if licences.is_accepted(card):
         return weights
     said = f"{card.title} is not for commercial use: its licence is {card.licence} ({card.licence_url})."
+    if card.commercial:
+        said = f"{card.title} has the licence {card.licence} ({card.licence_url}): {card.terms}."
     return replace(weights, warnings=(*weights.warnings, said))
 
 

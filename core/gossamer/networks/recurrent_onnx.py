@@ -1,0 +1,148 @@
+"""Recurrent video matting in ONNX: a frame and what is remembered in, colours, alpha and what is remembered out."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gossamer.arrays import Array
+from gossamer.errors import DeviceError, ModelError
+from gossamer.networks.batches import watched
+from gossamer.networks.devices import resolve_device
+from gossamer.networks.recurrence import Recurrence
+from gossamer.parallel.forks import PerProcess
+from gossamer.parallel.threads import thread_count
+from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
+
+__all__ = ["RecurrentOnnx"]
+
+_INPUTS = ("src", "r1i", "r2i", "r3i", "r4i", "downsample_ratio")
+_OUTPUTS = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
+
+
+class RecurrentOnnx:
+    """RVM as its authors export it: inputs src, r1i to r4i and downsample_ratio; outputs fgr, pha, r1o to r4o.
+
+    Parameters
+    ----------
+    path : Path
+        The .onnx file.
+    device : {"auto", "cpu", "cuda"}
+        As for :class:`~gossamer.networks.onnx_network.OnnxNetwork`.
+
+    Raises
+    ------
+    ModelError
+        The file is no ONNX model, or another one.
+    DeviceError
+        CUDA was asked for and cannot be had.
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        self._path, self._asked = path, device
+        self.warnings: tuple[str, ...] = ()
+        self.bytes = path.stat().st_size
+        session = self._opened()
+        names = tuple(one.name for one in session.get_inputs()), tuple(one.name for one in session.get_outputs())
+        if names != (_INPUTS, _OUTPUTS):
+            raise ModelError(
+                f"{path.name} is no network of Robust Video Matting.", "Give the file that its authors export."
+            )
+        self._type = np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
+        self._session: PerProcess[Any] | None = PerProcess(self._opened, session)
+        self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
+
+    def run(
+        self, frame: Array, remembered: Recurrence, ratio: float, progress: Progress
+    ) -> tuple[Array, Array, Recurrence]:
+        """Matte one frame.
+
+        Parameters
+        ----------
+        frame : (3, H, W) float32
+            RGB in [0, 1].
+        remembered : Recurrence
+            What the frame before gave.
+        ratio : float
+            How small the network sees the frame, in (0, 1].
+        progress : Progress
+            Called while it runs; what it raises stops the run and passes through.
+
+        Returns
+        -------
+        colours : (3, H, W) float32
+        alpha : (H, W) float32
+        remembered : Recurrence
+
+        Raises
+        ------
+        ModelError, DeviceError
+            It cannot be run; memory does not hold it.
+        """
+        own = self._session
+        if own is None:
+            raise ModelError("The model was unloaded.", "Load it again.")
+        session, options = own(), onnxruntime().RunOptions()
+        height, width = frame.shape[1:]
+        fitting = remembered.fitting(height, width)
+        states = fitting.states or tuple(np.zeros((1, 1, 1, 1), np.float32) for _ in range(4))
+        feeds = {
+            "src": np.ascontiguousarray(frame[None], self._type),
+            "downsample_ratio": np.array([ratio], np.float32),
+        }
+        feeds |= {name: state.astype(self._type) for name, state in zip(_INPUTS[1:5], states, strict=True)}
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            found = watched(lambda: session.run(_OUTPUTS, feeds, options), progress, stop, thread=self._thread())
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            text = str(error).strip().splitlines()
+            if any(word in str(error).lower() for word in ("failed to allocate memory", "bad_alloc", "out of memory")):
+                raise DeviceError(
+                    f"There is not enough memory to run this model on frames of {width} x {height}.",
+                    "Give a smaller size or working ratio.",
+                ) from None
+            raise ModelError(
+                f"The model could not be run ({text[0][:200] if text else type(error).__name__}).",
+                "Try another working ratio.",
+            ) from None
+        colours, alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
+        return colours[0], alpha[0, 0], Recurrence(tuple(after), (height, width))
+
+    def unload(self) -> None:
+        """Free the memory that the network holds."""
+        self._session = None
+
+    def _opened(self) -> Any:
+        package = onnxruntime()
+        wanted = resolve_device(self._asked)
+        options = package.SessionOptions()
+        options.intra_op_num_threads = thread_count()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
+        try:
+            session = package.InferenceSession(str(self._path), options, providers=[*providers, "CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            text = str(error).strip().splitlines()
+            raise ModelError(
+                f"{self._path.name} is not a model that ONNX Runtime can load ({text[0][:200] if text else error}).",
+                "Fetch it again with: gossamer models get ID --force",
+            ) from None
+        self.device = "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        if self.device != wanted:
+            if self._asked == "cuda":
+                raise DeviceError(
+                    "CUDA could not be started.",
+                    "Check the driver and the CUDA and cuDNN versions with: gossamer doctor",
+                )
+            self.warnings = ("CUDA could not be started; the model runs on the CPU.",)
+        return session

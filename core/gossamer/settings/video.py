@@ -1,0 +1,191 @@
+"""What is done with a clip besides what is done with each of its pictures."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gossamer.settings.base import Settings, validated
+
+__all__ = ["FORMATS", "Video", "VideoFormatName", "read_size", "read_time"]
+
+VideoFormatName: TypeAlias = Literal["auto", "prores4444", "vp9", "ffv1", "h264", "hevc", "png", "tiff", "exr"]
+
+FORMATS: tuple[VideoFormatName, ...] = get_args(VideoFormatName)
+
+_MOST = 16384  # pixels a side: what the codecs take
+
+
+class Video(Settings, strict=True):
+    """How a clip is read, held still and written."""
+
+    format: Annotated[
+        VideoFormatName,
+        Field(
+            title="Format",
+            description="auto: what the name of the output says (.mov: prores4444, .webm: vp9, .mkv: ffv1, .mp4: h264, "
+            "a folder: png). prores4444, vp9, ffv1, png, tiff and exr keep transparency; h264 and hevc take a "
+            "background.",
+        ),
+    ] = "auto"
+    show: Annotated[
+        Literal["cutout", "matte", "side_by_side", "stacked"],
+        Field(
+            title="Show",
+            description="cutout: the subject; matte: its alpha as grey; side_by_side and stacked: its colours, opaque, "
+            "and the matte right of them or below, for programs that read no transparency.",
+        ),
+    ] = "cutout"
+    start: Annotated[
+        str,
+        Field(
+            title="Start",
+            description="The in point: seconds, or h:mm:ss.",
+            json_schema_extra={"remedy": "Give seconds, e.g. 12.5, or 0:01:12.5."},
+        ),
+    ] = ""
+    end: Annotated[
+        str,
+        Field(
+            title="End",
+            description="The out point: seconds, or h:mm:ss, of the clip; the picture at it is left out.",
+            json_schema_extra={"remedy": "Give seconds, e.g. 12.5, or 0:01:12.5."},
+        ),
+    ] = ""
+    fps: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1000.0,
+            title="Frames a second",
+            description="Pictures a second of the result; 0: as the clip has them, also where they vary. For pictures "
+            "in a folder, their rate (0: 25).",
+        ),
+    ] = 0.0
+    size: Annotated[
+        str,
+        Field(
+            title="Size",
+            description="Width and height of the result: 1280x720, or one of them (1280x, x720), the other as the "
+            "picture's sides ask for; empty: as the clip has them.",
+            json_schema_extra={"unit": "px", "remedy": "Give e.g. 1280x720, 1280x or x720."},
+        ),
+    ] = ""
+    sound: Annotated[
+        Literal["copy", "none"],
+        Field(title="Sound", description="copy: as it is, where the file holds such, else encoded anew; none: silent."),
+    ] = "copy"
+    hold: Annotated[
+        Literal["auto", "none", "flow"],
+        Field(
+            title="Hold still",
+            description="flow: the mattes of neighbouring frames, moved along by optical flow, take the flicker out "
+            "of a matte where the picture says that they show the same; auto: flow for models of single pictures, none "
+            "for those that remember.",
+        ),
+    ] = "auto"
+    hold_strength: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=0.95,
+            title="Strength of holding",
+            description="How much of a matte comes from the frames before it where the picture stands still or its "
+            "motion is certain.",
+        ),
+    ] = 0.8
+    ratio: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1.0,
+            title="Working ratio",
+            description="For models that remember: how small they see a frame, before they bring their matte back to "
+            "its size; 0: their authors' rule, 512 px for the longer side.",
+        ),
+    ] = 0.0
+    crf: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=51,
+            title="Loss",
+            description="For vp9, h264 and hevc: how much may be lost; smaller is better and larger.",
+        ),
+    ] = 16
+
+    @field_validator("start", "end")
+    @classmethod
+    def _times_are_times(cls, value: str) -> str:
+        if value.strip():
+            read_time(value)
+        return value.strip()
+
+    @field_validator("size")
+    @classmethod
+    def _a_size_is_one(cls, value: str) -> str:
+        if value.strip():
+            read_size(value)
+        return value.strip()
+
+    @field_validator("fps")
+    @classmethod
+    def _a_rate_is_one(cls, value: float, info: ValidationInfo) -> float:
+        if 0 < value < 0.1:
+            raise ValueError("give 0, or a number from 0.1 to 1000")
+        return value
+
+    @model_validator(mode="after")
+    def _something_is_between(self) -> Video:
+        begin, finish = self.span
+        if finish is not None and finish <= begin:
+            raise ValueError(f"the end has to come after the start, {float(begin):g} s")
+        return self
+
+    @property
+    def span(self) -> tuple[Fraction, Fraction | None]:
+        """In point and out point in seconds; None: the clip's end."""
+        return (read_time(self.start) if self.start else Fraction(0)), (read_time(self.end) if self.end else None)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, None for the clip's own; 23.976 and its like mean 24000/1001."""
+        if self.fps == 0:
+            return None
+        ntsc = Fraction(round(self.fps * 1.001) * 1000, 1001)
+        return (
+            ntsc
+            if abs(float(ntsc) - self.fps) < 0.006 and self.fps != round(self.fps)
+            else (Fraction(self.fps).limit_denominator(1001))
+        )
+
+    @classmethod
+    def of(cls, base: Video | None = None, **settings: Any) -> Video:
+        """Return settings, changed in some; raises InputError where one is unknown or impossible."""
+        return validated(
+            cls,
+            {**(base or cls()).model_dump(), **settings},
+            "the settings of a clip",
+            "See gossamer.settings.video.Video; what is done with each picture is in gossamer.Recipe.",
+        )
+
+
+def read_time(text: str) -> Fraction:
+    """Return the seconds of ``12.5``, ``1:12.5`` or ``0:01:12.5``; raises ValueError."""
+    found = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,2}):)?(\d{1,7}(?:\.\d{1,9})?)", text.strip())
+    if found is None:
+        raise ValueError("give seconds, e.g. 12.5, or 0:01:12.5")
+    hours, minutes, seconds = found.groups()
+    return Fraction(int(hours or 0) * 3600 + int(minutes or 0) * 60) + Fraction(seconds)
+
+
+def read_size(text: str) -> tuple[int | None, int | None]:
+    """Return the sides of ``1280x720``, ``1280x`` or ``x720``, None where one is left open; raises ValueError."""
+    found = re.fullmatch(r"(\d{0,5})\s*[x×]\s*(\d{0,5})", text.strip().lower())
+    sides = tuple(int(side) if side else None for side in found.groups()) if found else (None, None)
+    if sides == (None, None) or any(side is not None and not 16 <= side <= _MOST for side in sides):
+        raise ValueError(f"give e.g. 1280x720, 1280x or x720, each side from 16 to {_MOST}")
+    return sides[0], sides[1]

@@ -1,0 +1,15 @@
+"""Video: clips of any length in, clips with steady mattes out.
+
+import gossamer
+report = gossamer.video.cut_video("clip.mp4", "clip.mov", choice="u2netp")
+"""
+
+from __future__ import annotations
+
+from gossamer.settings.video import Video
+from gossamer.video.clip import Clip, Frame
+from gossamer.video.holding import Steady
+from gossamer.video.job import VideoReport, cut_video
+from gossamer.video.opening import open_source
+
+__all__ = ["Clip", "Frame", "Steady", "Video", "VideoReport", "cut_video", "open_source"]

@@ -1,0 +1,187 @@
+"""Mattes that hold still: what flickers is told from what moves by optical flow, and taken out.
+
+Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees
+with the other one; their mean is what a matte would be without flicker. What has no fellow (what comes from behind
+something, what is beyond a cut) stays as the model saw it. All of this happens in a small copy, and only the small
+matte's change is brought back: hair, which is finer, stays as it is in the frame's own matte.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.video.motion import Motion, motion_between, reduced
+
+__all__ = ["Held", "Past", "Steady"]
+
+AHEAD = 6  # frames that are looked at before one is given out
+_BLUR = 0.7  # px of the small copy, of the change: no blocks
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What is remembered of the frames that were given out.
+
+    Attributes
+    ----------
+    small : (h, w, 3) uint8
+        The last of them, small.
+    mean : (h, w, 2) float32
+        Sum of the mattes that were moved along, and of their weights.
+    colours : (h, w, 3) float32 or None
+        The subject's colours in the last of them, small.
+    """
+
+    small: NDArray[np.uint8]
+    mean: Array
+    colours: Array | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return it as arrays, to be written down."""
+        kept: dict[str, NDArray[Any]] = {"small": self.small, "mean": self.mean}
+        return kept if self.colours is None else {**kept, "colours": self.colours}
+
+    @classmethod
+    def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
+        """Return what was written down by :meth:`arrays`; None where nothing was."""
+        return cls(arrays["small"], arrays["mean"], arrays.get("colours")) if "small" in arrays else None
+
+
+@dataclass(frozen=True, eq=False)
+class Held(Generic[_T]):
+    """A frame whose matte holds still.
+
+    Attributes
+    ----------
+    thing : object
+        What came with the matte.
+    alpha : (H, W) float32
+    """
+
+    thing: _T
+    alpha: Array
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[_T]):
+    thing: _T
+    alpha: Array
+    small: NDArray[np.uint8]
+    matte: Array  # small
+    back: Motion | None  # to the frame before
+    forth: Motion | None  # from the frame before
+
+
+class Steady(Generic[_T]):
+    """Holds mattes still, frame by frame; gives each out when enough of those after it are known.
+
+    Parameters
+    ----------
+    strength : float
+        In [0, 1): what weight a matte has one frame away, where the motion is certain. 0 changes nothing.
+    past : Past, optional
+        Where another one stopped: what comes then is as if it had gone on.
+    """
+
+    def __init__(self, strength: float, past: Past | None = None) -> None:
+        self._strength = np.float32(strength)
+        self._waiting: deque[_Waiting[_T]] = deque()
+        self.past = past
+
+    def add(self, thing: _T, pixels: NDArray[Any], alpha: Array) -> Iterator[Held[_T]]:
+        """Take the next frame; yield those that are ready.
+
+        Parameters
+        ----------
+        thing : object
+            Comes out with its matte.
+        pixels : (H, W, 3) uint8 or uint16
+        alpha : (H, W) float32
+        """
+        import cv2
+
+        if self._strength == 0:
+            yield Held(thing, alpha)
+            return
+        small = reduced(pixels)
+        size = (small.shape[1], small.shape[0])
+        matte = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+        last = self._waiting[-1].small if self._waiting else self.past.small if self.past else None
+        back, forth = (None, None) if last is None or last.shape != small.shape else motion_between(small, last)
+        self._waiting.append(_Waiting(thing, alpha, small, matte, back, forth))
+        if len(self._waiting) > AHEAD:
+            yield self._next()
+
+    def rest(self) -> Iterator[Held[_T]]:
+        """Yield the frames that still wait: there are no more."""
+        while self._waiting:
+            yield self._next()
+
+    def steady_colours(self, colours: NDArray[Any], alpha: Array) -> NDArray[Any]:
+        """Return the subject's colours in the frame that was given out last, held still where it is transparent.
+
+        Parameters
+        ----------
+        colours : (H, W, 3) float32 or uint8
+            As estimated in this frame alone.
+        alpha : (H, W) float32
+            Where it is 1 the colours are the picture's own and stay.
+        """
+        import cv2
+
+        if self._strength == 0 or self.past is None:
+            return colours
+        height, width = self.past.small.shape[:2]
+        floats = colours if colours.dtype == np.float32 else colours.astype(np.float32) / np.float32(255)
+        small = np.asarray(cv2.resize(floats, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        before, motion = self._before, self._motion
+        if before is not None and motion is not None:
+            change = (motion.moved(before) - small) * (motion.trust * self._strength * np.float32(0.8))[..., None]
+            small = small + change
+            whole = cv2.resize(change, (colours.shape[1], colours.shape[0]), interpolation=cv2.INTER_LINEAR)
+            floats = floats + whole * (1 - alpha)[..., None]
+            np.clip(floats, 0, 1, out=floats)
+            colours = floats
+        self.past = replace(self.past, colours=small)
+        return colours
+
+    def _next(self) -> Held[_T]:
+        import cv2
+
+        first = self._waiting[0]
+        own = np.dstack([first.matte, np.ones_like(first.matte)])
+        forward = own
+        if first.back is not None and self.past is not None:
+            forward = own + self._weight(first.back) * first.back.moved(self.past.mean)
+        backward = None
+        for here, there in zip(reversed(list(self._waiting)[:-1]), reversed(list(self._waiting)[1:]), strict=True):
+            ahead = np.dstack([there.matte, np.ones_like(there.matte)]) if backward is None else backward
+            backward = np.dstack([here.matte, np.ones_like(here.matte)])
+            if there.forth is not None:
+                backward = backward + self._weight(there.forth) * there.forth.moved(ahead)
+        both = forward if backward is None else forward + backward - own
+        change = both[..., 0] / both[..., 1] - first.matte
+        change = cv2.GaussianBlur(change, (0, 0), _BLUR)
+        height, width = first.alpha.shape
+        held = first.alpha + cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+        np.clip(held, 0, 1, out=held)
+        self._before = self.past.colours if self.past else None
+        self._motion = first.back
+        self.past = Past(first.small, np.ascontiguousarray(forward), None)
+        self._waiting.popleft()
+        return Held(first.thing, held)
+
+    def _weight(self, motion: Motion) -> Array:
+        return (motion.trust * self._strength)[..., None]
+
+    _before: Array | None = None
+    _motion: Motion | None = None

@@ -1,0 +1,403 @@
+"""One clip, from file to file: read, matted, held still, coloured, written, each piece as soon as it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gossamer
+from gossamer.arguments import check_call
+from gossamer.canvas.stage import changes_the_picture
+from gossamer.errors import InputError, OutputError
+from gossamer.files import check_place, move_into_place, staging_folder
+from gossamer.networks.recurrence import Recurrence
+from gossamer.paths import source_path, target_path
+from gossamer.pipeline import checked_recipe
+from gossamer.progress import Progress, ProgressCallback
+from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.video import Video
+from gossamer.video.ahead import Behind, ahead
+from gossamer.video.clip import Frame
+from gossamer.video.finishing import Finisher
+from gossamer.video.formats import format_for
+from gossamer.video.holding import Held, Past, Steady
+from gossamer.video.joining import Voice, join
+from gossamer.video.matters import Matter, load_matter
+from gossamer.video.opening import Source, open_source
+from gossamer.video.parts import Parts
+from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
+from gossamer.video.timing import at_rate
+
+__all__ = ["VideoReport", "cut_video"]
+
+PIECE = 48  # frames of a segment: what a kill costs at most
+_AHEAD = 3  # frames that wait on either side of the network
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What was done with a clip.
+
+    Attributes
+    ----------
+    output : str
+    model, device : str
+    frames : int
+        Of the result.
+    width, height : int
+        Of the result.
+    duration : float
+        Seconds of the result.
+    format : str
+    seconds : dict of str to float
+        What the stages took, one after the other; ``total`` less than their sum where they overlap.
+    fps : float
+        Frames a second that were worked through.
+    warnings : tuple of str
+    resumed : int
+        Frames that an earlier run had finished.
+    """
+
+    output: str
+    model: str
+    device: str
+    frames: int
+    width: int
+    height: int
+    duration: float
+    format: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    fps: float = 0.0
+    warnings: tuple[str, ...] = ()
+    resumed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain types, ready for JSON."""
+        return {**vars(self), "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A frame on its way, and what was remembered before it."""
+
+    frame: Frame
+    before: Recurrence
+
+
+def cut_video(
+    source: str | Path,
+    out: str | Path,
+    settings: Video | None = None,
+    recipe: Recipe | None = None,
+    choice: ModelChoice | str | None = None,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    progress: ProgressCallback | Progress | None = None,
+    announce: Callable[[str], object] | None = None,
+    **options: Any,
+) -> VideoReport:
+    """Cut the subject of a clip out, of any length, in the memory of some frames.
+
+    Parameters
+    ----------
+    source : path
+        Any file that FFmpeg reads, or a folder of numbered pictures.
+    out : path
+        ``.mov``, ``.webm``, ``.mkv``, ``.mp4``, or a new folder for pictures. Segments of the unfinished result lie in
+        ``OUT.parts``, each of them playable; it is gone when the result is there.
+    settings : Video, optional
+        How the clip is read, held still and written.
+    recipe : Recipe, optional
+        What is done with each picture. Where it does not name a matting, models that remember keep their own edges.
+    choice : ModelChoice or str, optional
+        Which model: any of single pictures, or ``rvm-mobilenetv3``, which remembers.
+    force : bool
+        Replace what is there.
+    resume : bool
+        Go on with what a run that was ended left in ``OUT.parts``, from the last whole segment on; the result is that
+        of an uninterrupted run.
+    progress : callable, optional
+        ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+    announce : callable, optional
+        Called with one sentence when weights are fetched.
+    **options
+        Fields of :class:`~gossamer.settings.video.Video`, instead of those in `settings`.
+
+    Returns
+    -------
+    VideoReport
+
+    Raises
+    ------
+    InputError
+        The clip cannot be read, or settings do not go together.
+    OutputExists, OutputError
+        The result is there already, or cannot be written; what is finished is kept.
+    ModelError
+        The model cannot be found, fetched, loaded or run.
+    MissingExtra
+        PyAV is not installed.
+    """
+    check_call(announce, "announce", "announce(sentence)")
+    settings, recipe = Video.of(settings, **options), checked_recipe(recipe) or Recipe()
+    if changes_the_picture(recipe):
+        raise InputError("A clip keeps its canvas.", "Leave canvas and shadow out; --size scales all frames.")
+    choice, steps = ModelChoice.of(choice), Progress.of(progress)
+    place = source_path(source, "clip")
+    goal = target_path(out)
+    with open_source(place, settings) as clip:
+        finisher = Finisher(clip.clip, recipe, settings, choice, announce)
+        plan = FilmPlan.of(
+            clip.clip,
+            format_for(goal, settings, transparent=settings.show == "cutout" and not finisher.opaque),
+            settings.crf,
+            settings.rate,
+            settings.show,
+            finisher.opaque,
+        )
+        with closing(finisher):
+            _check_goal(goal, plan, force)
+            matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
+            told = _identity(place, plan, settings, recipe, matter, choice)
+            suffix = "" if plan.format.is_folder else goal.suffix.lower()
+            parts = Parts(goal, suffix, told, resume=resume, force=force)
+            work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
+            work.run()
+            return work.delivered(goal, force, steps.part(0.98, 1.0))
+
+
+def _check_goal(goal: Path, plan: FilmPlan, force: bool) -> None:
+    if not plan.format.is_folder:
+        check_place(goal, force)
+        return
+    if goal.is_dir() and not any(goal.iterdir()):
+        return
+    if goal.exists():
+        raise OutputError(f"{goal} is there already and not empty.", "Give a new folder.")
+    check_place(goal)
+
+
+def _identity(
+    place: Path, plan: FilmPlan, settings: Video, recipe: Recipe, matter: Matter, choice: ModelChoice
+) -> dict[str, Any]:
+    """Return what decides the result, for a later run to compare."""
+    status = place.stat()
+    return {
+        "gossamer": gossamer.__version__,
+        "clip": [place.name, 0 if place.is_dir() else status.st_size, status.st_mtime_ns],
+        "model": [matter.id, choice.runtime, choice.quality, choice.combine],
+        "format": plan.format.id,
+        "settings": settings.model_dump(),
+        "recipe": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
+    }
+
+
+class _Work:
+    """The run of one clip."""
+
+    def __init__(
+        self,
+        source: Source,
+        plan: FilmPlan,
+        settings: Video,
+        finisher: Finisher,
+        matter: Matter,
+        parts: Parts,
+        steps: Progress,
+    ) -> None:
+        self._source, self._plan, self._settings, self._matter = source, plan, settings, matter
+        self._finisher, self._parts, self._steps = finisher, parts, steps
+        self._begun, self._start = parts.frames, time.monotonic()
+        self._seconds: dict[str, float] = {}
+        holds = settings.hold == "flow" or (settings.hold == "auto" and not matter.remembers)
+        past = Past.of({name.removeprefix("held_"): one for name, one in parts.state.items() if "held_" in name})
+        self._steady: Steady[_Seen] = Steady(settings.hold_strength if holds else 0.0, past)
+        self._remembered = _recalled(parts.state)
+        self._segment: Segment | None = None
+        self._times: list[Fraction] = []
+        self._made = self._begun
+        begin, end = settings.span
+        known = source.clip.seconds
+        until = min(float(end), known) if end is not None and known else known or (float(end) if end else 0.0)
+        self._expected = max(1, round((until - float(begin)) * float(plan.rate)))
+
+    def run(self) -> None:
+        """Make all segments that are missing."""
+        frames = ahead(self._frames(), _AHEAD, self._steps)
+        try:
+            with closing(frames), Behind(_AHEAD, self._steps) as behind:
+                for held in self._matted(frames):
+                    self._give(held, behind)
+                if self._times:
+                    self._end_segment(self._remembered, behind)
+        finally:
+            if self._segment is not None:
+                self._segment.discard()
+        if not self._parts.frames:
+            self._parts.remove()
+            raise InputError(
+                f"{self._source.clip.path} has no frame between the in point and the out point.",
+                "Give others with --start and --end.",
+            )
+
+    def _frames(self) -> Iterator[Frame]:
+        begin, end = self._settings.span
+        rate = self._settings.rate
+        if rate is not None and rate != self._source.clip.rate:
+            every = at_rate(self._source.frames(begin, end), rate, 1 / self._source.clip.rate)
+            return (frame for frame in every if frame.number >= self._begun)
+        done = None
+        if self._begun and "time" in self._parts.state:
+            done = self._begun, Fraction(str(self._parts.state["time"]))
+        return self._source.frames(begin, end, done)
+
+    def _matted(self, frames: Iterator[Frame]) -> Iterator[Held[_Seen]]:
+        """Yield frames with their mattes, held still."""
+        for frame in frames:
+            self._tell(frame)
+            with self._clock("model"):
+                found = self._matter.matte(frame, self._remembered, _Ticks(self._steps))
+            seen = _Seen(frame, self._remembered)
+            self._remembered = found.remembered
+            with self._clock("matting"):
+                alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, _Ticks(self._steps))
+            with self._clock("hold"):
+                ready = list(self._steady.add(seen, frame.pixels, alpha))
+            yield from ready
+        yield from self._steady.rest()
+
+    def _give(self, held: Held[_Seen], behind: Behind) -> None:
+        """Finish one picture and have it written; the segment before is closed first where it is full."""
+        frame = held.thing.frame
+        if len(self._times) == PIECE:
+            self._end_segment(held.thing.before, behind, frame.time)
+        if self._segment is None:
+            path, plan, number = self._parts.next, self._plan, self._made
+            self._segment = open_segment(path, plan, number)
+        with self._clock("colours"):
+            picture = self._finisher.picture(frame, held.alpha, self._steady, _Ticks(self._steps))
+        segment = self._segment
+        behind.do(lambda: self._write(segment, picture))
+        self._times.append(picture.time)
+        self._made += 1
+        self._state_after = self._steady.past
+
+    def _write(self, segment: Segment, picture: Picture) -> None:
+        with self._clock("write"):
+            segment.add(picture)
+
+    def _end_segment(self, remembered: Recurrence, behind: Behind, following: Fraction = Fraction(0)) -> None:
+        """Close the segment, and write down how to go on after it."""
+        segment, times = self._segment, tuple(self._times)
+        state: dict[str, NDArray[Any]] = {"time": np.array(str(following)), "size": np.array(remembered.size)}
+        state |= {f"state_{number}": one for number, one in enumerate(remembered.states)}
+        if self._state_after is not None:
+            state |= {f"held_{name}": one for name, one in self._state_after.arrays().items()}
+        finished = threading.Event()
+
+        def close() -> None:
+            assert segment is not None  # noqa: S101 - a picture was written
+            with self._clock("write"):
+                segment.close()
+                self._parts.finish(times, state)
+            finished.set()
+
+        behind.do(close)
+        while not finished.wait(0.05):
+            self._steps.tick()
+            if behind.failed:
+                behind.do(lambda: None)  # raises what it failed of
+        self._segment, self._times = None, []
+
+    _state_after: Past | None = None
+
+    def _tell(self, frame: Frame) -> None:
+        done = self._made - self._begun
+        spent = time.monotonic() - self._start
+        rate = done / spent if spent > 0 and done else 0.0
+        left = max(0, self._expected - self._made)
+        said = f"Frame {frame.number + 1} of about {max(self._expected, frame.number + 1)}"
+        if rate:
+            minutes, seconds = divmod(round(left / rate), 60)
+            said += f", {rate:.3g} frames/s, {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+        self._steps(min(0.999, self._made / self._expected), said)
+
+    def delivered(self, goal: Path, force: bool, progress: Progress) -> VideoReport:
+        """Put the result into its place, and tell of it."""
+        parts, plan = self._parts, self._plan
+        times = tuple(each for piece in parts.pieces for each in piece.times)
+        warnings = [*self._matter.warnings, *self._source.warnings, *self._finisher.warnings]
+        progress(0.0, "Joining")
+        with self._clock("join"), staging_folder(goal.parent) as staging:
+            made = staging / f"joined{goal.suffix}"
+            if plan.format.is_folder:
+                made.mkdir()
+                for piece in parts.pieces:
+                    for picture in sorted(piece.path.iterdir()):
+                        (made / picture.name).hardlink_to(picture)
+                if goal.is_dir():
+                    goal.rmdir()  # it is empty
+                made.rename(goal)
+            else:
+                voice = self._voice()
+                warnings += join([one.path for one in parts.pieces], times, plan, voice, made, goal, progress)
+                check_place(goal, force)
+                move_into_place(made, goal, force=force)
+        parts.remove()
+        if plan.format.even and (plan.width % 2 or plan.height % 2):
+            warnings.append(f"A row or column was added: {plan.format.title} takes even sides only.")
+        spent = time.monotonic() - self._start
+        return VideoReport(
+            output=str(goal),
+            model=self._matter.id,
+            device=self._matter.device,
+            frames=len(times),
+            width=plan.width,
+            height=plan.height,
+            duration=float(times[-1] + 1 / plan.rate),
+            format=plan.format.id,
+            seconds={**{name: round(one, 3) for name, one in self._seconds.items()}, "total": round(spent, 3)},
+            fps=round((len(times) - self._begun) / spent, 3) if spent else 0.0,
+            warnings=tuple(dict.fromkeys(warnings)),
+            resumed=self._begun,
+        )
+
+    def _voice(self) -> Voice | None:
+        if self._settings.sound == "none" or not self._source.clip.has_sound:
+            return None
+        begin, _ = self._settings.span
+        return Voice(self._source.clip.path, self._source.begin + begin, begin > 0)
+
+    @contextmanager
+    def _clock(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class _Ticks(Progress):
+    """Lets a stage of one frame cancel, without a fraction of its own: the clip's stays."""
+
+    def __init__(self, whole: Progress) -> None:
+        super().__init__(lambda fraction, message: whole.tick())
+
+
+def _recalled(state: dict[str, NDArray[Any]]) -> Recurrence:
+    states = [state[name] for name in sorted(name for name in state if name.startswith("state_"))]
+    if not states:
+        return Recurrence()
+    height, width = (int(side) for side in state["size"])
+    return Recurrence(tuple(states), (height, width))

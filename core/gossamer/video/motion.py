@@ -1,0 +1,94 @@
+"""How a picture moved from one frame to the next, and how far that can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+
+__all__ = ["Motion", "motion_between", "reduced"]
+
+_LONGEST = 512  # px: of the picture in which motion is looked for
+_DIFFERENCE = 0.045  # of the colours' range: how far a moved picture may be off before it shows another thing
+_LOOP, _FASTER = 1.0, 0.05  # px, and of the speed: how far forth and back may lead away from the start
+_CUT = 0.11  # mean difference of a moved picture beyond which there was a cut
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Where the pixels of one picture lie in another.
+
+    Attributes
+    ----------
+    place : (h, w, 2) float32
+        x and y in the other picture.
+    trust : (h, w) float32
+        In [0, 1]; 0 where they show something else, and everywhere across a cut.
+    """
+
+    place: Array
+    trust: Array
+
+    def moved(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what a plane of the other picture, (h, w) or (h, w, n), has at these places."""
+        import cv2
+
+        return np.asarray(
+            cv2.remap(plane, self.place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+
+
+def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a picture, (H, W, 3) uint8 or uint16, as small as motion is looked for in it, (h, w, 3) uint8."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    scale = min(1.0, _LONGEST / max(height, width))
+    size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    if pixels.dtype != np.uint8:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Motion, Motion]:
+    """Return where the pixels of one frame were in the one before, and where those of that one went.
+
+    Parameters
+    ----------
+    now, before : (h, w, 3) uint8
+        See :func:`reduced`.
+
+    References
+    ----------
+    T. Kroeger, R. Timofte, D. Dai, L. Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+    """
+    import cv2
+
+    grey, last = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (now, before))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(1)
+    back, forth = search.calc(grey, last, None), search.calc(last, grey, None)
+    return _trusted(now, before, back, forth), _trusted(before, now, forth, back)
+
+
+def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[Any], returning: NDArray[Any]) -> Motion:
+    import cv2
+
+    height, width = here.shape[:2]
+    across, down = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    place = np.dstack([across + flow[..., 0], down + flow[..., 1]])
+    inside = (place[..., 0] >= 0) & (place[..., 0] <= width - 1) & (place[..., 1] >= 0) & (place[..., 1] <= height - 1)
+    returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    off = cv2.absdiff(moved, here).astype(np.float32).mean(2) / np.float32(255)
+    if float(off.mean()) > _CUT:
+        return Motion(place, np.zeros((height, width), np.float32))
+    off = cv2.GaussianBlur(off, (0, 0), 1.0)
+    allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
+    astray = np.linalg.norm(flow + returned, axis=2)
+    trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
+    return Motion(place, np.asarray(cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0), np.float32))

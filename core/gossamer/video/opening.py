@@ -1,0 +1,43 @@
+"""A clip, opened: a film, or pictures in a folder."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+from gossamer.errors import InputError
+from gossamer.paths import check_readable
+from gossamer.settings.video import Video, read_size
+from gossamer.video.pictures import PictureSource
+from gossamer.video.source import VideoSource
+
+__all__ = ["Source", "open_source"]
+
+Source: TypeAlias = VideoSource | PictureSource
+"""Whatever frames come from."""
+
+
+def open_source(path: Path, settings: Video | None = None) -> Source:
+    """Open a clip for reading; it is closed at the end of its ``with``.
+
+    Parameters
+    ----------
+    path : Path
+        A file that FFmpeg reads, or a folder of numbered pictures.
+    settings : Video, optional
+        ``size`` scales its frames; ``fps`` is the rate of pictures.
+
+    Raises
+    ------
+    InputError
+        There is no such clip, or it cannot be read.
+    """
+    settings = settings or Video()
+    size = read_size(settings.size) if settings.size else (None, None)
+    if path.is_dir():
+        return PictureSource(path, settings.rate or Fraction(25), size)
+    if not path.exists():
+        raise InputError(f"There is no clip {path}.", "Check the path.")
+    check_readable(path, "clip")
+    return VideoSource(path, size)

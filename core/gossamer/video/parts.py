@@ -1,0 +1,179 @@
+"""Unfinished work beside its goal: segments that are whole, and what it takes to go on after the last of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.errors import InputError, OutputError, OutputExists
+from gossamer.files import write_bytes
+
+__all__ = ["Parts", "Piece"]
+
+_JOB = "job.json"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A segment that is whole.
+
+    Attributes
+    ----------
+    path : Path
+        A film, or a folder of pictures.
+    times : tuple of Fraction
+        When each of its pictures is shown.
+    """
+
+    path: Path
+    times: tuple[Fraction, ...]
+
+
+class Parts:
+    """The folder ``OUT.parts``; whoever is killed leaves it, and the next one goes on from there.
+
+    Parameters
+    ----------
+    out : Path
+        The goal.
+    suffix : str
+        Of its segments: empty for folders of pictures.
+    job : mapping
+        What decides the result: only work on the same is continued.
+    resume, force : bool
+        Go on with what is there; begin anew, whatever is there.
+
+    Attributes
+    ----------
+    pieces : list of Piece
+        All that is finished.
+    state : dict of str to array
+        What was written down with the last of them.
+
+    Raises
+    ------
+    OutputExists
+        There is unfinished work, and nobody said what to do with it.
+    InputError
+        It is to be continued, and was begun with other settings or another clip.
+    OutputError
+        The folder cannot be made.
+    """
+
+    def __init__(self, out: Path, suffix: str, job: Mapping[str, Any], *, resume: bool, force: bool) -> None:
+        self.folder = out.with_name(f"{out.name}.parts")
+        self._suffix = suffix
+        self.pieces: list[Piece] = []
+        self.state: dict[str, NDArray[Any]] = {}
+        wanted = json.loads(json.dumps(job))
+        if self.folder.exists():
+            self._found(out, wanted, resume, force)
+        if not self.folder.exists():
+            try:
+                self.folder.mkdir()
+            except OSError as error:
+                raise OutputError(
+                    f"The folder {self.folder} cannot be made: {error.strerror}.", "Give another place for the output."
+                ) from None
+            write_bytes(self.folder / _JOB, json.dumps(wanted, indent=1).encode())
+
+    def _found(self, out: Path, wanted: Any, resume: bool, force: bool) -> None:
+        begun = _table(self.folder / _JOB)
+        if begun is None:  # of another's making: nothing of it is touched
+            raise OutputExists(
+                f"{self.folder} is there already and holds no work of this command.",
+                "Move it away, or name another OUT.",
+            )
+        if resume:
+            if differing := sorted(key for key in {*begun, *wanted} if begun.get(key) != wanted.get(key)):
+                raise InputError(
+                    f"{self.folder} was begun otherwise ({', '.join(differing)}).",
+                    "Give the same options as then, or --force to begin anew.",
+                )
+            self._read()
+        elif force:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            raise OutputExists(
+                f"Work on {out.name} was begun and not finished: {self.folder}.",
+                "Add --resume to go on with it, or --force to begin anew.",
+            )
+
+    def _read(self) -> None:
+        number = 0
+        while (told := _table(self._named(number, ".json"))) is not None and self._piece(number).exists():
+            self.pieces.append(Piece(self._piece(number), tuple(Fraction(time) for time in told["times"])))
+            number += 1
+        if number:
+            try:
+                with np.load(self._named(number - 1, ".npz"), allow_pickle=False) as kept:
+                    self.state = dict(kept)
+            except (OSError, ValueError, EOFError, KeyError):
+                raise InputError(
+                    f"{self.folder} is damaged.", "Begin anew with --force; its finished pieces can be played."
+                ) from None
+        self._remove(self._piece(number))
+
+    @property
+    def frames(self) -> int:
+        """How many pictures are finished."""
+        return sum(len(piece.times) for piece in self.pieces)
+
+    @property
+    def next(self) -> Path:
+        """Where the next segment is written."""
+        path = self._piece(len(self.pieces))
+        self._remove(path)
+        return path
+
+    def finish(self, times: tuple[Fraction, ...], state: Mapping[str, NDArray[Any]]) -> None:
+        """Count the segment that was written as whole: it is on the disk, then what goes with it, then the word."""
+        number = len(self.pieces)
+        path = self._piece(number)
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        kept = io.BytesIO()
+        np.savez(kept, allow_pickle=False, **dict(state))
+        write_bytes(self._named(number, ".npz"), kept.getvalue(), force=True)
+        told = {"times": [str(time) for time in times]}
+        write_bytes(self._named(number, ".json"), json.dumps(told).encode(), force=True)
+        self.pieces.append(Piece(path, times))
+        with suppress(OSError):
+            self._named(number - 1, ".npz").unlink()
+
+    def remove(self) -> None:
+        """Remove the folder: its work is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _piece(self, number: int) -> Path:
+        return self.folder / f"segment-{number:05d}{self._suffix}"
+
+    def _named(self, number: int, suffix: str) -> Path:
+        return self.folder / f"segment-{number:05d}{suffix}"
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

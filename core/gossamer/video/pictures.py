@@ -1,0 +1,140 @@
+"""A folder of numbered pictures, read as a clip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.errors import InputError
+from gossamer.image import Image, read_image
+from gossamer.video.clip import Clip, Frame
+from gossamer.video.tags import ColourTags
+
+__all__ = ["PictureSource"]
+
+_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp", ".exr")
+
+
+class PictureSource:
+    """The pictures of a folder in the order of their numbers, as :class:`~gossamer.video.source.VideoSource`.
+
+    Parameters
+    ----------
+    folder : Path
+    rate : Fraction
+        Pictures a second.
+    size : (int or None, int or None)
+        As for a clip.
+
+    Raises
+    ------
+    InputError
+        There are none, or one of them cannot be read, or has another size than the first.
+    """
+
+    begin = Fraction(0)
+
+    def __init__(
+        self, folder: Path, rate: Fraction = Fraction(25), size: tuple[int | None, int | None] = (None, None)
+    ) -> None:
+        from gossamer.video.source import scaled_sides
+
+        self.warnings: list[str] = []
+        found = [
+            path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        ]
+        self._paths = sorted(found, key=_by_number)
+        if not self._paths:
+            raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
+        first = read_image(self._paths[0])
+        self._source = (first.width, first.height)
+        wide, tall = scaled_sides(first.width, first.height, size)
+        self._rate = rate
+        self.clip = Clip(
+            path=folder,
+            width=wide,
+            height=tall,
+            rate=rate,
+            time_base=1 / rate,
+            seconds=float(len(self._paths) / rate),
+            depth=8 if first.bit_depth == 8 else 16,
+            aspect=Fraction(1),
+            tags=ColourTags.of_pictures(),
+            has_alpha=first.alpha is not None,
+            has_sound=False,
+            codec=self._paths[0].suffix.lstrip(".").lower(),
+            icc_profile=first.icc_profile,
+        )
+
+    def __enter__(self) -> PictureSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def frames(
+        self,
+        start: Fraction = Fraction(0),
+        end: Fraction | None = None,
+        done: tuple[int, Fraction] | None = None,
+    ) -> Iterator[Frame]:
+        """Yield the frames between two points; see :meth:`gossamer.video.source.VideoSource.frames`."""
+        number = 0
+        for place, path in enumerate(self._paths):
+            time = place / self._rate
+            if time < start:
+                continue
+            if end is not None and time >= end:
+                return
+            if done is None or number >= done[0]:
+                yield self._frame(path, number, time - start)
+            number += 1
+
+    def _frame(self, path: Path, number: int, time: Fraction) -> Frame:
+        picture = read_image(path)
+        for warning in picture.warnings:
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+        if (picture.width, picture.height) != self._source:
+            wide, tall = self._source
+            raise InputError(
+                f"{path} has {picture.width} x {picture.height} pixels and the first picture {wide} x {tall}.",
+                "Give pictures of one size.",
+            )
+        pixels, alpha = self._numbers(picture)
+        return Frame(number, time, pixels, alpha)
+
+    def _numbers(self, picture: Image) -> tuple[NDArray[np.uint8 | np.uint16], NDArray[np.uint16] | None]:
+        import cv2
+
+        pixels = picture.pixels
+        alpha: Array | None = picture.alpha
+        size = (self.clip.width, self.clip.height)
+        if size != self._source:
+            how = cv2.INTER_AREA if size[0] < self._source[0] else cv2.INTER_CUBIC
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=how))
+            alpha = None if alpha is None else np.clip(cv2.resize(alpha, size, interpolation=how), 0, 1)
+        if pixels.dtype != np.uint8:
+            pixels = (np.clip(pixels, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+            if self.clip.depth == 8:
+                pixels = (pixels >> 8).astype(np.uint8)
+        whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+        return np.ascontiguousarray(pixels), whole
+
+
+def _by_number(path: Path) -> tuple[list[int | str], str]:
+    pieces = [int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", path.stem)]
+    # Numbers and texts alternate from a text on: lists of two names compare place by place.
+    return pieces, path.name

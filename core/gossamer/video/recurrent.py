@@ -1,0 +1,118 @@
+"""Robust Video Matting on frames: its network lent, its memory passed in and out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gossamer.arrays import Array
+from gossamer.errors import DeviceError, InputError
+from gossamer.networks.devices import resolve_device
+from gossamer.networks.recurrence import Recurrence
+from gossamer.parallel.patience import patiently
+from gossamer.progress import Progress
+from gossamer.settings import ModelChoice
+from gossamer.settings.video import Video
+from gossamer.video.clip import Frame
+from gossamer.warm import Loadable, warm
+from gossamer.weights import store
+
+__all__ = ["Matted", "RecurrentMatter"]
+
+_log = logging.getLogger("gossamer")
+
+_LONGEST = 512  # px: what RVM's authors shrink the longer side to, unless told otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Matted:
+    """What was found in one frame.
+
+    Attributes
+    ----------
+    alpha : (H, W) float32
+        1 = foreground.
+    remembered : Recurrence
+        For the next frame.
+    """
+
+    alpha: Array
+    remembered: Recurrence
+
+
+class RecurrentMatter:
+    """Robust Video Matting."""
+
+    remembers = True
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        settings: Video,
+        progress: Progress,
+        announce: Callable[[str], object] | None,
+    ) -> None:
+        self.id, self._ratio = choice.model, settings.ratio
+        self._network, told = _loadable(choice, progress, announce)
+        with warm.lent(self._network, progress) as network:
+            self.device: str = network.device
+            self._warnings: tuple[str, ...] = (*told, *network.warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know."""
+        return self._warnings
+
+    def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
+        """Find the subject in a frame."""
+        height, width = frame.pixels.shape[:2]
+        ratio = self._ratio or min(_LONGEST / max(height, width), 1.0)
+        planes = np.ascontiguousarray(frame.rgb.transpose(2, 0, 1))
+        with warm.lent(self._network, progress) as network:
+            # Its colours differ from the picture's also where nothing shows through: edges get others later.
+            _, alpha, after = network.run(planes, remembered, ratio, progress)
+        return Matted(np.ascontiguousarray(alpha), after)
+
+
+@dataclass(frozen=True)
+class _Loader:
+    path: Path
+    runtime: str
+    device: str
+
+    def __call__(self, progress: Progress) -> Any:
+        progress(0.0, "Loading the model")
+        return patiently(self._load, progress, to_the_end=True)
+
+    def _load(self) -> Any:
+        if self.runtime == "onnx":
+            from gossamer.networks.recurrent_onnx import RecurrentOnnx
+
+            return RecurrentOnnx(self.path, self.device)
+        from gossamer.networks.recurrent_torch import RecurrentTorch
+
+        return RecurrentTorch(self.path, self.device)
+
+
+def _loadable(
+    choice: ModelChoice, progress: Progress, announce: Callable[[str], object] | None
+) -> tuple[Loadable[Any], tuple[str, ...]]:
+    """Return the network of a model for video, its weights fetched where needed, and what is said of them."""
+    if choice.precision not in ("auto", "float32"):
+        raise DeviceError(f"{choice.model} runs in float32.", "Choose the precision auto or float32.")
+    if choice.compile:
+        raise InputError(f"{choice.model} is not compiled.", "Leave --compile out.")
+    # The store says what of a licence has to be known, also of weights that another program has fetched.
+    weights = store.choose(choice, progress=progress, announce=announce or _log.warning).weights
+    runtime = weights.variant.runtime if choice.runtime == "auto" else choice.runtime
+    resolved = resolve_device(choice.device, "onnx" if runtime == "onnx" else "torch")
+    device = "cpu" if resolved == "cpu" else choice.device
+    status = weights.path.stat()
+    loader = _Loader(weights.path, runtime, device)
+    key = ("video", loader, status.st_mtime_ns, status.st_size)
+    return Loadable(key, loader, 2 * status.st_size), weights.warnings

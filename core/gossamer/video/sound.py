@@ -1,0 +1,140 @@
+"""A clip's sound beside new pictures: copied as it is where the file can hold it, else encoded anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from gossamer.video.formats import VideoFormat
+from gossamer.video.libav import libav
+
+__all__ = ["Sound"]
+
+
+class Sound:
+    """All tracks of sound of a clip, on their way into a new container.
+
+    Parameters
+    ----------
+    source : av.container.InputContainer
+        The clip, opened for this alone.
+    out : av.container.OutputContainer
+        Gets a stream for each track.
+    format : VideoFormat
+    begin : Fraction
+        What of the source's time is 0 in the new file.
+    end : Fraction
+        When the pictures end in the new file; sound ends there, too.
+    trimmed : bool
+        Whether an in point was given: sound before it is left out.
+
+    Attributes
+    ----------
+    warnings : list of str
+    """
+
+    def __init__(
+        self, source: Any, out: Any, format: VideoFormat, begin: Fraction, end: Fraction, trimmed: bool
+    ) -> None:
+        self.warnings: list[str] = []
+        self._source, self._begin, self._end = source, begin, end
+        # Matroska has no times before 0: it would move the pictures to make room for a codec's priming.
+        self._from_zero = trimmed or out.format.name in ("matroska", "webm")
+        self._streams: dict[int, tuple[Any, Any, Any]] = {}
+        for track in source.streams.audio:
+            name = track.codec_context.name if track.codec_context is not None else "unknown"
+            if "*" in format.sounds or name in format.sounds:
+                self._streams[track.index] = (track, out.add_stream_from_template(track), None)
+            else:
+                self._add_encoded(out, track, format.sound, name)
+
+    def _add_encoded(self, out: Any, track: Any, codec: str, name: str) -> None:
+        av = libav()
+        context = track.codec_context
+        if context is None or not context.sample_rate:
+            self.warnings.append(f"A track of sound ({name}) cannot be decoded here and was left out.")
+            return
+        rate = 48000 if codec == "libopus" else context.sample_rate
+        try:
+            stream = out.add_stream(codec, rate=rate)
+            stream.codec_context.layout = context.layout.name
+            kind = stream.codec_context.codec.audio_formats[0].name
+            stream.codec_context.format = kind
+            resampler = av.AudioResampler(format=kind, layout=context.layout.name, rate=rate)
+        except (av.error.FFmpegError, ValueError, LookupError) as error:
+            self.warnings.append(f"The sound ({name}) could not be encoded as {codec} ({error}) and was left out.")
+            return
+        self._streams[track.index] = (track, stream, (resampler, av.AudioFifo()))
+        self.warnings.append(f"The sound was encoded anew, from {name} to {codec}: this file does not hold {name}.")
+
+    def packets(self) -> Iterator[tuple[Fraction, Any]]:
+        """Yield packets for the new container with their times, in the order of the source."""
+        av = libav()
+        tracks = [track for track, _, _ in self._streams.values()]
+        if not tracks:
+            return
+        done: set[int] = set()
+        try:
+            for packet in self._source.demux(tracks):
+                if len(done) == len(tracks):
+                    break
+                if packet.pts is None:
+                    continue
+                _, stream, coder = self._streams[packet.stream.index]
+                time = packet.pts * packet.time_base - self._begin
+                if time >= self._end:
+                    done.add(packet.stream.index)
+                    continue
+                if coder is None:
+                    if time < 0 and self._from_zero:
+                        continue
+                    yield self._moved(packet, stream, time)
+                else:
+                    yield from self._encoded(packet, stream, coder)
+        except av.error.FFmpegError:
+            self.warnings.append("The sound is damaged: what comes after that is silent.")
+        for _, stream, coder in self._streams.values():
+            if coder is not None:
+                yield from self._drained(stream, coder[1])
+
+    def _moved(self, packet: Any, stream: Any, time: Fraction) -> tuple[Fraction, Any]:
+        base = packet.time_base
+        shift = round(self._begin / base)
+        packet.pts -= shift
+        packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+        packet.stream = stream
+        return time, packet
+
+    def _encoded(self, packet: Any, stream: Any, coder: Any) -> Iterator[tuple[Fraction, Any]]:
+        resampler, fifo = coder
+        av = libav()
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            return
+        for frame in frames:
+            if frame.pts is None:
+                continue
+            time = frame.pts * frame.time_base - self._begin
+            if time + Fraction(frame.samples, frame.sample_rate) <= 0 or time >= self._end:
+                continue
+            frame.pts = round(time / frame.time_base)
+            for one in resampler.resample(frame):
+                if fifo.samples_written:  # a clip's times are rounded, a codec counts samples: they follow each other
+                    one.pts = None
+                fifo.write(one)
+        size = stream.codec_context.frame_size or 1024
+        while fifo.samples >= size:
+            yield from self._out(stream, fifo.read(size))
+
+    def _drained(self, stream: Any, fifo: Any) -> Iterator[tuple[Fraction, Any]]:
+        rest = fifo.read(0, True) if fifo.samples else None
+        if rest is not None:
+            yield from self._out(stream, rest)
+        yield from self._out(stream, None)
+
+    def _out(self, stream: Any, frame: Any) -> Iterator[tuple[Fraction, Any]]:
+        for packet in stream.encode(frame):
+            base = packet.time_base or stream.time_base
+            yield Fraction(0) if packet.pts is None else packet.pts * base, packet

@@ -1,0 +1,281 @@
+"""Reading a clip: whatever FFmpeg reads, upright, as RGB, each frame with its exact time, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from gossamer.errors import InputError
+from gossamer.video.clip import Clip, Frame
+from gossamer.video.libav import libav, reading
+from gossamer.video.tags import ColourTags
+
+__all__ = ["VideoSource", "scaled_sides"]
+
+_FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
+
+
+class VideoSource:
+    """A clip that is open for reading; closed at the end of its ``with``.
+
+    Parameters
+    ----------
+    path : Path
+        Any file that FFmpeg reads.
+    size : (int or None, int or None)
+        Width and height that frames are scaled to, upright; None: as the clip has it, or as the other one asks for.
+
+    Attributes
+    ----------
+    clip : Clip
+        Of the frames as they come out, scaled.
+    warnings : list of str
+        What was guessed or left out in reading, so far.
+
+    Raises
+    ------
+    InputError
+        It is no video, damaged, or its codec is not known here.
+    MissingExtra
+        PyAV is not installed.
+    """
+
+    def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
+        av = libav()
+        self.warnings: list[str] = []
+        self._path = path
+        with reading(path):
+            self._container = av.open(str(path), metadata_errors="replace")
+        try:
+            with reading(path):
+                self._open(av, size)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> VideoSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def _open(self, av: Any, size: tuple[int | None, int | None]) -> None:
+        pictures = [one for one in self._container.streams.video if not one.disposition & one.disposition.attached_pic]
+        if not pictures:
+            raise InputError(f"{self._path} holds no video.", "Give a clip that shows pictures.")
+        self._stream = stream = pictures[0]
+        context = stream.codec_context
+        if context is None or not context.width or not context.height or context.pix_fmt is None:
+            raise InputError(
+                f"The video of {self._path} is damaged, or this FFmpeg cannot decode it.", "Convert it to H.264 first."
+            )
+        stream.thread_type = "AUTO"
+        self._decoder = self._chosen_decoder(av)
+        first = self._first_frame()
+        turned = first.rotation % 180 != 0
+        layout = first.format
+        rgb = layout.is_rgb
+        depth = max((component.bits for component in layout.components), default=8)
+        self._turns = (first.rotation // 90) % 4
+        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        if turned and aspect:
+            aspect = 1 / aspect
+        wide, tall = scaled_sides(width, height, size)
+        self._scaled_to = (tall, wide) if turned else (wide, tall)
+        self._alpha = any(component.is_alpha for component in layout.components)
+        self._alpha_bits = next((one.bits for one in layout.components if one.is_alpha), 8)
+        self._deep = depth > 8
+        self._tags = ColourTags.of(first, context, height, rgb)
+        if first.interlaced_frame:
+            self.warnings.append(f"{self._path.name} is interlaced: deinterlace it first for clean edges.")
+        if self._tags.is_hdr:
+            self.warnings.append(
+                f"{self._path.name} is HDR: its numbers are kept as they are, and models see a flat picture."
+            )
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        seconds = float(stream.duration * stream.time_base) if stream.duration else None
+        if seconds is None and self._container.duration:
+            seconds = self._container.duration / av.time_base
+        self._rate = Fraction(rate)
+        self._timed = first.pts is not None
+        self._begin: Fraction = _time_of(first, stream, Fraction(0))
+        self.clip = Clip(
+            path=self._path,
+            width=wide,
+            height=tall,
+            rate=self._rate,
+            time_base=Fraction(stream.time_base),
+            seconds=seconds,
+            depth=depth,
+            aspect=aspect if None in size else Fraction(1),
+            tags=self._tags,
+            has_alpha=self._alpha,
+            has_sound=bool(self._container.streams.audio),
+            codec=context.name,
+        )
+
+    @property
+    def begin(self) -> Fraction:
+        """When its first frame is shown, in the file's own seconds: sound counts from 0, too."""
+        return self._begin
+
+    def frames(
+        self,
+        start: Fraction = Fraction(0),
+        end: Fraction | None = None,
+        done: tuple[int, Fraction] | None = None,
+    ) -> Iterator[Frame]:
+        """Yield the frames between two points, one at a time.
+
+        Parameters
+        ----------
+        start, end : Fraction
+            Seconds from the clip's first frame: the first frame at or after `start` has the number 0; the one at
+            `end` is left out. Their times count from `start`.
+        done : (int, Fraction), optional
+            Number and time of the first frame that is wanted: those before it were had already.
+
+        Raises
+        ------
+        InputError
+            The file is damaged from here on.
+        """
+        # What has times of its own can be entered anywhere; where they are counted it takes all frames from the start.
+        number, ready = done if done is not None and self._timed else (0, Fraction(0))
+        wanted = self._begin + start
+        with reading(self._path):
+            self._rewind(wanted + ready if self._timed else self._begin)
+            last = None
+            for frame in self._decoded():
+                time = _time_of(frame, self._stream, None)
+                if time is None:  # AVI and raw streams: no time but the place in the row
+                    time = self._begin if last is None else last + 1 / self._rate
+                if last is not None and time <= last:
+                    time = last + self._stream.time_base
+                last = time
+                if time < wanted + ready:
+                    continue
+                if end is not None and time - self._begin >= end:
+                    return
+                if done is None or number >= done[0]:
+                    yield self._upright(frame, number, time - wanted)
+                number += 1
+
+    def _upright(self, frame: Any, number: int, time: Fraction) -> Frame:
+        from av.video.reformatter import ColorRange, Interpolation
+
+        flags = 0
+        for flag in _FLAGS:
+            flags |= getattr(Interpolation, flag)
+        width, height = self._scaled_to
+        layout = ("rgba64le" if self._alpha else "rgb48le") if self._deep else ("rgba" if self._alpha else "rgb24")
+        full = self._tags.full or frame.format.name.startswith("yuvj") or frame.format.is_rgb
+        array = frame.reformat(
+            width=width,
+            height=height,
+            format=layout,
+            src_colorspace=self._tags.swscale,
+            dst_colorspace=self._tags.swscale,
+            interpolation=flags,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+        ).to_ndarray()
+        array = np.ascontiguousarray(np.rot90(array, self._turns))
+        if self._alpha:
+            alpha = np.ascontiguousarray(array[..., 3])
+            if self._deep and self._alpha_bits < 16:  # FFmpeg shifts 10 bits to 16: all of them come to 65472
+                most = (1 << 16) - (1 << (16 - self._alpha_bits))
+                alpha = np.rint(alpha * np.float32(65535 / most)).astype(np.uint16)
+            return Frame(number, time, np.ascontiguousarray(array[..., :3]), alpha)
+        return Frame(number, time, array)
+
+    def _chosen_decoder(self, av: Any) -> Any:
+        """Return a decoder of our own where FFmpeg's usual one drops the alpha: VP8's and VP9's; None else."""
+        name = self._stream.codec_context.name
+        told = {key.lower(): value for key, value in self._stream.metadata.items()}
+        if name not in ("vp8", "vp9") or told.get("alpha_mode") != "1":
+            return None
+        try:
+            decoder = av.CodecContext.create(f"libvpx-{name}" if name == "vp9" else "libvpx", "r")
+        except (av.error.FFmpegError, ValueError, LookupError):
+            self.warnings.append(f"The transparency of {self._path.name} is lost: this FFmpeg has no libvpx.")
+            return None
+        return decoder
+
+    def _decoded(self) -> Iterator[Any]:
+        """Yield frames from where the file stands; single damaged packets are left out, and told."""
+        av = libav()
+        damaged = in_a_row = 0
+        for packet in self._container.demux(self._stream):
+            try:
+                if self._decoder is None:
+                    found = packet.decode()
+                else:
+                    found = self._decoder.decode(None if packet.size == 0 else packet)
+            except (av.error.InvalidDataError, av.error.EOFError):
+                damaged += 1
+                in_a_row += 1
+                if in_a_row >= _DAMAGED:
+                    break
+                continue
+            if found:
+                in_a_row = 0
+            for frame in found:
+                if self._decoder is not None:
+                    frame.time_base = self._stream.time_base
+                yield frame
+        if damaged:
+            told = f"{damaged} damaged piece{'s' * (damaged > 1)} of {self._path.name} could not be decoded."
+            if told not in self.warnings:
+                self.warnings.append(told)
+
+    def _first_frame(self) -> Any:
+        for frame in self._decoded():
+            return frame
+        raise InputError(f"{self._path} holds not a single frame.", "Give a clip with pictures in it.")
+
+    def _rewind(self, time: Fraction) -> None:
+        """Go to the last place at or before a time from where decoding can begin."""
+        av = libav()
+        target = int(time / self._stream.time_base)
+        try:
+            self._container.seek(target, stream=self._stream, backward=True, any_frame=False)
+        except av.error.FFmpegError:  # what cannot be sought is read from its beginning
+            self._container.close()
+            self._container = av.open(str(self._path), metadata_errors="replace")
+            self._stream = self._container.streams[self._stream.index]
+            self._stream.thread_type = "AUTO"
+        if self._decoder is not None:
+            self._decoder = self._chosen_decoder(av)
+        else:
+            self._stream.codec_context.flush_buffers()
+
+
+def _time_of(frame: Any, stream: Any, otherwise: Fraction | None) -> Any:
+    base = frame.time_base or stream.time_base
+    return otherwise if frame.pts is None or base is None else frame.pts * Fraction(base)
+
+
+def scaled_sides(width: int, height: int, size: tuple[int | None, int | None]) -> tuple[int, int]:
+    """Return the sides that frames are scaled to."""
+    wide, tall = size
+    if wide is None and tall is None:
+        return width, height
+    if wide is None and tall is not None:
+        wide = max(16, round(width * tall / height))
+    if tall is None and wide is not None:
+        tall = max(16, round(height * wide / width))
+    return wide or width, tall or height

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gossamer.video.holding import Past, Steady
+from gossamer.video.motion import motion_between, reduced
+
+HEIGHT, WIDTH = 120, 200
+
+
+def texture(seed: int, height: int = 400, width: int = 600) -> np.ndarray:
+    import cv2
+
+    noise = np.random.default_rng(seed).uniform(0, 255, (height // 6, width // 6, 3)).astype(np.float32)
+    return np.clip(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+def scene(
+    count: int, speed: float, flicker: float, seed: int = 0
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Return frames, true mattes and flickering ones: a textured box that moves over another texture."""
+    import cv2
+
+    behind, front = texture(1), texture(2)
+    random = np.random.default_rng(seed)
+    frames, truths, seen = [], [], []
+    for number in range(count):
+        move = np.array([[1, 0, 60 + speed * number], [0, 1, 30]], np.float32)
+        alpha = cv2.warpAffine(np.ones((60, 70), np.float32), move, (WIDTH, HEIGHT))
+        box = cv2.warpAffine(front[:60, :70], move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+        ground = behind[100 : 100 + HEIGHT, 100 : 100 + WIDTH]
+        frames.append((box * alpha[..., None] + ground * (1 - alpha[..., None]) + 0.5).astype(np.uint8))
+        truths.append(alpha)
+        blobs = cv2.resize(random.normal(0, flicker, (6, 10)).astype(np.float32), (WIDTH, HEIGHT))
+        seen.append(np.clip(alpha * 0.8 + 0.1 + blobs, 0, 1))
+    return frames, truths, seen
+
+
+def held(frames: list[np.ndarray], mattes: list[np.ndarray], strength: float = 0.8) -> list[np.ndarray]:
+    steady: Steady[int] = Steady(strength)
+    found = []
+    for number, (frame, matte) in enumerate(zip(frames, mattes, strict=True)):
+        found += list(steady.add(number, frame, matte))
+    found += list(steady.rest())
+    assert [one.thing for one in found] == list(range(len(frames)))
+    return [one.alpha for one in found]
+
+
+def flicker_of(mattes: list[np.ndarray], truths: list[np.ndarray]) -> float:
+    """Return dtSSD."""
+    found, true = np.diff(np.stack(mattes), axis=0), np.diff(np.stack(truths), axis=0)
+    return 100 * float(np.sqrt(np.mean((found - true) ** 2)))
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.7])
+def test_flicker_goes_and_the_shape_stays(speed: float) -> None:
+    frames, truths, seen = scene(16, speed, 0.08)
+    result = held(frames, seen)
+    assert flicker_of(result, truths) < 0.4 * flicker_of(seen, truths)
+    still = [truth * 0.8 + 0.1 for truth in truths]
+    before, after = (np.mean([np.abs(a - t).mean() for a, t in zip(one, still, strict=True)]) for one in (seen, result))
+    assert after < before
+    # Without flicker nothing smears: the edges stay where they are, as sharp as they were.
+    still = [truth * 0.8 + 0.1 for truth in truths]
+    assert max(np.abs(a - t).max() for a, t in zip(held(frames, still), still, strict=True)) < (
+        0.02 if speed == 0 else 0.35
+    )
+    assert np.mean([np.abs(a - t).mean() for a, t in zip(held(frames, still), still, strict=True)]) < 0.004
+
+
+def test_a_cut_is_no_reason_to_remember() -> None:
+    frames, _, seen = scene(8, 0.0, 0.0)
+    other = [texture(9)[:HEIGHT, :WIDTH] for _ in range(8)]
+    nothing = [np.zeros((HEIGHT, WIDTH), np.float32) for _ in range(8)]
+    result = held([*frames, *other], [*seen, *nothing])
+    assert max(float(alpha.max()) for alpha in result[8:]) == 0
+    assert max(np.abs(a - t).max() for a, t in zip(result[:8], seen, strict=True)) < 0.02
+
+
+def test_no_strength_changes_nothing() -> None:
+    frames, _, seen = scene(4, 1.0, 0.1)
+    assert all(a is b for a, b in zip(held(frames, seen, 0.0), seen, strict=True))
+
+
+def test_it_goes_on_where_another_one_stopped() -> None:
+    frames, _, seen = scene(24, 1.3, 0.08)
+    whole = held(frames, seen)
+    first: Steady[int] = Steady(0.8)
+    done = []
+    for number in range(16):
+        done += list(first.add(number, frames[number], seen[number]))
+    assert first.past is not None
+    second: Steady[int] = Steady(0.8, Past.of(first.past.arrays()))
+    rest = []
+    for number in range(len(done), 24):
+        rest += list(second.add(number, frames[number], seen[number]))
+    rest += list(second.rest())
+    assert all(np.array_equal(a.alpha, b) for a, b in zip([*done, *rest], whole, strict=True))
+
+
+def test_colours_under_a_transparent_edge_hold_still() -> None:
+    frames, _, _ = scene(10, 0.0, 0.0)
+    random = np.random.default_rng(5)
+    steady: Steady[int] = Steady(0.8)
+    half = np.full((HEIGHT, WIDTH), 0.5, np.float32)
+    raw, found = [], []
+    for number, frame in enumerate(frames):
+        for one in steady.add(number, frame, half):
+            raw.append(np.full((HEIGHT, WIDTH, 3), 0.5 + random.uniform(-0.1, 0.1), np.float32))
+            found.append(steady.steady_colours(raw[-1], one.alpha))
+    for one in steady.rest():
+        raw.append(np.full((HEIGHT, WIDTH, 3), 0.5 + random.uniform(-0.1, 0.1), np.float32))
+        found.append(steady.steady_colours(raw[-1], one.alpha))
+    changes = [np.abs(np.diff(np.stack(one), axis=0)).mean() for one in (raw, found)]
+    assert changes[1] < 0.75 * changes[0]
+    assert np.array_equal(steady.steady_colours(raw[-1], np.ones_like(half)), raw[-1])
+
+
+def test_motion_is_found_where_it_is() -> None:
+    picture = texture(3)
+    now, before = picture[50:250, 60:360], picture[50:250, 63:363]
+    back, forth = motion_between(reduced(now), reduced(before))
+    down, across = np.mgrid[:200, :300]
+    inner = (slice(20, -20), slice(20, -20))
+    assert np.abs(back.place[..., 0] - (across - 3))[inner].mean() < 0.15
+    assert np.abs(forth.place[..., 0] - (across + 3))[inner].mean() < 0.15
+    assert np.abs(back.place[..., 1] - down)[inner].mean() < 0.15
+    assert back.trust[inner].mean() > 0.9

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gossamer.errors import InputError
+from gossamer.settings.video import Video
+from gossamer.video import open_source
+from gossamer.video.clip import Frame
+from gossamer.video.timing import at_rate
+from tests.video.clips import frame_pixels, make_clip, turn
+
+
+def off(frame: Frame, number: int, width: int = 96, height: int = 64) -> float:
+    """Return the mean difference of a frame from what it should be, of 255."""
+    most = 255 if frame.pixels.dtype == np.uint8 else 65535
+    return float(np.abs(frame.pixels / most * 255 - frame_pixels(number, width, height)).mean())
+
+
+def test_frames_come_with_exact_pixels_and_their_own_times(tmp_path: Path) -> None:
+    times = [Fraction(n, 1000) for n in (0, 40, 73, 140, 190, 191)]
+    make_clip(tmp_path / "a.mkv", times=times)
+    with open_source(tmp_path / "a.mkv") as source:
+        frames = list(source.frames())
+        assert (source.clip.width, source.clip.height, source.clip.codec) == (96, 64, "ffv1")
+        again = list(source.frames(Fraction(73, 1000), Fraction(191, 1000)))
+    assert [frame.time for frame in frames] == times
+    assert all(np.array_equal(frame.pixels, frame_pixels(frame.number, 96, 64)) for frame in frames)
+    assert [(frame.number, frame.time) for frame in again] == [
+        (0, 0),
+        (1, Fraction(67, 1000)),
+        (2, Fraction(117, 1000)),
+    ]
+    assert np.array_equal(again[0].pixels, frames[2].pixels)
+
+
+@pytest.mark.parametrize("tags", [(1, 1, 1), (6, 6, 6), (9, 14, 9)])
+def test_the_matrix_that_the_tags_say_is_taken(tmp_path: Path, tags: tuple[int, int, int]) -> None:
+    make_clip(tmp_path / "a.mp4", 3, codec="libx264", layout="yuv444p", tags=tags, options={"crf": "1"})
+    with open_source(tmp_path / "a.mp4") as source:
+        told = source.clip.tags
+        assert (told.primaries, told.transfer, told.matrix, told.full) == (*tags, False)
+        assert max(off(frame, frame.number) for frame in source.frames()) < 1.5
+
+
+def test_ten_bits_stay_more_than_eight(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", 2, codec="ffv1", layout="yuv444p10le")
+    with open_source(tmp_path / "a.mkv") as source:
+        frame = next(iter(source.frames()))
+        assert source.clip.depth == 10
+    assert frame.pixels.dtype == np.uint16
+    assert off(frame, 0) < 0.6
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_what_players_turn_comes_upright(tmp_path: Path, degrees: int) -> None:
+    make_clip(tmp_path / "a.mp4", 3, codec="libx264", layout="yuv444p", options={"crf": "1"})
+    turn(tmp_path / "a.mp4", degrees)
+    with open_source(tmp_path / "a.mp4") as source:
+        frame = next(iter(source.frames()))
+        size = source.clip.width, source.clip.height
+    wanted = np.rot90(frame_pixels(0, 96, 64), -degrees // 90)
+    assert size == (wanted.shape[1], wanted.shape[0])
+    assert np.abs(frame.pixels.astype(float) - wanted).mean() < 1.5
+
+
+def test_a_size_keeps_the_shape_and_odd_ones_are_fine(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", 2, 97, 65)
+    with open_source(tmp_path / "a.mkv", Video(size="x33")) as source:
+        assert (source.clip.width, source.clip.height) == (49, 33)
+        assert next(iter(source.frames())).pixels.shape == (33, 49, 3)
+    with open_source(tmp_path / "a.mkv") as source:
+        assert np.array_equal(next(iter(source.frames())).pixels, frame_pixels(0, 97, 65))
+
+
+def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    import gossamer
+
+    for number in (0, 1, 2, 10):
+        from gossamer.image import encode_image
+
+        data = encode_image(frame_pixels(number, 96, 64), None, "png")
+        (tmp_path / f"shot{number}.png").write_bytes(data)
+    with gossamer.video.open_source(tmp_path, Video(fps=10)) as source:
+        frames = list(source.frames())
+    assert [frame.time for frame in frames] == [0, Fraction(1, 10), Fraction(2, 10), Fraction(3, 10)]
+    assert np.array_equal(frames[3].pixels, frame_pixels(10, 96, 64))
+
+
+def test_another_rate_shows_what_is_shown_at_each_moment() -> None:
+    pixels = np.zeros((1, 1, 3), np.uint8)
+    given = [Frame(n, Fraction(t, 100), pixels + n) for n, t in enumerate((0, 10, 40))]
+    found = list(at_rate(iter(given), Fraction(20), Fraction(10, 100)))
+    assert [frame.time for frame in found] == [Fraction(n, 20) for n in range(10)]
+    assert [int(frame.pixels[0, 0, 0]) for frame in found] == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
+
+
+def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
+    make_clip(tmp_path / "whole.mp4", 8, codec="libx264", layout="yuv420p", sound="aac")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes((tmp_path / "whole.mp4").read_bytes()[:-900])
+    text = tmp_path / "text.mp4"
+    text.write_text("not a film")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "nothing").mkdir()
+    for path, message in (
+        (cut, "damaged"),
+        (text, "damaged, cut off, or no video"),
+        (tmp_path / "empty.mp4", "damaged, cut off, or no video"),
+        (tmp_path / "gone.mp4", "There is no"),
+        (tmp_path / "nothing", "holds no pictures"),
+    ):
+        with pytest.raises(InputError, match=message), open_source(path):
+            pass
+
+
+def test_a_file_of_sound_alone_is_no_video(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "a.mka"), "w") as out:
+        voice = out.add_stream("flac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4608), np.int16), format="s16", layout="mono")
+        frame.rate, frame.pts = 48000, 0
+        for packet in [*voice.encode(frame), *voice.encode()]:
+            out.mux(packet)
+    with pytest.raises(InputError, match="holds no video"), open_source(tmp_path / "a.mka"):
+        pass
+
+
+def test_a_clip_that_breaks_off_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
+    make_clip(tmp_path / "whole.mkv", 20)
+    data = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
+    with open_source(tmp_path / "cut.mkv") as source:
+        frames = list(source.frames())
+    assert 8 < len(frames) < 20
+    assert all(np.array_equal(frame.pixels, frame_pixels(frame.number, 96, 64)) for frame in frames[:-1])
