@@ -7,6 +7,7 @@ The photographs come with scikit-image (dev extra): its documentation of each sa
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,33 @@ def choosing() -> None:
     _write("choosing-edges", _under(edges), quality=85)
 
 
+def report() -> None:
+    """Show the page of a batch in Chromium, as a person looks through it."""
+    from playwright.sync_api import sync_playwright
+
+    from gossamer.cli import main
+    from tests.comfyui.browser import chromium
+
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        folder = Path(temporary)
+        photographs = folder / "photographs"
+        photographs.mkdir()
+        for name in DETAILS:
+            photograph = getattr(skimage.data, name)()
+            (photographs / f"{name}.jpg").write_bytes(encode_image(photograph, None, "jpeg"))
+        out, page = folder / "summer-catalogue", folder / "report.html"
+        main(["batch", str(photographs), "--out", str(out), "--model", "isnet-general-use", "--report", str(page)])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        shown.goto(page.as_uri())
+        shown.select_option("#sort", "name")
+        for key in "ajrkkk":
+            shown.keyboard.press(key)
+        shown.wait_for_timeout(500)
+        shown.screenshot(path=HERE / "report.jpg", type="jpeg", quality=85)
+        browser.close()
+
+
 def _beside(cells: list[np.ndarray]) -> np.ndarray:
     row = [np.pad(cell, ((0, 0), (0, GAP), (0, 0)), constant_values=1) for cell in cells]
     return np.hstack(row)[:, :-GAP]
@@ -76,7 +104,7 @@ def _write(name: str, sheet: np.ndarray, quality: int = 95) -> None:
     write_bytes(HERE / f"{name}.jpg", encode_image(sheet, None, "jpeg", quality=quality), force=True)
 
 
-PICTURES: dict[str, Callable[[], None]] = {"before_after": before_after, "choosing": choosing}
+PICTURES: dict[str, Callable[[], None]] = {"before_after": before_after, "choosing": choosing, "report": report}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or PICTURES:

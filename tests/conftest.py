@@ -17,7 +17,7 @@ _HOSTS = {
     ("gimp",),
     ("comfyui",),
     ("native", "test_wheel.py"),
-    ("test_transformers_versions.py",),
+    ("test_overlays.py",),
 }
 
 

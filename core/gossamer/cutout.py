@@ -41,6 +41,8 @@ class Report:
         What the user should know.
     disagreement : float or None
         Of several models that were combined: mean of the largest difference between their masks, in [0, 1].
+    engine : str
+        What ran the model, and in which precision, such as ``"torch bfloat16"``; "" where that is not known.
     """
 
     model: str = ""
@@ -49,6 +51,7 @@ class Report:
     coverage: float = 0.0
     warnings: tuple[str, ...] = ()
     disagreement: float | None = None
+    engine: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, ready for JSON."""
@@ -61,7 +64,7 @@ class Origin:
 
     Attributes
     ----------
-    model, device, seconds, warnings
+    model, device, seconds, warnings, engine
         As for :class:`Report`, as far as the mask is concerned.
     disagreement : (H, W) float32 or None
         As for :class:`Cutout`.
@@ -72,6 +75,7 @@ class Origin:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     disagreement: Array | None = None
+    engine: str = ""
 
     def report(self, alpha: Array, seconds: dict[str, float], warnings: Iterable[str]) -> Report:
         """Return the report of a cut-out, `seconds` and `warnings` being those of the stages after the mask."""
@@ -92,6 +96,7 @@ class Origin:
             coverage=round(coverage, 6),
             warnings=tuple(dict.fromkeys(told)),
             disagreement=apart,
+            engine=self.engine,
         )
 
 

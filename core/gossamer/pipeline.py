@@ -20,6 +20,7 @@ from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.segmentation.ensemble import Ensemble
@@ -126,16 +127,48 @@ class Pipeline:
         clock = _Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
-            source = read_image(image)
-            backdrop = read_backdrop(recipe.background, profile_of(source, recipe))
+            source, backdrop = patiently(lambda: _read(image, recipe), steps)
+        part = steps if keyed_alone else steps.part(0.02, 0.7)
+        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
         if keyed_alone:
-            everything = np.ones(source.pixels.shape[:2], np.float32)
-            return finish(source, everything, recipe, backdrop, Origin("", "cpu", clock.seconds), steps)
-        first_load = self._model is None
+            return finish(source, mask, recipe, backdrop, origin, steps)
+        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+
+    def find(
+        self,
+        source: Image,
+        recipe: Recipe,
+        steps: Progress,
+        *,
+        announce: Callable[[str], object] | None = None,
+        seconds: dict[str, float] | None = None,
+    ) -> tuple[Array, Origin]:
+        """Return the subject's mask, (H, W) float32, and where it is from: what :func:`finish` takes.
+
+        Parameters
+        ----------
+        source : Image
+        recipe : Recipe
+            Its stage ``segmentation`` is asked.
+        steps : Progress
+        announce : callable, optional
+            As for :meth:`load`.
+        seconds : dict, optional
+            Of the stages before, to which those of this one are added.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`run`.
+        """
+        clock = _Clock(seconds)
+        if self.choice.model == NO_MODEL:
+            return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
+        loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
-            model = self.load(steps.part(0.02, 0.3 if first_load else 0.05), announce)
+            model = self.load(steps.part(0.0, loaded), announce)
         with clock("segment"):
-            part = steps.part(0.3 if first_load else 0.05, 0.7)
+            part = steps.part(loaded, 1.0)
             look = {
                 "flips": recipe.segmentation.flips,
                 "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
@@ -145,9 +178,7 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        origin = Origin(model.id, model.device, clock.seconds, model.warnings, disagreement)
-        runs = Runs(self.choice.device, announce)
-        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
+        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""
@@ -243,15 +274,23 @@ def refine(
     clock, steps = _Clock(), Progress.of(progress)
     check_call(announce, "announce", "announce(sentence)")
     recipe = checked_recipe(recipe) or Recipe()
+    steps(0.0, "Reading the picture")
     with clock("read"):
-        source = read_image(image)
-        backdrop = backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
-        rough = read_mask(mask, source.pixels.shape)
-        certain = None if hints is None else read_mask(hints, source.pixels.shape, "hints", scribbles=True)
+        source, backdrop = patiently(lambda: _read(image, recipe, backdrop), steps)
+        shape = source.pixels.shape
+        rough = patiently(lambda: read_mask(mask, shape), steps)
+        certain = None
+        if hints is not None:
+            certain = patiently(lambda: read_mask(hints, shape, "hints", scribbles=True), steps)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane
     return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce), hinted)
+
+
+def _read(image: ImageSource, recipe: Recipe, backdrop: Backdrop | None = None) -> tuple[Image, Backdrop]:
+    source = read_image(image)
+    return source, backdrop or read_backdrop(recipe.background, profile_of(source, recipe))
 
 
 def checked_recipe(recipe: object) -> Recipe | None:
@@ -289,8 +328,8 @@ def _slowness() -> tuple[str, ...]:
 class _Clock:
     """Wall-clock seconds of each stage."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -357,10 +396,13 @@ def finish(
         on_canvas = changes_the_picture(recipe)
         final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
-        keyed = recipe.matting.method == "key"
-        colours = subject_colours(
-            source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
-        )
+        how: dict[str, Any] = {
+            "final": final,
+            "keyed": recipe.matting.method == "key",
+            "progress": part,
+            "warn": warnings.append,
+        }
+        colours = subject_colours(source, alpha, recipe.foreground, **how)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

@@ -15,6 +15,7 @@ from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.image import Image, ImageSource, read_image
 from gossamer.matting.vitmatte.lent import unload_vitmatte
+from gossamer.parallel.patience import patiently
 from gossamer.pipeline import Runs, checked_recipe, finish, profile_of
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
@@ -159,7 +160,9 @@ class Session:
         wanted = self._request(finding, prompt_model, {"masks": "best", **settings})
         found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         empty = np.zeros((self.image.height, self.image.width), np.float32)
-        mask = union([subject.mask for subject in found.subjects]) if found.subjects else empty
+        mask = patiently(
+            lambda: union([subject.mask for subject in found.subjects]) if found.subjects else empty, steps
+        )
         return self._finished(mask, found, recipe, backdrop, wanted.finding, steps.part(0.6, 1.0), announce)
 
     def cutouts(
@@ -269,7 +272,7 @@ class Session:
             self._embeddings[id(model)] = model, found.embedding
         seconds["segment"] = time.perf_counter() - start
         warnings = (*warnings, *model.warnings, *found.warnings)
-        subjects = tuple(subject for subject in found if (subject.mask > 0.5).any())
+        subjects = patiently(lambda: tuple(subject for subject in found if (subject.mask > 0.5).any()), steps)
         is_found = bool(subjects)
         if not is_found:
             sentence = nothing_sentence(pixels, found.best_score, box, text)
@@ -339,7 +342,8 @@ class Session:
 
     def _embedding(self, model: PromptedModel, steps: Progress) -> Embedding:
         if id(model) not in self._embeddings:
-            self._embeddings[id(model)] = model, model.embed(self.image.rgb, steps)
+            rgb = patiently(lambda: self.image.rgb, steps)
+            self._embeddings[id(model)] = model, model.embed(rgb, steps)
         return self._embeddings[id(model)][1]
 
     def _automatically(self, steps: Progress, announce: _Announce) -> tuple[Array, str, tuple[str, ...]]:

@@ -1,15 +1,17 @@
-"""Names that are spelled alike: what is proposed where a name is not known."""
+"""Names that people gave: what is proposed where one is not known, and how one is shown that may hold anything."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
-__all__ = ["alike", "did_you_mean"]
+__all__ = ["alike", "did_you_mean", "visible"]
 
 _CLOSE = 0.6  # of difflib's ratio: a letter or two wrong in a short name
 _COUNT = 3
+_JOINERS = "\u200c\u200d"  # belong to the spelling of Persian, of Indian scripts and of emoji
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
@@ -65,3 +67,20 @@ def _plain(name: str) -> str:
 
 def _words(name: str) -> set[str]:
     return {word for word in re.split(r"[\W_]+", name.casefold()) if word}
+
+
+def visible(text: str) -> str:
+    """Return text that shows itself and does nothing else: control characters and their like are written as escapes.
+
+    A file's name may hold a terminal's commands, line breaks, or marks that turn the order of what follows.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, character.encode("unicode_escape").decode("ascii"))

@@ -5,8 +5,7 @@ GIMP's own Python has no numpy and no gossamer, so the work is done by a worker 
 environment that ``gossamer gimp install`` wrote into ``worker.json``. It is started when nobody answers where
 it is met (see system.py), stays for the next pictures, and ends by itself when it is no longer asked.
 
-A frame is the length of its header (four bytes, big endian), the header (a JSON object) and as many raw bytes
-as the header's ``payload`` says. See ``gossamer/worker/protocol.py`` for what is said.
+See frames.py for how a thing is said, and ``gossamer/worker/protocol.py`` for what is said.
 """
 
 from __future__ import annotations
@@ -15,31 +14,45 @@ import json
 import os
 import re
 import socket
-import struct
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
 if __package__:
-    from . import system
+    from . import frames, system
 else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import frames
     import system
 
-PROTOCOL = 1
+PROTOCOL = 2
 
-_LENGTH = struct.Struct(">I")
 _START = 60.0  # seconds that a worker gets to answer after its start, on a cold disk
 _END = 60.0  # seconds that an outdated worker gets to finish what it has in hand
 _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dead
 _LOG_LIMIT = 1 << 20
+_SIZES = {"u8": 1, "u16": 2, "float32": 4}
 _FOREIGN = ("PYTHON", "GI_", "LD_", "GEGL_", "BABL_")
 _AGAIN = "Open a terminal and type: gossamer gimp install"
 
 
 class WorkerFailure(Exception):
-    """The worker could not be started or reached, or refused; the text is for people."""
+    """The worker could not be started or reached, or refused; the text is for people.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of the worker's error, e.g. ``Cancelled``; "" where the worker itself is the trouble.
+    needs : dict or None
+        The model that would have to be fetched first, as :meth:`Client.models` describes it.
+    """
+
+    def __init__(self, text: str, kind: str = "", needs: dict | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.needs = needs
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Result:
-    """What the worker answered: planes in the picture's dtype, and its report."""
+    """What the worker answered: planes of numbers, and its report."""
 
     alpha: memoryview
     foreground: memoryview | None
@@ -122,6 +135,9 @@ class Client:
         self._log = os.path.join(os.path.dirname(self._path), "worker.log")
         self._status = status or (lambda text: None)
         self.started: subprocess.Popen | None = None
+        self._shapes: dict[int, tuple[int, int, str]] = {}
+        self._sending = threading.Lock()
+        self._closed = False
         self._line = self._connect()
 
     def __enter__(self) -> Client:
@@ -132,30 +148,82 @@ class Client:
         """Hang up; a picture in work is given up."""
         self._line.close()
 
-    def remove(
-        self,
-        picture: Picture,
-        options: dict,
-        *,
-        model="auto",
-        foreground=False,
-        existing_alpha="multiply",
-        progress=None,
-    ) -> Result:
-        """Cut the subject out.
+    def open(self, picture: Picture, existing_alpha="multiply") -> int:
+        """Send a picture, once; return the number by which it is asked for.
 
         Parameters
         ----------
         picture : Picture
             RGB or RGBA.
-        options : dict
-            Settings by their flat names.
-        model : str
-            An id of the catalogue, or ``auto``.
-        foreground : bool
-            Ask for the subject's own colours too.
         existing_alpha : {"multiply", "keep"}
             ``keep``: the alpha answered is the matte alone, and the picture's own comes with the colours.
+
+        Raises
+        ------
+        WorkerFailure
+            It went wrong; the text says why and what to do.
+        """
+        header = {
+            "request": "open",
+            "width": picture.width,
+            "height": picture.height,
+            "channels": picture.channels,
+            "dtype": picture.dtype,
+            "existing_alpha": existing_alpha,
+        }
+        number = self._answer("opened", header, picture.data)[0]["picture"]
+        self._shapes[number] = picture.width, picture.height, picture.dtype
+        return number
+
+    def segment(self, picture: int, *, progress=None, plane: bytes = b"", **wish) -> dict:
+        """Have the subject of an opened picture found.
+
+        Parameters
+        ----------
+        picture : int
+        progress : callable, optional
+            ``progress(fraction, text)``.
+        plane : bytes
+            Mask or scribbles, a byte a pixel.
+        **wish
+            ``model``, ``quality``, ``device``, ``options``, ``source``, ``box``, ``limit``: see the protocol.
+
+        Raises
+        ------
+        WorkerFailure
+            It went wrong, or a model would have to be fetched (see its ``needs``).
+        """
+        return self._answer("segmented", {"request": "segment", "picture": picture, **wish}, plane, progress)[0]
+
+    def refine(
+        self,
+        picture: int,
+        options: dict,
+        *,
+        foreground=False,
+        scale=1.0,
+        draft=False,
+        region=None,
+        dtype="",
+        progress=None,
+    ) -> Result:
+        """Have the matte, and the subject's colours, of a picture whose subject was found.
+
+        Parameters
+        ----------
+        picture : int
+        options : dict
+            Settings by their flat names.
+        foreground : bool
+            Ask for the subject's own colours too.
+        scale : float
+            Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
+        draft : bool
+            Make do with a rougher preview where the better one would take long.
+        region : sequence of int, optional
+            Left, top, width and height of the part that is wanted.
+        dtype : str
+            Of the answer; without it the picture's.
         progress : callable, optional
             ``progress(fraction, text)``.
 
@@ -164,42 +232,54 @@ class Client:
         WorkerFailure
             It went wrong; the text says why and what to do.
         """
-        header = {
-            "request": "remove",
-            "width": picture.width,
-            "height": picture.height,
-            "channels": picture.channels,
-            "dtype": picture.dtype,
-            "model": model,
-            "options": options,
-            "foreground": foreground,
-            "existing_alpha": existing_alpha,
-        }
-        try:
-            self._send(header, picture.data)
-        except OSError:
-            pass  # turned away before it had read everything: its answer says why
-        while True:
-            answer, payload = self._receive()
-            if answer.get("type") == "result":
-                break
-            if answer.get("type") == "progress" and progress is not None:
-                progress(answer["fraction"], answer["message"])
-        plane = picture.width * picture.height * {"u8": 1, "u16": 2, "float32": 4}[picture.dtype]
+        header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
+        header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
+        width, height, own = self._shapes[picture]
+        if region is not None:
+            _, _, width, height = region
+        plane = width * height * _SIZES[dtype or own]
+        answer, payload = self._answer("result", header, b"", progress, most=5 * plane)
         if len(payload) != plane * (1 + answer["foreground"]):
             raise WorkerFailure(f"The worker's answer has a wrong size. {_AGAIN}")
         view = memoryview(payload)
         return Result(view[:plane], view[plane:] if answer["foreground"] else None, answer["report"])
 
-    def models(self) -> list[dict]:
-        """Return what the worker knows of models: ``id``, ``title``, ``licence``, ``installed``."""
-        self._send({"request": "models"})
-        return self._receive()[0]["models"]
+    def close(self, picture: int) -> None:
+        """Have an opened picture forgotten."""
+        self._answer("closed", {"request": "close", "picture": picture})
+        del self._shapes[picture]
+
+    def fetch(self, model: str, *, accept_licence=False, progress=None) -> dict:
+        """Have a model fetched, to which the user has agreed; return what :meth:`models` says of it."""
+        header = {"request": "fetch", "model": model, "accept_licence": accept_licence}
+        return self._answer("fetched", header, b"", progress)[0]
+
+    def models(self) -> dict:
+        """Return what the worker knows of models: ``models``, and ``automatic``, what each quality takes."""
+        return self._answer("models", {"request": "models"})[0]
+
+    def cancel(self) -> None:
+        """Have what is in work given up: whoever waits for it gets a failure of the kind Cancelled. For any thread."""
+        try:
+            self._send({"request": "cancel"})
+        except OSError:
+            pass  # gone: that is heard by whoever waits
+
+    def hang_up(self) -> None:
+        """End the conversation, from any thread: whoever waits for an answer gets a failure."""
+        try:
+            self._line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._closed
 
     def ping(self) -> dict:
         """Ask for a sign of life: ``pid`` and ``busy``."""
-        self._send({"request": "ping"})
-        return self._receive()[0]
+        return self._answer("pong", {"request": "ping"})[0]
 
     def shutdown(self) -> None:
         """Ask the worker to end, and wait until it has."""
@@ -226,7 +306,8 @@ class Client:
         return line
 
     def _is_outdated(self, greeting: dict) -> bool:
-        return _numbers(greeting.get("gossamer")) < _numbers(self._settings.gossamer)
+        old = _numbers(greeting.get("gossamer")) < _numbers(self._settings.gossamer)
+        return old or (isinstance(greeting["protocol"], int) and greeting["protocol"] < PROTOCOL)
 
     def _reach(self) -> socket.socket | None:
         """Connect, or return None where nobody listens."""
@@ -245,14 +326,14 @@ class Client:
     def _greet(self, line: socket.socket) -> dict | None:
         """Shake hands; None where the other side ended just now."""
         try:
-            _send(line, {"gossamer": self._settings.gossamer, "protocol": PROTOCOL})
-            return _receive(line)[0]
+            frames.send(line, {"gossamer": self._settings.gossamer, "protocol": PROTOCOL})
+            return frames.receive(line)[0]
         except TimeoutError:
             line.close()
             raise WorkerFailure(
                 f"A process at {self._path} accepts pictures but does not answer. End it and try again."
             ) from None
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError, AttributeError):
             line.close()
             return None
 
@@ -309,50 +390,46 @@ class Client:
         return "\n\nThe worker said:\n" + "\n".join(lines[-6:]) if lines else ""
 
     def _send(self, header: dict, payload: bytes = b"") -> None:
-        _send(self._line, header, payload)
+        with self._sending:
+            frames.send(self._line, header, payload)
 
-    def _receive(self) -> tuple[dict, bytearray]:
+    def _answer(
+        self, wanted: str, header: dict, payload: bytes = b"", progress=None, most: int = 0
+    ) -> tuple[dict, bytearray]:
+        """Ask for something and return its answer, whose payload may have so many bytes."""
+        try:
+            self._send(header, payload)
+        except OSError:
+            pass  # turned away before it had read everything: its answer says why
+        while True:
+            answer, data = self._receive(most)
+            if answer.get("type") == wanted:
+                return answer, data
+            if answer.get("type") == "progress" and progress is not None:
+                progress(answer["fraction"], answer["message"])
+
+    def _receive(self, most: int = 0) -> tuple[dict, bytearray]:
         """Receive one frame; an error frame is raised."""
         try:
-            header, payload = _receive(self._line)
+            header, payload = frames.receive(self._line, most)
         except TimeoutError:
+            self._closed = True
             raise WorkerFailure(f"The worker has not answered for {_ANSWER:g} seconds.{self._said()}") from None
         except (EOFError, OSError, ValueError):
-            raise WorkerFailure(f"The worker ended in the middle of the work. Try again.{self._said()}") from None
+            self._closed = True
+            raise WorkerFailure("The worker ended in the middle of the work. Try again: it starts anew.") from None
         if header.get("type") == "error":
-            raise WorkerFailure(f"{header.get('message', '')} {header.get('remedy', '')}".strip())
+            self._closed = bool(header.get("fatal"))
+            text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()
+            raise WorkerFailure(text, str(header.get("kind", "")), header.get("needs"))
         return header, payload
-
-
-def _send(line: socket.socket, header: dict, payload: bytes = b"") -> None:
-    text = json.dumps({**header, "payload": len(payload)}).encode()
-    line.sendall(_LENGTH.pack(len(text)) + text)
-    if payload:
-        line.sendall(payload)
-
-
-def _receive(line: socket.socket) -> tuple[dict, bytearray]:
-    (length,) = _LENGTH.unpack(_exactly(line, _LENGTH.size))
-    header = json.loads(_exactly(line, length))
-    return header, _exactly(line, header.get("payload", 0))
-
-
-def _exactly(line: socket.socket, size: int) -> bytearray:
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = line.recv_into(view)
-        if not count:
-            raise EOFError
-        view = view[count:]
-    return data
 
 
 def _shut_down(line: socket.socket) -> None:
     """Ask a worker to end; its hanging up says that it has."""
     try:
         line.settimeout(_END)
-        _send(line, {"request": "shutdown"})
+        frames.send(line, {"request": "shutdown"})
         while line.recv(1 << 12):
             pass
     except TimeoutError:

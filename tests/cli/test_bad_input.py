@@ -202,3 +202,24 @@ def test_stopping_half_way_leaves_nothing(photograph: Path, number: signal.Signa
     assert process.returncode == 130
     assert error.decode().strip().endswith("gossamer: Cancelled.")
     assert sorted(photograph.parent.iterdir()) == before
+
+
+BUSY = """
+import os
+import signal
+import time
+import gossamer.pipeline
+import gossamer.cli
+def read_image(source):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(300)
+gossamer.pipeline.read_image = read_image
+gossamer.cli.main()
+"""
+
+
+def test_stopping_does_not_wait_for_what_cannot_be_stopped(photograph: Path) -> None:
+    command = [sys.executable, "-c", BUSY, "remove", str(photograph), "--model", "none", "--matting", "key"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr.strip().endswith("gossamer: Cancelled.")

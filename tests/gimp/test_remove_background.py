@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import PIL.Image
 import pytest
 
+import gossamer
+from gossamer.hosts import gimp
+from gossamer.image import encode_image
 from gossamer.settings.parameters import parameters
-from tests.gimp.conftest import Cases, Library
+from tests.gimp.conftest import Cases, Desk, Library
 
 # What lies upon the layer that it came from has no other background, canvas, shadow or file.
 SHOWN = [
@@ -36,9 +41,15 @@ def test_it_is_registered_with_every_option(cases: Cases) -> None:
     assert arguments["menu"] == ["<Image>/Filters/Gossamer"]
     assert arguments["label"].replace("_", "") == "Remove Background…"
     names = [parameter.name.replace("_", "-") for parameter in SHOWN]
-    assert list(arguments["defaults"]) == ["run-mode", "image", "drawables", "model", "output", *names]
+    assert list(arguments["defaults"]) == [
+        *("run-mode", "image", "drawables", "subject", "model", "output"),
+        *names,
+        "fetch",
+    ]
+    assert arguments["defaults"]["subject"] == "balanced"
     assert arguments["defaults"]["model"] == "auto"
-    assert arguments["defaults"]["output"] == "mask"
+    assert arguments["defaults"]["output"] == "layer"
+    assert arguments["defaults"]["fetch"] is False
     for parameter, name in zip(SHOWN, names, strict=True):
         assert arguments["defaults"][name] == parameter.default
         if parameter.minimum is not None:
@@ -174,8 +185,14 @@ def test_a_mask_that_is_there_is_replaced_and_said_so(cases: Cases) -> None:
         ("locked", '"Background" is locked'),
         ("locked_group", '"group" is locked'),
         ("locked_group_layer", '"group" is locked'),
-        ("none", "Select one layer: none is selected"),
-        ("two", "Select one layer: 2 are selected"),
+        ("none", "Select a layer: none is selected"),
+        ("transparent", '"clear" is transparent all over'),
+        ("empty_group", 'The group "hollow" is empty'),
+        ("no_box", "Nothing is selected: draw a rectangle"),
+        ("nothing_to_refine", "There is no edge to refine"),
+        ("beside", "does not touch the layer"),
+        ("missing", "The model BiRefNet is not on this machine ("),
+        ("missing", "or give a script's call the argument fetch"),
         ("channel", "Select a layer"),
         ("floating", "Anchor the floating selection"),
         ("no_record", "gossamer gimp install"),
@@ -212,5 +229,81 @@ def test_script_fu_can_call_it(cases: Cases, library: Library, cat: np.ndarray) 
     assert np.abs(_unit(flat[..., :3]) - expected.foreground)[solid].max() * 255 <= 2
 
 
+def test_the_result_is_selected_and_a_second_run_replaces_it(cases: Cases) -> None:
+    assert cases["new_layer"]["selected"] == ["Background cut-out"]
+    assert cases["again"]["selected"] == ["Background cut-out"]
+    assert [(layer["name"], layer["visible"]) for layer in cases["again"]["stack"]] == [
+        ("Background cut-out", True),
+        ("Background", False),
+    ]
+    for name in ("mask", "layer"):
+        assert np.array_equal(cases.plane("again", name), cases.plane("new_layer", name))
+
+
+def test_several_layers_are_each_cut_out(cases: Cases) -> None:
+    assert cases["two"]["status"] == "success"
+    assert [layer["name"] for layer in cases["two"]["stack"]] == ["two cut-out", "two", "one cut-out", "one"]
+    assert sorted(cases["two"]["selected"]) == ["one cut-out", "two cut-out"]
+    assert np.array_equal(cases.plane("two", "mask"), cases.plane("plain", "mask"))
+
+
+@pytest.mark.parametrize("output", ["selection", "channel", "image"])
+def test_the_matte_can_go_elsewhere(cases: Cases, library: Library, cat: np.ndarray, output: str) -> None:
+    case = f"to_{output}"
+    assert cases[case]["status"] == "success"
+    assert difference(cases.plane(case, "plane"), cases.plane("plain", "mask")) <= 1.01
+    (layer,) = cases[case]["stack"]
+    assert layer["mask"] is None
+    assert layer["visible"] is True
+    if output == "image":
+        assert difference(cases.plane(case, "colours"), library(cat).foreground) <= 0.51
+
+
+def test_masks_are_combined(cases: Cases) -> None:
+    matte = cases.plane("plain", "mask").astype(int)
+    there = np.zeros_like(matte)
+    there[:, :200] = 255
+    expected = {"add": np.minimum(there + matte, 255), "intersect": np.minimum(there, matte)}
+    expected["subtract"] = np.maximum(there - matte, 0)
+    for how, plane in expected.items():
+        assert np.abs(cases.plane(f"mask-{how}", "mask") - plane).max() <= 1, how
+
+
+def test_the_selection_says_what_the_subject_is(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    inside = np.zeros((300, 451), bool)
+    inside[0:280, 100:350] = True  # of the layer, which lies at 30, 20
+    limit = cases.plane("limit", "mask")
+    whole = library(cat, matting="none").alpha
+    assert limit[~inside].max() == 0
+    assert difference(limit[inside], whole[inside]) <= 0.51
+    assert np.array_equal(cases.plane("existing", "mask") == 255, inside)
+    refined = cases.plane("refined", "mask") > 127  # of the mask that is there by then, not of the selection
+    assert np.array_equal(refined[20:260, 90:120], np.arange(90, 120) >= 105 + np.zeros((240, 1)))
+    assert cases["box"]["status"] == "success"
+
+
+def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
+    assert cases["now"]["status"] == "success"
+    new, original = cases["now"]["stack"]
+    assert (new["name"], new["visible"], original["visible"]) == ("Background cut-out", True, False)
+    assert new["mask"] is not None
+
+
 def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
-    assert cases.facts["files"] == ["client.py", "gossamer_gimp.py", "parameters.json", "system.py", "worker.json"]
+    assert cases.facts["files"] == sorted([*gimp._FILES, "worker.json"])
+
+
+def test_the_batch_line_of_the_readme(desk: Desk, cat: np.ndarray) -> None:
+    readme = (Path(gossamer.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = (block for block in readme.split("```") if "gimp-console" in block)
+    photos = desk.share / "photos"
+    photos.mkdir()
+    for number in (1, 2):
+        (photos / f"cat-{number}.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
+    done = desk.box.run(["/bin/sh", "-c", line.removeprefix("sh").replace("photos/", f"{photos}/")])
+    assert "Traceback" not in done.stdout
+    for number in (1, 2):
+        with PIL.Image.open(photos / f"cat-{number}-cut-out.png") as picture:
+            alpha = np.asarray(picture)[..., 3]
+        assert 0.3 < alpha.mean() / 255 < 0.9
+        assert alpha.min() == 0

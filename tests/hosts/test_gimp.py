@@ -14,9 +14,10 @@ import gossamer
 import gossamer_gimp
 from gossamer.errors import OutputError, OutputExists
 from gossamer.hosts import gimp
+from gossamer.worker.protocol import PROTOCOL
 from gossamer_gimp.client import Settings
 
-FILES = {"gossamer_gimp.py", "client.py", "system.py", "parameters.json", "worker.json"}
+FILES = {*gimp._FILES, "worker.json"}
 SOURCE = Path(gossamer_gimp.__path__[0])
 
 
@@ -34,6 +35,10 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
+
+
 def test_it_goes_into_every_gimp_3_that_has_run(home: Path) -> None:
     configs = [
         home / ".config" / "GIMP" / "3.0",
@@ -47,7 +52,7 @@ def test_it_goes_into_every_gimp_3_that_has_run(home: Path) -> None:
     done = gimp.install()
     assert [one.folder for one in done] == [config / "plug-ins" / "gossamer_gimp" for config in configs]
     for one in done:
-        assert names(one.folder) == FILES
+        assert everything(one.folder) == FILES
         assert set(one.files) == {one.folder / name for name in FILES}
     assert not (home / ".config" / "GIMP" / "2.10" / "plug-ins").exists()
     assert "flatpak override --user --filesystem=xdg-run/gossamer org.gimp.GIMP" in done[2].notes[0]
@@ -89,7 +94,7 @@ def test_what_is_installed_can_run_and_knows_whose_python_to_use(tmp_path: Path)
     assert os.access(program, os.X_OK)
     assert program.read_bytes() == (SOURCE / "gossamer_gimp.py").read_bytes()
     settings = Settings.read(str(done.folder))
-    assert settings == Settings(sys.executable, ("-I",), gossamer.__version__, 1)
+    assert settings == Settings(sys.executable, ("-I",), gossamer.__version__, PROTOCOL)
 
 
 def test_links_follow_the_source(tmp_path: Path) -> None:
@@ -126,7 +131,7 @@ def test_what_is_not_ours_is_refused_and_put_aside_on_demand(tmp_path: Path) -> 
     (done,) = gimp.install(tmp_path, force=True)
     (aside,) = done.kept
     assert (aside / "gossamer_gimp.py").read_text() == "somebody else's"
-    assert names(done.folder) == FILES
+    assert everything(done.folder) == FILES
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["exchange", "two renames"])
@@ -168,7 +173,7 @@ def test_an_installation_that_is_cut_short_anywhere_loses_nothing(
         mine = sorted(path.name for path in plug_ins.rglob("*.txt"))
         assert mine == ["more.txt", "notes.txt"]
         if at_once and not foreign:
-            assert names(place) >= FILES
+            assert everything(place) >= FILES
         if at_once or place.exists():
             assert place.exists()
         else:

@@ -113,3 +113,24 @@ def test_fifty_runs_take_no_more_memory_than_ten(stage: str, method: str, model:
     command = [sys.executable, "-c", RUN, stage, method, str(model)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert float(done.stdout) < 12, f"{done.stdout.strip()} MiB more"
+
+
+@pytest.mark.parametrize("block", ["knn._points", "knn._features", "knn._tree", "knn._nearest", "knn._matrix"])
+def test_no_block_of_knn_keeps_who_wants_to_leave(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 12 million pixels each of them takes seconds on a busy machine."""
+    picture, mask = scene(90, 120)
+    entered, left = threading.Event(), threading.Event()
+
+    def endless(*_: object) -> None:
+        entered.set()
+        left.wait(20)  # a guard against a hang
+
+    monkeypatch.setattr(f"gossamer.matting.{block}", endless)
+
+    def stop(fraction: float, message: str) -> None:
+        if entered.is_set():
+            left.set()
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        gossamer.refine(picture, mask, recipe("matting", "knn", Path()), progress=stop)

@@ -61,6 +61,21 @@ def test_progress_ticks_while_work_runs_and_what_it_raises_stops_the_work() -> N
     assert calls[-1] - calls[0] < 2
 
 
+def test_who_leaves_does_not_wait_for_a_layer_that_takes_long() -> None:
+    """One layer of a large network took up to 15 seconds."""
+    layer, ended = threading.Event(), threading.Event()
+
+    def leave(fraction: float, message: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        watched(lambda: layer.wait(20), Progress(leave), lambda: None, ended=ended.set)
+    assert not layer.is_set()
+    assert not ended.is_set()  # it still runs, so nothing else may begin
+    layer.set()
+    assert ended.wait(20)
+
+
 def test_errors_of_the_work_pass_through_also_timeouts() -> None:
     def fail() -> None:
         time.sleep(0.12)

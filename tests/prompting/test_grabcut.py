@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
+import cv2
 import numpy as np
 import pytest
 
@@ -332,3 +335,51 @@ def test_a_loose_box_lacks_nothing_and_a_part_lacks_its_side() -> None:
     assert lacking((10, 10, 110, 210), (15, 20, 75, 200), (300, 300)) == pytest.approx(0.3)
     # The border of the picture is always tight: its gap is no looseness.
     assert lacking((0, 0, 100, 200), (30, 0, 100, 200), (200, 100)) == pytest.approx(0.3)
+
+
+def _patterns() -> dict[str, np.ndarray]:
+    across = np.indices((420, 600)).sum(0)
+    noise = np.random.default_rng(3).normal(128, 20, (420, 600, 3)).clip(0, 255).astype(np.uint8)
+    stripes = np.repeat((across % 16 < 8)[..., None], 3, axis=2).astype(np.uint8) * 255
+    return {"noise": noise, "stripes": stripes, "flat": np.full((420, 600, 3), 128, np.uint8)}
+
+
+@pytest.mark.parametrize("name", _patterns())
+def test_where_colours_tell_nothing_little_is_solved(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # At half a megapixel one cut of noise took a minute, and ten of stripes.
+    rough = np.zeros((420, 600), np.float32)
+    rough[80:350, 120:430] = 1
+    sizes, usual = [], cv2.grabCut
+
+    def grab_cut(image: np.ndarray, *rest: object) -> object:
+        sizes.append(image.shape[0] * image.shape[1])
+        return usual(image, *rest)
+
+    monkeypatch.setattr(cv2, "grabCut", grab_cut)
+    model = GrabCut()
+    found = model.predict(model.embed(_patterns()[name]), Prompt(mask=rough))
+    assert sizes
+    assert max(sizes) <= 20_000
+    mask = found[0].mask
+    assert mask[190:240, 260:300].min() == 1  # the depth of what was painted
+    assert mask[:5].max() == 0
+
+
+def test_a_single_cut_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on = threading.Event()
+    monkeypatch.setattr(cv2, "grabCut", lambda *_: going_on.wait(20))
+
+    def leave(_done: float, message: str) -> None:
+        if "GrabCut" in message and threading.active_count() > before:
+            raise Cancelled
+
+    before = threading.active_count()
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[20:40, 20:60] = 200
+    model = GrabCut()
+    try:
+        with pytest.raises(Cancelled):
+            model.predict(model.embed(picture), Prompt(boxes=[(15, 15, 65, 45)]), progress=leave)
+        assert not going_on.is_set()
+    finally:
+        going_on.set()

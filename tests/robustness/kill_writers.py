@@ -160,7 +160,7 @@ class Writers:
         command = [sys.executable, "-m", "gossamer", "gimp", "install", "--folder", str(config)]
         subprocess.run(command, env=self._environment, capture_output=True, check=True)
         place = config / "plug-ins" / "gossamer_gimp"
-        ours = {"gossamer_gimp.py", "client.py", "parameters.json", "system.py", "worker.json"}
+        ours = {path.name for path in place.iterdir()}
         theirs = {f"mine-{number}.txt" for number in range(30)}
         for mine in theirs:
             (place / mine).write_text(MARK)

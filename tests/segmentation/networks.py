@@ -13,6 +13,7 @@ class Painted:
     """Sees the mean of the colours and paints what `paint` makes of it, (N, h, w) to (N, h, w)."""
 
     device = "cpu"
+    engine = "painted float32"
     warnings: tuple[str, ...] = ()
 
     def __init__(self, paint: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -15,7 +15,8 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 import gossamer
-from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, ModelNotFound
+from gossamer.errors import Cancelled, DeviceError, InputError, MissingExtra, ModelError, ModelNotFound
+from gossamer.networks import devices, runtimes
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
@@ -213,6 +214,53 @@ def test_impossible_wishes_are_refused() -> None:
         load_model("u2netp", compile=True)
     with pytest.raises(InputError, match="no device"):
         load_model("u2netp", device="tpu")
+
+
+def test_what_ran_is_told(u2netp: Path, cat_mask: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
+    cat = skimage.data.chelsea()
+    exact = gossamer.remove_background(cat, model=str(u2netp), device="cpu", recipe=gossamer.Recipe())
+    assert exact.report.engine == exact.report.as_dict()["engine"] == "onnx float32"
+    coarse = load_model("u2netp", device="cpu", precision="bfloat16")
+    assert (coarse.engine, coarse.device) == ("torch bfloat16", "cpu")
+    assert not np.array_equal(coarse.predict(cat), cat_mask)
+    assert np.abs(coarse.predict(cat) - cat_mask).mean() * 255 < 15  # what it is over photographs, at worst
+    both = load_models(f"u2netp, {u2netp}", device="cpu", architecture="u2netp")
+    assert both.engine == "onnx float32"
+
+
+def test_auto_takes_bfloat16_only_of_a_model_that_was_measured_faithful(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = store.find(model_card("u2netp"))
+    assert weights is not None
+    monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
+    monkeypatch.setattr(runtimes, "has_bfloat16", lambda: True)
+    assert model_of(weights, device="cpu").engine == "onnx float32"
+    faithful = dataclasses.replace(weights, card=dataclasses.replace(weights.card, bfloat16=0.01))
+    assert model_of(faithful, device="cpu").engine == "torch bfloat16"
+    assert model_of(faithful, device="cpu", precision="float32").engine == "onnx float32"
+
+
+def test_devices_and_runtimes_that_are_not_here_say_what_to_do(
+    u2netp: Path, state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file(state, tmp_path / "w.safetensors")
+    for model in ("u2netp", str(u2netp)):
+        with pytest.raises(DeviceError, match=r"DirectML is not available: .*install onnxruntime-directml"):
+            load_model(model, device="directml")
+        with pytest.raises(DeviceError, match=r"MPS is not available: .*or choose --device cpu"):
+            load_model(model, device="mps")
+    with pytest.raises(DeviceError, match=r"Nothing that runs this file of weights runs on the device coreml"):
+        load_model(str(tmp_path / "w.safetensors"), device="coreml")
+    with pytest.raises(InputError, match=r"is not an \.onnx file"):
+        load_model(str(tmp_path / "w.safetensors"), runtime="openvino")
+
+    def absent() -> None:
+        raise ImportError
+
+    monkeypatch.setattr(devices, "openvino", absent)
+    for options in ({"runtime": "openvino"}, {"runtime": "openvino", "device": "openvino:GPU"}):
+        with pytest.raises(MissingExtra, match=r"gossamer\[openvino\]"):
+            load_model("u2netp", **options)
 
 
 def test_weights_of_another_architecture_are_one_clear_error(u2netp: Path) -> None:

@@ -19,7 +19,7 @@ import skimage.data
 
 from gossamer import __version__
 from gossamer_gimp import system
-from gossamer_gimp.client import Client, Picture, Settings
+from gossamer_gimp.client import Client, Picture, Result, Settings
 from tests.cached_weights import weights_home
 
 SLOW = {"matting": "closed_form", "matting_band": 60}
@@ -84,7 +84,7 @@ class Line:
         self.socket.sendall(struct.pack(">I", len(text)) + text + payload)
         return self
 
-    def greet(self, protocol: Any = 1) -> dict[str, Any]:
+    def greet(self, protocol: Any = 2) -> dict[str, Any]:
         return self.say({"gossamer": __version__, "protocol": protocol}).hear()
 
     def hear(self) -> dict[str, Any]:
@@ -110,19 +110,48 @@ class Line:
             data += part
         return data
 
+    def ask(self, width: int, height: int, data: bytes, options: Any = None) -> Line:
+        """Open a picture, have its subject found, and ask for its matte."""
+        self.say({"request": "open", "width": width, "height": height}, data)
+        assert self.hear()["type"] == "opened"
+        self.say({"request": "segment", "picture": 1, "model": "u2netp"})
+        while self.hear()["type"] == "progress":
+            pass
+        return self.say({"request": "refine", "picture": 1, "options": options or {}})
+
 
 def ask_slowly(worker: Worker, array: np.ndarray) -> Line:
     line = worker.line()
     line.greet()
-    header = {"request": "remove", "width": 1024, "height": 1024, "model": "u2netp", "options": SLOW}
-    line.say(header, array.tobytes())
+    line.ask(1024, 1024, array.tobytes(), SLOW)
     while "Refining" not in line.hear().get("message", ""):
         pass
     return line
 
 
+def cut_out(
+    client: Client,
+    picture: Picture,
+    options: Any = None,
+    *,
+    model: str = "u2netp",
+    foreground: bool = False,
+    existing_alpha: str = "multiply",
+    progress: Any = None,
+) -> Result:
+    """Have one picture cut out, from opening it to closing it."""
+    number = client.open(picture, existing_alpha)
+    try:
+        first = progress and (lambda fraction, text: progress(0.7 * fraction, text))
+        then = progress and (lambda fraction, text: progress(0.7 + 0.3 * fraction, text))
+        client.segment(number, model=model, options=options or {}, progress=first)
+        return client.refine(number, options or {}, foreground=foreground, progress=then)
+    finally:
+        client.close(number)
+
+
 def settings(**changed: Any) -> Settings:
-    return Settings(**{"python": sys.executable, "flags": ("-I",), "gossamer": __version__, "protocol": 1, **changed})
+    return Settings(**{"python": sys.executable, "flags": ("-I",), "gossamer": __version__, "protocol": 2, **changed})
 
 
 def picture(array: np.ndarray) -> Picture:

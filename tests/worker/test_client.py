@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class Impostor:
 
 
 def test_a_newer_worker_of_another_protocol(path: str) -> None:
-    hello = b'{"type": "error", "message": "m", "remedy": "r", "gossamer": "99.1", "protocol": 2}'
+    hello = b'{"type": "error", "message": "m", "remedy": "r", "gossamer": "99.1", "protocol": 99}'
     with Impostor(path, len(hello).to_bytes(4, "big") + hello):
         with pytest.raises(WorkerFailure, match=r"of Gossamer 99\.1.*gossamer gimp install"):
             Client(settings(), path)
@@ -130,3 +131,33 @@ def test_the_log_does_not_grow_for_ever(tmp_path: Path, path: str) -> None:
 def test_the_client_needs_the_standard_library_alone() -> None:
     program = f"import runpy; runpy.run_path({module.__file__!r})"
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_client_ends_with_who_started_it(tmp_path: Path) -> None:
+    folder = str(Path(module.__file__).parent)
+    child = f"import os, sys, time; sys.path.insert(0, {folder!r}); import system; system.end_with(os.getppid())"
+    child += "; print(os.getpid(), flush=True); time.sleep(60)"
+    starter = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while is_running(pid):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_an_answer_is_not_believed_to_be_larger_than_what_was_asked_for(path: str) -> None:
+    frame = b'{"type": "hello", "gossamer": "99.1", "protocol": 2, "payload": 900000000000}'
+    with Impostor(path, len(frame).to_bytes(4, "big") + frame), pytest.raises(WorkerFailure):
+        Client(settings(python="/nowhere/python"), path)

@@ -14,7 +14,8 @@ from gossamer.segmentation import loading
 from gossamer.weights import store
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory
-from gossamer.worker.protocol import RemoveRequest
+from gossamer.worker.pictures import OpenedPicture
+from gossamer.worker.requests import OpenRequest, RefineRequest, SegmentRequest
 from tests.cached_weights import weights_home
 
 
@@ -23,10 +24,13 @@ def silent(fraction: float, message: str) -> None:
 
 
 def cut(cutter: Cutter, array: np.ndarray, **changed: Any) -> dict[str, Any]:
-    header = {"width": array.shape[1], "height": array.shape[0], "channels": array.shape[2], "model": "u2netp"}
-    header["dtype"] = {"uint8": "u8", "float32": "float32"}[array.dtype.name]
-    request = RemoveRequest.of({**header, **changed})
-    return cutter.run(request, np.frombuffer(array.tobytes(), np.uint8), silent).report
+    """Have a picture cut out, from opening it to its report."""
+    dtype = {"uint8": "u8", "float32": "float32"}[array.dtype.name]
+    size = {"width": array.shape[1], "height": array.shape[0], "channels": array.shape[2], "dtype": dtype}
+    picture = OpenedPicture(OpenRequest.of(size), bytearray(array.tobytes()))
+    wish = {"picture": 1, "model": "u2netp", **changed}
+    cutter.segment(picture, SegmentRequest.of(wish), bytearray(), silent)
+    return cutter.refine(picture, RefineRequest.of(wish), silent).report
 
 
 @pytest.fixture

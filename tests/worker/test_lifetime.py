@@ -47,8 +47,7 @@ def test_a_shutdown_lets_the_work_finish(start: Start, photograph: np.ndarray) -
     worker = start().wait_until_it_serves()
     line = worker.line()
     line.greet()
-    header = {"request": "remove", "width": 256, "height": 256, "model": "u2netp", "options": SLOW}
-    line.say(header, photograph.tobytes())
+    line.ask(256, 256, photograph.tobytes(), SLOW)
     assert line.hear()["type"] == "progress"
     ender = worker.client()
     thread = threading.Thread(target=ender.shutdown)

@@ -6,12 +6,14 @@ import errno
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
 import gossamer
 from gossamer.cli import terminal
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
 from gossamer.platform import on_termination
 from gossamer.spelling import did_you_mean
@@ -21,6 +23,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "remove": "cut the subject of a picture out",
+    "batch": "cut out all pictures of folders, lists and tables, with a journal",
     "segment": "find what a prompt means: masks, boxes, scores, a preview",
     "refine": "finish a mask from anywhere: matting, colours, background",
     "finish": "put a cut-out on a canvas: crop, size, background, shadow, a shop's preset",
@@ -28,6 +31,7 @@ COMMANDS = {
     "evaluate": "measure masks or mattes against the truth",
     "video": "cut the subject of a clip out, of any length",
     "check": "tell whether cut-outs are good, without the truth",
+    "report": "show what a batch made: a page for the browser, or contact sheets",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
@@ -36,6 +40,9 @@ COMMANDS = {
 }
 
 _SYNONYMS = {
+    "bulk": "batch",
+    "folder": "batch",
+    "p": "batch",
     "cut": "remove",
     "cutout": "remove",
     "rembg": "remove",
@@ -79,8 +86,23 @@ options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    status = _status(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and status == Cancelled.exit_code:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process at once where work goes on that cannot be stopped, for which Python would wait."""
+    if any(thread.name.startswith("gossamer") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # None, closed, or its reader is gone
+                stream.flush()
+        os._exit(status)
+
+
+def _status(arguments: list[str]) -> int:
     terminal.ready()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     try:
         return _run(arguments)
@@ -138,6 +160,7 @@ def _run(arguments: list[str]) -> int:
         close = did_you_mean(arguments[0], COMMANDS, _SYNONYMS)
         raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
     switch_off()
+    rest_while_waiting()
     on_termination(_terminate)
     command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
     status: int = command.run(arguments[1:])

@@ -23,6 +23,7 @@ _BASE = ("numpy", "opencv-python-headless", "pillow", "onnxruntime", "pymatting"
 _EXTRAS = {
     "heif": ("pillow-heif", "HEIC pictures"),
     "torch": ("torch", "BiRefNet and other models that are published for torch, and --runtime torch"),
+    "openvino": ("openvino", "--runtime openvino: bfloat16 on processors, Intel's graphics and NPUs"),
     "vitmatte": ("transformers", "--matting vitmatte"),
     "prompts": ("transformers", "text, and boxes and points through SAM 2"),
     "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
@@ -64,6 +65,7 @@ def _findings() -> dict[str, Any]:
         "clients": {name: {"found": _client(name), "for": use} for name, use in _CLIENTS.items()},
         "kernels": native.variant(),
         "devices": devices,
+        "speeds": _attempt(_speeds, problems) or [],
         "models": models,
         "gimp": _attempt(_gimp, problems) or [],
         "problems": problems,
@@ -94,18 +96,33 @@ def _client(name: str) -> str | None:
 
 
 def _devices() -> list[dict[str, Any]]:
-    from gossamer.networks.devices import cuda_is_available
+    from gossamer.networks.devices import DEVICE_TABLE, DeviceKind, available_runtimes
     from gossamer.parallel.threads import thread_count
+    from gossamer.platform import has_bfloat16
 
-    cuda = cuda_is_available()
-    return [
-        {"device": "cpu", "available": True, "note": f"{thread_count()} threads"},
-        {
-            "device": "cuda",
-            "available": cuda,
-            "note": "offered by ONNX Runtime" if cuda else "install onnxruntime-gpu in place of onnxruntime",
-        },
-    ]
+    names = {"onnx": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
+
+    def row(kind: DeviceKind) -> dict[str, Any]:
+        able = available_runtimes(kind)
+        if kind.name == "cpu":
+            note = f"{thread_count()} threads, bfloat16: {'yes' if has_bfloat16() else 'no'}"
+            return {"device": "cpu", "available": True, "note": f"{note}, through {_and(able, names)}"}
+        if able:
+            return {"device": kind.name, "available": True, "note": f"offered by {_and(able, names)}"}
+        wanting = "; or ".join(each[:1].lower() + each[1:] for each in kind.missing.values())
+        return {"device": kind.name, "available": False, "note": wanting}
+
+    return [row(kind) for kind in sorted(DEVICE_TABLE, key=lambda kind: kind.name != "cpu")]
+
+
+def _and(runtimes: tuple[str, ...], names: dict[str, str]) -> str:
+    return ", ".join(names[runtime] for runtime in runtimes)
+
+
+def _speeds() -> list[dict[str, Any]]:
+    from gossamer.networks.speeds import known_speeds
+
+    return [{"model": model, "seconds": seconds} for model, seconds in known_speeds().items()]
 
 
 def _models() -> dict[str, Any]:
@@ -149,6 +166,9 @@ def _show(findings: dict[str, Any]) -> None:
     show("devices")
     for device in findings["devices"]:
         show(f"  {device['device']:24} {'available' if device['available'] else 'not available'} ({device['note']})")
+    for speed in findings["speeds"]:
+        measured = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in speed["seconds"].items())
+        show(f"  measured: {speed['model']}: {measured}")
     show("models")
     for model in findings["models"]["installed"]:
         show(f"  {model['id']:24} {model['path']}")

@@ -27,6 +27,7 @@ _METAVARS = {
     "canvas_size": "WxH",
     "canvas_head": "FROM TO",
     "shadow_colour": "COLOUR",
+    "brand": "COLOUR",
 }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from contextlib import suppress
 from typing import Any, TextIO
 
 from gossamer.errors import OutputError
 from gossamer.paths import remedy_of
+from gossamer.spelling import visible
 
 __all__ = [
     "ReaderGone",
@@ -26,8 +26,6 @@ __all__ = [
     "warn",
     "write_stdout",
 ]
-
-_JOINERS = "\u200c\u200d"  # belong to the spelling of Persian, of Indian scripts and of emoji
 
 
 class ReaderGone(OutputError):
@@ -51,23 +49,6 @@ def ready() -> None:
                 os.set_inheritable(os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY), True)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
-
-
-def visible(text: str) -> str:
-    """Return text that shows itself and does nothing else: control characters and their like are written as escapes.
-
-    A file's name may hold a terminal's commands, line breaks, or marks that turn the order of what follows.
-    """
-    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    if character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return character
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, character.encode("unicode_escape").decode("ascii"))
 
 
 def tell(sentence: str) -> None:

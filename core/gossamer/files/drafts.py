@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,10 +46,10 @@ class Draft:
                 return
             self.close()  # swept in the moment before it was locked
 
-    def fill(self, data: bytes) -> None:
-        """Write all that it shall hold, down to the disk."""
+    def fill(self, data: bytes | Iterable[bytes]) -> None:
+        """Write all that it shall hold, in one piece or in many, down to the disk."""
         with os.fdopen(self.descriptor, "wb", closefd=False) as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def check_folder(path: Path) -> None:
             raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
+def write_bytes(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, force: bool = False) -> None:
     """Write a file that is there whole or not at all.
 
     Parameters
@@ -69,6 +69,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
         Without `force` it must not exist. With it an existing file is replaced in one step and keeps its
         permissions; at no moment may more people read the new one than the old. A symbolic link stays and its
         target is replaced, unless somebody else has put it into a folder that everyone may write to.
+    data : bytes, or iterable of bytes
+        What it shall hold; a long file comes in pieces, which are asked for one after the other. Where that raises,
+        nothing is written.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         if force and path.exists() and not path.is_file():
             with path.open("wb") as device:  # /dev/stdout, a pipe: nothing there to replace
-                device.write(data)
+                device.writelines((data,) if isinstance(data, bytes) else data)
             return
         target = followed(path) if force else path
         old = target.stat() if force and target.exists() else None

@@ -17,6 +17,7 @@ from typing import Any
 from gossamer import __version__
 from gossamer.errors import OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
+from gossamer.hosts.gimp_arguments import plug_in_arguments
 from gossamer.paths import home_folder
 from gossamer.platform import application_folders
 from gossamer.worker.protocol import PROTOCOL
@@ -35,7 +36,23 @@ __all__ = [
 NAME = "gossamer_gimp"
 """GIMP finds a plug-in only where the folder and the file in it share a name."""
 
-_FILES = (f"{NAME}.py", "client.py", "system.py", "parameters.json")
+_FILES = (
+    f"{NAME}.py",
+    "arguments.py",
+    "client.py",
+    "cutting.py",
+    "dialogs/__init__.py",
+    "dialogs/consent.py",
+    "dialogs/cutting_out.py",
+    "dialogs/live.py",
+    "frames.py",
+    "help.html",
+    "layers.py",
+    "outputs.py",
+    "parameters.json",
+    "preview.py",
+    "system.py",
+)
 _RECORD = "worker.json"
 _MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
 """Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
@@ -191,6 +208,10 @@ def uninstall(folder: Path | None = None) -> list[Removed]:
                 shutil.rmtree(place / "__pycache__", ignore_errors=True)
                 for path in ours:  # the record, by which the folder is known as ours, last
                     path.unlink()
+                for below in {path.parent for path in ours} - {place}:
+                    shutil.rmtree(below / "__pycache__", ignore_errors=True)
+                    if not any(below.iterdir()):
+                        below.rmdir()
                 kept = tuple(sorted(place.iterdir()))
                 if not kept:
                     place.rmdir()
@@ -219,27 +240,6 @@ def default_folder() -> Path:
     return next(_bases()) / "3.0"
 
 
-def plug_in_arguments() -> dict[str, Any]:
-    """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
-
-    GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
-    canvas, shadow and file are left out, as are the checks.
-    """
-    from gossamer.settings.parameters import parameters
-    from gossamer.weights.catalogue import load_catalogue
-
-    fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title", "help")
-    return {
-        "models": [{"id": card.id, "title": card.title} for card in load_catalogue().values()],
-        "arguments": [
-            {field: getattr(parameter, field) for field in fields}
-            for parameter in parameters()
-            if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
-            and parameter.path != "foreground.shadow"
-        ],
-    }
-
-
 def _bases() -> Iterator[Path]:
     """Yield the folders that hold GIMP's ``3.0``, ``3.2`` ...: the system's own first."""
     return (folder / "GIMP" for folder in application_folders(home_folder()))
@@ -258,7 +258,9 @@ def _is_foreign(place: Path) -> bool:
     if not os.path.lexists(place) or _is_ours(place):
         return False
     try:
-        return place.is_symlink() or any(path.name != "__pycache__" for path in place.iterdir())
+        return place.is_symlink() or any(
+            path.is_symlink() or path.is_file() for path in place.rglob("*") if path.parent.name != "__pycache__"
+        )
     except OSError:  # no folder, or not for our eyes
         return True
 
@@ -293,6 +295,7 @@ def _fill(making: Path, link: bool, python: Path) -> None:
     source = resources.files(NAME)
     with resources.as_file(source) as package:
         for name in _FILES:
+            (making / name).parent.mkdir(exist_ok=True)
             if link:
                 (making / name).symlink_to((package / name).absolute())
             else:
@@ -345,7 +348,7 @@ def _recover(place: Path) -> list[Path]:
         elif not os.path.lexists(place):
             left.rename(place)
         else:
-            own = {path.name for path in _own_files(left)} | {"__pycache__"}
+            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {"__pycache__"}
             for path in sorted(left.iterdir()):
                 if path.name not in own:
                     kept.append(path.rename(_free(place / path.name)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def solve_knn(
     DeviceError
         The memory does not suffice.
     """
-    points = np.concatenate([np.flatnonzero(unknown), np.flatnonzero(_company(unknown))])
+    points = patiently(lambda: _points(unknown), progress)
     count = int(np.count_nonzero(unknown))
     require_memory(
         count * _PER_UNKNOWN + len(points) * _PER_POINT,
@@ -78,10 +79,16 @@ def solve_knn(
     rows: list[list[NDArray[np.int32]]] = []  # of every block of unknown pixels its neighbours, run by run
     for number, (neighbours, weight) in enumerate(_RUNS):
         part = progress.part(0.3 * number, 0.3 * (number + 1))
-        blocks = _tie(_features(image, points, weight), neighbours, values, degree, right, part)
+        features = patiently(partial(_features, image, points, weight), progress)
+        blocks = _tie(features, neighbours, values, degree, right, part)
         rows = blocks if not rows else [[*a, *b] for a, b in zip(rows, blocks, strict=True)]
-    matrices = [_matrix(rows.pop(0), count, progress) for _ in range(len(rows))]
+    matrices = [patiently(lambda: _matrix(rows.pop(0), count), progress) for _ in range(len(rows))]
     return _solved(matrices, degree, right, progress.part(0.6, 1.0), warn)
+
+
+def _points(unknown: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where there are unknown pixels, and then where there are known ones that may be their neighbours."""
+    return np.concatenate([np.flatnonzero(unknown), np.flatnonzero(_company(unknown))])
 
 
 def _company(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -106,6 +113,17 @@ def _features(image: Array, points: NDArray[np.int64], weight: float) -> Array:
     return features
 
 
+def _tree(features: Array) -> Any:
+    from scipy.spatial import cKDTree  # slow to import, so where somebody may leave
+
+    return cKDTree(features, balanced_tree=False, compact_nodes=False)
+
+
+def _nearest(tree: Any, features: Array, neighbours: int, threads: int) -> NDArray[np.intp]:
+    result: NDArray[np.intp] = tree.query(features, k=neighbours, workers=threads)[1]
+    return result.reshape(len(features), -1)
+
+
 def _tie(
     features: Array, neighbours: int, values: Array, degree: Array, right: Array, progress: Progress
 ) -> list[list[NDArray[np.int32]]]:
@@ -113,16 +131,15 @@ def _tie(
 
     The unknown points come first. A neighbour that is known, or the point itself, is -1 in the result.
     """
-    from scipy.spatial import cKDTree
-
     count, total = len(degree), len(features)
     neighbours = min(neighbours, total)
-    tree = patiently(lambda: cKDTree(features, balanced_tree=False, compact_nodes=False), progress)
+    tree = patiently(lambda: _tree(features), progress)
     ties = np.empty((count, neighbours), np.int32)
+    threads = thread_count()
     for start in range(0, total, _QUERY):
         progress(start / total)
         end = min(start + _QUERY, total)
-        found = tree.query(features[start:end], k=neighbours, workers=thread_count())[1].reshape(end - start, -1)
+        found = patiently(partial(_nearest, tree, features[start:end], neighbours, threads), progress)
         here = np.arange(start, end)[:, None]
         among = found < count
         middle = min(max(count - start, 0), end - start)  # rows before it are unknown themselves
@@ -141,11 +158,10 @@ def _tie(
     return [[ties[start : start + _BLOCK]] for start in range(0, count, _BLOCK)]
 
 
-def _matrix(runs: list[NDArray[np.int32]], count: int, progress: Progress) -> Any:
+def _matrix(runs: list[NDArray[np.int32]], count: int) -> Any:
     """Return a block of rows of the matrix of ties between unknown pixels."""
     from scipy.sparse import csr_matrix
 
-    progress.tick()
     ties = np.concatenate(runs, axis=1)
     there = ties >= 0
     pointer = np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arguments import check_call
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["knn_alpha", "learning_based_alpha"]
@@ -92,17 +93,23 @@ def _solved(
     warn: Callable[[str], object] | None,
 ) -> Array:
     check_call(warn, "warn", "warn(sentence)")
-    picture = as_rgb(image, "picture")
-    hints = as_mask(trimap, picture.shape, "trimap")
-    unknown = (hints > 0.1) & (hints < 0.9)
-    if not unknown.any():
-        return (hints >= 0.9).astype(np.float32)
-    for side, known in (("foreground", hints >= 0.9), ("background", hints <= 0.1)):
-        if not known.any():
-            raise InputError(f"The trimap has no known {side}.", f"Mark some pixels that are certainly {side}.")
     steps = Progress.of(progress)
     steps(0.0, title)
-    result: Array = (hints >= 0.9).astype(np.float32)
-    result[unknown] = np.clip(solve(picture, unknown, hints >= 0.9, steps, warn or _log.warning), 0, 1)
+    picture, unknown, foreground = patiently(lambda: _checked(image, trimap), steps)
+    result: Array = foreground.astype(np.float32)
+    if unknown.any():
+        result[unknown] = np.clip(solve(picture, unknown, foreground, steps, warn or _log.warning), 0, 1)
     steps(1.0)
     return result
+
+
+def _checked(image: ArrayLike, trimap: ArrayLike) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the picture, which pixels are unknown, and which are certain foreground."""
+    picture = as_rgb(image, "picture")
+    hints = as_mask(trimap, picture.shape, "trimap")
+    unknown: NDArray[np.bool_] = (hints > 0.1) & (hints < 0.9)
+    if unknown.any():
+        for side, known in (("foreground", hints >= 0.9), ("background", hints <= 0.1)):
+            if not known.any():
+                raise InputError(f"The trimap has no known {side}.", f"Mark some pixels that are certainly {side}.")
+    return picture, unknown, hints >= 0.9

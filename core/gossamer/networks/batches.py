@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from gossamer.progress import Progress
 __all__ = ["POLL", "BatchSize", "Exhausted", "watched"]
 
 POLL = 0.05  # seconds between looks at a running inference; progress is promised ten times a second
+_NOTICE = 0.3  # seconds in which work that was stopped should notice: one layer of a large network may take longer
 
 _T = TypeVar("_T")
 
@@ -85,6 +85,7 @@ def watched(
     stop: Callable[[], object],
     fraction: Callable[[], float] | None = None,
     thread: ThreadPoolExecutor | None = None,
+    ended: Callable[[], object] | None = None,
 ) -> _T:
     """Run `work` on a thread of its own and report progress meanwhile.
 
@@ -93,29 +94,42 @@ def watched(
     work : callable
         What to run.
     progress : Progress
-        Called every :data:`POLL` seconds; what it raises passes through, once `work` has stopped.
+        Called every :data:`POLL` seconds; what it raises passes through, once `work` has stopped, or within half a
+        second where that takes longer.
     stop : callable
         Makes `work` come to an end soon.
     fraction : callable, optional
         How much of `work` is done, in [0, 1].
     thread : ThreadPoolExecutor, optional
         Of one thread, which runs `work` where that is not to be a new one.
+    ended : callable, optional
+        Called when nothing of `work` runs any more, from whichever thread.
     """
-    with nullcontext(thread) if thread else ThreadPoolExecutor(1, thread_name_prefix="gossamer-network") as pool:
+    pool = thread or ThreadPoolExecutor(1, thread_name_prefix="gossamer-network")
+    try:
         future = pool.submit(work)
-        try:
-            while True:
-                try:
-                    return future.result(timeout=POLL)
-                except FutureTimeout:
-                    if future.done():  # just now, or `work` raised a TimeoutError of its own
-                        return future.result()
-                    if fraction is None:
-                        progress.tick()
-                    else:
-                        progress(fraction())
-        except BaseException:
-            stop()
-            if not future.cancel():  # it has begun: where others' work is before it on this thread, it never will
-                wait([future])  # until `work` has noticed
-            raise
+    except RuntimeError:  # the system has no more threads to give
+        if ended is not None:
+            ended()
+        raise
+    if ended is not None:
+        future.add_done_callback(lambda _: ended())
+    try:
+        while True:
+            try:
+                return future.result(timeout=POLL)
+            except FutureTimeout:
+                if future.done():  # just now, or `work` raised a TimeoutError of its own
+                    return future.result()
+                if fraction is None:
+                    progress.tick()
+                else:
+                    progress(fraction())
+    except BaseException:
+        stop()
+        if not future.cancel():  # it has begun: where others' work is before it on this thread, it never will
+            wait([future], timeout=_NOTICE)
+        raise
+    finally:
+        if thread is None:
+            pool.shutdown(wait=future.done())  # or its thread ends with the work

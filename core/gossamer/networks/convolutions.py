@@ -49,7 +49,7 @@ def _is_right(layer: nn.Conv2d) -> bool:
     import torch
 
     generator = torch.Generator().manual_seed(1)
-    weight = torch.randn(layer.weight.shape, generator=generator).bfloat16()
+    weight = layer.weight.detach().bfloat16()  # its own: drawing as many numbers takes longer than the rest
     size = [2 * side + step for side, step in zip(layer.kernel_size, layer.stride, strict=True)]
     picture = torch.randn((1, layer.in_channels, *size), generator=generator).bfloat16()
 
@@ -60,7 +60,7 @@ def _is_right(layer: nn.Conv2d) -> bool:
 
     with torch.no_grad():
         truth = convolved(torch.float32)
-        return bool((convolved(torch.bfloat16) - truth).abs().max() < _WRONG * truth.abs().max())
+        return bool((convolved(torch.bfloat16) - truth).abs().max() <= _WRONG * truth.abs().max())
 
 
 def _run_in_float32(layer: nn.Conv2d) -> None:

@@ -1,24 +1,161 @@
-"""Which devices are there, for each runtime."""
+"""Which devices are there, for each runtime: one table, in the order in which ``auto`` takes them."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
+from gossamer.parallel.threads import rest_while_waiting
 from gossamer.settings.model_choice import DEVICES
-from gossamer.telemetry import onnxruntime
+from gossamer.telemetry import onnxruntime, openvino
 
 __all__ = [
+    "DEVICE_TABLE",
+    "DeviceKind",
     "Runtime",
+    "available_runtimes",
     "cuda_is_available",
+    "device_kind",
     "empty_cache",
+    "is_installed",
+    "provider_of",
     "require_own_process",
     "resolve_device",
+    "runtimes_of",
     "started_device",
 ]
 
-Runtime: TypeAlias = Literal["onnx", "torch"]
+Runtime: TypeAlias = Literal["onnx", "torch", "openvino"]
+
+_WHERE_IT_RUNS: dict[str, str] = {"onnx": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
+
+
+@dataclass(frozen=True)
+class DeviceKind:
+    """A kind of device.
+
+    Attributes
+    ----------
+    name : str
+        As the settings have it.
+    title : str
+        As messages have it.
+    providers : mapping of str to mapping
+        ONNX Runtime's names for it, the first that is there counts, with the options of each.
+    torch, openvino : str
+        What these call it; "" where they cannot use it.
+    automatic : bool
+        Whether ``auto`` takes it. What translates a graph for minutes, or in parts, is only for those who name it.
+    missing : mapping of str to str
+        What to do where a runtime does not have it, in a sentence.
+    """
+
+    name: str
+    title: str
+    providers: dict[str, dict[str, str]] = field(default_factory=dict)
+    torch: str = ""
+    openvino: str = ""
+    automatic: bool = False
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+DEVICE_TABLE: tuple[DeviceKind, ...] = (
+    DeviceKind(
+        "cuda",
+        "CUDA",
+        # torch calls AMD's cards cuda as well.
+        {"CUDAExecutionProvider": {}, "MIGraphXExecutionProvider": {}, "ROCMExecutionProvider": {}},
+        torch="cuda",
+        automatic=True,
+        missing={
+            "onnx": "Install onnxruntime-gpu in place of onnxruntime: pip install onnxruntime-gpu",
+            "torch": "Install the CUDA build of torch (its installation page has the line to type)",
+        },
+    ),
+    DeviceKind(
+        "xpu",
+        "XPU",
+        torch="xpu",
+        automatic=True,
+        missing={"torch": "Install the XPU build of torch (its installation page has the line to type)"},
+    ),
+    DeviceKind(
+        "mps",
+        "MPS",
+        torch="mps",
+        automatic=True,
+        missing={"torch": "Use torch on a Mac with Apple's own processor and macOS 14 or later"},
+    ),
+    DeviceKind(
+        "directml",
+        "DirectML",
+        {"DmlExecutionProvider": {}},
+        automatic=True,
+        missing={
+            "onnx": "On Windows install onnxruntime-directml in place of onnxruntime: pip install onnxruntime-directml"
+        },
+    ),
+    DeviceKind(
+        "tensorrt",
+        "TensorRT",
+        {"TensorrtExecutionProvider": {}},
+        missing={"onnx": "Install both in place of onnxruntime: pip install onnxruntime-gpu tensorrt"},
+    ),
+    DeviceKind(
+        "coreml",
+        "CoreML",
+        {"CoreMLExecutionProvider": {}},
+        missing={"onnx": "Use ONNX Runtime on a Mac: its usual package has CoreML"},
+    ),
+    DeviceKind(
+        "openvino:GPU",
+        "Intel's graphics through OpenVINO",
+        {"OpenVINOExecutionProvider": {"device_type": "GPU"}},
+        openvino="GPU",
+        missing={"openvino": "Install Intel's graphics driver, and type pip install 'gossamer[openvino]'"},
+    ),
+    DeviceKind(
+        "openvino:NPU",
+        "Intel's NPU through OpenVINO",
+        {"OpenVINOExecutionProvider": {"device_type": "NPU"}},
+        openvino="NPU",
+        missing={"openvino": "Install Intel's NPU driver, and type pip install 'gossamer[openvino]'"},
+    ),
+    DeviceKind("cpu", "the processor", {"CPUExecutionProvider": {}}, torch="cpu", openvino="CPU", automatic=True),
+)
+
+
+def device_kind(device: str) -> DeviceKind:
+    """Return what the table has under a name; raises InputError for a name that it has not."""
+    for kind in DEVICE_TABLE:
+        if kind.name == device:
+            return kind
+    raise InputError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
+
+
+def runtimes_of(kind: DeviceKind) -> tuple[Runtime, ...]:
+    """Return the runtimes that can use a kind of device, where they have what it takes."""
+    able: dict[Runtime, bool] = {
+        "openvino": bool(kind.openvino),
+        "onnx": bool(kind.providers),
+        "torch": bool(kind.torch),
+    }
+    return tuple(runtime for runtime, can in able.items() if can)
+
+
+def available_runtimes(kind: DeviceKind) -> tuple[Runtime, ...]:
+    """Return the runtimes that are installed and have a kind of device here."""
+    found = []
+    for runtime in runtimes_of(kind):
+        try:
+            if is_installed(runtime) and _available(kind, runtime):
+                found.append(runtime)
+        except (ImportError, OSError, RuntimeError):  # a driver or a library that does not load
+            continue
+    return tuple(found)
 
 
 def cuda_is_available(runtime: Runtime = "onnx") -> bool:
@@ -27,57 +164,65 @@ def cuda_is_available(runtime: Runtime = "onnx") -> bool:
     For ONNX Runtime: whether it was built with CUDA (whether it starts is seen when a model loads). For torch:
     whether it was built with CUDA and sees a graphics card.
     """
-    if runtime == "torch":
-        import torch
+    return _available(device_kind("cuda"), runtime)
 
-        return torch.cuda.is_available()
-    return "CUDAExecutionProvider" in onnxruntime().get_available_providers()
+
+def provider_of(kind: DeviceKind) -> tuple[str, dict[str, str]] | None:
+    """Return the provider through which this ONNX Runtime would use a device, and its options; None without one."""
+    offered = onnxruntime().get_available_providers()
+    return next(((name, options) for name, options in kind.providers.items() if name in offered), None)
 
 
 def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
-    """Return ``"cpu"`` or ``"cuda"`` for `device` (``"auto"`` takes CUDA where `runtime` has it).
+    """Return the name of a device that `runtime` has here (``"auto"``: the first of the table's).
 
     Raises
     ------
     InputError
         No such device.
     DeviceError
-        CUDA was asked for and this ONNX Runtime or torch has none.
+        It was asked for and this runtime does not have it.
     MissingExtra
-        torch was asked for and is not installed.
+        torch or OpenVINO is not installed.
     """
-    if device not in DEVICES:
-        raise InputError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
+    if device == "cpu":
+        return "cpu"
+    if device != "auto":
+        kind = device_kind(device)
+        if runtime not in runtimes_of(kind):
+            others = " or ".join(_WHERE_IT_RUNS[each] for each in runtimes_of(kind))
+            raise DeviceError(
+                f"{_WHERE_IT_RUNS[runtime]} does not run on the device {device}, which is for {others}.",
+                f"Choose the runtime auto, or one of the devices: {', '.join(_usual(runtime))}.",
+            )
     try:
-        available = device != "cpu" and cuda_is_available(runtime)
+        if device != "auto":
+            if not _available(kind, runtime):
+                raise _without(kind, runtime)
+            return kind.name
+        return next(kind.name for kind in DEVICE_TABLE if kind.automatic and _available(kind, runtime))
     except ImportError:
-        raise MissingExtra("Running a network in torch", "torch") from None
-    if device == "cuda" and not available:
-        raise _without_cuda(runtime)
-    return "cuda" if available else "cpu"
+        raise MissingExtra(f"Running a network in {_WHERE_IT_RUNS[runtime]}", runtime) from None
 
 
 def started_device(device: str) -> tuple[str, tuple[str, ...]]:
-    """Return where torch will run, having made sure that CUDA starts, and what the user should know of it.
+    """Return where torch will run, having made sure that it computes rightly there, and what the user should know.
 
     Raises
     ------
     InputError, DeviceError, MissingExtra
-        As :func:`resolve_device`, and where CUDA was asked for and does not start.
+        As :func:`resolve_device`, and where a device was asked for and does not start.
     """
-    if resolve_device(device, "torch") == "cpu":
+    found = resolve_device(device, "torch")
+    if found == "cpu":
         return "cpu", ()
-    import torch
-
-    try:
-        torch.zeros(1, device="cuda").cpu()
-    except RuntimeError as error:
-        text = str(error).strip().splitlines()
-        problem = f"CUDA could not be started ({text[0][:200] if text else type(error).__name__})"
-        if device == "cuda":
-            raise DeviceError(f"{problem}.", "Check the driver and the CUDA version with: gossamer doctor") from None
-        return "cpu", (f"{problem}; the model runs on the CPU.",)
-    return "cuda", ()
+    problem = _start(found)
+    if not problem:
+        return found, ()
+    problem = f"{device_kind(found).title} could not be started ({problem})"
+    if device != "auto":
+        raise DeviceError(f"{problem}.", "Check the driver and its version with: gossamer doctor")
+    return "cpu", (f"{problem}; the model runs on the CPU.",)
 
 
 def require_own_process(device: str, process: int) -> None:
@@ -85,7 +230,7 @@ def require_own_process(device: str, process: int) -> None:
 
     A process that was forked from it cannot use CUDA at all; on the processor torch serves it as well.
     """
-    if device == "cuda" and process != os.getpid():
+    if device != "cpu" and process != os.getpid():
         raise DeviceError(
             "The model lies on the graphics card, which a forked process cannot use.",
             "Load the model after the fork, or start processes with the method spawn.",
@@ -94,29 +239,74 @@ def require_own_process(device: str, process: int) -> None:
 
 def empty_cache(device: str) -> None:
     """Give the memory of a graphics card back that nothing uses any more."""
-    if device == "cuda":
+    if device != "cpu":
         import gc
 
         import torch
 
         gc.collect()
-        torch.cuda.empty_cache()
+        getattr(torch, device).empty_cache()
 
 
-def _without_cuda(runtime: Runtime) -> DeviceError:
+def is_installed(runtime: Runtime) -> bool:
+    """Return whether a runtime's package is installed, without loading it."""
+    package = {"onnx": "onnxruntime"}.get(runtime, runtime)
+    return importlib.util.find_spec(package) is not None
+
+
+def _available(kind: DeviceKind, runtime: Runtime) -> bool:
+    """Return whether a runtime has a device here; ImportError where the runtime is not installed."""
+    if runtime not in runtimes_of(kind):
+        return False
     if runtime == "onnx":
-        return DeviceError(
-            "CUDA is not available: this ONNX Runtime was built for the CPU.",
-            "Install onnxruntime-gpu in place of onnxruntime, or choose --device cpu.",
-        )
+        return provider_of(kind) is not None
+    if runtime == "openvino":
+        # Its names are GPU, or GPU.0 and GPU.1.
+        return kind.openvino in {name.partition(".")[0] for name in openvino().Core().available_devices}
+    rest_while_waiting()
     import torch
 
-    if torch.version.cuda:
-        return DeviceError(
-            "CUDA is not available: torch finds no graphics card that it can use.",
-            "Check the driver with nvidia-smi and gossamer doctor, or choose --device cpu.",
-        )
-    return DeviceError(
-        "CUDA is not available: this torch was built for the CPU.",
-        "Install the CUDA build of torch (its installation page has the line to type), or choose --device cpu.",
-    )
+    places: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
+    place = places.get(kind.torch)
+    return kind.torch == "cpu" or (place is not None and bool(place.is_available()))
+
+
+def _start(device: str) -> str:
+    """Return what is wrong with a device of torch's, "" where nothing is: a small sum of products shows it."""
+    import torch
+
+    numbers = torch.arange(48.0).reshape(1, 3, 4, 4) / 48
+    weights = torch.ones(2, 3, 3, 3) / 27
+    expected = torch.nn.functional.conv2d(numbers, weights)
+    try:
+        found = torch.nn.functional.conv2d(numbers.to(device), weights.to(device)).cpu()
+    except (RuntimeError, AssertionError) as error:
+        text = str(error).strip().splitlines()
+        return text[0][:200] if text else type(error).__name__
+    if not torch.allclose(found, expected, atol=1e-2):
+        return "it computes a convolution wrongly"
+    return ""
+
+
+def _usual(runtime: Runtime) -> list[str]:
+    return ["auto", *(kind.name for kind in DEVICE_TABLE if runtime in runtimes_of(kind))]
+
+
+def _without(kind: DeviceKind, runtime: Runtime) -> DeviceError:
+    """Say that a device is not there, and what to do."""
+    if runtime == "onnx":
+        problem = "this ONNX Runtime was built for the CPU" if kind.name == "cuda" else "this ONNX Runtime lacks it"
+    elif runtime == "openvino":
+        problem = "OpenVINO does not see it"
+    else:
+        import torch
+
+        built = {"cuda": bool(torch.version.cuda or torch.version.hip), "mps": torch.backends.mps.is_built()}
+        if kind.name == "cuda" and built["cuda"]:
+            return DeviceError(
+                "CUDA is not available: torch finds no graphics card that it can use.",
+                "Check the driver with nvidia-smi and gossamer doctor, or choose --device cpu.",
+            )
+        problem = "torch finds none" if built.get(kind.name) else "this torch was built for the CPU"
+    remedy = kind.missing.get(runtime) or next(iter(kind.missing.values()))
+    return DeviceError(f"{kind.title} is not available: {problem}.", f"{remedy}, or choose --device cpu.")

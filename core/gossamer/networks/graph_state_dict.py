@@ -164,7 +164,8 @@ def graph_state_dict(path: Path, module: nn.Module, network: str) -> dict[str, T
             values = {"weight": last.weight, "bias": bias}
         elif isinstance(layer, torch.nn.BatchNorm2d) and last is not None:
             values = _normalisation(last, layer)
-        state.update({f"{name}.{key}": torch.tensor(value, dtype=torch.float32) for key, value in values.items()})
+        plain = {key: np.ascontiguousarray(value, np.float32) for key, value in values.items()}
+        state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in plain.items()})
     return state
 
 

@@ -15,7 +15,12 @@ class Network(Protocol):
 
     @property
     def device(self) -> str:
-        """``"cpu"`` or ``"cuda"``: where it really runs."""
+        """Where it really runs, such as ``"cpu"`` or ``"cuda"``."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """What runs it, and in which precision, such as ``"torch bfloat16"``."""
         ...
 
     @property

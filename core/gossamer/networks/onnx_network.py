@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.batches import BatchSize, Exhausted, watched
-from gossamer.networks.devices import resolve_device
+from gossamer.networks.devices import device_kind, provider_of, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
@@ -20,6 +20,8 @@ from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 
 __all__ = ["OnnxNetwork"]
+
+_CPU = "CPUExecutionProvider"
 
 # What a graph's input may hold; pictures are converted to it.
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -32,8 +34,9 @@ class OnnxNetwork:
     ----------
     path : Path
         The .onnx file.
-    device : {"auto", "cpu", "cuda"}
-        Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
+    device : str
+        Where to run: ``"auto"`` or one of :data:`~gossamer.networks.devices.DEVICE_TABLE`. What is named raises when it
+        does not start; ``"auto"`` falls back to the CPU and says so.
     output : int
         Which of the outputs is the mask.
 
@@ -42,7 +45,7 @@ class OnnxNetwork:
     ModelError
         The file is no ONNX model or does not take one batch of RGB pictures.
     DeviceError
-        CUDA was asked for and cannot be had.
+        A device was asked for and cannot be had.
     """
 
     def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
@@ -68,6 +71,11 @@ class OnnxNetwork:
         # Always the same thread: glibc has an arena for each, and keeps some 35 MB in every one that ran the graph.
         self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
         self._results: dict[tuple[int, ...], tuple[tuple[int, ...], np.dtype[Any]]] = {}  # of shapes of pictures
+
+    @property
+    def engine(self) -> str:
+        """What runs it, and in which precision."""
+        return f"onnx {np.dtype(self._type).name}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -121,22 +129,27 @@ class OnnxNetwork:
         # copy of every activation; neither makes a run here faster.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False
-        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
-        try:
-            session = package.InferenceSession(str(self._path), options, providers=[*providers, "CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelError(
-                f"{self._path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
-                "Fetch it again with: gossamer models get ID --force",
-            ) from None
+        kind = device_kind(wanted)
+        provider = provider_of(kind) if wanted != "cpu" else None
+        session, problem = None, f"{kind.title} could not be started"
+        if provider is not None:
+            try:  # a provider that is offered may lack its libraries: some then take the CPU in silence, some raise
+                session = package.InferenceSession(str(self._path), options, providers=[provider, _CPU])
+            except Exception as error:  # onnxruntime's exceptions share no base class
+                problem += f" ({_first_line(error)})"
+        if session is None:
+            try:
+                session = package.InferenceSession(str(self._path), options, providers=[_CPU])
+            except Exception as error:
+                raise ModelError(
+                    f"{self._path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
+                    "Fetch it again with: gossamer models get ID --force",
+                ) from None
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
-        self.device = "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self.device = wanted if provider and session.get_providers()[0] == provider[0] else "cpu"
         if self.device != wanted:
-            problem = "CUDA could not be started"
-            if self._asked == "cuda":
-                raise DeviceError(
-                    f"{problem}.", "Check the driver and the CUDA and cuDNN versions with: gossamer doctor"
-                )
+            if self._asked != "auto":
+                raise DeviceError(f"{problem}.", "Check the driver and its libraries' versions with: gossamer doctor")
             self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
 

@@ -151,7 +151,10 @@ def _check(entries: Mapping[str, Tensor], module: nn.Module, network: str, path:
     ]
     if not (missing or unexpected or misshapen):
         for key, value in entries.items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            # A sum is not finite where a value is not, and takes a tenth of the time that looking at each takes.
+            if not value.is_floating_point() or bool(torch.isfinite(value.sum(dtype=torch.float32))):
+                continue
+            if not bool(torch.isfinite(value).all()):
                 raise ModelError(f"The weights {key} in {path.name} are not finite.", _AGAIN)
         return
     title = NETWORKS[network].title

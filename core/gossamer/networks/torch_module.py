@@ -122,14 +122,12 @@ class TorchModule:
         require_own_process(self.device, self._process)
         while not _RUNNING.acquire(timeout=POLL):
             progress.tick()
-        try:
-            self._stop, self._passed = threading.Event(), 0
-            fraction = self._fraction if self._counts else None
-            result = watched(lambda: self._run(call, work, on), progress, self._stop.set, fraction)
-            self._layers = max(self._layers, self._passed)
-            return result
-        finally:
-            _RUNNING.release()
+        self._stop, self._passed = threading.Event(), 0
+        fraction = self._fraction if self._counts else None
+        # Given back when nothing runs any more, which after a stop may be a layer later.
+        result = watched(lambda: self._run(call, work, on), progress, self._stop.set, fraction, ended=_RUNNING.release)
+        self._layers = max(self._layers, self._passed)
+        return result
 
     def tensor(self, array: Any, dtype: Any = None) -> Any:
         """Return an array or nested list as a tensor on the module's device."""

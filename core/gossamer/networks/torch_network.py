@@ -14,7 +14,7 @@ from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import BatchSize
 from gossamer.networks.devices import started_device
 from gossamer.networks.state_dict import load_network
-from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
+from gossamer.networks.torch_module import TorchModule, checked_bfloat16, first_line, placed
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import PRECISIONS
 
@@ -34,8 +34,8 @@ class TorchNetwork:
         Its weights: .safetensors, .pth, .pt, .ckpt or .onnx.
     network : str
         A key of :data:`~gossamer.networks.architectures.networks.NETWORKS`.
-    device : {"auto", "cpu", "cuda"}
-        Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
+    device : {"auto", "cpu", "cuda", "mps", "xpu"}
+        Where to run. What is named raises when it does not start; ``"auto"`` falls back to the CPU and says so.
     precision : {"auto", "float32", "float16", "bfloat16"}
         ``"auto"``: float32 on the CPU, whatever the file's precision, and float16 on CUDA. float16 is refused
         on the CPU, which has no fast arithmetic for it.
@@ -49,7 +49,7 @@ class TorchNetwork:
     Attributes
     ----------
     device : str
-        ``"cpu"`` or ``"cuda"``.
+        Where it really runs, such as ``"cpu"`` or ``"cuda"``.
     precision : str
         ``"float32"``, ``"float16"`` or ``"bfloat16"``.
     warnings : tuple of str
@@ -80,21 +80,33 @@ class TorchNetwork:
         self.device, self._warnings = started_device(device)
         import torch
 
-        module = load_network(path, network, rename)
+        spec, title = NETWORKS[network], NETWORKS[network].title
+
+        def loaded() -> nn.Module:
+            self.precision = _resolved_precision(precision, self.device, spec.half)
+            module = _folded(load_network(path, network, rename))
+            # Channels last is what fast convolutions read.
+            how = {"dtype": getattr(torch, self.precision), "memory_format": torch.channels_last}
+            return placed(module, title, self.device, **how)
+
+        module = loaded()
+        if device == "auto" and self.device not in ("cpu", "cuda"):
+            # The younger devices of torch lack operators: seen now, not in the middle of many pictures.
+            problem = _problem_there(module, self.device, self.precision, 256 if spec.any_size else 1024)
+            if problem:
+                self._warnings += (f"{title} does not run on {self.device} ({problem}); it runs on the CPU.",)
+                self.device = "cpu"
+                module = loaded()
         self._warnings += _order_warnings(module, network, path)
-        self.precision = _resolved_precision(precision, self.device, NETWORKS[network].half)
-        for layer in module.modules():
-            fold = getattr(layer, "fold", None)
-            if callable(fold):  # before the weights are rounded to a lower precision
-                fold()
-        title = NETWORKS[network].title
-        # Channels last is what fast convolutions read.
-        how = {"dtype": getattr(torch, self.precision), "memory_format": torch.channels_last}
-        module = placed(module, title, self.device, **how)
         self._module = TorchModule(
             module, title, self.device, precision=self.precision, call=torch.compile(module) if compile else None
         )
         self._batches = BatchSize()
+
+    @property
+    def engine(self) -> str:
+        """What runs it, and in which precision."""
+        return f"torch {self.precision}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -154,6 +166,28 @@ class TorchNetwork:
         if maps.ndim != 4 or maps.shape[:2] != (len(part), 1):
             raise ModelError(f"The model's output has the shape {maps.shape}.", "Check its architecture.")
         return maps[:, 0]
+
+
+def _folded(module: nn.Module) -> nn.Module:
+    """Fold what can be folded, before the weights are rounded to a lower precision."""
+    for layer in module.modules():
+        fold = getattr(layer, "fold", None)
+        if callable(fold):
+            fold()
+    return module
+
+
+def _problem_there(module: nn.Module, device: str, precision: str, side: int) -> str:
+    """Return what is wrong with a network on its device, by one small picture; "" where nothing is."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            picture = torch.zeros((1, 3, side, side), dtype=getattr(torch, precision), device=device)
+            mask = module(picture.contiguous(memory_format=torch.channels_last))
+            return "" if bool(torch.isfinite(mask).all()) else "its mask is not a number"
+    except (RuntimeError, TypeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+        return first_line(error)
 
 
 def _order_warnings(module: nn.Module, network: str, path: Path) -> tuple[str, ...]:

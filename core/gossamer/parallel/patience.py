@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gossamer.progress import Progress
 
-__all__ = ["patiently"]
+__all__ = ["Begun", "patiently"]
 
 T = TypeVar("T")
 
 _TICK = 0.05  # seconds between two chances to cancel
 
 
-def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = False) -> T:
+def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = True) -> T:
     """Run a single long call of a library in a thread, with a chance to cancel twenty times a second.
 
     Parameters
@@ -26,26 +26,44 @@ def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = F
     progress : Progress
         What it raises ends the waiting and passes through, as does what `work` raises.
     to_the_end : bool
-        The process does not end before `work` does: for libraries that abort it where their threads are cut off.
+        The process does not end before `work` does. OpenCV, torch and others abort it where their threads are cut off,
+        so False is for work that has nothing to do with any of them.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
-    done = threading.Event()  # not join(): Python before 3.13 takes a thread for ended whose join() was interrupted
+    return Begun(work, to_the_end=to_the_end).result(progress)
 
-    def run() -> None:
+
+class Begun(Generic[T]):
+    """Work that goes on in a thread of its own: several can be begun before the result of the first is asked for.
+
+    Parameters
+    ----------
+    work : callable
+    to_the_end : bool
+        Both as for :func:`patiently`.
+    """
+
+    def __init__(self, work: Callable[[], T], *, to_the_end: bool = True) -> None:
+        self._work = work
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        # Not join(): Python before 3.13 takes a thread for ended whose join() was interrupted.
+        self._done = threading.Event()
+        threading.Thread(target=self._run, name="gossamer-patience", daemon=not to_the_end).start()
+
+    def result(self, progress: Progress) -> T:
+        """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised."""
+        ended = False
+        while not ended:
+            ended = self._done.wait(_TICK)
+            progress.tick()
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _run(self) -> None:
         try:
-            results.append(work())
+            self._results.append(self._work())
         except BaseException as error:
-            errors.append(error)
+            self._errors.append(error)
         finally:
-            done.set()
-
-    thread = threading.Thread(target=run, name="gossamer-patience", daemon=not to_the_end)
-    thread.start()
-    ended = False
-    while not ended:
-        ended = done.wait(_TICK)
-        progress.tick()
-    if errors:
-        raise errors[0]
-    return results[0]
+            self._done.set()

@@ -1,4 +1,4 @@
-"""What differs between systems, in this one place: users, files, folders, locks, memory, sockets, processes, forks.
+"""What differs between systems, in this one place: users, files, locks, memory, sockets, processes, processors.
 
 No other file of the library names what exists on one system only (a test keeps it so).
 """
@@ -29,6 +29,7 @@ from gossamer.platform.processes import (
     runtime_folder,
     write_private,
 )
+from gossamer.platform.processors import has_bfloat16
 
 __all__ = [
     "BINARY",
@@ -39,6 +40,7 @@ __all__ = [
     "end_group",
     "exchange",
     "folders_have_locks",
+    "has_bfloat16",
     "has_local_sockets",
     "has_posix_shell",
     "hold",

@@ -148,8 +148,12 @@ def is_socket(path: Path) -> bool:
 def is_of_this_user(connection: socket.socket) -> bool:
     """Whether the process at the other end of a local socket is this user's.
 
-    Only Linux is asked; elsewhere the private folder alone guards the socket.
+    Linux and macOS are asked; elsewhere the private folder alone guards the socket.
     """
+    if sys.platform == "darwin":
+        # struct xucred, <sys/ucred.h>: version, user, count of groups, 16 groups.
+        version, user = struct.unpack_from("Ii", connection.getsockopt(0, 1, struct.calcsize("Iih2x16i")))
+        return bool(version == 0 and user == os.getuid())
     if sys.platform != "linux":
         return True
     size = struct.calcsize("3i")

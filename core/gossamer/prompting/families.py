@@ -215,17 +215,19 @@ def load_member(
     ModelNotFound, ModelError, ModelIntegrityError, DownloadError, OutputError
         The weights cannot be had, or are damaged.
     """
-    kind = _KINDS[family]
-    classes = load_classes(kind.what, kind.extra, kind.network, kind.config, *filter(None, [kind.tokenizer]))
-    name, folder = find_weights(model, family, folders=folders, progress=progress, announce=announce)
-    network = patiently(
-        lambda: load_pretrained(
+    kind, steps = _KINDS[family], Progress.of(progress)
+    names = (kind.network, kind.config, *filter(None, [kind.tokenizer]))
+    # Importing transformers takes seconds.
+    classes = patiently(lambda: load_classes(kind.what, kind.extra, *names), steps)
+    name, folder = find_weights(model, family, folders=folders, progress=steps, announce=announce)
+
+    def load() -> LoadedModel:
+        network = load_pretrained(
             folder, model=classes[0], config=classes[1], types=kind.types, changes=kind.changes, tied=kind.tied
-        ),
-        Progress.of(progress),
-        to_the_end=True,
-    )
-    return LoadedModel(name, folder, network, _tokenizer(folder, classes[2]) if kind.tokenizer else None)
+        )
+        return LoadedModel(name, folder, network, _tokenizer(folder, classes[2]) if kind.tokenizer else None)
+
+    return patiently(load, steps)
 
 
 def _paths(folders: Iterable[str | Path]) -> tuple[Path, ...]:

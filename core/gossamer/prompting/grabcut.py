@@ -9,6 +9,7 @@ take for the subject only what has the very colours under them.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.labels import BACK, FORE, Labels, Site, begun, is_fore, lacking
 from gossamer.prompting.places import around, holds
@@ -42,6 +44,8 @@ _ALIKE = 0.6
 _AGREES = 0.8
 _LACKS = 0.1  # of the box's side
 _GLANCE = 120_000  # pixels that this comparison needs
+_UNTOLD = 20_000  # pixels where the colours of both sides are so much the same that they tell nothing
+_ALIKE_COLOURS = 0.75
 _TOUCH = 0.006  # radius of what a point stands for, in parts of the picture's diagonal
 _ISLAND = 0.02  # of the foreground: what grew apart from the hint and is no larger is dropped
 _SURROUNDED = 0.5  # of a box's sides: what is farther from it plays no part
@@ -257,6 +261,17 @@ def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | 
     """Return the foreground that GrabCut finds from `labels`; None where one of the sides is empty at once."""
     import cv2
 
+    fore = is_fore(labels)
+    if fore.size > _UNTOLD and fore.any() and not fore.all() and _common(image, fore) > _ALIKE_COLOURS:
+        # Where colours tell nothing its flow finds no way, for minutes, and nothing that more pixels would tell.
+        factor = math.sqrt(_UNTOLD / fore.size)
+        size = max(int(fore.shape[1] * factor), 1), max(int(fore.shape[0] * factor), 1)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        found = _run(small, cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), steps)
+        if found is None:
+            return None
+        large = cv2.resize(found.astype(np.float32), labels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+        return np.where(labels == FORE, True, large & (labels != BACK))
     models = np.zeros((1, 65)), np.zeros((1, 65))
     # Its clusters begin at random: the same picture and prompt must give the same mask. OpenCV does not tell its seed,
     # so that it cannot be put back.
@@ -266,8 +281,18 @@ def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | 
         fore = is_fore(labels)
         if fore.all() or not fore.any():
             return None if turn == 0 else fore
-        cv2.grabCut(image, labels, None, *models, 1, cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK)
+        mode = cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK
+        patiently(functools.partial(cv2.grabCut, image, labels, None, *models, 1, mode), steps)
     return is_fore(labels)
+
+
+def _common(image: Labels, fore: NDArray[np.bool_]) -> float:
+    """Return how much the colours of both sides have in common: 0 where they share none, 1 where they are the same."""
+    import cv2
+
+    planes = [np.ascontiguousarray(image)]
+    sides = [cv2.calcHist(planes, [0, 1, 2], side.astype(np.uint8), [12] * 3, [0, 256] * 3) for side in (fore, ~fore)]
+    return float(np.minimum(*(side / side.sum() for side in sides)).sum())
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

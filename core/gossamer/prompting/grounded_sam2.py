@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.grounding import Detections, load_grounding_dino
 from gossamer.prompting.places import Places, around, holds, points_of
@@ -110,7 +111,9 @@ class GroundedSam2:
 
     def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> GroundedEmbedding:
         """Run SAM 2's image encoder on a picture, as :meth:`Sam2.embed`; Grounding DINO's runs at the first text."""
-        return GroundedEmbedding(self._detector.prepare(image), self._segmenter.embed(image, progress))
+        steps = Progress.of(progress)
+        boxes = patiently(lambda: self._detector.prepare(image), steps)
+        return GroundedEmbedding(boxes, self._segmenter.embed(image, steps))
 
     def predict(
         self,

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.families import load_member
 from gossamer.resampling import Pixels, pillow_resize
@@ -149,7 +150,8 @@ class GroundingDino(TransformersModel):
         DeviceError, ModelError
             Memory does not hold it, or the network could not be run.
         """
-        return self._encoded(self.prepare(image), Progress.of(progress))
+        steps = Progress.of(progress)
+        return self._encoded(patiently(lambda: self.prepare(image), steps), steps)
 
     def detect(
         self,
@@ -274,17 +276,11 @@ def load_grounding_dino(
     InputError, DeviceError
         There is no such device or precision, or it cannot be had.
     """
-    loaded = load_member(model, "grounding-dino", folders=folders, progress=progress, announce=announce)
+    steps = Progress.of(progress)
+    loaded = load_member(model, "grounding-dino", folders=folders, progress=steps, announce=announce)
     shortest, longest = _limits(loaded.folder)
-    return GroundingDino(
-        loaded.network,
-        loaded.tokenizer,
-        loaded.name,
-        device=device,
-        precision=precision,
-        shortest=shortest,
-        longest=longest,
-    )
+    how: dict[str, Any] = {"device": device, "precision": precision, "shortest": shortest, "longest": longest}
+    return patiently(lambda: GroundingDino(loaded.network, loaded.tokenizer, loaded.name, **how), steps)
 
 
 def caption(phrases: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array
 from gossamer.networks.transformers_network import TransformersModel, TransformersNetwork, checked_pixels
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.protocol import BOX_THRESHOLD
 from gossamer.resampling import Pixels
@@ -78,9 +79,9 @@ class Sam(TransformersModel, ABC):
         DeviceError, ModelError
             Memory does not hold it, or the network could not be run.
         """
-        pixels = checked_pixels(image)
         steps = Progress.of(progress)
         steps(0.0, f"Looking at the picture with {self.id}")
+        pixels = patiently(lambda: checked_pixels(image), steps)
         features = self._network.run(lambda module: self._encoded(module, pixels), steps)
         steps(1.0)
         return FeatureMaps(pixels.shape[:2], features)

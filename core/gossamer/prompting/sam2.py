@@ -15,6 +15,7 @@ import numpy as np
 
 from gossamer.arrays import unit_float
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.families import load_member
 from gossamer.prompting.places import Places, places_of
@@ -209,8 +210,9 @@ def load_sam2(
     device, precision, folders, progress, announce
         As for :func:`gossamer.prompting.grounding.load_grounding_dino`, which raises the same.
     """
-    loaded = load_member(model, "sam2", folders=folders, progress=progress, announce=announce)
-    return Sam2(loaded.network, loaded.name, device=device, precision=precision)
+    steps = Progress.of(progress)
+    loaded = load_member(model, "sam2", folders=folders, progress=steps, announce=announce)
+    return patiently(lambda: Sam2(loaded.network, loaded.name, device=device, precision=precision), steps)
 
 
 def preprocess(image: Pixels, side: int) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.families import load_member
 from gossamer.prompting.grounded_sam2 import clipped
@@ -182,8 +183,11 @@ def load_sam3(
         As for :func:`gossamer.prompting.grounding.load_grounding_dino`, which raises the same; MissingExtra also where
         transformers is too old for SAM 3 (4.57 is).
     """
-    loaded = load_member(model, "sam3", folders=folders, progress=progress, announce=announce)
-    return Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision)
+    steps = Progress.of(progress)
+    loaded = load_member(model, "sam3", folders=folders, progress=steps, announce=announce)
+    return patiently(
+        lambda: Sam3(loaded.network, loaded.tokenizer, loaded.name, device=device, precision=precision), steps
+    )
 
 
 def preprocess(image: Pixels, side: int) -> Any:

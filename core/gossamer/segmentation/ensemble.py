@@ -102,6 +102,8 @@ class Ensemble:
         The models' ids and the combination, e.g. ``"isnet-general-use+u2net (mean)"``.
     device : str
         Where they really run; all places, where they differ.
+    engine : str
+        What runs them, and in which precision; all, where they differ.
 
     Raises
     ------
@@ -118,6 +120,7 @@ class Ensemble:
         self.combine: Combination = combine
         self.id = f"{'+'.join(model.id for model in models)} ({combine})"
         self.device = ", ".join(dict.fromkeys(model.device for model in models))
+        self.engine = ", ".join(dict.fromkeys(model.engine for model in models))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from typing import Any
 
 from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
-from gossamer.networks.devices import cuda_is_available, resolve_device
+from gossamer.networks.devices import Runtime, cuda_is_available
 from gossamer.networks.network import Network
+from gossamer.networks.runtimes import Plan, openvino_may_serve, planned, runtime_for_files
+from gossamer.networks.speeds import measured_faster
 from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, expanded, source_path
 from gossamer.progress import Progress, ProgressCallback
@@ -23,8 +25,10 @@ from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.warm import Loadable
+from gossamer.weights.card import COST
 from gossamer.weights.catalogue import (
     InputSpec,
+    ModelCard,
     OutputSpec,
     architecture_of,
     folder_cards,
@@ -32,9 +36,10 @@ from gossamer.weights.catalogue import (
     video_cards,
 )
 from gossamer.weights.catalogue import architecture as known_architecture
+from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
 
-__all__ = ["load_model", "load_models", "model_of"]
+__all__ = ["likely_device", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -101,8 +106,8 @@ def load_model(
 
     try:
         chosen = store.choose(
-            choice,
-            device=_likely_device(choice.device, choice.runtime),
+            ModelChoice.of(choice, runtime=runtime_for_files(choice)),
+            device=patiently(lambda: likely_device(choice.device, choice.runtime), steps),
             progress=steps.part(0.0, 0.9),
             announce=announce or _log.warning,
         )
@@ -147,12 +152,18 @@ def model_of(
     """
     choice = ModelChoice.of(choice, **settings)
     card, variant = weights.card, weights.variant
-    runtime = variant.runtime if choice.runtime == "auto" else choice.runtime
+    steps = Progress.of(progress)
+    file = _File(weights.path, variant.runtime, card.network, card.output.index, variant.rename)
+    runtimes = _able(variant.runtimes if card.network else (variant.runtime,))
+    # The first use of a runtime imports it, torch for seconds.
+    plan = patiently(lambda: planned(runtimes, choice, card.bfloat16), steps)
+    if openvino_may_serve(plan, runtimes, choice):
+        plan = replace(plan, runtime=_faster(file, card, steps))
     output = card.output
-    if variant.activation is not None and variant.runtime == runtime:
+    if variant.activation is not None and (variant.runtime == "torch") == (plan.runtime == "torch"):
         output = replace(output, activation=variant.activation)
-    network = _File(weights.path, runtime, card.network, output.index, variant.rename)
-    return _model(card.id, network, choice, (card.input, output), Progress.of(progress), weights.warnings)
+    file = replace(file, runtime=plan.runtime)
+    return _model(card.id, _Loader(file, plan, choice.compile), (card.input, output), steps, weights.warnings)
 
 
 def load_models(
@@ -204,10 +215,12 @@ def load_models(
     return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
 
 
-def _likely_device(device: str, runtime: str) -> str:
-    """Return ``"cpu"`` or ``"cuda"``: where a model that is not chosen yet would run."""
+def likely_device(device: str, runtime: str) -> str:
+    """Return where a model that is not chosen yet would run."""
     if device != "auto":
         return device
+    if runtime == "openvino":
+        return "cpu"
     if runtime != "torch" and cuda_is_available("onnx"):
         return "cuda"
     # Importing torch takes seconds: only where there is a driver, so that there can be a use for it.
@@ -222,7 +235,7 @@ class _File:
     """A file of weights and what its runtime must know of it."""
 
     path: Path
-    runtime: str
+    runtime: Runtime
     network: str | None
     output: int
     rename: tuple[tuple[str, str], ...] = ()
@@ -233,18 +246,19 @@ class _Loader:
     """What it takes to make a network: called when it is loaded, and again after it was unloaded."""
 
     file: _File
-    device: str
-    precision: str
-    compile: bool
+    plan: Plan
+    compile: bool = False
 
     def check(self) -> None:
         """Raise for what cannot go together: nothing that is loaded makes way for it."""
-        if self.file.runtime == "onnx":
-            if self.precision not in ("auto", "float32"):
-                raise DeviceError(
-                    "ONNX models run in the precision that they are stored in.",
-                    "Choose the precision auto or float32, or --runtime torch.",
-                )
+        precision = self.plan.precision
+        if self.file.runtime == "onnx" and precision not in ("auto", "float32"):
+            other = "type: pip install 'gossamer[openvino]'" if precision == "bfloat16" else "--runtime torch"
+            raise DeviceError(
+                "ONNX Runtime runs models in the precision that they are stored in.",
+                f"Choose the precision auto or float32, or {other}.",
+            )
+        if self.file.runtime != "torch":
             if self.compile:
                 raise InputError("ONNX models are not compiled.", "Leave --compile out, or choose --runtime torch.")
         elif self.file.network is None:
@@ -252,39 +266,54 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Network:
         progress(0.0, "Loading the model")
-        return patiently(self._load, progress, to_the_end=True)
+        return patiently(self.load, progress)
 
-    def _load(self) -> Network:
-        file = self.file
+    def load(self) -> Network:
+        """Load the network."""
+        file, plan = self.file, self.plan
+        if file.runtime == "openvino":
+            from gossamer.networks.openvino_network import OpenVinoNetwork
+
+            return OpenVinoNetwork(file.path, plan.device, plan.precision, file.output, home() / "compiled")
         if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
 
-            return OnnxNetwork(file.path, self.device, file.output)
+            return OnnxNetwork(file.path, plan.device, file.output)
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(
             file.path,
             file.network,
-            device=self.device,
-            precision=self.precision,
+            device=plan.device,
+            precision=plan.precision,
             rename=file.rename,
             compile=self.compile,
         )
 
 
+def _able(runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
+    """Return all that can run a file that these can run: OpenVINO takes what ONNX Runtime takes."""
+    return (*runtimes, "openvino") if "onnx" in runtimes else runtimes
+
+
+def _faster(file: _File, card: ModelCard, progress: Progress) -> Runtime:
+    """Return which of ONNX Runtime and OpenVINO runs a model faster here; unmeasured where that would take long."""
+    if COST[card.cost] > COST["small"] or card.input.size is None:
+        return "onnx"
+    names: tuple[Runtime, ...] = ("onnx", "openvino")
+    loaders = {name: _Loader(replace(file, runtime=name), Plan(name, "cpu", "float32")).load for name in names}
+    return measured_faster(file.path, card.input.size, loaders, progress)
+
+
 def _model(
     name: str,
-    file: _File,
-    choice: ModelChoice,
+    loader: _Loader,
     spec: tuple[InputSpec, OutputSpec],
     progress: Progress,
     warnings: tuple[str, ...] = (),
 ) -> SegmentationModel:
-    resolved = resolve_device(choice.device, "onnx" if file.runtime == "onnx" else "torch")
-    # "auto" stays where it may be CUDA, which then may fall back to the processor.
-    loader = _Loader(file, "cpu" if resolved == "cpu" else choice.device, choice.precision, choice.compile)
     loader.check()
-    status = file.path.stat()  # another file under the same name is another network
+    status = loader.file.path.stat()  # another file under the same name is another network
     key = ("segmentation", loader, status.st_mtime_ns, status.st_size)
     network = Loadable(key, loader, 2 * status.st_size)  # weights as they lie in the file, and once more in use
     return SegmentationModel(name, network, spec, warnings, progress=progress)
@@ -310,7 +339,7 @@ def _check_kind_of(model: str) -> None:
 
 
 def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> SegmentationModel:
-    runtime, architecture = choice.runtime, None if choice.architecture == "auto" else choice.architecture
+    architecture = None if choice.architecture == "auto" else choice.architecture
     try:
         there = path.is_file()
     except OSError as error:
@@ -322,13 +351,13 @@ def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> Segmentat
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise InputError(f"{path.name} is not a file of weights.", f"Give one that ends in {', '.join(_SUFFIXES)}.")
-    if runtime == "auto":
-        runtime = "onnx" if suffix == ".onnx" else "torch"
-    if runtime == "onnx" and suffix != ".onnx":
+    if choice.runtime in ("onnx", "openvino") and suffix != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Choose --runtime torch, or give an .onnx file.")
-    network, spec = _identified(path, architecture, runtime)
-    file = _File(path, runtime, network, spec[1].index)
-    return _model(path.stem, file, choice, spec, progress)
+    runtimes = _able(("onnx", "torch") if suffix == ".onnx" else ("torch",))
+    plan = patiently(lambda: planned(runtimes, choice), progress)
+    network, spec = _identified(path, architecture, plan.runtime)
+    file = _File(path, plan.runtime, network, spec[1].index)
+    return _model(path.stem, _Loader(file, plan, choice.compile), spec, progress)
 
 
 def _identified(path: Path, name: str | None, runtime: str) -> tuple[str | None, tuple[InputSpec, OutputSpec]]:
@@ -355,7 +384,7 @@ def _identified(path: Path, name: str | None, runtime: str) -> tuple[str | None,
     else:
         family = known_architecture(card.architecture if card else name)
     spec = (card.input, card.output) if card else (family.input, family.output)
-    if runtime == "onnx":
+    if runtime != "torch":
         return None, spec
     found = recognise_file(path)
     if found not in family.networks:  # loading as what was named says exactly what does not fit

@@ -42,7 +42,9 @@ class SegmentationModel:
     id : str
         The catalogue id, or the stem of the file's name.
     device : str
-        ``"cpu"`` or ``"cuda"``: where it really runs.
+        Where it really runs, such as ``"cpu"`` or ``"cuda"``.
+    engine : str
+        What runs it, and in which precision, such as ``"torch bfloat16"``.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class SegmentationModel:
         self._input, self._output = spec
         self._warnings = warnings
         with self._lent(progress) as lent:
-            self.device = lent.device
+            self.device, self.engine = lent.device, lent.engine
 
     @property
     def warnings(self) -> tuple[str, ...]:

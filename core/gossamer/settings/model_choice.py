@@ -28,8 +28,10 @@ __all__ = [
 
 Quality: TypeAlias = Literal["fast", "balanced", "best"]
 Subject: TypeAlias = Literal["any", "portrait", "hair", "anime", "camouflaged"]
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch"]
+Device: TypeAlias = Literal[
+    "auto", "cpu", "cuda", "mps", "xpu", "directml", "tensorrt", "coreml", "openvino:GPU", "openvino:NPU"
+]
+RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch", "openvino"]
 Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 Combination: TypeAlias = Literal["mean", "max", "vote"]
 
@@ -70,19 +72,24 @@ class ModelChoice(Settings, strict=True):
         Device,
         Field(
             title="Device",
-            description="Where the model runs. auto: CUDA where the runtime has it, else the processor.",
+            description="Where the model runs. auto: a graphics card where the runtime has one, else the processor. "
+            "gossamer doctor lists them.",
         ),
     ] = "auto"
     runtime: Annotated[
         RuntimeChoice,
-        Field(title="Runtime", description="What runs the model. auto: what its file is made for."),
+        Field(
+            title="Runtime",
+            description="What runs the model. auto: what its file is made for, or what ran it faster on this machine.",
+        ),
     ] = "auto"
     precision: Annotated[
         Precision,
         Field(
             title="Precision",
-            description="For torch. auto: float16 on CUDA where the model's authors use it, else float32. "
-            "ONNX models run in what they are stored in.",
+            description="auto: float16 on CUDA where the model's authors use it in torch, bfloat16 on processors that "
+            "have it for models whose masks stay the same to 0.05/255, else float32. ONNX Runtime runs models in what "
+            "they are stored in; bfloat16 needs torch or OpenVINO.",
         ),
     ] = "auto"
     compile: Annotated[

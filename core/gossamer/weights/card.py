@@ -329,6 +329,9 @@ class ModelCard:
         The architecture's, with this model's own changes.
     weights : tuple of Variant
         The preferred first, where both ONNX Runtime and torch are installed.
+    bfloat16 : float or None
+        How far, of 255, its masks in bfloat16 are from float32's: a mean over photographs, as docs/benchmarks.md has
+        them; None where nobody has measured it.
     rank : int or None
         Place in the order in which ``auto`` chooses, 1 first; None is never chosen by ``auto``.
     terms : str
@@ -354,6 +357,7 @@ class ModelCard:
     weights: Annotated[tuple[Variant, ...], Field(min_length=1)]
     metric: str = ""
     network: str | None = None
+    bfloat16: Annotated[float, Field(ge=0.0)] | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
     terms: str = ""
 

@@ -18,6 +18,8 @@ _BUDGETS: dict[str, dict[Quality, Cost]] = {
     "cuda": {"fast": "small", "balanced": "large", "best": "huge"},
 }
 
+_CARDS = ("cuda", "tensorrt", "xpu", "mps", "directml", "openvino:GPU")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -71,8 +73,8 @@ def ranking(
         BiRefNet and BiRefNet HR.
     subject : {"any", "portrait", "hair", "anime", "camouflaged"}
         What the picture shows.
-    device : {"cpu", "cuda"}
-        Where the model will run.
+    device : str
+        Where the model will run, such as ``"cpu"`` or ``"cuda"``.
     runtime : {"auto", "onnx", "torch", "any"}
         Models that it cannot run are left out.
 
@@ -89,7 +91,7 @@ def ranking(
         raise InputError(f"There is no quality {quality!r}.", f"Choose one of: {', '.join(QUALITIES)}.")
     if subject not in SUBJECTS:
         raise InputError(f"There is no subject {subject!r}.", f"Choose one of: {', '.join(SUBJECTS)}.")
-    gpu = device.partition(":")[0] == "cuda"
+    gpu = device in _CARDS or device.startswith("cuda:")
     budget = COST[_BUDGETS["cuda" if gpu else "cpu"][quality]]
     cards = [card for card in load_catalogue().values() if card.rank is not None and usable(card, runtime)]
     cards = [card for card in cards if subject in card.subjects or "general" in card.subjects]

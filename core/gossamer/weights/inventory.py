@@ -62,7 +62,7 @@ def usable(card: ModelCard, runtime: AnyRuntime = "auto") -> tuple[Variant, ...]
     Parameters
     ----------
     card : ModelCard
-    runtime : {"auto", "onnx", "torch", "any"}
+    runtime : {"auto", "onnx", "torch", "openvino", "any"}
 
     Returns
     -------
@@ -70,6 +70,7 @@ def usable(card: ModelCard, runtime: AnyRuntime = "auto") -> tuple[Variant, ...]
         None where the runtime cannot run the model, or ``auto`` would need torch, which is not installed.
     """
     torch = torch_is_here()
+    runtime = _files_of(runtime)
     if runtime == "torch":
         native = sorted(card.weights, key=lambda variant: variant.runtime != "torch")
         return tuple(variant for variant in native if card.network and torch and "torch" in variant.runtimes)
@@ -78,10 +79,16 @@ def usable(card: ModelCard, runtime: AnyRuntime = "auto") -> tuple[Variant, ...]
     return card.weights if torch else tuple(sorted(card.weights, key=lambda variant: variant.runtime != "onnx"))
 
 
+def _files_of(runtime: AnyRuntime) -> AnyRuntime:
+    """Return the runtime whose files one takes: OpenVINO reads those of ONNX Runtime."""
+    return "onnx" if runtime == "openvino" else runtime
+
+
 def require_usable(card: ModelCard, runtime: AnyRuntime) -> tuple[Variant, ...]:
     """Return :func:`usable`, or raise MissingExtra or InputError where that is nothing."""
     if found := usable(card, runtime):
         return found
+    runtime = _files_of(runtime)
     if runtime == "onnx":
         raise InputError(f"{card.title} is not published for ONNX Runtime.", "Choose the runtime auto or torch.")
     if runtime == "torch" and card.network is None:

@@ -7,28 +7,31 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from gossamer import __version__
 from gossamer.errors import Cancelled, GossamerError, WorkerError
 from gossamer.worker.cutter import Cutter
-from gossamer.worker.inventory import Inventory
+from gossamer.worker.inventory import Inventory, NotHere
+from gossamer.worker.pictures import OpenedPicture, Shelf
 from gossamer.worker.protocol import (
     PROTOCOL,
     ConnectionClosed,
     ProtocolError,
-    RemoveRequest,
     error_frame,
     part_with,
     receive_exactly,
     receive_header,
     send_frame,
 )
+from gossamer.worker.requests import FetchRequest, OpenRequest, RefineRequest, SegmentRequest
 from gossamer.worker.wording import remedy_in_gimp, warning_in_gimp
 
 __all__ = ["Conversation", "Host"]
 
 _IDLE = 300.0  # seconds that a client may be silent between two requests
+_AT_WORK = 3600.0  # the same, where it has a picture open: somebody sits before a dialog
 _PATIENCE = 30.0  # seconds that a frame may take
 _SLOWEST = 10e6  # bytes a second of a payload, on top of that
 _UNREAD = 10.0  # seconds that a client may leave our news of its picture unread
@@ -50,6 +53,10 @@ class Host(Protocol):
     @property
     def cutter(self) -> Cutter:
         """Who does the work."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """How many pictures may be open."""
 
     @property
     def stopping(self) -> bool:
@@ -84,8 +91,15 @@ class Conversation:
         self._server = server
         self._next = 0.0
         self._last: tuple[float, str] | None = None
+        self._opened: dict[int, tuple[OpenedPicture, int]] = {}  # and the room that it takes
+        self._number = 0
         self.busy = self.working = False
         self.heard = time.monotonic()
+
+    @property
+    def holding(self) -> bool:
+        """Whether it has a picture open."""
+        return bool(self._opened)
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,6 +127,9 @@ class Conversation:
             part_with(self._connection, error)
         except (ConnectionClosed, OSError):
             pass  # the client has gone, or stood still for too long
+        finally:
+            for number in list(self._opened):
+                self._close(number)
 
     def _handshake(self) -> bool:
         hello, payload = receive_header(self._connection, time.monotonic() + _PATIENCE)
@@ -135,7 +152,7 @@ class Conversation:
 
     def _request(self, understood: bool) -> bool:
         """Answer one request; return whether to wait for the next."""
-        self._connection.settimeout(_IDLE)
+        self._connection.settimeout(_AT_WORK if self._opened else _IDLE)
         self._connection.recv(1, socket.MSG_PEEK)
         header, payload = receive_header(self._connection, time.monotonic() + _PATIENCE)
         self._connection.settimeout(_PATIENCE)
@@ -149,45 +166,122 @@ class Conversation:
             return False
         if not understood:
             raise ProtocolError("The protocols differ: only a shutdown can be asked for.")
-        if what == "remove":
-            self._remove(header, payload)
+        if what == "open":
+            with self._answering():
+                self._open(OpenRequest.of(header), payload)
+        elif what == "segment":
+            self._segment(SegmentRequest.of(header), payload)
         elif payload:
             raise ProtocolError("This request carries no payload.")
+        elif what == "refine":
+            with self._answering():
+                self._refine(RefineRequest.of(header))
+        elif what == "fetch":
+            with self._answering():
+                self._fetch(FetchRequest.of(header))
+        elif what == "close":
+            self._close(header.get("picture"))
+            send_frame(self._connection, {"type": "closed"})
         elif what == "ping":
             send_frame(self._connection, {"type": "pong", "busy": self._server.cutter.busy, "pid": os.getpid()})
         elif what == "models":
-            send_frame(self._connection, _models(self._server.inventory))
-        else:
+            with self._answering():
+                send_frame(self._connection, self._models())
+        elif what != "cancel":  # which has come too late: its work was answered already
             raise ProtocolError(f"There is no request {str(what)[:40]!r}.")
         return True
 
-    def _remove(self, header: dict[str, Any], payload: int) -> None:
-        request = RemoveRequest.of(header)
+    def _open(self, request: OpenRequest, payload: int) -> None:
         if payload != request.payload:
             raise ProtocolError(f"The picture has {payload} bytes instead of {request.payload}.")
-        self.busy = True
         try:
-            data = receive_exactly(self._connection, payload, time.monotonic() + _PATIENCE + payload / _SLOWEST)
-            self._connection.settimeout(_PATIENCE)
+            room = self._server.shelf.take(request, len(self._opened))
+        except WorkerError as error:  # its bytes are on their way and will not be read
+            raise ProtocolError(error.message, error.remedy) from None
+        try:
+            picture = OpenedPicture(request, self._received(payload))
+        except BaseException:
+            self._server.shelf.give_back(room)
+            raise
+        self._number += 1
+        self._opened[self._number] = picture, room
+        send_frame(self._connection, {"type": "opened", "picture": self._number})
+
+    def _segment(self, request: SegmentRequest, payload: int) -> None:
+        picture = self._picture(request.picture)
+        height, width = picture.shape
+        if payload != (height * width if request.with_plane else 0):
+            raise ProtocolError(f"The plane has {payload} bytes, which is not the picture's size.")
+        with self._answering():
+            plane = self._received(payload)
             self.working = True
-            answer = self._server.cutter.run(request, data, self._progress)
-            planes = [answer.alpha] + ([] if answer.foreground is None else [answer.foreground])
-            size = {"width": request.width, "height": request.height, "dtype": request.dtype}
-            channels = 0 if answer.foreground is None else answer.foreground.shape[2]
-            warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
-            report = {**answer.report, "warnings": warnings}
-            result = {"type": "result", **size, "foreground": channels, "report": report}
-            self._connection.settimeout(_PATIENCE + sum(plane.nbytes for plane in planes) / _SLOWEST)
-            send_frame(self._connection, result, *planes)
-            _log.info("%d x %d: %s", request.width, request.height, answer.report)
+            found = self._server.cutter.segment(picture, request, plane, self._progress)
+            warnings = [warning_in_gimp(warning) for warning in found.warnings]
+            coverage = float(found.mask.mean(dtype="f8"))
+            answer = {"type": "segmented", "model": found.model, "coverage": coverage, "warnings": warnings}
+            send_frame(self._connection, {**answer, "about": self._server.inventory.about(found.model)})
+            _log.info("%d x %d: %s %s", width, height, found.model or request.source, found.seconds)
+
+    def _refine(self, request: RefineRequest) -> None:
+        self.working = True
+        picture = self._picture(request.picture)
+        answer = self._server.cutter.refine(picture, request, self._progress)
+        planes = [answer.alpha] + ([] if answer.foreground is None else [answer.foreground])
+        high, wide = answer.alpha.shape
+        channels = 0 if answer.foreground is None else answer.foreground.shape[2]
+        warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
+        result = {
+            "type": "result",
+            "left": answer.left,
+            "top": answer.top,
+            "width": wide,
+            "height": high,
+            "dtype": request.dtype or picture.request.dtype,
+            "foreground": channels,
+            "report": {**answer.report, "warnings": warnings},
+        }
+        self._connection.settimeout(_PATIENCE + sum(plane.nbytes for plane in planes) / _SLOWEST)
+        send_frame(self._connection, result, *planes)
+        if request.scale == 1:
+            _log.info("%d x %d: %s", wide, high, answer.report)
+
+    def _fetch(self, request: FetchRequest) -> None:
+        self.working = True
+        card = self._server.cutter.fetch(request, self._progress)
+        send_frame(self._connection, {"type": "fetched", **self._server.inventory.told(card)})
+
+    def _picture(self, number: int) -> OpenedPicture:
+        if number not in self._opened:
+            raise ProtocolError(f"There is no open picture {number}.")
+        return self._opened[number][0]
+
+    def _close(self, number: object) -> None:
+        if isinstance(number, int) and number in self._opened:
+            _, room = self._opened.pop(number)
+            self._server.shelf.give_back(room)
+
+    def _received(self, payload: int) -> bytearray:
+        data = receive_exactly(self._connection, payload, time.monotonic() + _PATIENCE + payload / _SLOWEST)
+        self._connection.settimeout(_PATIENCE)
+        return data
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Tell the client what goes wrong in the work that it asked for; the next request is served."""
+        self.busy = True
+        self._last = None
+        try:
+            yield
         except (ProtocolError, ConnectionClosed):
             raise
+        except NotHere as error:
+            self._tell({**error_frame(error), "remedy": remedy_in_gimp(error), "needs": error.needs})
         except GossamerError as error:
             _log.warning("%s: %s", type(error).__name__, error)
-            send_frame(self._connection, {**error_frame(error), "remedy": remedy_in_gimp(error)})
+            self._tell({**error_frame(error), "remedy": remedy_in_gimp(error)})
         except MemoryError:
             short = WorkerError("There is not enough memory for this picture.", "Close programs, or scale it down.")
-            send_frame(self._connection, error_frame(short))
+            self._tell(error_frame(short))
         except OSError:
             raise
         except Exception as error:
@@ -196,11 +290,15 @@ class Conversation:
                 f"The worker failed: {type(error).__name__}: {error}.",
                 "Please report it, with the worker's log.",
             )
-            send_frame(self._connection, error_frame(fault))
+            self._tell(error_frame(fault))
         finally:
             self.busy = self.working = False
             self.heard = time.monotonic()
             self._server.asked()
+
+    def _tell(self, frame: dict[str, Any]) -> None:
+        self._connection.settimeout(_PATIENCE)
+        send_frame(self._connection, frame)
 
     def _progress(self, fraction: float, message: str) -> None:
         """Tell the client, where there is news; stop the work when it has gone or the worker is to end."""
@@ -221,28 +319,32 @@ class Conversation:
                 self._connection.settimeout(_PATIENCE)
 
     def _check_still_there(self) -> None:
+        """Notice that the client has gone, or wants no more of what is in work."""
         self._connection.setblocking(False)  # MSG_DONTWAIT would be waited for: a timeout is set
         try:
-            gone = not self._connection.recv(1, socket.MSG_PEEK)
+            first = self._connection.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            gone = False
+            return
         except OSError:
-            gone = True
+            first = b""
         finally:
             self._connection.settimeout(_PATIENCE)
-        if gone:
+        if not first:
             _log.info("The client has gone: its picture is given up.")
             raise ConnectionClosed
+        header, payload = receive_header(self._connection, time.monotonic() + _PATIENCE)
+        self._connection.settimeout(_PATIENCE)
+        if header.get("request") != "cancel" or payload:
+            raise ProtocolError("While a request is in work, only a cancel can be asked for.")
+        raise Cancelled("It was cancelled.", "Start it again when you like.")
 
+    def _models(self) -> dict[str, Any]:
+        from gossamer.settings.model_choice import QUALITIES
+        from gossamer.weights.catalogue import load_catalogue
 
-def _models(inventory: Inventory) -> dict[str, Any]:
-    from gossamer.weights.catalogue import load_catalogue
-
-    installed = inventory.installed()
-    return {
-        "type": "models",
-        "models": [
-            {"id": card.id, "title": card.title, "licence": card.licence, "installed": card.id in installed}
-            for card in load_catalogue().values()
-        ],
-    }
+        inventory = self._server.inventory
+        return {
+            "type": "models",
+            "models": [inventory.told(card) for card in load_catalogue().values()],
+            "automatic": {quality: inventory.automatic(quality, self._server.cutter.device) for quality in QUALITIES},
+        }

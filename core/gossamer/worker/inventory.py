@@ -1,16 +1,42 @@
-"""Which models are on this machine: asked of the store once, and again when one of the folders has changed."""
+"""Which models are on this machine: asked of the store once, and again when one of the folders has changed.
+
+And which of them a wish means: nothing is fetched unless a client's user was asked.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gossamer.errors import ModelError
+from gossamer.errors import ModelError, ModelNotFound
 
-__all__ = ["Inventory"]
+if TYPE_CHECKING:
+    from gossamer.weights.catalogue import ModelCard
+
+__all__ = ["Inventory", "NotHere"]
 
 _Stamp = tuple[tuple[str, int], ...]
+
+
+class NotHere(ModelNotFound):
+    """A model would have to be fetched, and nobody has agreed to that yet.
+
+    Attributes
+    ----------
+    needs : dict
+        What :meth:`Inventory.told` says of it.
+    """
+
+    def __init__(self, needs: dict[str, Any]) -> None:
+        sizes = dict.fromkeys(f"{needs[name] / 1e6:.0f}" for name in ("fewest", "bytes"))  # one where they are alike
+        size = f"{' to '.join(sizes)} MB, licence {needs['licence']}"
+        super().__init__(
+            f"The model {needs['title']} is not on this machine ({size}).",
+            f"To fetch it, type: gossamer models get {needs['id']}",
+        )
+        self.needs = needs
 
 
 class Inventory:
@@ -28,6 +54,78 @@ class Inventory:
     def state(self) -> object:
         """Return what is equal for as long as nothing has changed."""
         return self._looked()[0]
+
+    def models_for(self, model: str, quality: str, device: str) -> tuple[str, ...]:
+        """Return the models that a wish means, all of which are here.
+
+        Parameters
+        ----------
+        model : str
+            Ids with commas between them, ``auto`` among them or not; a file of weights stands for itself.
+        quality, device : str
+            For ``auto``, as :class:`gossamer.ModelChoice` takes them.
+
+        Raises
+        ------
+        NotHere
+            One of them would have to be fetched.
+        ModelNotFound
+            There is no such model.
+        """
+        from gossamer.weights.catalogue import load_catalogue, model_card
+
+        names = []
+        for name in (part.strip() for part in model.split(",")):
+            if name == "auto":
+                name = self.automatic(quality, device)
+            card = load_catalogue().get(name)
+            if card is None and not any(mark in name for mark in "./\\"):
+                card = model_card(name)
+            if card is not None and card.id not in self.installed():
+                raise NotHere(self.told(card))
+            names.append(name)
+        return tuple(names)
+
+    def automatic(self, quality: str, device: str) -> str:
+        """Return the id of the model that ``auto`` takes, as :func:`gossamer.weights.store.choose` would.
+
+        Whoever names no quality is served with what is there.
+        """
+        from gossamer.segmentation.loading import likely_device
+        from gossamer.weights.choice import ranking
+
+        ranked = ranking(quality, "any", likely_device(device, "auto"))  # type: ignore[arg-type]
+        installed = self.installed()
+        cards = ranked.fitting if quality != "balanced" else (*ranked.fitting, *ranked.costlier)
+        here = [card.id for card in cards if card.id in installed]
+        if here and (quality == "balanced" or here[0] == ranked.fitting[0].id):
+            return here[0]
+        return ranked.fitting[0].id
+
+    def told(self, card: ModelCard) -> dict[str, Any]:
+        """Return what a client's user should know of a model, ready for JSON."""
+        from gossamer.weights import licences
+        from gossamer.weights.inventory import usable
+
+        variants = usable(card) or card.weights
+        return {
+            "id": card.id,
+            "title": card.title,
+            "licence": card.licence,
+            "licence_url": card.licence_url,
+            "commercial": card.commercial,
+            "accepted": licences.is_accepted(card),
+            "bytes": max(variant.bytes for variant in variants),
+            "fewest": min(variant.bytes for variant in variants),
+            "installed": card.id in self.installed(),
+        }
+
+    def about(self, model: str) -> str:
+        """Return in a few words what a mask is from, for the line below the subject; "" for none of the catalogue."""
+        from gossamer.weights.catalogue import load_catalogue
+
+        card = load_catalogue().get(model)
+        return "" if card is None else f"{card.title}, licence {card.licence}"
 
     def _looked(self) -> tuple[_Stamp, frozenset[str]]:
         from gossamer.weights import store

@@ -89,7 +89,7 @@ class Listener:
         mine = secrets.token_bytes(_NONCE)
         connection.settimeout(patience)
         connection.sendall(mine)
-        answer = receive_exactly(connection, _NONCE + _PROOF, until).tobytes()
+        answer = bytes(receive_exactly(connection, _NONCE + _PROOF, until))
         both = mine + answer[:_NONCE]
         if not hmac.compare_digest(answer[_NONCE:], hmac.digest(self._secret, b"client" + both, "sha256")):
             raise ProtocolError("A process that does not know the secret has come to the worker's port.", "")

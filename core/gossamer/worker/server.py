@@ -23,6 +23,7 @@ from gossamer.worker.conversation import Conversation
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory
 from gossamer.worker.meeting import Listener
+from gossamer.worker.pictures import Shelf
 from gossamer.worker.protocol import PROTOCOL, part_with
 
 __all__ = ["default_socket", "private_folder", "serve"]
@@ -117,6 +118,7 @@ class _Server:
         self._listener = listener
         self._inventory = Inventory()
         self._cutter = Cutter(self._inventory, device)
+        self._shelf = Shelf()
         self._stop = threading.Event()  # no more requests
         self._cancel = threading.Event()  # and those in work are given up
         self._changed = threading.Lock()
@@ -180,6 +182,11 @@ class _Server:
         """Who does the work."""
         return self._cutter
 
+    @property
+    def shelf(self) -> Shelf:
+        """How many pictures may be open."""
+        return self._shelf
+
     def asked(self) -> None:
         """Note that somebody needs the worker."""
         self._asked = time.monotonic()
@@ -205,7 +212,7 @@ class _Server:
 
     def _idle_left(self) -> float:
         with self._changed:
-            if any(client.busy for client in self._clients):
+            if any(client.busy or client.holding for client in self._clients):
                 self._asked = time.monotonic()
         return self._asked + self._idle - time.monotonic()
 
@@ -238,8 +245,8 @@ class _Server:
             idle = [client for client in self._clients if not client.working]
             if not idle:
                 return False
-            # One that is in the middle of a picture goes after those that only hold the line.
-            oldest = min(idle, key=lambda client: (client.busy, client.heard))
+            # One that has a picture here, or is sending one, goes after those that only hold the line.
+            oldest = min(idle, key=lambda client: (client.busy or client.holding, client.heard))
             del self._clients[oldest]
         _log.info("A client that asked for nothing made way for another.")
         oldest.hang_up()

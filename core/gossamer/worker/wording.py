@@ -10,6 +10,7 @@ import re
 
 from gossamer import errors
 from gossamer.errors import GossamerError
+from gossamer.worker.inventory import NotHere
 
 __all__ = ["remedy_in_gimp", "warning_in_gimp"]
 
@@ -22,6 +23,7 @@ _ELSEWHERE = re.compile(
 )
 _DIALOG = "in the dialog of Filters > Gossamer > Remove Background"
 _INSTALL = "Open a terminal and type: gossamer gimp install"
+_FETCH = f"Start it {_DIALOG}, which asks before it fetches it, or give a script's call the argument fetch."
 _REMEDIES = (  # the first that an error is one of
     (errors.LicenceError, f"Choose another model {_DIALOG}."),
     (errors.ModelIntegrityError, f"Delete that file, and it is fetched again, or choose another model {_DIALOG}."),
@@ -37,6 +39,8 @@ _REMEDIES = (  # the first that an error is one of
 
 def remedy_in_gimp(error: GossamerError) -> str:
     """Return what a user of GIMP can do about an error: its own remedy, where that is not about something else."""
+    if isinstance(error, NotHere):
+        return _FETCH
     if not _ELSEWHERE.search(error.remedy):
         return error.remedy
     return next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), _INSTALL)

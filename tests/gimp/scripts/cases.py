@@ -25,7 +25,7 @@ def run(case, image, drawables, **options):
     config = Gimp.get_pdb().lookup_procedure(NAME).create_config()
     config.set_property("image", image)
     config.set_core_object_array("drawables", drawables)
-    for option, value in {"model": "u2netp", **options}.items():
+    for option, value in {"model": "u2netp", "output": "mask", **options}.items():
         config.set_property(option.replace("_", "-"), value)
     result = Gimp.get_pdb().lookup_procedure(NAME).run(config)
     fact = facts.setdefault(case, {"planes": {}})
@@ -205,6 +205,12 @@ def new_layer():
     save("new_layer", "mask", new.get_mask(), "Y u8")
     save("new_layer", "original", layer, "R'G'B' u8")
     facts["new_layer"]["stack"] = stack(image)
+    facts["new_layer"]["selected"] = [one.get_name() for one in image.get_selected_layers()]
+    again = run("again", image, image.get_selected_layers(), output="layer", foreground_radius=60)
+    save("again", "mask", again.get_mask(), "Y u8")
+    save("again", "layer", again, "R'G'B'A u8")
+    facts["again"]["stack"] = stack(image)
+    facts["again"]["selected"] = [one.get_name() for one in image.get_selected_layers()]
     image.delete()
 
 
@@ -261,7 +267,6 @@ def refusals():
     run("none", image, [])
     other = layer.copy()
     image.insert_layer(other, None, 0)
-    run("two", image, [layer, other])
     channel = Gimp.Channel.new_from_component(image, Gimp.ChannelType.RED, "red")
     image.insert_channel(channel, None, 0)
     run("channel", image, [channel])
@@ -271,11 +276,101 @@ def refusals():
     image.delete()
 
 
+def several():
+    """Two layers at once, and what has no subject."""
+    image = load("cat.png")
+    image.get_layers()[0].set_name("one")
+    other = Gimp.Layer.new_from_drawable(load("astronaut.png").get_layers()[0], image)
+    image.insert_layer(other, None, 0)
+    other.set_name("two")
+    run("two", image, image.get_layers(), output="layer")
+    facts["two"]["stack"] = stack(image)
+    facts["two"]["selected"] = [one.get_name() for one in image.get_selected_layers()]
+    for layer in image.get_layers():
+        if layer.get_name() == "one cut-out":
+            save("two", "mask", layer.get_mask(), "Y u8")
+    clear = Gimp.Layer.new(image, "clear", 300, 200, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(clear, None, 0)
+    run("transparent", image, [clear])
+    group = Gimp.GroupLayer.new(image, "hollow")
+    image.insert_layer(group, None, 0)
+    run("empty_group", image, [group])
+    image.delete()
+
+
+def outputs():
+    """The other places where a matte can go, and what it can be made of."""
+    for output in ("selection", "channel", "image"):
+        image = load("cat.png")
+        case = f"to_{output}"
+        layer = run(case, image, image.get_layers(), output=output)
+        if output == "selection":
+            save(case, "plane", image.get_selection(), "Y u8")
+        elif output == "channel":
+            save(case, "plane", image.get_channels()[0], "Y' u8")  # its own numbers
+        else:
+            save(case, "plane", layer.get_mask(), "Y u8")
+            save(case, "colours", layer, "R'G'B' u8")
+            layer.get_image().delete()
+        facts[case]["stack"] = stack(image)
+        image.delete()
+    for output in ("mask-add", "mask-intersect", "mask-subtract"):
+        image = load("cat.png")
+        layer = image.get_layers()[0]
+        image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 200, 300)
+        layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
+        Gimp.Selection.none(image)
+        run(output, image, [layer], output=output)
+        save(output, "mask", layer.get_mask(), "Y u8")
+        image.delete()
+
+
+def subjects():
+    """The selection as a box, as a limit, and as the subject; a mask that is refined; and none of them."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    layer.set_offsets(30, 20)
+    run("no_box", image, [layer], subject="box")
+    run("nothing_to_refine", image, [layer], subject="existing")
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 130, 20, 250, 280)
+    run("limit", image, [layer], subject="limit", matting="none")
+    save("limit", "mask", layer.get_mask(), "Y u8")
+    layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    run("box", image, [layer], subject="box")
+    layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    run("existing", image, [layer], subject="existing", matting="none")
+    save("existing", "mask", layer.get_mask(), "Y u8")
+    run("refined", image, [layer], subject="existing", matting="none", refinement_shift_edge=-5)
+    save("refined", "mask", layer.get_mask(), "Y u8")
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 20, 10)
+    run("beside", image, [layer], subject="limit")
+    image.delete()
+
+
+def now():
+    """The procedure without a dialog, as a script calls it."""
+    image = load("cat.png")
+    procedure = Gimp.get_pdb().lookup_procedure(NAME + "-now")
+    config = procedure.create_config()
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", image.get_layers())
+    facts["now"] = {"status": procedure.run(config).index(0).value_nick, "planes": {}, "stack": stack(image)}
+    image.delete()
+
+
+def missing():
+    """A model that is not here is not fetched unasked."""
+    image = load("cat.png")
+    run("missing", image, image.get_layers(), model="birefnet-general")
+    facts["missing"]["stack"] = stack(image)
+    image.delete()
+
+
 def script_fu():
     """A wrong option, and a run, from the other language that scripts are written in."""
     evaluate = Gimp.get_pdb().lookup_procedure("plug-in-script-fu-eval")
     for case, option in {
-        "fu": '#:model "u2netp" #:output "layer"',
+        "fu": '#:model "u2netp"',
         "fu_band": "#:matting-band 0",
     }.items():
         script = (
@@ -306,13 +401,18 @@ def arguments():
 
 
 for part in (
-    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, script_fu
+    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
+    now, missing, script_fu
 ):  # fmt: skip
     try:
         part()
     except Exception:
         facts.setdefault("faults", {})[part.__name__] = traceback.format_exc()
-facts["files"] = sorted(os.listdir(PLUG_IN))
+facts["files"] = sorted(
+    os.path.relpath(os.path.join(folder, name), PLUG_IN).replace(os.sep, "/")
+    for folder, _, names in os.walk(PLUG_IN)
+    for name in names
+)
 with open(os.path.join(SHARE, "facts.json"), "w") as file:
     json.dump(facts, file, default=str)
 print("GIMP-TEST-OK")

@@ -9,6 +9,7 @@ import time
 
 SHARE, SCRIPTS = os.environ["SHARE"], os.environ["SCRIPTS"]
 story = []
+began = time.monotonic()
 
 
 def xdotool(*words):
@@ -62,6 +63,7 @@ def ask(question, seconds=60):
 
 def note(step):
     """Write down what is in the image now, and keep its planes."""
+    print(f"{time.monotonic() - began:.0f} s: {step}", flush=True)
     seen = ask("look")
     for name in ("mask", "pixels"):
         source = os.path.join(SHARE, f"look.{name}")
@@ -71,34 +73,47 @@ def note(step):
     return seen
 
 
-def wait_for_mask(wanted, seconds=120):
+def wait_until(what, wanted, seconds=120):
+    """Wait until the image looks as is wanted: ``wanted(look)``."""
     until = time.monotonic() + seconds
-    while ask("look")["mask"] is not wanted:
+    while not wanted(ask("look")):
         if time.monotonic() > until:
             picture("lost")
-            sys.exit(f"the mask is still {'not ' if wanted else ''}there; see lost.png")
+            sys.exit(f"{what} does not come; see lost.png")
         time.sleep(0.2)
     time.sleep(0.5)
 
 
-def wait_for_change(step, seconds=120):
-    """Wait until the mask differs from the one kept at `step`."""
-    with open(os.path.join(SHARE, f"{step}.mask"), "rb") as file:
-        before = file.read()
-    until = time.monotonic() + seconds
-    while True:
-        ask("look")
-        with open(os.path.join(SHARE, "look.mask"), "rb") as file:
-            if file.read() != before:
-                break
-        if time.monotonic() > until:
-            picture("lost")
-            sys.exit("the mask does not change; see lost.png")
-        time.sleep(0.2)
-    time.sleep(0.5)
+def open_dialog():
+    for _ in range(4):  # the search can be slow to find something on a machine that has other things to do
+        window(r"\(imported\)")
+        xdotool("key", "slash")
+        time.sleep(1.5)
+        xdotool("type", "--delay", "60", "Remove Background")
+        time.sleep(2)
+        picture("1-search")
+        xdotool("key", "Return")
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            if xdotool("search", "--onlyvisible", "--name", "^Remove Background$"):
+                window("^Remove Background$")
+                wait_until("the preview", lambda look: "Preview" in look["layers"] and look["lightest"] > 0)
+                return
+            time.sleep(0.2)
+        xdotool("key", "Escape")
+        time.sleep(0.5)
+    picture("lost")
+    sys.exit("the dialog does not come; see lost.png")
 
 
-server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1280x900x24"], stdout=subprocess.PIPE)
+def close_dialog(key):
+    window("^Remove Background$")
+    xdotool("key", key)
+    gone("^Remove Background$")
+    wait_until("the end of the preview", lambda look: "Preview" not in look["layers"])
+
+
+server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
 os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
 subprocess.Popen(["openbox"])
 watch = os.path.join(SCRIPTS, "watch.py")
@@ -112,46 +127,60 @@ for welcome in xdotool("search", "--onlyvisible", "--name", "Welcome to GIMP"):
 window(r"\(imported\)")
 note("opened")
 
-xdotool("key", "slash")
-time.sleep(1.5)
-xdotool("type", "--delay", "60", "Remove Background")
-time.sleep(1.5)
-picture("1-search")
-xdotool("key", "Return")
-window("^Remove Background$")
-time.sleep(1)
+# Looked at and given up
+open_dialog()
+time.sleep(2)
 picture("2-dialog")
-xdotool("key", "Return")
-gone("^Remove Background$")
-wait_for_mask(True)
-picture("3-result")
-note("done")
+xdotool("key", "alt+a")
+time.sleep(1.5)
+picture("3-advanced")
+shape = xdotool("getwindowgeometry", "--shell", window("^Remove Background$"))
+story.append({"step": "geometry", **dict(line.split("=") for line in shape)})
+xdotool("key", "alt+a")
+for number in range(1, 6):  # every view, on a screen without the dialog before it
+    xdotool("key", "F4")
+    time.sleep(1)
+    note(f"view-{number}")
+    picture(f"4-view-{number}")
+close_dialog("Escape")
+note("cancelled")
 
+# Killed in the preview: the next one clears up
+open_dialog()
+subprocess.run(["pkill", "-9", "-f", "gossamer_gimp[.]py"], check=False)  # in the box are none but ours
+gone("^Remove Background$")
+note("killed")
+picture("4-killed")
+xdotool("key", "Return")  # GIMP's message about it
+time.sleep(0.5)
+window(r"\(imported\)")
+open_dialog()
+close_dialog("Escape")
+note("cleared")
+
+# Done, undone, done again
+open_dialog()
+time.sleep(1.5)
+close_dialog("Return")
+wait_until("the result", lambda look: len(look["layers"]) == 2)
+picture("5-result")
+note("done")
 window(r"\(imported\)")
 xdotool("key", "ctrl+z")
-wait_for_mask(False)
+wait_until("the undoing", lambda look: len(look["layers"]) == 1)
 note("undone")
-
-xdotool("key", "ctrl+f")  # again, with the last values
-wait_for_mask(True)
-note("repeated")
-
+xdotool("key", "ctrl+y")
+wait_until("the redoing", lambda look: len(look["layers"]) == 2)
 ask("blacken")
 note("blackened")
-xdotool("key", "ctrl+f")
-wait_for_change("blackened")
-picture("4-replaced")
-note("replaced")
+xdotool("key", "ctrl+f")  # again, with the last values: in place of the result
+wait_until("the repetition", lambda look: look["darkest"] != look["lightest"])
+picture("6-repeated")
+note("repeated")
 window(r"\(imported\)")
 xdotool("key", "ctrl+z")
-wait_for_change("replaced")
-note("replacing-undone")
-
-xdotool("key", "ctrl+shift+f")  # the dialog once more
-window("^Remove Background$")
-xdotool("key", "Escape")
-gone("^Remove Background$")
-note("cancelled")
+wait_until("the undoing", lambda look: look["darkest"] == look["lightest"])
+note("repeating-undone")
 
 with open(os.path.join(SHARE, "story.json"), "w") as file:
     json.dump(story, file)

@@ -19,12 +19,24 @@ def look():
     layers = image.get_layers()
     mask = layers[0].get_mask()
     rectangle = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
+    seen = {"mask": b""}
     for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", layers[0], "R'G'B' u8")):
         if drawable is not None:
             data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
             with open(os.path.join(SHARE, f"look.{name}"), "wb") as file:
                 file.write(data)
-    return {"layers": [layer.get_name() for layer in layers], "mask": mask is not None}
+            seen[name] = data
+    return {
+        "layers": [layer.get_name() for layer in layers],
+        "mask": mask is not None,
+        "darkest": min(seen["mask"], default=0),
+        "lightest": max(seen["mask"], default=0),
+        "visible": [layer.get_visible() for layer in layers],
+        "selected": [layer.get_name() for layer in image.get_selected_layers()],
+        "selection": not Gimp.Selection.is_empty(image),
+        "dirty": image.is_dirty(),
+        "undo": image.undo_is_enabled(),
+    }
 
 
 def blacken():

@@ -111,3 +111,21 @@ def test_module_finds_its_own_offsets():
         mask = 2 * torch.sigmoid(module.modulator_conv(x))
         expected = by_definition(x, module.offset_conv(x), module.regular_conv.weight, mask, 1)
         np.testing.assert_allclose(module(x).numpy(), expected, atol=2e-5)
+
+
+def test_it_can_be_left_between_its_parts(monkeypatch):
+    """Of a map 256 pixels wide, with a 7 x 7 kernel, it takes 15 seconds."""
+    monkeypatch.setattr(deformable, "_CHUNK", 64)
+    module = DeformableConv2d(3, 4, 3)
+    passed = 0
+
+    def leave(layer, inputs):
+        nonlocal passed
+        passed += 1
+        if passed == 3:
+            raise InterruptedError
+
+    module.between.register_forward_pre_hook(leave)
+    with torch.no_grad(), pytest.raises(InterruptedError):
+        module(torch.randn(1, 3, 5, 7))
+    assert "between" not in "".join(module.state_dict())

@@ -54,16 +54,16 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     InputError
         The mask's size is not the picture's, or there are NaN or values outside [0, 1].
     """
-    picture = as_pixels(image)
-    whole = as_mask(mask, picture.shape)
     report = Progress.of(progress)
     report(0.0, "Matting")
-    small, hint = work_size(picture, whole)
+    picture = patiently(lambda: as_pixels(image), report)
+    whole = patiently(lambda: as_mask(mask, picture.shape), report)
+    small, hint = patiently(lambda: work_size(picture, whole), report)
     if min(hint.shape) < 3 or not has_edge(hint):
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
-    distance = signed_distance(hint)
+    distance = patiently(lambda: signed_distance(hint), report)
     plain = patiently(lambda: plain_background(picture, small, hint, distance, unit), report)
     if plain is None:
         return _corrected(picture, whole, small, hint, distance, unit, report)

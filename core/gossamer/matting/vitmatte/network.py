@@ -132,16 +132,17 @@ class VitMatte:
             raise InputError(
                 f"There is no normalisation {normalisation!r}.", f"Choose one of: {', '.join(NORMALISATIONS)}."
             )
-        require_extra()
         steps = Progress.of(progress)
-        device = started_device(device)[0]
+        patiently(require_extra, steps)
+        device = patiently(lambda: started_device(device)[0], steps)
         precision = _resolved_precision(precision, device)
         name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
         steps(0.9, "Loading ViTMatte")
-        module = patiently(lambda: load_network(folder), steps, to_the_end=True)
+        module = patiently(lambda: load_network(folder), steps)
         import torch
 
-        module = placed(module, "ViTMatte", device, dtype=getattr(torch, precision))
+        how = {"dtype": getattr(torch, precision)}
+        module = patiently(lambda: placed(module, "ViTMatte", device, **how), steps)
         steps(1.0)
         return cls(TorchModule(module, "ViTMatte", device, precision=precision), name, precision, normalisation)
 

@@ -14,11 +14,21 @@ from torch.nn import functional
 
 __all__ = ["DeformableConv2d", "deform_conv2d"]
 
-_CHUNK = 1 << 24
-"""Sampled values held at a time, 64 MB in float32: all 49 taps of a 7 x 7 kernel on a 256 x 256 map are 822 MB."""
+_CHUNK = 1 << 22
+"""Sampled values held at a time, 16 MB in float32: all 49 taps of a 7 x 7 kernel on a 256 x 256 map are 822 MB."""
+
+_TOGETHER = 4
+"""Taps at a time at least, as threads share them out: as many rows as that allows."""
 
 
-def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor, padding: int = 0) -> Tensor:
+def deform_conv2d(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    mask: Tensor,
+    padding: int = 0,
+    between: Callable[[Tensor], object] | None = None,
+) -> Tensor:
     """Convolve with taps that are moved by `offset` and weighted by `mask`.
 
     Equals ``torchvision.ops.deform_conv2d`` with stride 1, no dilation, one group and no bias, and calls it on CUDA
@@ -36,6 +46,9 @@ def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor, paddi
         Weight of every tap.
     padding : int
         Zeros around `x`. Beyond them it is zero as well.
+    between : callable, optional
+        Called with some tensor between one part of the work and the next, which each take a fraction of a second: what
+        it raises ends the work.
 
     Returns
     -------
@@ -53,20 +66,33 @@ def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor, paddi
     columns = torch.arange(out_w, device=x.device, dtype=source.dtype) - padding
     moves = offset.reshape(n, taps, 2, out_h, out_w)
     kernels = weight.flatten(2).permute(0, 2, 1)  # (C', taps, C)
-    # A traced graph is for other sizes too: it takes one row of the kernel at a time.
-    step = kernel_w if _traced() else max(1, _CHUNK // (n * channels * out_h * out_w))
-    total: Tensor | None = None
-    for first in range(0, taps, step):
-        last = min(first + step, taps)
-        index = torch.arange(first, last, device=x.device)
-        tap_y = (index // kernel_w).to(source.dtype)[:, None, None] + rows + moves[:, first:last, 0]
-        tap_x = (index % kernel_w).to(source.dtype)[:, None, None] + columns + moves[:, first:last, 1]
-        grid = torch.stack(((2 * tap_x + 1) / width - 1, (2 * tap_y + 1) / height - 1), -1)
-        sampled = (_sample(source, grid).to(x.dtype) * mask[:, first:last, None]).reshape(n, -1, out_h * out_w)
-        kernel = kernels[:, first:last].reshape(1, out_channels, -1).expand(n, -1, -1)
-        total = kernel.bmm(sampled) if total is None else torch.baddbmm(total, kernel, sampled)
-    assert total is not None  # noqa: S101  (a kernel has at least one tap)
-    return total.reshape(n, out_channels, out_h, out_w)
+
+    def convolved(top: int, bottom: int, step: int) -> Tensor:
+        """Return rows of the result, (N, C', rows * W'), `step` taps at a time."""
+        total: Tensor | None = None
+        for first in range(0, taps, step):
+            last = min(first + step, taps)
+            index = torch.arange(first, last, device=x.device)
+            tap_y = (index // kernel_w).to(source.dtype)[:, None, None] + rows[top:bottom]
+            tap_x = (index % kernel_w).to(source.dtype)[:, None, None] + columns
+            tap_y, tap_x = (tap + moves[:, first:last, k, top:bottom] for k, tap in enumerate((tap_y, tap_x)))
+            grid = torch.stack(((2 * tap_x + 1) / width - 1, (2 * tap_y + 1) / height - 1), -1)
+            sampled = _sample(source, grid).to(x.dtype) * mask[:, first:last, None, top:bottom]
+            sampled = sampled.reshape(n, -1, (bottom - top) * out_w)
+            kernel = kernels[:, first:last].reshape(1, out_channels, -1).expand(n, -1, -1)
+            total = kernel.bmm(sampled) if total is None else torch.baddbmm(total, kernel, sampled)
+            if between is not None:
+                between(total)
+        assert total is not None  # noqa: S101  (a kernel has at least one tap)
+        return total
+
+    if _traced():  # a graph is for other sizes too: it takes one row of the kernel at a time
+        return convolved(0, out_h, kernel_w).reshape(n, out_channels, out_h, out_w)
+    row = n * channels * out_w
+    band = min(out_h, max(1, _CHUNK // (_TOGETHER * row)))
+    step = max(1, _CHUNK // (band * row))
+    bands = [convolved(top, min(top + band, out_h), step) for top in range(0, out_h, band)]
+    return torch.cat(bands, 2).reshape(n, out_channels, out_h, out_w)
 
 
 class DeformableConv2d(nn.Module):
@@ -78,11 +104,14 @@ class DeformableConv2d(nn.Module):
         self.offset_conv = nn.Conv2d(channels, 2 * kernel**2, kernel, padding=self.padding)
         self.modulator_conv = nn.Conv2d(channels, kernel**2, kernel, padding=self.padding)
         self.regular_conv = nn.Conv2d(channels, out_channels, kernel, padding=self.padding, bias=False)
+        self.between = nn.Identity()
+        """Does nothing, but is a layer: who watches layers can stop between two parts of this one, too."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H, W)."""
         mask = 2 * torch.sigmoid(self.modulator_conv(x))
-        return deform_conv2d(x, self.offset_conv(x), self.regular_conv.weight, mask, self.padding)
+        between = None if _traced() else self.between
+        return deform_conv2d(x, self.offset_conv(x), self.regular_conv.weight, mask, self.padding, between)
 
 
 def _sample(x: Tensor, grid: Tensor) -> Tensor:

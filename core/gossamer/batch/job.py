@@ -1,0 +1,338 @@
+"""One picture on its way through a batch, a method a stage: what ``gossamer remove`` calls, in the same order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gossamer.arrays import Array
+from gossamer.batch.journal import Failure, Record
+from gossamer.batch.plan import Asked, Item
+from gossamer.batch.retry import attempts
+from gossamer.batch.targets import SET_ASIDE, place
+from gossamer.canvas.stage import changes_the_picture
+from gossamer.compositing import Backdrop, read_backdrop
+from gossamer.cutout import Cutout, Origin
+from gossamer.errors import GossamerError, InputError, OutputError
+from gossamer.files import write_bytes
+from gossamer.image import Image, check_size_for, read_image
+from gossamer.parallel.patience import patiently
+from gossamer.pipeline import Pipeline, Runs, finish, profile_of
+from gossamer.progress import Progress
+from gossamer.quality import Check, check
+from gossamer.session import Session
+from gossamer.settings import Recipe
+
+__all__ = ["Job", "Shop", "failure_of", "now"]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What all pictures of a run have in common.
+
+    Attributes
+    ----------
+    asked : Asked
+    pipeline : Pipeline
+        With the one warm model.
+    steps : Progress
+        What it raises ends the work of all stages within half a second.
+    announce : callable
+        Told what is fetched.
+    intend, append : callable
+        Of the journal.
+    """
+
+    asked: Asked
+    pipeline: Pipeline
+    steps: Progress
+    announce: Callable[[str], object]
+    intend: Callable[[Record], object]
+    append: Callable[[Record], object]
+
+
+@dataclass
+class Job:
+    """A picture in hand.
+
+    Attributes
+    ----------
+    item : Item
+    weight : int
+        About how many bytes of memory it takes.
+    failure : Failure or None
+        Why it goes no further.
+    record : Record or None
+        What became of it, at the end.
+    is_left : bool
+        It was given up, as if it had never been begun.
+    seconds : dict of str to float
+        Of the stages so far.
+    warnings : list of str
+    """
+
+    item: Item
+    weight: int = 0
+    failure: Failure | None = None
+    record: Record | None = None
+    is_left: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _status: os.stat_result | None = None
+    _image: Image | None = None
+    _backdrop: Backdrop | None = None
+    _mask: Array | None = None
+    _origin: Origin | None = None
+    _cutout: Cutout | None = None
+    _check: Check | None = None
+    _model: str = ""
+    _used: dict[str, Any] | None = None
+
+    def read(self, shop: Shop) -> None:
+        """Read the picture and its background.
+
+        Raises
+        ------
+        GossamerError
+            It cannot be read or written, or changed meanwhile.
+        """
+        path = self.item.source.path
+        with self._clock("read"):
+            before = _status(path)
+            self._image = patiently(lambda: read_image(path), shop.steps)
+            self._status = _status(path)
+            if before is None or self._status is None or _stamp(before) != _stamp(self._status):
+                raise InputError(
+                    f"{path} changed while it was read.", "Run it again with --resume when it is finished."
+                )
+            check_size_for(shop.asked.settings.format, self._image.width, self._image.height)
+            recipe = self.item.recipe
+            self._backdrop = read_backdrop(recipe.background, profile_of(self._image, recipe))
+
+    def find(self, shop: Shop) -> None:
+        """Find the subject, unless a prompt says what it is; raises GossamerError."""
+        assert self._image is not None  # noqa: S101 - the stage before
+        if self.item.meant() is None:
+            self._mask, self._origin = shop.pipeline.find(
+                self._image, self.item.recipe, shop.steps, announce=shop.announce, seconds=self.seconds
+            )
+
+    def finish(self, shop: Shop) -> None:
+        """Make the cut-out and check it, and others where that finds a fault and they are asked for.
+
+        Raises
+        ------
+        GossamerError
+            A stage failed.
+        """
+        assert self._image is not None  # noqa: S101 - the stages before
+        recipe, settings = self.item.recipe, shop.asked.settings
+        self._cutout = self._cut(shop, recipe, shop.pipeline, self._mask, self._origin)
+        self._mask = None
+        self._model = self._cutout.report.model
+        if settings.check:
+            with self._clock("check"):
+                self._check = self._checked(shop, self._cutout, recipe)
+            if settings.on_flag == "retry" and self._check.faulty:
+                self._try_others(shop)
+        self._image = self._backdrop = self._origin = None
+
+    def place(self, shop: Shop) -> None:
+        """Encode the cut-out, put it in its place, and write down what became of it.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        if self.failure is not None:
+            self.record = self._told(shop, "failed", None)
+            shop.append(self.record)
+            return
+        assert self._cutout is not None  # noqa: S101 - the stages before
+        assert self._status is not None  # noqa: S101 - the stages before
+        cutout, asked = self._cutout, shop.asked
+        with self._clock("encode"):
+            data = patiently(lambda: cutout.encode(asked.settings.format), shop.steps)
+            if self.item.preset is not None:
+                from gossamer.canvas.presets import preset
+                from gossamer.canvas.rules import check_picture
+
+                self.warnings += check_picture(data, preset(self.item.preset), cutout.alpha, cutout.recipe)
+        aside = asked.settings.on_flag == "set-aside" and self._check is not None and self._check.faulty
+        output = f"{SET_ASIDE}/{self.item.target}" if aside else self.item.target
+        path = place(asked.out, output)
+        height, width = cutout.alpha.shape
+        report = cutout.report
+        self.warnings = [*report.warnings, *self.warnings]
+        self.seconds |= {name: value for name, value in report.seconds.items() if name not in self.seconds}
+        meant = replace(
+            self._told(shop, "set-aside" if aside else "done", output),
+            width=width,
+            height=height,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        self._cutout = None
+        with self._clock("write"):
+            self._settle(shop, path, data, meant)
+        with suppress(OSError):
+            meant = replace(meant, output_mtime=path.stat().st_mtime_ns)
+        self.record = replace(meant, seconds=_rounded(self.seconds), finished=now())
+        shop.append(self.record)
+
+    def encoded_size(self, shop: Shop) -> int:
+        """Return how many bytes the output takes, which is not written; raises GossamerError."""
+        assert self._cutout is not None  # noqa: S101 - the stages before
+        with self._clock("encode"):
+            return len(self._cutout.encode(shop.asked.settings.format))
+
+    def _settle(self, shop: Shop, path: Path, data: bytes, meant: Record) -> None:
+        out, earlier = shop.asked.out, self.item.earlier
+        if not out.is_dir():
+            raise OutputError(f"The folder {out} is gone.", "Bring it back, then go on with --resume.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {path.parent} could not be made: {error.strerror or error}.",
+                "Check what has its name, its permissions and the disk.",
+            ) from error
+        shop.intend(meant)
+        # What is set aside is only ever ours: its folder is refused to everything else.
+        write_bytes(path, data, force=self.item.replaces or path != place(out, self.item.target))
+        if earlier is not None and earlier != meant.output:
+            with suppress(OSError):
+                place(out, earlier).unlink()
+
+    def _cut(self, shop: Shop, recipe: Recipe, pipeline: Pipeline, mask: Array | None, origin: Origin | None) -> Cutout:
+        assert self._image is not None  # noqa: S101 - the stages before
+        assert self._backdrop is not None  # noqa: S101 - the stages before
+        prompt = self.item.meant()
+        if prompt is not None:
+            session = Session(self._image, finding=shop.asked.finding, choice=pipeline.choice)
+            return session.cutout(prompt, recipe=recipe, progress=shop.steps, announce=shop.announce)
+        if mask is None or origin is None:
+            mask, origin = pipeline.find(self._image, recipe, shop.steps, announce=shop.announce)
+        runs = Runs(pipeline.choice.device, shop.announce)
+        return finish(self._image, mask, recipe, self._backdrop, origin, shop.steps, runs)
+
+    def _checked(self, shop: Shop, cutout: Cutout, recipe: Recipe) -> Check:
+        # What was put on a canvas does not lie upon its photograph any more.
+        photo = None if changes_the_picture(recipe) else self._image
+        return check(cutout, photo, recipe=recipe, progress=shop.steps)
+
+    def _try_others(self, shop: Shop) -> None:
+        """Try better recipes until the checks find no fault, and keep what they find best."""
+        assert self._cutout is not None  # noqa: S101 - made before
+        assert self._check is not None  # noqa: S101 - made before
+        choice, tried = shop.pipeline.choice, [_attempt("as asked for", self._check)]
+        best: tuple[Cutout, Check] = self._cutout, self._check
+        used: dict[str, Any] | None = None
+        with self._clock("retry"):
+            prompted = self.item.meant() is not None
+            for attempt in attempts(self.item.recipe, choice, self._model, prompted=prompted):
+                try:
+                    pipeline = shop.pipeline if attempt.choice == choice else Pipeline(choice=attempt.choice)
+                    cutout = self._cut(shop, attempt.recipe, pipeline, None, None)
+                    found = self._checked(shop, cutout, attempt.recipe)
+                except (InputError, MemoryError) as error:
+                    self.warnings.append(f"The retry with {attempt.what} failed: {error}")
+                    continue
+                tried.append(_attempt(attempt.what, found))
+                if (not found.faulty, found.score) > (not best[1].faulty, best[1].score):
+                    best = cutout, found
+                    used = {"what": attempt.what, "settings": attempt.settings, "model": cutout.report.model}
+                if not found.faulty:
+                    break
+        self._cutout, self._check = best
+        self._model = self._cutout.report.model
+        if used is not None:
+            self._used = {**used, "tried": tried}
+            self.warnings.append(
+                f"The checks found a fault; with {used['what']} it is better by them, and that is kept."
+            )
+        elif len(tried) > 1:
+            self.warnings.append("The checks found a fault; what was tried instead is no better by them.")
+
+    def _told(self, shop: Shop, state: Any, output: str | None) -> Record:
+        """Return the record as far as it is known."""
+        source, found, status = self.item.source, self._check, self._status
+        return Record(
+            source=source.name,
+            source_path=str(source.path),
+            target=self.item.target,
+            output=output,
+            state=state,
+            error=self.failure,
+            warnings=list(dict.fromkeys(self.warnings)),
+            score=None if found is None else found.score,
+            flags=[] if found is None else [_flag(flag.as_dict()) for flag in found.flags],
+            measures={} if found is None else found.measures.as_dict(),
+            model=self._model,
+            recipe=self.item.hash,
+            recipe_used=self._used,
+            seconds=_rounded(self.seconds),
+            source_bytes=0 if status is None else status.st_size,
+            source_mtime=0 if status is None else status.st_mtime_ns,
+            finished=now(),
+        )
+
+    @contextmanager
+    def _clock(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def now() -> str:
+    """Return the time of day for people to read: nothing is ever decided by it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what an error means for one picture."""
+    if isinstance(error, GossamerError):
+        return Failure.of(error)
+    if isinstance(error, MemoryError):
+        return Failure(
+            "There is not enough memory for this picture.", "Resize it first, or free memory.", "MemoryError", 1
+        )
+    return Failure(
+        f"Unexpected {type(error).__name__}: {error}.",
+        "This is a fault of Gossamer: please report it, with the picture.",
+        type(error).__name__,
+        70,
+    )
+
+
+def _attempt(what: str, found: Check) -> dict[str, Any]:
+    return {"what": what, "score": found.score, "flags": [flag.id for flag in found.flags]}
+
+
+def _flag(flag: dict[str, Any]) -> dict[str, Any]:
+    return {"name": flag.pop("id"), **flag}
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in seconds.items()}
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None  # reading it tells the reason

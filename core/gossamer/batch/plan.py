@@ -1,0 +1,269 @@
+"""What a run is going to do, decided as a whole before anything is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gossamer.batch.identity import is_of_this_source, recipe_hash, state_of
+from gossamer.batch.journal import Journal, Record
+from gossamer.batch.sources import Found, Source, Unusable
+from gossamer.batch.targets import check_targets, place, target_of
+from gossamer.errors import InputError, OutputExists
+from gossamer.progress import Progress
+from gossamer.prompting.prompt import Prompt
+from gossamer.settings import Finding, ModelChoice, Recipe
+from gossamer.settings.batch import Batch
+
+__all__ = ["Asked", "Item", "Plan", "Planner", "make_plan", "only_these"]
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked for.
+
+    Attributes
+    ----------
+    out : Path
+        Absolute.
+    settings : Batch
+    recipe, choice, finding
+        Of all pictures.
+    prompt : Prompt or None
+        Of those without a prompt of their own.
+    preset : str or None
+        Whose rules are checked.
+    model : str or None
+        The id of the model that finds subjects, where that is known already: what another one made is not done.
+    resume : bool
+        Leave what is done.
+    reprocess : bool
+        Do again what is done.
+    force : bool
+        Replace whatever has the name of an output.
+    """
+
+    out: Path
+    settings: Batch = field(default_factory=Batch)
+    recipe: Recipe = field(default_factory=Recipe)
+    choice: ModelChoice = field(default_factory=ModelChoice)
+    finding: Finding = field(default_factory=Finding)
+    prompt: Prompt | None = None
+    preset: str | None = None
+    model: str | None = None
+    resume: bool = False
+    reprocess: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to be done.
+
+    Attributes
+    ----------
+    source : Source
+    target : str
+        Below OUT, with ``/``.
+    recipe : Recipe
+    hash : str
+        Of recipe, choice and prompt: see :mod:`gossamer.batch.identity`.
+    prompt : Prompt or None
+        The run's; a row's own is made of its source when it is needed.
+    preset : str or None
+    replaces : bool
+        An output of that name is ours, or may be replaced.
+    earlier : str or None
+        Where an output of an earlier run lies that this one makes obsolete, below OUT.
+    """
+
+    source: Source
+    target: str
+    recipe: Recipe
+    hash: str
+    prompt: Prompt | None = None
+    preset: str | None = None
+    replaces: bool = False
+    earlier: str | None = None
+
+    def meant(self) -> Prompt | None:
+        """Return what is meant in this picture, None where its subject is found by itself; raises InputError."""
+        text = self.source.prompt
+        if text is None:
+            return self.prompt
+        return (
+            Prompt.from_json(text, folder=self.source.path.parent) if text.lstrip().startswith("{") else Prompt((text,))
+        )
+
+
+@dataclass
+class Plan:
+    """What a run is going to do.
+
+    Attributes
+    ----------
+    items : list of Item
+    unusable : list of Unusable
+    passed_over : int
+        Hidden files and those of the system.
+    already : int
+        Pictures that are done.
+    adopted : list of Record
+        Of outputs that are whole but whose record was lost with the process.
+    changed : list of str
+        Outputs that somebody has changed since, and that are left alone.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    unusable: list[Unusable] = field(default_factory=list)
+    passed_over: int = 0
+    already: int = 0
+    adopted: list[Record] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> Plan:
+    """Decide what is done with everything that was found.
+
+    Raises
+    ------
+    OutputError
+        Two outputs have one name, or one is a source.
+    OutputExists
+        Outputs are there, and nobody asked for them to be left or replaced.
+    InputError
+        A name, recipe or prompt is impossible.
+    """
+    plan = Plan(unusable=found.unusable, passed_over=found.passed_over)
+    planner = Planner(asked, journal)
+    pairs = [(planner.target(source, number), source) for number, source in enumerate(found.sources, 1)]
+    check_targets(pairs, asked.out)
+    taken: list[str] = []
+    for number, (target, source) in enumerate(pairs):
+        steps(number / len(pairs), "Looking at what is there")
+        taken += filter(None, [planner.decide(source, target, plan)])
+    if taken:
+        more = f", and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
+        ours = any(target in journal.records for target in taken)
+        raise OutputExists(
+            f"In {asked.out} there are {', '.join(taken[:_SHOWN])}{more} already.",
+            "Add --resume to leave what is done, or --reprocess to do it again."
+            if ours and not (asked.resume or asked.reprocess)
+            else "Give another folder or names, or add --force to replace them.",
+        )
+    return plan
+
+
+def only_these(found: Found, wanted: set[str], journal: Journal, given: bool) -> Found:
+    """Return what a review wants again of what was found, or where no input was given, of what the journal knows.
+
+    Raises
+    ------
+    InputError
+        None of it is there.
+    """
+    if given:
+        sources = [source for source in found.sources if source.name in wanted or str(source.path) in wanted]
+    else:
+        sources = [
+            Source(Path(record.source_path), record.source, output=str(PurePosixPath(record.target).with_suffix("")))
+            for record in journal.records.values()
+            if record.target is not None and (record.source in wanted or record.source_path in wanted)
+        ]
+    if not sources:
+        raise InputError("Nothing that the review rejects is known here.", "Give the IN and --out that it is about.")
+    return Found(sources)
+
+
+class Planner:
+    """Decides picture by picture; made once a run.
+
+    Parameters
+    ----------
+    asked : Asked
+    journal : Journal
+        Of earlier runs.
+    """
+
+    def __init__(self, asked: Asked, journal: Journal) -> None:
+        self._asked = asked
+        self._journal = journal
+        self._kept: dict[str, tuple[Recipe, str]] = {}
+
+    def target(self, source: Source, number: int) -> str:
+        """Return the name of its output below OUT; raises InputError."""
+        return target_of(source, number, self._asked.settings)
+
+    def decide(self, source: Source, target: str, plan: Plan) -> str | None:
+        """Put a picture where it belongs in a plan; return its target where something that is there forbids it."""
+        asked = self._asked
+        recipe, hash = self._recipe(source)
+        item = Item(source, target, recipe, hash, asked.prompt, source.preset or asked.preset)
+        item.meant()  # what is impossible is told now
+        intent, record = self._journal.intents.get(target), self._journal.records.get(target)
+        exists = os.path.lexists(place(asked.out, target))
+        if intent is not None and state_of(intent, asked.out) == "whole":
+            record = _settled(intent, asked.out)
+            if asked.resume and self._fits(record, item):
+                plan.adopted.append(record)
+                plan.already += 1
+                return None
+        if record is None or record.output is None:
+            if exists and not asked.force:
+                return target
+            plan.items.append(replace(item, replaces=asked.force))
+            return None
+        state = state_of(record, asked.out)
+        if state == "whole" and asked.resume and self._fits(record, item):
+            plan.already += 1
+            return None
+        elsewhere = record.output != target and exists
+        if (state == "other" or elsewhere) and not asked.force:
+            if asked.resume or asked.reprocess:
+                plan.changed.append(target)
+                return None
+            return target
+        if exists and not (asked.resume or asked.reprocess or asked.force):
+            return target
+        plan.items.append(replace(item, replaces=True, earlier=record.output if state != "missing" else None))
+        return None
+
+    def _fits(self, record: Record, item: Item) -> bool:
+        try:
+            status = item.source.path.stat()
+        except OSError:
+            return True  # what is gone cannot be done again
+        by_another = (
+            self._asked.model not in (None, record.model) and record.recipe_used is None and item.meant() is None
+        )
+        return record.recipe == item.hash and is_of_this_source(record, status) and not by_another
+
+    def _recipe(self, source: Source) -> tuple[Recipe, str]:
+        """Return the recipe of a picture, and its hash; the same for those that ask for the same."""
+        asked = self._asked
+        key = repr((source.recipe, source.prompt))
+        if key not in self._kept:
+            recipe = asked.recipe
+            if source.recipe is not None:
+                recipe = Recipe.of(_over(recipe.model_dump(exclude_unset=True), source.recipe))
+            prompt = source.prompt or (None if asked.prompt is None else asked.prompt.to_json())
+            self._kept[key] = recipe, recipe_hash(recipe, asked.choice, prompt, asked.finding)
+        return self._kept[key]
+
+
+def _settled(intent: Record, out: Path) -> Record:
+    assert intent.output is not None  # noqa: S101 - no output is not whole
+    return replace(intent, output_mtime=place(out, intent.output).stat().st_mtime_ns)
+
+
+def _over(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others laid over them, stage by stage."""
+    both = dict(base)
+    for stage, values in more.items():
+        both[stage] = {**both.get(stage, {}), **values} if isinstance(values, Mapping) else values
+    return both

@@ -1,0 +1,230 @@
+"""What is told of each picture: its record in the journal, and what has become of its files since."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gossamer.batch.journal import Journal, Record, journal_path, read_journal
+from gossamer.errors import InputError
+from gossamer.paths import source_path
+
+__all__ = ["Row", "is_trouble", "read_rows", "worst_first"]
+
+_SLACK = 2_000_000_000  # nanoseconds: file systems that count whole seconds, or two
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture of a batch.
+
+    Attributes
+    ----------
+    record : Record
+        Its last one.
+    source, output : Path or None
+        Its files, where they are there.
+    state : str
+        That of the record, or ``"pending"`` where a run ended before it was told.
+    flags : tuple of dict
+        Texts ``name``, ``reason``, ``remedy`` and ``severity`` of each.
+    notes : tuple of str
+        What has changed since, one sentence each.
+    """
+
+    record: Record
+    source: Path | None
+    output: Path | None
+    state: str
+    flags: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def score(self) -> float | None:
+        """What the checks gave it, None where they were not run."""
+        return _number(self.record.score)
+
+    def as_dict(self, beside: Path) -> dict[str, Any]:
+        """Return what a page in the folder `beside` tells of it, as plain types of which no value is surprising."""
+        record, error = self.record, self.record.error
+        return {
+            "source": _text(record.source),
+            "output": None if record.output is None else _text(record.output),
+            "state": self.state,
+            "error": None if error is None else {"message": self._said(error.message), "remedy": _text(error.remedy)},
+            "flags": list(self.flags),
+            "warnings": [self._said(warning) for warning in _listed(record.warnings)],
+            "notes": list(self.notes),
+            "changed": bool(self.notes),
+            "score": self.score,
+            "measures": {_text(name): _number(value) for name, value in _table(record.measures).items()},
+            "model": _text(record.model),
+            "used": _used(record.recipe_used),
+            "seconds": sum(_number(value) or 0.0 for value in _table(record.seconds).values()),
+            "width": int(_number(record.width) or 0),
+            "height": int(_number(record.height) or 0),
+            "finished": _text(record.finished),
+            "outputLink": _link(self.output, beside),
+            "sourceLink": _link(self.source, beside),
+        }
+
+    def _said(self, text: object) -> str:
+        """Return a text in which the picture is called by its own name, without all the folders that it is in."""
+        path = self.record.source_path
+        return _text(text).replace(path, os.path.basename(path)) if path and isinstance(path, str) else _text(text)
+
+
+def read_rows(out: str | os.PathLike[str]) -> tuple[Path, Journal, list[Row]]:
+    """Read the journal of a batch.
+
+    Parameters
+    ----------
+    out : str or Path
+        The folder that the batch wrote to.
+
+    Returns
+    -------
+    (Path, Journal, list of Row)
+        The folder, absolute; its journal; one row a picture, in the order in which they came.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, no journal in it, or nothing in that.
+    """
+    folder = source_path(out, "folder")
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}.", "Give the folder that gossamer batch wrote to.")
+    folder = Path(os.path.abspath(folder))
+    if not journal_path(folder).exists():
+        raise InputError(
+            f"There is no journal of a batch in {folder}.", "Give the folder that followed --out of gossamer batch."
+        )
+    journal = read_journal(folder)
+    rows = [_row(folder, record, record.state) for record in journal.records.values()]
+    # Killed between an output's name and its record: it is there, or it is not.
+    rows += [_row(folder, record, "pending") for record in journal.intents.values()]
+    if not rows:
+        raise InputError(f"The journal in {folder} tells of no picture.", "Run gossamer batch to its end first.")
+    return folder, journal, rows
+
+
+def is_trouble(row: Row) -> bool:
+    """Tell whether somebody should look at a picture."""
+    return row.state != "done" or bool(row.flags or row.notes)
+
+
+def worst_first(rows: list[Row]) -> list[int]:
+    """Return the numbers of rows as they should be looked at: faults, then what else is told of, each by its score."""
+
+    def order(number: int) -> tuple[bool, bool, float, int]:
+        row = rows[number]
+        fault = row.state != "done" or any(flag["severity"] != "note" for flag in row.flags)
+        return not fault, not is_trouble(row), row.score or 0.0, number
+
+    return sorted(range(len(rows)), key=order)
+
+
+def _row(out: Path, record: Record, state: str) -> Row:
+    """Return what is told of a picture, its files looked at now."""
+    notes: list[str] = []
+    source, status = _file(record.source_path)
+    if status is None:
+        notes.append("The photograph is not where it was any more.")
+    elif (known := _number(record.source_mtime)) and (
+        status.st_size != record.source_bytes or abs(status.st_mtime_ns - known) > _SLACK
+    ):
+        notes.append("The photograph was changed after it was cut out: resume the batch to make it again.")
+    output = None
+    if record.output is not None:
+        output, status = _within(out, record.output)
+        if status is None and state != "pending":
+            notes.append("The cut-out is not there any more: resume the batch to make it again.")
+        elif status is not None and _number(record.bytes) and status.st_size != record.bytes:
+            notes.append("The cut-out was replaced after the batch made it: score and flags are of the earlier one.")
+    return Row(record, source, output, state, tuple(_flag(one) for one in _listed(record.flags)), tuple(notes))
+
+
+def _within(out: Path, name: object) -> tuple[Path | None, os.stat_result | None]:
+    """Return a file below OUT, or nothing where there is none, or a journal names one that lies elsewhere."""
+    parts = str(name).split("/")
+    if ".." in parts or os.path.isabs(str(name)) or Path(*parts).drive:
+        return None, None
+    return _file(out.joinpath(*parts))
+
+
+def _file(name: object) -> tuple[Path | None, os.stat_result | None]:
+    """Return a path and what the system says of the file, or nothing where there is none."""
+    with suppress(OSError, ValueError, TypeError):
+        path = Path(name)  # type: ignore[arg-type]
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            return path, status
+    return None, None
+
+
+def _link(path: Path | None, beside: Path) -> str:
+    """Return the address of a file as a page in a folder writes it: relative where both are moved together."""
+    if path is None:
+        return ""
+    with suppress(ValueError):  # Windows: on another drive
+        if os.path.commonpath([path, beside]) == str(beside):
+            return quote(os.fsencode(os.path.relpath(path, beside).replace(os.sep, "/")))
+    return path.absolute().as_uri()
+
+
+def _flag(given: object) -> dict[str, str]:
+    table = _table(given)
+    severity = "note" if table.get("severity") == "note" else "fault"
+    name = _text(table.get("name", table.get("id", "flag")))
+    return {
+        "name": name,
+        "reason": _text(table.get("reason", "")),
+        "remedy": _text(table.get("remedy", "")),
+        "severity": severity,
+    }
+
+
+def _used(given: object) -> str:
+    """Return in words by what a retry won."""
+    table = _table(given)
+    if not table:
+        return ""
+    tried = [_table(one) for one in _listed(table.get("tried", []))]
+    what = ", ".join(_text(one.get("what", "")) for one in tried if one.get("what"))
+    settings = ", ".join(f"{_text(name)} = {_text(value)}" for name, value in _flat(_table(table.get("settings"))))
+    model = f" with {_text(table['model'])}" if table.get("model") else ""
+    kept = f"Made again{model}{f' ({settings})' if settings else ''}: the checks liked that better."
+    return f"{kept} Tried: {what}." if what else kept
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        found += _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else [(f"{before}{name}", value)]
+    return found
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _number(value: object) -> float | int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        return None
+    return value if abs(value) < 1e300 else None

@@ -1,0 +1,262 @@
+"""What is in a batch: folders with all that is in them, patterns, single names; nothing is left out in silence."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gossamer.batch.journal import Failure
+from gossamer.errors import GossamerError, InputError
+from gossamer.image.limits import READABLE, kind_of
+from gossamer.paths import cannot_read, source_path
+
+__all__ = ["Found", "Source", "Unusable", "find_sources", "is_passed_over"]
+
+_SYSTEM = {
+    "$recycle.bin",
+    "@eadir",
+    "__macosx",
+    "desktop.ini",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "icon\r",
+    "lost+found",
+    "system volume information",
+    "thumbs.db",
+}
+"""What Windows, macOS and storage boxes put into folders of pictures."""
+
+_PICTURES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .hif .jxl .jp2 .j2k .psd .psb .exr "
+    ".hdr .tga .ppm .pgm .pnm .pcx .ico .svg .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .orf .rw2 .raf .pef .srw "
+    ".x3f .3fr .fff .iiq .raw .xcf .kra .ora".split()
+)
+"""Suffixes of pictures: what has one and cannot be read has failed, where other files are no concern of a batch."""
+
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture that is asked for.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    name : str
+        Its name below what was given, with ``/``.
+    root : str
+        The name of the folder that was given; "" for a single file.
+    fields : mapping of str to str
+        The columns of its row in a manifest.
+    output : str or None
+        What that row wants its output to be called.
+    recipe : dict or None
+        The settings that are laid over the run's for it.
+    preset : str or None
+        Whose rules are checked for it.
+    prompt : str or None
+        What is meant in it: a text, or a prompt in JSON.
+    """
+
+    path: Path
+    name: str
+    root: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    output: str | None = None
+    recipe: Mapping[str, Any] | None = None
+    preset: str | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Something that was found and is not done: no picture, or a folder that cannot be looked into.
+
+    Attributes
+    ----------
+    path, name
+        As for :class:`Source`.
+    failure : Failure
+        Why.
+    is_skipped : bool
+        It is no picture; else it may well be one, or hold some.
+    """
+
+    path: Path
+    name: str
+    failure: Failure
+    is_skipped: bool
+
+
+@dataclass
+class Found:
+    """What was found.
+
+    Attributes
+    ----------
+    sources : list of Source
+        In the order in which they were given; in folders by name, numbers in names counted.
+    unusable : list of Unusable
+    passed_over : int
+        Hidden files and those of the system.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    unusable: list[Unusable] = field(default_factory=list)
+    passed_over: int = 0
+
+    def add(self, more: Found) -> None:
+        """Add what was found elsewhere."""
+        self.sources += more.sources
+        self.unusable += more.unusable
+        self.passed_over += more.passed_over
+
+
+def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], bool] | None = None) -> Found:
+    """Return all pictures that names mean.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Folders, which are searched with all folders in them; files; patterns such as ``photos/**/*.jpg``.
+    out : Path
+        Where outputs go: never searched.
+    is_known : callable, optional
+        Tells of a path whether it is left out without being looked at.
+
+    Raises
+    ------
+    InputError
+        A name or pattern means nothing.
+    """
+    found = Found()
+    for name in given:
+        path = source_path(name)
+        if not os.path.lexists(path) and _WILD.search(name):
+            found.add(_matching(path, out, is_known))
+        elif path.is_dir():
+            found.add(_in_folder(path, out, is_known))
+        else:
+            try:
+                path.stat()
+            except (OSError, ValueError) as error:
+                raise cannot_read(path, error) from None
+            found.sources.append(Source(_absolute(path), path.name))
+    seen: set[Path] = set()
+    unique = [source for source in found.sources if not (source.path in seen or seen.add(source.path))]  # type: ignore[func-returns-value]
+    found.sources = unique
+    return found
+
+
+def is_passed_over(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or the system's own."""
+    return name.startswith((".", "~$")) or name.lower() in _SYSTEM
+
+
+def natural(name: str) -> list[Any]:
+    """Return what names are sorted by: numbers in them by their size."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def _in_folder(folder: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
+    found = Found()
+    root = _absolute(folder)
+    label = root.name
+    for path, error in _walk(root, out, found):
+        if is_known is not None and error is None and is_known(path):
+            continue
+        name = path.relative_to(root).as_posix()
+        _take(Source(path, name, label), found, error)
+    return found
+
+
+def _matching(pattern: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
+    """Return what a pattern matches; the tree is mirrored from its last folder without one on."""
+    parts = pattern.parts
+    first = next(number for number, part in enumerate(parts) if _WILD.search(part))
+    root = _absolute(Path(*parts[:first]) if first else Path())
+    found = Found()
+    matches = sorted(glob.glob(str(pattern), recursive=True, include_hidden=False), key=natural)
+    for match in matches:
+        path = _absolute(Path(match))
+        if not path.is_relative_to(out) and path.is_file():
+            if is_known is not None and is_known(path):
+                continue
+            if is_passed_over(path.name):
+                found.passed_over += 1
+            else:
+                _take(Source(path, path.relative_to(root).as_posix(), root.name), found)
+    if not matches:
+        raise InputError(f"Nothing matches {pattern}.", "Check the pattern; a folder alone means all that is in it.")
+    return found
+
+
+def _walk(root: Path, out: Path, found: Found) -> Iterator[tuple[Path, OSError | None]]:
+    """Yield every file below a folder, and every folder that cannot be opened with the reason."""
+    waiting, seen = [root], set()
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            identity = status.st_dev, status.st_ino
+            if identity[1] and identity in seen:
+                continue  # a link that leads back
+            seen.add(identity)
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: natural(entry.name))
+        except OSError as error:
+            yield folder, error
+            continue
+        folders = []
+        for entry in entries:
+            path = Path(entry.path)
+            if is_passed_over(entry.name):
+                found.passed_over += 1
+            elif entry.is_dir():
+                if path != out and not (out.exists() and path.samefile(out)):
+                    folders.append(path)
+            else:
+                yield path, None
+        waiting += reversed(folders)
+
+
+def _take(source: Source, found: Found, error: OSError | None = None) -> None:
+    """Put what was found in a folder where it belongs, by its first bytes or, failing these, by its suffix."""
+    path = source.path
+    if error is None:
+        looks_so = path.suffix.lower() in _PICTURES
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                fault = InputError(f"{path} is no file.", READABLE)
+                found.unusable.append(Unusable(path, source.name, Failure.of(fault), is_skipped=True))
+                return
+            with path.open("rb") as file:
+                head = file.read(64)
+        except OSError as problem:
+            error, is_skipped = problem, not looks_so
+        else:
+            if looks_so or kind_of(head) is not None:
+                found.sources.append(source)
+            else:
+                fault = InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE)
+                found.unusable.append(Unusable(path, source.name, Failure.of(fault), is_skipped=True))
+            return
+        if looks_so:
+            found.sources.append(source)  # reading it tells the reason
+            return
+    else:
+        is_skipped = False
+    reason: GossamerError = cannot_read(path, error)
+    found.unusable.append(Unusable(path, PurePosixPath(source.name).as_posix(), Failure.of(reason), is_skipped))

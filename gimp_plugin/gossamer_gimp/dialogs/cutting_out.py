@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dialog: subject, edge, view, four sliders and output, all live on the canvas; the rest is folded below."""
+
+import os
+
+import arguments
+import cutting
+import gi
+import layers
+import outputs
+from dialogs import consent
+from dialogs.live import Ask, Live
+from preview import VIEWS, Canvas
+
+gi.require_version("GimpUi", "3.0")
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E402
+
+_SIDE = 1200  # pixels of the longer side that a preview is computed at
+_SOON = 40  # milliseconds without a change after which the preview is asked for
+_SETTLED = 350  # and after which a better one is, with the subject's colours
+_FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_CUSTOM = "custom"
+_HELP = os.path.join(cutting.HERE, "help.html")
+
+
+class CuttingOut:
+    """The dialog of one layer.
+
+    Parameters
+    ----------
+    procedure : Gimp.Procedure
+    config : Gimp.ProcedureConfig
+        Read and written: what the user chooses is in it.
+    layer : Gimp.Layer
+        What the preview shows.
+    title : str
+    """
+
+    def __init__(self, procedure, config, layer, title):
+        self._config, self._layer, self._image = config, layer, layer.get_image()
+        self._known = arguments.known()
+        self._waiting = self._settling = 0
+        self._ask = None
+        self._setting = False
+        self._needs = None
+        self._model = []
+        self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
+        self._dialog.connect("response", self._on_response)
+        self._dialog.connect("key-press-event", self._on_key)
+        self._lay_out()
+
+    def run(self):
+        """Show the dialog; return whether to go on, and the line to the worker with the picture's number there."""
+        self._live = Live(cutting.picture(cutting.source(self._layer)), self)
+        self._live.start()
+        with Canvas(self._image, self._layer) as self._canvas:
+            self._canvas.show(self._view.get_active_id())
+            changes = self._config.connect("notify", self._on_change)
+            self._on_change()
+            go_on = self._dialog.run()
+            self._config.disconnect(changes)
+            for source in (self._waiting, self._settling):
+                if source:
+                    GLib.source_remove(source)
+            self._live.mute()
+        client, number = self._live.end()
+        self._dialog.destroy()
+        return go_on, client, number
+
+    # Its parts
+
+    def _lay_out(self):
+        dialog = self._dialog
+        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
+        rows = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
+        box.pack_start(self._labelled("subject", rows), False, False, 0)
+        self._status = Gtk.Label(xalign=0, wrap=True, max_width_chars=48, selectable=False)
+        self._bar = Gtk.ProgressBar(no_show_all=True)
+        self._fetch = Gtk.Button.new_with_mnemonic("_Fetch…")
+        self._fetch.set_no_show_all(True)
+        self._fetch.connect("clicked", lambda _: self._on_fetch())
+        below = Gtk.Box(spacing=6)
+        below.pack_start(self._status, True, True, 0)
+        below.pack_end(self._fetch, False, False, 0)
+        box.pack_start(below, False, False, 0)
+        box.pack_start(self._bar, False, False, 0)
+        edges = [(edge["id"], edge["title"]) for edge in self._known["edges"]] + [(_CUSTOM, "As set below")]
+        tips = [f"{edge['title']}: {edge['help']}" for edge in self._known["edges"]]
+        self._edge = self._chooser(box, rows, "_Edge", edges, "\n".join(tips))
+        self._view = self._chooser(box, rows, "_View", VIEWS, "What the canvas shows meanwhile. F4 shows the next one.")
+        self._edge.set_active_id(self._edge_now())
+        self._view.set_active(0)
+        self._edge.connect("changed", self._on_edge)
+        self._view.connect("changed", lambda _: self._on_view())
+        for name in arguments.SLIDERS:
+            box.pack_start(dialog.get_spin_scale(name.replace("_", "-"), 1.0), False, False, 0)
+        box.pack_start(self._labelled("output", rows), False, False, 0)
+        box.pack_start(self._advanced(), False, False, 0)
+        box.show_all()
+        dialog.get_content_area().pack_start(box, True, True, 0)
+
+    def _labelled(self, name, rows):
+        """Return a property's own widget, its label as wide as the others."""
+        widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
+        if hasattr(widget, "get_label"):
+            label = widget.get_label()
+            if isinstance(label, Gtk.Widget):
+                rows.add_widget(label)
+        return widget
+
+    def _chooser(self, box, rows, title, choices, tip):
+        """Add a choice that is the dialog's own and no argument; return it."""
+        label = Gtk.Label.new_with_mnemonic(title)
+        label.set_xalign(0)
+        rows.add_widget(label)
+        chooser = Gtk.ComboBoxText(tooltip_text=tip)
+        for nick, text in choices:
+            chooser.append(nick, text)
+        label.set_mnemonic_widget(chooser)
+        row = Gtk.Box(spacing=6)
+        row.pack_start(label, False, False, 0)
+        row.pack_start(chooser, True, True, 0)
+        box.pack_start(row, False, False, 0)
+        return chooser
+
+    def _advanced(self):
+        """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
+        inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
+        inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
+        for one in self._known["arguments"]:
+            name = one["name"].replace("_", "-")
+            if one["name"] in arguments.SLIDERS:
+                continue
+            if one["kind"] == "float" and one["maximum"] <= 1:  # too short a span for a spin button's steps of one
+                widget = self._dialog.get_spin_scale(name, 1.0)
+            else:
+                widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
+            inner.pack_start(widget, False, False, 0)
+        window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
+        window.set_min_content_height(_FOLDED)
+        window.add(inner)
+        expander = Gtk.Expander.new_with_mnemonic("_Advanced")
+        expander.add(window)
+        expander.connect("notify::expanded", lambda *_: GLib.idle_add(self._shrink))
+        self._link_stages()
+        return expander
+
+    def _shrink(self):
+        self._dialog.resize(1, 1)
+        return GLib.SOURCE_REMOVE
+
+    def _link_stages(self):
+        """Grey out what does not count: a stage's settings while its method is "none", the model of a selection."""
+        for one in self._known["arguments"]:
+            method = one["stage"]
+            if one["name"] != method and method in ("matting", "foreground"):
+                self._grey(one["name"].replace("_", "-"), method, ("none",), False)
+        for name in ("model", "segmentation-detail", "segmentation-flips"):
+            self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
+        self._grey("foreground", "output", outputs.COLOURED, True)
+
+    def _grey(self, name, decides, values, counts):
+        array = Gimp.ValueArray.new(len(values))
+        for value in values:
+            array.append(GObject.Value(GObject.TYPE_STRING, value))
+        self._dialog.set_sensitive_if_in(name, self._config, decides, array, counts)
+
+    # What the user does
+
+    def _on_response(self, dialog, response):
+        if response == Gtk.ResponseType.HELP:
+            dialog.stop_emission_by_name("response")
+            show_help(dialog)
+
+    def _on_key(self, _, event):
+        if event.keyval != Gdk.KEY_F4:
+            return False
+        self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
+        return True
+
+    def _on_edge(self, _):
+        chosen = self._edge.get_active_id()
+        for edge in self._known["edges"]:
+            if edge["id"] == chosen and not self._setting:
+                self._setting = True
+                for name, value in edge["settings"].items():
+                    self._config.set_property(name.replace("_", "-"), value)
+                self._setting = False
+                self._on_change()
+
+    def _edge_now(self):
+        """Return the edge whose settings are those that are set."""
+        for edge in self._known["edges"]:
+            values = {name: self._config.get_property(name.replace("_", "-")) for name in edge["settings"]}
+            if values == edge["settings"]:
+                return edge["id"]
+        return _CUSTOM
+
+    def _on_view(self):
+        self._canvas.show(self._view.get_active_id())
+        self._better_soon()
+
+    def _on_change(self, *_):
+        if self._setting:
+            return
+        self._setting = True
+        self._edge.set_active_id(self._edge_now())
+        self._setting = False
+        if self._waiting:
+            GLib.source_remove(self._waiting)
+        self._waiting = GLib.timeout_add(_SOON, self._wish, False)
+
+    def _better_soon(self):
+        if self._settling:
+            GLib.source_remove(self._settling)
+        self._settling = GLib.timeout_add(_SETTLED, self._wish, True)
+
+    def _wish(self, settled):
+        if settled:
+            self._settling = 0
+        else:
+            self._waiting = 0
+            if self._settling:
+                GLib.source_remove(self._settling)
+                self._settling = 0
+        try:
+            what = cutting.wish(self._image, self._layer, self._config)
+        except layers.Refused as error:
+            self.on_failure(str(error))
+            return GLib.SOURCE_REMOVE
+        longest = max(self._layer.get_width(), self._layer.get_height())
+        colours = settled and self._view.get_active_id() in ("below", "black", "white")
+        ask = Ask(what, arguments.options(self._config), min(0.99, _SIDE / longest), colours, not settled)
+        self._ask = ask
+        self._live.ask(ask)
+        return GLib.SOURCE_REMOVE
+
+    def _on_fetch(self):
+        agreed = consent.ask(self._needs, self._dialog)
+        if agreed is not None:
+            self._fetch.hide()
+            self._live.fetch(self._needs["id"], agreed)
+
+    # What the worker says
+
+    def on_progress(self, fraction, text):
+        """Show how far it is."""
+        self._bar.show()
+        self._bar.set_fraction(fraction)
+        self._say(text)
+
+    def on_preview(self, ask, result):
+        """Show a new matte; a better one follows when nothing has changed for a moment."""
+        self._bar.hide()
+        self._fetch.hide()
+        self._say("\n".join([*self._model, *result.report["warnings"]]))
+        self._canvas.update(result.alpha, result.foreground)
+        if ask.draft and ask is self._ask:
+            self._better_soon()
+
+    def on_found(self, found):
+        """Say by which model the subject was found."""
+        self._model = [found["about"]] if found["about"] else []
+
+    def on_needs(self, needs):
+        """Say which model would have to be fetched, and let the user decide."""
+        self._bar.hide()
+        self._needs = needs
+        self._fetch.show()
+        self._say(f"{needs['title']} is not on this computer: {consent.sizes(needs)}, licence {needs['licence']}.")
+
+    def on_fetched(self):
+        """Go on with the model that has come."""
+        self._bar.hide()
+        self._on_change()
+
+    def on_failure(self, text):
+        """Say what went wrong."""
+        self._bar.hide()
+        self._say(text)
+
+    def _say(self, text):
+        self._status.set_text(text)
+
+
+def show_help(parent):
+    """Show our own page in the desktop's browser, or say where it is."""
+    address = Gio.File.new_for_path(_HELP).get_uri()
+    try:
+        Gio.AppInfo.launch_default_for_uri(address, None)
+    except GLib.Error:
+        told = Gtk.MessageDialog(transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
+        told.set_property("text", "The help is a page for a browser, and none is set up here.")
+        told.format_secondary_text(_HELP)
+        told.run()
+        told.destroy()

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preview's conversation with the worker, in a thread of its own: the dialog never waits.
+
+Only the newest wish counts: one that is in work is given up for it. The picture is sent once, and its subject is found
+once for each way of finding it. The thread knows nothing of GIMP: what it has to say comes through GLib's main loop.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import cutting
+from client import WorkerFailure
+from gi.repository import GLib
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing to show: what finds the subject, the settings, whether colours are wanted too, or a draft will do."""
+
+    wish: cutting.Wish
+    options: dict
+    scale: float
+    colours: bool
+    draft: bool
+
+
+class Live(threading.Thread):
+    """Answers the dialog's wishes.
+
+    Parameters
+    ----------
+    picture : client.Picture
+    told : object
+        Its methods ``on_progress(fraction, text)``, ``on_found(found)``, ``on_preview(ask, result)``,
+        ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the main loop.
+    """
+
+    def __init__(self, picture, told):
+        super().__init__(name="gossamer preview", daemon=True)
+        self._picture, self._told = picture, told
+        self._changed = threading.Condition()
+        self._next, self._now, self._stage = None, None, ""
+        self._agreed = None
+        self._ending = False
+        self.client, self.number = None, None
+
+    def ask(self, ask):
+        """Wish for something new; what is in work for an older wish is given up, unless both need it."""
+        with self._changed:
+            self._next = ask
+            same = self._now is not None and self._now.wish == ask.wish
+            if self.client is not None and self._now is not None and not (same and self._stage == "segment"):
+                self.client.cancel()
+            self._changed.notify()
+
+    def fetch(self, model, accept_licence):
+        """Have a model fetched, to which the user has agreed."""
+        with self._changed:
+            self._agreed = (model, accept_licence)
+            self._changed.notify()
+
+    def mute(self):
+        """Say nothing more."""
+        self._told = None
+
+    def give_up(self):
+        """Stop what is in work."""
+        if self.client is not None:
+            self.client.cancel()
+
+    def end(self):
+        """End the thread; return the line to the worker and the picture's number there, or None and None."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        self.give_up()
+        self.join(5)
+        if self.is_alive():  # it is still starting the worker
+            return None, None
+        if self.client is not None and self.client.is_closed:
+            return None, None
+        return self.client, self.number
+
+    def run(self):
+        """Work until it is ended."""
+        while True:
+            with self._changed:
+                while not (self._ending or self._next or self._agreed):
+                    self._changed.wait()
+                if self._ending:
+                    return
+                agreed, self._agreed = self._agreed, None
+                if agreed is None:
+                    self._now, self._next = self._next, None
+            try:
+                if agreed is not None:
+                    self._stage = "fetch"
+                    self.client.fetch(agreed[0], accept_licence=agreed[1], progress=self._progress)
+                    self._say("on_fetched")
+                else:
+                    self._answer(self._now)
+            except WorkerFailure as failure:
+                if failure.needs is not None:
+                    self._say("on_needs", failure.needs)
+                elif failure.kind != "Cancelled":
+                    self._say("on_failure", str(failure))
+                    if self.client is not None and self.client.is_closed:
+                        self.client = self.number = None
+            except Exception as error:
+                self._say("on_failure", f"The preview failed, please report it: {type(error).__name__}: {error}")
+            finally:
+                with self._changed:
+                    self._now, self._stage = None, ""
+
+    def _answer(self, ask):
+        if self.client is None:
+            self.client = cutting.connect(lambda text: self._progress(0.0, text))
+            self.number = None
+        if self.number is None:
+            self.number = self.client.open(self._picture, "keep")
+        self._stage = "segment"
+        found = self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
+        self._say("on_found", found)
+        with self._changed:
+            self._stage = "refine"
+            if self._next is not None and self._next.wish != ask.wish:
+                return
+            if self._next is not None:  # the subject is the same: only the newest settings count
+                ask = self._now = self._next
+                self._next = None
+        result = self.client.refine(
+            self.number,
+            ask.options,
+            foreground=ask.colours,
+            scale=ask.scale,
+            draft=ask.draft,
+            dtype="u8",
+        )
+        self._say("on_preview", ask, result)
+
+    def _progress(self, fraction, text):
+        self._say("on_progress", fraction, text)
+
+    def _say(self, what, *news):
+        def deliver():
+            if self._told is not None:
+                getattr(self._told, what)(*news)
+            return GLib.SOURCE_REMOVE
+
+        GLib.idle_add(deliver)

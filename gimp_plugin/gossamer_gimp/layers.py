@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading GIMP's layers: which are meant, what can be done with them, and their pixels.
+
+- A layer is read as a whole, and as its own pixels are: non-destructive filters on it are not seen (GIMP applies them
+  after the mask).
+- Colours are read and written in the layer's own colour space and depth.
+- A result of ours stands for the layer that it was made of: to run again replaces it instead of piling up.
+"""
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+gi.require_version("Gegl", "0.4")
+gi.require_version("Babl", "0.1")
+from gi.repository import Babl, Gegl, Gimp  # noqa: E402
+
+SOURCE = "gossamer-source"
+"""The parasite of a result that names the layer that it was made of."""
+
+_DEPTHS = {Gimp.Precision.U8_NON_LINEAR: ("u8", "u8"), Gimp.Precision.U16_NON_LINEAR: ("u16", "u16")}
+_DEEP = ("float32", "float")
+
+
+class Refused(Exception):
+    """The call makes no sense as it is; the text is for people."""
+
+
+def depth_of(image):
+    """Return the depth in which an image's layers are read: its name for the worker, and for GIMP."""
+    return _DEPTHS.get(image.get_precision(), _DEEP)
+
+
+def meant(drawables):
+    """Return the layers that are meant by what is selected; the mask of a layer stands for its layer.
+
+    What lies in a selected group is a part of that, and a layer whose result is selected too comes once.
+    """
+    if not drawables:
+        raise Refused("Select a layer: none is selected.")
+    found = []
+    for drawable in drawables:
+        layer = Gimp.Layer.from_mask(drawable) if isinstance(drawable, Gimp.LayerMask) else drawable
+        if not isinstance(layer, Gimp.Layer):
+            raise Refused("Select a layer: a channel has no background to remove.")
+        if layer.is_floating_sel():
+            raise Refused("Anchor the floating selection first, or make a layer of it.")
+        if layer not in found:
+            found.append(layer)
+    found = [layer for layer in found if not any(parent in found for parent in parents(layer))]
+    made_of = [source_of(layer) for layer in found]
+    return [layer for layer, source in zip(found, made_of, strict=True) if source is None or source not in found]
+
+
+def parents(layer):
+    """Return the groups that a layer lies in, the innermost first."""
+    found = []
+    parent = layer.get_parent()
+    while parent is not None:
+        found.append(parent)
+        parent = parent.get_parent()
+    return found
+
+
+def source_of(layer):
+    """Return the layer that a result was made of; None where it is no result, or that layer is gone."""
+    mark = layer.get_parasite(SOURCE)
+    if mark is None:
+        return None
+    source = layer.get_image().get_layer_by_tattoo(int(bytes(mark.get_data()).split(b"\0")[0]))
+    if source is None or source == layer or source.get_parasite(SOURCE) is not None:
+        return None
+    same = (source.get_width(), source.get_height(), *source.get_offsets()[1:])
+    return source if same == (layer.get_width(), layer.get_height(), *layer.get_offsets()[1:]) else None
+
+
+def check_can_change(layer, with_itself):
+    """Refuse what GIMP would end the plug-in for: changes to what is locked."""
+    for item in ([layer] if with_itself else []) + parents(layer):
+        if item.get_lock_content():
+            raise Refused(f'"{item.get_name()}" is locked. Unlock its pixels in the Layers dialog and try again.')
+
+
+def check_shows_something(layer):
+    """Refuse an empty group and a layer that is transparent all over: there is no subject in them."""
+    if layer.is_group() and not layer.get_children():
+        raise Refused(f'The group "{layer.get_name()}" is empty. Select a layer with a picture on it.')
+    if layer.has_alpha():
+        alpha = plane(layer, "A u8")
+        if alpha.count(0) == len(alpha):
+            raise Refused(f'"{layer.get_name()}" is transparent all over. Select a layer with a picture on it.')
+
+
+def whole(drawable):
+    """Return the rectangle of all of a drawable."""
+    return Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
+
+
+def pixels(layer, encoding, depth):
+    """Return a layer's pixels, row by row, e.g. as "R'G'B'" and "u8"."""
+    return layer.get_buffer().get(whole(layer), 1.0, _format(layer, encoding, depth), Gegl.AbyssPolicy.CLAMP)
+
+
+def plane(drawable, encoding):
+    """Return one plane of a drawable, such as "A u8", or "Y u8" of a mask."""
+    return drawable.get_buffer().get(whole(drawable), 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
+
+
+def selected(image, layer):
+    """Return how much of each of a layer's pixels is selected, a byte each; None where nothing is."""
+    exists, box = selected_box(image, layer)
+    if not exists or box is None:
+        return None
+    _, left, top = layer.get_offsets()
+    rectangle = Gegl.Rectangle.new(left, top, layer.get_width(), layer.get_height())
+    return image.get_selection().get_buffer().get(rectangle, 1.0, "Y u8", Gegl.AbyssPolicy.NONE)
+
+
+def selected_box(image, layer):
+    """Return whether anything is selected, and the selection's bounds within a layer, or None where it is beside it."""
+    _, exists, left, top, right, bottom = Gimp.Selection.bounds(image)
+    _, across, down = layer.get_offsets()
+    box = (
+        max(left - across, 0),
+        max(top - down, 0),
+        min(right - across, layer.get_width()),
+        min(bottom - down, layer.get_height()),
+    )
+    return exists, box if exists and box[0] < box[2] and box[1] < box[3] else None
+
+
+def put(layer, encoding, depth, data):
+    """Write all of a layer's pixels."""
+    buffer = layer.get_buffer()
+    buffer.set(whole(layer), _format(layer, encoding, depth), bytes(data))
+    buffer.flush()
+    layer.update(0, 0, layer.get_width(), layer.get_height())
+
+
+def put_plane(mask, depth, data):
+    """Write all of a mask or channel."""
+    put_part(mask, whole(mask), depth, data)
+
+
+def put_part(mask, rectangle, depth, data):
+    """Write a part of a mask or channel; what lies outside of it falls away.
+
+    A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
+    selects, number by number.
+    """
+    curve = "Y'" if Babl.get_name(mask.get_format()).startswith("Y'") else "Y"
+    buffer = mask.get_buffer()
+    buffer.set(rectangle, f"{curve} {depth}", bytes(data))
+    buffer.flush()
+    mask.update(0, 0, mask.get_width(), mask.get_height())
+
+
+def _format(layer, encoding, depth):
+    """Return the name of a pixel format in the layer's own colour space.
+
+    A bare "R'G'B' u8" means sRGB: wide-gamut colours would be converted on the way out, and cut off on the
+    way back. With the layer's space the numbers are those in the file, as everywhere in Gossamer.
+    """
+    space = Babl.format_get_space(layer.get_format())
+    return Babl.get_name(Babl.format_with_space(f"{encoding} {depth}", space))

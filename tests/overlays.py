@@ -1,0 +1,36 @@
+"""Packages that the tests lay over the installed ones, fetched once into the tests' cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+ROOT = Path(__file__).parent.parent
+
+
+def overlay(*packages: str) -> Path:
+    """Return a folder with just these packages, to be put before others in PYTHONPATH; it is named after the first."""
+    cache = Path(os.environ.get("GOSSAMER_TEST_CACHE") or Path.home() / ".cache" / "gossamer-tests").absolute()
+    cache.mkdir(parents=True, exist_ok=True)
+    name = f"{packages[0].replace('==', '-')}-python{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache / name
+    with FileLock(cache / f"{name}.lock"):
+        if not (folder / "complete").exists():
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps", "--target", str(folder)]
+            subprocess.run([*pip, *packages], check=True, stdout=subprocess.DEVNULL)
+            (folder / "complete").touch()
+    return folder
+
+
+def run_tests_over(folder: Path, *tests: str) -> None:
+    """Run tests in a process that has an overlay; they all have to pass, and none may be skipped."""
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert " skipped" not in done.stdout

@@ -1,0 +1,38 @@
+"""What is tested with packages that are not installed: transformers before 5, and OpenVINO."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.overlays import overlay, run_tests_over
+
+# Laid over the installed packages, so that torch need not be installed twice; what it depends on and 5 has newer.
+OLD = (
+    *("transformers==4.57.6", "huggingface_hub==0.36.2", "tokenizers==0.22.2"),
+    *("requests", "urllib3", "idna", "certifi", "charset-normalizer"),
+)
+TESTS = (
+    "tests/matting/test_vitmatte.py",
+    "tests/matting/test_vitmatte_weights.py",
+    "tests/prompting/test_grounding.py",
+    "tests/prompting/test_sam2.py",
+    "tests/prompting/test_grounded_sam2.py",
+    "tests/prompting/test_families.py",
+    "tests/test_session_networks.py",
+)
+
+
+def test_everything_works_with_transformers_4_57() -> None:
+    folder = overlay(*OLD)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+    version = "import transformers; print(transformers.__version__)"
+    found = subprocess.run([sys.executable, "-c", version], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "4.57.6"
+    run_tests_over(folder, *TESTS)
+
+
+def test_networks_run_through_openvino() -> None:
+    # Not in the extra `dev`: where it is installed, `auto` measures it, and every other test would meet that.
+    run_tests_over(overlay("openvino==2026.4.1", "openvino-telemetry"), "tests/networks/test_openvino_runtime.py")
