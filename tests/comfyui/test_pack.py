@@ -13,7 +13,7 @@ from PIL import Image
 
 from gossamer import ModelChoice, load_catalogue
 from gossamer.settings.parameters import parameters
-from tests.comfyui import graphs, help_pages, translations
+from tests.comfyui import examples, graphs, help_pages, translations
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server
 
@@ -185,7 +185,7 @@ def test_help_pages_templates_and_texts_are_served(server: Server) -> None:
         assert status == 200
         for key in INPUTS[name]:
             assert f"**{key}**" in page.decode(), (name, key)
-    assert server.get("/workflow_templates")["gossamer"] == [graphs.NAME]
+    assert set(server.get("/workflow_templates")["gossamer"]) == {graphs.NAME, *examples.GRAPHS}
     for suffix in (".json", ".jpg"):
         assert server.fetch(f"/api/workflow_templates/gossamer/{graphs.NAME}{suffix}")[0] == 200
     texts = translations.definitions(server.get("/object_info"))
