@@ -320,3 +320,20 @@ def test_the_process_is_left_as_it_was() -> None:
     assert cv2.utils.logging.getLogLevel() == level
     assert list(warnings.filters) == filters
     assert logging.getLogger("tifffile").filters == []
+
+
+@pytest.mark.parametrize(("format", "end"), [("JPEG", 2), ("PNG", 12)])
+def test_a_picture_that_lacks_its_end_marker_is_one_also_by_pillow(format: str, end: int, tmp_path: Path) -> None:
+    whole = pillow_bytes(format)
+    path = tmp_path / f"picture.{format.lower()}"
+    path.write_bytes(whole[:-end])
+    for source in (path, whole[:-end], Pillow.open(io.BytesIO(whole[:-end]))):
+        found = read_image(source)
+        assert np.array_equal(found.pixels, read_image(whole).pixels)
+        # Of PNG Pillow itself reads as much, so there is nothing to be said where it was given.
+        assert format == "PNG" or "its end is missing" in found.warnings[0]
+    cut = whole[: len(whole) // 2]
+    path.write_bytes(cut)
+    for source in (path, cut, Pillow.open(io.BytesIO(cut))):
+        with pytest.raises(InputError, match="cut off"):
+            read_image(source)
