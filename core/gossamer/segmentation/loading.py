@@ -100,7 +100,7 @@ def load_model(
     if choice.model in video_cards():
         raise ModelNotFound(
             f"{choice.model} is a model for clips: it needs the frames before.",
-            f"Type: gossamer video CLIP OUT --model {choice.model}, or choose a model for pictures.",
+            "Choose a model for pictures, or give the clip to: gossamer video.",
         )
     from gossamer.weights import store
 
