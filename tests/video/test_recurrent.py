@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from gossamer.networks.recurrent_torch import RecurrentTorch
 from gossamer.progress import Progress
 from gossamer.settings.video import Video
 from gossamer.video import cut_video, open_source
+from gossamer.video.clip import Frame
 from gossamer.video.matters import load_matter
 from gossamer.weights import licences
 from gossamer.weights.catalogue import load_catalogue, model_card, video_cards
@@ -173,3 +175,17 @@ def test_memory_is_written_down_with_each_segment(person: np.ndarray, tmp_path: 
         pairs = list(zip(one.frames(), other.frames(), strict=True))
     assert len(pairs) == 60
     assert all(np.array_equal(a.alpha, b.alpha) and np.array_equal(a.pixels, b.pixels) for a, b in pairs)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_first_frame_is_as_sure_as_the_next_ones(person: np.ndarray) -> None:
+    """A picture that stands still has a matte that does."""
+    matter = load_matter(gossamer.ModelChoice(model="rvm-mobilenetv3"), gossamer.Recipe(), Video(), Progress(), None)
+    frame = Frame(0, Fraction(0), np.ascontiguousarray(person[::2, ::2]))
+    first = matter.matte(frame, Recurrence(), Progress())
+    later = first
+    for _ in range(5):
+        later = matter.matte(frame, later.remembered, Progress())
+    alone = RecurrentOnnx(video_weights(), "cpu")
+    _, cold, _ = alone.run(np.ascontiguousarray(frame.rgb.transpose(2, 0, 1)), Recurrence(), 1.0, Progress())
+    assert np.abs(first.alpha - later.alpha).mean() < 0.5 * np.abs(cold - later.alpha).mean()

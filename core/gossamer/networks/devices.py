@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from gossamer.errors import DeviceError, InputError, MissingExtra
-from gossamer.parallel.threads import rest_while_waiting
 from gossamer.settings.model_choice import DEVICES
 from gossamer.telemetry import onnxruntime, openvino
 
@@ -115,14 +114,14 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         "Intel's graphics through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "GPU"}},
         openvino="GPU",
-        missing={"openvino": "Install Intel's graphics driver, and type pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's graphics driver. Type: pip install 'gossamer[openvino]'"},
     ),
     DeviceKind(
         "openvino:NPU",
         "Intel's NPU through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "NPU"}},
         openvino="NPU",
-        missing={"openvino": "Install Intel's NPU driver, and type pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's NPU driver. Type: pip install 'gossamer[openvino]'"},
     ),
     DeviceKind("cpu", "the processor", {"CPUExecutionProvider": {}}, torch="cpu", openvino="CPU", automatic=True),
 )
@@ -263,7 +262,6 @@ def _available(kind: DeviceKind, runtime: Runtime) -> bool:
     if runtime == "openvino":
         # Its names are GPU, or GPU.0 and GPU.1.
         return kind.openvino in {name.partition(".")[0] for name in openvino().Core().available_devices}
-    rest_while_waiting()
     import torch
 
     places: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
