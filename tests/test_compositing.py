@@ -8,8 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gossamer.compositing import cover, from_linear, over, parse_colour, read_backdrop, to_linear
+from gossamer.compositing import cover, over, parse_colour, read_backdrop
 from gossamer.errors import InputError
+from gossamer.light import from_linear, to_linear
 from gossamer.settings.recipe import Background
 
 

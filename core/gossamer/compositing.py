@@ -16,6 +16,7 @@ from gossamer.colours import colour_names, read_colour
 from gossamer.errors import InputError
 from gossamer.gradients import Gradient, is_gradient, read_gradient
 from gossamer.image import Image, read_image
+from gossamer.light import from_linear, to_linear
 from gossamer.paths import source_path
 from gossamer.settings.recipe import Background
 from gossamer.spelling import did_you_mean
@@ -24,12 +25,10 @@ __all__ = [
     "Backdrop",
     "Composite",
     "cover",
-    "from_linear",
     "is_opaque",
     "over",
     "parse_colour",
     "read_backdrop",
-    "to_linear",
 ]
 
 TRANSPARENT, BLUR = "transparent", "blur"
@@ -124,19 +123,6 @@ def _over_in_linear_light(foreground: Array, alpha: Array, behind: Array, bright
         np.copyto(result[rows], front, where=matte >= 1)
         np.copyto(result[rows], back, where=matte <= 0)
     return result
-
-
-def to_linear(numbers: Array) -> Array:
-    """Return the light that sRGB numbers in [0, 1] stand for, in [0, 1] (IEC 61966-2-1)."""
-    light = np.power((numbers + np.float32(0.055)) / np.float32(1.055), np.float32(2.4))
-    return np.where(numbers <= np.float32(0.04045), numbers / np.float32(12.92), light)
-
-
-def from_linear(light: Array, brightest: float = 1) -> Array:
-    """Return the sRGB numbers of light from 0 to `brightest`, what lies outside clipped (IEC 61966-2-1)."""
-    light = np.clip(light, 0, np.float32(brightest))
-    numbers = np.float32(1.055) * np.power(light, np.float32(1 / 2.4)) - np.float32(0.055)
-    return np.where(light <= np.float32(0.0031308), light * np.float32(12.92), numbers)
 
 
 def parse_colour(text: str, *, transparent: bool = False) -> Array:

@@ -129,9 +129,8 @@ def main() -> None:
                 )
             for each, several in list(taken.items())[1:]:
                 theirs, own = (statistics.median(one.seconds for one in some) for some in (taken["rembg p"], several))
-                what = (
-                    f"{kind}, {options.pictures} pictures, {each.removeprefix('gossamer batch') or 'checked'}".strip()
-                )
+                flags = each.removeprefix("gossamer batch").strip() or "checked"
+                what = f"{kind}, {options.pictures} pictures, {flags}"
                 rows.append(Row("Batches", what, "rembg p", "s", theirs, own, goal))
     print(dump(rows) if options.json else table(rows))
 

@@ -36,6 +36,8 @@ COMMANDS = {
     "models": "list, fetch, find and verify model weights",
     "doctor": "what is installed, what is missing and how to get it",
     "gimp": "install, check or remove the GIMP 3 plug-in",
+    "serve": "serve cut-outs over HTTP (extra service)",
+    "keys": "make keys for the HTTP service",
     "worker": "serve cut-outs to the GIMP plug-in over a private socket",
 }
 
@@ -64,7 +66,8 @@ _SYNONYMS = {
     "canvas": "finish",
     "info": "doctor",
     "install": "gimp install",
-    "serve": "worker",
+    "server": "serve",
+    "http": "serve",
 }
 """What people type for a command, as they know it from other programs."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.errors import InputError
 from gossamer.paths import read_text, source_path
+from gossamer.prompting.coordinates import read_coordinates
 from gossamer.prompting.prompt import Prompt
 from gossamer.settings.finding import Finding
 from gossamer.settings.parameters import nested
@@ -57,9 +58,9 @@ def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
     """Return the prompt that the options make, or None where there is none; raises InputError."""
     base = Prompt() if arguments.prompt is None else _load(source_path(arguments.prompt, "prompt"))
     coordinates = {
-        "boxes": [_numbers(text, 4, "--box", "X0,Y0,X1,Y1") for text in arguments.box],
-        "points": [_numbers(text, 2, "--point", "X,Y") for text in arguments.point],
-        "not_points": [_numbers(text, 2, "--not-point", "X,Y") for text in arguments.not_point],
+        "boxes": [read_coordinates(text, 4, "--box", "X0,Y0,X1,Y1") for text in arguments.box],
+        "points": [read_coordinates(text, 2, "--point", "X,Y") for text in arguments.point],
+        "not_points": [read_coordinates(text, 2, "--not-point", "X,Y") for text in arguments.not_point],
     }
     units = {unit for rows in coordinates.values() for _, unit in rows}
     if base.boxes or base.points or base.not_points:
@@ -93,20 +94,3 @@ def finding_of(arguments: argparse.Namespace) -> Finding:
 
 def _load(path: Path) -> Prompt:
     return Prompt.from_json(read_text(path, "prompt", "Give a JSON file."), folder=path.parent)
-
-
-def _numbers(text: str, count: int, flag: str, form: str) -> tuple[tuple[float, ...], str]:
-    """Return the numbers between commas, and their unit."""
-    parts = [part.strip() for part in text.split(",")]
-    percent = [part.endswith("%") for part in parts]
-    try:
-        numbers = tuple(float(part.removesuffix("%")) for part in parts)
-    except ValueError:
-        raise InputError(f"{flag} {text} is not made of numbers.", f"Give {form}, e.g. with % signs.") from None
-    if len(numbers) != count:
-        raise InputError(f"{flag} {text} has {len(numbers)} numbers, not {count}.", f"Give {form}.")
-    if any(percent) and not all(percent):
-        raise InputError(f"{flag} {text} mixes pixels and percent.", "Give all with a % sign, or none.")
-    if percent[0]:
-        return tuple(number / 100 for number in numbers), "fraction"
-    return numbers, "px"

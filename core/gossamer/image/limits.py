@@ -10,11 +10,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 from gossamer.errors import InputError
 
 __all__ = [
     "READABLE",
+    "at_most",
     "check_delivered",
     "check_size",
     "damaged",
@@ -75,7 +77,25 @@ def check_size(width: int, height: int, label: str) -> None:
         )
 
 
+_own_limit: ContextVar[int | None] = ContextVar("gossamer_pixels", default=None)
+
+
+@contextmanager
+def at_most(pixels: int) -> Iterator[None]:
+    """Refuse, while inside and in this thread, pictures with more pixels than these, where the limit is not lower."""
+    token = _own_limit.set(pixels)
+    try:
+        yield
+    finally:
+        _own_limit.reset(token)
+
+
 def _limit() -> int:
+    own = _own_limit.get()
+    return _general_limit() if own is None else min(own, _general_limit())
+
+
+def _general_limit() -> int:
     text = os.environ.get("GOSSAMER_MAX_PIXELS", "").strip()
     try:
         return int(text) if text else _MAX_PIXELS

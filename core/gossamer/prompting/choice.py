@@ -23,7 +23,7 @@ from gossamer.spelling import did_you_mean
 if TYPE_CHECKING:
     from gossamer.prompting.families import Family
 
-__all__ = ["check_prompt_model", "choose", "load_prompt_model"]
+__all__ = ["check_prompt_model", "choose", "is_installed", "load_prompt_model"]
 
 _log = logging.getLogger("gossamer")
 
@@ -45,6 +45,16 @@ def choose(prompt: Prompt, *, folders: Iterable[str | Path] = ()) -> tuple[str, 
     if _installed(("sam2",), extra):
         return "sam2", "the best that is installed for boxes, points and masks"
     return "grabcut", "it needs no weights, and SAM 2 is not installed"
+
+
+def is_installed(name: str) -> bool:
+    """Return whether one of :data:`~gossamer.settings.finding.PROMPT_MODELS` can be used and nothing fetched for it."""
+    needs: dict[str, tuple[Family, ...]] = {
+        "sam2": ("sam2",),
+        "sam3": ("sam3",),
+        "grounded-sam2": ("grounding-dino", "sam2"),
+    }
+    return name in ("auto", "grabcut") or (name in needs and _installed(needs[name], ()))
 
 
 def check_prompt_model(wanted: object) -> None:

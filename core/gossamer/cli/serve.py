@@ -1,0 +1,87 @@
+"""`gossamer serve`: the HTTP service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+
+from gossamer.cli.parser import Parser, add_flags, given
+from gossamer.cli.terminal import tell
+from gossamer.errors import InputError, MissingExtra
+from gossamer.paths import remedy_of
+from gossamer.settings.base import validated
+from gossamer.settings.service import Service
+
+__all__ = ["run"]
+
+_MORE = 32  # connections besides those that wait: health, numbers, uploads under way
+
+
+def run(argv: list[str]) -> int:
+    """Run the command."""
+    parser = Parser(
+        "serve",
+        description="Serve cut-outs over HTTP: POST /v1/cutouts, /v1/masks, /v1/check; GET /v1/models, /healthz, "
+        "/readyz, /metrics, /openapi.json. Ends gracefully with Ctrl-C or SIGTERM: what it has is finished.",
+    )
+    add_flags(parser, Service, "service")
+    settings = validated(
+        Service, given(parser.parse(argv), Service), "the settings of the service", "See gossamer serve --help."
+    )
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        raise MissingExtra("The service", "service") from None
+    from gossamer.service import app
+
+    # Nothing is fetched for a stranger, whatever asks for it.
+    os.environ["GOSSAMER_OFFLINE"] = "1"
+    served = app(settings)
+    log = logging.getLogger("gossamer.service")
+    log.setLevel(logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    sock = _bound(settings)
+    host, port = sock.getsockname()[:2]
+    tell(f"Serving at http://{f'[{host}]' if ':' in host else host}:{port} (process {os.getpid()})")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            served,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=settings.queue + _MORE,
+            timeout_keep_alive=30,
+        )
+    )
+    try:
+        server.run(sockets=[sock])
+    except KeyboardInterrupt:  # raised once more after the graceful end
+        if not server.should_exit:
+            raise
+    tell("Ended.")
+    return 0
+
+
+def _bound(settings: Service) -> socket.socket:
+    """Return a socket at the address, so that a port in use is told in a sentence before anything else."""
+    sock = None
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family[0], socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(family[4])
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise InputError(
+            f"{settings.host}:{settings.port} cannot be listened at ({error.strerror or error}).",
+            remedy_of(error, "Give another --port, or another --host."),
+        ) from None
+    sock.listen(128)
+    sock.set_inheritable(False)
+    return sock

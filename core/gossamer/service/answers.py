@@ -1,0 +1,111 @@
+"""Cut-outs as bytes: a picture, a ZIP of colour and alpha, or JSON with the report."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+from gossamer.cutout import Cutout
+from gossamer.image import encode_image
+from gossamer.service.refusals import without_paths
+from gossamer.service.wish import Format
+
+__all__ = ["MEDIA_TYPES", "Answer", "answer", "report_of"]
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "webp": "image/webp",
+    "jpeg": "image/jpeg",
+    "zip": "application/zip",
+    "json": "application/json",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back.
+
+    Attributes
+    ----------
+    data : bytes
+    media_type : str
+    width, height : int
+        Of the picture.
+    seconds : dict of str to float
+        Of each stage.
+    model : str
+    warnings : tuple of str
+    """
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    seconds: dict[str, float]
+    model: str
+    warnings: tuple[str, ...] = ()
+
+
+def report_of(cutout: Cutout) -> dict[str, Any]:
+    """Return what a client may know of how a cut-out came about."""
+    report = cutout.report.as_dict()
+    report["warnings"] = [without_paths(warning) for warning in report["warnings"]]
+    height, width = cutout.alpha.shape
+    return {"width": width, "height": height, **report}
+
+
+def answer(cutout: Cutout, format: Format, *, mask_only: bool = False, colour: str = "color.png") -> Answer:
+    """Encode a cut-out as it was asked for.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    format : {"png", "webp", "jpeg", "zip", "json"}
+        JSON holds a PNG.
+    mask_only : bool
+        The alpha as a grey picture.
+    colour : {"color.png", "color.jpg"}
+        How colours go into the ZIP.
+
+    Raises
+    ------
+    GossamerError
+        The format cannot hold the picture.
+    """
+    report = report_of(cutout)
+    if format == "zip":
+        data = _zipped(cutout, colour)
+    elif format == "json":
+        picture = base64.b64encode(cutout.encode("png", mask_only=mask_only)).decode()
+        data = json.dumps({"image": picture, "media_type": MEDIA_TYPES["png"], "report": report}).encode()
+    else:
+        data = cutout.encode(format, mask_only=mask_only)
+    return Answer(
+        data=data,
+        media_type=MEDIA_TYPES[format],
+        width=report["width"],
+        height=report["height"],
+        seconds=dict(cutout.report.seconds),
+        model=cutout.report.model,
+        warnings=tuple(report["warnings"]),
+    )
+
+
+def _zipped(cutout: Cutout, colour: str) -> bytes:
+    own = cutout.recipe.output.quality
+    rgb = cutout.pixels if cutout.composite is None else cutout.composite
+    alpha = cutout.alpha if cutout.composite is None else cutout.composite_alpha
+    told = {"icc_profile": cutout.icc_profile, "dpi": cutout.dpi, "bit_depth": cutout.bit_depth}
+    format = "png" if colour.endswith(".png") else "jpeg"
+    files = {colour: encode_image(rgb, None, format, quality=own, **told)}  # type: ignore[arg-type]
+    if alpha is not None:
+        files["alpha.png"] = encode_image(None, alpha, "png", bit_depth=cutout.bit_depth)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()

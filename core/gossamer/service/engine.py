@@ -1,0 +1,189 @@
+"""The engine: one thread that works, and a bounded queue before it in which everyone's turn comes.
+
+One picture at a time, because each uses all cores, and memory is then that of the largest picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from gossamer.errors import Cancelled
+from gossamer.progress import Progress
+from gossamer.service.refusals import Busy, TooSlow
+
+__all__ = ["Engine", "Job"]
+
+_FIRST_GUESS = 2.0  # seconds that a request takes, as long as none has been seen
+_WEIGHT = 0.2  # of the newest request in the running mean
+_SHARE = 0.75  # of the queue that one key may take: another one finds a place
+
+
+class Job:
+    """What one request asks for.
+
+    Attributes
+    ----------
+    owner : str
+        Whose turn it takes.
+    future : Future
+        The work's result, or what it raised.
+    """
+
+    def __init__(self, owner: str, work: Callable[[Progress], Any]) -> None:
+        self.owner = owner
+        self.future: Future[Any] = Future()
+        self._work = work
+        self._left = threading.Event()
+        self._end = math.inf
+        self._seconds = 0.0
+
+    def leave(self) -> None:
+        """Stop the work, or never begin it: nobody waits for it any more."""
+        self._left.set()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody waits for it."""
+        return self._left.is_set()
+
+    def run(self, seconds: float) -> None:
+        """Do the work, for so many seconds at most."""
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+        try:
+            self._tick(0.0, "")
+            result = self._work(Progress(self._tick))
+        except BaseException as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+    def _tick(self, fraction: float, message: str) -> None:
+        if self._left.is_set():
+            raise Cancelled()
+        if time.monotonic() > self._end:
+            raise TooSlow(
+                f"The work took longer than the {self._seconds:g} s that are allowed here.",
+                "Send a smaller picture, or ask for a faster model or matting.",
+            )
+
+
+class Engine:
+    """Works on jobs one after the other, in turns between their owners.
+
+    Parameters
+    ----------
+    places : int
+        How many may wait.
+    seconds : float
+        How long each may take.
+    """
+
+    def __init__(self, places: int, seconds: float) -> None:
+        self._places, self._seconds = places, seconds
+        self._own = max(1, math.ceil(_SHARE * places))
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._mean = _FIRST_GUESS
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their turn."""
+        with self._changed:
+            return sum(map(len, self._waiting.values()))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether jobs are taken."""
+        return not self._closing
+
+    def submit(self, owner: str, work: Callable[[Progress], Any]) -> Job:
+        """Put work into the queue.
+
+        Parameters
+        ----------
+        owner : str
+        work : callable
+            ``work(progress)`` in the engine's thread; its progress raises once nobody waits or the time is over.
+
+        Raises
+        ------
+        Busy
+            The queue is full, or this owner's part of it, or the service is about to end.
+        """
+        job = Job(owner, work)
+        with self._changed:
+            self._forget_left()
+            count = sum(map(len, self._waiting.values()))
+            own = len(self._waiting.get(owner, ()))
+            if self._closing:
+                raise Busy("The service is about to end.", 10)
+            if count >= self._places or (own >= self._own and self._places > 1):
+                what = "The queue is full" if count >= self._places else "This key has its part of the queue"
+                raise Busy(f"{what}: {count} requests wait.", max(1, math.ceil(self._mean * (count + 1))))
+            self._waiting.setdefault(owner, deque()).append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gossamer-service", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        return job
+
+    def close(self) -> None:
+        """Take no more jobs, and return when those that wait are done."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _forget_left(self) -> None:
+        """Free the places of those who have gone."""
+        for owner in list(self._waiting):
+            staying: deque[Job] = deque()
+            for job in self._waiting[owner]:
+                if job.is_left:
+                    job.future.set_exception(Cancelled())
+                else:
+                    staying.append(job)
+            if staying:
+                self._waiting[owner] = staying
+            else:
+                del self._waiting[owner]
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            start = time.monotonic()
+            try:
+                job.run(self._seconds)
+            except Exception:
+                # The thread goes on: whoever waits would else wait for ever.
+                logging.getLogger("gossamer.service").exception("A job ended unheard")
+            if not job.is_left:
+                self._mean += _WEIGHT * (time.monotonic() - start - self._mean)
+            del job  # or its picture is kept while the next one is waited for
+
+    def _next(self) -> Job | None:
+        """Return the next job: the first of the owner whose last turn is longest ago."""
+        with self._changed:
+            while True:
+                self._forget_left()
+                if self._waiting:
+                    break
+                if self._closing:
+                    return None
+                self._changed.wait()
+            owner = next(iter(self._waiting))
+            jobs = self._waiting.pop(owner)
+            job = jobs.popleft()
+            if jobs:
+                self._waiting[owner] = jobs  # at the end: the others come first
+            return job

@@ -1,0 +1,72 @@
+"""What the service refuses, each with its HTTP status, and what of an error a stranger is told."""
+
+from __future__ import annotations
+
+import re
+
+from gossamer.errors import GossamerError
+from gossamer.remedies import without_flags
+
+__all__ = ["Busy", "Forbidden", "Malformed", "TooLarge", "TooSlow", "Unauthorised", "without_paths", "worded"]
+
+
+class Malformed(GossamerError):
+    """A request that is not what its content type says."""
+
+    http_status = 400
+
+
+class Unauthorised(GossamerError):
+    """No key, or one that is not in the file."""
+
+    http_status = 401
+
+
+class Forbidden(GossamerError):
+    """What nobody may ask for over the network."""
+
+    http_status = 403
+
+
+class TooLarge(GossamerError):
+    """More bytes than the service takes."""
+
+    http_status = 413
+
+
+class Busy(GossamerError):
+    """The queue is full, or a key has had its share.
+
+    Attributes
+    ----------
+    seconds : int
+        When to come again.
+    """
+
+    http_status = 429
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message, f"Try again in {seconds} s.")
+        self.seconds = seconds
+
+
+class TooSlow(GossamerError):
+    """The work took longer than the service allows."""
+
+    http_status = 504
+
+
+# Of two parts at least, after what is no part of a word: image/png is none.
+_PATH = re.compile(r"(?<![\w.:/])(?:~|/|[A-Za-z]:[\\/])[^\s'\"(),;]*[\\/][^\s'\"(),;]*")
+_LIMIT = re.compile(r",? or set GOSSAMER_MAX_PIXELS[^.]*")
+
+
+def without_paths(sentence: str) -> str:
+    """Return a sentence without the paths of this machine."""
+    return _PATH.sub("(a file of the service)", sentence)
+
+
+def worded(error: GossamerError) -> tuple[str, str]:
+    """Return an error's message and remedy in words for somebody who has neither this machine nor flags."""
+    remedy = _LIMIT.sub("", without_flags(error.remedy))
+    return without_paths(error.message), without_paths(remedy)

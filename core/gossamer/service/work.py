@@ -1,0 +1,175 @@
+"""What the engine's thread does for a request."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gossamer.compositing import Backdrop, conversion, read_backdrop
+from gossamer.cutout import Cutout
+from gossamer.image import Image, read_image
+from gossamer.image.limits import at_most, quiet
+from gossamer.parallel.patience import patiently
+from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
+from gossamer.progress import Progress
+from gossamer.prompting.prompt import Prompt
+from gossamer.service.allowed import Allowed, refuse_fetching
+from gossamer.service.wish import Wish
+from gossamer.session import Session
+from gossamer.settings import ModelChoice, Recipe
+
+__all__ = ["Region", "Workshop"]
+
+_PIPELINES = 4  # choices of a model that are remembered; their networks are warm's
+Region = Callable[[int, int], tuple[int, int, int, int]]
+"""Of a picture's width and height the part that holds the subject: left, top, right, bottom, in pixels."""
+
+
+@dataclass
+class Workshop:
+    """Makes what requests wish for, in one thread.
+
+    Attributes
+    ----------
+    allowed : Allowed
+    pixels : int
+        The most that a picture may have.
+    """
+
+    allowed: Allowed
+    pixels: int
+
+    def __post_init__(self) -> None:
+        """Begin without a pipeline."""
+        self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
+
+    def read(self, data: bytes, steps: Progress) -> Image:
+        """Read a picture that a stranger sent: its header first, so that a trap costs nothing."""
+
+        def work() -> Image:
+            with at_most(self.pixels):
+                _check_header(data)
+                return read_image(data)
+
+        return patiently(work, steps)
+
+    def cut(
+        self,
+        wish: Wish,
+        steps: Progress,
+        *,
+        region: Region | None = None,
+        resized: Callable[[Image], Image] | None = None,
+    ) -> Cutout:
+        """Cut the subject out of a wish's picture.
+
+        Parameters
+        ----------
+        wish : Wish
+        steps : Progress
+        region : callable, optional
+            Where the subject is looked for; nothing else is foreground.
+        resized : callable, optional
+            Applied to the picture first.
+
+        Raises
+        ------
+        GossamerError
+            As the pipeline's, the session's and :class:`Allowed`'s.
+        """
+        steps(0.0, "Reading the picture")
+        image = self.read(wish.picture, steps)
+        if resized is not None:
+            image = patiently(lambda: resized(image), steps)
+        backdrop = self._backdrop(wish, image, steps)
+        choice = self.allowed.decided(wish.choice)
+        if wish.prompt is not None:
+            return self._prompted(wish, image, choice, backdrop, steps)
+        return self._automatic(wish.recipe, image, choice, backdrop, steps, region)
+
+    def _automatic(
+        self,
+        recipe: Recipe,
+        image: Image,
+        choice: ModelChoice,
+        backdrop: Backdrop,
+        steps: Progress,
+        region: Region | None,
+    ) -> Cutout:
+        pipeline = self._pipelines.pop(choice, None) or Pipeline(recipe, choice)
+        self._pipelines[choice] = pipeline
+        while len(self._pipelines) > _PIPELINES:
+            self._pipelines.popitem(last=False)
+        if choice.model == NO_MODEL and recipe.matting.method != "key":
+            return pipeline.run(image, steps, recipe=recipe)  # which says what is missing
+        part = image
+        if region is not None:
+            left, top, right, bottom = region(image.width, image.height)
+            pixels = image.pixels[top:bottom, left:right]
+            part = read_image(np.ascontiguousarray(pixels))
+        mask, origin = pipeline.find(part, recipe, steps.part(0.02, 0.7), announce=refuse_fetching)
+        if region is not None:
+            whole = np.zeros((image.height, image.width), np.float32)
+            whole[top:bottom, left:right] = mask
+            mask = whole
+        runs = Runs(choice.device, refuse_fetching)
+        return finish(image, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
+
+    def _prompted(self, wish: Wish, image: Image, choice: ModelChoice, backdrop: Backdrop, steps: Progress) -> Cutout:
+        prompt = patiently(lambda: self._prompt(wish), steps)
+        self.allowed.check_prompt(wish.finding, prompt)
+        session = Session(image, finding=wish.finding, choice=choice)
+        # The session has no place for a backdrop that is no file: it makes the cut-out, and the backdrop comes then.
+        if wish.backdrop is None:
+            return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
+        plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
+        rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
+        from gossamer.cutout import Origin
+
+        told = rough.report
+        origin = Origin(told.model, told.device, dict(told.seconds), told.warnings)
+        runs = Runs(choice.device, refuse_fetching)
+        return finish(image, rough.alpha, wish.recipe, backdrop, origin, steps.part(0.6, 1.0), runs, prompt.scribbles)
+
+    def _prompt(self, wish: Wish) -> Prompt:
+        fields = dict(wish.prompt or {})
+        planes: dict[str, Any] = {
+            name: fields.pop(name) for name in ("mask", "scribbles") if isinstance(fields.get(name), bytes)
+        }
+        with at_most(self.pixels):
+            for data in planes.values():
+                _check_header(data)
+            prompt = Prompt.from_json(fields)
+            own = {name: getattr(prompt, name) for name in ("text", "boxes", "points", "not_points", "unit")}
+            return Prompt(**{**own, "mask": prompt.mask, "scribbles": prompt.scribbles, **planes})
+
+    def _backdrop(self, wish: Wish, image: Image, steps: Progress) -> Backdrop:
+        profile = profile_of(image, wish.recipe)
+        if wish.backdrop is None:
+            return read_backdrop(wish.recipe.background, profile)
+        picture = self.read(wish.backdrop, steps)
+        return Backdrop(
+            picture=picture,
+            linear_light=wish.recipe.background.linear_light,
+            conversion=conversion(picture.icc_profile, profile),
+            warnings=picture.warnings,
+        )
+
+
+def _check_header(data: bytes) -> None:
+    """Refuse a picture that says it has too many pixels, before anything is decoded."""
+    import PIL.Image
+
+    from gossamer.image.limits import check_size
+
+    try:
+        with quiet(), PIL.Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+    except Exception:  # what is wrong with it is told when it is read
+        return
+    check_size(width, height, "The picture")

@@ -1,0 +1,98 @@
+"""The queue: turns, limits, leaving, and an end that finishes what there is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from gossamer.errors import Cancelled
+from gossamer.progress import Progress
+from gossamer.service.engine import Engine
+from gossamer.service.refusals import Busy, TooSlow
+
+
+def test_everyone_has_a_turn() -> None:
+    engine, done, gate = Engine(20, 60), [], threading.Event()
+    first = engine.submit("busy", lambda _: gate.wait(20))
+
+    def note(name: str) -> Any:
+        return lambda _: done.append(name)
+
+    jobs = [engine.submit("busy", note(f"busy{i}")) for i in range(4)]
+    jobs += [engine.submit("small", note(f"small{i}")) for i in range(2)]
+    gate.set()
+    for job in (first, *jobs):
+        job.future.result(20)
+    assert done == ["busy0", "small0", "busy1", "small1", "busy2", "busy3"]
+    engine.close()
+
+
+def test_the_queue_is_bounded_and_one_owner_cannot_fill_it() -> None:
+    engine, gate, begun = Engine(4, 60), threading.Event(), threading.Event()
+    first = engine.submit("a", lambda _: (begun.set(), gate.wait(20)))
+    assert begun.wait(20)
+    jobs = [engine.submit("a", lambda _: None) for _ in range(3)]
+    with pytest.raises(Busy, match="its part") as told:
+        engine.submit("a", lambda _: None)
+    assert told.value.seconds >= 1
+    jobs.append(engine.submit("b", lambda _: None))
+    with pytest.raises(Busy, match="is full"):
+        engine.submit("c", lambda _: None)
+    jobs[0].leave()  # whoever goes makes room
+    jobs.append(engine.submit("c", lambda _: None))
+    gate.set()
+    for job in (first, *jobs[1:]):
+        job.future.result(20)
+    with pytest.raises(Cancelled):
+        jobs[0].future.result(20)
+    engine.close()
+
+
+def test_work_that_nobody_waits_for_stops_and_so_does_what_takes_too_long() -> None:
+    def forever(steps: Progress) -> None:
+        while True:
+            steps.tick()
+            time.sleep(0.01)
+
+    engine = Engine(4, 0.2)
+    with pytest.raises(TooSlow, match=r"0\.2 s"):
+        engine.submit("a", forever).future.result(20)
+    engine.close()
+    engine, begun = Engine(4, 60), threading.Event()
+    job = engine.submit("a", lambda steps: (begun.set(), forever(steps)))
+    assert begun.wait(20)
+    job.leave()
+    with pytest.raises(Cancelled):
+        job.future.result(20)
+    engine.close()
+
+
+def test_the_end_finishes_what_there_is_and_takes_no_more() -> None:
+    engine, done, gate = Engine(4, 60), [], threading.Event()
+    engine.submit("a", lambda _: gate.wait(20))
+    jobs = [engine.submit("a", lambda _: done.append(1)) for _ in range(2)]
+    ending = threading.Thread(target=engine.close)
+    ending.start()
+    while engine.is_open:
+        time.sleep(0.01)
+    with pytest.raises(Busy, match="about to end"):
+        engine.submit("a", lambda _: None)
+    gate.set()
+    ending.join(20)
+    assert all(job.future.done() for job in jobs)
+    assert done == [1, 1]
+
+
+def test_a_fault_in_one_job_is_its_own() -> None:
+    engine = Engine(4, 60)
+
+    def fail(_: Progress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine.submit("a", fail).future.result(20)
+    assert engine.submit("a", lambda _: 5).future.result(20) == 5
+    engine.close()
