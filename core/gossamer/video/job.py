@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -349,7 +350,10 @@ class _Work:
                 made.mkdir()
                 for piece in parts.pieces:
                     for picture in sorted(piece.path.iterdir()):
-                        (made / picture.name).hardlink_to(picture)
+                        try:
+                            (made / picture.name).hardlink_to(picture)
+                        except OSError:  # file systems without links
+                            shutil.copyfile(picture, made / picture.name)
                 if goal.is_dir():
                     goal.rmdir()  # it is empty
                 made.rename(goal)
