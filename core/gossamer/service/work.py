@@ -64,7 +64,7 @@ class Workshop:
         steps: Progress,
         *,
         region: Region | None = None,
-        resized: Callable[[Image], Image] | None = None,
+        prepared: Callable[[Image, Wish], tuple[Image, Wish]] | None = None,
     ) -> Cutout:
         """Cut the subject out of a wish's picture.
 
@@ -74,8 +74,8 @@ class Workshop:
         steps : Progress
         region : callable, optional
             Where the subject is looked for; nothing else is foreground.
-        resized : callable, optional
-            Applied to the picture first.
+        prepared : callable, optional
+            Given the picture and the wish, returns those that take their places.
 
         Raises
         ------
@@ -84,8 +84,8 @@ class Workshop:
         """
         steps(0.0, "Reading the picture")
         image = self.read(wish.picture, steps)
-        if resized is not None:
-            image = patiently(lambda: resized(image), steps)
+        if prepared is not None:
+            image, wish = patiently(lambda: prepared(image, wish), steps)
         backdrop = self._backdrop(wish, image, steps)
         choice = self.allowed.decided(wish.choice)
         if wish.prompt is not None:
