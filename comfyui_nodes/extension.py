@@ -8,28 +8,41 @@ from typing_extensions import override
 
 from gossamer import telemetry
 
-from . import folders
+from . import folders, memory, replacements
 from .nodes.checks import Check
 from .nodes.compositing import Composite
+from .nodes.editing import CombineMasks, Compare, RefineMask
 from .nodes.finishing import Finish
+from .nodes.framing import CropToSubject, PasteBack, Shadow
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
+from .nodes.mattes import AlphaMatting, EstimateForeground, MakeTrimap
+from .nodes.one_step import CutOut, RemoveBackground
+from .nodes.prompts import CutOutByPoints, CutOutByRough, CutOutByText, LoadPromptModels
 from .nodes.refining import Refine
+from .nodes.unloading import UnloadModels
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
 
 class GossamerExtension(ComfyExtension):
-    """The six nodes."""
+    """The nodes."""
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes, in the order of a graph."""
-        return [LoadModel, PredictMask, Refine, Composite, Finish, Check]
+        return [
+            *(LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut),
+            *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
+            *(RefineMask, MakeTrimap, AlphaMatting, EstimateForeground, CombineMasks, Compare),
+            *(CropToSubject, PasteBack, Shadow, UnloadModels),
+        ]
 
 
 async def comfy_entrypoint() -> GossamerExtension:
     """Return the extension (ComfyUI 0.3 does not call ``on_load``, so folders are registered here)."""
     telemetry.switch_off()  # before other node packs, or our nodes, import what would tell its maker of it
     folders.register()
+    memory.attach()
+    await replacements.register()
     return GossamerExtension()

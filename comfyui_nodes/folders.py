@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-__all__ = ["catalogue_id", "is_local", "local_models", "local_path", "model_folders", "register"]
+__all__ = ["catalogue_id", "is_local", "library_name", "local_models", "local_path", "model_folders", "register"]
 
 OWN = "gossamer"
 # Other packs' folders: what a user has fetched for them need not be fetched again.
@@ -17,11 +17,12 @@ SUFFIXES = (".onnx", ".safetensors", ".pth", ".ckpt")
 
 
 def register() -> None:
-    """Make ``models/gossamer`` one of ComfyUI's model folders."""
+    """Make ``models/gossamer`` one of ComfyUI's model folders, and the first of that name what is fetched goes to."""
     folder_paths.add_model_folder_path(OWN, os.path.join(folder_paths.models_dir, OWN))
     paths, suffixes = folder_paths.folder_names_and_paths[OWN]
     # add_model_folder_path gives an empty set, which means every file; never add to a set that others share.
     folder_paths.folder_names_and_paths[OWN] = (paths, {*suffixes, *SUFFIXES})
+    os.environ.setdefault("GOSSAMER_MODELS", str(_folders(OWN)[0]))
 
 
 def model_folders() -> list[Path]:
@@ -83,6 +84,20 @@ def catalogue_id(path: Path) -> str | None:
             if path.name in variant.names and abs(size - variant.bytes) <= slack:
                 return card.id
     return None
+
+
+def library_name(name: str) -> str:
+    """Return what the library calls a model that was chosen by its name in the list: an id, ``auto``, or a path.
+
+    Raises
+    ------
+    ModelNotFound
+        There is no such file.
+    """
+    if not is_local(name):
+        return name
+    path = local_path(name)
+    return catalogue_id(path) or str(path)
 
 
 def _folders(key: str) -> list[Path]:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+from gossamer.settings import Recipe
+from gossamer.settings.base import Settings
 from gossamer.settings.parameters import Parameter, parameters
 
-__all__ = ["ORDER", "colour", "known", "stage_widgets", "widget"]
+__all__ = ["ORDER", "POLARITY", "colour", "invert", "known", "stage_widgets", "widget"]
 
 T = TypeVar("T")
 
@@ -67,6 +69,13 @@ ORDER = (
 )
 
 
+POLARITY = (
+    "1 (white) = foreground. So are the masks of Gossamer's nodes, of Remove Background, of segment-anything nodes, "
+    "and what is painted in the mask editor of Load Image. The other way round, 1 = "
+    "transparent, is Load Image's mask of a file with transparency: use invert_mask."
+)
+"""What a mask input's tooltip says of 1."""
+
 # What was there first is required; what came later is optional, so that prompts saved before run as they did.
 _FIRST = ORDER[:5]
 # What is shown at once, besides the main choice of each stage.
@@ -74,9 +83,20 @@ _SHOWN = ("canvas_margin", "canvas_size", "canvas_fill")
 
 
 def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
-    """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise."""
-    accepted = inspect.signature(make).parameters
-    return make(*args, **{name: value for name, value in fields.items() if name in accepted})
+    """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise.
+
+    Its page folds widgets that are `advanced` since long before its server knew the word, and is told so past it.
+    """
+    accepted = _accepted(make)
+    passed = {name: value for name, value in fields.items() if name in accepted}
+    if fields.get("advanced") and "advanced" not in accepted and "extra_dict" in accepted:
+        passed["extra_dict"] = {"advanced": True}
+    return make(*args, **passed)
+
+
+@functools.cache
+def _accepted(make: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(make).parameters)
 
 
 def stage_widgets(*stages: str) -> list[io.Input]:
@@ -86,25 +106,40 @@ def stage_widgets(*stages: str) -> list[io.Input]:
     return [_widget(parameter) for parameter in chosen]
 
 
-def widget(name: str) -> io.Input:
-    """Return the widget of one parameter."""
-    return next(_widget(parameter) for parameter in parameters() if parameter.name == name)
+def widget(name: str, settings: type[Settings] = Recipe, **fields: Any) -> io.Input:
+    """Return the widget of one parameter of a kind of settings; `fields` are said of it otherwise than usual."""
+    return next(_widget(parameter, **fields) for parameter in parameters(settings) if parameter.name == name)
 
 
-def colour(name: str, default: str, tooltip: str) -> io.Input:
+def colour(name: str, default: str, tooltip: str, optional: bool = False) -> io.Input:
     """Return the widget of a colour ``#rrggbb``: a picker where ComfyUI has one, else text."""
     kind = getattr(io, "Color", io.String)
-    return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False)
+    return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False, optional=optional)
 
 
-def _widget(parameter: Parameter) -> io.Input:
+def invert() -> io.Input:
+    """Return the switch that turns a mask round."""
+    return known(
+        io.Boolean.Input,
+        "invert_mask",
+        default=False,
+        optional=True,
+        display_name="invert mask",
+        tooltip="Switch it on for a mask whose 1 (white) is the background, as Load Image's of a file with "
+        "transparency.",
+    )
+
+
+def _widget(parameter: Parameter, **otherwise: Any) -> io.Input:
     unit = f" In {parameter.unit}." if parameter.unit else ""
     fields: dict[str, Any] = {
         "default": parameter.default,
+        "display_name": parameter.title.lower(),
         "tooltip": f"{parameter.title}. {parameter.help}{unit}",
         "optional": parameter.name not in _FIRST,
         # A stage's main choice bears the stage's name.
         "advanced": parameter.name not in (parameter.stage, *_SHOWN),
+        **otherwise,
     }
     if parameter.kind == "choice":
         return known(io.Combo.Input, parameter.name, options=list(parameter.choices), **fields)
@@ -115,11 +150,18 @@ def _widget(parameter: Parameter) -> io.Input:
     fields |= {"min": parameter.minimum, "max": parameter.maximum}
     if parameter.kind == "int":
         return known(io.Int.Input, parameter.name, **fields)
-    return known(io.Float.Input, parameter.name, step=_step(parameter), **fields)
+    step = _step(parameter)
+    return known(io.Float.Input, parameter.name, **{"step": step, "round": step, **fields})
 
 
 def _step(parameter: Parameter) -> float:
-    """Return about a hundredth of the parameter's range: ComfyUI's own default of 0.5 is too coarse."""
-    if parameter.minimum is None or parameter.maximum is None:
-        return 0.01
-    return 10.0 ** math.floor(math.log10((parameter.maximum - parameter.minimum) / 100))
+    """Return the step of a number: fine enough for what is typed, as ComfyUI shows no more digits than a step has.
+
+    A tenth for percents, pixels and degrees, of which the arrows then move little; a hundredth for shares of 1; finer
+    where a limit or the default could not be shown.
+    """
+    numbers = [float(each) for each in (parameter.default, parameter.minimum, parameter.maximum) if each is not None]
+    step = 0.01 if max(numbers, default=0.0) <= 1 else 0.1
+    while any(abs(round(number / step) * step - number) > 1e-9 for number in numbers):
+        step /= 10
+    return step

@@ -35,6 +35,7 @@ _RULES = (
     (r"Cut it out first: gossamer remove, or refine with a mask\.", "Connect the mask of Refine (Gossamer)."),
     (r": see --output-[a-z-]+\.", "."),
     (r": if its edges become too bright, say --colours straight\.", "."),
+    (r", or give the clip to: gossamer video\.", "."),
     (r"--canvas-(crop|fill|head)\b", r"canvas_\1"),
     (r"--refinement-([a-z]+)-([a-z]+)( [\d.]*\d)?", r"refinement_\1_\2\3 in Refine (Gossamer)"),
     (r"--refinement-smooth( [\d.]*\d)?", r"refinement_smooth\1 in Refine (Gossamer)"),

@@ -8,8 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from gossamer.compositing import cover, from_linear, over, parse_colour, read_backdrop, to_linear
+from gossamer.compositing import cover, over, parse_colour, read_backdrop
 from gossamer.errors import InputError
+from gossamer.light import from_linear, to_linear
 from gossamer.settings.recipe import Background
 
 
@@ -110,3 +111,26 @@ def test_sizes_must_agree() -> None:
         over(foreground, np.zeros((4, 4), np.float32), (0, 0, 0))
     with pytest.raises(InputError, match="background"):
         over(foreground, np.zeros((4, 5), np.float32), np.zeros((3, 5, 3)))
+
+
+def test_highlights_stay_as_bright_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    front, behind = 8 * rng.random((2, 6, 7, 3), dtype=np.float32)
+    alpha = np.zeros((6, 7), np.float32)
+    alpha[2:4], alpha[4:] = 0.25, 1
+    mixed = alpha[..., None] * front + (1 - alpha[..., None]) * behind
+    np.testing.assert_allclose(over(front, alpha, behind, highlights=True), mixed, rtol=1e-6)
+    for linear in (False, True):
+        result = over(front, alpha, behind, linear_light=linear, highlights=True)
+        np.testing.assert_array_equal(result[:2], behind[:2])
+        np.testing.assert_array_equal(result[4:], front[4:])
+    np.testing.assert_allclose(
+        to_linear(result)[2:4], 0.25 * to_linear(front)[2:4] + 0.75 * to_linear(behind)[2:4], rtol=1e-4
+    )
+    with pytest.raises(InputError):
+        over(front, alpha, behind)
+
+
+def test_a_colour_may_be_transparent_where_that_is_asked_for() -> None:
+    np.testing.assert_allclose(parse_colour("#33669980", transparent=True), [0.2, 0.4, 0.6, 128 / 255], atol=1e-6)
+    np.testing.assert_allclose(parse_colour("#fff", transparent=True), np.ones(4))

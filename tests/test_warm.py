@@ -183,3 +183,54 @@ def test_a_forked_process_keeps_what_it_can_use() -> None:
 def test_settings_and_pipelines_pickle() -> None:
     pipeline = pickle.loads(pickle.dumps(gossamer.Pipeline(model="u2netp", device="cpu")))  # noqa: S301
     assert pipeline.choice == gossamer.ModelChoice(model="u2netp", device="cpu")
+
+
+class Told:
+    """A host that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, object]] = []
+
+    def loading(self, about: int) -> None:
+        self.notes.append(("loading", about))
+
+    def lent(self, key: object, network: Weights) -> None:
+        assert not network.unloaded
+        self.notes.append(("lent", key))
+
+    def gone(self, network: Weights) -> None:
+        assert not network.unloaded
+        self.notes.append(("gone", network.bytes))
+
+
+def test_a_host_is_told_before_a_network_is_loaded_lent_and_freed() -> None:
+    warm, loads = Warm(count=1), Loads()
+    warm.host = told = Told()
+    with warm.lent(loads.of("a", 5)):
+        assert warm.in_use("a")
+    with warm.lent(loads.of("a", 5)):
+        pass
+    assert not warm.in_use("a")
+    with warm.lent(loads.of("b", 7)):
+        pass
+    warm.unload()
+    assert told.notes == [
+        *[("loading", 5), ("lent", "a"), ("lent", "a")],
+        *[("gone", 5), ("loading", 7), ("lent", "b"), ("gone", 7)],
+    ]
+
+
+def test_a_host_may_unload_others_while_one_is_lent() -> None:
+    warm, loads = Warm(), Loads()
+    told = Told()
+    warm.host = told
+    with warm.lent(loads.of("a")):
+        pass
+    told.lent = lambda key, network: warm.unload("a") if key == "b" else None  # type: ignore[method-assign]
+    with warm.lent(loads.of("b")) as second:
+        assert loads.made[0].unloaded
+        assert not second.unloaded
+    told.lent = lambda key, network: warm.unload(key)  # type: ignore[method-assign]
+    with warm.lent(loads.of("b")) as second:
+        assert not second.unloaded
+    assert second.unloaded

@@ -35,7 +35,7 @@ class Check(io.ComfyNode):
             search_aliases=["quality", "score", "matte check", "cutout check", "halo", "alpha"],
             inputs=[
                 io.Image.Input("foreground", tooltip="The cut-out's colours, e.g. from Refine (Gossamer)."),
-                io.Mask.Input("mask", tooltip="The cut-out's alpha: 1 (white) = foreground."),
+                io.Mask.Input("mask", tooltip=f"The cut-out's alpha. {widgets.POLARITY}"),
                 io.Image.Input(
                     "photo",
                     optional=True,
@@ -48,6 +48,7 @@ class Check(io.ComfyNode):
                     tooltip="The mask that it was made of, e.g. from Predict Mask (Gossamer), to find what of it was "
                     "lost: 1 (white) = foreground.",
                 ),
+                widgets.invert(),
             ],
             outputs=[
                 io.Float.Output(display_name="score", tooltip="The lowest of the batch, from 0 to 100."),
@@ -66,13 +67,14 @@ class Check(io.ComfyNode):
         mask: torch.Tensor,
         photo: torch.Tensor | None = None,
         made_of: torch.Tensor | None = None,
+        invert_mask: bool = False,
     ) -> io.NodeOutput:
         """Check picture by picture."""
         import numpy as np
 
         from gossamer import check
 
-        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask")
+        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask", inverted=invert_mask)
         photos = None if photo is None else Images.of(photo, "photo")
         others = None if made_of is None else Masks.of(made_of, "made_of")
         count = together(images, masks, *(one for one in (photos, others) if one is not None))

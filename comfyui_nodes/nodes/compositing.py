@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from .. import widgets
+from ..backdrop import COLOUR_HELP, Behind
 from ..progress import Bar
 from ..tensors import Images, Masks, empty, put, together
 from ..wording import in_comfyui
@@ -28,7 +29,7 @@ class Composite(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerComposite",
-            display_name="Composite (Gossamer)",
+            display_name="Composite: Replace Background (Gossamer)",
             category=CATEGORY,
             description="Puts the foreground over a picture or a colour, and hands out the cut-out with "
             "transparency, ready to save.",
@@ -38,22 +39,23 @@ class Composite(io.ComfyNode):
                     "foreground",
                     tooltip="From Refine (Gossamer), or any picture. Its alpha channel is left out.",
                 ),
-                io.Mask.Input("mask", tooltip="1 (white) = foreground. One mask serves a whole batch."),
-                widgets.colour(
-                    "colour",
-                    "#ffffff",
-                    "The background of the RGB output where no picture is given, as #rrggbb.",
-                ),
+                io.Mask.Input("mask", tooltip=f"{widgets.POLARITY} One mask serves a whole batch."),
+                widgets.colour("colour", "#ffffff", COLOUR_HELP),
                 io.Image.Input(
                     "background",
                     optional=True,
-                    tooltip="The background of the RGB output. One of another size is scaled to cover the "
+                    tooltip="The background of image. One of another size is scaled to cover the "
                     "foreground, keeping its aspect ratio, and its middle is used.",
                 ),
                 widgets.widget("background_linear_light"),
+                widgets.invert(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="RGB: the foreground over the background or colour."),
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="RGB: the foreground over the background or colour; RGBA where that colour is transparent "
+                    "in part. Values above 1 stay.",
+                ),
                 io.Image.Output(
                     display_name="rgba",
                     tooltip="RGBA: the cut-out itself, straight alpha (1 = opaque). Save Image keeps its transparency.",
@@ -71,23 +73,19 @@ class Composite(io.ComfyNode):
         colour: str,
         background: torch.Tensor | None = None,
         background_linear_light: bool = False,
+        invert_mask: bool = False,
     ) -> io.NodeOutput:
         """Composite picture by picture."""
-        from gossamer.compositing import cover, over, parse_colour
-
-        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask")
-        behind = None if background is None else Images.of(background, "background")
-        count = together(images, masks, *([] if behind is None else [behind]))
-        height, width = images.size
-        flat = parse_colour(colour) if behind is None else None
-        rgb, rgba = empty(count, height, width, 3), empty(count, height, width, 4)
+        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask", inverted=invert_mask)
+        behind = Behind.of(colour, background, linear_light=background_linear_light)
+        count = together(images, masks, *behind.batches)
+        image, rgba = behind.canvas(count, *images.size), empty(count, *images.size, 4)
         bar = Bar(count)
         for i in range(count):
             bar.picture(i)(0.0, "")
-            subject, alpha = images.rgb(i), masks.alpha(i)
-            back = flat if behind is None else cover(behind.rgb(i), height, width)
-            put(rgb[i], over(subject, alpha, back, linear_light=background_linear_light))
+            subject, alpha = images.light(i), masks.alpha(i)
+            behind.under(image[i], subject, alpha, i)
             put(rgba[i, :, :, :3], subject)
             put(rgba[i, :, :, 3], alpha)
         bar.picture(count)(0.0, "")
-        return io.NodeOutput(rgb, rgba, rgba[..., 3].clone())
+        return io.NodeOutput(image, rgba, rgba[..., 3].clone())

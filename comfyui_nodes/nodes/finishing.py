@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .. import widgets
+from ..backdrop import COLOUR_HELP, Behind
 from ..log import warn
 from ..progress import Bar
 from ..tensors import Images, Masks, empty, put, together
@@ -35,7 +36,7 @@ class Finish(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerFinish",
-            display_name="Finish (Gossamer)",
+            display_name="Finish for Shop, Product Photo (Gossamer)",
             category=CATEGORY,
             description="Crops to the subject, scales it, gives it margins, a ratio, a size, a background and a "
             "shadow: by hand, or as a shop asks for it.",
@@ -52,14 +53,14 @@ class Finish(io.ComfyNode):
                 io.Image.Input(
                     "foreground", tooltip="From Refine (Gossamer), or any picture. Its alpha channel is left out."
                 ),
-                io.Mask.Input("mask", tooltip="1 (white) = foreground. One mask serves a whole batch."),
+                io.Mask.Input("mask", tooltip=f"{widgets.POLARITY} One mask serves a whole batch."),
                 io.Combo.Input(
                     "preset",
                     options=[_NO_PRESET, *load_presets()],
                     default=_NO_PRESET,
                     tooltip="What a shop asks for; what is changed below wins over it. Its background is not used.",
                 ),
-                widgets.colour("colour", "#ffffff", "The background of image where no picture is given, as #rrggbb."),
+                widgets.colour("colour", "#ffffff", COLOUR_HELP),
                 io.Image.Input(
                     "background",
                     optional=True,
@@ -67,9 +68,14 @@ class Finish(io.ComfyNode):
                     "its middle is used.",
                 ),
                 *[one for one in widgets.stage_widgets("canvas", "shadow") if one.id not in _LEFT_OUT],
+                widgets.invert(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="RGB: subject and shadow over the background or colour."),
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="RGB: subject and shadow over the background or colour; RGBA where that colour is "
+                    "transparent in part.",
+                ),
                 io.Image.Output(
                     display_name="rgba",
                     tooltip="RGBA: subject and shadow, straight alpha (1 = opaque). Save Image keeps its transparency.",
@@ -87,28 +93,27 @@ class Finish(io.ComfyNode):
         preset: str,
         colour: str,
         background: torch.Tensor | None = None,
+        invert_mask: bool = False,
         **settings: Any,
     ) -> io.NodeOutput:
         """Finish picture by picture: all must come to one size."""
         import numpy as np
 
         from gossamer import InputError, finish_cutout
-        from gossamer.compositing import cover, over, parse_colour
 
-        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask")
-        behind = None if background is None else Images.of(background, "background")
-        count = together(images, masks, *([] if behind is None else [behind]))
-        flat = parse_colour(colour) if behind is None else None
+        images, masks = Images.of(foreground, "foreground"), Masks.of(mask, "mask", inverted=invert_mask)
+        behind = Behind.of(colour, background)
+        count = together(images, masks, *behind.batches)
         recipe = _recipe(preset, settings)
         bar = Bar(count)
-        rgb = rgba = alphas = None
+        image = rgba = alphas = None
         for i in range(count):
             picture = np.dstack([images.rgb(i), masks.alpha(i)])
             cutout = finish_cutout(picture, recipe, colours="straight", progress=bar.picture(i))
             warn(cutout.report.warnings)
             height, width = cutout.alpha.shape
-            if rgb is None:
-                rgb, rgba = empty(count, height, width, 3), empty(count, height, width, 4)
+            if image is None:
+                image, rgba = behind.canvas(count, height, width), empty(count, height, width, 4)
                 alphas = empty(count, height, width)
             elif alphas.shape[1:] != (height, width):
                 raise InputError(
@@ -117,12 +122,11 @@ class Finish(io.ComfyNode):
                     "Give canvas_size, and keep or enlarge for canvas_too_small.",
                 )
             front, seen = _layers(cutout)
-            back = flat if behind is None else cover(behind.rgb(i), height, width)
-            put(rgb[i], over(front, seen, back))
+            behind.under(image[i], front, seen, i)
             put(rgba[i, :, :, :3], front)
             put(rgba[i, :, :, 3], seen)
             put(alphas[i], cutout.alpha)
-        return io.NodeOutput(rgb, rgba, alphas)
+        return io.NodeOutput(image, rgba, alphas)
 
 
 _LEFT_OUT = ("canvas_dpi",)  # pictures in a graph have no size on paper

@@ -7,10 +7,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import folders, widgets
+from .. import folders, memory, widgets
 from ..log import announce, warn
 from ..progress import Bar
-from ..wording import in_comfyui
+from ..wording import in_comfyui, spoken
 from . import CATEGORY, Model
 
 __all__ = ["LoadModel"]
@@ -48,7 +48,7 @@ class LoadModel(io.ComfyNode):
                     "device",
                     options=list(DEVICES),
                     default="auto",
-                    tooltip="Where the model runs. auto: CUDA where the runtime has it, else the CPU.",
+                    tooltip="Where the model runs. auto: where ComfyUI runs its own, as far as the runtime can.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -107,6 +107,22 @@ class LoadModel(io.ComfyNode):
         return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
     @classmethod
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        """Look a name up before anything runs, in our words: newer servers would list all models instead."""
+        from gossamer import GossamerError, model_card
+
+        if model is None or model == "auto":  # None: another node's output
+            return True
+        try:
+            if folders.is_local(model):
+                folders.local_path(model)
+            else:
+                model_card(model)
+        except GossamerError as error:
+            return f"{spoken(error.message)} {spoken(error.remedy)}"
+        return True
+
+    @classmethod
     @in_comfyui
     def execute(
         cls,
@@ -121,6 +137,8 @@ class LoadModel(io.ComfyNode):
         """Load the model."""
         from gossamer import load_model
 
+        if device == "auto":
+            device = memory.device()
         if folders.is_local(model):
             path = folders.local_path(model)
             recognised = folders.catalogue_id(path) if architecture == "auto" else None

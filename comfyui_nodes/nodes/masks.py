@@ -9,7 +9,6 @@ from comfy_api.latest import io
 
 from .. import widgets
 from ..log import warn
-from ..memory import make_room
 from ..progress import Bar
 from ..tensors import Images, empty, put
 from ..wording import in_comfyui
@@ -50,7 +49,8 @@ class PredictMask(io.ComfyNode):
             outputs=[
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="1 (white) = foreground. Load Image's mask is the other way round.",
+                    tooltip="1 (white) = foreground. Where 1 is to be what is transparent, as for Join Image with "
+                    "Alpha, put Invert Mask between.",
                 )
             ],
         )
@@ -65,7 +65,6 @@ class PredictMask(io.ComfyNode):
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
-        make_room()
         together_now = _TOGETHER if model.device == "cuda" and not look.detail else 1
         for start in range(0, len(images), together_now):
             group = range(start, min(start + together_now, len(images)))

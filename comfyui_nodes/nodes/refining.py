@@ -10,13 +10,13 @@ from comfy_api.latest import io
 from .. import widgets
 from ..log import announce, warn
 from ..memory import device as usual_device
-from ..memory import make_room
 from ..progress import Bar
 from ..tensors import Images, Masks, empty, put, together
 from ..wording import in_comfyui
 from . import CATEGORY
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 __all__ = ["Refine"]
@@ -42,10 +42,11 @@ class Refine(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "mask",
-                    tooltip="1 (white) = foreground, of the picture's size. Invert Load Image's mask first. "
-                    "One mask serves a whole batch, and one picture many masks.",
+                    tooltip=f"{widgets.POLARITY} Of the picture's size; one mask serves a whole batch, and one "
+                    "picture many masks.",
                 ),
                 *widgets.stage_widgets("matting", "foreground", "refinement"),
+                widgets.invert(),
             ],
             outputs=[
                 io.Image.Output(
@@ -59,7 +60,9 @@ class Refine(io.ComfyNode):
 
     @classmethod
     @in_comfyui
-    def execute(cls, image: torch.Tensor, mask: torch.Tensor, **settings: Any) -> io.NodeOutput:
+    def execute(
+        cls, image: torch.Tensor, mask: torch.Tensor, invert_mask: bool = False, **settings: Any
+    ) -> io.NodeOutput:
         """Refine picture by picture."""
         import numpy as np
 
@@ -67,13 +70,13 @@ class Refine(io.ComfyNode):
         from gossamer.settings.parameters import recipe_from_flat
 
         recipe = recipe_from_flat(settings)
-        images, masks = Images.of(image, "image"), Masks.of(mask, "mask")
+        images, masks = Images.of(image, "image"), Masks.of(mask, "mask", inverted=invert_mask)
         count = together(images, masks)
         foreground, alphas = empty(count, *images.size, 3), empty(count, *images.size)
         bar = Bar(count)
-        make_room()
         for i in range(count):
-            rgb, existing = images.rgb(i), images.alpha(i)
+            light, existing = images.light(i), images.alpha(i)
+            rgb = np.clip(light, 0, 1)
             # The library multiplies by the existing alpha last, and once, as colours under it are straight already.
             picture = rgb if existing is None else np.dstack([rgb, existing])
             cutout = refine(
@@ -85,10 +88,19 @@ class Refine(io.ComfyNode):
                 announce=announce,
             )
             if cutout.shadow is None or cutout.composite is None or cutout.composite_alpha is None:
-                put(foreground[i], cutout.foreground)
+                put(foreground[i], _with_highlights(cutout.foreground, light, cutout.alpha))
                 put(alphas[i], cutout.alpha)
             else:  # subject and shadow as one
                 put(foreground[i], cutout.composite)
                 put(alphas[i], cutout.composite_alpha)
             warn(cutout.report.warnings)
         return io.NodeOutput(foreground, alphas)
+
+
+def _with_highlights(colours: np.ndarray, light: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return the subject's colours with what of a picture brighter than 1 is the subject's."""
+    import numpy as np
+
+    if not light.max() > 1:
+        return colours
+    return colours + np.maximum(light - 1, 0) * alpha[:, :, None]

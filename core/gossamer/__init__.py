@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from gossamer.prompting.prompt import Prompt
     from gossamer.prompting.protocol import Subject
     from gossamer.quality import Check, check
-    from gossamer.segmentation.ensemble import Ensemble
+    from gossamer.segmentation.ensemble import Ensemble, combine_masks
     from gossamer.segmentation.loading import load_model, load_models
     from gossamer.segmentation.model import SegmentationModel
     from gossamer.session import Session, open
     from gossamer.settings.finding import Finding
     from gossamer.settings.model_choice import ModelChoice
     from gossamer.settings.recipe import Recipe
-    from gossamer.weights.catalogue import load_catalogue
+    from gossamer.weights.catalogue import folder_cards, load_catalogue, model_card
 
 __version__ = "0.1.0"
 
@@ -45,11 +45,14 @@ _HOME = {
     "Session": "gossamer.session",
     "Subject": "gossamer.prompting.protocol",
     "check": "gossamer.quality",
+    "combine_masks": "gossamer.segmentation.ensemble",
     "finish_cutout": "gossamer.canvas.finishing",
+    "folder_cards": "gossamer.weights.catalogue",
     "load_catalogue": "gossamer.weights.catalogue",
     "load_model": "gossamer.segmentation.loading",
     "load_models": "gossamer.segmentation.loading",
     "load_prompt_model": "gossamer.prompting.choice",
+    "model_card": "gossamer.weights.catalogue",
     "open": "gossamer.session",
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",
@@ -64,7 +67,9 @@ _MODULES = (
     "matting",
     "pipeline",
     "quality",
+    "refinement",
     "settings",
+    "sheets",
     "weights",
     "telemetry",
     "video",
@@ -90,11 +95,14 @@ __all__ = [
     "Subject",
     "__version__",
     "check",
+    "combine_masks",
     "finish_cutout",
+    "folder_cards",
     "load_catalogue",
     "load_model",
     "load_models",
     "load_prompt_model",
+    "model_card",
     "open",
     "read_image",
     "refine",

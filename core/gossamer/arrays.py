@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
+from gossamer.numbering import is_numbered, scattered_labels
 
 __all__ = [
     "OVERSHOOT",
@@ -41,11 +42,7 @@ _ROUNDING = 1e-3  # what is wholly outside by more is no overshoot
 _LABELS = 31  # whole numbers of 255 up to this show next to nothing as a mask: they are labels
 _DEEP_LABELS = 4095  # the same of 65535; masks of sensors with 10 or 12 bits, too, are no brighter
 _LABELLED = "Give 1 (or True) where the subject is and 0 elsewhere, e.g. labels > 0, or floats in [0, 1]."
-_MOST_NUMBERS = 0.95  # this share of a map's labels is there: some are cropped or erased
-_PATCH = 9  # pixels of a label, on average
-_JUMP = 3  # between numbers that meet; of soft masks over many pixels it is 1
-_FILLED = 0.25  # of the box around a label; of the box around one number of a soft mask far less
-_LOOKED_AT = 1 << 22  # pixels whose neighbours are compared
+_MOST_SHADES = 2  # so many shades of grey, none of them white, may stand side by side in a mask
 _PLAIN = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # PIL's modes whose numbers are what they show
 _ORIENTATION = 0x0112
 _READ = "Read it with gossamer.image.read_mask(...).plane."
@@ -188,38 +185,26 @@ def unit_mask(array: NDArray[Any], name: str, *, white: float = 0.0, measured: b
             f"The {name} has no number above {high}, of {white:g} for white: its whole numbers look like labels.",
             _LABELLED,
         )
-    if white and dim < high < white and not measured and _is_numbered(array, white, high):
-        raise InputError(
-            f"The {name} has every number up to {high}, each in an area of its own: they look like labels.", _LABELLED
-        )
+    if white and high > dim and not measured:
+        if high < white and is_numbered(array, white, high):
+            raise InputError(
+                f"The {name} has every number up to {high}, each in an area of its own: they look like labels.",
+                _LABELLED,
+            )
+        labels = scattered_labels(array, white)
+        if len(labels) > _MOST_SHADES and high < white:
+            raise InputError(
+                f"The {name} has {len(labels)} numbers such as {_listed(labels)}, each in areas of its own, and none "
+                f"of {white:g}: they look like labels.",
+                _LABELLED,
+            )
+        if labels:
+            note = f"{_listed(labels)} in areas of their own look like labels, but are taken as shades of grey"
     return unit, note
 
 
-def _is_numbered(array: NDArray[Any], white: float, high: int) -> bool:
-    """Return whether a mask numbers subjects one after the other: each a patch, with jumps where patches meet.
-
-    A soft mask may have every number up to its largest, too, but each of them on all of its edges, or in bands beside
-    the next number's.
-    """
-    plane = np.squeeze(array)
-    if plane.ndim != 2:
-        return False
-    if plane.dtype.kind == "f":
-        plane = np.rint(plane * np.float32(white))
-    values = plane.astype(np.uint8 if high < 256 else np.uint16, copy=False)
-    counts = np.bincount(values.ravel(), minlength=high + 1)[1:]
-    if np.count_nonzero(counts) < _MOST_NUMBERS * high or counts[counts > 0].mean() < _PATCH:
-        return False
-    step = 1 + values.size // _LOOKED_AT
-    pairs = ((values[::step, 1:], values[::step, :-1]), (values[1:, ::step], values[:-1, ::step]))
-    jumps = np.concatenate([np.abs(np.subtract(a, b, dtype=np.int32)).ravel() for a, b in pairs])
-    if np.median(jumps[jumps > 0]) < _JUMP:
-        return False
-    from scipy import ndimage
-
-    boxes = [area and values[area].size for area in ndimage.find_objects(values.astype(np.int32), high)]
-    filled = [count / box for count, box in zip(counts, boxes, strict=True) if box]
-    return bool(np.median(filled) >= _FILLED)
+def _listed(labels: tuple[int, ...]) -> str:
+    return f"{', '.join(str(label) for label in labels[:3])}{' …' if len(labels) > 3 else ''}"
 
 
 def unit_range(array: NDArray[Any], name: str, wanted: str = "floats in [0, 1]") -> Array:

@@ -16,6 +16,7 @@ from gossamer.colours import colour_names, read_colour
 from gossamer.errors import InputError
 from gossamer.gradients import Gradient, is_gradient, read_gradient
 from gossamer.image import Image, read_image
+from gossamer.light import from_linear, to_linear
 from gossamer.paths import source_path
 from gossamer.settings.recipe import Background
 from gossamer.spelling import did_you_mean
@@ -24,12 +25,10 @@ __all__ = [
     "Backdrop",
     "Composite",
     "cover",
-    "from_linear",
     "is_opaque",
     "over",
     "parse_colour",
     "read_backdrop",
-    "to_linear",
 ]
 
 TRANSPARENT, BLUR = "transparent", "blur"
@@ -37,7 +36,14 @@ TRANSPARENT, BLUR = "transparent", "blur"
 _STRIP = 1 << 16  # pixels converted at a time: stays in the cache
 
 
-def over(foreground: ArrayLike, alpha: ArrayLike, background: ArrayLike, *, linear_light: bool = False) -> Array:
+def over(
+    foreground: ArrayLike,
+    alpha: ArrayLike,
+    background: ArrayLike,
+    *,
+    linear_light: bool = False,
+    highlights: bool = False,
+) -> Array:
     """Put a foreground with straight alpha over a background.
 
     Parameters
@@ -50,6 +56,9 @@ def over(foreground: ArrayLike, alpha: ArrayLike, background: ArrayLike, *, line
         A picture of the same size, or one colour: uint8, uint16 or floats in [0, 1].
     linear_light : bool
         Mix amounts of light instead of the numbers, which are taken to follow sRGB's curve.
+    highlights : bool
+        Both layers may be brighter than 1, as those of HDR are: finite float32, which stays as bright. sRGB's curve
+        goes on above 1.
 
     Returns
     -------
@@ -61,6 +70,8 @@ def over(foreground: ArrayLike, alpha: ArrayLike, background: ArrayLike, *, line
     InputError
         Sizes differ or values are outside [0, 1].
     """
+    if highlights:
+        return _over_with_highlights(np.asarray(foreground, np.float32), alpha, background, linear_light)
     front = as_rgb(foreground, "foreground")
     matte = as_mask(alpha, front.shape, "alpha")[:, :, None]
     behind = np.asarray(background)
@@ -83,7 +94,19 @@ def over(foreground: ArrayLike, alpha: ArrayLike, background: ArrayLike, *, line
     return np.clip(result, 0, 1, out=result)
 
 
-def _over_in_linear_light(foreground: Array, alpha: Array, behind: Array) -> Array:
+def _over_with_highlights(front: Array, alpha: ArrayLike, background: ArrayLike, linear_light: bool) -> Array:
+    matte = as_mask(alpha, front.shape, "alpha")[:, :, None]
+    behind = np.asarray(background, np.float32)
+    if linear_light:
+        return _over_in_linear_light(front, matte, behind, brightest=np.inf)
+    result: Array = front - behind
+    result *= matte
+    result += behind
+    np.copyto(result, front, where=matte >= 1)  # what is not mixed is not rounded either
+    return result
+
+
+def _over_in_linear_light(foreground: Array, alpha: Array, behind: Array, brightest: float = 1) -> Array:
     """Mix what the numbers of both layers mean as light, a strip at a time."""
     result = np.empty_like(foreground)
     step = max(1, _STRIP // foreground.shape[1])
@@ -95,28 +118,15 @@ def _over_in_linear_light(foreground: Array, alpha: Array, behind: Array) -> Arr
         mixed -= to_linear(back)
         mixed *= matte
         mixed += to_linear(back)
-        result[rows] = from_linear(mixed)
+        result[rows] = from_linear(mixed, brightest)
         # The curves' rounding must not touch what is not mixed.
         np.copyto(result[rows], front, where=matte >= 1)
         np.copyto(result[rows], back, where=matte <= 0)
     return result
 
 
-def to_linear(numbers: Array) -> Array:
-    """Return the light that sRGB numbers in [0, 1] stand for, in [0, 1] (IEC 61966-2-1)."""
-    light = np.power((numbers + np.float32(0.055)) / np.float32(1.055), np.float32(2.4))
-    return np.where(numbers <= np.float32(0.04045), numbers / np.float32(12.92), light)
-
-
-def from_linear(light: Array) -> Array:
-    """Return the sRGB numbers in [0, 1] of light in [0, 1], what lies outside clipped (IEC 61966-2-1)."""
-    light = np.clip(light, 0, 1)
-    numbers = np.float32(1.055) * np.power(light, np.float32(1 / 2.4)) - np.float32(0.055)
-    return np.where(light <= np.float32(0.0031308), light * np.float32(12.92), numbers)
-
-
-def parse_colour(text: str) -> Array:
-    """Return the (3,) float32 colour that a text means, e.g. ``#rrggbb``.
+def parse_colour(text: str, *, transparent: bool = False) -> Array:
+    """Return the (3,) float32 colour that a text means, e.g. ``#rrggbb``; where it may be transparent (4,), with alpha.
 
     Raises
     ------
@@ -127,6 +137,8 @@ def parse_colour(text: str) -> Array:
     if colour is None:
         close = did_you_mean(text, colour_names()) if isinstance(text, str) else ""
         raise InputError(f"{text!r} is not a colour.", f"{close}Write it as #rrggbb, e.g. #ffffff.")
+    if transparent:
+        return np.array(colour, np.float32)
     if colour.alpha < 1:
         raise InputError(f"{text!r} is transparent in part.", "Write an opaque colour as #rrggbb, e.g. #ffffff.")
     return np.array(colour[:3], np.float32)
@@ -191,6 +203,8 @@ class Backdrop:
         What was guessed or put right in reading.
     gradient : Gradient or None
         In sRGB; `conversion` brings it to the picture's profile.
+    highlights : bool
+        As for :func:`over`.
     """
 
     colour: Array | None = None
@@ -201,6 +215,7 @@ class Backdrop:
     conversion: Conversion | None = None
     warnings: tuple[str, ...] = ()
     gradient: Gradient | None = None
+    highlights: bool = False
 
     def behind(
         self,
@@ -260,12 +275,13 @@ class Backdrop:
             return None
         alpha = matte if visible is None else matte * visible
         colours = unit_float(foreground)
+        how = {"linear_light": self.linear_light, "highlights": self.highlights}
         if self.alpha == 1:
-            return Composite(over(colours, alpha, behind, linear_light=self.linear_light), None)
+            return Composite(over(colours, alpha, behind, **how), None)
         # Straight colours of both together are mixed by the subject's share of what is seen.
         seen = alpha + (1 - alpha) * np.float32(self.alpha)
         share = np.divide(alpha, seen, out=np.zeros_like(alpha), where=seen > 0)
-        return Composite(over(colours, share, behind, linear_light=self.linear_light), seen)
+        return Composite(over(colours, share, behind, **how), seen)
 
 
 def read_backdrop(settings: Background, icc_profile: bytes | None = None) -> Backdrop:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from gossamer.arguments import check_call, check_kind
 from gossamer.arrays import Array
 from gossamer.canvas.stage import changes_the_picture, finish_picture
+from gossamer.clock import Clock
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
@@ -124,15 +123,14 @@ class Pipeline:
         keyed_alone = self.choice.model == NO_MODEL
         if keyed_alone and recipe.matting.method != "key":
             raise InputError("Without a model only the matting key finds a subject.", "Choose it, or a model.")
-        clock = _Clock()
+        clock = Clock()
         steps(0.0, "Reading the picture")
         with clock("read"):
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
         mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
-        if keyed_alone:
-            return finish(source, mask, recipe, backdrop, origin, steps)
-        return finish(source, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+        rest, runs = (steps, None) if keyed_alone else (steps.part(0.7, 1.0), Runs(self.choice.device, announce))
+        return finish(source, mask, recipe, backdrop, origin, rest, runs)
 
     def find(
         self,
@@ -149,7 +147,6 @@ class Pipeline:
         ----------
         source : Image
         recipe : Recipe
-            Its stage ``segmentation`` is asked.
         steps : Progress
         announce : callable, optional
             As for :meth:`load`.
@@ -161,7 +158,7 @@ class Pipeline:
         ModelError
             As :meth:`run`.
         """
-        clock = _Clock(seconds)
+        clock = Clock(seconds)
         if self.choice.model == NO_MODEL:
             return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
         loaded = 0.4 if self._model is None else 0.04
@@ -271,7 +268,7 @@ def refine(
     InputError
         The picture cannot be read, or the mask is of another size or has values outside [0, 1].
     """
-    clock, steps = _Clock(), Progress.of(progress)
+    clock, steps = Clock(), Progress.of(progress)
     check_call(announce, "announce", "announce(sentence)")
     recipe = checked_recipe(recipe) or Recipe()
     steps(0.0, "Reading the picture")
@@ -325,21 +322,6 @@ def _slowness() -> tuple[str, ...]:
     return ("The kernels in C are missing, and this takes long without. To have them, type: python -m gossamer.native",)
 
 
-class _Clock:
-    """Wall-clock seconds of each stage."""
-
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = {} if seconds is None else seconds
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - start, 4)
-
-
 def finish(
     source: Image,
     mask: Array,
@@ -368,7 +350,7 @@ def finish(
     hints : (H, W) float32, optional
         As for :func:`refine`.
     """
-    clock, runs = _Clock(), runs or Runs()
+    clock, runs = Clock(), runs or Runs()
     warnings = [*source.warnings, *backdrop.warnings, *_slowness()]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
@@ -396,10 +378,13 @@ def finish(
         on_canvas = changes_the_picture(recipe)
         final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
-        keyed = recipe.matting.method == "key"
-        colours = subject_colours(
-            source, alpha, recipe.foreground, final=final, keyed=keyed, progress=part, warn=warnings.append
-        )
+        how: dict[str, Any] = {
+            "final": final,
+            "keyed": recipe.matting.method == "key",
+            "progress": part,
+            "warn": warnings.append,
+        }
+        colours = subject_colours(source, alpha, recipe.foreground, **how)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

@@ -16,7 +16,7 @@ from gossamer.parallel.forks import Lock
 from gossamer.platform import in_forked_child, physical_memory
 from gossamer.progress import Progress
 
-__all__ = ["Keepable", "Loadable", "Warm", "warm"]
+__all__ = ["Host", "Keepable", "Loadable", "Warm", "warm"]
 
 _COUNT = 6
 """Networks at most: a chain of prompted models (2), a salient one, ViTMatte, and two that somebody compares."""
@@ -34,7 +34,11 @@ class Keepable(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it holds it: ``"cpu"`` or ``"cuda"``."""
+        """Where it holds it: ``"cpu"``, ``"cuda"``, …."""
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch modules, for a host that moves them between devices; none where another runtime holds it."""
 
     def unload(self) -> None:
         """Free that memory; it is not used any more."""
@@ -62,6 +66,22 @@ class Loadable(Generic[_N]):
     about: int = field(default=0, compare=False)
 
 
+class Host(Protocol):
+    """A program that manages the memory of all of its networks, of which these are some, as ComfyUI does.
+
+    Called on the thread that wants a network, or that unloads it; it may call :meth:`Warm.unload`.
+    """
+
+    def loading(self, about: int) -> None:
+        """Make room: a network of about so many bytes, 0 where nobody knows, is loaded next."""
+
+    def lent(self, key: Hashable, network: Any) -> None:
+        """Bring a network's modules back where it was moved: it is used next."""
+
+    def gone(self, network: Any) -> None:
+        """Forget a network: it is freed next."""
+
+
 @dataclass
 class _Kept:
     network: Any
@@ -79,7 +99,14 @@ class Warm:
     bytes : int, optional
         How much memory they may hold together on each device; half of what this process may use without it, and on
         a graphics card as much as there is.
+
+    Attributes
+    ----------
+    host : Host or None
+        Who is told before a network is loaded, used and freed.
     """
+
+    host: Host | None = None
 
     def __init__(self, count: int = _COUNT, bytes: int | None = None) -> None:
         self._count, self._bytes = count, bytes
@@ -112,17 +139,24 @@ class Warm:
         """
         kept = self._taken(wanted, progress or Progress())
         try:
+            if self.host is not None:
+                self.host.lent(wanted.key, kept.network)
             yield kept.network
         finally:
             with self._lock:
                 kept.users -= 1
                 gone = [kept.network] if kept.leaves and not kept.users else self._swept()
-            _unload(gone)
+            self._free(gone)
 
     def held(self) -> tuple[Hashable, ...]:
         """Return the keys of all that is kept, the one that goes first at the beginning."""
         with self._lock:
             return tuple(self._kept)
+
+    def in_use(self, key: Hashable) -> bool:
+        """Return whether a network is lent just now."""
+        with self._lock:
+            return key in self._kept and self._kept[key].users > 0
 
     @property
     def bytes(self) -> int:
@@ -137,7 +171,7 @@ class Warm:
             for kept in going:
                 kept.leaves = True
             gone = [kept.network for kept in going if not kept.users]
-        _unload(gone)
+        self._free(gone)
 
     def _taken(self, wanted: Loadable[_N], progress: Progress) -> _Kept:
         """Return what is wanted, counted as used."""
@@ -151,12 +185,14 @@ class Warm:
                 return kept
             with self._lock:
                 gone = self._swept(wanted.about, 1)
-            _unload(gone)
+            self._free(gone)
+            if self.host is not None:
+                self.host.loading(wanted.about)
             kept = _Kept(wanted.load(progress), users=1)
             with self._lock:
                 self._kept[wanted.key] = kept
                 gone = self._swept()
-            _unload(gone)
+            self._free(gone)
             return kept
         finally:
             loading.release()
@@ -168,6 +204,12 @@ class Warm:
                 kept.users += 1
                 self._kept.move_to_end(key)
             return kept
+
+    def _free(self, networks: list[Any]) -> None:
+        for network in networks:
+            if self.host is not None:
+                self.host.gone(network)
+            network.unload()
 
     def _swept(self, more: int = 0, others: int = 0) -> list[Any]:
         """Take out what goes beyond the limits; return it, to be unloaded without the lock."""
@@ -186,11 +228,6 @@ class Warm:
             return self._bytes
         memory = physical_memory() if device == "cpu" else None
         return float("inf") if memory is None else _SHARE * memory
-
-
-def _unload(networks: list[Any]) -> None:
-    for network in networks:
-        network.unload()
 
 
 warm = Warm()

@@ -138,8 +138,18 @@ def put(layer, encoding, depth, data):
 
 def put_plane(mask, depth, data):
     """Write all of a mask or channel."""
+    put_part(mask, whole(mask), depth, data)
+
+
+def put_part(mask, rectangle, depth, data):
+    """Write a part of a mask or channel; what lies outside of it falls away.
+
+    A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
+    selects, number by number.
+    """
+    curve = "Y'" if Babl.get_name(mask.get_format()).startswith("Y'") else "Y"
     buffer = mask.get_buffer()
-    buffer.set(whole(mask), f"Y {depth}", bytes(data))  # a mask's numbers are linear: Y, not Y'
+    buffer.set(rectangle, f"{curve} {depth}", bytes(data))
     buffer.flush()
     mask.update(0, 0, mask.get_width(), mask.get_height())
 

@@ -173,12 +173,9 @@ def _channel(image, layer, result, depth):
     )
     image.insert_channel(channel, None, 0)
     _, left, top = layer.get_offsets()
-    buffer = channel.get_buffer()
     rectangle = layers.whole(layer)
     rectangle.x, rectangle.y = left, top
-    buffer.set(rectangle, f"Y {depth}", bytes(result.alpha))  # what lies outside of the image falls away
-    buffer.flush()
-    channel.update(0, 0, channel.get_width(), channel.get_height())
+    layers.put_part(channel, rectangle, depth, result.alpha)
     return channel
 
 

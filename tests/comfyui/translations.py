@@ -25,7 +25,10 @@ def definitions(object_info: dict[str, Any]) -> dict[str, Any]:
             texts[name] = {
                 "display_name": info["display_name"],
                 "description": info["description"],
-                "inputs": {key: {"name": key, "tooltip": spec[1]["tooltip"]} for key, spec in inputs.items()},
+                "inputs": {
+                    key: {"name": spec[1].get("display_name", key), "tooltip": spec[1]["tooltip"]}
+                    for key, spec in inputs.items()
+                },
                 "outputs": {
                     str(i): {"name": title, "tooltip": tooltip}
                     for i, (title, tooltip) in enumerate(zip(info["output_name"], info["output_tooltips"], strict=True))

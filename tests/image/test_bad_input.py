@@ -259,7 +259,7 @@ def test_arrays_that_are_no_pictures(array: np.ndarray, why: str) -> None:
 def test_pil_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(pillow_bytes("PNG")[:2000])
     with Pillow.open(tmp_path / "x.png") as cut:
-        assert "damaged, cut off or closed" in str(refusal(cut))
+        assert "damaged or cut off" in str(refusal(cut))
     assert "outside 0 to 65535" in str(refusal(Pillow.fromarray(np.full((2, 2), 70000, np.int32))))
 
 
@@ -320,3 +320,20 @@ def test_the_process_is_left_as_it_was() -> None:
     assert cv2.utils.logging.getLogLevel() == level
     assert list(warnings.filters) == filters
     assert logging.getLogger("tifffile").filters == []
+
+
+@pytest.mark.parametrize(("format", "end"), [("JPEG", 2), ("PNG", 12)])
+def test_a_picture_that_lacks_its_end_marker_is_one_also_by_pillow(format: str, end: int, tmp_path: Path) -> None:
+    whole = pillow_bytes(format)
+    path = tmp_path / f"picture.{format.lower()}"
+    path.write_bytes(whole[:-end])
+    for source in (path, whole[:-end], Pillow.open(io.BytesIO(whole[:-end]))):
+        found = read_image(source)
+        assert np.array_equal(found.pixels, read_image(whole).pixels)
+        # Of PNG Pillow itself reads as much, so there is nothing to be said where it was given.
+        assert format == "PNG" or "its end is missing" in found.warnings[0]
+    cut = whole[: len(whole) // 2]
+    path.write_bytes(cut)
+    for source in (path, cut, Pillow.open(io.BytesIO(cut))):
+        with pytest.raises(InputError, match="cut off"):
+            read_image(source)

@@ -269,6 +269,53 @@ def test_soft_masks_with_low_maxima_are_no_maps_of_labels(top: int, softness: fl
             assert np.array_equal(read_mask(mask).plane, mask / np.float32(255))
 
 
+def scene_of(ids: tuple[int, ...], ground: int = 0) -> np.ndarray:
+    """A map of classes: things of these numbers, apart from each other and in front of each other."""
+    labels = np.full((200, 300), ground, np.uint8)
+    rng = np.random.default_rng(3)
+    for turn in range(12):
+        y, x = rng.integers(0, 160), rng.integers(0, 250)
+        labels[y : y + 40, x : x + 50] = ids[turn % len(ids)]
+    return labels
+
+
+@pytest.mark.parametrize("ids", [(3, 7, 44), (17, 18, 62, 90), (24, 25, 26, 33), (100, 130, 200, 7), (36, 72, 110)])
+@pytest.mark.parametrize("ground", [0, 11])
+def test_a_map_of_scattered_labels_is_no_grey(ids: tuple[int, ...], ground: int, tmp_path: Path) -> None:
+    labels = scene_of(ids, ground)
+    PIL.Image.fromarray(labels).save(tmp_path / "labels.png")
+    for source in (labels, labels.astype(np.int64), tmp_path / "labels.png", np.dstack([labels] * 3)):
+        with pytest.raises(InputError, match="look like labels"):
+            read_mask(source)
+    with pytest.raises(InputError, match="look like labels"):
+        as_mask(labels)
+    assert np.array_equal(read_opacity(labels), labels / np.float32(255))
+
+
+def test_two_shades_and_labels_beside_white_are_said() -> None:
+    for labels in (scene_of((44, 62)), scene_of((2, 7, 255)), scene_of((1, 15, 20, 255), 3)):
+        found = read_mask(labels)
+        assert "look like labels" in found.warnings[0]
+        assert np.array_equal(found.plane, labels / np.float32(255))
+
+
+def test_masks_of_few_shades_are_no_maps_of_labels() -> None:
+    rows, columns = np.ogrid[:240, :320]
+    soft = np.clip((100 - np.hypot(rows - 120.0, columns - 150.0)) / 60 + 0.5, 0, 1)
+    for top in (200, 255):
+        for shades in (2, 3, 4, 8, 16):
+            mask = (np.rint(soft * shades) / shades * top).astype(np.uint8)
+            assert read_mask(mask).warnings == (), (top, shades)
+    hard = np.where(soft > 0.5, np.uint8(255), np.uint8(0))
+    trimap = np.select([soft > 0.8, soft > 0.2], [np.uint8(255), np.uint8(128)], np.uint8(0))
+    ghost = np.where(soft > 0.5, np.uint8(128), np.uint8(0))
+    compressed = io.BytesIO()
+    PIL.Image.fromarray(hard).save(compressed, "JPEG", quality=60)
+    noise = np.random.default_rng(2).choice(np.array([0, 40, 90, 130], np.uint8), (200, 200))
+    for mask in (hard, trimap, ghost, noise, np.asarray(PIL.Image.open(compressed))):
+        assert read_mask(mask).warnings == ()
+
+
 def test_a_deep_file_that_is_dark_and_coloured_is_no_mask(tmp_path: Path) -> None:
     for scale in (1, 40):
         tifffile.imwrite(tmp_path / "dark.tif", PHOTOGRAPH * np.uint16(scale), photometric="rgb")

@@ -164,6 +164,17 @@ def test_cuda_is_never_pretended(models: Path) -> None:
             TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
 
 
+def test_a_host_can_move_the_module_away_and_back(models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    (module,) = network.modules
+    pictures = batch(320, 1)
+    expected = network.run(pictures, Progress())
+    module.to(torch.float64).to(torch.float32)  # as to another device: every parameter is replaced
+    np.testing.assert_array_equal(network.run(pictures, Progress()), expected)
+    network.unload()
+    assert network.modules == ()
+
+
 def test_a_driver_that_does_not_start_falls_back_and_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch says that there is a card, and its first use fails: a driver that is too old."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

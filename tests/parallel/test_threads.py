@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,18 @@ def test_version_1(folder: str, cgroups: Path) -> None:
     write(cgroups / "cgroup" / folder / "docker/1/cpu.cfs_quota_us", "300000")
     write(cgroups / "cgroup" / folder / "docker/1/cpu.cfs_period_us", "100000")
     assert threads.thread_count() == 3
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_openmp_rests_in_our_commands_unless_somebody_chose_otherwise(chosen: str | None, found: str) -> None:
+    program = """
+import os, sys
+from gossamer.cli import main
+main(["presets", "list"])
+assert "torch" not in sys.modules
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == found

@@ -284,7 +284,10 @@ def test_a_painted_blob_means_one_of_two_things_that_touch() -> None:
     rough = ((x - 144) / 34) ** 2 + ((y - 104) / 30) ** 2 < 1
     both = (one | beside).astype(np.float32)
 
-    whole = GrabCut(lambda rgb, progress: both[top : top + rgb.shape[0], left : left + rgb.shape[1]], "scripted")
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        return both if rgb.shape == picture.shape else both[top : top + rgb.shape[0], left : left + rgb.shape[1]]
+
+    whole = GrabCut(salient, "scripted")
     columns, rows = np.flatnonzero(rough.any(0)), np.flatnonzero(rough.any(1))
     left = int(columns[0] - 0.5 * (columns[-1] + 1 - columns[0]))
     top = int(rows[0] - 0.5 * (rows[-1] + 1 - rows[0]))
@@ -315,6 +318,25 @@ def test_a_blob_on_the_astronaut_comes_to_what_her_box_does(monkeypatch: pytest.
         blob = change(boxed.astype(np.uint8), np.ones((side, side), np.uint8)).astype(np.float32)
         assert iou(blob, boxed) < 0.9
         assert iou(model.predict(model.embed(picture), Prompt(mask=blob))[0].mask, boxed) > 0.96
+
+
+def test_a_blob_anywhere_on_the_astronaut_means_all_of_her(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paint that covers half of her, only her middle, or only her face, and reaches over the edge."""
+    import cv2
+    import skimage.data
+
+    from gossamer.segmentation.loading import load_model
+
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+    picture = skimage.data.astronaut().astype(np.float32) / 255
+    network = load_model("u2netp", device="cpu")
+    model = GrabCut(network.predict, network.id)
+    embedding = model.embed(picture)
+    boxed = model.predict(embedding, Prompt(boxes=[(19, 15, 512, 512)]))[0].mask > 0.5
+    for centre, axes in (((220, 280), (180, 260)), ((220, 330), (150, 200)), ((200, 400), (110, 90))):
+        blob = cv2.ellipse(np.zeros(boxed.shape, np.uint8), centre, axes, 0, 0, 360, 1, -1).astype(np.float32)
+        assert iou(blob, boxed) < 0.7
+        assert iou(model.predict(embedding, Prompt(mask=blob))[0].mask, boxed) > 0.96
 
 
 @pytest.mark.parametrize("grown", [-8, 10])

@@ -130,3 +130,11 @@ def test_batches_give_what_single_pictures_give_in_the_order_given() -> None:
         assert mask.shape == picture.shape[:2]
         assert np.array_equal(mask, model.predict(picture))
     assert model.predict_batch([]) == []
+
+
+def test_what_all_found_and_what_only_the_first_did() -> None:
+    first, second, third = (np.full((2, 2), value, np.float32) for value in (0.8, 0.5, 0.25))
+    assert combine_masks([first, second, third], "min").mask == pytest.approx(0.25)
+    assert combine_masks([first, second, third], "subtract").mask == pytest.approx(0.8 * 0.5)
+    assert combine_masks([first], "subtract").mask == pytest.approx(0.8)
+    assert combine_masks([first, second, third], "min").disagreement == pytest.approx(0.55)

@@ -100,7 +100,7 @@ def test_it_goes_on_where_another_one_stopped() -> None:
 
 
 def test_colours_under_a_transparent_edge_hold_still() -> None:
-    frames, truths, _ = scene(10, 0.0, 0.0)
+    frames, _, _ = scene(10, 0.0, 0.0)
     random = np.random.default_rng(5)
     steady: Steady[int] = Steady(0.8)
     half = np.full((HEIGHT, WIDTH), 0.5, np.float32)

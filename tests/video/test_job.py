@@ -234,3 +234,18 @@ def test_green_is_gone_from_the_edge(tmp_path: Path) -> None:
     frame = frames_of(tmp_path / "out.mkv")[0]
     over_black = frame.rgb * alpha_of(frame)[..., None]
     assert (over_black[..., 1] - over_black[..., 0]).max() < 0.1 * float(GREEN[1])
+
+
+def test_what_ends_before_anything_is_finished_leaves_nothing(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mkv", 60)
+    seen: list[float] = []
+
+    def stop(fraction: float, message: str) -> None:
+        if message.startswith("Frame 5 "):
+            seen.append(time.monotonic())
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        keyed(tmp_path / "in.mkv", tmp_path / "out.mov", progress=stop)
+    assert len(seen) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,10 @@ from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.recurrent_onnx import RecurrentOnnx
 from gossamer.networks.recurrent_torch import RecurrentTorch
 from gossamer.progress import Progress
+from gossamer.settings.video import Video
 from gossamer.video import cut_video, open_source
+from gossamer.video.clip import Frame
+from gossamer.video.matters import load_matter
 from gossamer.weights import licences
 from gossamer.weights.catalogue import load_catalogue, model_card, video_cards
 from tests.cached_weights import video_weights
@@ -128,13 +132,9 @@ def test_a_picture_alone_is_not_for_it(person: np.ndarray) -> None:
     with pytest.raises(ModelNotFound, match="is a model for clips") as told:
         gossamer.remove_background(person, model="rvm-mobilenetv3")
     assert "gossamer video" in told.value.remedy
+    half = gossamer.ModelChoice(model="rvm-mobilenetv3", precision="float16")
     with pytest.raises(DeviceError, match="runs in float32"):
-        make = gossamer.ModelChoice(model="rvm-mobilenetv3", precision="float16")
-        from gossamer.settings import Recipe
-        from gossamer.settings.video import Video
-        from gossamer.video.matters import load_matter
-
-        load_matter(make, Recipe(), Video(), Progress(), None)
+        load_matter(half, gossamer.Recipe(), Video(), Progress(), None)
 
 
 def write_person(path: Path, person: np.ndarray, count: int) -> None:
@@ -175,3 +175,17 @@ def test_memory_is_written_down_with_each_segment(person: np.ndarray, tmp_path: 
         pairs = list(zip(one.frames(), other.frames(), strict=True))
     assert len(pairs) == 60
     assert all(np.array_equal(a.alpha, b.alpha) and np.array_equal(a.pixels, b.pixels) for a, b in pairs)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_first_frame_is_as_sure_as_the_next_ones(person: np.ndarray) -> None:
+    """A picture that stands still has a matte that does."""
+    matter = load_matter(gossamer.ModelChoice(model="rvm-mobilenetv3"), gossamer.Recipe(), Video(), Progress(), None)
+    frame = Frame(0, Fraction(0), np.ascontiguousarray(person[::2, ::2]))
+    first = matter.matte(frame, Recurrence(), Progress())
+    later = first
+    for _ in range(5):
+        later = matter.matte(frame, later.remembered, Progress())
+    alone = RecurrentOnnx(video_weights(), "cpu")
+    _, cold, _ = alone.run(np.ascontiguousarray(frame.rgb.transpose(2, 0, 1)), Recurrence(), 1.0, Progress())
+    assert np.abs(first.alpha - later.alpha).mean() < 0.5 * np.abs(cold - later.alpha).mean()

@@ -253,3 +253,16 @@ def test_checking_can_be_cancelled_by_any_exception(tiny: ModelCard, models: Pat
 
         with pytest.raises(kind):
             store.find(tiny, progress=stop)
+
+
+def test_weights_may_go_into_a_folder_of_the_user_s(
+    tiny: ModelCard, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    (models / "tiny.onnx").write_bytes(DATA)
+    monkeypatch.setenv("GOSSAMER_MODELS", str(chosen))
+    assert store.models_folder() == chosen
+    assert store.path(tiny) == models / "tiny.onnx"  # what was fetched before is found
+    (chosen / "tiny.onnx").write_bytes(DATA)
+    assert store.path(tiny) == chosen / "tiny.onnx"

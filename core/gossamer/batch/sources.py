@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,7 +120,7 @@ class Found:
         self.passed_over += more.passed_over
 
 
-def find_sources(given: Iterable[str], out: Path) -> Found:
+def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], bool] | None = None) -> Found:
     """Return all pictures that names mean.
 
     Parameters
@@ -129,6 +129,8 @@ def find_sources(given: Iterable[str], out: Path) -> Found:
         Folders, which are searched with all folders in them; files; patterns such as ``photos/**/*.jpg``.
     out : Path
         Where outputs go: never searched.
+    is_known : callable, optional
+        Tells of a path whether it is left out without being looked at.
 
     Raises
     ------
@@ -139,9 +141,9 @@ def find_sources(given: Iterable[str], out: Path) -> Found:
     for name in given:
         path = source_path(name)
         if not os.path.lexists(path) and _WILD.search(name):
-            found.add(_matching(path, out))
+            found.add(_matching(path, out, is_known))
         elif path.is_dir():
-            found.add(_in_folder(path, out))
+            found.add(_in_folder(path, out, is_known))
         else:
             try:
                 path.stat()
@@ -168,17 +170,19 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _in_folder(folder: Path, out: Path) -> Found:
+def _in_folder(folder: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
     found = Found()
     root = _absolute(folder)
     label = root.name
     for path, error in _walk(root, out, found):
+        if is_known is not None and error is None and is_known(path):
+            continue
         name = path.relative_to(root).as_posix()
         _take(Source(path, name, label), found, error)
     return found
 
 
-def _matching(pattern: Path, out: Path) -> Found:
+def _matching(pattern: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
     """Return what a pattern matches; the tree is mirrored from its last folder without one on."""
     parts = pattern.parts
     first = next(number for number, part in enumerate(parts) if _WILD.search(part))
@@ -188,6 +192,8 @@ def _matching(pattern: Path, out: Path) -> Found:
     for match in matches:
         path = _absolute(Path(match))
         if not path.is_relative_to(out) and path.is_file():
+            if is_known is not None and is_known(path):
+                continue
             if is_passed_over(path.name):
                 found.passed_over += 1
             else:

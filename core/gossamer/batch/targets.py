@@ -15,7 +15,7 @@ from gossamer.errors import InputError, OutputError
 from gossamer.settings.batch import SUFFIXES, Batch
 from gossamer.spelling import did_you_mean
 
-__all__ = ["SET_ASIDE", "check_targets", "place", "target_of"]
+__all__ = ["SET_ASIDE", "check_targets", "place", "same_name", "target_of"]
 
 SET_ASIDE = "set-aside"
 """The folder in OUT of what the checks flagged."""
@@ -79,7 +79,7 @@ def check_targets(pairs: Sequence[tuple[str, Source]], out: Path) -> None:
     seen: dict[str, Source] = {}
     clashes = []
     for target, source in pairs:
-        key = _alike(target)
+        key = same_name(target)
         if key in seen:
             clashes.append(f"{seen[key].name} and {source.name} ({target})")
         seen.setdefault(key, source)
@@ -91,9 +91,9 @@ def check_targets(pairs: Sequence[tuple[str, Source]], out: Path) -> None:
             ", or leave --flat out.",
         )
     base = os.path.realpath(out)
-    sources = {_alike(os.path.realpath(source.path)): source for _, source in pairs}
+    sources = {same_name(os.path.realpath(source.path)): source for _, source in pairs}
     for target, _ in pairs:
-        if (taken := sources.get(_alike(str(place(Path(base), target))))) is not None:
+        if (taken := sources.get(same_name(str(place(Path(base), target))))) is not None:
             raise OutputError(
                 f"The output {target} would replace the picture {taken.path}.",
                 'Give another folder with --out, or e.g. --name "{stem}-cutout{suffix}"',
@@ -145,5 +145,6 @@ def _safe(path: PurePosixPath, made: str, source: Source) -> str:
     return path.as_posix()
 
 
-def _alike(name: str) -> str:
+def same_name(name: str) -> str:
+    """Return what is equal for names that some system takes for one."""
     return unicodedata.normalize("NFC", name).casefold()

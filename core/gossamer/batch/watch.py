@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gossamer.batch.journal import Failure
 from gossamer.batch.plan import Item, Plan, Planner
-from gossamer.batch.sources import Source, Unusable, find_sources
-from gossamer.batch.targets import check_targets
-from gossamer.errors import GossamerError
+from gossamer.batch.sources import Unusable, find_sources
+from gossamer.batch.targets import check_targets, same_name
+from gossamer.errors import GossamerError, OutputExists
 
 __all__ = ["watched"]
 
@@ -43,48 +43,44 @@ def watched(
     """
     given = list(given)
     taken: dict[Path, Stamp] = {}
-    targets: list[tuple[str, Source]] = []
+    targets: dict[str, Path] = {}
     growing: dict[Path, tuple[Stamp, float]] = {}
-    refused: set[Path] = set()
     number, looked = 0, clock() - _LOOK
+
+    def is_known(path: Path) -> bool:
+        return path in taken and _stamp(path) in (None, taken[path])
+
     while True:
         if clock() - looked < _LOOK:
             yield None
             continue
         looked = clock()
         try:
-            found = find_sources(given, out)
+            found = find_sources(given, out, is_known)
         except GossamerError:  # the folder is gone, and may come back
             yield None
             continue
         for unusable in found.unusable:
-            if unusable.path not in refused and _has_settled(unusable.path, growing, clock()):
-                refused.add(unusable.path)
+            if not is_known(unusable.path) and _has_settled(unusable.path, growing, clock()):
+                taken[unusable.path] = growing.pop(unusable.path)[0]
                 refuse(unusable)
         for source in found.sources:
-            stamp = _stamp(source.path)
-            if stamp is None or taken.get(source.path) == stamp:
+            if is_known(source.path) or not _has_settled(source.path, growing, clock()):
                 continue
-            if not _has_settled(source.path, growing, clock()):
-                continue
-            growing.pop(source.path, None)
-            taken[source.path] = stamp
+            taken[source.path] = growing.pop(source.path)[0]
             number += 1
             plan = Plan()
             try:
                 target = planner.target(source, number)
-                pair = target, source
-                targets = [each for each in targets if each[1].path != source.path]
-                check_targets([*targets, pair], out)
-                forbidden = planner.decide(source, target, plan)
+                check_targets([(target, source)], out)
+                other = targets.setdefault(same_name(target), source.path)
+                if other != source.path:
+                    raise OutputExists(f"Its output {target} is that of {other}.", "Give it another name.")
+                if planner.decide(source, target, plan) is not None:
+                    raise OutputExists(f"The output {target} exists already.", "Give it another name.")
             except GossamerError as error:
                 refuse(Unusable(source.path, source.name, Failure.of(error), is_skipped=False))
                 continue
-            if forbidden is not None:
-                message = f"The output {target} exists already."
-                refuse(Unusable(source.path, source.name, Failure(message, "Give it another name."), is_skipped=False))
-                continue
-            targets.append(pair)
             yield from plan.items
         yield None
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 import gossamer
 from gossamer.cli import terminal
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
 from gossamer.platform import on_termination
 from gossamer.spelling import did_you_mean
@@ -162,6 +163,7 @@ def _run(arguments: list[str]) -> int:
         close = did_you_mean(arguments[0], COMMANDS, _SYNONYMS)
         raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
     switch_off()
+    rest_while_waiting()
     on_termination(_terminate)
     command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
     status: int = command.run(arguments[1:])

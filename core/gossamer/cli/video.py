@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser, add_flags, add_recipe_flags, given, recipe_of
 from gossamer.cli.terminal import check_stdout, show_json, tell, warn
-from gossamer.errors import InputError
+from gossamer.errors import Cancelled, InputError
 from gossamer.settings.video import Video
 
 __all__ = ["run"]
@@ -30,17 +31,22 @@ def run(argv: list[str]) -> int:
     from gossamer.video import cut_video
 
     with Console(arguments.quiet) as console:
-        report = cut_video(
-            arguments.input,
-            output,
-            settings,
-            recipe,
-            choice,
-            force=arguments.force,
-            resume=arguments.resume,
-            progress=console.progress,
-            announce=console.say,
-        )
+        try:
+            report = cut_video(
+                arguments.input,
+                output,
+                settings,
+                recipe,
+                choice,
+                force=arguments.force,
+                resume=arguments.resume,
+                progress=console.progress,
+                announce=console.say,
+            )
+        except (Cancelled, KeyboardInterrupt):
+            if os.path.isdir(f"{output}.parts"):
+                console.say(f"What is finished lies in {output}.parts; add --resume to go on with it.")
+            raise
     if not arguments.quiet:
         for warning in report.warnings:
             warn(warning)

@@ -214,9 +214,24 @@ def _from_pillow(source: Any) -> Decoded:
         except GossamerError:
             raise
         except Exception as error:
-            raise InputError(
-                "The PIL picture cannot be read: its file is damaged, cut off or closed.", "Open it again."
-            ) from error
+            failure = error
+    data = _file_of(source)
+    if data:  # Pillow refuses what lacks only an end marker, too
+        return decode(data, "The picture")
+    raise InputError(
+        "The PIL picture cannot be read: its file is damaged, cut off or closed.", "Open it again."
+    ) from failure
+
+
+def _file_of(picture: Any) -> bytes:
+    """Return the content of the file that a PIL picture reads its pixels from, as far as that can be had."""
+    try:
+        if (file := getattr(picture, "fp", None)) is not None:
+            file.seek(0)
+            return bytes(file.read())
+        return _bytes_of(Path(picture.filename))
+    except (AttributeError, OSError, TypeError, ValueError, GossamerError):
+        return b""
 
 
 def _from_array(array: NDArray[Any]) -> Decoded:

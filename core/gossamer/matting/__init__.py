@@ -3,12 +3,14 @@
 from gossamer.matting.auto.alpha import auto_alpha
 from gossamer.matting.closed_form.alpha import closed_form_alpha
 from gossamer.matting.from_mask.alpha import matte_from_mask
+from gossamer.matting.from_trimap import TRIMAP_METHODS, trimap_alpha
 from gossamer.matting.guided import guided_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask
 from gossamer.matting.vitmatte.network import VitMatte, vitmatte_alpha
 
 __all__ = [
+    "TRIMAP_METHODS",
     "VitMatte",
     "auto_alpha",
     "closed_form_alpha",
@@ -16,6 +18,7 @@ __all__ = [
     "knn_alpha",
     "learning_based_alpha",
     "matte_from_mask",
+    "trimap_alpha",
     "trimap_from_mask",
     "vitmatte_alpha",
 ]

@@ -114,14 +114,14 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         "Intel's graphics through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "GPU"}},
         openvino="GPU",
-        missing={"openvino": "Install Intel's graphics driver, and type pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's graphics driver. Type: pip install 'gossamer[openvino]'"},
     ),
     DeviceKind(
         "openvino:NPU",
         "Intel's NPU through OpenVINO",
         {"OpenVINOExecutionProvider": {"device_type": "NPU"}},
         openvino="NPU",
-        missing={"openvino": "Install Intel's NPU driver, and type pip install 'gossamer[openvino]'"},
+        missing={"openvino": "Install Intel's NPU driver. Type: pip install 'gossamer[openvino]'"},
     ),
     DeviceKind("cpu", "the processor", {"CPUExecutionProvider": {}}, torch="cpu", openvino="CPU", automatic=True),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
@@ -26,6 +26,11 @@ class Network(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What its user should know, e.g. that CUDA could not be started; a run may add to it."""
+        ...
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch modules; none in another runtime, or once it is unloaded."""
         ...
 
     @property

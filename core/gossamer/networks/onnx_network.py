@@ -83,6 +83,11 @@ class OnnxNetwork:
         return (*self._warnings, *self._batches.warnings)
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """None: its weights are ONNX Runtime's."""
+        return ()
+
+    @property
     def bytes(self) -> int:
         """About how much memory its weights take: what their file does."""
         return self._bytes
@@ -117,6 +122,7 @@ class OnnxNetwork:
     def unload(self) -> None:
         """Free the memory that the network holds, once nothing runs on it; it cannot be run any more."""
         self._session = None
+        return_memory()
 
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""

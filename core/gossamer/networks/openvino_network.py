@@ -107,6 +107,11 @@ class OpenVinoNetwork:
         return (*self._warnings, *self._batches.warnings)
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """None: its weights are OpenVINO's."""
+        return ()
+
+    @property
     def bytes(self) -> int:
         """About how much memory its weights take: what their file does."""
         return self._bytes

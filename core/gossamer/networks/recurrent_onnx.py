@@ -46,6 +46,7 @@ class RecurrentOnnx:
         self._path, self._asked = path, device
         self.warnings: tuple[str, ...] = ()
         self.bytes = path.stat().st_size
+        self.modules: tuple[Any, ...] = ()  # its weights are ONNX Runtime's
         session = self._opened()
         names = tuple(one.name for one in session.get_inputs()), tuple(one.name for one in session.get_outputs())
         if names != (_INPUTS, _OUTPUTS):

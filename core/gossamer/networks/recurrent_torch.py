@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,11 @@ class RecurrentTorch:
             if layer.bias is not None and bias is not None:
                 layer.bias.copy_(torch.from_numpy(bias))
         self._module = TorchModule(placed(module, _TITLE, self.device), _TITLE, self.device)
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch module; none once it is unloaded."""
+        return self._module.modules
 
     @property
     def bytes(self) -> int:

@@ -19,6 +19,7 @@ from gossamer.networks.devices import empty_cache, require_own_process
 from gossamer.networks.memory import module_bytes
 from gossamer.parallel.forks import Lock
 from gossamer.parallel.threads import thread_count
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class TorchModule:
         return self._module
 
     @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The module, for who moves it to another device and back; none once it is unloaded."""
+        return () if self._module is None else (self._module,)
+
+    @property
     def bytes(self) -> int:
         """How much memory its weights take."""
         return 0 if self._module is None else module_bytes(self._module)
@@ -94,6 +100,7 @@ class TorchModule:
         """Free the memory that it holds, once nothing runs on it; it cannot be run any more."""
         self._module = self._call = None
         empty_cache(self.device)
+        return_memory()
 
     def run(self, work: Callable[[Any], _T], progress: Progress, on: str = "") -> _T:
         """Return ``work(module)``, run on a thread of its own.

@@ -114,6 +114,11 @@ class TorchNetwork:
         return (*self._warnings, *self._batches.warnings)
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch module; none once it is unloaded."""
+        return self._module.modules
+
+    @property
     def bytes(self) -> int:
         """How much memory its weights take."""
         return self._module.bytes

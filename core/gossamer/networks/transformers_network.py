@@ -102,6 +102,11 @@ class TransformersNetwork:
             ) from None
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch module; none once it is unloaded."""
+        return self._module.modules
+
+    @property
     def bytes(self) -> int:
         """How much memory its weights take."""
         return self._module.bytes
@@ -138,6 +143,11 @@ class TransformersModel:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
         return self._network.warnings
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch module; none once it is unloaded."""
+        return self._network.modules
 
     @property
     def bytes(self) -> int:

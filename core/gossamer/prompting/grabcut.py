@@ -245,16 +245,29 @@ class GrabCut:
         if self._salient is None or (box is not None and prompt.mask is not None):
             return None
         height, width = embedding.rgb.shape[:2]
-        if box is None and prompt.mask is not None and (painted := around(prompt.mask)) is not None:
-            crop = _grown_box(painted, _SURROUNDED, width, height)
-        else:
-            crop = _grown_box(box or (0.0, 0.0, float(width), float(height)), _MARGIN, width, height)
+        everything = (0, 0, width, height)
+        if box is not None:
+            return self._seen(embedding, _grown_box(box, _MARGIN, width, height), steps)
+        painted = None if prompt.mask is None else around(prompt.mask)
+        if painted is None:
+            return _touched(self._seen(embedding, everything, steps), prompt)
+        crop = _grown_box(painted, _SURROUNDED, width, height)
+        near = _touched(self._seen(embedding, crop, steps.part(0.0, 0.5)), prompt)
+        if near is not None and not _reaches(near, crop):
+            return near
+        # The crop may cut it off: what was painted can be a part of something larger.
+        whole = _touched(self._seen(embedding, everything, steps.part(0.5, 1.0)), prompt)
+        return near if whole is None else whole
+
+    def _seen(self, embedding: GrabCutEmbedding, crop: tuple[int, int, int, int], steps: Progress) -> Array:
+        """Return what the salient model sees in a part of the picture, (H, W), looking once."""
+        assert self._salient is not None  # noqa: S101 - asked for by the caller
         if crop not in embedding.seen:
             part = np.ascontiguousarray(embedding.rgb[crop[1] : crop[3], crop[0] : crop[2]])
             embedding.seen[crop] = self._salient(part, steps)
-        mask = np.zeros((height, width), np.float32)
+        mask = np.zeros(embedding.rgb.shape[:2], np.float32)
         mask[crop[1] : crop[3], crop[0] : crop[2]] = embedding.seen[crop]
-        return mask if box is not None else _touched(mask, prompt)
+        return mask
 
 
 def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | None:
@@ -360,6 +373,19 @@ def _touched(mask: Array, prompt: Prompt) -> Array | None:
     if prompt.mask is not None and np.count_nonzero(chosen & wanted) < _MEANT * np.count_nonzero(wanted):
         return None
     return np.where(chosen, mask, np.float32(0)) if chosen.any() else None
+
+
+def _reaches(mask: Array, crop: tuple[int, int, int, int]) -> bool:
+    """Return whether what was seen in a part of the picture goes on where that part ends."""
+    left, top, right, bottom = crop
+    height, width = mask.shape
+    ends = (
+        (left > 0, mask[:, left]),
+        (top > 0, mask[top]),
+        (right < width, mask[:, right - 1]),
+        (bottom < height, mask[bottom - 1]),
+    )
+    return any(inside and bool((edge > 0.5).any()) for inside, edge in ends)
 
 
 def _tidied(grown: NDArray[np.bool_], begun: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -37,6 +37,11 @@ class Detector(Protocol):
         ...
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch modules."""
+        ...
+
+    @property
     def bytes(self) -> int:
         """How much memory it holds."""
         ...
@@ -98,6 +103,11 @@ class GroundedSam2:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know."""
         return tuple(dict.fromkeys((*self._detector.warnings, *self._segmenter.warnings)))
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """The torch modules of both; none once they are unloaded."""
+        return (*self._detector.modules, *self._segmenter.modules)
 
     @property
     def bytes(self) -> int:

@@ -35,6 +35,7 @@ _ROOM = 0.35  # of the square root of a rough mask's area: so far beyond the mas
 _RING = 0.25  # of a box's sides: what lies so near around it is compared with what it holds
 _LEAST = 0.02  # of the box's area: a ring that is smaller tells nothing of the background
 _BINS = 5  # bits of each colour channel (CIE Lab) that are told apart, and blurred by one bin
+_EDGE = 0.9  # of the edge around a subject must be where two things meet, each at its lower quartile
 _FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
 
 
@@ -116,7 +117,10 @@ def _from_hint(site: Site) -> Labels:
     deep = np.zeros(site.shape, bool)
     if site.hint is not None and site.rough is not None:
         room, deep = _around(site.rough), _depth(site.rough > 0.5, each=True) > _DEEP
-    kept = np.where(inside & ~_going_on(site, hint, room, deep), hint, np.float32(0))
+    other = _going_on(site, hint, room, deep)
+    if deep.any() and not _parts(site.image, hint > 0.5, other):
+        other[:] = False  # one thing, of which the paint covers a part
+    kept = np.where(inside & ~other, hint, np.float32(0))
     seen = (kept > _HINT) | deep
     labels = np.where(seen, LIKELY_FORE, np.where(inside, LIKELY_BACK, BACK)).astype(np.uint8)
     side = 2 * max(round(_CORE * math.hypot(*site.shape)), 1) + 1
@@ -154,6 +158,33 @@ def _going_on(site: Site, hint: Array, room: _Where, deep: _Where) -> _Where:
     # Blurred a little: noise is no edge.
     cv2.watershed(cv2.GaussianBlur(site.image, (0, 0), 1.5), sources)
     return np.equal(sources, 2)
+
+
+def _parts(image: Labels, there: _Where, other: _Where) -> bool:
+    """Return whether what was seen falls into two things, of which one is `other`.
+
+    Where two things meet there is an edge all along the line, as there is around both; a line that goes through one
+    thing runs over plain parts of it too.
+    """
+    import cv2
+
+    if not other.any():
+        return True
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32)
+    steps = [cv2.Sobel(smooth, cv2.CV_32F, *way) for way in ((1, 0), (0, 1))]
+    near = np.ones((5, 5), np.uint8)  # how far beside its edge a line may run
+    strength = cv2.dilate(np.sqrt(sum((step**2).sum(axis=2) for step in steps)), near)
+    own = there & ~other
+
+    def line(one: _Where, beside: _Where) -> Array:
+        along = cv2.dilate(beside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        return np.asarray(strength[one & along], np.float32)
+
+    between, around_both = line(own, other), line(there, ~there)
+    if not between.size or not around_both.size:
+        return True
+    weak, usual = (float(np.quantile(edge, 0.25)) for edge in (between, around_both))
+    return weak >= _EDGE * usual
 
 
 def lacking(box: tuple[int, ...], extent: tuple[float, ...], shape: tuple[int, int]) -> float:

@@ -20,6 +20,11 @@ class Loaded(PromptedModel, Protocol):
     """A prompted model that holds networks itself."""
 
     @property
+    def modules(self) -> tuple[Any, ...]:
+        """Their torch modules."""
+        ...
+
+    @property
     def bytes(self) -> int:
         """About how much memory they hold."""
         ...

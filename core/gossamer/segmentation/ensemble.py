@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,10 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings.model_choice import COMBINATIONS, Combination
 
-__all__ = ["Combined", "Ensemble", "combine_masks"]
+__all__ = ["MASK_COMBINATIONS", "Combined", "Ensemble", "combine_masks"]
+
+MASK_COMBINATIONS = (*COMBINATIONS, "min", "subtract")
+"""How masks from anywhere become one: as those of several models do, or by what only makes sense of other masks."""
 
 _STRIP = 64  # rows at a time, so that what is computed on the way stays small
 
@@ -35,17 +39,18 @@ class Combined:
     disagreement: Array
 
 
-def combine_masks(masks: Sequence[Array], combine: Combination = "mean") -> Combined:
+def combine_masks(masks: Sequence[Array], combine: Combination | Literal["min", "subtract"] = "mean") -> Combined:
     """Combine masks of one picture.
 
     Parameters
     ----------
     masks : sequence of (H, W) float32
         At least one, in [0, 1].
-    combine : {"mean", "max", "vote"}
+    combine : {"mean", "max", "vote", "min", "subtract"}
         ``mean``: their mean; ``max``: the largest, so that what any of them found stays; ``vote``: the mean of
         those on the side, foreground (at least 0.5) or background, that more of them take, so that one that is
-        quite wrong counts nothing and soft edges stay soft. In a draw the mean decides which side that is.
+        quite wrong counts nothing and soft edges stay soft. In a draw the mean decides which side that is. ``min``: the
+        smallest, so that only what all of them found stays; ``subtract``: the first without what any other found.
 
     Returns
     -------
@@ -56,8 +61,8 @@ def combine_masks(masks: Sequence[Array], combine: Combination = "mean") -> Comb
     InputError
         There are no masks, they differ in size, or there is no such combination.
     """
-    if combine not in COMBINATIONS:
-        raise InputError(f"There is no combination {combine!r}.", f"Choose one of: {', '.join(COMBINATIONS)}.")
+    if combine not in MASK_COMBINATIONS:
+        raise InputError(f"There is no combination {combine!r}.", f"Choose one of: {', '.join(MASK_COMBINATIONS)}.")
     if not masks or any(mask.shape != masks[0].shape for mask in masks):
         raise InputError("There are not several masks of one size.", "Give at least one, all of the picture's size.")
     mask, disagreement = np.empty_like(masks[0]), np.empty_like(masks[0])
@@ -68,6 +73,10 @@ def combine_masks(masks: Sequence[Array], combine: Combination = "mean") -> Comb
         disagreement[rows] = high - strips.min(axis=0)
         if combine == "max":
             mask[rows] = high
+        elif combine == "min":
+            mask[rows] = strips.min(axis=0)
+        elif combine == "subtract":
+            mask[rows] = strips[0] * (1 - strips[1:].max(axis=0, initial=0))
         elif combine == "mean":
             mask[rows] = strips.mean(axis=0)
         else:

@@ -100,7 +100,7 @@ def load_model(
     if choice.model in video_cards():
         raise ModelNotFound(
             f"{choice.model} is a model for clips: it needs the frames before.",
-            f"Type: gossamer video CLIP OUT --model {choice.model}, or choose a model for pictures.",
+            "Choose a model for pictures, or give the clip to: gossamer video.",
         )
     from gossamer.weights import store
 
@@ -253,7 +253,9 @@ class _Loader:
         """Raise for what cannot go together: nothing that is loaded makes way for it."""
         precision = self.plan.precision
         if self.file.runtime == "onnx" and precision not in ("auto", "float32"):
-            other = "type: pip install 'gossamer[openvino]'" if precision == "bfloat16" else "--runtime torch"
+            other = "--runtime torch"
+            if precision == "bfloat16":
+                other = "have OpenVINO run it. Type: pip install 'gossamer[openvino]'"
             raise DeviceError(
                 "ONNX Runtime runs models in the precision that they are stored in.",
                 f"Choose the precision auto or float32, or {other}.",

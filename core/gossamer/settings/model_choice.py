@@ -72,8 +72,7 @@ class ModelChoice(Settings, strict=True):
         Device,
         Field(
             title="Device",
-            description="Where the model runs. auto: a graphics card where the runtime has one, else the processor. "
-            "gossamer doctor lists them.",
+            description="Where the model runs. auto: a graphics card where the runtime has one, else the processor.",
         ),
     ] = "auto"
     runtime: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -60,6 +61,7 @@ class Parameter:
         return "--" + self.name.replace("_", "-")
 
 
+@functools.cache
 def parameters(settings: type[Settings] = Recipe) -> tuple[Parameter, ...]:
     """Return every setting of a kind of settings in its order, flattened."""
     found = []

@@ -93,10 +93,9 @@ class Video(Settings, strict=True):
             ge=0.0,
             le=0.95,
             title="Strength of holding",
-            description="How much of a matte comes from the frames before it where the picture stands still or its "
-            "motion is certain.",
+            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing.",
         ),
-    ] = 0.8
+    ] = 0.9
     ratio: Annotated[
         float,
         Field(

@@ -14,8 +14,8 @@ GAP = 8
 LABEL = 28
 """Pixels of a line of text above a row."""
 
-_PAPER = np.float32(240 / 255)
-_INK = (20 / 255,) * 3
+_PAPER = 240
+_INK = (20,) * 3
 
 
 def scaled(picture: Array, width: int) -> Array:
@@ -31,14 +31,14 @@ def scaled(picture: Array, width: int) -> Array:
 
 def framed(cell: Array) -> Array:
     """Return a cell with paper above it and to its left."""
-    return np.pad(cell, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=_PAPER)
+    return np.pad(cell, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=_PAPER / 255)
 
 
 def labelled(text: str, row: Array) -> Array:
     """Return a row with a line of text above it."""
     import cv2
 
-    strip = np.full((LABEL, row.shape[1], 3), _PAPER, np.float32)
+    strip = np.full((LABEL, row.shape[1], 3), _PAPER, np.uint8)  # OpenCV 5 draws text on bytes alone
     plain = text.encode("ascii", "replace").decode()  # OpenCV's own font has no other letters
     cv2.putText(strip, plain, (GAP, LABEL - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _INK, 1, cv2.LINE_AA)
-    return np.vstack([strip, row])
+    return np.vstack([strip / np.float32(255), row])

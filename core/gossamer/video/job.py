@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,7 +174,12 @@ def cut_video(
             suffix = "" if plan.format.is_folder else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
             work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
-            work.run()
+            try:
+                work.run()
+            except BaseException:
+                if not parts.frames:  # nothing to go on with
+                    parts.remove()
+                raise
             return work.delivered(goal, force, steps.part(0.98, 1.0))
 
 
@@ -245,7 +251,6 @@ class _Work:
             if self._segment is not None:
                 self._segment.discard()
         if not self._parts.frames:
-            self._parts.remove()
             raise InputError(
                 f"{self._source.clip.path} has no frame between the in point and the out point.",
                 "Give others with --start and --end.",
@@ -345,7 +350,10 @@ class _Work:
                 made.mkdir()
                 for piece in parts.pieces:
                     for picture in sorted(piece.path.iterdir()):
-                        (made / picture.name).hardlink_to(picture)
+                        try:
+                            (made / picture.name).hardlink_to(picture)
+                        except OSError:  # file systems without links
+                            shutil.copyfile(picture, made / picture.name)
                 if goal.is_dir():
                     goal.rmdir()  # it is empty
                 made.rename(goal)

@@ -26,6 +26,9 @@ __all__ = ["Matted", "RecurrentMatter"]
 
 _log = logging.getLogger("gossamer")
 
+_FIRST = 5
+"""How often the first frame is looked at: from nothing remembered a subject fades in over some frames."""
+
 _LONGEST = 512  # px: what RVM's authors shrink the longer side to, unless told otherwise
 
 
@@ -75,7 +78,9 @@ class RecurrentMatter:
         planes = np.ascontiguousarray(frame.rgb.transpose(2, 0, 1))
         with warm.lent(self._network, progress) as network:
             # Its colours differ from the picture's also where nothing shows through: edges get others later.
-            _, alpha, after = network.run(planes, remembered, ratio, progress)
+            after = remembered.fitting(height, width)
+            for _ in range(1 if after.states else _FIRST):
+                _, alpha, after = network.run(planes, after, ratio, progress)
         return Matted(np.ascontiguousarray(alpha), after)
 
 

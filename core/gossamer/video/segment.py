@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.compositing import to_linear
 from gossamer.image import encode_image
+from gossamer.light import to_linear
 from gossamer.video.clip import Clip
 from gossamer.video.formats import VideoFormat
 from gossamer.video.libav import libav, writing_to

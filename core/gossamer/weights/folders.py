@@ -71,8 +71,12 @@ def table_fault(file: Path) -> tuple[str, str] | None:
 
 
 def models_folder() -> Path:
-    """Return the folder that weights are fetched into; it need not exist yet."""
-    return home() / "models"
+    """Return the folder that weights are fetched into: ``$GOSSAMER_MODELS``, else ``models`` in :func:`home`.
+
+    It need not exist yet.
+    """
+    chosen = os.environ.get("GOSSAMER_MODELS")
+    return expanded(chosen).absolute() if chosen else home() / "models"
 
 
 def hugging_face_home() -> Path:
@@ -84,9 +88,9 @@ def hugging_face_home() -> Path:
 def folders() -> tuple[Path, ...]:
     """Return the folders in which weights are looked for, in this order.
 
-    Gossamer's own ``models`` folder; each folder in ``$GOSSAMER_MODEL_PATH``; ComfyUI's model folders where
-    ``$COMFYUI_PATH`` is set; the Hugging Face cache; the folders of rembg, new and old; the folder of
-    transparent-background.
+    The folder that weights are fetched into; Gossamer's own ``models`` folder; each folder in
+    ``$GOSSAMER_MODEL_PATH``; ComfyUI's model folders where ``$COMFYUI_PATH`` is set; the Hugging Face cache; the
+    folders of rembg, new and old; the folder of transparent-background.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def folders() -> tuple[Path, ...]:
     """
     rembg, old_rembg = _rembg_folders()
     comfyui = _comfyui_models()
-    found = [models_folder(), *_own_path()]
+    found = [models_folder(), home() / "models", *_own_path()]
     found += [comfyui / name for name in _COMFYUI_FOLDERS] if comfyui else []
     found += [_hugging_face_cache(), rembg / "models", old_rembg, _transparent_background_folder()]
     return tuple(dict.fromkeys(found))
@@ -111,7 +115,7 @@ def candidates(variant: Variant, extra: Iterable[Path] = ()) -> Iterator[Path]:
 
 def _candidates(variant: Variant, extra: Iterable[Path]) -> Iterator[Path]:
     names = variant.names
-    for folder in (models_folder(), *_own_path()):
+    for folder in (models_folder(), home() / "models", *_own_path()):
         yield from (folder / name for name in names)
     if comfyui := _comfyui_models():
         for name in _COMFYUI_FOLDERS:

@@ -307,7 +307,7 @@ def outputs():
         if output == "selection":
             save(case, "plane", image.get_selection(), "Y u8")
         elif output == "channel":
-            save(case, "plane", image.get_channels()[0], "Y u8")
+            save(case, "plane", image.get_channels()[0], "Y' u8")  # its own numbers
         else:
             save(case, "plane", layer.get_mask(), "Y u8")
             save(case, "colours", layer, "R'G'B' u8")

@@ -82,11 +82,6 @@ class VitMatte:
         self._network = network
         self._mean, self._deviation = (np.asarray(v, np.float32) for v in NORMALISATIONS[normalisation])
 
-    @property
-    def module(self) -> Any:
-        """The torch module, for a host that manages the memory of its networks."""
-        return self._network
-
     @classmethod
     def load(
         cls,
@@ -145,6 +140,11 @@ class VitMatte:
         module = patiently(lambda: placed(module, "ViTMatte", device, **how), steps)
         steps(1.0)
         return cls(TorchModule(module, "ViTMatte", device, precision=precision), name, precision, normalisation)
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """Its torch module; none once it is unloaded."""
+        return self._network.modules
 
     @property
     def bytes(self) -> int:
