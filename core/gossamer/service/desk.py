@@ -55,9 +55,10 @@ class Desk:
         self.rates = Rates(settings.rate)
         self.metrics = Metrics(lambda: self.engine.waiting)
 
-    async def have_done(self, request: Request, work: Callable[[Progress], Any]) -> Any:
-        """Put work into the queue and wait for its result; raises what it raises."""
+    async def have_done(self, request: Request, work: Callable[[Progress], Any], *pictures: bytes) -> Any:
+        """Put work on some pictures into the queue and wait for its result; raises what it raises."""
         request.state.rate = self.rates.take(request.state.owner)
+        await run_in_threadpool(self.shop.glance, *pictures)
         try:
             return await done(self.engine.submit(request.state.owner, work), request)
         except Cancelled:
@@ -81,7 +82,7 @@ class Desk:
         def work(steps: Progress) -> Answer:
             return answer(self.shop.cut(wish, steps), wish.format, mask_only=mask_only)
 
-        made: Answer = await self.have_done(request, work)
+        made: Answer = await self.have_done(request, work, wish.picture)
         self.metrics.worked(made.model, made.seconds)
         return picture_response(made)
 
@@ -113,7 +114,7 @@ class Desk:
             mask = self.shop.read(sent.files["mask"], steps) if "mask" in sent.files else None
             return check(seen, photo, mask, recipe, progress=steps).as_dict()
 
-        return json_response(await self.have_done(request, work))
+        return json_response(await self.have_done(request, work, *sent.files.values()))
 
     async def models(self, request: Request) -> Response:
         """List the models that requests may name."""

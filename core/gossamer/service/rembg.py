@@ -52,7 +52,7 @@ class Rembg:
         def work(steps: Progress) -> Answer:
             return answer(self._desk.shop.cut(wish, steps), "png", mask_only=mask_only)
 
-        made: Answer = await self._desk.have_done(request, work)
+        made: Answer = await self._desk.have_done(request, work, wish.picture)
         self._desk.metrics.worked(made.model, made.seconds)
         return picture_response(made)
 

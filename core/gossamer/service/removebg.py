@@ -78,7 +78,7 @@ class RemoveBg:
             made = answer(cutout, format, mask_only=asked.mask_only, colour="color.jpg")
             return made, {} if asked.moves else _box(cutout)
 
-        made, box = await self._desk.have_done(request, work)
+        made, box = await self._desk.have_done(request, work, asked.wish.picture)
         self._desk.metrics.worked(made.model, made.seconds)
         headers = {
             "X-Type": asked.type,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from gossamer.compositing import Backdrop, conversion, read_backdrop
-from gossamer.cutout import Cutout
+from gossamer.cutout import Cutout, Origin
+from gossamer.errors import InputError
 from gossamer.image import Image, read_image
-from gossamer.image.limits import at_most, quiet
+from gossamer.image.limits import READABLE, at_most, check_size, kind_of, quiet
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
@@ -47,6 +48,14 @@ class Workshop:
     def __post_init__(self) -> None:
         """Begin without a pipeline."""
         self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
+
+    def glance(self, *pictures: bytes) -> None:
+        """Refuse what is no picture or has too many pixels, by its first bytes: nobody waits in a queue for that."""
+        for data in pictures:
+            if kind_of(data[:64]) is None:
+                raise InputError("The picture is not of a kind that Gossamer reads.", READABLE)
+            with at_most(self.pixels):
+                _check_header(data)
 
     def read(self, data: bytes, steps: Progress) -> Image:
         """Read a picture that a stranger sent: its header first, so that a trap costs nothing."""
@@ -129,8 +138,6 @@ class Workshop:
             return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
         plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
         rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
-        from gossamer.cutout import Origin
-
         told = rough.report
         origin = Origin(told.model, told.device, dict(told.seconds), told.warnings)
         runs = Runs(choice.device, refuse_fetching)
@@ -164,8 +171,6 @@ class Workshop:
 def _check_header(data: bytes) -> None:
     """Refuse a picture that says it has too many pixels, before anything is decoded."""
     import PIL.Image
-
-    from gossamer.image.limits import check_size
 
     try:
         with quiet(), PIL.Image.open(io.BytesIO(data)) as picture:
