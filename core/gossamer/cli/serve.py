@@ -11,6 +11,7 @@ from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.cli.terminal import tell
 from gossamer.errors import InputError, MissingExtra
 from gossamer.paths import remedy_of
+from gossamer.platform import listen
 from gossamer.settings.base import validated
 from gossamer.settings.service import Service
 
@@ -68,20 +69,10 @@ def run(argv: list[str]) -> int:
 
 def _bound(settings: Service) -> socket.socket:
     """Return a socket at the address, so that a port in use is told in a sentence before anything else."""
-    sock = None
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family[0], socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(family[4])
+        return listen(settings.host, settings.port)
     except OSError as error:
-        if sock is not None:
-            sock.close()
         raise InputError(
             f"{settings.host}:{settings.port} cannot be listened at ({error.strerror or error}).",
             remedy_of(error, "Give another --port, or another --host."),
         ) from None
-    sock.listen(128)
-    sock.set_inheritable(False)
-    return sock

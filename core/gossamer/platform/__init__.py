@@ -5,6 +5,7 @@ No other file of the library names what exists on one system only (a test keeps 
 
 from __future__ import annotations
 
+from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
 from gossamer.platform.memory import available_memory, physical_memory, return_memory
 from gossamer.platform.names import exchange, is_planted, links_are_followed_for_others, rename_new, settle_names
@@ -53,6 +54,7 @@ __all__ = [
     "is_socket",
     "keep_rights",
     "links_are_followed_for_others",
+    "listen",
     "local_socket",
     "make_private_folder",
     "new_group",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,168 +11,24 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 import gossamer
-from gossamer.errors import Cancelled, GossamerError, InputError
-from gossamer.image.limits import at_most
-from gossamer.progress import Progress
-from gossamer.service.allowed import Allowed
-from gossamer.service.answers import Answer, answer
-from gossamer.service.engine import Engine
-from gossamer.service.fields import OWN, Sent, check_names, known_fields, read_sent, schema, values_of
+from gossamer.errors import GossamerError, InputError
+from gossamer.service import rembg, removebg
+from gossamer.service.desk import CUT_FILES, Desk, refused
+from gossamer.service.fields import OWN, known_fields, schema
 from gossamer.service.guard import Guard, is_loopback
-from gossamer.service.keys import Keys, Rates
-from gossamer.service.metrics import CONTENT_TYPE, Metrics
-from gossamer.service.refusals import worded
-from gossamer.service.waiting import done
-from gossamer.service.wish import Wish
-from gossamer.service.work import Workshop
-from gossamer.settings import Recipe, recipe_from_flat
+from gossamer.service.keys import Keys
 from gossamer.settings.service import Service
 
-__all__ = ["Desk", "application"]
+__all__ = ["application"]
 
 _MEGA = 1_000_000
 _PATHS = ("/v1/cutouts", "/v1/masks", "/v1/check", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json")
-_CUT = ("image", "prompt_mask", "scribbles", "background_image")
 _EXAMPLES = {
     "plain": {"image": "BASE64", "format": "png"},
     "white": {"image": "BASE64", "format": "jpeg", "background": "#ffffff", "canvas_margin": "5%"},
     "prompted": {"image": "BASE64", "box": ["10%,20%,50%,90%"], "matting": "closed_form", "format": "json"},
 }
 Refusal = Callable[[GossamerError, str], tuple[int, dict[str, str], bytes]]
-
-
-class Desk:
-    """Takes requests, has the engine work on them, and answers.
-
-    Parameters
-    ----------
-    settings : Service
-
-    Attributes
-    ----------
-    settings : Service
-    engine : Engine
-    shop : Workshop
-    rates : Rates
-    metrics : Metrics
-    """
-
-    def __init__(self, settings: Service) -> None:
-        self.settings = settings
-        self.engine = Engine(settings.queue, settings.max_seconds)
-        self.shop = Workshop(Allowed(settings.models), settings.max_megapixels * _MEGA)
-        self.rates = Rates(settings.rate)
-        self.metrics = Metrics(lambda: self.engine.waiting)
-
-    async def have_done(self, request: Request, work: Callable[[Progress], Any]) -> Any:
-        """Put work into the queue and wait for its result; raises what it raises."""
-        self.rates.take(request.state.owner)
-        try:
-            return await done(self.engine.submit(request.state.owner, work), request)
-        except Cancelled:
-            self.metrics.left()
-            raise
-
-    async def cutouts(self, request: Request) -> Response:
-        """Cut the subject out of a picture."""
-        return await self._cut(request, mask_only=False)
-
-    async def masks(self, request: Request) -> Response:
-        """Return the alpha alone, as a grey picture."""
-        return await self._cut(request, mask_only=True)
-
-    async def _cut(self, request: Request, mask_only: bool) -> Response:
-        sent = await read_sent(request, _CUT)
-        if mask_only and str(sent.one("format", "png")).lower() == "zip":
-            raise InputError("A mask is one picture.", "Ask for png, webp, jpeg or json.")
-        wish = await run_in_threadpool(self._wish, sent, request.headers.get("accept", ""), mask_only)
-
-        def work(steps: Progress) -> Answer:
-            return answer(self.shop.cut(wish, steps), wish.format, mask_only=mask_only)
-
-        made: Answer = await self.have_done(request, work)
-        self.metrics.worked(made.model, made.seconds)
-        return picture_response(made)
-
-    def _wish(self, sent: Sent, accept: str, mask_only: bool) -> Wish:
-        with at_most(self.shop.pixels):
-            wish = Wish.of(sent, model=self.settings.model, accept=accept, mask_only=mask_only)
-        self.shop.allowed.decided(wish.choice)  # a model that is not served is told before the queue
-        return wish
-
-    async def check(self, request: Request) -> Response:
-        """Tell whether a cut-out is good, without the truth."""
-        known = known_fields(lambda parameter: parameter.stage == "checks")
-        sent = await read_sent(request, ("image", "photo", "mask"))
-        check_names(sent, known, ("recipe",), ("image", "photo", "mask"))
-        given = sent.one("recipe")
-        if isinstance(given, str):
-            try:
-                given = json.loads(given)
-            except (ValueError, RecursionError):
-                raise InputError("The recipe is not valid JSON.", 'Give e.g. {"checks": {}}.') from None
-        recipe = recipe_from_flat(values_of(sent, Recipe, known), None if given is None else Recipe.of(given))
-        cutout = sent.picture()
-
-        def work(steps: Progress) -> dict[str, Any]:
-            from gossamer.quality import check
-
-            seen = self.shop.read(cutout, steps)
-            photo = self.shop.read(sent.files["photo"], steps) if "photo" in sent.files else None
-            mask = self.shop.read(sent.files["mask"], steps) if "mask" in sent.files else None
-            return check(seen, photo, mask, recipe, progress=steps).as_dict()
-
-        return json_response(await self.have_done(request, work))
-
-    async def models(self, request: Request) -> Response:
-        """List the models that requests may name."""
-        return json_response(await run_in_threadpool(self.shop.allowed.told))
-
-    async def health(self, request: Request) -> Response:
-        """Tell that the process lives."""
-        return json_response({"status": "ok", "gossamer": gossamer.__version__})
-
-    async def ready(self, request: Request) -> Response:
-        """Tell whether requests are taken and a model is here to serve them."""
-        has_model = bool(await run_in_threadpool(self.shop.allowed.ids))
-        good = self.engine.is_open and has_model
-        told = {"status": "ready" if good else "not ready", "waiting": self.engine.waiting, "model": has_model}
-        return json_response(told, 200 if good else 503)
-
-    async def numbers(self, request: Request) -> Response:
-        """Return what Prometheus reads."""
-        return Response(self.metrics.text(), media_type=CONTENT_TYPE)
-
-
-def picture_response(made: Answer) -> Response:
-    """Return an answer with what it says of itself in the headers."""
-    headers = {"X-Width": str(made.width), "X-Height": str(made.height), "X-Model": made.model or "none"}
-    if made.warnings:
-        headers["X-Warnings"] = json.dumps(made.warnings)
-    return Response(made.data, media_type=made.media_type, headers=headers)
-
-
-def json_response(data: Any, status: int = 200) -> Response:
-    """Return data as JSON."""
-    return Response(json.dumps(data), status_code=status, media_type="application/json")
-
-
-def refused(error: GossamerError, id: str) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body for what the service's own addresses refuse."""
-    message, remedy = worded(error)
-    told = {"error": {"message": message, "remedy": remedy, "status": error.http_status, "request": id}}
-    return error.http_status, headers_of(error), json.dumps(told).encode()
-
-
-def headers_of(error: GossamerError) -> dict[str, str]:
-    """Return the headers that go with an error."""
-    headers = {"content-type": "application/json"}
-    seconds = getattr(error, "seconds", None)
-    if seconds is not None:
-        headers["retry-after"] = str(seconds)
-    if error.http_status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return headers
 
 
 def application(settings: Service) -> Any:
@@ -200,7 +55,7 @@ def application(settings: Service) -> Any:
         lifespan=lifespan,
     )
     _add_routes(api, desk)
-    elsewhere: dict[str, Refusal] = {}
+    elsewhere: dict[str, Refusal] = {removebg.CUT: removebg.refused, removebg.ACCOUNT: removebg.refused}
 
     def refusal(path: str, error: GossamerError, id: str) -> tuple[int, dict[str, str], bytes]:
         return elsewhere.get(path, refused)(error, id)
@@ -222,7 +77,7 @@ def application(settings: Service) -> Any:
     api.add_exception_handler(HTTPException, on_http)
     api.add_exception_handler(GossamerError, on_error)
     guarded = Unexpected(api, on_error)
-    return Guard(guarded, keys, settings.max_mb * _MEGA, desk.metrics, refusal, (*_PATHS, *elsewhere))
+    return Guard(guarded, keys, settings.max_mb * _MEGA, desk.metrics, refusal, (*_PATHS, rembg.ADDRESS, *elsewhere))
 
 
 class Unexpected:
@@ -268,7 +123,7 @@ def _unexpected(error: Exception, id: str) -> GossamerError:
 
 def _add_routes(api: Any, desk: Desk) -> None:
     known = known_fields()
-    cut = schema(known, _CUT, OWN, _EXAMPLES, places=True)
+    cut = schema(known, CUT_FILES, OWN, _EXAMPLES, places=True)
     checks = known_fields(lambda parameter: parameter.stage == "checks")
     checked = schema(checks, ("image", "photo", "mask"), {}, {"plain": {"image": "BASE64"}}, places=False)
     pictures: dict[str, Any] = {
@@ -305,4 +160,14 @@ def _add_routes(api: Any, desk: Desk) -> None:
             responses={200: {"description": "Done.", "content": content}, **(faults if body else {})},
             openapi_extra={"requestBody": body} if body else None,
             summary=(endpoint.__doc__ or "").strip(),
+        )
+    theirs, rembgs = removebg.RemoveBg(desk), rembg.Rembg(desk)
+    for path, endpoint, method, summary in (
+        (removebg.CUT, theirs.cut, "POST", "Cut out a picture as remove.bg's API 1.0 does."),
+        (removebg.ACCOUNT, theirs.account, "GET", "The account, as remove.bg's API 1.0 tells it."),
+        (rembg.ADDRESS, rembgs.cut, "POST", "Cut out a picture as rembg's server does."),
+        (rembg.ADDRESS, rembgs.address, "GET", "What rembg's server does with an address: refused."),
+    ):
+        api.add_api_route(
+            path, endpoint, methods=[method], response_model=None, response_class=Response, summary=summary
         )

@@ -19,7 +19,7 @@ from gossamer.settings import Finding, ModelChoice, Recipe, recipe_from_flat
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.parameters import nested
 
-__all__ = ["Format", "Wish", "check_recipe", "format_named"]
+__all__ = ["UPLOADED", "Format", "Wish", "check_recipe", "format_named"]
 
 Format: TypeAlias = Literal["png", "webp", "jpeg", "zip", "json"]
 UPLOADED = "the picture that came with the request"

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from gossamer.compositing import Backdrop, conversion, read_backdrop
-from gossamer.cutout import Cutout
+from gossamer.cutout import Cutout, Origin
+from gossamer.errors import InputError
 from gossamer.image import Image, read_image
-from gossamer.image.limits import at_most, quiet
+from gossamer.image.limits import READABLE, at_most, check_size, kind_of, quiet
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
@@ -48,6 +49,14 @@ class Workshop:
         """Begin without a pipeline."""
         self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
 
+    def glance(self, *pictures: bytes) -> None:
+        """Refuse what is no picture or has too many pixels, by its first bytes: nobody waits in a queue for that."""
+        for data in pictures:
+            if kind_of(data[:64]) is None:
+                raise InputError("The picture is not of a kind that Gossamer reads.", READABLE)
+            with at_most(self.pixels):
+                _check_header(data)
+
     def read(self, data: bytes, steps: Progress) -> Image:
         """Read a picture that a stranger sent: its header first, so that a trap costs nothing."""
 
@@ -64,7 +73,7 @@ class Workshop:
         steps: Progress,
         *,
         region: Region | None = None,
-        resized: Callable[[Image], Image] | None = None,
+        prepared: Callable[[Image, Wish], tuple[Image, Wish]] | None = None,
     ) -> Cutout:
         """Cut the subject out of a wish's picture.
 
@@ -74,8 +83,8 @@ class Workshop:
         steps : Progress
         region : callable, optional
             Where the subject is looked for; nothing else is foreground.
-        resized : callable, optional
-            Applied to the picture first.
+        prepared : callable, optional
+            Given the picture and the wish, returns those that take their places.
 
         Raises
         ------
@@ -84,8 +93,8 @@ class Workshop:
         """
         steps(0.0, "Reading the picture")
         image = self.read(wish.picture, steps)
-        if resized is not None:
-            image = patiently(lambda: resized(image), steps)
+        if prepared is not None:
+            image, wish = patiently(lambda: prepared(image, wish), steps)
         backdrop = self._backdrop(wish, image, steps)
         choice = self.allowed.decided(wish.choice)
         if wish.prompt is not None:
@@ -129,8 +138,6 @@ class Workshop:
             return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
         plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
         rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
-        from gossamer.cutout import Origin
-
         told = rough.report
         origin = Origin(told.model, told.device, dict(told.seconds), told.warnings)
         runs = Runs(choice.device, refuse_fetching)
@@ -164,8 +171,6 @@ class Workshop:
 def _check_header(data: bytes) -> None:
     """Refuse a picture that says it has too many pixels, before anything is decoded."""
     import PIL.Image
-
-    from gossamer.image.limits import check_size
 
     try:
         with quiet(), PIL.Image.open(io.BytesIO(data)) as picture:

@@ -1,0 +1,116 @@
+"""The address and words of rembg's server (``rembg s``), so that its clients change nothing but an address.
+
+What its switches ask for is mapped to ours; source: its README and its server's own documentation.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request, Response
+
+from gossamer.errors import InputError
+from gossamer.progress import Progress
+from gossamer.service.answers import Answer, answer
+from gossamer.service.desk import Desk, picture_response
+from gossamer.service.fields import Sent, read_sent
+from gossamer.service.refusals import Forbidden
+from gossamer.service.wish import Wish, check_recipe
+from gossamer.settings import Finding, ModelChoice, Recipe
+
+__all__ = ["ADDRESS", "Rembg"]
+
+ADDRESS = "/api/remove"
+_MODELS = {"u2net_human_seg": "u2net-human-seg", "bria-rmbg": "rmbg-1.4"}
+_YES = ("1", "true", "yes", "on")
+_NO = ("", "0", "false", "no", "off")
+_BAND = 10  # rembg's own erosion where none is given
+_SMOOTH = 5.0  # pixels: rembg opens the mask with a disc and blurs it about so much
+
+
+class Rembg:
+    """Answers as rembg's server does.
+
+    ``a`` is closed-form matting, and ``ae`` half the width of its band; ``af`` and ``ab`` are taken and play no part,
+    because our bands are found around the mask's edge and not by thresholds. Without ``a`` the matting is our own.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def address(self, request: Request) -> Response:
+        """Refuse to fetch a picture."""
+        raise Forbidden("Addresses of pictures are not fetched here.", "POST the picture as the file of a form.")
+
+    async def cut(self, request: Request) -> Response:
+        """Cut out a picture."""
+        sent = await read_sent(request, ("file",))
+        wish = self._wish(sent)
+        mask_only = _flag(sent, "om")
+
+        def work(steps: Progress) -> Answer:
+            return answer(self._desk.shop.cut(wish, steps), "png", mask_only=mask_only)
+
+        made: Answer = await self._desk.have_done(request, work, wish.picture)
+        self._desk.metrics.worked(made.model, made.seconds)
+        return picture_response(made)
+
+    def _wish(self, sent: Sent) -> Wish:
+        stages: dict[str, dict[str, Any]] = {}
+        for name in ("af", "ab"):
+            _whole(sent, name, 0)
+        band = _whole(sent, "ae", _BAND)
+        if _flag(sent, "a"):
+            stages["matting"] = {"method": "closed_form", "band": max(1, band)}
+        if _flag(sent, "ppm"):
+            stages["refinement"] = {"smooth": _SMOOTH}
+        colour = str(sent.one("bgc", "")).strip()
+        if colour:
+            stages["background"] = {"fill": colour}
+        recipe = Recipe.of(stages)
+        check_recipe(recipe)
+        model = str(sent.one("model", "")).strip()
+        prompt = _prompt(sent.one("extras"))
+        if model == "sam":
+            if prompt is None:
+                raise InputError("The model sam needs a prompt.", 'Give it in extras: {"sam_prompt": [...]}.')
+            model = ""
+        choice = ModelChoice.of(model=_MODELS.get(model, model) or self._desk.settings.model)
+        return Wish(sent.picture("file"), recipe, choice, Finding(), prompt, "png")
+
+
+def _flag(sent: Sent, name: str) -> bool:
+    text = str(sent.one(name, "")).strip().lower()
+    if text not in (*_YES, *_NO):
+        raise InputError(f"The field {name} cannot be {text[:40]!r}.", "Give true or false.")
+    return text in _YES
+
+
+def _whole(sent: Sent, name: str, default: int) -> int:
+    value = sent.one(name, default)
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= 255:
+        raise InputError(f"The field {name} is not from 0 to 255.", "Give a whole number.")
+    return number
+
+
+def _prompt(extras: Any) -> dict[str, Any] | None:
+    """Return what rembg's ``sam_prompt`` means: points with labels 1 and 0, and rectangles."""
+    if not extras:
+        return None
+    example = 'Give e.g. {"sam_prompt": [{"type": "point", "data": [120, 80], "label": 1}]}.'
+    try:
+        told = json.loads(extras) if isinstance(extras, str) else extras
+        marks = told.get("sam_prompt", [])
+        prompt: dict[str, Any] = {}
+        for mark in marks:
+            numbers = [float(each) for each in mark["data"]]
+            field = "boxes" if mark["type"] == "rectangle" else "points" if mark["label"] else "not_points"
+            prompt.setdefault(field, []).append(numbers)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise InputError("extras cannot be read.", example) from None
+    return prompt or None

@@ -1,0 +1,219 @@
+"""Clients of remove.bg and of rembg, pointed here: their own fields, headers, words."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gossamer
+from gossamer.service.keys import line_of
+from tests.service.conftest import Client, Server, pixels, png
+
+KEY = "0123456789abcdef0123"
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> str:
+    file = tmp_path / "keys"
+    file.write_text(line_of("shop", KEY) + "\n")
+    return str(file)
+
+
+@pytest.fixture(autouse=True)
+def _square(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Let the model find what is red: its opinion of drawings is its own, and where things land is ours."""
+    if "real" in request.node.name:
+        return
+
+    def find(_: Any, source: Any, *__: Any, **___: Any) -> tuple[np.ndarray, gossamer.cutout.Origin]:
+        red = source.rgb[..., 0] > source.rgb[..., 1]
+        return red.astype(np.float32), gossamer.cutout.Origin("u2netp")
+
+    monkeypatch.setattr(gossamer.Pipeline, "find", find)
+
+
+def ask(service: Any, screen: np.ndarray, accept: str = "*/*", **fields: str) -> Any:
+    files = {"image_file": png(screen)}
+    return service.post("/v1.0/removebg", files=files, data=fields, headers={"accept": accept})
+
+
+def test_removebg_answers_in_its_own_words(client: Client, screen: np.ndarray, keyed: str) -> None:
+    service = client(keys=keyed, rate=100)
+    service.headers["X-Api-Key"] = KEY
+    answered = ask(service, screen)
+    assert answered.status_code == 200
+    assert answered.headers["content-type"] == "image/png"
+    for name, value in {"X-Type": "other", "X-Width": "128", "X-Height": "96", "X-Credits-Charged": "0"}.items():
+        assert answered.headers[name] == value
+    assert answered.headers["X-RateLimit-Limit"] == "100"
+    assert answered.headers["X-RateLimit-Remaining"] == "99"
+    cut = pixels(answered.content)
+    assert (cut[30:66, 46:82, 3] == 255).all()
+    assert (cut[:18, :, 3] == 0).all()
+    told = ask(service, screen, "application/json").json()["data"]
+    assert np.array_equal(pixels(base64.b64decode(told["result_b64"])), cut)
+    assert abs(told["foreground_top"] - 24) <= 1
+    assert abs(told["foreground_width"] - 48) <= 2
+    body = {"image_file_b64": base64.b64encode(png(screen)).decode(), "size": "auto"}
+    assert np.array_equal(pixels(service.post("/v1.0/removebg", json=body).content), cut)
+    assert np.array_equal(pixels(service.post("/v1.0/removebg", data=body).content), cut)
+    assert service.get("/v1.0/account").json()["data"]["attributes"]["credits"]["total"] > 0
+
+
+def test_removebg_formats_channels_and_backgrounds(client: Client, screen: np.ndarray) -> None:
+    service = client()
+    for colour, known in (("81d4fa", (129, 212, 250)), ("fff", (255, 255, 255)), ("green", (0, 128, 0))):
+        answered = ask(service, screen, bg_color=colour)
+        assert answered.headers["content-type"] == "image/jpeg"  # auto: nothing is transparent
+        assert np.abs(pixels(answered.content)[:15].astype(int) - known).max() < 4
+    assert ask(service, screen, bg_color="81d4fa77").headers["content-type"] == "image/png"
+    assert pixels(ask(service, screen, channels="alpha").content).shape == (96, 128)
+    assert (pixels(ask(service, screen, format="jpg").content)[:15] > 250).all()
+    behind = {"image_file": png(screen), "bg_image_file": png(np.full((96, 128, 3), (9, 8, 200), np.uint8))}
+    flat = pixels(service.post("/v1.0/removebg", files=behind).content)
+    assert np.abs(flat[:15].astype(int) - (9, 8, 200)).max() < 5
+    with zipfile.ZipFile(io.BytesIO(ask(service, screen, format="zip").content)) as archive:
+        assert sorted(archive.namelist()) == ["alpha.png", "color.jpg"]
+        assert (pixels(archive.read("alpha.png"))[30:66, 46:82] == 255).all()
+
+
+def test_removebg_sizes_crops_and_places(client: Client, screen: np.ndarray) -> None:
+    service = client()
+    large = np.ascontiguousarray(screen.repeat(8, 0).repeat(8, 1))  # 768 x 1024
+    small = ask(service, large, size="preview")
+    width, height = int(small.headers["X-Width"]), int(small.headers["X-Height"])
+    assert 240_000 < width * height <= 250_000
+    assert width / height == pytest.approx(4 / 3, abs=0.01)
+    assert ask(service, large, size="full").headers["X-Width"] == "1024"
+    cropped = pixels(ask(service, large, size="full", crop="true").content)
+    assert abs(cropped.shape[0] - 384) <= 4
+    margins = pixels(ask(service, large, size="full", crop="true", crop_margin="10% 25%").content)
+    assert margins.shape[0] == pytest.approx(cropped.shape[0] * 1.2, abs=3)
+    assert margins.shape[1] == pytest.approx(cropped.shape[1] * 1.5, abs=3)
+    edge = pixels(ask(service, large, size="full", crop="true", crop_margin="30px").content)
+    assert edge.shape[0] == pytest.approx(cropped.shape[0] + 60, abs=3)
+    placed = pixels(ask(service, large, size="full", scale="80%").content)
+    assert placed.shape[:2] == (768, 1024)
+    rows = np.flatnonzero((placed[..., 3] > 128).any(1))
+    assert rows[-1] - rows[0] + 1 == pytest.approx(0.8 * 768, abs=6)
+    assert (rows[-1] + rows[0]) / 2 == pytest.approx(768 / 2, abs=4)
+
+
+def test_removebg_looks_only_within_its_roi(client: Client) -> None:
+    two = np.empty((96, 200, 3), np.uint8)
+    two[:] = (0, 177, 64)
+    two[24:72, 20:60] = two[24:72, 140:180] = (200, 30, 40)
+    for roi in ("100 0 200 96", "50% 0% 100% 100%", "100px 0px 200px 96px"):
+        alpha = pixels(ask(client(), two, roi=roi, channels="alpha").content)
+        assert alpha[30:66, 146:174].min() > 250, roi
+        assert alpha[:, :90].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"size": "huge"}, "invalid_size"),
+        ({"bg_color": "/etc/passwd"}, "invalid_bg_color"),
+        ({"bg_color": "#zz"}, "invalid_bg_color"),
+        ({"roi": "1 2 3"}, "invalid_roi"),
+        ({"roi": "500 500 600 600"}, "invalid_roi"),
+        ({"crop": "true", "crop_margin": "1 2 3"}, "invalid_crop_margin"),
+        ({"scale": "900%"}, "invalid_scale"),
+        ({"position": "10% 90%"}, "invalid_position"),
+        ({"image_file_b64": "AAAA"}, "multiple_sources"),
+        ({"bg_image_url": "http://127.0.0.1/a.png"}, "invalid_image_url"),
+    ],
+)
+def test_removebg_errors(client: Client, screen: np.ndarray, fields: dict[str, str], code: str) -> None:
+    answered = ask(client(), screen, **fields)
+    assert answered.status_code == 400
+    (error,) = answered.json()["errors"]
+    assert error["code"] == code
+    assert error["title"]
+
+
+def test_removebg_statuses(client: Client, screen: np.ndarray, keyed: str) -> None:
+    service = client(keys=keyed, rate=1)
+    answered = ask(service, screen)
+    assert answered.status_code == 403
+    assert answered.json() == {
+        "errors": [{"title": "API Key invalid", "code": "auth_failed", "detail": "Send it in the header X-Api-Key."}]
+    }
+    assert service.get("/v1.0/account").status_code == 403
+    service.headers["X-Api-Key"] = KEY
+    assert service.post("/v1.0/removebg").json()["errors"][0]["code"] == "missing_source"
+    rubbish = service.post("/v1.0/removebg", files={"image_file": b"rubbish"})
+    assert rubbish.status_code == 400
+    answered = ask(service, screen)
+    assert answered.status_code == 429
+    assert answered.json()["errors"][0]["code"] == "rate_limit_exceeded"
+    assert int(answered.headers["retry-after"]) >= 1
+    green = np.full((40, 40, 3), (0, 177, 64), np.uint8)
+    nothing = ask(client(), green)
+    assert nothing.status_code == 400
+    assert nothing.json()["errors"][0]["code"] == "unknown_foreground"
+
+
+def test_rembg_switches(client: Client, screen: np.ndarray) -> None:
+    service, files = client(), {"file": png(screen)}
+    cut = pixels(service.post("/api/remove", files=files).content)
+    assert cut.shape == (96, 128, 4)
+    assert (cut[30:66, 46:82, 3] == 255).all()
+    assert (cut[:15, :, 3] == 0).all()
+    mask = pixels(service.post("/api/remove", files=files, data={"om": "true"}).content)
+    assert np.array_equal(mask, cut[..., 3])
+    white = pixels(service.post("/api/remove", files=files, params={"bgc": "255,255,255,255"}).content)
+    assert white.shape == (96, 128, 3)
+    assert (white[:15] == 255).all()
+    known = {"a": "true", "af": "240", "ab": "10", "ae": "10", "ppm": "true", "model": "u2netp"}
+    assert service.post("/api/remove", files=files, data=known).status_code == 200
+    assert service.post("/api/remove", files=files, data={"model": "none-such"}).status_code == 404
+    assert service.post("/api/remove", files=files, data={"bgc": "/etc/passwd"}).status_code == 403
+    assert service.post("/api/remove", files=files, data={"ae": "many"}).status_code == 422
+    assert service.post("/api/remove", files=files, data={"model": "sam"}).status_code == 422
+    assert service.post("/api/remove").status_code == 400
+    assert service.get("/api/remove", params={"url": "http://127.0.0.1/a.png"}).status_code == 403
+
+
+def test_real_clients_need_another_address_alone(
+    serve: Callable[..., Server], photograph: np.ndarray, keyed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve("--keys", keyed)
+    file = tmp_path / "photo.png"
+    file.write_bytes(png(photograph))
+    known = pixels(gossamer_cut(monkeypatch, file.read_bytes()))
+    curl = shutil.which("curl")
+    if curl is not None:
+        out = tmp_path / "no-bg.png"
+        line = ["-H", f"X-Api-Key: {KEY}", "-F", f"image_file=@{file}", "-F", "size=auto", "-f", "-s", "-o", str(out)]
+        subprocess.run([curl, *line, f"{server.url}/v1.0/removebg"], check=True, timeout=120)
+        assert np.array_equal(pixels(out.read_bytes()), known)
+        line = ["-s", "-f", "-H", f"X-Api-Key: {KEY}", "-F", f"file=@{file}", "-o", str(out)]
+        subprocess.run([curl, *line, f"{server.url}/api/remove"], check=True, timeout=120)
+        assert np.array_equal(pixels(out.read_bytes()), known)
+    theirs = pytest.importorskip("removebg.removebg")
+    monkeypatch.setattr(theirs, "API_ENDPOINT", f"{server.url}/v1.0/removebg")
+    client = theirs.RemoveBg(KEY, str(tmp_path / "errors.log"))
+    client.remove_background_from_img_file(str(file))
+    assert np.array_equal(pixels((tmp_path / "photo.png_no_bg.png").read_bytes()), known)
+    out = tmp_path / "b64.png"
+    data = base64.b64encode(file.read_bytes())
+    client.remove_background_from_base64_img(data, new_file_name=str(out), bg_color="81d4fa")
+    assert np.abs(pixels(out.read_bytes())[:4, :4].astype(int) - (129, 212, 250)).max() < 6
+
+
+def gossamer_cut(monkeypatch: pytest.MonkeyPatch, data: bytes) -> bytes:
+    from tests.cached_weights import weights_home
+
+    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+    made: bytes = gossamer.remove_background(data, model="u2netp").encode("png")
+    return made
