@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,7 +85,11 @@ def test_the_workflow_opens_and_runs(either: Server, astronaut: np.ndarray, tmp_
         pixels = np.asarray(shot.convert("RGB")).astype(int)
     # the astronaut's orange suit: in Load Image, Save Image and Preview Image
     orange = (pixels[:, :, 0] > 180) & (pixels[:, :, 1] < 110) & (pixels[:, :, 2] < 80)
-    assert orange.sum() > 10_000
+    near = cv2.dilate(orange.astype(np.uint8), np.ones((25, 25), np.uint8))
+    count, places = cv2.connectedComponents(near)
+    suits = [np.count_nonzero(orange[places == place]) for place in range(1, count)]
+    assert len(suits) == 3
+    assert min(suits) > 1500
 
 
 def numbers_are_shown_as_they_are_used(page: Page) -> None:

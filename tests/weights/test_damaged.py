@@ -12,7 +12,6 @@ from gossamer.cli import main
 from gossamer.errors import ModelIntegrityError
 from gossamer.weights import store
 from gossamer.weights.catalogue import load_catalogue, model_card
-from gossamer.worker import conversation
 from gossamer.worker.inventory import Inventory
 from tests.cached_weights import weights_home
 from tests.weights.cards import card, content, variant
@@ -62,10 +61,10 @@ def test_doctor_and_the_lists_tell_both(capsys: pytest.CaptureFixture[str]) -> N
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["u2netp"]["path"]
     assert "--force" in rows["u2net"]["problem"]
-    listed = {model["id"]: model["installed"] for model in conversation._models(Inventory())["models"]}
-    assert listed["u2netp"]
-    assert not listed["u2net"]
-    assert "u2netp" in Inventory().installed()
+    inventory = Inventory()  # what the worker tells
+    assert inventory.told(load_catalogue()["u2netp"])["installed"]
+    assert not inventory.told(load_catalogue()["u2net"])["installed"]
+    assert "u2netp" in inventory.installed()
 
 
 def test_a_good_file_elsewhere_is_used_in_place_of_a_damaged_one(

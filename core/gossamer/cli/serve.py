@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.cli.terminal import tell
@@ -31,15 +35,33 @@ def run(argv: list[str]) -> int:
     settings = validated(
         Service, given(parser.parse(argv), Service), "the settings of the service", "See gossamer serve --help."
     )
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise MissingExtra("The service", "service") from None
+    if importlib.util.find_spec("uvicorn") is None:
+        raise MissingExtra("The service", "service")
     from gossamer.service import app
 
-    # Nothing is fetched for a stranger, whatever asks for it.
+    with _offline():
+        _serve(app(settings), settings)
+    tell("Ended.")
+    return 0
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Let nothing be fetched for a stranger, whatever asks for it."""
+    before = os.environ.get("GOSSAMER_OFFLINE")
     os.environ["GOSSAMER_OFFLINE"] = "1"
-    served = app(settings)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GOSSAMER_OFFLINE"]
+        else:
+            os.environ["GOSSAMER_OFFLINE"] = before
+
+
+def _serve(served: Any, settings: Service) -> None:
+    import uvicorn
+
     log = logging.getLogger("gossamer.service")
     log.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
@@ -63,8 +85,6 @@ def run(argv: list[str]) -> int:
     except KeyboardInterrupt:  # raised once more after the graceful end
         if not server.should_exit:
             raise
-    tell("Ended.")
-    return 0
 
 
 def _bound(settings: Service) -> socket.socket:
