@@ -88,8 +88,7 @@ def test_the_workflow_opens_and_runs(either: Server, astronaut: np.ndarray, tmp_
     near = cv2.dilate(orange.astype(np.uint8), np.ones((25, 25), np.uint8))
     count, places = cv2.connectedComponents(near)
     suits = [np.count_nonzero(orange[places == place]) for place in range(1, count)]
-    assert len(suits) == 3
-    assert min(suits) > 1500
+    assert sum(suit > 1500 for suit in suits) == 3  # what else is orange is a mark of the page's
 
 
 def numbers_are_shown_as_they_are_used(page: Page) -> None:
