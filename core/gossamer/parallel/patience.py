@@ -15,21 +15,19 @@ T = TypeVar("T")
 _TICK = 0.05  # seconds between two chances to cancel
 
 
-def patiently(work: Callable[[], T], progress: Progress, *, to_the_end: bool = True) -> T:
+def patiently(work: Callable[[], T], progress: Progress) -> T:
     """Run a single long call of a library in a thread, with a chance to cancel twenty times a second.
 
     Parameters
     ----------
     work : callable
         What takes long, in calls that leave the interpreter to others. After cancelling it runs to its end unheard, so
-        give it a few seconds of work at most, and nothing that changes what somebody else sees.
+        give it a few seconds of work at most, and nothing that changes what somebody else sees. The process does not
+        end before it does: OpenCV, torch and others abort one where their threads are cut off.
     progress : Progress
         What it raises ends the waiting and passes through, as does what `work` raises.
-    to_the_end : bool
-        The process does not end before `work` does. OpenCV, torch and others abort it where their threads are cut off,
-        so False is for work that has nothing to do with any of them.
     """
-    return Begun(work, to_the_end=to_the_end).result(progress)
+    return Begun(work).result(progress)
 
 
 class Begun(Generic[T]):
@@ -38,17 +36,16 @@ class Begun(Generic[T]):
     Parameters
     ----------
     work : callable
-    to_the_end : bool
-        Both as for :func:`patiently`.
+        As for :func:`patiently`.
     """
 
-    def __init__(self, work: Callable[[], T], *, to_the_end: bool = True) -> None:
+    def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._results: list[T] = []
         self._errors: list[BaseException] = []
         # Not join(): Python before 3.13 takes a thread for ended whose join() was interrupted.
         self._done = threading.Event()
-        threading.Thread(target=self._run, name="gossamer-patience", daemon=not to_the_end).start()
+        threading.Thread(target=self._run, name="gossamer-patience", daemon=False).start()
 
     def result(self, progress: Progress) -> T:
         """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised."""

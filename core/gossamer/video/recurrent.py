@@ -92,7 +92,7 @@ class _Loader:
 
     def __call__(self, progress: Progress) -> Any:
         progress(0.0, "Loading the model")
-        return patiently(self._load, progress, to_the_end=True)
+        return patiently(self._load, progress)
 
     def _load(self) -> Any:
         if self.runtime == "onnx":

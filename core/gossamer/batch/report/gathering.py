@@ -75,7 +75,7 @@ def gathered(
             for row in islice(waiting, together - len(begun)):
                 # To their ends, as OpenCV aborts the process where its threads are cut off: which is at the next step.
                 work = partial(kept_thumbnails, folder, row.source, row.output, go_on)
-                begun.append(Begun(work, to_the_end=True))
+                begun.append(Begun(work))
             steps(number / len(rows), f"Picture {number + 1} of {len(rows)}")
             yield ask(begun.popleft().result(steps))
         steps(1.0)
