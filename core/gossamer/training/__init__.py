@@ -1,1 +1,1 @@
-"""One's own domain: fine-tuning the networks, from a folder of pictures with masks to weights that every face can use."""
+"""One's own domain: data, training, and the proof that it was worth it."""
