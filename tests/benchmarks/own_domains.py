@@ -52,7 +52,9 @@ def photographs(folder: Path | None) -> list[Array]:
 
 def made(domain: str, count: int, photos: Sequence[Array], seed: int, height: int = 420) -> list[Made]:
     """Make `count` pictures of a domain; the same seed and photographs give the same."""
-    return [_made(domain, f"{domain} {seed}-{i}", photos, np.random.default_rng([seed, i]), height) for i in range(count)]
+    return [
+        _made(domain, f"{domain} {seed}-{i}", photos, np.random.default_rng([seed, i]), height) for i in range(count)
+    ]
 
 
 def _made(domain: str, name: str, photos: Sequence[Array], random: np.random.Generator, height: int) -> Made:

@@ -370,12 +370,17 @@ class Training(Settings, strict=True):
     ] = 2
     seed: Annotated[
         int,
-        Field(ge=0, le=2**31 - 1, title="Seed", description="The same seed gives the same network on the same machine."),
+        Field(
+            ge=0, le=2**31 - 1, title="Seed", description="The same seed gives the same network on the same machine."
+        ),
     ] = 0
 
     @classmethod
     def of(cls, base: Training | None = None, **settings: Any) -> Training:
         """Return settings, changed in some; raises InputError where one is unknown or impossible."""
         return validated(
-            cls, {**(base or cls()).model_dump(), **settings}, "the settings of a training", "See: gossamer finetune --help"
+            cls,
+            {**(base or cls()).model_dump(), **settings},
+            "the settings of a training",
+            "See: gossamer finetune --help",
         )

@@ -43,7 +43,11 @@ def cut(
     else:
         rows, columns = max(1, round(height * keep[0])), max(1, round(width * keep[1]))
     top, left = (int(places[0] * (height - rows + 1)), int(places[1] * (width - columns + 1)))
-    if as_tile and max(height, width) > side and (subject := np.argwhere(alpha[:: max(1, height // 64)].max(0) > 0)).size:
+    if (
+        as_tile
+        and max(height, width) > side
+        and (subject := np.argwhere(alpha[:: max(1, height // 64)].max(0) > 0)).size
+    ):
         # A tile without any of the subject teaches little: its middle column is one that the subject has.
         middle = int(subject[int(places[1] * (len(subject) - 1e-9))][0])
         left = min(max(0, middle - columns // 2), width - columns)

@@ -37,7 +37,9 @@ def checkpoints_in(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def tensors_of(network: nn.Module, optimiser: torch.optim.Optimizer, average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def tensors_of(
+    network: nn.Module, optimiser: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Return everything that changes in a training, by name.
 
     Parameters
@@ -120,7 +122,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | 
         try:
             with safe_open(path, "pt") as file:
                 told = json.loads(file.metadata()[_KEY])
-                return told, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                return told, {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, OSError, ValueError, KeyError, TypeError):
             continue  # damaged since: the one before is whole
     return None
@@ -140,7 +142,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
         full = "space" in str(error).lower()
         raise OutputError(
             f"{path} could not be written: {str(error).splitlines()[0][:160]}.",
-            "Free some of the disk, then go on with --resume." if full else "Check the folder, then go on with --resume.",
+            "Free some of the disk, then go on with --resume."
+            if full
+            else "Check the folder, then go on with --resume.",
         ) from None
     except OSError as error:
         remedy = remedy_of(error, "Give another folder, or change its permissions.")

@@ -1,7 +1,7 @@
 """Several processes that train one network together: what they share, by accelerate; alone, nothing.
 
-``accelerate launch --num_processes 2 -m gossamer finetune …`` (``--cpu`` without graphics cards) starts them; each takes
-its part of every batch, gradients are summed up, and the first one validates, writes and speaks.
+``accelerate launch --num_processes 2 -m gossamer finetune …`` (``--cpu`` without graphics cards) starts them; each
+takes its part of every batch, gradients are summed up, and the first one validates, writes and speaks.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ class Stepper:
             self.optimiser.zero_grad(set_to_none=True)
             empty_cache(self._device)
             self._announce(
-                f"Memory ran out: the batch of {self._settings.batch} is now taken in {self.parts} parts, which changes "
-                "the time and not the result."
+                f"Memory ran out: the batch of {self._settings.batch} is now taken in {self.parts} parts, which "
+                "changes the time and not the result."
             )
 
     def _gradients(self, batch: Batch, weights: LossWeights) -> tuple[float, dict[str, float]]:

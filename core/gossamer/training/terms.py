@@ -1,7 +1,7 @@
 """The terms that losses are sums of, each equal to its authors' code.
 
-BCE is taken from logits, which is the same as theirs from probabilities but does not lose its gradient where the sigmoid
-has rounded to 0 or 1, and may run beside half precision.
+BCE is taken from logits, which is the same as theirs from probabilities but does not lose its gradient where the
+sigmoid has rounded to 0 or 1, and may run beside half precision.
 """
 
 from __future__ import annotations

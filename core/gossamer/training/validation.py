@@ -34,7 +34,14 @@ class Seen:
 
 
 def mask_of(
-    network: nn.Module, rgb: Array, spec: InputSpec, output: OutputSpec, *, logits: bool, device: str = "cpu", side: int = 0
+    network: nn.Module,
+    rgb: Array,
+    spec: InputSpec,
+    output: OutputSpec,
+    *,
+    logits: bool,
+    device: str = "cpu",
+    side: int = 0,
 ) -> Array:
     """Return the mask that a network gives of a picture, (H, W) float32, by its authors' own steps.
 
