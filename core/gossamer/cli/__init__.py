@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "show what a batch made: a page for the browser, or contact sheets",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
+    "dataset": "check, split and show training data, and make it of cut-outs or of a batch",
     "doctor": "what is installed, what is missing and how to get it",
     "gimp": "install, check or remove the GIMP 3 plug-in",
     "serve": "serve cut-outs over HTTP (extra service)",
