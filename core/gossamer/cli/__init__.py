@@ -35,6 +35,8 @@ COMMANDS = {
     "finetune": "train a network on your own pictures",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
+    "dataset": "check, split and show training data, and make it of cut-outs or of a batch",
+    "promote": "prove that a trained model is better, and make it one that every face can use",
     "doctor": "what is installed, what is missing and how to get it",
     "gimp": "install, check or remove the GIMP 3 plug-in",
     "serve": "serve cut-outs over HTTP (extra service)",

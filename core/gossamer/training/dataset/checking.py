@@ -32,19 +32,16 @@ class Inspection(NamedTuple):
     Attributes
     ----------
     example : Example
-        With its look.
+        With its look and size.
     fault : str
         Why it cannot be used, a sentence; or empty.
     notes : tuple of str
         What is odd, one sentence each.
-    size : tuple of int
-        Width and height; (0, 0) of what cannot be read.
     """
 
     example: Example
     fault: str
     notes: tuple[str, ...]
-    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -58,13 +55,14 @@ def inspect(example: Example) -> Inspection:
     try:
         rgb, alpha = example.load()
     except GossamerError as error:
-        return Inspection(example, error.message, (), (0, 0))
+        return Inspection(example, error.message, ())
     except MemoryError:
-        return Inspection(example, f"There is not enough memory for {example.picture}.", (), (0, 0))
+        return Inspection(example, f"There is not enough memory for {example.picture}.", ())
     height, width = alpha.shape
     fault, notes = faults_of(rgb, alpha, cutout=example.is_cutout)
-    seen = dataclasses.replace(example, look=look_at(rgb if not example.is_cutout else _shown(rgb, alpha)))
-    return Inspection(seen, fault, notes, (width, height))
+    look = look_at(_shown(rgb, alpha) if example.is_cutout else rgb)
+    seen = dataclasses.replace(example, look=look, size=(width, height))
+    return Inspection(seen, fault, notes)
 
 
 def faults_of(rgb: NDArray[np.uint8], alpha: Array, *, cutout: bool = False) -> tuple[str, tuple[str, ...]]:

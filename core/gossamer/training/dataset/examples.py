@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +39,8 @@ class Example:
         Whether the mask's black is the subject.
     look : Look or None
         What :func:`~gossamer.training.dataset.read_dataset` has seen, so that a split need not open it again.
+    size : tuple of int
+        Width and height in pixels, where it was looked at.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Example:
     outlines: Outlines | None = field(default=None, compare=False, repr=False)
     inverted: bool = False
     look: Look | None = field(default=None, compare=False, repr=False)
+    size: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
 
     @property
     def is_cutout(self) -> bool:
@@ -103,7 +105,3 @@ class Dataset:
     examples: tuple[Example, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
-
-    def only(self, names: set[str]) -> Dataset:
-        """Return the same of the examples that have these names."""
-        return dataclasses.replace(self, examples=tuple(one for one in self.examples if one.name in names))

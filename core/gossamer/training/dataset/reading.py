@@ -18,7 +18,7 @@ from gossamer.training.dataset.examples import Dataset, Example
 from gossamer.training.dataset.folders import in_folder
 from gossamer.training.dataset.table import in_table
 
-__all__ = ["find_examples", "look_into", "read_dataset"]
+__all__ = ["check_share", "find_examples", "look_into", "read_dataset"]
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _NAMED = 3  # of those that are left out, in a message
@@ -52,8 +52,9 @@ def read_dataset(
     """
     chosen = settings or Data()
     steps = Progress.of(progress)
-    found = find_examples(source, chosen)
-    return look_into(found, chosen, steps)
+    whole = look_into(find_examples(source, chosen), steps)
+    check_share(whole, chosen)
+    return whole
 
 
 def find_examples(source: str | os.PathLike[str], settings: Data) -> Dataset:
@@ -74,22 +75,20 @@ def find_examples(source: str | os.PathLike[str], settings: Data) -> Dataset:
     return Dataset(tuple(sorted(examples, key=lambda one: one.name)), tuple(left_out))
 
 
-def look_into(found: Dataset, settings: Data, progress: Progress) -> Dataset:
-    """Return a data set of which every picture was looked at; raises InputError as :func:`read_dataset`."""
+def look_into(found: Dataset, progress: Progress) -> Dataset:
+    """Return a data set of which every picture was looked at, without what cannot be used, however much that is."""
     examples: list[Example] = []
     left_out, notes = list(found.left_out), list(found.notes)
-    for seen in inspected(found.examples, progress):
+    for seen in _inspected(found.examples, progress):
         if seen.fault:
             left_out.append((seen.example.name, seen.fault))
             continue
         examples.append(seen.example)
         notes += [(seen.example.name, note) for note in seen.notes]
-    whole = Dataset(tuple(examples), tuple(sorted(left_out)), tuple(notes))
-    check_share(whole, settings)
-    return whole
+    return Dataset(tuple(examples), tuple(sorted(left_out)), tuple(notes))
 
 
-def inspected(examples: Sequence[Example], progress: Progress) -> Iterator[Inspection]:
+def _inspected(examples: Sequence[Example], progress: Progress) -> Iterator[Inspection]:
     """Yield what is seen of each example, in their order, on all cores."""
     from concurrent.futures import FIRST_COMPLETED, Future, wait
 

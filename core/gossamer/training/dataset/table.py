@@ -52,7 +52,8 @@ def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str,
         if not given:
             raise InputError(f"Row {number} of {path} names no {picture_column}.", _HELP)
         picture = _below(root, given)
-        name = Path(given).with_suffix("").as_posix() if not os.path.isabs(given) else picture.stem
+        name = str(row.get("name") or "").strip()
+        name = name or (Path(given).with_suffix("").as_posix() if not os.path.isabs(given) else picture.stem)
         name = name if name not in named else f"{name} (row {number})"
         named.add(name)
         text = str(row.get(mask_column) or "").strip() if mask_column else ""
