@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FinetuneReport", "finetune"]
 
+_NOTICE = 0.3  # seconds in which a training that was stopped should notice
+
 
 @dataclass(frozen=True)
 class FinetuneReport:
@@ -182,7 +184,8 @@ def _watched(trainer: Trainer, asked: dict[str, Any], steps: Progress, resume: b
     try:
         result = work.result(Relay())
     except BaseException:
-        trainer.stop()  # it ends between two layers
+        trainer.stop()
+        trainer.ended.wait(_NOTICE)  # it ends between two layers, and writes nothing any more
         raise
     report = FinetuneReport(
         out=str(trainer.folder.path),
