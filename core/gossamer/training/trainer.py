@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gossamer.errors import Cancelled, DeviceError, InputError, OutputError
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
 from gossamer.networks.torch_module import checked_bfloat16
 from gossamer.parallel.threads import thread_count
 from gossamer.settings.training import Training
@@ -192,7 +192,12 @@ class Trainer:
             if self._stopped:
                 raise Cancelled
             rate = rate_at(step, settings, base)
-            made = self._stepper.step(step, batch, rate, weights_at(step, settings, teaching, epoch))
+            try:
+                made = self._stepper.step(step, batch, rate, weights_at(step, settings, teaching, epoch))
+            except ModelError:
+                if self.processes.is_first:
+                    self.folder.write_rows(self._rows)  # how it came to that
+                raise
             average.follow(step)
             self._note(step + 1, made, rate, begun, first)
             if (step + 1) % settings.validate_every and step + 1 < settings.steps:
