@@ -59,7 +59,8 @@ def run(argv: list[str]) -> int:
             )
         else:
             tell(
-                f"Nothing became better than {report.base} itself (weighted F {before:.3f}): {report.out} holds its weights."
+                f"Nothing became better than {report.base} itself (weighted F {before:.3f}): its weights lie in "
+                f"{report.out}."
             )
     return 0
 
@@ -82,9 +83,9 @@ class _Shown:
 def _parser() -> Parser:
     parser = Parser(
         "finetune",
-        description="Train a network on your own pictures. OUT then holds best.safetensors, the weights that did best on "
-        "pictures that nothing learnt from, with curves, the worst masks and checkpoints: a run that was ended goes on "
-        "with --resume.",
+        description="Train a network on your own pictures. The folder then holds best.safetensors, the weights that "
+        "did best on pictures that nothing learnt from, with curves, the worst masks and checkpoints: a run that was "
+        "ended goes on with --resume.",
     )
     parser.add_argument(
         "data",

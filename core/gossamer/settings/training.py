@@ -230,7 +230,7 @@ class Training(Settings, strict=True):
             ge=0.0,
             le=1e6,
             title="Clip",
-            description="Gradients whose norm is above are shortened to it; 0: none is. 100 only ever meets an accident.",
+            description="Gradients whose norm is above it are shortened to it; 0: none is.",
         ),
     ] = 100.0
     freeze: Annotated[

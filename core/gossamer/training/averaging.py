@@ -51,7 +51,7 @@ class Average:
 
 
 def _learnt(network: nn.Module) -> dict[str, Tensor]:
-    """Return what changes in training: weights that learn, and the means of batch normalisation that follows batches."""
+    """Return what changes in training: what learns, and the means of batch normalisation that follows batches."""
     found: dict[str, Tensor] = {name: one for name, one in network.named_parameters() if one.requires_grad}
     for place, layer in network.named_modules():
         if isinstance(layer, nn.BatchNorm2d) and layer.training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -207,9 +208,9 @@ def _asked(
     return {
         "gossamer": gossamer.__version__,
         "base": base.as_dict(),
-        "data": str(source_path(data, "data")),
-        "general": None if general is None else str(source_path(general, "general data")),
-        "backgrounds": None if backgrounds is None else str(source_path(backgrounds, "backgrounds")),
+        "data": os.path.abspath(source_path(data, "data")),
+        "general": None if general is None else os.path.abspath(source_path(general, "general data")),
+        "backgrounds": None if backgrounds is None else os.path.abspath(source_path(backgrounds, "backgrounds")),
         "seed": settings.seed,
         "settings": settings.model_dump(),
         "dataset": reading.model_dump(),

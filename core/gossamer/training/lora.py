@@ -67,6 +67,6 @@ def merged(network: nn.Module) -> dict[str, Tensor]:
             if not found:
                 state[key] = value.detach()
             elif rest == "weight.original":
-                layer = network.get_submodule(place)
-                state[f"{place}.weight"] = layer.weight.detach()  # type: ignore[union-attr]
+                weight: Tensor = getattr(network.get_submodule(place), "weight")  # noqa: B009 - a property of many classes
+                state[f"{place}.weight"] = weight.detach()
     return state

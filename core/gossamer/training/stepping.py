@@ -146,7 +146,8 @@ class Stepper:
 
     def _gradients(self, batch: Batch, weights: LossWeights) -> tuple[float, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
-        total, terms = 0.0, {}
+        total = 0.0
+        terms: dict[str, float] = {}
         size = math.ceil(max(1, len(batch.names)) / self.parts)
         for first in range(0, len(batch.names), size):
             pictures, truths = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from gossamer.arrays import Array
@@ -35,7 +36,7 @@ class Seen:
 
 def mask_of(
     network: nn.Module,
-    rgb: Array,
+    rgb: NDArray[np.uint8],
     spec: InputSpec,
     output: OutputSpec,
     *,
