@@ -116,6 +116,8 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
     text = (out / "README.md").read_text(encoding="utf-8")
     for part in ("weighted F ↑", "CC0-1.0", "steps | 10", "5 pictures in 5 groups", "before-after.png"):
         assert part in text
+    # A card is passed on: it says nothing of where things lay.
+    assert str(tmp_path.parent) not in text + (out / "card.json").read_text(encoding="utf-8")
     # Both files, through the paths that faces use, find the same.
     rgb = _before_white(21)
     masks = [gossamer.load_model("my-shoes", runtime=runtime).predict(rgb) for runtime in ("torch", "onnx")]
