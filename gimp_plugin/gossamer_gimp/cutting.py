@@ -8,6 +8,7 @@ import arguments
 import layers
 import outputs
 from client import Client, Picture, Settings, WorkerFailure
+from language import N_, _
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,12 +31,14 @@ def wish(image, layer, config):
     if subject == "box":
         exists, box = layers.selected_box(image, layer)
         if box is None:
-            raise layers.Refused(_NOT_HERE if exists else "Nothing is selected: draw a rectangle around the subject.")
+            raise layers.Refused(
+                _(_NOT_HERE) if exists else _("Nothing is selected: draw a rectangle around the subject.")
+            )
         return Wish({"source": "box", "box": list(box)})
     if subject == "limit":
         exists, box = layers.selected_box(image, layer)
         if exists and box is None:
-            raise layers.Refused(_NOT_HERE)
+            raise layers.Refused(_(_NOT_HERE))
         if exists:
             return Wish({**fields, "limit": True}, layers.selected(image, layer))
     if subject == "existing":
@@ -43,7 +46,7 @@ def wish(image, layer, config):
     return Wish(fields)
 
 
-_NOT_HERE = "The selection does not touch the layer. Select a part of it, or another layer."
+_NOT_HERE = N_("The selection does not touch the layer. Select a part of it, or another layer.")
 
 
 def _existing(image, layer):
@@ -55,7 +58,7 @@ def _existing(image, layer):
         return plane
     if layer.has_alpha() and (alpha := layers.plane(layer, "A u8")).count(255) < len(alpha):
         return alpha
-    raise layers.Refused("There is no edge to refine: select the subject roughly, or give the layer a mask.")
+    raise layers.Refused(_("There is no edge to refine: select the subject roughly, or give the layer a mask."))
 
 
 def picture(layer):

@@ -17,7 +17,7 @@ from gossamer.hosts import gimp
 from gossamer.worker.protocol import PROTOCOL
 from gossamer_gimp.client import Settings
 
-FILES = {*gimp._FILES, "worker.json"}
+FILES = {*gimp.FILES, *gimp.TRANSLATIONS, "worker.json"}
 SOURCE = Path(gossamer_gimp.__path__[0])
 
 
