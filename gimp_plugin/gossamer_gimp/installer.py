@@ -200,8 +200,8 @@ class Installer:
         answer: list[str] = []
         self._call([python, *_FLAGS, "-c", _ASK], answer.append)
         try:
-            said = json.loads(answer[-1])
-        except (IndexError, ValueError):
+            said = dict(json.loads(answer[-1]))
+        except (IndexError, TypeError, ValueError):
             raise SetUpFailure(_("Gossamer was installed, but does not answer. The log says why.")) from None
         if not environment.fits(said):
             why = _("The plug-in and Gossamer {version} do not fit together.").format(version=said.get("gossamer"))
