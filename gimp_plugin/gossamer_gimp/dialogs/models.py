@@ -39,7 +39,8 @@ class Models(Gtk.Box):
         row = Gtk.Box(spacing=6)
         row.pack_start(self._bar, True, True, 0)
         row.pack_end(self._cancel, False, False, 0)
-        for widget in (scrolled, row, self._told):
+        self.pack_start(scrolled, True, True, 0)
+        for widget in (row, self._told):
             self.pack_start(widget, False, False, 0)
 
     def look(self):

@@ -15,7 +15,7 @@ from unittest.mock import MagicMock
 for name in ("numpy", "numpy.typing", "cv2"):
     sys.modules[name] = MagicMock()
 
-from gossamer.worker import conversation, server
+from gossamer.worker import conversation, server  # noqa: E402
 
 
 class Kept:
