@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True  # GIMP's plug-ins folder holds what was installe
 sys.path.insert(0, HERE)
 import arguments  # noqa: E402
 import cutting  # noqa: E402
+import language  # noqa: E402
 import layers  # noqa: E402
 import outputs  # noqa: E402
 from client import WorkerFailure  # noqa: E402
@@ -62,8 +63,9 @@ class GossamerPlugIn(Gimp.PlugIn):
     """GIMP's view of the plug-in: its procedures."""
 
     def do_set_i18n(self, name):
-        """No translations yet: without this GIMP warns of a missing folder."""
-        return False
+        """Say where the translations lie; without this GIMP warns where there are none."""
+        there = os.path.isdir(os.path.join(HERE, language.FOLDER))
+        return (True, language.DOMAIN, language.FOLDER) if there else False
 
     def do_query_procedures(self):
         """Return the names of the procedures."""

@@ -47,6 +47,7 @@ _FILES = (
     "dialogs/live.py",
     "frames.py",
     "help.html",
+    "language.py",
     "layers.py",
     "outputs.py",
     "parameters.json",
