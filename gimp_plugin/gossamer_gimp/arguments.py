@@ -13,6 +13,13 @@ SUBJECTS = (
     ("best", "Automatic, best", "A large model finds the subject, and looks at uncertain edges again."),
     ("box", "In the selection", "What lies in the selection's bounds: draw a rectangle around the subject."),
     ("limit", "Automatic, within the selection", "What the model finds, where it is selected."),
+    (
+        "scribbles",
+        "As marked with a brush",
+        "Paint on the canvas with GIMP's brush: white on what stays, black on what goes. A few strokes are enough.",
+    ),
+    ("trimap", "By a trimap", "A layer or channel that is white on the subject and black behind it; grey is solved."),
+    ("text", "By a description", "What a few words mean, where a model that reads is installed."),
     ("existing", "As masked or selected", "The layer's mask, else the selection, else the layer's own alpha: refined."),
 )
 QUALITIES = ("fast", "balanced", "best")
@@ -22,7 +29,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def known():
-    """Return what parameters.json says: ``models``, ``edges`` and ``arguments``."""
+    """Return what parameters.json says: ``models``, ``edges``, ``presets`` and ``arguments``."""
     with open(os.path.join(_FOLDER, "parameters.json"), encoding="utf-8") as file:
         return json.load(file)
 
@@ -37,6 +44,7 @@ def add(procedure, subject):
     _add_choice(procedure, "output", "Ou_tput", "Where the result goes.", OUTPUTS, "layer")
     for argument in data["arguments"]:
         _add_argument(procedure, argument)
+    _add_more(procedure, data)
     text = "Fetch a model that is not on this machine without asking (for scripts; the dialog asks)."
     procedure.add_boolean_argument("fetch", "Fetch models", text, False, GObject.ParamFlags.READWRITE)
     procedure.add_double_return_value(
@@ -45,6 +53,20 @@ def add(procedure, subject):
     procedure.add_layer_return_value(
         "layer", "Layer", "The layer that has the result", False, GObject.ParamFlags.READWRITE
     )
+
+
+def _add_more(procedure, data):
+    """Add what belongs to some of the subjects and outputs."""
+    flags = GObject.ParamFlags.READWRITE
+    text = "Words for what is cut out, several with commas between them."
+    procedure.add_string_argument("text", "_Description", text, "", flags)
+    text = "The layer or channel with the marks (white stays, black goes), or with the trimap."
+    procedure.add_drawable_argument("marks", "Marks or tr_imap", text, True, flags)
+    text = "A layer or channel: where it is painted the edge is solved again, as with the refine brush."
+    procedure.add_drawable_argument("strokes", "Strokes of the refine brush", text, True, flags)
+    presets = [(preset["id"], preset["title"], "") for preset in data["presets"]]
+    text = "The shop or authority whose rules a finished picture follows."
+    _add_choice(procedure, "preset", "_Preset", text, presets, presets[0][0])
 
 
 def options(config):

@@ -50,6 +50,7 @@ _FILES = (
     "language.py",
     "layers.py",
     "outputs.py",
+    "painting.py",
     "parameters.json",
     "preview.py",
     "system.py",
