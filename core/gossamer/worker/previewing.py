@@ -120,7 +120,7 @@ def preview(
         solved = near[-1].moved(cleaned())
     small = _once(picture, "small", size, small_image)
     solved = solved or _once(picture, "matte", before, small_matte)
-    alpha = brushed(solved.alpha, [patch.scaled(size, (width, height)) for patch in picture.patches])
+    alpha = solved.alpha
     if found.hints is not None:
         hints = _shrunk(found.hints, size)
         alpha = alpha.copy()
@@ -129,7 +129,8 @@ def preview(
     subject = None
     if colours and recipe.foreground.method != "none":
         key = (before, recipe.refinement, recipe.foreground, len(picture.patches))
-        subject = _once(picture, "colours", key, lambda: _subject(picture, small, alpha, recipe, steps.part(0.7, 0.95)))
+        seen = brushed(alpha, [patch.scaled(size, (width, height)) for patch in picture.patches])
+        subject = _once(picture, "colours", key, lambda: _subject(picture, small, seen, recipe, steps.part(0.7, 0.95)))
     elif colours:
         subject = _bytes(image.pixels)
     # Enlarged as bytes: a fifth of the time of floats, and nobody sees the difference in a preview.

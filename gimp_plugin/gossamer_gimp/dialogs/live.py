@@ -47,7 +47,8 @@ class Live(threading.Thread):
     picture : client.Picture
     told : object
         Its methods ``on_opened(client)``, ``on_progress(fraction, text)``, ``on_found(found)``,
-        ``on_preview(ask, result)``, ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the main loop.
+        ``on_preview(ask, result)``, ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the
+        main loop.
     """
 
     def __init__(self, picture, told):

@@ -1,5 +1,6 @@
 """Runs in the box, outside GIMP: uses GIMP as a person would, with keys, and takes pictures of the screen."""
 
+import itertools
 import json
 import os
 import shutil
@@ -120,7 +121,7 @@ def stroke(points):
     time.sleep(0.5)
     xdotool("mousemove", *map(str, points[0]))
     xdotool("mousedown", "1")
-    for (left, top), (right, bottom) in zip(points, points[1:]):
+    for (left, top), (right, bottom) in itertools.pairwise(points):
         for part in range(1, 9):
             xdotool("mousemove", str(left + (right - left) * part // 8), str(top + (bottom - top) * part // 8))
             time.sleep(0.02)
