@@ -37,6 +37,7 @@ _END = 60.0  # seconds that an outdated worker gets to finish what it has in han
 _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dead
 _LOG_LIMIT = 1 << 20
 _SIZES = {"u8": 1, "u16": 2, "float32": 4}
+_MOST = 1 << 32  # bytes of a finished picture, whose size is the preset's
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ class Result:
 
     alpha: memoryview
     foreground: memoryview | None
+    report: dict
+    background: memoryview | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished picture: RGB or RGBA, row by row, in the depth of the picture that it was made of."""
+
+    width: int
+    height: int
+    channels: int
+    data: bytearray
     report: dict
 
 
@@ -80,6 +93,8 @@ class Client:
     ----------
     started : subprocess.Popen or None
         The worker, where this client started it; it outlives the client.
+    reads_text : bool
+        Whether it understands words for a subject; known since a picture was opened.
     """
 
     def __init__(self, settings: Settings, path: str | None = None, status=None) -> None:
@@ -89,6 +104,7 @@ class Client:
         self._status = status or (lambda text: None)
         self.started: subprocess.Popen | None = None
         self._shapes: dict[int, tuple[int, int, str]] = {}
+        self.reads_text = False
         self._sending = threading.Lock()
         self._closed = False
         self._line = self._connect()
@@ -124,7 +140,8 @@ class Client:
             "dtype": picture.dtype,
             "existing_alpha": existing_alpha,
         }
-        number = self._answer("opened", header, picture.data)[0]["picture"]
+        opened = self._answer("opened", header, picture.data)[0]
+        number, self.reads_text = opened["picture"], bool(opened.get("reads_text"))
         self._shapes[number] = picture.width, picture.height, picture.dtype
         return number
 
@@ -139,7 +156,7 @@ class Client:
         plane : bytes
             Mask or scribbles, a byte a pixel.
         **wish
-            ``model``, ``quality``, ``device``, ``options``, ``source``, ``box``, ``limit``: see the protocol.
+            ``model``, ``quality``, ``device``, ``options``, ``source``, ``box``, ``text``, ``limit``: see the protocol.
 
         Raises
         ------
@@ -154,6 +171,7 @@ class Client:
         options: dict,
         *,
         foreground=False,
+        background=False,
         scale=1.0,
         draft=False,
         region=None,
@@ -169,6 +187,8 @@ class Client:
             Settings by their flat names.
         foreground : bool
             Ask for the subject's own colours too.
+        background : bool
+            Ask for what is behind it too, filled in.
         scale : float
             Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
         draft : bool
@@ -186,16 +206,55 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
+        header |= {"background": background}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
-            _, _, width, height = region
+            width, height = region[2:]
         plane = width * height * _SIZES[dtype or own]
-        answer, payload = self._answer("result", header, b"", progress, most=5 * plane)
-        if len(payload) != plane * (1 + answer["foreground"]):
+        answer, payload = self._answer("result", header, b"", progress, most=9 * plane)
+        front, behind = answer["foreground"], answer.get("background", 0)
+        if len(payload) != plane * (1 + front + behind):
             raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
         view = memoryview(payload)
-        return Result(view[:plane], view[plane:] if answer["foreground"] else None, answer["report"])
+        alpha, view = view[:plane], view[plane:]
+        colours, rest = view[: front * plane], view[front * plane :]
+        return Result(alpha, colours if front else None, answer["report"], rest if behind else None)
+
+    def brush(self, picture: int, region=None, plane: bytes = b"", *, progress=None) -> None:
+        """Have the matte solved again below a stroke, for all answers to come; without one, have them all forgotten.
+
+        Parameters
+        ----------
+        picture : int
+        region : sequence of int, optional
+            Left, top, width and height of `plane`.
+        plane : bytes
+            A byte a pixel, not 0 where the brush went.
+        progress : callable, optional
+            ``progress(fraction, text)``.
+        """
+        header = {"request": "brush", "picture": picture, "region": None if region is None else list(region)}
+        self._answer("brushed", header, plane, progress)
+
+    def finish(self, picture: int, options: dict, preset: str, *, progress=None) -> Finished:
+        """Have the finished picture that a preset's shop asks for.
+
+        Parameters
+        ----------
+        picture : int
+        options : dict
+            Settings by their flat names.
+        preset : str
+        progress : callable, optional
+            ``progress(fraction, text)``.
+        """
+        header = {"request": "finish", "picture": picture, "options": options, "preset": preset}
+        answer, payload = self._answer("finished", header, b"", progress, most=_MOST)
+        width, height, channels = (answer[name] for name in ("width", "height", "channels"))
+        if len(payload) != width * height * channels * _SIZES[self._shapes[picture][2]]:
+            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+        return Finished(width, height, channels, payload, answer["report"])
 
     def close(self, picture: int) -> None:
         """Have an opened picture forgotten."""

@@ -45,7 +45,7 @@ def cut(image, drawables):
             trimap = _trimap(image, layer, kept, band)
             layer.foreground_extract(Gimp.ForegroundExtractMode.MATTING, trimap)
             new = layer.copy()
-            new.set_name(_("{name} cut-out").format(name=layer.get_name()))
+            new.set_name(_("{layer} cut-out").format(layer=layer.get_name()))
             if new.get_mask() is not None:
                 new.remove_mask(Gimp.MaskApplyMode.APPLY)
             image.insert_layer(new, layer.get_parent(), image.get_item_position(layer))

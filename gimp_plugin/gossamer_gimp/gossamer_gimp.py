@@ -241,9 +241,9 @@ def _run(procedure, run_mode, image, drawables, config):
     found = layers.meant(drawables)
     for layer in found:
         layers.check_shows_something(cutting.source(layer))
-    client = number = None
+    ready = None
     if run_mode == Gimp.RunMode.INTERACTIVE:
-        client, number = _ask(procedure, config, found[0])
+        ready = _ask(procedure, config, found[0])
     output = config.get_property("output")
     for layer in found:
         layers.check_can_change(layer, outputs.changes_layer(output))
@@ -251,12 +251,12 @@ def _run(procedure, run_mode, image, drawables, config):
     agree = _agree if run_mode != Gimp.RunMode.NONINTERACTIVE else lambda needs: False if fetch else None
     Gimp.progress_init(_("Removing the background"))
     sizes = [(layer.get_width(), layer.get_height()) for layer in found]
-    client = client or cutting.connect(Gimp.progress_set_text)
+    client = (ready and ready.client) or cutting.connect(Gimp.progress_set_text)
     results = []
     with client:
         for index, layer in enumerate(found):
-            number = number if index == 0 else None
-            results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), number))
+            left = ready if index == 0 else None
+            results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
     for layer, size in zip(found, sizes, strict=True):
         if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
             raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
@@ -271,12 +271,11 @@ def _placed(image, found, results, output):
         for layer, result in zip(found, results, strict=True):
             source = cutting.source(layer)
             former = layer if source != layer else None
-            target, said = outputs.place(
-                source if output in outputs.COLOURED else layer, result, output, former if output == "layer" else None
-            )
+            made_of = source if output in outputs.COLOURED else layer
+            target, said = outputs.place(made_of, result, output, former if output in outputs.NEW else None)
             notes += [*said, *result.report["warnings"]]
             targets.append(target)
-        if output != "image":
+        if output not in outputs.ELSEWHERE:
             image.set_selected_layers(targets)  # the next brush stroke is meant for the result
     finally:
         image.undo_group_end()
@@ -301,7 +300,7 @@ def _share(index, count):
 
 
 def _ask(procedure, config, layer):
-    """Show the dialog; return the line to the worker and the picture's number there, as far as there is one."""
+    """Show the dialog; return what it leaves for the work."""
     gi.require_version("GimpUi", "3.0")
     from gi.repository import GimpUi
 
@@ -309,12 +308,12 @@ def _ask(procedure, config, layer):
     from dialogs.cutting_out import CuttingOut
 
     title = _(PROCEDURES[procedure.get_name()][0])
-    go_on, client, number = CuttingOut(procedure, config, layer, title).run()
+    go_on, ready = CuttingOut(procedure, config, layer, title).run()
     if not go_on:
-        if client is not None:
-            client.hang_up()
+        if ready.client is not None:
+            ready.client.hang_up()
         raise _GivenUp
-    return client, number
+    return ready
 
 
 def _agree(needs):

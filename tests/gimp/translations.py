@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def marked(tree: ast.AST) -> Iterator[str]:
                 yield str(text.value)
 
 
+def unmarked(tree: ast.AST) -> Iterator[str]:
+    """Return what looks like a text for people (words that begin with a capital letter) and is not marked."""
+    left = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS:
+            left |= {id(one) for one in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left:
+            if re.match(r"_?[A-Z][a-z]+($|…|: |[ ,.]+[a-zA-Z]|_[a-z])", node.value):
+                yield node.value
+
+
 def texts() -> dict[str, list[str]]:
     """Return every text for people and the files that it stands in."""
     found: dict[str, list[str]] = {}
@@ -55,8 +68,8 @@ def texts() -> dict[str, list[str]]:
         for text in marked(ast.parse(path.read_text(encoding="utf-8"))):
             add(text, path.relative_to(PLUG_IN).as_posix())
     known = json.loads((PLUG_IN / "parameters.json").read_text(encoding="utf-8"))
-    for one in known["edges"] + known["arguments"]:
-        for text in (one["title"], one["help"], *one.get("labels", ())):
+    for one in known["edges"] + known["arguments"] + known["presets"]:
+        for text in (one["title"], one.get("help", ""), *one.get("labels", ())):
             add(text, "parameters.json")
     found.pop("", None)
     return found

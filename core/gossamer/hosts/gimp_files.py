@@ -39,6 +39,7 @@ FILES = (
     "language.py",
     "layers.py",
     "outputs.py",
+    "painting.py",
     "parameters.json",
     "preview.py",
     "record.py",
