@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import subprocess
 import time
 
 from gi.repository import Gegl, Gimp, Gio
@@ -71,6 +73,20 @@ _, status, text = call(main, again, [layer], output="mask")
 facts["after"] = [status, str(text)]
 if layer.get_mask() is not None:
     plane(layer.get_mask(), "after.mask", "Y u8")
+
+# The worker is killed in the middle of the work; the next call starts another
+with open(os.path.join(os.environ["XDG_RUNTIME_DIR"], "gossamer", "worker.log")) as file:
+    pid = int(re.findall(r"as process (\d+)", file.read())[-1])
+third = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(os.path.join(SHARE, "cat.png")))
+layer = third.get_layers()[0]
+subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {pid}"])
+_, status, text = call(main, third, [layer], matting="learning_based", matting_band=60.0)
+facts["killed"] = [status, str(text)]
+facts["killed layers"] = [len(third.get_layers()), layer.get_mask() is None, third.is_dirty()]
+_, status, text = call(main, third, [layer], output="mask")
+facts["revived"] = [status, str(text)]
+if layer.get_mask() is not None:
+    plane(layer.get_mask(), "revived.mask", "Y u8")
 
 with open(os.path.join(SHARE, "facts.json"), "w") as file:
     json.dump(facts, file)
