@@ -20,7 +20,8 @@ from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E4
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _SOON = 40  # milliseconds without a change after which the preview is asked for
 _SETTLED = 350  # and after which a better one is, with the subject's colours
-_FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_FOLDED = 140  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_ROW = 45  # of them that they give up for each row that is there only now and then
 _CUSTOM = "custom"
 _BRUSH = "strokes"
 _PAINTING = {
@@ -175,7 +176,9 @@ class CuttingOut:
             else:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
             inner.pack_start(widget, False, False, 0)
-        window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
+        self._folded = window = Gtk.ScrolledWindow(
+            hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN
+        )
         window.set_min_content_height(_FOLDED)
         window.add(inner)
         expander = Gtk.Expander.new_with_mnemonic(_("_Advanced"))
@@ -295,6 +298,8 @@ class CuttingOut:
         self._words.set_visible(subject == "text")
         self._meant.set_visible(subject == "trimap")
         self._shop.set_visible(self._config.get_property("output") == "finished")
+        rows = sum(row.get_visible() for row in (self._words, self._meant, self._shop))
+        self._folded.set_min_content_height(_FOLDED - _ROW * rows)
         self._on_paper()
 
     def _on_change(self, *about):
@@ -353,9 +358,8 @@ class CuttingOut:
 
     def on_opened(self, client):
         """Offer a description only where it is understood."""
-        for spec in self._config.list_properties():
-            if spec.name == "subject":
-                Gimp.param_spec_choice_get_choice(spec).set_sensitive("text", client.reads_text)
+        subjects = Gimp.param_spec_choice_get_choice(self._config.find_property("subject"))
+        subjects.set_sensitive("text", client.reads_text)
 
     def on_progress(self, fraction, text):
         """Show how far it is."""
