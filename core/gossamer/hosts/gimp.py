@@ -52,6 +52,7 @@ _FILES = (
     "outputs.py",
     "painting.py",
     "parameters.json",
+    "planes.py",
     "preview.py",
     "system.py",
 )
