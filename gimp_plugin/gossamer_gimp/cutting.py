@@ -8,6 +8,20 @@ import arguments
 import layers
 import outputs
 from client import Client, Picture, Settings, WorkerFailure
+from language import N_, _
+
+SAID = (
+    N_("Loading the model"),
+    N_("Reading the picture"),
+    N_("Refining the mask"),
+    N_("Refining the edge"),
+    N_("Matting"),
+    N_("Closed-form matting"),
+    N_("Keying"),
+    N_("Estimating foreground colours"),
+    N_("Waiting for another picture"),
+)
+"""What the worker says of its work; it speaks English."""
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -65,17 +79,19 @@ def wish(image, layer, config, marked=None):
     if subject == "text":
         text = config.get_property("text").strip()
         if not text:
-            raise layers.Refused("Say in a few words what is to be cut out.")
+            raise layers.Refused(_("Say in a few words what is to be cut out."))
         return Wish({"source": "text", "text": text})
     if subject == "box":
         exists, box = layers.selected_box(image, layer)
         if box is None:
-            raise layers.Refused(_NOT_HERE if exists else "Nothing is selected: draw a rectangle around the subject.")
+            raise layers.Refused(
+                _(_NOT_HERE) if exists else _("Nothing is selected: draw a rectangle around the subject.")
+            )
         return Wish({"source": "box", "box": list(box)})
     if subject == "limit":
         exists, box = layers.selected_box(image, layer)
         if exists and box is None:
-            raise layers.Refused(_NOT_HERE)
+            raise layers.Refused(_(_NOT_HERE))
         if exists:
             return Wish({**fields, "limit": True}, layers.selected(image, layer))
     if subject == "existing":
@@ -90,14 +106,14 @@ def _marked(image, layer, config, subject, marked, settings):
         marked = layers.marks(drawable, layer, image)
     if subject == "trimap":
         if marked is None:
-            raise layers.Refused("Choose the layer or channel that is the trimap.")
+            raise layers.Refused(_("Choose the layer or channel that is the trimap."))
         return Wish({"source": "trimap", "options": settings}, marked)
     if marked is None or 255 not in marked:
-        raise layers.Refused("Mark the subject: paint white on what stays, and black on what goes.")
+        raise layers.Refused(_("Mark the subject: paint white on what stays, and black on what goes."))
     return Wish({"source": "scribbles"}, marked)
 
 
-_NOT_HERE = "The selection does not touch the layer. Select a part of it, or another layer."
+_NOT_HERE = N_("The selection does not touch the layer. Select a part of it, or another layer.")
 
 
 def _existing(image, layer):
@@ -109,7 +125,7 @@ def _existing(image, layer):
         return plane
     if layer.has_alpha() and (alpha := layers.plane(layer, "A u8")).count(255) < len(alpha):
         return alpha
-    raise layers.Refused("There is no edge to refine: select the subject roughly, or give the layer a mask.")
+    raise layers.Refused(_("There is no edge to refine: select the subject roughly, or give the layer a mask."))
 
 
 def picture(layer):

@@ -14,6 +14,7 @@ gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Babl", "0.1")
 from gi.repository import Babl, Gegl, Gimp  # noqa: E402
+from language import _  # noqa: E402
 
 SOURCE = "gossamer-source"
 """The parasite of a result that names the layer that it was made of."""
@@ -40,14 +41,14 @@ def meant(drawables):
     What lies in a selected group is a part of that, and a layer whose result is selected too comes once.
     """
     if not drawables:
-        raise Refused("Select a layer: none is selected.")
+        raise Refused(_("Select a layer: none is selected."))
     found = []
     for drawable in drawables:
         layer = Gimp.Layer.from_mask(drawable) if isinstance(drawable, Gimp.LayerMask) else drawable
         if not isinstance(layer, Gimp.Layer):
-            raise Refused("Select a layer: a channel has no background to remove.")
+            raise Refused(_("Select a layer: a channel has no background to remove."))
         if layer.is_floating_sel():
-            raise Refused("Anchor the floating selection first, or make a layer of it.")
+            raise Refused(_("Anchor the floating selection first, or make a layer of it."))
         if layer not in found:
             found.append(layer)
     found = [layer for layer in found if not any(parent in found for parent in parents(layer))]
@@ -81,17 +82,23 @@ def check_can_change(layer, with_itself):
     """Refuse what GIMP would end the plug-in for: changes to what is locked."""
     for item in ([layer] if with_itself else []) + parents(layer):
         if item.get_lock_content():
-            raise Refused(f'"{item.get_name()}" is locked. Unlock its pixels in the Layers dialog and try again.')
+            raise Refused(
+                _('"{layer}" is locked. Unlock its pixels in the Layers dialog and try again.').format(
+                    layer=item.get_name()
+                )
+            )
 
 
 def check_shows_something(layer):
     """Refuse an empty group and a layer that is transparent all over: there is no subject in them."""
     if layer.is_group() and not layer.get_children():
-        raise Refused(f'The group "{layer.get_name()}" is empty. Select a layer with a picture on it.')
+        why = _('The group "{layer}" is empty. Select a layer with a picture on it.')
+        raise Refused(why.format(layer=layer.get_name()))
     if layer.has_alpha():
         alpha = plane(layer, "A u8")
         if alpha.count(0) == len(alpha):
-            raise Refused(f'"{layer.get_name()}" is transparent all over. Select a layer with a picture on it.')
+            why = _('"{layer}" is transparent all over. Select a layer with a picture on it.')
+            raise Refused(why.format(layer=layer.get_name()))
 
 
 def whole(drawable):

@@ -1,16 +1,18 @@
-"""`gossamer models`: list, fetch, find, verify, export and compare model weights."""
+"""`gossamer models`: list, fetch, find, verify, remove, export and compare model weights."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.cli.terminal import show, show_json, show_path
-from gossamer.errors import ModelIntegrityError, ModelNotFound
+from gossamer.errors import InputError, ModelIntegrityError, ModelNotFound, OutputError
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
@@ -19,6 +21,7 @@ from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue, v
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
 from gossamer.weights.folder_card import FolderCard
+from gossamer.weights.folders import models_folder
 from gossamer.weights.inventory import torch_is_here, usable
 from gossamer.weights.model_folder import find_folder, find_installed, folder_path, verify_folder
 
@@ -42,7 +45,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("models", description="List, fetch, find, verify, export and compare model weights.")
+    parser = Parser("models", description="List, fetch, find, verify, remove, export and compare model weights.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     every = Parser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
@@ -63,6 +66,8 @@ def _parser() -> Parser:
     path.add_argument("id", metavar="ID", help="id of the catalogue")
     verify = add("verify", "read weights in full and compare them with the catalogue", _verify)
     verify.add_argument("ids", nargs="*", metavar="ID", help="ids of the catalogue (default: all that are installed)")
+    remove = add("remove", "delete weights that Gossamer has fetched", _remove)
+    remove.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue")
     for name, text in (
         ("export", "write a model as an .onnx file"),
         ("compare", "compare the masks and times of two models"),
@@ -255,6 +260,35 @@ def _verify(arguments: argparse.Namespace) -> int:
         if not rows:
             show("No model is installed. Type: gossamer models get isnet-general-use")
     return 0 if all(row["good"] for row in rows) else ModelIntegrityError.exit_code
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    rows = []
+    for card in [any_card(name) for name in arguments.ids]:
+        try:
+            while True:  # a model can be here in several forms
+                path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
+                _check_is_own(card.title, path)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                rows.append({"id": card.id, "path": str(path)})
+                if not arguments.json:
+                    show(f"Removed {path}")
+        except (ModelNotFound, InputError):
+            if not any(row["id"] == card.id for row in rows):
+                raise
+        except OSError as error:
+            raise OutputError(f"{path} cannot be removed: {error.strerror}.", "Check the folder's rights.") from None
+    if arguments.json:
+        show_json(rows)
+    return 0
+
+
+def _check_is_own(title: str, path: Path) -> None:
+    if not path.parent.resolve().is_relative_to(models_folder().resolve()):
+        raise InputError(
+            f"{title} lies at {path}, which is not Gossamer's own folder.",
+            "Delete it there, if no other program needs it.",
+        )
 
 
 def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:

@@ -365,7 +365,7 @@ class CuttingOut:
         """Show how far it is."""
         self._bar.show()
         self._bar.set_fraction(fraction)
-        self._say(text)
+        self._say(_(text))
 
     def on_preview(self, ask, result):
         """Show a new matte; a better one follows when nothing has changed for a moment."""

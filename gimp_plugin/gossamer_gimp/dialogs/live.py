@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cutting
 from client import WorkerFailure
 from gi.repository import GLib
+from language import _
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ class Live(threading.Thread):
                     if self.client is not None and self.client.is_closed:
                         self.client = self.number = self._found = None
             except Exception as error:
-                self._say("on_failure", f"The preview failed, please report it: {type(error).__name__}: {error}")
+                self._say(
+                    "on_failure",
+                    _("The preview failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}"),
+                )
             finally:
                 with self._changed:
                     self._now, self._stage = None, ""
