@@ -24,6 +24,7 @@ _FOLDED = 140  # pixels of the screen that the folded settings take: with more, 
 _ROW = 45  # of them that they give up for each row that is there only now and then
 _CUSTOM = "custom"
 _BRUSH = "strokes"
+_DECONTAMINATE = "foreground_decontaminate"
 _PAINTING = {
     "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
     _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
@@ -167,11 +168,13 @@ class CuttingOut:
         """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
         inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
         inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
-        for one in self._known["arguments"]:
+        # What belongs to the edge comes first.
+        for one in sorted(self._known["arguments"], key=lambda one: one["name"] != _DECONTAMINATE):
             name = one["name"].replace("_", "-")
             if one["name"] in arguments.SLIDERS:
                 continue
-            if one["kind"] == "float" and one["maximum"] <= 1:  # too short a span for a spin button's steps of one
+            # A span of one is too short for a spin button's steps of one.
+            if one["kind"] == "float" and (one["maximum"] <= 1 or one["unit"] == "%"):
                 widget = self._dialog.get_spin_scale(name, 1.0)
             else:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
@@ -199,7 +202,7 @@ class CuttingOut:
                 self._grey(one["name"].replace("_", "-"), method, ("none",), False)
         for name in ("model", "segmentation-detail", "segmentation-flips"):
             self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
-        for name in ("foreground", "foreground-decontaminate"):
+        for name in ("foreground", _DECONTAMINATE.replace("_", "-")):
             self._grey(name, "output", outputs.COLOURED, True)
 
     def _grey(self, name, decides, values, counts):
