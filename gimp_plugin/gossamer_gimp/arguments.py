@@ -50,11 +50,24 @@ def known():
     return data
 
 
+def added_models():
+    """Return the models that the user has added to the library, which writes them down beside the plug-in."""
+    try:
+        with open(os.path.join(_FOLDER, "models.json"), encoding="utf-8") as file:
+            return [(str(model["id"]), str(model["title"]), "") for model in json.load(file)]
+    except (OSError, ValueError, KeyError, TypeError):  # most have none
+        return []
+
+
 def add(procedure, subject):
     """Give a procedure its arguments and its return values; `subject` is the default of the first."""
     data = known()
     _add_choice(procedure, "subject", _("S_ubject"), _("What is cut out."), SUBJECTS, subject)
-    models = [("auto", N_("Automatic"), ""), *((model["id"], model["title"], "") for model in data["models"])]
+    models = [
+        ("auto", N_("Automatic"), ""),
+        *((model["id"], model["title"], "") for model in data["models"]),
+        *added_models(),
+    ]
     text = _("What finds the subject where that is automatic; Automatic takes what fits the subject's quality.")
     _add_choice(procedure, "model", _("_Model"), text, models, "auto")
     _add_choice(procedure, "output", _("Ou_tput"), _("Where the result goes."), OUTPUTS, "layer")

@@ -1,4 +1,4 @@
-"""`gossamer models`: list, fetch, find, verify, remove, export and compare model weights."""
+"""`gossamer models`: list, fetch, find, verify, add, remove, export and compare model weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gossamer.errors import InputError, ModelIntegrityError, ModelNotFound, Outp
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
+from gossamer.weights.added import add_model, added_cards, remove_model
 from gossamer.weights.card import HuggingFaceSource, ModelCard, Source, UrlSource
 from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue, video_cards
 from gossamer.weights.fetch.sources import origin
@@ -45,7 +46,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("models", description="List, fetch, find, verify, remove, export and compare model weights.")
+    parser = Parser("models", description="List, fetch, find, verify, add, remove, export and compare model weights.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     every = Parser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
@@ -66,8 +67,12 @@ def _parser() -> Parser:
     path.add_argument("id", metavar="ID", help="id of the catalogue")
     verify = add("verify", "read weights in full and compare them with the catalogue", _verify)
     verify.add_argument("ids", nargs="*", metavar="ID", help="ids of the catalogue (default: all that are installed)")
-    remove = add("remove", "delete weights that Gossamer has fetched", _remove)
-    remove.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue")
+    adding = add("add", "put a model of your own beside the catalogue, for every face", _add)
+    adding.add_argument("folder", metavar="FOLDER", help="what gossamer promote wrote: card.json and its weights")
+    adding.add_argument("--force", action="store_true", help="replace a model of that id that was added before")
+    adding.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    remove = add("remove", "delete weights that Gossamer has fetched, and models that were added", _remove)
+    remove.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue, or of models that were added")
     for name, text in (
         ("export", "write a model as an .onnx file"),
         ("compare", "compare the masks and times of two models"),
@@ -183,6 +188,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         ],
         "path": str(found.path) if found else None,
         "problem": problem,
+        "added": card.id in added_cards(),
     }
 
 
@@ -238,6 +244,25 @@ def _get(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add(arguments: argparse.Namespace) -> int:
+    from gossamer.hosts.gimp_models import refresh_models
+
+    with Console(arguments.quiet) as console:
+        card = add_model(arguments.folder, force=arguments.force, progress=Progress(console.progress))
+        places = refresh_models()
+        if not arguments.json:
+            console.say(f"{card.id} is in the list of models now, at {store.path(card)}")
+            if not card.commercial:
+                console.say(
+                    f"gossamer: warning: {card.title} is not for commercial use: its licence is {card.licence}."
+                )
+            if places:
+                console.say("GIMP shows it when it is started the next time.")
+    if arguments.json:
+        show_json({"id": card.id, "path": str(store.path(card)), "gimp": [str(place) for place in places]})
+    return 0
+
+
 def _path(arguments: argparse.Namespace) -> int:
     card = any_card(arguments.id)
     path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
@@ -263,8 +288,17 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    rows = []
+    from gossamer.hosts.gimp_models import refresh_models
+
+    rows: list[dict[str, str | None]] = []
     for card in [any_card(name) for name in arguments.ids]:
+        if card.id in added_cards():
+            remove_model(card.id)
+            refresh_models()
+            rows.append({"id": card.id, "path": None})
+            if not arguments.json:
+                show(f"{card.id} is removed.")
+            continue
         try:
             while True:  # a model can be here in several forms
                 path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)

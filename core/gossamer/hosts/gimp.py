@@ -16,7 +16,7 @@ from typing import Any
 from gossamer import __version__
 from gossamer.errors import InputError, OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
-from gossamer.hosts.gimp_arguments import plug_in_arguments
+from gossamer.hosts.gimp_arguments import ADDED, added_models, plug_in_arguments
 from gossamer.hosts.gimp_bundle import make_bundle
 from gossamer.hosts.gimp_files import BUNDLE, FILES, NAME, RECORD, TRANSLATIONS, contents
 from gossamer.hosts.gimp_python import check_can_work, worker_flags
@@ -198,7 +198,7 @@ def uninstall(folder: Path | None = None) -> list[Removed]:
                 _recover(place)
                 if not _is_ours(place):
                     continue
-                ours = [path for path in _own_files(place) if os.path.lexists(path)]
+                ours = [path for path in (place / ADDED, *_own_files(place)) if os.path.lexists(path)]
                 shutil.rmtree(place / "__pycache__", ignore_errors=True)
                 for path in ours:  # the record, by which the folder is known as ours, last
                     path.unlink()
@@ -305,6 +305,8 @@ def _fill(making: Path, link: bool, python: Path) -> None:
         program.chmod(0o755)  # without the run bit GIMP passes it over in silence
     record = {"python": str(python), "flags": worker_flags(), "gossamer": __version__, "protocol": PROTOCOL}
     (making / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if models := added_models():
+        (making / ADDED).write_text(json.dumps(models, indent=2) + "\n", encoding="utf-8")
 
 
 def _why_not(config: Path, python: Path) -> str:
@@ -348,7 +350,7 @@ def _recover(place: Path) -> list[Path]:
         elif not os.path.lexists(place):
             left.rename(place)
         else:
-            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {"__pycache__"}
+            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {ADDED, "__pycache__"}
             for path in sorted(left.iterdir()):
                 if path.name not in own:
                     kept.append(path.rename(_free(place / path.name)))
