@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Refine"]
 
+_STAGES = ("matting", "foreground", "refinement")
+_LATER = ("foreground_decontaminate",)  # came after the switch that turns a mask round, and so lies behind it
+
 
 class Refine(io.ComfyNode):
     """Makes a matte of a mask and frees the subject's colours from the background."""
@@ -45,8 +48,9 @@ class Refine(io.ComfyNode):
                     tooltip=f"{widgets.POLARITY} Of the picture's size; one mask serves a whole batch, and one "
                     "picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground", "refinement"),
+                *[one for one in widgets.stage_widgets(*_STAGES) if one.id not in _LATER],
                 widgets.invert(),
+                *[widgets.widget(name) for name in _LATER],
             ],
             outputs=[
                 io.Image.Output(

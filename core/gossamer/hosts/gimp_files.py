@@ -42,6 +42,7 @@ FILES = (
     "outputs.py",
     "painting.py",
     "parameters.json",
+    "planes.py",
     "preview.py",
     "record.py",
     "system.py",
