@@ -269,7 +269,7 @@ def _exported(
         licence_url=licence.url,
         commercial=licence.commercial,
         terms=licence.terms,
-        good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {base.id}.",
+        good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {Path(base.id).name}.",
         subjects=known.subjects if known else (),
         cost=cost,
         input=_input(base.input, told),
