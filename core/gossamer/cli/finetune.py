@@ -48,6 +48,8 @@ def run(argv: list[str]) -> int:
         except (Cancelled, KeyboardInterrupt):
             console.say(f"What was reached lies in {arguments.out}; add --resume to go on with it.")
             raise
+    if not report.before:
+        return 0  # one of several processes, and not the one that speaks
     if arguments.json:
         show_json({"gossamer": gossamer.__version__, **report.as_dict()})
     elif not arguments.quiet:

@@ -23,11 +23,12 @@ _WORDS = {
 
 
 def plug_in_arguments() -> dict[str, Any]:
-    """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
+    """Return the contents of the plug-in's ``parameters.json``: its arguments, and what there is to choose from.
 
     GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
     canvas, shadow and file are left out, as are the checks.
     """
+    from gossamer.canvas.presets import load_presets
     from gossamer.settings.edges import EDGES
     from gossamer.settings.parameters import parameters
     from gossamer.weights.catalogue import published_models
@@ -36,6 +37,7 @@ def plug_in_arguments() -> dict[str, Any]:
     return {
         "models": [{"id": card.id, "title": card.title} for card in published_models().values()],
         "edges": [{"id": edge.id, "title": edge.title, "help": edge.help, "settings": edge.flat()} for edge in EDGES],
+        "presets": [{"id": preset.id, "title": preset.title} for preset in load_presets().values()],
         "arguments": [
             {
                 **{field: getattr(parameter, field) for field in fields},

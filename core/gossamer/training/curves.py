@@ -66,4 +66,4 @@ def _panel(rows: Sequence[Mapping[str, float]], title: str, names: Sequence[str]
             cv2.circle(paper, points[0], 3, colour, -1, cv2.LINE_AA)
         elif points:
             cv2.polylines(paper, [np.array(points, np.int32)], False, colour, 1, cv2.LINE_AA)
-    return paper / np.float32(255)
+    return (paper / np.float32(255)).astype(np.float32)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FinetuneReport", "finetune"]
 
+_NOTICE = 0.3  # seconds in which a training that was stopped should notice
+
 
 @dataclass(frozen=True)
 class FinetuneReport:
@@ -132,11 +134,14 @@ def finetune(
     steps, tell = Progress.of(progress), announce or (lambda sentence: None)
     chosen, reading = settings or Training(), dataset or Data()
     folder = RunFolder(out)
-    folder.check(resume)
     from gossamer.training.processes import Processes
 
     processes = Processes(chosen.device if chosen.device != "auto" else _device())
-    say = tell if processes.is_first else (lambda sentence: None)
+    say = tell
+    if processes.is_first:
+        folder.check(resume)
+    else:  # one of them speaks
+        steps, say = Progress(), lambda sentence: None
     base = base_of(model, architecture, accept_licence=accept_licence, progress=steps, announce=say)
     say_licence(base, say)
     lessons = lessons_of(data, general, backgrounds, reading, steps, say)
@@ -182,7 +187,8 @@ def _watched(trainer: Trainer, asked: dict[str, Any], steps: Progress, resume: b
     try:
         result = work.result(Relay())
     except BaseException:
-        trainer.stop()  # it ends between two layers
+        trainer.stop()
+        trainer.ended.wait(_NOTICE)  # it ends between two layers, and writes nothing any more
         raise
     report = FinetuneReport(
         out=str(trainer.folder.path),

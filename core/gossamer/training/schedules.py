@@ -9,8 +9,8 @@ from gossamer.settings.training import LOSSES, LossWeights, Teaching, Training
 
 __all__ = ["base_rate", "epoch_length", "loss_name", "rate_at", "weights_at"]
 
-# The authors' own rates are for networks that know nothing yet, or for batches of thousands of pictures: at 1e-3 U²-Net
-# small forgets in fifty steps what it knew of everything else. These reached the gain of tests/benchmarks/finetune.py.
+# The authors' own 1e-3 is for networks that know nothing yet. These begin with what took weeks to learn, and have some
+# hundred steps: a careful choice, not the outcome of a search.
 _FINE_TUNING = {"u2net": 2e-4, "isnet": 5e-5}
 _LAST = 0.01  # what is left of the rate at the end of a cosine
 _FIFTHS = 5

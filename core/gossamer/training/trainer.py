@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gossamer.errors import Cancelled, DeviceError, InputError, OutputError
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
 from gossamer.networks.torch_module import checked_bfloat16
 from gossamer.parallel.threads import thread_count
 from gossamer.settings.training import Training
@@ -61,6 +62,8 @@ class Trainer:
     ----------
     state : tuple of (float, str)
         How far it is, and in words; for another thread to read.
+    ended : threading.Event
+        Set when :meth:`run` has ended, however it did.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Trainer:
         self.state: tuple[float, str] = (0.0, "Loading the network")
         self._base, self._lessons, self._settings, self._announce = base, lessons, settings, announce
         self._warnings: list[str] = []
+        self.ended = threading.Event()
         self._stepper: Stepper | None = None
         self._stopped = False
         self._rows: list[dict[str, float]] = []
@@ -99,6 +103,13 @@ class Trainer:
         resume : bool
             Go on from the newest checkpoint, where there is one.
         """
+        try:
+            return self._run(resume)
+        finally:
+            self._close()
+            self.ended.set()
+
+    def _run(self, resume: bool) -> dict[str, Any]:
         device = self._device()
         with _torch_settings():
             network = self._base.load()
@@ -181,7 +192,12 @@ class Trainer:
             if self._stopped:
                 raise Cancelled
             rate = rate_at(step, settings, base)
-            made = self._stepper.step(step, batch, rate, weights_at(step, settings, teaching, epoch))
+            try:
+                made = self._stepper.step(step, batch, rate, weights_at(step, settings, teaching, epoch))
+            except ModelError:
+                if self.processes.is_first:
+                    self.folder.write_rows(self._rows)  # how it came to that
+                raise
             average.follow(step)
             self._note(step + 1, made, rate, begun, first)
             if (step + 1) % settings.validate_every and step + 1 < settings.steps:
@@ -191,7 +207,6 @@ class Trainer:
                 self._save(step + 1, optimiser, average)
             if self.processes.any(self.processes.is_first and self._is_idle()):
                 return step + 1, True
-        self._close()
         return settings.steps, False
 
     def _is_idle(self) -> bool:

@@ -138,7 +138,7 @@ def remove_model(name: str) -> ModelCard:
     if name in published_ids():
         raise InputError(
             f"{name} is a model of the catalogue, not one that was added.",
-            f"To free its room, delete the file that this prints: gossamer models path {name}",
+            f"To free its room, type: gossamer models remove {name}",
         )
     card = model_card(name)
     for folder in _folders():
