@@ -37,8 +37,8 @@ SECONDS = 20.0  # a case: a hundred times what the slowest takes on an idle mach
 MEBIBYTES = 1024  # a case, above what the process had before it
 _BLANK_ROWS = 2
 # Where wrong bytes may well give rows of one colour: a fax line, and a JPEG's ink, is what differs from the one before;
-# a strip that is not compressed may be said to lie in a palette's zeros; AV1 and HEVC have no checksum.
-_NOT_SEEN = ("tiff-fax", "jpeg-cmyk", "tiff-palette", "avif", "avif-alpha", "heic", "heic10")
+# a strip that is not compressed may be said to lie in a palette's zeros; VP8, AV1 and HEVC have no checksum.
+_NOT_SEEN = ("webp-animated", "tiff-fax", "jpeg-cmyk", "tiff-palette", "avif", "avif-alpha", "heic", "heic10")
 
 
 # -- in the process that reads -----------------------------------------------------------------------------
