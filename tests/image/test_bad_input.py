@@ -256,6 +256,13 @@ def test_arrays_that_are_no_pictures(array: np.ndarray, why: str) -> None:
     assert why in str(refusal(array))
 
 
+def test_numbers_of_255_in_an_array_of_16_bits_are_not_black_in_silence() -> None:
+    dark = np.full((4, 5, 3), 200, np.uint16)
+    assert "give uint8" in read_image(dark).warnings[0]
+    for array in (np.zeros((4, 5, 3), np.uint16), dark * 2, dark.astype(np.uint8), dark // 200):
+        assert read_image(array).warnings == ()
+
+
 def test_pil_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(pillow_bytes("PNG")[:2000])
     with Pillow.open(tmp_path / "x.png") as cut:

@@ -278,6 +278,9 @@ def _file_of(picture: Any, file: Any) -> bytes:
         return b""
 
 
+_DARK = "The array has no number above 255, of 65535 for white, so that it is all but black: if its white is 255, give uint8."
+
+
 def _from_array(array: NDArray[Any]) -> Decoded:
     """Check the contract of an array and bring it to float32."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -294,7 +297,8 @@ def _from_array(array: NDArray[Any]) -> Decoded:
     channels = pixels.shape[2]
     if kind == "u":
         rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, 255.0 if size == 1 else 65535.0)
-        return Decoded(rgb, alpha, 8 * size)
+        told = [_DARK] if size == 2 and 1 < int(array.max()) <= 255 else []
+        return Decoded(rgb, alpha, 8 * size, warnings=told)
     low, high = float(array.min()), float(array.max())
     if np.isnan(low):
         raise InputError("The array has values that are not numbers (NaN).", "Replace them: np.nan_to_num.")
