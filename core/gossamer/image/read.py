@@ -278,7 +278,7 @@ def _file_of(picture: Any, file: Any) -> bytes:
         return b""
 
 
-_DARK = "The array has no number above 255, of 65535 for white, so that it is all but black: if its white is 255, give uint8."
+_DARK = "The array has no number above 255, of 65535 for white: it is all but black. If its white is 255, give uint8."
 
 
 def _from_array(array: NDArray[Any]) -> Decoded:
