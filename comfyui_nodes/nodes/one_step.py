@@ -12,7 +12,6 @@ from ..cutouts import Cutouts, cutout_outputs, with_alpha
 from ..log import announce
 from ..memory import device as usual_device
 from ..memory import make_room
-from ..progress import Bar
 from ..tensors import Images
 from ..wording import in_comfyui
 from . import CATEGORY, Model
@@ -108,7 +107,7 @@ class RemoveBackground(io.ComfyNode):
             device=usual_device(),
             folders=folders.model_folders(),
         )
-        pipeline, bar = Pipeline(recipe, choice), Bar(results.count)
+        pipeline, bar = Pipeline(recipe, choice), results.bar()
         make_room()
         for i in range(results.count):
             results.put(i, pipeline.run(with_alpha(images, i), bar.picture(i), announce=announce))
@@ -164,7 +163,7 @@ class CutOut(io.ComfyNode):
         images = Images.of(image, "image")
         results = Cutouts(images, background_image)
         recipe = backgrounds.recipe(background, colour, second_colour, settings)
-        look, bar = recipe.segmentation, Bar(results.count)
+        look, bar = recipe.segmentation, results.bar()
         make_room()
         for i in range(results.count):
             steps = Progress.of(bar.picture(i))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import previews, widgets
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..progress import Bar
@@ -94,7 +94,7 @@ class Refine(io.ComfyNode):
                 put(foreground[i], cutout.composite)
                 put(alphas[i], cutout.composite_alpha)
             warn(cutout.report.warnings)
-        return io.NodeOutput(foreground, alphas)
+        return io.NodeOutput(foreground, alphas, ui=previews.of_mask(alphas))
 
 
 def _with_highlights(colours: np.ndarray, light: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
+from gossamer.video.formats import VIDEO_FORMATS
 from gossamer.video.frames import FrameCutout, FrameCutter, Remembered
 from gossamer.video.holding import Steady
 from gossamer.video.job import VideoReport, cut_video
@@ -16,6 +17,7 @@ from gossamer.video.saving import save_frames
 from gossamer.video.segment import Picture
 
 __all__ = [
+    "VIDEO_FORMATS",
     "Clip",
     "Frame",
     "FrameCutout",
