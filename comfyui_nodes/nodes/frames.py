@@ -31,7 +31,7 @@ class SaveVideo(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerSaveVideo",
-            display_name="Save Video with Alpha: ProRes 4444, VP9 (Gossamer)",
+            display_name="Save Transparent Video: ProRes 4444, VP9 Alpha (Gossamer)",
             category=CATEGORY,
             description="Saves a batch as a clip: ProRes 4444, VP9 or FFV1 with transparency, H.264 or HEVC without, "
             "and sound.",

@@ -66,15 +66,13 @@ class RemoveBackground(io.ComfyNode):
                 ),
                 *backgrounds.background_inputs(),
                 backgrounds.picture_input(),
-                widgets.known(
-                    io.Combo.Input,
+                widgets.model(
                     "model",
-                    options=["auto", *load_catalogue(), *folders.local_models()],
-                    default="auto",
+                    ["auto", *load_catalogue(), *folders.local_models()],
+                    "auto: what quality asks for, of what may be used commercially; it is fetched once where none is "
+                    "there. Others as in Load Model.",
                     optional=True,
                     display_name="model",
-                    tooltip="auto: what quality asks for, of what may be used commercially; it is fetched once where "
-                    "none is there. Others as in Load Model.",
                 ),
                 backgrounds.second_colour(),
                 *[widgets.widget(name, optional=True) for name in _EDGE],

@@ -41,7 +41,7 @@ class CutOutVideo(io.ComfyNode):
         return widgets.known(
             io.Schema,
             node_id="GossamerCutOutVideo",
-            display_name="Remove Video Background: ProRes, WebM with Alpha (Gossamer)",
+            display_name="Video Matting: Remove Background, ProRes, WebM (Gossamer)",
             category=CATEGORY,
             description="Cuts the subject of a clip out and saves it as a clip with transparency, its sound kept, from "
             "file to file: of any length, in the memory of some frames.",
@@ -213,15 +213,13 @@ def _subject() -> list[io.Input]:
     from gossamer.settings.model_choice import QUALITIES
 
     return [
-        widgets.known(
-            io.Combo.Input,
+        widgets.model(
             "model",
-            options=["auto", *video_cards(), _NO_MODEL, *load_catalogue(), *folders.local_models()],
-            default="auto",
-            display_name="model",
-            tooltip="auto: what quality asks for, of models of single pictures, held still. rvm-mobilenetv3 is made "
+            ["auto", *video_cards(), _NO_MODEL, *load_catalogue(), *folders.local_models()],
+            "auto: what quality asks for, of models of single pictures, held still. rvm-mobilenetv3 is made "
             "for clips of people: it remembers the frames before; its licence is GPL-3.0. none: a green or blue "
             "screen, keyed without a model.",
+            display_name="model",
         ),
         widgets.known(
             io.Combo.Input,

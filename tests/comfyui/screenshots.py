@@ -75,13 +75,13 @@ def shot(page: Page, box: list[float], widest: int) -> Image.Image:
     seen = page.evaluate(
         """([x, y, width, height, edge]) => {
             const canvas = app.canvas.canvas.getBoundingClientRect()
-            const room = [canvas.width - 460, canvas.height - 160]
+            const room = [canvas.width - 460, canvas.height - 260]
             const ds = app.canvas.ds
             ds.scale = Math.min(1, room[0] / (width + 2 * edge), room[1] / (height + 2 * edge))
             ds.offset[0] = -x + edge + 90 / ds.scale
-            ds.offset[1] = -y + edge + 70 / ds.scale
+            ds.offset[1] = -y + edge + 140 / ds.scale
             app.canvas.setDirty(true, true)
-            return {x: canvas.x + 90, y: canvas.y + 70,
+            return {x: canvas.x + 90, y: canvas.y + 140,
                     width: (width + 2 * edge) * ds.scale, height: (height + 2 * edge) * ds.scale}
         }""",
         [x, y, width, height, _EDGE],

@@ -204,7 +204,7 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing(
 
 
 def test_an_interrupted_clip_leaves_nothing(server: Server) -> None:
-    make_clip(server.base / "input" / "long.mkv", 400, 640, 360)
+    make_clip(server.base / "input" / "long.mkv", 150, 320, 240)
     graph: Graph = {
         "clip": node("LoadVideo", file="long.mkv"),
         "cut": node("GossamerCutOutVideo", video=["clip", 0], format="prores4444", filename_prefix="clips/left"),
