@@ -29,11 +29,20 @@ app.registerExtension({
     // The classic canvas folds what is said of the widget itself; Nodes 2.0 reads its options, and has a button.
     const folded = widgets.filter((widget) => widget.options?.advanced)
     if (!folded.length) return
-    for (const widget of folded) widget.advanced = true
-    const more = node.addWidget("button", "…", null, () => node.toggleAdvanced?.(), {
-      serialize: false,
-      canvasOnly: true,
-    })
+    const height = globalThis.LiteGraph?.NODE_WIDGET_HEIGHT ?? 20
+    for (const widget of folded) {
+      widget.advanced = true
+      // The canvas leaves room for what it does not draw, 4 pixels below each: a height of -4 takes that back.
+      if (!widget.computeSize && !widget.computeLayoutSize)
+        widget.computeSize = (width) => [width ?? 0, node.showAdvanced ? height : -4]
+    }
+    const toggle = () => {
+      const [width, tall] = node.size
+      const before = node.computeSize()[1]
+      node.toggleAdvanced?.()
+      node.setSize([width, tall + node.computeSize()[1] - before])
+    }
+    const more = node.addWidget("button", "…", null, toggle, { serialize: false, canvasOnly: true })
     more.serialize = false
     node.setSize?.(node.computeSize())
   },

@@ -21,12 +21,14 @@ _LOOK = """async () => {
         const node = LiteGraph.createNode(kind)
         app.graph.add(node)
         const seen = () => (node.widgets ?? []).filter(one => one.type != 'button' && node.isWidgetVisible(one)).length
-        const first = seen()
-        node.toggleAdvanced()
+        const first = seen(), low = node.size[1]
+        const more = node.widgets?.find(one => one.name == '…')
+        more?.callback()
+        const high = node.size[1]
         const model = node.widgets?.find(one => one.name == 'model')
         const {output} = await app.graphToPrompt()
         told[kind] = {
-            first, all: seen(), widgets: (node.widgets ?? []).filter(one => one.type != 'button').length,
+            first, all: seen(), low, high, widgets: (node.widgets ?? []).filter(one => one.type != 'button').length,
             label: model?.options.getOptionLabel?.('u2netp'), queued: output[node.id].inputs,
             saved: node.serialize().widgets_values ?? [],
         }
@@ -44,6 +46,8 @@ def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server,
     for kind, one in told.items():
         assert one["first"] <= 8, (kind, one)
         assert one["all"] == one["widgets"], kind
+        # A row is 24 pixels high: what is folded takes no room.
+        assert abs(one["high"] - one["low"] - 24 * (one["all"] - one["first"])) <= 4, (kind, one)
         assert len(one["saved"]) == one["widgets"], kind  # the button that unfolds is not saved
     assert told["GossamerRefine"]["widgets"] > 15
     card = load_catalogue()["u2netp"]
