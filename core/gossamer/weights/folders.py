@@ -12,7 +12,7 @@ import platformdirs
 from gossamer.errors import InputError
 from gossamer.files import read_json
 from gossamer.paths import expanded
-from gossamer.weights.catalogue import HuggingFaceSource, ModelCard, Variant
+from gossamer.weights.card import HuggingFaceSource, ModelCard, Variant
 
 __all__ = [
     "candidates",
