@@ -106,11 +106,19 @@ def _accepted(make: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(make).parameters)
 
 
-def stage_widgets(*stages: str) -> list[io.Input]:
-    """Return the widgets of all parameters of `stages`, in an order that only grows at its end."""
-    chosen = [parameter for parameter in parameters() if parameter.stage in stages]
-    chosen.sort(key=lambda item: ORDER.index(item.name) if item.name in ORDER else len(ORDER))
-    return [_widget(parameter) for parameter in chosen]
+def stage_widgets(*stages: str, until: str = "", after: str = "") -> list[io.Input]:
+    """Return the widgets of all parameters of `stages`, in an order that only grows at its end.
+
+    Where other inputs came after them, those `until` one of them stand before these, and those `after` it behind.
+    """
+
+    def place(parameter: Parameter) -> int:
+        return ORDER.index(parameter.name) if parameter.name in ORDER else len(ORDER)
+
+    first = ORDER.index(after) + 1 if after else 0
+    last = ORDER.index(until) if until else len(ORDER)
+    chosen = [one for one in parameters() if one.stage in stages and first <= place(one) <= last]
+    return [_widget(parameter) for parameter in sorted(chosen, key=place)]
 
 
 def widget(name: str, settings: type[Settings] = Recipe, **fields: Any) -> io.Input:

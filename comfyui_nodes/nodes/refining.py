@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Refine"]
 
 
+_LAST = "foreground_shadow"  # the last widget that was there when invert_mask came
+
+
 class Refine(io.ComfyNode):
     """Makes a matte of a mask and frees the subject's colours from the background."""
 
@@ -45,8 +48,9 @@ class Refine(io.ComfyNode):
                     tooltip=f"{widgets.POLARITY} Of the picture's size; one mask serves a whole batch, and one "
                     "picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground", "refinement"),
+                *widgets.stage_widgets("matting", "foreground", "refinement", until=_LAST),
                 widgets.invert(),
+                *widgets.stage_widgets("matting", "foreground", "refinement", after=_LAST),
             ],
             outputs=[
                 io.Image.Output(

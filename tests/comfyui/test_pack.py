@@ -28,7 +28,7 @@ INPUTS = {
         *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
         *("matting_model", "foreground_despill", "foreground_despill_strength", "matting_unit", "matting_screen"),
-        *("foreground_shadow", "invert_mask"),
+        *("foreground_shadow", "invert_mask", "foreground_decontaminate"),
     ],
     "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light", "invert_mask"],
     "GossamerFinish": [
