@@ -94,7 +94,7 @@ def add_model(folder: str | os.PathLike[str], *, force: bool = False, progress: 
     card, told = read_card(source)
     steps = progress or Progress()
     if card.id in published_ids():
-        raise InputError(f"{card.id} is a model of the catalogue.", "Promote it again with another --id.")
+        raise InputError(f"{card.id} is a model of the catalogue.", "Promote it again under another id.")
     if card.id in added_cards() and not force:
         raise OutputExists(
             f"There is a model {card.id} already.", "Add --force to replace it, or promote it with another --id."
