@@ -51,6 +51,7 @@ class Job:
     def __init__(self, owner: str, work: Any) -> None:
         self.owner = owner
         self.future: Future[Any] = Future()
+        self.future.set_running_or_notify_cancel()  # what is ended by `leave` alone is not ended by whoever waits
         self.told = (0.0, "Waiting")
         self._work = work
         self._left = threading.Event()

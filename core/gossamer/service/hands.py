@@ -29,6 +29,7 @@ __all__ = ["Elsewhere", "Here", "Task"]
 Task = Callable[[Workshop, Progress], Any]
 """What the hands take: done with a workshop. What goes to another process can be pickled."""
 
+_TRIES = 2  # to find a process that begins
 _TICK = 0.05  # seconds between two looks at whether somebody still waits
 _PATIENCE = 5.0  # seconds that work which was left may take to stop, before its process is ended
 _ENDING = 10.0  # seconds for an idle process to go by itself
@@ -88,21 +89,24 @@ class Elsewhere:
 
     def __call__(self, work: Task, steps: Progress) -> Any:
         """Have the work done; raises what it raises, and GossamerError where its process has died."""
-        worker = self._running()
-        try:
-            worker.send("work", work)
-        except (OSError, ValueError):  # it died while nothing was asked of it: another one takes its place
-            self._replace(worker)
+        for _ in range(_TRIES):
             worker = self._running()
-            worker.send("work", work)
-        try:
-            return self._outcome(worker, steps)
-        except _Died:
-            self._replace(worker)
-            raise GossamerError(
-                "The process that worked on this picture has ended.",
-                "It may have run out of memory: send a smaller picture.",
-            ) from None
+            try:
+                worker.send("work", work)
+            except (OSError, ValueError):  # it died while nothing was asked of it
+                self._replace(worker)
+                continue
+            try:
+                return self._outcome(worker, steps)
+            except _Died as died:
+                if died.had_begun:
+                    break
+            self._replace(worker)  # it never began: another one does
+        self._replace(worker)
+        raise GossamerError(
+            "The process that worked on this picture has ended.",
+            "It may have run out of memory: send a smaller picture.",
+        )
 
     def close(self) -> None:
         """End the process."""
@@ -113,6 +117,7 @@ class Elsewhere:
             worker.end()
 
     def _outcome(self, worker: _Worker, steps: Progress) -> Any:
+        had_begun = False
         while True:
             try:
                 kind, told = worker.news.get(timeout=_TICK)
@@ -123,7 +128,8 @@ class Elsewhere:
             if kind == "failed":
                 raise told
             if kind == "died":
-                raise _Died
+                raise _Died(had_begun)
+            had_begun = had_begun or kind == "begun"
             try:
                 if kind == "step":
                     steps(*told)
@@ -175,12 +181,11 @@ class Elsewhere:
                 break
             if kind == "holds":
                 self.holds = told
-            elif kind == "begun":
-                busy = True
             else:
-                busy = busy and kind not in ("done", "failed")
+                busy = (busy or kind == "begun") and kind not in ("done", "failed")
                 worker.news.put((kind, told))
         worker.news.put(("died", None))
+        _pipe(worker.process.stdout).close()
         if not busy:
             if time.monotonic() - start < _SHORT:
                 time.sleep(_PAUSE)  # one that cannot even start is not started in a whirl
@@ -244,6 +249,10 @@ class _Worker:
 
 class _Died(Exception):
     """The process has gone."""
+
+    def __init__(self, had_begun: bool) -> None:
+        super().__init__()
+        self.had_begun = had_begun
 
 
 def _pipe(stream: Any) -> Any:

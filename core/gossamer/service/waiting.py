@@ -76,12 +76,14 @@ async def lines(
         Called where the client has left before.
     """
     last = None
+    ended = asyncio.wrap_future(job.future)
+    ended.add_done_callback(lambda each: each.cancelled() or each.exception())  # which may come after everyone has gone
     try:
         while not job.future.done():
             if job.told != last:
                 last = job.told
                 yield _line({"progress": round(last[0], 3), "message": last[1]})
-            await asyncio.wait({asyncio.wrap_future(job.future)}, timeout=_TICK)
+            await asyncio.wait({ended}, timeout=_TICK)
         try:
             made = counted(job.future.result())
         except Exception as error:
