@@ -66,6 +66,7 @@ ORDER = (
     "canvas_haze",
     "matting_screen",
     "foreground_shadow",
+    "foreground_decontaminate",
 )
 
 

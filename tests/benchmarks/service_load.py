@@ -216,9 +216,8 @@ def beside(python: str, ours: Server, model: str, count: int, home: str, rounds:
         for name, each in means.items():
             # Where others use the processor too, its seconds tell more than those of the clock.
             times, saved = each / means["rembg"], costs["rembg"] / costs[name]
-            print(
-                f"{name}: {each:.2f} pictures/s, {times:.2f} times rembg s; {costs[name]:.2f} s of processor, {saved:.2f}"
-            )
+            print(f"{name}: {each:.2f} pictures/s, {times:.2f} times rembg s")
+            print(f"  {costs[name]:.2f} s of processor a picture, rembg s takes {saved:.2f} times that")
     finally:
         theirs.end()
 

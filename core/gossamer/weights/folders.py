@@ -12,7 +12,7 @@ import platformdirs
 from gossamer.errors import InputError
 from gossamer.files import read_json
 from gossamer.paths import expanded
-from gossamer.weights.catalogue import HuggingFaceSource, Variant
+from gossamer.weights.card import HuggingFaceSource, Variant
 
 __all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder", "table_fault"]
 

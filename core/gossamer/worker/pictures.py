@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError, WorkerError
 from gossamer.platform import available_memory, physical_memory
+from gossamer.worker.brushing import Patch
 from gossamer.worker.requests import OpenRequest
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Found:
     warnings : tuple of str
     hints : (H, W) float32 or None
         What the user marked: 1 is foreground, 0 background, between nothing.
+    solved : bool
+        The mask is a matte already: nothing is solved at its edge.
     """
 
     mask: NDArray[np.float32]
@@ -89,6 +92,7 @@ class Found:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     hints: NDArray[np.float32] | None = None
+    solved: bool = False
 
 
 class OpenedPicture:
@@ -112,6 +116,8 @@ class OpenedPicture:
         The subject's mask that was asked for last.
     kept : dict
         What previews have computed, by what it depends on.
+    patches : list of Patch
+        What the brush had solved again.
 
     Raises
     ------
@@ -138,6 +144,7 @@ class OpenedPicture:
         self.found: Found | None = None
         self.wish: Hashable = None
         self.kept: dict[Hashable, Any] = {}
+        self.patches: list[Patch] = []
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -152,6 +159,7 @@ class OpenedPicture:
         """Remember the mask that a wish led to, and forget what depended on the last one."""
         self.wish, self.found = wish, found
         self.kept = {key: value for key, value in self.kept.items() if key == "small"}
+        self.patches = []
 
     def sought(self) -> Found:
         """Return the mask; raises InputError where none was asked for yet."""
