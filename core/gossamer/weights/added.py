@@ -97,7 +97,7 @@ def add_model(folder: str | os.PathLike[str], *, force: bool = False, progress: 
         raise InputError(f"{card.id} is a model of the catalogue.", "Promote it again under another id.")
     if card.id in added_cards() and not force:
         raise OutputExists(
-            f"There is a model {card.id} already.", "Add --force to replace it, or promote it with another --id."
+            f"There is a model {card.id} already.", "Promote it under another id, or add --force to replace it."
         )
     target = models_folder()
     for number, variant in enumerate(card.weights):
