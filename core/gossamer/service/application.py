@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 import gossamer
-from gossamer.errors import GossamerError, InputError
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory
 from gossamer.service import rembg, removebg
 from gossamer.service.desk import CUT_FILES, Desk, refused
 from gossamer.service.fields import OWN, known_fields, schema
@@ -113,7 +113,7 @@ class Unexpected:
 
 
 def _unexpected(error: Exception, id: str) -> GossamerError:
-    if isinstance(error, MemoryError) or any(word in str(error).lower() for word in ("out of memory", "bad alloc")):
+    if is_lack_of_memory(error):
         short = GossamerError("There is not enough memory for this picture.", "Send a smaller one.")
         short.http_status = 507
         return short

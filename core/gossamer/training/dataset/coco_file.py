@@ -38,7 +38,7 @@ def in_coco(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, 
     Returns
     -------
     list of Example, list of (str, str)
-        The second: the pictures without a subject, and why.
+        The second: the pictures without a subject, which are no fault of the data, and why.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def in_coco(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, 
             raise InputError(f"{path} has an annotation that is no table.", _REMEDY)
         if (wanted is None or one.get("category_id") in wanted) and one.get("segmentation"):
             shapes.setdefault(one.get("image_id"), []).append(one["segmentation"])
-    examples, left_out = [], []
+    examples, passed_over = [], []
     root = Path(settings.photos).expanduser() if settings.photos else path.parent
     named: set[str] = set()
     for number, image in enumerate(data["images"], 1):
@@ -70,12 +70,12 @@ def in_coco(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, 
             raise InputError(f"Image {number} of {path} has no width and height.", _REMEDY)
         found = shapes.get(image.get("id"))
         if not found:
-            left_out.append((name, "Nothing is annotated in it."))
+            passed_over.append((name, "Nothing is annotated in it."))
         else:
             outlines = Outlines(width, height, tuple(found))
             group = group_of(settings.group, picture, root, name, image)
             examples.append(Example(name, group, picture, None, "coco", outlines))
-    return examples, left_out
+    return examples, passed_over
 
 
 def _read(path: Path) -> Any:
