@@ -255,8 +255,9 @@ def _work(
     if asked.cluster.engine == "ray":
         engine = RayEngine(asked, announce, writer.append, ended, look)
     else:
-        shop = Shop(asked, pipeline, Progress(lambda *_: engine.tick()), announce, writer.intend, writer.append)
-        engine = Engine(shop, ended, look)
+        steps = Progress(lambda *_: local.tick())
+        shop = Shop(asked, pipeline, steps, announce, writer.intend, writer.append)
+        engine = local = Engine(shop, ended, look)
 
     def stop() -> None:
         if engine.is_halted:
