@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_is_told_of_and_the_next_call_starts_another(tri
     status, text = tried.facts["killed"]
     assert status == "GIMP_PDB_EXECUTION_ERROR"
     assert text == "Der Arbeitsprozess endete mitten in der Arbeit. Versuchen Sie es erneut: Er startet neu."
-    assert tried.facts["killed layers"] == [1, True, False]
+    assert tried.facts["killed layers"] == [1, True, True]
     assert tried.facts["revived"][0] == "GIMP_PDB_SUCCESS", tried.facts["revived"][1]
     assert np.array_equal(tried.plane("revived.mask"), tried.plane("after.mask"))
 

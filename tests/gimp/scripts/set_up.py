@@ -86,12 +86,13 @@ with Client(Settings.read(sys.argv[1])) as client:
 plug_in = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
 third = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(os.path.join(SHARE, "cat.png")))
 layer = third.get_layers()[0]
+dirty = third.is_dirty()
 killer = subprocess.Popen(["/usr/bin/python3", "-B", "-c", KILLER, plug_in])
 time.sleep(1)
 _, status, text = call(main, third, [layer], matting="learning_based", matting_band=60.0)
 facts["killed"] = [status, str(text)]
 killer.wait(60)
-facts["killed layers"] = [len(third.get_layers()), layer.get_mask() is None, third.is_dirty()]
+facts["killed layers"] = [len(third.get_layers()), layer.get_mask() is None, third.is_dirty() == dirty]
 _, status, text = call(main, third, [layer], output="mask")
 facts["revived"] = [status, str(text)]
 if layer.get_mask() is not None:
