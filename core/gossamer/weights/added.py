@@ -138,7 +138,7 @@ def remove_model(name: str) -> ModelCard:
     if name in published_ids():
         raise InputError(
             f"{name} is a model of the catalogue, not one that was added.",
-            f"To free its room, type: gossamer models remove {name}",
+            "Only its weights can be deleted, and fetched again.",
         )
     card = model_card(name)
     for folder in _folders():
