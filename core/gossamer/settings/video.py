@@ -116,6 +116,16 @@ class Video(Settings, strict=True):
         ),
     ] = 16
 
+    weights: Annotated[
+        str,
+        Field(
+            title="Weights",
+            description="For models that remember: a file of the model's weights, in place of what is fetched, as for "
+            "bimatting, whose weights are had by hand.",
+            json_schema_extra={"remedy": "Give the path of a .pth, .safetensors or .onnx file."},
+        ),
+    ] = ""
+
     @field_validator("start", "end")
     @classmethod
     def _times_are_times(cls, value: str) -> str:
