@@ -6,8 +6,6 @@ the plain statement beside them is what they are measured by, and what runs wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,6 @@ _SPAN = 4  # pixels that it computes side by side
 _WORK = 4_000_000_000  # products of signs from which strips on every core are worth their threads
 
 
-@dataclass(frozen=True, eq=False)
 class BinaryConvolution:
     """One convolution of the signs of what comes in, and what follows it.
 
@@ -41,25 +38,26 @@ class BinaryConvolution:
         Zeros around what comes in: they are 0, no sign.
     """
 
-    signs: NDArray[np.int8]
-    before: Array
-    gain: Array
-    base: Array
-    slope: Array | None = None
-    after: Array | None = None
-    stride: int = 1
-    padding: int = 0
-
-    def __post_init__(self) -> None:
-        outputs, channels, side, _ = self.signs.shape
+    def __init__(
+        self,
+        signs: NDArray[np.int8],
+        before: Array,
+        gain: Array,
+        base: Array,
+        slope: Array | None = None,
+        after: Array | None = None,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        self.signs, self.before, self.gain, self.base = signs, before, gain, base
+        self.slope, self.after, self.stride, self.padding = slope, after, stride, padding
+        outputs, channels, side, _ = signs.shape
         blocks, words = -(-outputs // _LANES), -(-channels // 32)
-        ordered = self.signs.transpose(0, 2, 3, 1).reshape(outputs, side * side, channels)
-        weights = _laid_out(ordered < 0, blocks)
-        counts = np.bitwise_count if hasattr(np, "bitwise_count") else _counted
-        beyond = counts(weights.reshape(blocks, side * side, words, _LANES)).astype(np.int32).sum(2, dtype=np.int32)
-        known = None if np.all(self.signs) else _laid_out(ordered != 0, blocks)
-        for name, value in (("_weights", weights), ("_known", known), ("_beyond", np.ascontiguousarray(beyond))):
-            object.__setattr__(self, name, value)
+        ordered = signs.transpose(0, 2, 3, 1).reshape(outputs, side * side, channels)
+        self._weights = _laid_out(ordered < 0, blocks)
+        beyond = _counted(self._weights.reshape(blocks, side * side, words, _LANES)).sum(2)
+        self._beyond = np.ascontiguousarray(beyond, np.int32)
+        self._known = None if np.all(signs) else _laid_out(ordered != 0, blocks)
 
     def __call__(self, x: Array, residual: Array | None = None) -> Array:
         """Return what it makes of a picture.
@@ -124,19 +122,15 @@ class BinaryConvolution:
         edge = self.padding
         signs = np.pad(signs, ((0, 0), (edge, edge), (edge, edge)))
         side = self.signs.shape[2]
-        windows = np.lib.stride_tricks.sliding_window_view(signs, (side, side), (1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(signs, (side, side), axis=(1, 2))  # type: ignore[call-overload]
         windows = windows[:, :: self.stride, :: self.stride]
-        return np.einsum("cyxij,ocij->oyx", windows, self.signs.astype(np.float32), optimize=True)
+        sums: Array = np.einsum("cyxij,ocij->oyx", windows, self.signs.astype(np.float32), optimize=True)
+        return sums
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         side = self.signs.shape[2]
         high, wide = ((length + 2 * self.padding - side) // self.stride + 1 for length in (height, width))
         return high, wide
-
-    # Set when it is made.
-    _weights: NDArray[np.uint32] = None  # type: ignore[assignment]
-    _known: NDArray[np.uint32] | None = None
-    _beyond: NDArray[np.int32] = None  # type: ignore[assignment]
 
 
 def packed_bits(signs: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -166,7 +160,7 @@ def _laid_out(truth: NDArray[np.bool_], blocks: int) -> NDArray[np.uint32]:
 
 
 def _counted(words: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return how many bits of each word are 1; NumPy before 2 has no function for it."""
+    """Return how many bits of each word are 1."""
     octets = np.unpackbits(words[..., None].view(np.uint8), axis=-1)
     counts: NDArray[np.int64] = octets.sum(-1, dtype=np.int64)
     return counts

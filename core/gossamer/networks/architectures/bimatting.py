@@ -67,10 +67,14 @@ class Signs(nn.Module):
 
     def pack(self) -> None:
         """Compute with bits from now on, on the CPU, in float32; the weights must be set."""
+        slope, after = (None if one is None else one.float().numpy() for one in (self.slope, self.after))
         self._packed = BinaryConvolution(
             self.signs.to(torch.int8).numpy(),
-            *(getattr(self, name).float().numpy() for name in ("before", "gain", "base")),
-            *(None if one is None else one.float().numpy() for one in (self.slope, self.after)),
+            self.before.float().numpy(),
+            self.gain.float().numpy(),
+            self.base.float().numpy(),
+            slope,
+            after,
             self.stride,
             self.padding,
         )
