@@ -105,7 +105,7 @@ def split(
     found = families(ordered, progress)
     if len(found) < len(wanted):
         raise InputError(
-            f"{len(ordered)} pictures make {len(found)} groups of what belongs together or is nearly alike: too few "
+            f"{len(ordered)} pictures make {len(found)} group{'s' * (len(found) != 1)} of what belongs together or is nearly alike: too few "
             f"to be split into {len(wanted)} parts.",
             "Give more pictures, or another --group.",
         )
