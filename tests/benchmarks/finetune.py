@@ -37,7 +37,7 @@ from gossamer.training.supervision import outputs_of
 from gossamer.training.terms import iou
 from gossamer.training.validation import mask_of
 
-SETTINGS = {"steps": 220, "batch": 8, "loss": "thin", "rate": 4e-4, "average": 0.9, "general": 0.25, "tail": False}
+SETTINGS = {"steps": 220, "batch": 8, "loss": "thin", "rate": 2e-4, "average": 0.9, "general": 0.5, "tail": False}
 
 
 def written(folder: Path, pictures: list[Made]) -> Path:
