@@ -126,7 +126,11 @@ KEY = "ctrl+shift+j"  # which the test gave the action
 BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
 server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
 os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
-subprocess.Popen(["openbox"])
+for _ in range(20):  # on a busy machine the display can be slow to open
+    manager = subprocess.Popen(["openbox"])
+    time.sleep(0.5)
+    if manager.poll() is None:
+        break
 watch = os.path.join(SCRIPTS, "watch.py")
 gimp = subprocess.Popen(
     ["gimp", "--no-splash", os.path.join(SHARE, "cat.png"), "--batch-interpreter=python-fu-eval",
