@@ -31,6 +31,7 @@ FILES = (
     "dialogs/models.py",
     "dialogs/set_up.py",
     "environment.py",
+    "exchanged.py",
     "extraction.py",
     "failure.py",
     "frames.py",

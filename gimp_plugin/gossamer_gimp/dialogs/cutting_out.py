@@ -381,7 +381,8 @@ class CuttingOut:
 
     def on_found(self, found):
         """Say by which model the subject was found."""
-        self._model = [found["about"]] if found["about"] else []
+        title, _comma, licence = found["about"].partition(", licence ")
+        self._model = [_("{title}, licence {licence}").format(title=title, licence=licence)] if licence else []
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""
