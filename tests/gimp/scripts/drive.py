@@ -85,6 +85,16 @@ def wait_until(what, wanted, seconds=120):
     time.sleep(0.5)
 
 
+def settle(seconds=3):
+    """Wait until the preview has stood still for so long: the first ones are drafts."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() < since + seconds:
+        now = ask("look")["digest"]
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.2)
+
+
 def open_dialog():
     for _ in range(4):  # a key can be lost on a machine that has other things to do
         window(r"\(imported\)")
@@ -166,7 +176,7 @@ note("before painting")
 open_dialog()
 xdotool("key", "alt+b")
 wait_until("the brush", lambda look: any("brush" in name for name in look["layers"]))
-time.sleep(2)  # a first preview is a draft
+settle()
 before = note("brush")["digest"]
 began_stroke = stroke(BRUSHED)
 wait_until("what the brush solves", lambda look: look["digest"] != before)
