@@ -40,15 +40,7 @@ def test_networks_run_through_openvino() -> None:
 
 def test_a_batch_runs_on_a_cluster() -> None:
     # Half a gigabyte that nothing else needs.
-    more = (
-        "attrs",
-        "jsonschema",
-        "jsonschema-specifications",
-        "msgpack",
-        "pandas",
-        "pyarrow",
-        "python-dateutil",
-        "six",
-    )
-    folder = overlay("ray==2.60.0", *more, "referencing", "rpds-py", "tzdata", "fsspec")
+    schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
+    tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
+    folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
     run_tests_over(folder, "tests/batch/test_ray.py")

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 
 if __package__:
     from . import frames, system
+    from .exchanged import Finished, Picture, Result
     from .failure import WorkerFailure, with_remedy
     from .language import _
     from .record import PROTOCOL, Settings
@@ -28,6 +28,7 @@ else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import frames
     import system
+    from exchanged import Finished, Picture, Result
     from failure import WorkerFailure, with_remedy
     from language import _
     from record import PROTOCOL, Settings
@@ -38,38 +39,6 @@ _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dea
 _LOG_LIMIT = 1 << 20
 _SIZES = {"u8": 1, "u16": 2, "float32": 4}
 _MOST = 1 << 32  # bytes of a finished picture, whose size is the preset's
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels, row by row: `dtype` is u8, u16 or float32, in the machine's byte order."""
-
-    width: int
-    height: int
-    channels: int
-    dtype: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the worker answered: planes of numbers, and its report."""
-
-    alpha: memoryview
-    foreground: memoryview | None
-    report: dict
-    background: memoryview | None = None
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished picture: RGB or RGBA, row by row, in the depth of the picture that it was made of."""
-
-    width: int
-    height: int
-    channels: int
-    data: bytearray
-    report: dict
 
 
 def socket_path() -> str:

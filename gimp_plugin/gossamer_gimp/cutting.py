@@ -40,15 +40,15 @@ class Ready:
         What finds the subject.
     strokes : tuple
         What the refine brush painted: regions and their planes of bytes.
-    sent : int
-        How many of them the worker knows.
+    sent : int or None
+        How many of them the worker knows; None where it knows others.
     """
 
     client: object = None
     number: int | None = None
     wish: object = None
     strokes: tuple = ()
-    sent: int = 0
+    sent: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def cut(client, layer, config, agree, progress, ready=None):
     """
     image, ready = layer.get_image(), ready or Ready()
     what = ready.wish or wish(image, layer, config)
-    number, strokes = ready.number, ready.strokes[ready.sent :]
+    number, strokes = ready.number, ready.strokes[ready.sent or 0 :]
     if number is None:
         number, strokes = client.open(picture(source(layer)), "keep"), ready.strokes or _strokes(image, layer, config)
     output, options = config.get_property("output"), arguments.options(config)
@@ -202,6 +202,8 @@ def cut(client, layer, config, agree, progress, ready=None):
 
     try:
         found = find(client, number, what, agree, lambda fraction, text: progress(0.7 * fraction, text))
+        if ready.sent is None:
+            client.brush(number)
         for region, plane in strokes:
             client.brush(number, region, plane, progress=later)
         if output == "finished":

@@ -161,7 +161,8 @@ class Installer:
         if able is not None:
             self._uv = ""
             self._progress(0.05, _("Making an environment with {python}").format(python=able.path))
-            command = [able.path, "-I", "-m", "venv", place]
+            self._call([able.path, "-I", "-m", "venv", "--without-pip", place], lambda line: None)
+            command = [system.python_of(place), "-I", "-m", "ensurepip", "--default-pip"]  # venv would hide its words
         elif uv:
             self._uv = uv
             self._progress(0.05, _("Making an environment with {python}").format(python=uv))
@@ -238,7 +239,7 @@ class Installer:
 
     def _fail(self, status):
         said = "\n".join(self._lines)
-        if "ensurepip" in said and "venv" in said:
+        if "No module named ensurepip" in said or "No module named venv" in said:
             why = _("This Python cannot make environments: its modules venv and ensurepip are missing.")
             raise SetUpFailure(f"{why} {system.venv_advice()}")
         told = _in_words(said)

@@ -8,6 +8,7 @@
 """
 
 import gi
+import planes
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
@@ -178,13 +179,7 @@ def marks(drawable, layer, image):
 
     White is 255, black 0, and what is transparent or between 128; a channel is opaque.
     """
-    values, seen = _painted(drawable, layer, image)
-    bright = int.from_bytes(values.translate(_LIGHT), "big")
-    dark = int.from_bytes(values.translate(_DARK), "big")
-    known = int.from_bytes(seen.translate(_HALF_SEEN), "big")
-    between = int.from_bytes(b"\x80" * len(values), "big")
-    said = (bright | dark) & known  # 255 where it says something
-    return ((bright & said) | (between & ~said)).to_bytes(len(values), "big")
+    return planes.marked(*_painted(drawable, layer, image))
 
 
 def strokes(drawable, layer, image):
@@ -208,11 +203,6 @@ def _painted(drawable, layer, image):
     if not drawable.has_alpha() and isinstance(drawable, Gimp.Channel):
         values = drawable.get_buffer().get(rectangle, 1.0, f"{_curve(drawable)} u8", Gegl.AbyssPolicy.NONE)
     return values, seen
-
-
-_LIGHT = bytes(255 if value >= 230 else 0 for value in range(256))
-_DARK = bytes(255 if value <= 25 else 0 for value in range(256))
-_HALF_SEEN = bytes(255 if value >= 128 else 0 for value in range(256))
 
 
 def _curve(mask):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import layers
+import planes
 from gi.repository import Gegl, Gimp
 from language import N_
 from painting import PAPER, Paper
@@ -88,7 +89,7 @@ class Canvas:
         self._clean = not image.is_dirty()
         self._visible = layer.get_visible()
         self._view, self._painted, self._behind = None, None, None
-        self._alpha = self._colours = None
+        self._alpha = self._colours = self._written = None
         self._papers = {}
         self._ants = False
         with self._quietly():
@@ -222,8 +223,14 @@ class Canvas:
             _fill(self._backdrop, look.backdrop)
 
     def _write_mask(self, look):
-        if self._alpha is not None and look.top is not None:
-            layers.put_plane(self._mask, "u8", self._alpha if look.table is None else self._alpha.translate(look.table))
+        if self._alpha is None or look.top is None:
+            return
+        plane = self._alpha if look.table is None else self._alpha.translate(look.table)
+        wide, high = self._top.get_width(), self._top.get_height()
+        whole = [(0, 0, wide, high)]
+        for box in whole if self._written is None else planes.changed(self._written, plane, wide, high):
+            layers.put_part(self._mask, Gegl.Rectangle.new(*box), "u8", planes.cut_out(plane, wide, box))
+        self._written = plane
 
     def _arrange(self, look):
         """Show and hide what the view is made of; until there is a matte, that is the original alone."""

@@ -205,6 +205,16 @@ class Box:
             place.touch()
 
 
+def in_language(name: str, folder: Path) -> dict[str, str]:
+    """Return the environment in which the box speaks a language, such as ``de_DE``.
+
+    The root has no locales but C, for which gettext translates nothing: `folder`, which must be seen inside, gets a
+    copy of it by another name.
+    """
+    shutil.copytree(gimp_root() / "usr/lib/locale/C.utf8", folder / f"{name}.utf8", dirs_exist_ok=True)
+    return {"LOCPATH": str(folder), "LC_ALL": f"{name}.UTF-8", "LANGUAGE": name}
+
+
 def python_for_box(folder: Path) -> tuple[Path, tuple[Path, ...]]:
     """Return a Python that runs inside as this one does here, with gossamer in it, and what to bind for it.
 

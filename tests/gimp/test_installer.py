@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from gossamer_gimp import environment, installer, system
 from gossamer_gimp.installer import GivenUp, Installer, SetUpFailure
+from tests.gimp.box import Box, gimp_root
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins for tools are scripts of Unix")
 
@@ -98,7 +100,6 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("HOME", str(tmp_path))
     return World(tmp_path).act()
 
 
@@ -292,6 +293,59 @@ def test_what_a_killed_set_up_left_is_cleared_away(world: World) -> None:
     second = world.installer().run()
     name = Path(second.python).parents[1].name
     assert left() == sorted([name, f"{key}-8", f"{key}-8.making"])
+
+
+REAL = """
+import sys
+sys.path.insert(0, {plug_in!r})
+import installer
+installer.ROOM = {room}
+try:
+    installer.Installer({folder!r}, pythons=[{python!r}], uv="").run()
+except installer.SetUpFailure as failure:
+    print("TOLD", failure)
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "room", "words"),
+    [
+        (["--size", "6000000", "--tmpfs"], 0, "The disk is full."),
+        (["--unshare-net", "--tmpfs"], 0, "The package index cannot be reached. Connect this computer"),
+        (["--size", "6000000", "--tmpfs"], 10**8, "6 MB are free, and 100 MB are needed"),
+    ],
+    ids=["a full disk", "no network", "a small disk"],
+)
+def test_real_tools_on_a_real_computer_that_lacks(
+    world: World, tmp_path: Path, place: list[str], room: int, words: str
+) -> None:
+    """Without stand-ins: this Python's own venv and pip, in a box."""
+    gimp_root()  # brings bubblewrap
+    data = tmp_path / "data"
+    data.mkdir()
+    plug_in = str(Path(installer.__file__).parent)
+    code = REAL.format(plug_in=plug_in, room=room, folder=str(world.plug_in), python=sys.executable)
+    box = ["bwrap", "--die-with-parent", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *place, str(data)]
+    done = subprocess.run(
+        [*box, sys.executable, "-c", code],
+        env={**os.environ, "XDG_DATA_HOME": str(data), "PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": "1"},
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert "TOLD" in done.stdout, done.stdout + done.stderr
+    assert words in done.stdout
+    assert not (world.plug_in / "worker.json").exists()
+
+
+def test_debian_s_python_without_venv_gets_debian_s_advice(tmp_path: Path) -> None:
+    plug_in = Path(installer.__file__).parent
+    box = Box(tmp_path / "profile", read_only=(plug_in,))
+    code = f"import sys; sys.path.insert(0, {str(plug_in)!r}); import environment as e; "
+    code += "print(e.why_none(e.found(['/usr/bin/python3'])))"
+    said = box.run(["/usr/bin/python3", "-B", "-c", code]).stdout
+    assert said.strip() == (
+        "/usr/bin/python3 cannot make environments: its modules venv and ensurepip are missing. "
+        "Type in a terminal: sudo apt install python3-venv"
+    )
 
 
 def test_this_computer_has_a_python(monkeypatch: pytest.MonkeyPatch) -> None:

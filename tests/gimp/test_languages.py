@@ -68,6 +68,8 @@ TOOLS = {
     "Permission denied",
     "No matching distribution found",
     "No solution found",
+    "No module named venv",
+    "No module named ensurepip",
 }
 """What the set-up looks for in what pip and uv say."""
 

@@ -11,6 +11,7 @@ import pytest
 import gossamer
 from gossamer.hosts import gimp
 from gossamer.image import encode_image
+from gossamer.matting.from_trimap import trimap_alpha
 from gossamer.settings.parameters import parameters
 from tests.gimp.conftest import Cases, Desk, Library
 
@@ -293,7 +294,7 @@ def test_marks_trimaps_and_strokes_say_what_belongs_to_it(cases: Cases, library:
     columns = np.arange(30, 30 + cat.shape[1])  # of the image, in which the channel lies
     trimap = np.where((columns >= 200) & (columns < 400), 1, np.where((columns >= 150) & (columns < 450), 0.5, 0))
     plane = np.broadcast_to(trimap.astype(np.float32), cat.shape[:2])
-    assert difference(cases.plane("trimap", "mask"), gossamer.trimap_alpha(cat, plane)) <= 0.51
+    assert difference(cases.plane("trimap", "mask"), trimap_alpha(cat, plane)) <= 0.51
     brushed, plain = cases.plane("strokes", "mask").astype(int), cases.plane("plain", "mask").astype(int)
     far = np.ones(plain.shape, bool)
     far[150 - 5 : 190 + 5, 20 - 5 : 80 + 5] = False
@@ -320,7 +321,7 @@ def test_a_finished_picture_is_an_image_of_its_own(cases: Cases) -> None:
 
 
 def test_colours_are_decontaminated_by_an_amount(cases: Cases, cat: np.ndarray) -> None:
-    assert np.array_equal(cases.plane("half", "layer"), cat)
+    assert np.array_equal(cases.plane("kept_colours", "layer"), cat)
 
 
 def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:

@@ -18,7 +18,7 @@ import gossamer
 from gossamer.hosts import gimp
 from gossamer.image import encode_image
 from tests.cached_weights import weights_home
-from tests.gimp.box import Box
+from tests.gimp.box import Box, in_language
 from tests.gimp.conftest import SCRIPTS, Library
 from tests.gimp.wheels import gossamer_wheel, stand_ins
 
@@ -88,7 +88,8 @@ def rough(cat: np.ndarray) -> np.ndarray:
 def tried(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray, rough: np.ndarray) -> Tried:
     if BASE == Path("/usr"):
         pytest.skip("the box has a /usr of its own: a Python from elsewhere is needed")
-    box, share = make_box(tmp_path_factory.mktemp("gimp"), LANGUAGE="de")
+    box, share = make_box(tmp_path_factory.mktemp("gimp"))
+    box.env |= in_language("de_DE", share)
     (share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
     (share / "rough.gray").write_bytes(rough.tobytes())
     box.batch(SCRIPTS / "set_up.py", timeout=400)
@@ -127,6 +128,15 @@ def test_it_sets_itself_up_and_then_cuts_out_as_the_library(tried: Tried, cat: n
     assert record == {"python": python, "flags": ["-I"], "gossamer": gossamer.__version__, "protocol": 2}
     assert tried.facts["after"][0] == "GIMP_PDB_SUCCESS", tried.facts["after"][1]
     assert np.abs(tried.plane("after.mask") / 255 - library(cat).alpha).max() <= 0.51 / 255
+
+
+def test_a_worker_that_is_killed_is_told_of_and_the_next_call_starts_another(tried: Tried) -> None:
+    status, text = tried.facts["killed"]
+    assert status == "GIMP_PDB_EXECUTION_ERROR"
+    assert text == "Der Arbeitsprozess endete mitten in der Arbeit. Versuchen Sie es erneut: Er startet neu."
+    assert tried.facts["killed layers"] == [1, True, True]
+    assert tried.facts["revived"][0] == "GIMP_PDB_SUCCESS", tried.facts["revived"][1]
+    assert np.array_equal(tried.plane("revived.mask"), tried.plane("after.mask"))
 
 
 def test_it_speaks_german(tried: Tried) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from gossamer.training.model_card import inherited
 from gossamer.weights.added import add_model, read_card
 from gossamer.weights.catalogue import published_models
 from tests.cached_weights import weights_home
-from tests.training.dataset.scenes import fill_folder, scene
+from tests.training.dataset.scenes import blob, save_mask, save_picture, textured
 
 DATASET = {"test": 90.0, "validation": 0.0}
 
@@ -42,8 +43,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    fill_folder(root / "shoes", 5, first=20)
+    for seed in range(20, 25):
+        save_picture(root / "shoes" / "images" / f"item-{seed:03d}.png", _before_white(seed))
+        save_mask(root / "shoes" / "masks" / f"item-{seed:03d}.png", blob(seed))
     return root / "shoes"
+
+
+def _before_white(seed: int) -> np.ndarray:
+    alpha = blob(seed)[..., None]
+    return np.rint(255 * (alpha * 0.6 * textured(seed) + (1 - alpha) * 0.95)).astype(np.uint8)
 
 
 def _run(folder: Path, base: str, best: Path, data: Path, general: Path | None, count: int = 5) -> Path:
@@ -58,7 +66,7 @@ def _run(folder: Path, base: str, best: Path, data: Path, general: Path | None, 
         "general": None if general is None else str(general),
         "backgrounds": None,
         "seed": 3,
-        "settings": {"steps": 10, "side": 0},
+        "settings": {"steps": 10, "side": 128},  # small: the exported network is fed at the side that it was trained at
         "dataset": DATASET,
         "split": {"test": names, "general_test": names[:2], "train": ["a", "b"]},
         "result": {"steps": 10},
@@ -103,13 +111,15 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
     names = {"my-shoes.safetensors", "my-shoes.onnx", "card.json", "README.md", "before-after.png"}
     assert {path.name for path in out.iterdir()} == names
     card, said = read_card(out)
-    assert card.input == published_models()["u2netp"].input
+    assert card.input == dataclasses.replace(published_models()["u2netp"].input, size=(128, 128))
     assert said["files"]["my-shoes.onnx"]["difference"] < 1e-3
     text = (out / "README.md").read_text(encoding="utf-8")
     for part in ("weighted F ↑", "CC0-1.0", "steps | 10", "5 pictures in 5 groups", "before-after.png"):
         assert part in text
+    # A card is passed on: it says nothing of where things lay.
+    assert str(tmp_path.parent) not in text + (out / "card.json").read_text(encoding="utf-8")
     # Both files, through the paths that faces use, find the same.
-    rgb, _ = scene(21)
+    rgb = _before_white(21)
     masks = [gossamer.load_model("my-shoes", runtime=runtime).predict(rgb) for runtime in ("torch", "onnx")]
     assert np.abs(masks[0] - masks[1]).max() < 2 / 255
     again = main(["promote", str(run), "--out", str(out)])
@@ -119,7 +129,7 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
 def test_what_is_worse_is_refused_unless_told(
     tmp_path: Path, home: Path, weights: dict[str, Path], data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = _run(tmp_path / "run", str(weights["good"]), weights["bad"], data, None, 2)
+    run = _run(tmp_path / "run", str(weights["good"]), weights["bad"], data, None, 1)
     out = tmp_path / "out"
     arguments = ["promote", str(run), "--out", str(out), "--id", "worse", "--no-onnx", "--quiet"]
     assert main(arguments) == gossamer.InputError.exit_code

@@ -100,7 +100,8 @@ def environment(**more: str) -> dict[str, str]:
         Path(__file__).parents[2],
         *filter(None, [os.environ.get("PYTHONPATH")]),
     )
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), **more}
+    own = {"PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}  # as in conftest.py
+    return {**os.environ, **own, **more}
 
 
 def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_two_processes_come_to_what_one_comes_to(whole: Path, tmp_path: Path) ->
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     own = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    own |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    own["ACCELERATE_USE_CPU"] = "true"
     started = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(tmp_path), "begin"],

@@ -379,7 +379,8 @@ def _lines(path: Path) -> Iterator[bytes]:
         return
     except OSError as error:
         raise InputError(
-            f"The journal {path} could not be read: {error.strerror or error}.", "Check its permissions."
+            f"The journal {path} could not be read: {error.strerror or error}.",
+            remedy_of(error, "Check its permissions."),
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -113,8 +115,7 @@ def planned(
     OutputError
         Outputs clash.
     """
-    if asked.out.exists() and not asked.out.is_dir():
-        raise OutputError(f"{asked.out} is a file, not a folder.", "Give the folder for the outputs with --out.")
+    _check_out(asked.out)
     journal = read_journal(asked.out, whole=False)
     found = Found()
     for name in given:
@@ -254,8 +255,9 @@ def _work(
     if asked.cluster.engine == "ray":
         engine = RayEngine(asked, announce, writer.append, ended, look)
     else:
-        shop = Shop(asked, pipeline, Progress(lambda *_: engine.tick()), announce, writer.intend, writer.append)
-        engine = Engine(shop, ended, look)
+        steps = Progress(lambda *_: local.tick())
+        shop = Shop(asked, pipeline, steps, announce, writer.intend, writer.append)
+        engine = local = Engine(shop, ended, look)
 
     def stop() -> None:
         if engine.is_halted:
@@ -351,6 +353,19 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a name that is no folder and cannot become one; raises OutputError."""
+    try:
+        if not stat.S_ISDIR(out.stat().st_mode):
+            raise OutputError(f"{out} is a file, not a folder.", "Give the folder for the outputs with --out.")
+    except FileNotFoundError:
+        if os.path.lexists(out):
+            raise OutputError(f"{out} is a link that leads nowhere.", "Remove it, or give another folder.") from None
+    except OSError as error:
+        remedy = remedy_of(error, "Give another folder, or change its permissions.")
+        raise OutputError(f"The folder {out} cannot be used: {error.strerror or error}.", remedy) from error
 
 
 def _check_apart(found: Found, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
 from gossamer.errors import InputError
 from gossamer.image import SHEET, check_output, encode_image, format_of, write_bytes
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.settings.base import validated
 from gossamer.settings.dataset import Data
@@ -138,6 +140,7 @@ def _report(data: str, found: Dataset, pairs: list[tuple[str, str, str]], fault:
             for one in found.examples
         ],
         "left_out": [{"name": name, "reason": reason} for name, reason in found.left_out],
+        "passed_over": [{"name": name, "reason": reason} for name, reason in found.passed_over],
         "notes": [{"name": name, "note": note} for name, note in found.notes],
         "duplicates": [{"first": first, "second": second, "how": how} for first, second, how in pairs],
     }
@@ -158,6 +161,7 @@ def _print_report(found: Dataset, pairs: list[tuple[str, str, str]]) -> None:
         if groups < len(found.examples):
             show(f"Groups: {groups}.")
     _list("left out", [f"{name}: {reason}" for name, reason in found.left_out])
+    _list("passed over", [f"{name}: {reason}" for name, reason in found.passed_over])
     _list("to be looked at", [f"{name}: {note}" for name, note in found.notes])
     _list(
         "nearly alike, which stay in one part of a split",
@@ -211,8 +215,9 @@ def _show(arguments: argparse.Namespace) -> int:
         shown = [found.examples[place] for place in np.linspace(0, len(found.examples) - 1, count).round().astype(int)]
         rows = []
         for number, one in enumerate(shown):
-            steps.part(0.7, 1)(number / count, "Drawing the sheet")
-            rows.append(_row(one, pictures, number))
+            part = steps.part(0.7 + 0.3 * number / count, 1)
+            part(0.0, "Drawing the sheet")
+            rows.append(patiently(functools.partial(_row, one, pictures, number), part))
         sheet = truth_sheet(rows)
         write_bytes(
             arguments.out, encode_image(sheet, None, format_of(arguments.out), software=SHEET), force=arguments.force

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from gossamer.errors import OutputError
 from gossamer.files import write_bytes
-from gossamer.hosts.gimp import NAME, status
+from gossamer.hosts.gimp import status
 from gossamer.hosts.gimp_arguments import ADDED, added_models
+from gossamer.hosts.gimp_files import NAME
 
 __all__ = ["refresh_models"]
 

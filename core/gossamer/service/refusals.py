@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from gossamer.errors import GossamerError
+from gossamer.errors import GossamerError, is_lack_of_memory
 from gossamer.remedies import without_flags
 
 __all__ = [
@@ -94,7 +94,7 @@ def foreseen(error: Exception, id: str) -> GossamerError:
     """
     if isinstance(error, GossamerError):
         return error
-    if isinstance(error, MemoryError) or any(word in str(error).lower() for word in ("out of memory", "bad alloc")):
+    if is_lack_of_memory(error):
         short = GossamerError("There is not enough memory for this picture.", "Send a smaller one.")
         short.http_status = 507
         return short

@@ -186,7 +186,7 @@ class Training(Settings, strict=True):
             ge=0.0,
             le=1.0,
             title="Rate",
-            description="The learning rate; 0: 2e-4 for U²-Net, 5e-5 for IS-Net, its authors' 1e-5 by batch for BiRefNet.",
+            description="The learning rate; 0: 2e-4 for U²-Net, 5e-5 for IS-Net, for BiRefNet its authors' 1e-5.",
         ),
     ] = 0.0
     schedule: Annotated[
@@ -382,5 +382,5 @@ class Training(Settings, strict=True):
             cls,
             {**(base or cls()).model_dump(), **settings},
             "the settings of a training",
-            "See: gossamer finetune --help",
+            "Its names and limits stand in docs/finetuning.md",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from gossamer.evaluation import MEASURES
@@ -105,17 +106,29 @@ def table_of(
         "model": dict(model),
         "licence": asdict(licence),
         "data": {
-            "domain": run.get("data"),
-            "general": run.get("general"),
-            "reading": run.get("dataset"),
+            # Names alone: a card is passed on, and whoever reads it has nothing of the folders of its maker.
+            "domain": _name(run.get("data")),
+            "general": _name(run.get("general")),
+            "reading": {
+                name: value for name, value in (run.get("dataset") or {}).items() if name not in ("masks", "photos")
+            },
             "pictures": {name: len(names) for name, names in split.items()},
         },
-        "recipe": {"base": run.get("base"), "seed": run.get("seed"), "settings": run.get("settings")},
+        "recipe": {"base": _base(run.get("base")), "seed": run.get("seed"), "settings": run.get("settings")},
         "training": run.get("result"),
         "proof": {name: None if proof is None else proof.as_dict() for name, proof in proofs.items()},
         "objections": list(objections),
         "files": dict(files),
     }
+
+
+def _name(path: Any) -> str | None:
+    return Path(path).name if isinstance(path, str) else None
+
+
+def _base(said: Any) -> Any:
+    """Return what a run says of its base, a file of weights by its name alone."""
+    return {**said, "id": _name(said.get("id"))} if isinstance(said, dict) else said
 
 
 def in_markdown(card: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) -> str:

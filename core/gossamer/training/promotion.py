@@ -16,6 +16,7 @@ from typing import Any
 from gossamer.arrays import unit_float
 from gossamer.errors import InputError, ModelNotFound
 from gossamer.image import SHEET, encode_image
+from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.dataset import Data
@@ -196,7 +197,7 @@ def promote(
         if against and not chosen.accept_worse:
             raise Refused(against, domain, held)
         card, files = _with_onnx(making, base, card, steps.part(0.8, 0.95)) if onnx else (card, _files(making, card))
-        pictures = _pictures(making, folder, before, after, samples, domain, chosen)
+        pictures = _pictures(making, folder, (before, after), samples, domain, chosen, steps.part(0.95, 1))
         table = table_of(card_table(card), told, licence, {"domain": domain, "general": held}, against, files)
         (making / CARD).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
         (making / "README.md").write_text(in_markdown(table, pictures), encoding="utf-8")
@@ -269,7 +270,7 @@ def _exported(
         licence_url=licence.url,
         commercial=licence.commercial,
         terms=licence.terms,
-        good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {base.id}.",
+        good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {Path(base.id).name}.",
         subjects=known.subjects if known else (),
         cost=cost,
         input=_input(base.input, told),
@@ -305,7 +306,7 @@ def _with_onnx(making: Path, base: Base, card: ModelCard, progress: Progress) ->
     from gossamer.networks.state_dict import load_network
 
     file = making / f"{card.id}.onnx"
-    module = load_network(making / card.weights[0].filename, base.network)
+    module = patiently(lambda: load_network(making / card.weights[0].filename, base.network), progress)
     made = export_onnx(module, base.network, file, size=card.input.size or (1024, 1024), progress=progress)
     both = (_variant(file), card.weights[0])
     # As the catalogue has it: networks of convolutions run faster in ONNX Runtime, transformers in torch.
@@ -328,11 +329,11 @@ def _files(making: Path, card: ModelCard) -> dict[str, Any]:
 def _pictures(
     making: Path,
     folder: RunFolder,
-    before: Model,
-    after: Model,
+    models: tuple[Model, Model],
     samples: Sequence[Sample],
     domain: Proof,
     settings: Promotion,
+    progress: Progress,
 ) -> list[tuple[str, str]]:
     """Write the card's pictures: the test's, from the largest gain to the largest loss, and those of the training."""
     order = sorted(
@@ -342,11 +343,12 @@ def _pictures(
     count = min(_SHOWN, len(order))
     spread = [order[round(place * (len(order) - 1) / max(count - 1, 1))] for place in range(count)]
     rows = []
-    for place in spread:
+    for number, place in enumerate(spread):
+        progress(number / count, "Drawing the pictures of the card")
         rgb, truth = samples[place].load(settings.proof_side, settings.proof_seed)
         seen = domain.pictures[place]
         label = f"{seen.name}   weighted F {seen.before[DECISIVE]:.3f} before, {seen.after[DECISIVE]:.3f} after"
-        rows.append(Compared(label, unit_float(rgb), truth, before.predict(rgb), after.predict(rgb)))
+        rows.append(Compared(label, unit_float(rgb), truth, *(model.predict(rgb, progress) for model in models)))
     sheet = encode_image(change_sheet(rows), None, "png", software=SHEET)
     (making / "before-after.png").write_bytes(sheet)
     made = [("Before and after: picture, truth, errors before, errors after", "before-after.png")]

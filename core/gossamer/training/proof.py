@@ -7,6 +7,7 @@ pictures are drawn anew with replacement many times (Efron 1979), always with bo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.evaluation import MEASURES, evaluate_mask, evaluate_matte
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.resampling import area
 from gossamer.settings.promotion import Promotion
@@ -172,9 +174,10 @@ def prove(
     for number, sample in enumerate(samples):
         part = steps.part(number / len(samples), (number + 1) / len(samples))
         part(0.0, f"Measuring before and after: {number} of {len(samples)}")
-        rgb, truth = sample.load(settings.proof_side, settings.proof_seed)
+        load = functools.partial(sample.load, settings.proof_side, settings.proof_seed)
+        rgb, truth = patiently(load, part)
         masks = [before.predict(rgb, part.part(0.0, 0.4)), after.predict(rgb, part.part(0.4, 0.8))]
-        values = [_measured(mask, truth) for mask in masks]
+        values = [patiently(functools.partial(_measured, mask, truth), part) for mask in masks]
         seen.append(Seen(sample.name, sample.example.group, *values))
     groups = [one.group for one in seen]
     changes = []

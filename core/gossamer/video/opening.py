@@ -1,7 +1,8 @@
-"""A clip, opened: a film, or pictures in a folder."""
+"""A clip, opened: a film, an animated picture, or pictures in a folder."""
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -9,12 +10,13 @@ from typing import TypeAlias
 from gossamer.errors import InputError
 from gossamer.paths import check_readable
 from gossamer.settings.video import Video, read_size
+from gossamer.video.animation import AnimationSource, is_animation
 from gossamer.video.pictures import PictureSource
 from gossamer.video.source import VideoSource
 
 __all__ = ["Source", "open_source"]
 
-Source: TypeAlias = VideoSource | PictureSource
+Source: TypeAlias = VideoSource | PictureSource | AnimationSource
 """Whatever frames come from."""
 
 
@@ -24,7 +26,7 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     Parameters
     ----------
     path : Path
-        A file that FFmpeg reads, or a folder of numbered pictures.
+        A file that FFmpeg reads, an animated GIF, WebP or APNG, or a folder of numbered pictures.
     settings : Video, optional
         ``size`` scales its frames; ``fps`` is the rate of pictures.
 
@@ -35,9 +37,9 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     """
     settings = settings or Video()
     size = read_size(settings.size) if settings.size else (None, None)
-    if path.is_dir():
+    if os.path.isdir(path):  # False also of names that are too long, which are told below
         return PictureSource(path, settings.rate or Fraction(25), size)
-    if not path.exists():
-        raise InputError(f"There is no clip {path}.", "Check the path.")
     check_readable(path, "clip")
-    return VideoSource(path, size)
+    if not path.is_file():  # FFmpeg would wait for a pipe and hear nobody, and clips are not read from front to back
+        raise InputError(f"{path} is a pipe or a device, not a clip.", "Save it as a file first.")
+    return AnimationSource(path, size) if is_animation(path) else VideoSource(path, size)

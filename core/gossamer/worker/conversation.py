@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from gossamer import __version__
-from gossamer.errors import Cancelled, GossamerError, WorkerError
+from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory, NotHere
 from gossamer.worker.pictures import OpenedPicture, Shelf
@@ -299,7 +299,8 @@ class Conversation:
 
     def _close(self, number: object) -> None:
         if isinstance(number, int) and number in self._opened:
-            _, room = self._opened.pop(number)
+            picture, room = self._opened.pop(number)
+            picture.close()
             self._server.shelf.give_back(room)
 
     def _received(self, payload: int) -> bytearray:
@@ -321,12 +322,13 @@ class Conversation:
         except GossamerError as error:
             _log.warning("%s: %s", type(error).__name__, error)
             self._tell({**error_frame(error), "remedy": remedy_in_gimp(error)})
-        except MemoryError:
-            short = WorkerError("There is not enough memory for this picture.", "Close programs, or scale it down.")
-            self._tell(error_frame(short))
         except OSError:
             raise
         except Exception as error:
+            if is_lack_of_memory(error):
+                short = WorkerError("There is not enough memory for this picture.", "Close programs, or scale it down.")
+                self._tell(error_frame(short))
+                return
             _log.exception("A fault in the worker")
             fault = WorkerError(
                 f"The worker failed: {type(error).__name__}: {error}.",

@@ -20,9 +20,11 @@ from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E4
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _SOON = 40  # milliseconds without a change after which the preview is asked for
 _SETTLED = 350  # and after which a better one is, with the subject's colours
-_FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_FOLDED = 140  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_ROW = 45  # of them that they give up for each row that is there only now and then
 _CUSTOM = "custom"
 _BRUSH = "strokes"
+_DECONTAMINATE = "foreground_decontaminate"
 _PAINTING = {
     "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
     _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
@@ -166,16 +168,20 @@ class CuttingOut:
         """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
         inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
         inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
-        for one in self._known["arguments"]:
+        # What belongs to the edge comes first.
+        for one in sorted(self._known["arguments"], key=lambda one: one["name"] != _DECONTAMINATE):
             name = one["name"].replace("_", "-")
             if one["name"] in arguments.SLIDERS:
                 continue
-            if one["kind"] == "float" and one["maximum"] <= 1:  # too short a span for a spin button's steps of one
+            # A span of one is too short for a spin button's steps of one.
+            if one["kind"] == "float" and (one["maximum"] <= 1 or one["unit"] == "%"):
                 widget = self._dialog.get_spin_scale(name, 1.0)
             else:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
             inner.pack_start(widget, False, False, 0)
-        window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
+        self._folded = window = Gtk.ScrolledWindow(
+            hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN
+        )
         window.set_min_content_height(_FOLDED)
         window.add(inner)
         expander = Gtk.Expander.new_with_mnemonic(_("_Advanced"))
@@ -196,7 +202,7 @@ class CuttingOut:
                 self._grey(one["name"].replace("_", "-"), method, ("none",), False)
         for name in ("model", "segmentation-detail", "segmentation-flips"):
             self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
-        for name in ("foreground", "foreground-decontaminate"):
+        for name in ("foreground", _DECONTAMINATE.replace("_", "-")):
             self._grey(name, "output", outputs.COLOURED, True)
 
     def _grey(self, name, decides, values, counts):
@@ -295,6 +301,8 @@ class CuttingOut:
         self._words.set_visible(subject == "text")
         self._meant.set_visible(subject == "trimap")
         self._shop.set_visible(self._config.get_property("output") == "finished")
+        rows = sum(row.get_visible() for row in (self._words, self._meant, self._shop))
+        self._folded.set_min_content_height(_FOLDED - _ROW * rows)
         self._on_paper()
 
     def _on_change(self, *about):
@@ -353,9 +361,8 @@ class CuttingOut:
 
     def on_opened(self, client):
         """Offer a description only where it is understood."""
-        for spec in self._config.list_properties():
-            if spec.name == "subject":
-                Gimp.param_spec_choice_get_choice(spec).set_sensitive("text", client.reads_text)
+        subjects = Gimp.param_spec_choice_get_choice(self._config.find_property("subject"))
+        subjects.set_sensitive("text", client.reads_text)
 
     def on_progress(self, fraction, text):
         """Show how far it is."""
@@ -374,7 +381,8 @@ class CuttingOut:
 
     def on_found(self, found):
         """Say by which model the subject was found."""
-        self._model = [found["about"]] if found["about"] else []
+        title, _comma, licence = found["about"].partition(", licence ")
+        self._model = [_("{title}, licence {licence}").format(title=title, licence=licence)] if licence else []
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""

@@ -96,10 +96,8 @@ class Live(threading.Thread):
         if self.is_alive() or self.client is None or self.client.is_closed:  # or it is still starting the worker
             return cutting.Ready(wish=wish, strokes=strokes)
         sent = self._brushed if self._found == wish else ()
-        if sent != strokes[: len(sent)]:
-            self.client.brush(self.number)
-            sent = ()
-        return cutting.Ready(self.client, self.number, wish, strokes, len(sent))
+        known = len(sent) if sent == strokes[: len(sent)] else None
+        return cutting.Ready(self.client, self.number, wish, strokes, known)
 
     def run(self):
         """Work until it is ended."""

@@ -400,8 +400,8 @@ def filled_in():
     facts["finished"]["layers"] = [one.get_name() for one in finished.get_layers()]
     facts["finished"]["stack"] = stack(image)
     finished.delete()
-    new = run("half", image, [layer], output="layer", foreground_decontaminate=0.0)
-    save("half", "layer", new, "R'G'B' u8")
+    new = run("kept_colours", image, [layer], output="layer", foreground_decontaminate=0.0)
+    save("kept_colours", "layer", new, "R'G'B' u8")
     image.delete()
 
 

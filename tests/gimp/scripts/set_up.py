@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 
 from gi.repository import Gegl, Gimp, Gio
@@ -71,6 +72,31 @@ _, status, text = call(main, again, [layer], output="mask")
 facts["after"] = [status, str(text)]
 if layer.get_mask() is not None:
     plane(layer.get_mask(), "after.mask", "Y u8")
+
+# The worker is killed in the middle of the work; the next call starts another
+KILLER = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from client import Client, Settings
+with Client(Settings.read(sys.argv[1])) as client:
+    while not (said := client.ping())["busy"]:
+        time.sleep(0.01)
+    os.kill(said["pid"], 9)
+"""
+plug_in = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
+third = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(os.path.join(SHARE, "cat.png")))
+layer = third.get_layers()[0]
+dirty = third.is_dirty()
+killer = subprocess.Popen(["/usr/bin/python3", "-B", "-c", KILLER, plug_in])
+time.sleep(1)
+_, status, text = call(main, third, [layer], matting="learning_based", matting_band=60.0)
+facts["killed"] = [status, str(text)]
+killer.wait(60)
+facts["killed layers"] = [len(third.get_layers()), layer.get_mask() is None, third.is_dirty() == dirty]
+_, status, text = call(main, third, [layer], output="mask")
+facts["revived"] = [status, str(text)]
+if layer.get_mask() is not None:
+    plane(layer.get_mask(), "revived.mask", "Y u8")
 
 with open(os.path.join(SHARE, "facts.json"), "w") as file:
     json.dump(facts, file)

@@ -161,8 +161,9 @@ def _coco(root: Path) -> Path:
 
 def test_coco_polygons_and_runs(tmp_path: Path) -> None:
     path = _coco(tmp_path)
-    found = read_dataset(path, Data(left_out=50))
-    assert dict(found.left_out) == {"2": "Nothing is annotated in it."}
+    found = read_dataset(path)
+    assert not found.left_out
+    assert dict(found.passed_over) == {"2": "Nothing is annotated in it."}
     both = found.examples[0].load()[1]
     truth = np.zeros((96, 128), np.float32)
     truth[10:50, 20:60] = 1
@@ -173,7 +174,7 @@ def test_coco_polygons_and_runs(tmp_path: Path) -> None:
     assert both[12:48, 22:58].all()
     assert not both[:9].any()
     assert np.array_equal(found.examples[1].load()[1], (scene(1)[1] > 0.5).astype(np.float32))
-    shoes = read_dataset(path, Data(left_out=50, categories="shoe"))
+    shoes = read_dataset(path, Data(categories="shoe"))
     assert not shoes.examples[0].load()[1][60:80, 80:100].any()
     with pytest.raises(InputError, match=r"category 'shoes'.*Did you mean shoe\?"):
         read_dataset(path, Data(categories="shoes"))
@@ -197,6 +198,25 @@ def test_damaged_outlines_are_refused_in_a_sentence() -> None:
             Outlines(4, 4, (shape,)).drawn(4, 4)
     with pytest.raises(InputError, match="5 x 4"):
         Outlines(4, 4, ()).drawn(4, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [{"id": 1, "file_name": 5}], "annotations": []}',
+        '{"images": [{"id": [1], "file_name": "a.jpg", "width": 1, "height": 1}], '
+        '"annotations": [{"image_id": [1], "segmentation": [[1, 2, 3]]}]}',
+        '{"images": [], "annotations": 5}',
+        '{"images": [], "annotations": [5]}',
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
+        '{"images": 5, "annotations": []}',
+    ],
+)
+def test_a_damaged_coco_file_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError) as told:
+        read_dataset(tmp_path / "a.json")
+    assert told.value.remedy
 
 
 def test_reading_stops_when_it_is_cancelled(tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def test_what_was_accepted_is_truth_and_what_was_rejected_waits_for_its_correcti
     found = read_dataset(table)
     assert [one.name for one in found.examples] == ["good.jpg"]
     assert np.abs(found.examples[0].load()[1] - disc()).max() < 0.003
-    assert "correct it first" in found.left_out[0][1]
+    assert not found.left_out
+    assert "correct it first" in found.passed_over[0][1]
     draft = next(json.loads(line) for line in table.read_text().splitlines() if "draft" in line)
     save_mask(tmp_path / "data" / draft["mask"], disc(8))
     again = read_dataset(table)

@@ -100,8 +100,11 @@ class Dataset:
         Name and reason, a sentence, of each that cannot be used.
     notes : tuple of (str, str)
         Name and sentence about those that are used and should be looked at.
+    passed_over : tuple of (str, str)
+        Name and reason of each that nobody means to be used, so that it is no fault of the data.
     """
 
     examples: tuple[Example, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()

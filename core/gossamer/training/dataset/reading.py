@@ -60,19 +60,22 @@ def read_dataset(
 def find_examples(source: str | os.PathLike[str], settings: Data) -> Dataset:
     """Return what a data set has, unread: the same as :func:`read_dataset` without a look at the pictures."""
     path = Path(os.path.abspath(source_path(source, "data set")))
+    left_out: list[tuple[str, str]] = []
+    passed_over: list[tuple[str, str]] = []
     if path.is_dir():
         examples, left_out = in_folder(path, settings)
     elif not path.exists():
         raise InputError(f"{path} does not exist.", "Give a folder of pictures with masks, a COCO file or a table.")
     elif path.suffix.lower() in _TABLES or (path.suffix.lower() == ".json" and not is_coco(path)):
-        examples, left_out = in_table(path, settings)
+        examples, passed_over = in_table(path, settings)
     elif path.suffix.lower() == ".json":
-        examples, left_out = in_coco(path, settings)
+        examples, passed_over = in_coco(path, settings)
     else:
         raise InputError(
             f"{path.name} is no data set.", "Give a folder of pictures with masks, a COCO file (.json) or a table."
         )
-    return Dataset(tuple(sorted(examples, key=lambda one: one.name)), tuple(left_out))
+    ordered = tuple(sorted(examples, key=lambda one: one.name))
+    return Dataset(ordered, tuple(left_out), passed_over=tuple(passed_over))
 
 
 def look_into(found: Dataset, progress: Progress) -> Dataset:
@@ -85,7 +88,7 @@ def look_into(found: Dataset, progress: Progress) -> Dataset:
             continue
         examples.append(seen.example)
         notes += [(seen.example.name, note) for note in seen.notes]
-    return Dataset(tuple(examples), tuple(sorted(left_out)), tuple(notes))
+    return Dataset(tuple(examples), tuple(sorted(left_out)), tuple(notes), found.passed_over)
 
 
 def _inspected(examples: Sequence[Example], progress: Progress) -> Iterator[Inspection]:
@@ -116,8 +119,7 @@ def _inspected(examples: Sequence[Example], progress: Progress) -> Iterator[Insp
 
 def check_share(found: Dataset, settings: Data) -> None:
     """Raise InputError where nothing is left, or more was left out than may be."""
-    # Drafts that somebody still has to correct are no fault of the data.
-    faults = [(name, why) for name, why in found.left_out if "is still the mask" not in why]
+    faults = found.left_out
     total = len(found.examples) + len(faults)
     named = "; ".join(f"{name}: {why.rstrip('.')}" for name, why in faults[:_NAMED])
     more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
@@ -126,7 +128,8 @@ def check_share(found: Dataset, settings: Data) -> None:
     if inverted * 2 > total:
         remedy = "White seems to be the background in these masks: add --white background."
     if not found.examples:
-        raise InputError(f"There is nothing to learn from: {named or 'no picture has a mask'}{more}.", remedy)
+        reason = named or next((why.rstrip(".") for _, why in found.passed_over), "no picture has a mask")
+        raise InputError(f"There is nothing to learn from: {reason}{more}.", remedy)
     if len(faults) > settings.left_out / 100 * total:
         share = 100 * len(faults) / total
         raise InputError(

@@ -45,7 +45,7 @@ def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str,
         raise InputError(f"{path} has no column picture.", _HELP)
     mask_column = next((name for name in _MASK if any(name in row for row in rows)), None)
     root = Path(os.path.abspath(os.path.expanduser(settings.photos) if settings.photos else path.parent))
-    examples, left_out = [], []
+    examples, passed_over = [], []
     named: set[str] = set()
     for number, row in enumerate(rows, 1):
         given = str(row.get(picture_column) or "").strip()
@@ -59,12 +59,12 @@ def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str,
         text = str(row.get(mask_column) or "").strip() if mask_column else ""
         mask = _below(root, text) if text else None
         if _is_draft(row, mask):
-            left_out.append((name, f"{mask} is still the mask that was rejected: correct it first."))
+            passed_over.append((name, f"{mask} is still the mask that was rejected: correct it first."))
             continue
         group = group_of(settings.group, picture, root, name, row)
         inverted = settings.white == "background" and mask is not None
         examples.append(Example(name, group, picture, mask, "table", inverted=inverted))
-    return examples, left_out
+    return examples, passed_over
 
 
 def _below(root: Path, given: str) -> Path:

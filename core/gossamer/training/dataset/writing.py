@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from gossamer.batch.manifest import table_rows
 from gossamer.batch.report.rows import Row, is_trouble, read_rows
 from gossamer.errors import GossamerError, InputError
 from gossamer.image import encode_image, read_image, read_mask
+from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path
 from gossamer.progress import Progress
 from gossamer.training.dataset.composing import compose
@@ -105,7 +107,8 @@ def write_composed(
         for number in range(count):
             progress(number / count, f"Composing pictures: {number} of {count}")
             one = examples[number % len(examples)]
-            rgb, alpha = compose(one, backgrounds, seed * 1_000_003 + number, longest=longest)
+            own = seed * 1_000_003 + number
+            rgb, alpha = patiently(functools.partial(compose, one, backgrounds, own, longest=longest), progress)
             # The subject's name stays in front: it is what the pictures are grouped by.
             name = f"{one.name.replace('/', '-')[:120]}_{number:05d}.png"
             (folder / IMAGES / name).write_bytes(encode_image(rgb, None, "png"))
