@@ -11,5 +11,6 @@ from gossamer.video.clip import Clip, Frame
 from gossamer.video.holding import Steady
 from gossamer.video.job import VideoReport, cut_video
 from gossamer.video.opening import open_source
+from gossamer.video.tracking import TimedPrompt
 
-__all__ = ["Clip", "Frame", "Steady", "Video", "VideoReport", "cut_video", "open_source"]
+__all__ = ["Clip", "Frame", "Steady", "TimedPrompt", "Video", "VideoReport", "cut_video", "open_source"]

@@ -66,7 +66,7 @@ class AnimationSource:
         self._path = path
         try:
             self._picture: Any = Image.open(path)
-            count = int(self._picture.n_frames)
+            count = int(getattr(self._picture, "n_frames", 1))
             # Only frames that were decoded know how long they are shown.
             times = [self._shown(number) for number in range(count)]
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
