@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array, unit_float
 from gossamer.errors import InputError, OutputError
 from gossamer.image import Metadata, best_within, check_output, encode_image, format_of, rounded, write_bytes
+from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ class Cutout:
             picture.info["icc_profile"] = self.icc_profile
         return picture
 
-    def encode(self, format: str, *, mask_only: bool = False) -> bytes:
+    def encode(
+        self, format: str, *, mask_only: bool = False, progress: ProgressCallback | Progress | None = None
+    ) -> bytes:
         """Return the encoded picture.
 
         Parameters
@@ -172,6 +175,8 @@ class Cutout:
             JPEG has no transparency: it takes a recipe with a background, or `mask_only`.
         mask_only : bool
             Encode the alpha as a grey picture.
+        progress : callable, optional
+            ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
 
         Raises
         ------
@@ -182,7 +187,7 @@ class Cutout:
             allows.
         """
         if mask_only:
-            return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi)
+            return encode_image(None, self.alpha, format, bit_depth=self.bit_depth, dpi=self.dpi, progress=progress)
         if format == "jpeg" and (self.composite is None or self.composite_alpha is not None):
             raise InputError(
                 "JPEG cannot hold a transparent background.",
@@ -190,6 +195,10 @@ class Cutout:
             )
         rgb, alpha = self._planes()
         output = self.recipe.output
+        most = 1000 * output.max_kb if format == "jpeg" else 0
+        if most and progress is not None:  # several are made, nobody knows how many: nothing but a chance to cancel
+            steps = Progress.of(progress)
+            progress = Progress(lambda *_: steps.tick())
 
         def encoded(quality: int) -> bytes:
             return encode_image(
@@ -201,13 +210,13 @@ class Cutout:
                 dpi=self.dpi,
                 quality=quality,
                 metadata=self.metadata,
+                progress=progress,
             )
 
-        most = 1000 * output.max_kb
-        if format == "jpeg" and most:
+        if most:
             return best_within(encoded, output.quality, most)
         data = encoded(output.quality)
-        if most and len(data) > most:
+        if output.max_kb and len(data) > 1000 * output.max_kb:
             raise OutputError(
                 f"The picture takes {len(data) / 1000:.0f} kB as {format}, more than {output.max_kb}.",
                 "Write JPEG, give a smaller canvas, or allow a larger file.",
@@ -217,7 +226,14 @@ class Cutout:
     def _planes(self) -> tuple[NDArray[Any], Array | None]:
         return (self.pixels, self.alpha) if self.composite is None else (self.composite, self.composite_alpha)
 
-    def save(self, path: str | Path, *, force: bool = False, mask_only: bool = False) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        force: bool = False,
+        mask_only: bool = False,
+        progress: ProgressCallback | Progress | None = None,
+    ) -> None:
         """Write the picture; its format follows the suffix of `path` (.png, .webp, .tif, .tiff, .jpg, .jpeg).
 
         Parameters
@@ -228,6 +244,8 @@ class Cutout:
             Replace an existing file.
         mask_only : bool
             Write the alpha as a grey picture.
+        progress : callable, optional
+            ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work; nothing is left.
 
         Raises
         ------
@@ -239,4 +257,7 @@ class Cutout:
             JPEG was asked for and the background is transparent.
         """
         check_output(path, force=force)
-        write_bytes(path, self.encode(format_of(path), mask_only=mask_only), force=force)
+        steps = None if progress is None else Progress.of(progress)
+        part = None if steps is None else steps.part(0.0, 0.9)
+        data = self.encode(format_of(path), mask_only=mask_only, progress=part)
+        write_bytes(path, data, force=force, progress=None if steps is None else steps.part(0.9, 1.0))

@@ -16,6 +16,7 @@ __all__ = [
     "OutputError",
     "OutputExists",
     "WorkerError",
+    "is_lack_of_memory",
 ]
 
 
@@ -133,3 +134,28 @@ class Cancelled(GossamerError):
 
     def __init__(self, message: str = "Cancelled.", remedy: str = "") -> None:
         super().__init__(message, remedy)
+
+
+_NO_MEMORY = (
+    "insufficient memory",
+    "bad_alloc",
+    "bad alloc",
+    "not enough memory",
+    "out of memory",
+    "cannot allocate memory",
+    "can't start new thread",
+)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that there is not enough memory: what others say where Python says MemoryError.
+
+    OpenCV, ONNX Runtime and torch have errors of their own, threads need room for their stacks, and of a library that
+    it has no room for the loader says that it "failed to map" it (with a reason after that where there is another).
+    """
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return any(word in said for word in _NO_MEMORY) or (
+        isinstance(error, ImportError) and said.endswith("failed to map segment from shared object")
+    )

@@ -150,7 +150,8 @@ def read_text(path: Path, what: str, remedy: str) -> str:
         raise InputError(f"The {what} {path} is a folder.", remedy) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a possible file name"
-        raise InputError(f"The {what} {path} cannot be read: {reason}.", remedy) from None
+        known = remedy_of(error, remedy) if isinstance(error, OSError) else remedy
+        raise InputError(f"The {what} {path} cannot be read: {reason}.", known) from None
     if len(data) > _LONGEST:
         raise InputError(f"The {what} {path} is too large.", remedy)
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")

@@ -50,6 +50,8 @@ class Session:
         Instead of what `finding` names: a loaded model, which several sessions can share, or a name.
     model : SegmentationModel, Ensemble or str, optional
         Instead of what `choice` names: a loaded model, or a name.
+    progress : callable, optional
+        ``progress(fraction, message)`` while the picture is read; what it raises ends that.
     **settings
         Fields of :class:`~gossamer.settings.Finding` and :class:`~gossamer.settings.ModelChoice`:
         ``Session("photo.jpg", device="cpu", box_threshold=0.4)``.
@@ -68,9 +70,10 @@ class Session:
         choice: ModelChoice | None = None,
         prompt_model: str | PromptedModel | None = None,
         model: str | SegmentationModel | Ensemble | None = None,
+        progress: ProgressCallback | Progress | None = None,
         **settings: Any,
     ) -> None:
-        self.image: Image = read_image(image)
+        self.image: Image = read_image(image, progress)
         of_finding = {name: settings.pop(name) for name in list(settings) if name in Finding.model_fields}
         if isinstance(prompt_model, str):
             of_finding["prompt_model"] = prompt_model
@@ -364,12 +367,12 @@ class _Request:
     model: str | PromptedModel
 
 
-def open(image: ImageSource, **settings: Any) -> Session:
+def open(image: ImageSource, *, progress: ProgressCallback | Progress | None = None, **settings: Any) -> Session:
     """Open a picture for prompts: ``gossamer.open("photo.jpg").cutout(gossamer.Prompt(text="the lamp"))``.
 
     Parameters
     ----------
-    image, **settings
+    image, progress, **settings
         As for :class:`Session`.
 
     Returns
@@ -381,4 +384,4 @@ def open(image: ImageSource, **settings: Any) -> Session:
     InputError
         As :class:`Session`.
     """
-    return Session(image, **settings)
+    return Session(image, progress=progress, **settings)

@@ -256,6 +256,13 @@ def test_arrays_that_are_no_pictures(array: np.ndarray, why: str) -> None:
     assert why in str(refusal(array))
 
 
+def test_numbers_of_255_in_an_array_of_16_bits_are_not_black_in_silence() -> None:
+    dark = np.full((4, 5, 3), 200, np.uint16)
+    assert "give uint8" in read_image(dark).warnings[0]
+    for array in (np.zeros((4, 5, 3), np.uint16), dark * 2, dark.astype(np.uint8), dark // 200):
+        assert read_image(array).warnings == ()
+
+
 def test_pil_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(pillow_bytes("PNG")[:2000])
     with Pillow.open(tmp_path / "x.png") as cut:
@@ -320,6 +327,69 @@ def test_the_process_is_left_as_it_was() -> None:
     assert cv2.utils.logging.getLogLevel() == level
     assert list(warnings.filters) == filters
     assert logging.getLogger("tifffile").filters == []
+
+
+def short_files() -> dict[str, bytes]:
+    """Return files of which the last rows never came, and which Pillow takes as whole."""
+    pixels = np.random.default_rng(1).integers(1, 255, (64, 64, 3), np.uint8)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    def png(colour: int, rows: np.ndarray, *more: bytes) -> bytes:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, colour, 0, 0, 0))
+        body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)))
+        return b"".join((b"\x89PNG\r\n\x1a\n", head, *more, body, chunk(b"IEND", b"")))
+
+    jpeg = io.BytesIO()
+    Pillow.fromarray(pixels).save(jpeg, "JPEG")
+    tiff = io.BytesIO()
+    Pillow.fromarray(pixels).save(tiff, "TIFF", compression=None)
+    high = bytearray(tiff.getvalue())
+    for kind in (3, 4):
+        at = high.find(struct.pack("<HHI", 257, kind, 1))
+        if at >= 0:
+            high[at + 8 : at + 12] = struct.pack("<I", 96)
+    return {
+        "png": png(2, pixels[:63]),
+        "grey": png(0, pixels[:32, :, 0]),
+        "palette": png(3, pixels[:32, :, 0], chunk(b"PLTE", bytes(range(256)) * 3)),
+        "jpeg": jpeg.getvalue()[: len(jpeg.getvalue()) // 2] + b"\xff\xd9",
+        "tiff": bytes(high),
+    }
+
+
+@pytest.mark.parametrize("kind", ["png", "grey", "palette", "jpeg", "tiff"])
+def test_rows_that_pillow_leaves_out_in_silence_are_missed(kind: str, tmp_path: Path) -> None:
+    data = short_files()[kind]
+    (path := tmp_path / "short").write_bytes(data)
+    loaded = Pillow.open(path)
+    try:
+        loaded.load()
+    except OSError:  # a newer Pillow sees it
+        loaded = Pillow.open(path)
+    for source in (data, Pillow.open(io.BytesIO(data)), Pillow.open(path), loaded):
+        with pytest.raises(InputError, match="cut off"):
+            read_image(source)
+
+
+def test_a_loaded_picture_without_a_file_is_warned_of(tmp_path: Path) -> None:
+    picture = Pillow.open(io.BytesIO(short_files()["png"]))
+    picture.load()
+    assert "cut short" in read_image(picture).warnings[0]
+    # Bars above and below, and what was never in a file, are nobody's loss.
+    framed = np.zeros((40, 40, 3), np.uint8)
+    framed[10:30] = 200
+    stream = io.BytesIO()
+    Pillow.fromarray(framed).save(stream, "PNG")
+    for source in (Pillow.open(stream), Pillow.fromarray(framed)):
+        source.load()
+        assert read_image(source).warnings == ()
+    dark = np.vstack([framed[10:30], np.zeros((9, 40, 3), np.uint8)])
+    Pillow.fromarray(dark).save(tmp_path / "dark.png")
+    for source in (Pillow.open(tmp_path / "dark.png"), Pillow.fromarray(dark)):
+        assert read_image(source).warnings == ()
+        assert np.array_equal(read_image(source).pixels, dark)
 
 
 @pytest.mark.parametrize(("format", "end"), [("JPEG", 2), ("PNG", 12)])

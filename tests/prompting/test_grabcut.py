@@ -10,6 +10,7 @@ import pytest
 
 from gossamer.errors import Cancelled, InputError
 from gossamer.progress import Progress
+from gossamer.prompting import grabcut
 from gossamer.prompting.grabcut import GrabCut
 from gossamer.prompting.labels import lacking
 from gossamer.prompting.prompt import Prompt
@@ -405,3 +406,28 @@ def test_a_single_cut_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not going_on.is_set()
     finally:
         going_on.set()
+
+
+@pytest.mark.parametrize("block", ["_site", "_enlarged", "_fill", "as_rgb"])
+def test_no_block_keeps_who_wants_to_leave(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 200 megapixels each takes seconds."""
+    entered, left = threading.Event(), threading.Event()
+    picture = np.zeros((60, 80, 3), np.float32)
+    picture[20:40, 30:50] = 1
+    whole = getattr(grabcut, block)
+
+    def endless(*given: object) -> object:
+        entered.set()
+        left.wait(20)  # a guard against a hang
+        return whole(*given)
+
+    monkeypatch.setattr(grabcut, block, endless)
+
+    def stop(fraction: float, message: str) -> None:
+        if entered.is_set():
+            left.set()
+            raise Cancelled
+
+    model = GrabCut()
+    with pytest.raises(Cancelled):
+        model.predict(model.embed(picture, stop), Prompt(boxes=[(25, 15, 55, 45)]), progress=stop)

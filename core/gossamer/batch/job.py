@@ -20,7 +20,7 @@ from gossamer.batch.targets import SET_ASIDE, place
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
-from gossamer.errors import GossamerError, InputError, OutputError
+from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory
 from gossamer.files import write_bytes
 from gossamer.image import Image, check_size_for, read_image
 from gossamer.parallel.patience import patiently
@@ -303,7 +303,7 @@ def failure_of(error: BaseException) -> Failure:
     """Return what an error means for one picture."""
     if isinstance(error, GossamerError):
         return Failure.of(error)
-    if isinstance(error, MemoryError):
+    if is_lack_of_memory(error):
         return Failure(
             "There is not enough memory for this picture.", "Resize it first, or free memory.", "MemoryError", 1
         )

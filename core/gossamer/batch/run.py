@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -11,9 +13,10 @@ from typing import Any
 import gossamer
 from gossamer.batch.engine import Engine, Outcome
 from gossamer.batch.job import Job, Shop, now
-from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal
+from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal, take_parts
 from gossamer.batch.manifest import is_manifest, read_manifest
 from gossamer.batch.plan import Asked, Item, Plan, Planner, make_plan, only_these
+from gossamer.batch.ray_engine import RayEngine
 from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
@@ -112,8 +115,7 @@ def planned(
     OutputError
         Outputs clash.
     """
-    if asked.out.exists() and not asked.out.is_dir():
-        raise OutputError(f"{asked.out} is a file, not a folder.", "Give the folder for the outputs with --out.")
+    _check_out(asked.out)
     journal = read_journal(asked.out, whole=False)
     found = Found()
     for name in given:
@@ -168,11 +170,14 @@ def run_batch(
         The end was asked for twice, or by the system: nothing half-written is left.
     """
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
+    if model is not None and asked.cluster.engine == "ray":
+        pipeline.unload()  # fetched and known to be sound; the workers load their own
     summary = Summary(already=plan.already, passed_over=plan.passed_over, changed=list(plan.changed))
     with locked(asked.out):
         earlier = read_journal(asked.out, whole=False)
         writer = JournalWriter(asked.out)
         try:
+            take_parts(asked.out, writer)
             writer.begin(
                 Run(
                     gossamer.__version__,
@@ -233,11 +238,10 @@ def _work(
             begun += item is not None
             yield item
 
-    def ended(job: Job, outcome: Outcome) -> None:
+    def ended(record: Record, outcome: Outcome) -> None:
         summary.outcome = outcome
-        if job.record is not None:
-            _count(job.record, summary)
-            told(job.record, summary)
+        _count(record, summary)
+        told(record, summary)
 
     def look(outcome: Outcome) -> None:
         nonlocal is_told
@@ -247,8 +251,13 @@ def _work(
         summary.outcome = outcome
         seen(summary, max(planned, begun))
 
-    shop = Shop(asked, pipeline, Progress(lambda *_: engine.tick()), announce, writer.intend, writer.append)
-    engine = Engine(shop, ended, look)
+    engine: Engine | RayEngine
+    if asked.cluster.engine == "ray":
+        engine = RayEngine(asked, announce, writer.append, ended, look)
+    else:
+        steps = Progress(lambda *_: local.tick())
+        shop = Shop(asked, pipeline, steps, announce, writer.intend, writer.append)
+        engine = local = Engine(shop, ended, look)
 
     def stop() -> None:
         if engine.is_halted:
@@ -344,6 +353,19 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a name that is no folder and cannot become one; raises OutputError."""
+    try:
+        if not stat.S_ISDIR(out.stat().st_mode):
+            raise OutputError(f"{out} is a file, not a folder.", "Give the folder for the outputs with --out.")
+    except FileNotFoundError:
+        if os.path.lexists(out):
+            raise OutputError(f"{out} is a link that leads nowhere.", "Remove it, or give another folder.") from None
+    except OSError as error:
+        remedy = remedy_of(error, "Give another folder, or change its permissions.")
+        raise OutputError(f"The folder {out} cannot be used: {error.strerror or error}.", remedy) from error
 
 
 def _check_apart(found: Found, out: Path) -> None:

@@ -142,13 +142,15 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
         path = source_path(name)
         if not os.path.lexists(path) and _WILD.search(name):
             found.add(_matching(path, out, is_known))
-        elif path.is_dir():
+        elif os.path.isdir(path):  # False also of names that are too long, which are told below
             found.add(_in_folder(path, out, is_known))
         else:
             try:
-                path.stat()
+                status = path.stat()
             except (OSError, ValueError) as error:
                 raise cannot_read(path, error) from None
+            if not stat.S_ISREG(status.st_mode):  # whoever waits for a pipe waits for all pictures, perhaps for ever
+                raise InputError(f"{path} is a pipe or a device, not a file.", "Save it as a file first.")
             found.sources.append(Source(_absolute(path), path.name))
     seen: set[Path] = set()
     unique = [source for source in found.sources if not (source.path in seen or seen.add(source.path))]  # type: ignore[func-returns-value]

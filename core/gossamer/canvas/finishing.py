@@ -14,6 +14,7 @@ from gossamer.compositing import read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.image import Image, ImageSource, kept_metadata, read_image
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.belonging import knows_its_arguments
 from gossamer.settings.recipe import Recipe
@@ -70,24 +71,26 @@ def finish_cutout(
             cutout.pixels, cutout.alpha, cutout.icc_profile, cutout.bit_depth, cutout.dpi, metadata=cutout.metadata
         )
     else:
-        source = read_image(cutout)
-    if source.alpha is None or float(source.alpha.min()) >= 1:
+        source = read_image(cutout, steps.part(0.0, 0.1))
+    found = source.alpha
+    if found is None or patiently(lambda: float(found.min()), steps) >= 1:
         raise InputError(
             "The picture has no transparency, so that nothing tells its subject from the background.",
             "Cut it out first: gossamer remove, or refine with a mask.",
         )
     warnings = list(source.warnings)
-    alpha, pixels = np.asarray(source.alpha), source.pixels
+    alpha, pixels = np.asarray(found), source.pixels
     multiplied = colours == "premultiplied"
-    if colours == "auto" and looks_premultiplied(pixels, alpha):
+    if colours == "auto" and patiently(lambda: looks_premultiplied(source.pixels, alpha), steps):
         multiplied = True
         warnings.append(
             "The cut-out's colours look multiplied by its alpha, and are divided by it again: "
             "if its edges become too bright, say --colours straight."
         )
     if multiplied:
-        pixels = unmultiplied(pixels, alpha)
-    backdrop = read_backdrop(recipe.background, None if recipe.output.srgb else source.icc_profile)
+        pixels = patiently(lambda: unmultiplied(source.pixels, alpha), steps)
+    profile = None if recipe.output.srgb else source.icc_profile
+    backdrop = patiently(lambda: read_backdrop(recipe.background, profile), steps)
     warnings += backdrop.warnings
     opaque = Image(pixels, None, source.icc_profile, source.bit_depth, source.dpi)
     part = steps.part(0.1, 1.0)

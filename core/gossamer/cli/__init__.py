@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import gossamer
 from gossamer.cli import terminal
-from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.errors import Cancelled, GossamerError, InputError, OutputError, is_lack_of_memory
 from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
 from gossamer.platform import on_termination
@@ -32,8 +32,11 @@ COMMANDS = {
     "video": "cut the subject of a clip out, of any length",
     "check": "tell whether cut-outs are good, without the truth",
     "report": "show what a batch made: a page for the browser, or contact sheets",
+    "finetune": "train a network on your own pictures",
     "presets": "list and show what shops ask of pictures",
     "models": "list, fetch, find and verify model weights",
+    "dataset": "check, split and show training data, and make it of cut-outs or of a batch",
+    "promote": "prove that a trained model is better, and make it one that every face can use",
     "doctor": "what is installed, what is missing and how to get it",
     "gimp": "install, check or remove the GIMP 3 plug-in",
     "serve": "serve cut-outs over HTTP (extra service)",
@@ -51,6 +54,8 @@ _SYNONYMS = {
     "rm": "remove",
     "run": "remove",
     "clip": "video",
+    "learn": "finetune",
+    "train": "finetune",
     "film": "video",
     "mask": "segment",
     "matte": "refine",
@@ -120,7 +125,7 @@ def _status(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("GOSSAMER_TRACEBACK"):
             raise
-        if isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY):
+        if is_lack_of_memory(error):
             return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
         if isinstance(error, OSError) and error.errno in _REFUSALS:
             place = f" ({error.filename})" if isinstance(error.filename, str) else ""
@@ -133,9 +138,6 @@ def _status(arguments: list[str]) -> int:
             as_json,
         )
 
-
-_NO_MEMORY = ("Insufficient memory", "bad_alloc", "bad allocation", "not enough memory", "out of memory")
-"""What OpenCV, ONNX Runtime and torch say in errors of their own where Python says MemoryError."""
 
 _REFUSALS = {
     errno.EACCES,

@@ -109,7 +109,7 @@ def _check(
     cutout = check_source(path, "cut-out")
     if choice is None or photo is None:
         return check(cutout, photo, mask, recipe, progress=steps)
-    picture = read_image(photo)
+    picture = read_image(photo, steps.part(0.0, 0.0))
     model = load_models(choice, progress=steps.part(0.0, 0.2), announce=console.say)
     opinion = model.predict(picture.pixels, steps.part(0.2, 0.5))
     turned = np.ascontiguousarray(picture.pixels[:, ::-1])

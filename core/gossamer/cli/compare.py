@@ -15,8 +15,10 @@ from gossamer.compositing import read_backdrop
 from gossamer.errors import InputError
 from gossamer.image import SHEET, check_output, check_size_for, encode_image, format_of, read_image, write_bytes
 from gossamer.image.limits import check_size
+from gossamer.parallel.patience import patiently
 from gossamer.paths import target_path
 from gossamer.pipeline import Pipeline
+from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 from gossamer.sheets.contact_sheet import Entry, contact_sheet, sheet_size
 
@@ -35,10 +37,14 @@ def run(argv: list[str]) -> int:
         if arguments.recipe:
             entries = _by_recipe(inputs, arguments, output, console)
         else:
-            entries = [_finished(path) for path in inputs]
+            steps = Progress(console.progress)
+            count = len(inputs)
+            entries = [_finished(path, steps.part(i / count, (i + 1) / count)) for i, path in enumerate(inputs)]
             _check_sheet(entries[0].alpha.shape, len(entries), arguments, output)
-        sheet = contact_sheet(entries, width=arguments.width, crops=arguments.crops)
-        data = encode_image(sheet, None, format_of(output), software=SHEET)
+        steps = Progress(console.progress, 0.9)
+        steps(0.0, "Drawing the sheet")
+        sheet = patiently(lambda: contact_sheet(entries, width=arguments.width, crops=arguments.crops), steps)
+        data = encode_image(sheet, None, format_of(output), software=SHEET, progress=steps)
         write_bytes(output, data, force=arguments.force)
         console.say(f"Wrote {output} ({sheet.shape[1]} x {sheet.shape[0]})")
     return 0
@@ -87,7 +93,7 @@ def _by_recipe(inputs: list[str], arguments: argparse.Namespace, output: str, co
         raise InputError("Several recipes are compared on one photograph.", "Give one IN together with --recipe.")
     # Edges are compared where they are in the photograph.
     settings = [(Path(path).stem, Recipe.load(path).unfinished()) for path in arguments.recipe]
-    picture = read_image(inputs[0])
+    picture = read_image(inputs[0], console.progress)
     # What would make the work useless is found before it.
     _check_sheet((picture.height, picture.width), len(settings), arguments, output)
     for _, recipe in settings:
@@ -107,8 +113,8 @@ def _check_sheet(shape: tuple[int, ...], count: int, arguments: argparse.Namespa
     check_size_for(format_of(output), width, height)
 
 
-def _finished(path: str) -> Entry:
-    picture = read_image(path)
+def _finished(path: str, steps: Progress) -> Entry:
+    picture = read_image(path, steps)
     if picture.alpha is None:
         raise InputError(f"{path} has no alpha: it is no cut-out.", "Give cut-outs, or a photograph with --recipe.")
     return Entry(Path(path).name, np.asarray(picture.rgb), np.asarray(picture.alpha))

@@ -16,11 +16,13 @@ from gossamer.cli.terminal import check_stdout, show_json, tell, warn, write_std
 from gossamer.compositing import is_opaque
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
-from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, write_bytes
+from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, read_image, write_bytes
+from gossamer.parallel.patience import patiently
 from gossamer.paths import target_path
+from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["Target", "add_output_flags", "read_stdin"]
+__all__ = ["Target", "add_output_flags", "read_picture"]
 
 
 class Target:
@@ -76,15 +78,15 @@ class Target:
         """Refuse, before the work, a picture that is too large for the format."""
         check_size_for(self._format, picture.width, picture.height)
 
-    def write(self, cutout: Cutout) -> dict[str, Any]:
+    def write(self, cutout: Cutout, steps: Progress) -> dict[str, Any]:
         """Encode and write a cut-out; returns the whole report."""
         start = time.perf_counter()
-        data = cutout.encode(self._format, mask_only=self._arguments.mask_only)
+        data = cutout.encode(self._format, mask_only=self._arguments.mask_only, progress=steps.part(0.0, 0.8))
         encoded = time.perf_counter()
         if self.path == "-":
             write_stdout(data)
         else:
-            write_bytes(self.path, data, force=self._arguments.force)
+            write_bytes(self.path, data, force=self._arguments.force, progress=steps.part(0.8, 1.0))
         end = time.perf_counter()
         report = cutout.report.as_dict()
         if self._arguments.preset is not None and not self._arguments.mask_only:
@@ -92,7 +94,7 @@ class Target:
             from gossamer.canvas.rules import check_picture
 
             wanted = preset(self._arguments.preset)
-            report["warnings"] += check_picture(data, wanted, cutout.alpha, cutout.recipe)
+            report["warnings"] += patiently(lambda: check_picture(data, wanted, cutout.alpha, cutout.recipe), steps)
         report["seconds"] |= {
             "encode": round(encoded - start, 4),
             "write": round(end - encoded, 4),
@@ -135,7 +137,13 @@ def add_output_flags(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print a report as JSON")
 
 
-def read_stdin() -> bytes:
+def read_picture(source: str, steps: Progress) -> Image:
+    """Return the picture of a name, or for ``-`` that on standard input; raises as :func:`read_image`."""
+    steps(0.0, "Reading the picture")
+    return read_image(patiently(_read_stdin, steps) if source == "-" else source, steps)
+
+
+def _read_stdin() -> bytes:
     """Return the picture on standard input; raises InputError where that is a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("There is no picture on standard input.", "Redirect one: gossamer remove - OUT < photo.jpg")

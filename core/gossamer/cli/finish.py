@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gossamer.canvas.finishing import COLOURS, finish_cutout
 from gossamer.cli.console import Console
-from gossamer.cli.cutting import Target, add_output_flags, read_stdin
+from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.image import read_image
+from gossamer.progress import Progress
 
 __all__ = ["run"]
 
@@ -40,7 +40,9 @@ def run(argv: list[str]) -> int:
     recipe = recipe_of(arguments)
     target = Target(arguments.input, arguments, recipe)
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if source == "-" else source)
-        report = target.write(finish_cutout(picture, recipe, colours=arguments.colours, progress=console.progress))
+        steps = Progress(console.progress)
+        picture = read_picture(source, steps.part(0.0, 0.1))
+        cutout = finish_cutout(picture, recipe, colours=arguments.colours, progress=steps.part(0.1, 0.7))
+        report = target.write(cutout, steps.part(0.7, 1.0))
     target.tell(report)
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gossamer.cli.console import Console
-from gossamer.cli.cutting import Target, add_output_flags, read_stdin
+from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.image import read_image
 from gossamer.pipeline import refine
+from gossamer.progress import Progress
 
 __all__ = ["run"]
 
@@ -33,8 +33,10 @@ def run(argv: list[str]) -> int:
     recipe = recipe_of(arguments)
     target = Target(arguments.input, arguments, recipe)
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if source == "-" else source)
+        steps = Progress(console.progress)
+        picture = read_picture(source, steps.part(0.0, 0.05))
         target.check(picture)
-        report = target.write(refine(picture, mask, recipe, progress=console.progress, announce=console.say))
+        cutout = refine(picture, mask, recipe, progress=steps.part(0.05, 0.9), announce=console.say)
+        report = target.write(cutout, steps.part(0.9, 1.0))
     target.tell(report)
     return 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from gossamer.cli.console import Console
-from gossamer.cli.cutting import Target, add_output_flags, read_stdin
+from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.naming import add_more, check_apart, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.errors import InputError
-from gossamer.image import check_output, encode_image, format_of, read_image, write_bytes
+from gossamer.image import check_output, encode_image, format_of, write_bytes
 from gossamer.pipeline import Pipeline
+from gossamer.progress import Progress
 from gossamer.session import Session
 
 __all__ = ["run"]
@@ -31,17 +32,20 @@ def run(argv: list[str]) -> int:
         check_output(arguments.disagreement, force=arguments.force)
         check_apart(OUT=target.path, **{"--disagreement": arguments.disagreement})
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if source == "-" else source)
+        steps = Progress(console.progress)
+        picture = read_picture(source, steps.part(0.0, 0.05))
         target.check(picture)
+        part = steps.part(0.05, 0.9)
         if prompt is None:
-            cutout = Pipeline(recipe, choice).run(picture, console.progress, announce=console.say)
+            cutout = Pipeline(recipe, choice).run(picture, part, announce=console.say)
         else:
             session = Session(picture, finding=finding, choice=choice)
-            cutout = session.cutout(prompt, recipe=recipe, progress=console.progress, announce=console.say)
-        report = target.write(cutout)
+            cutout = session.cutout(prompt, recipe=recipe, progress=part, announce=console.say)
+        report = target.write(cutout, steps.part(0.9, 1.0))
         if arguments.disagreement and cutout.disagreement is not None:
-            data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement))
-            write_bytes(arguments.disagreement, data, force=arguments.force)
+            part = steps.part(0.95, 1.0)
+            data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement), progress=part)
+            write_bytes(arguments.disagreement, data, force=arguments.force, progress=steps.part(1.0, 1.0))
     target.tell(report)
     return 0
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import gossamer
 from gossamer.cli.console import Console
-from gossamer.cli.cutting import read_stdin
+from gossamer.cli.cutting import read_picture
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.naming import add_more, add_out_flag, check_source, names_of, several
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.cli.terminal import check_stdout, show_json, tell, warn
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.image import check_folder, check_output, check_size_for, encode_image, read_image, write_bytes
+from gossamer.image import check_folder, check_output, check_size_for, encode_image, write_bytes
+from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path, target_path
+from gossamer.progress import Progress
 from gossamer.prompting.protocol import Subject
 from gossamer.session import Session
 from gossamer.settings.model_choice import ModelChoice
@@ -53,10 +55,11 @@ def run(argv: list[str]) -> int:
     if os.path.lexists(outputs["json"]) and not arguments.force:
         raise OutputExists(f"{outputs['json']} exists already.", "Choose another OUT, or add --force.")
     with Console(arguments.quiet) as console:
-        picture = read_image(read_stdin() if source == "-" else source)
+        steps = Progress(console.progress)
+        picture = read_picture(source, steps.part(0.0, 0.05))
         check_size_for("png", picture.width, picture.height)
         session = Session(picture, finding=finding, choice=model_choice_of(arguments))
-        found = session.subjects(prompt, progress=console.progress, announce=console.say)
+        found = session.subjects(prompt, progress=steps.part(0.05, 0.9), announce=console.say)
         names = [f"{prefix}-{number}.png" for number in range(1, len(found.subjects) + 1)]
         for name in names:
             check_output(name, force=arguments.force)
@@ -71,16 +74,20 @@ def run(argv: list[str]) -> int:
             "seconds": found.seconds,
             "warnings": list(found.warnings),
             "preview": outputs.get("preview"),
-            "subjects": [_entry(one, name) for one, name in zip(found.subjects, names, strict=True)],
+            "subjects": patiently(
+                lambda: [_entry(one, name) for one, name in zip(found.subjects, names, strict=True)], steps
+            ),
         }
         for subject, name in zip(found.subjects, names, strict=True):
-            write_bytes(name, encode_image(None, subject.mask, "png"), force=arguments.force)
+            data = encode_image(None, subject.mask, "png", progress=steps.part(0.9, 0.95))
+            write_bytes(name, data, force=arguments.force)
         if arguments.preview:
             from gossamer.arrays import unit_float
             from gossamer.sheets.annotations import annotate
 
-            drawn = annotate(picture.rgb, found.subjects, found.prompt)
-            data = encode_image(unit_float(drawn), None, "png", icc_profile=picture.icc_profile)
+            drawn = patiently(lambda: unit_float(annotate(picture.rgb, found.subjects, found.prompt)), steps)
+            part = steps.part(0.95, 1.0)
+            data = encode_image(drawn, None, "png", icc_profile=picture.icc_profile, progress=part)
             write_bytes(outputs["preview"], data, force=arguments.force)
         text = json.dumps(report, indent=2)
         write_bytes(outputs["json"], (text + "\n").encode(), force=arguments.force)

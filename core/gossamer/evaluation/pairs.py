@@ -10,6 +10,7 @@ from pathlib import Path
 from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.image import read_mask
+from gossamer.paths import cannot_read
 
 __all__ = ["Pair", "Pairing", "find_pairs", "read_opacity"]
 
@@ -112,18 +113,16 @@ def read_opacity(path: str | os.PathLike[str], guessed: list[str] | None = None)
 
 
 def _pictures(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.exists():
-        raise InputError(f"{path} does not exist.", "Check its name.")
     try:
+        if path.is_file():
+            return [path]
         files = sorted(
             file
             for file in path.iterdir()
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         )
-    except OSError as error:
-        raise InputError(f"{path} could not be read: {error.strerror or error}.", "Check its permissions.") from error
+    except (OSError, ValueError) as error:
+        raise cannot_read(path, error) from error
     if not files:
         raise InputError(f"{path} holds no pictures.", "Give a folder of PNG, JPEG, WebP, TIFF or BMP files.")
     return files

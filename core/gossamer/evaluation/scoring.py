@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gossamer.arrays import Array, check_size
-from gossamer.errors import GossamerError, InputError
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory
 from gossamer.evaluation.mask import evaluate_mask
 from gossamer.evaluation.matte import evaluate_matte
 from gossamer.evaluation.measures import MEASURES
@@ -94,6 +94,6 @@ def reason(error: Exception) -> tuple[str, str]:
     """Return why a pair could not be measured: a sentence and its remedy, also of an error that nobody foresaw."""
     if isinstance(error, GossamerError):
         return error.message, error.remedy
-    if isinstance(error, MemoryError):
+    if is_lack_of_memory(error):
         return "There was not enough memory for it.", "Use fewer workers."
     return f"Unexpected {type(error).__name__}: {error}.", "This is a fault of Gossamer: please report it."

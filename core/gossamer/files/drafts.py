@@ -23,6 +23,7 @@ __all__ = ["Draft", "draft", "note", "staging_folder", "sweep"]
 
 
 _PREFIX, _DRAFT, _NOTE = ".gossamer-", ".tmp", ".claim"
+_SETTLED = 1 << 24  # bytes that are brought to the disk at a time
 _FORGOTTEN = 86400.0  # seconds after which what cannot be locked is nobody's any more
 
 
@@ -49,7 +50,14 @@ class Draft:
     def fill(self, data: bytes | Iterable[bytes]) -> None:
         """Write all that it shall hold, in one piece or in many, down to the disk."""
         with os.fdopen(self.descriptor, "wb", closefd=False) as file:
-            file.writelines((data,) if isinstance(data, bytes) else data)
+            unsettled = 0
+            for piece in (data,) if isinstance(data, bytes) else data:
+                file.write(piece)
+                unsettled += len(piece)
+                if unsettled >= _SETTLED:  # whoever gives the pieces is not kept waiting for all of it at the end
+                    file.flush()
+                    os.fsync(file.fileno())
+                    unsettled = 0
             file.flush()
             os.fsync(file.fileno())
 

@@ -13,8 +13,11 @@ from gossamer.files.drafts import draft
 from gossamer.files.names import followed, move
 from gossamer.paths import remedy_of, target_path
 from gossamer.platform import inherit
+from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["check_folder", "check_place", "write_bytes"]
+
+_PIECE = 1 << 22  # bytes between two chances to cancel
 
 
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
@@ -60,7 +63,13 @@ def check_folder(path: Path) -> None:
             raise OutputError(f"The folder {folder} may not be written to.", "Give another, or change its permissions.")
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, force: bool = False) -> None:
+def write_bytes(
+    path: str | os.PathLike[str],
+    data: bytes | Iterable[bytes],
+    *,
+    force: bool = False,
+    progress: ProgressCallback | Progress | None = None,
+) -> None:
     """Write a file that is there whole or not at all.
 
     Parameters
@@ -72,6 +81,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, 
     data : bytes, or iterable of bytes
         What it shall hold; a long file comes in pieces, which are asked for one after the other. Where that raises,
         nothing is written.
+    progress : callable, optional
+        Told how much of bytes is written; where it raises, nothing is.
 
     Raises
     ------
@@ -81,6 +92,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, 
         If it cannot be written: folder missing or not writable, disk full, and so on.
     """
     path = target_path(path)
+    if progress is not None and isinstance(data, bytes):
+        data = _pieces(data, Progress.of(progress))
     with _in_words(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -97,6 +110,15 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, 
             if old is not None:
                 inherit(made.descriptor, target, old)
             move(made.ready(), target, force)
+
+
+def _pieces(data: bytes, steps: Progress) -> Iterator[bytes]:
+    """Yield bytes piece by piece, with a chance to cancel before each and after the last."""
+    view = memoryview(data)
+    for start in range(0, len(data), _PIECE):
+        steps(start / len(data), "Writing the picture")
+        yield view[start : start + _PIECE]  # type: ignore[misc]
+    steps(1.0)
 
 
 @contextmanager

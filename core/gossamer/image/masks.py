@@ -120,8 +120,9 @@ def _is_picture(source: Any) -> bool:
 def _of_array(source: Any, name: str, scribbles: bool, measured: bool) -> MaskPicture:
     try:
         array = np.asarray(source)
-    except (TypeError, ValueError, RuntimeError):  # rows of unlike lengths, a tensor that is not on the CPU
-        raise InputError(f"The {name} is no mask.", "Give (height, width), 1 = foreground.") from None
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unlike lengths, a tensor that is not on the CPU
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"The {name} is no mask ({reason}).", "Give (height, width), 1 = foreground.") from None
     if array.ndim == 0:
         remedy = "Give a path, a PIL picture or an array (height, width), 1 = foreground."
         raise InputError(f"The {name} is {described(source)}.", remedy)

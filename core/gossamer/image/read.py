@@ -16,7 +16,9 @@ from gossamer.errors import GossamerError, InputError
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
 from gossamer.image.metadata import Metadata
+from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, source_path
+from gossamer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +83,7 @@ class Image:
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Pillow.Image | NDArray[Any] | Image"
 
 
-def read_image(source: ImageSource) -> Image:
+def read_image(source: ImageSource, progress: ProgressCallback | Progress | None = None) -> Image:
     """Read a picture.
 
     Orientation is applied. RGB numbers stay as they are, beside their ICC profile, or one made of what else the file
@@ -95,6 +97,9 @@ def read_image(source: ImageSource) -> Image:
         (H, W, 4), RGB, as uint8, uint16 or float in [0, 1] (what overshoots a little, see
         :data:`gossamer.arrays.OVERSHOOT`, is cut off). A float32 array is not copied: do not change it while the Image
         is in use. An Image is returned as it is.
+    progress : callable, optional
+        ``progress(fraction, message)``, called at least ten times a second; what it raises, such as
+        :class:`gossamer.Cancelled`, ends the waiting. With it the picture is read in a thread of its own.
 
     Returns
     -------
@@ -110,6 +115,16 @@ def read_image(source: ImageSource) -> Image:
     """
     if isinstance(source, Image):
         return source
+    if progress is None:
+        return _read(source)
+    steps = Progress.of(progress)
+    steps(0.0, "Reading the picture")
+    image = patiently(lambda: _read(source), steps)
+    steps(1.0)
+    return image
+
+
+def _read(source: ImageSource) -> Image:
     if isinstance(source, np.ndarray):
         return _finish(_from_array(source), "image")
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -208,30 +223,62 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _from_pillow(source: Any) -> Decoded:
+    file = getattr(source, "fp", None)  # which Pillow lets go of once it has the pixels
+    failure: Exception | None = None
     with quiet():
         try:
-            return decode_pillow(source, "The picture")
+            decoded = decode_pillow(source, "The picture")
+            ends_blank = _ends_blank(source)
         except GossamerError:
             raise
         except Exception as error:
             failure = error
-    data = _file_of(source)
-    if data:  # Pillow refuses what lacks only an end marker, too
-        return decode(data, "The picture")
-    raise InputError(
-        "The PIL picture cannot be read: its file is damaged, cut off or closed.", "Open it again."
-    ) from failure
+    if failure is None and not ends_blank:
+        return decoded
+    data = _file_of(source, file)
+    if failure is not None:
+        if data:  # Pillow refuses what lacks only an end marker, too
+            return decode(data, "The picture")
+        raise InputError(
+            "The PIL picture cannot be read: its file is damaged, cut off or closed.", "Open it again."
+        ) from failure
+    if data:
+        decode(data, "The picture")  # raises where pixels are missing
+    elif decoded.alpha is None and not _ends_blank(source, first=True):
+        decoded.warnings.append(
+            "The picture: its last rows are of one colour, as Pillow leaves them where a file is cut short; "
+            "to have that checked, give the file itself."
+        )
+    return decoded
 
 
-def _file_of(picture: Any) -> bytes:
-    """Return the content of the file that a PIL picture reads its pixels from, as far as that can be had."""
+def _ends_blank(picture: Any, first: bool = False) -> bool:
+    """Return whether the last row (or the first) is what Pillow leaves where a file's pixels end early, silently."""
+    width, height = picture.size
+    top = 0 if first else height - 1
+    row = np.asarray(picture.crop((0, top, width, top + 1)))
+    if picture.format == "JPEG":
+        return bool((np.abs(row.astype(np.int16) - 128) <= 1).all())
+    if picture.format == "GIF":
+        return bool((row == row[:, :1]).all())
+    return picture.format in ("PNG", "TIFF") and not row.any()
+
+
+def _file_of(picture: Any, file: Any) -> bytes:
+    """Return the content of the file that a PIL picture has its pixels from, as far as that can be had."""
     try:
-        if (file := getattr(picture, "fp", None)) is not None:
+        if file is not None and not file.closed:
+            place = file.tell()
             file.seek(0)
-            return bytes(file.read())
-        return _bytes_of(Path(picture.filename))
+            data = bytes(file.read())
+            file.seek(place)  # more frames may be read from there
+            return data
+        return _bytes_of(Path(picture.filename)) if picture.filename else b""
     except (AttributeError, OSError, TypeError, ValueError, GossamerError):
         return b""
+
+
+_DARK = "The array has no number above 255, of 65535 for white: it is all but black. If its white is 255, give uint8."
 
 
 def _from_array(array: NDArray[Any]) -> Decoded:
@@ -250,7 +297,8 @@ def _from_array(array: NDArray[Any]) -> Decoded:
     channels = pixels.shape[2]
     if kind == "u":
         rgb, alpha = planes(lambda a, b: pixels[a:b], height, width, channels, 255.0 if size == 1 else 65535.0)
-        return Decoded(rgb, alpha, 8 * size)
+        told = [_DARK] if size == 2 and 1 < int(array.max()) <= 255 else []
+        return Decoded(rgb, alpha, 8 * size, warnings=told)
     low, high = float(array.min()), float(array.max())
     if np.isnan(low):
         raise InputError("The array has values that are not numbers (NaN).", "Replace them: np.nan_to_num.")

@@ -6,8 +6,8 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from gossamer.errors import OutputError
 from gossamer.files import check_place
 from gossamer.image.metadata import Metadata, exif_with
 from gossamer.image.png import encode_png, png_chunk
+from gossamer.parallel.patience import while_waited_for
 from gossamer.paths import target_path
+from gossamer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,6 +73,7 @@ def encode_image(
     quality: int = 95,
     software: str = SOFTWARE,
     metadata: Metadata | None = None,
+    progress: ProgressCallback | Progress | None = None,
 ) -> bytes:
     """Encode a picture, straight alpha, colours under alpha 0 kept.
 
@@ -96,6 +99,9 @@ def encode_image(
     metadata : Metadata, optional
         What of EXIF (TIFF has its own tags instead) and XMP goes into the file: that of
         :func:`~gossamer.image.metadata.kept_metadata`.
+    progress : callable, optional
+        ``progress(fraction, message)``, called at least ten times a second; what it raises ends the work, but for
+        WebP, which runs to its end unheard.
 
     Returns
     -------
@@ -122,11 +128,43 @@ def encode_image(
     check_size_for(format, shape[1], shape[0])
     if rgb is None:
         icc_profile = None
-    if format == "png":
-        return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software, metadata)
-    if format == "tiff":
-        return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software, metadata)
-    return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software, metadata)
+
+    def work(reached: Callable[[float], None]) -> bytes:
+        if format == "png":
+            return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software, metadata, reached)
+        if format == "tiff":
+            return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software, metadata, reached)
+        return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software, metadata, reached)
+
+    if progress is None:
+        return work(lambda fraction: None)
+    steps = Progress.of(progress)
+    steps(0.0, "Encoding the picture")
+    data = while_waited_for(work, steps)
+    steps(1.0)
+    return data
+
+
+class _Heard(io.BytesIO):
+    """A file in memory that tells how much of `most` bytes is written, which encoders do part by part.
+
+    Parameters
+    ----------
+    reached : callable
+        Told the fraction; what it raises ends the encoding.
+    most : int
+        Bytes before compression.
+    """
+
+    def __init__(self, reached: Callable[[float], None], most: int) -> None:
+        super().__init__()
+        self._reached, self._most, self._written = reached, max(most, 1), 0
+
+    def write(self, data: Any, /) -> int:
+        count = super().write(data)
+        self._written += count
+        self._reached(min(0.2 + self._written / self._most, 1.0))
+        return count
 
 
 def check_size_for(format: str, width: int, height: int) -> None:
@@ -200,6 +238,7 @@ def _png(
     dpi: tuple[float, float] | None,
     software: str,
     metadata: Metadata | None,
+    reached: Callable[[float], None],
 ) -> bytes:
     chunks = [png_chunk(b"tEXt", b"Software\0" + software.encode("ascii"))]
     if icc_profile:
@@ -210,7 +249,14 @@ def _png(
         chunks.append(png_chunk(b"eXIf", exif_with(metadata.exif, software).tobytes().removeprefix(b"Exif\0\0")))
     if metadata and metadata.xmp:
         chunks.append(png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
-    return encode_png(partial(_round_rows, rgb, alpha, bits), _shape(rgb, alpha), bits, chunks=chunks)
+    shape, done = _shape(rgb, alpha), [0]
+
+    def rows(top: int, bottom: int, out: NDArray[Any]) -> None:
+        reached(min(done[0] / shape[0], 1.0))
+        _round_rows(rgb, alpha, bits, top, bottom, out)
+        done[0] += bottom - top
+
+    return encode_png(rows, shape, bits, chunks=chunks)
 
 
 def _tiff(
@@ -221,10 +267,12 @@ def _tiff(
     dpi: tuple[float, float] | None,
     software: str,
     metadata: Metadata | None,
+    reached: Callable[[float], None],
 ) -> bytes:
     import tifffile
 
     pixels = rounded(rgb, alpha, bits)
+    reached(0.2)
     options: dict[str, Any] = {"photometric": "minisblack" if rgb is None else "rgb"}
     if rgb is not None and alpha is not None:
         options["extrasamples"] = ["unassalpha"]
@@ -232,7 +280,7 @@ def _tiff(
         options |= {"resolution": dpi, "resolutionunit": "INCH"}
     if metadata and metadata.xmp:
         options["extratags"] = [(700, 1, len(metadata.xmp), metadata.xmp, True)]
-    stream = io.BytesIO()
+    stream = _Heard(reached, pixels.nbytes)
     tifffile.imwrite(
         stream,
         pixels,
@@ -257,6 +305,7 @@ def _pillow(
     quality: int,
     software: str,
     metadata: Metadata | None,
+    reached: Callable[[float], None],
 ) -> bytes:
     from PIL import Image
 
@@ -270,9 +319,11 @@ def _pillow(
         options |= {"quality": quality, "subsampling": 0}
         if dpi:
             options["dpi"] = dpi
-    stream = io.BytesIO()
+    pixels = rounded(rgb, alpha, 8)
+    reached(0.2)
+    stream = _Heard(reached, pixels.nbytes)
     try:
-        Image.fromarray(rounded(rgb, alpha, 8)).save(stream, format.upper(), **options)
+        Image.fromarray(pixels).save(stream, format.upper(), **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF.") from error
     return stream.getvalue()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from gossamer.errors import Cancelled
 from gossamer.progress import Progress
 
-__all__ = ["Begun", "patiently"]
+__all__ = ["Begun", "patiently", "while_waited_for"]
 
 T = TypeVar("T")
 
@@ -30,6 +32,32 @@ def patiently(work: Callable[[], T], progress: Progress) -> T:
     return Begun(work).result(progress)
 
 
+def while_waited_for(work: Callable[[Callable[[float], None]], T], progress: Progress) -> T:
+    """Do as :func:`patiently`, for work that asks between its parts whether somebody waits still.
+
+    Parameters
+    ----------
+    work : callable
+        Called with ``reached(fraction)``, which it calls in whichever threads it has: the fraction, 0 to 1, is told to
+        `progress` by the thread that waits, and once that has left the call raises Cancelled, so that the work ends.
+    progress : Progress
+        As for :func:`patiently`.
+    """
+    latest, left = [0.0], threading.Event()
+
+    def reached(fraction: float) -> None:
+        latest[0] = max(latest[0], fraction)
+        if left.is_set():
+            raise Cancelled
+
+    begun = Begun(lambda: work(reached))
+    try:
+        return begun.result(progress, lambda: progress(latest[0]))
+    except BaseException:
+        left.set()
+        raise
+
+
 class Begun(Generic[T]):
     """Work that goes on in a thread of its own: several can be begun before the result of the first is asked for.
 
@@ -45,14 +73,22 @@ class Begun(Generic[T]):
         self._errors: list[BaseException] = []
         # Not join(): Python before 3.13 takes a thread for ended whose join() was interrupted.
         self._done = threading.Event()
-        threading.Thread(target=self._run, name="gossamer-patience", daemon=False).start()
+        context = contextvars.copy_context()  # what is set for this thread, such as a limit on pixels, holds there too
+        threading.Thread(target=context.run, args=(self._run,), name="gossamer-patience", daemon=False).start()
 
-    def result(self, progress: Progress) -> T:
-        """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised."""
+    def result(self, progress: Progress, tell: Callable[[], object] | None = None) -> T:
+        """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised.
+
+        Parameters
+        ----------
+        progress : Progress
+        tell : callable, optional
+            Called instead of its ``tick()``.
+        """
         ended = False
         while not ended:
             ended = self._done.wait(_TICK)
-            progress.tick()
+            (tell or progress.tick)()
         if self._errors:
             raise self._errors[0]
         return self._results[0]

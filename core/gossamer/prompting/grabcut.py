@@ -102,7 +102,7 @@ class GrabCut:
 
     def embed(self, image: ArrayLike, progress: ProgressCallback | Progress | None = None) -> GrabCutEmbedding:
         """Remember a picture, (H, W, 3); nothing can be computed without a prompt."""
-        return GrabCutEmbedding(as_rgb(image))
+        return GrabCutEmbedding(patiently(lambda: as_rgb(image), Progress.of(progress)))
 
     def predict(
         self,
@@ -151,8 +151,9 @@ class GrabCut:
         for number, box in enumerate(boxes):
             part = steps.part(number / len(boxes), (number + 1) / len(boxes))
             mask = self._cut(known, prompt, box, part, warnings)
-            if (mask > 0.5).any():
-                subjects.append(Subject(mask, _fill(mask, box), box=box))
+            fill = patiently(functools.partial(_fill, mask, box), part)
+            if fill is not None:
+                subjects.append(Subject(mask, fill, box=box))
         best = max((subject.score for subject in subjects), default=0.0)
         if not every:
             subjects = sorted(subjects, key=lambda subject: -subject.score)[:1]
@@ -161,37 +162,17 @@ class GrabCut:
     def _cut(
         self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress, warnings: list[str]
     ) -> Array:
-        import cv2
-
-        height, width = embedding.rgb.shape[:2]
         steps(0.0, "Finding the subject with GrabCut")
         hint = self._hint(embedding, prompt, box, steps.part(0.0, 0.6))
-        part = _surroundings(box, width, height)
-        left, top, right, bottom = part
-        rgb = embedding.rgb[top:bottom, left:right]
-        factor = min(1.0, math.sqrt(_AREA / (rgb.shape[0] * rgb.shape[1])))
-        size = (max(round(rgb.shape[1] * factor), 1), max(round(rgb.shape[0] * factor), 1))
-        scale = (size[0] / rgb.shape[1], size[1] / rgb.shape[0])
-        marked = _marks(prompt, box, part, size, scale)
-        if box is None and hint is None and prompt.mask is None and not (marked == BACK).any():
+        site = patiently(lambda: _site(embedding.rgb, prompt, box, hint), steps)
+        if box is None and hint is None and prompt.mask is None and not (site.marked == BACK).any():
             warnings.append(
                 "Points and scribbles on the subject alone tell GrabCut little: mark also what does not belong to it, "
                 "or draw a box around the subject."
             )
-        eight_bit = np.rint(rgb * np.float32(255)).astype(np.uint8)
-        site = Site(
-            cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit,
-            marked,
-            None if box is None else _whole(box, part, scale),
-            *(
-                None if plane is None else cv2.resize(plane[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-                for plane in (hint, prompt.mask)
-            ),
-        )
         result = self._grown(site, steps.part(0.6, 1.0), warnings)
+        mask = patiently(lambda: _enlarged(result, box, *embedding.rgb.shape[:2]), steps)
         steps(1.0)
-        mask = np.zeros((height, width), np.float32)
-        mask[top:bottom, left:right] = bilinear(result.astype(np.float32), *rgb.shape[:2]).clip(0, 1)
         return mask
 
     def _grown(self, site: Site, steps: Progress, warnings: list[str]) -> NDArray[np.bool_]:
@@ -250,14 +231,21 @@ class GrabCut:
             return self._seen(embedding, _grown_box(box, _MARGIN, width, height), steps)
         painted = None if prompt.mask is None else around(prompt.mask)
         if painted is None:
-            return _touched(self._seen(embedding, everything, steps), prompt)
+            return self._meant(embedding, everything, prompt, steps)
         crop = _grown_box(painted, _SURROUNDED, width, height)
-        near = _touched(self._seen(embedding, crop, steps.part(0.0, 0.5)), prompt)
+        near = self._meant(embedding, crop, prompt, steps.part(0.0, 0.5))
         if near is not None and not _reaches(near, crop):
             return near
         # The crop may cut it off: what was painted can be a part of something larger.
-        whole = _touched(self._seen(embedding, everything, steps.part(0.5, 1.0)), prompt)
+        whole = self._meant(embedding, everything, prompt, steps.part(0.5, 1.0))
         return near if whole is None else whole
+
+    def _meant(
+        self, embedding: GrabCutEmbedding, crop: tuple[int, int, int, int], prompt: Prompt, steps: Progress
+    ) -> Array | None:
+        """Return what of the salient model's mask a prompt without a box means, or None."""
+        seen = self._seen(embedding, crop, steps)
+        return patiently(lambda: _touched(seen, prompt), steps)
 
     def _seen(self, embedding: GrabCutEmbedding, crop: tuple[int, int, int, int], steps: Progress) -> Array:
         """Return what the salient model sees in a part of the picture, (H, W), looking once."""
@@ -328,6 +316,36 @@ def _grown_box(box: Box, share: float, width: int, height: int) -> tuple[int, in
 def _surroundings(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the part of the picture that GrabCut looks at; far from a box it learns of another background."""
     return (0, 0, width, height) if box is None else _grown_box(box, _SURROUNDED, width, height)
+
+
+def _site(rgb: Array, prompt: Prompt, box: Box | None, hint: Array | None) -> Site:
+    """Return what GrabCut looks at, at its working size."""
+    import cv2
+
+    height, width = rgb.shape[:2]
+    part = left, top, right, bottom = _surroundings(box, width, height)
+    rgb = rgb[top:bottom, left:right]
+    factor = min(1.0, math.sqrt(_AREA / (rgb.shape[0] * rgb.shape[1])))
+    size = (max(round(rgb.shape[1] * factor), 1), max(round(rgb.shape[0] * factor), 1))
+    scale = (size[0] / rgb.shape[1], size[1] / rgb.shape[0])
+    eight_bit = np.rint(rgb * np.float32(255)).astype(np.uint8)
+    return Site(
+        cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit,
+        _marks(prompt, box, part, size, scale),
+        None if box is None else _whole(box, part, scale),
+        *(
+            None if plane is None else cv2.resize(plane[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+            for plane in (hint, prompt.mask)
+        ),
+    )
+
+
+def _enlarged(result: NDArray[np.bool_], box: Box | None, height: int, width: int) -> Array:
+    """Return what was found at the working size, (height, width)."""
+    left, top, right, bottom = _surroundings(box, width, height)
+    mask = np.zeros((height, width), np.float32)
+    mask[top:bottom, left:right] = bilinear(result.astype(np.float32), bottom - top, right - left).clip(0, 1)
+    return mask
 
 
 def _whole(box: Box, origin: tuple[int, ...], scale: tuple[float, float]) -> tuple[int, int, int, int]:
@@ -408,8 +426,10 @@ def _islands(fore: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.b
     return chosen
 
 
-def _fill(mask: Array, box: Box | None) -> float:
-    """Return how much of its box a mask spans, in [0, 1]; without a box 1."""
+def _fill(mask: Array, box: Box | None) -> float | None:
+    """Return how much of its box a mask spans, in [0, 1], without a box 1; None where it is empty."""
+    if not (mask > 0.5).any():
+        return None
     if box is None:
         return 1.0
     x0, y0, x1, y1 = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])

@@ -66,7 +66,7 @@ def nothing_sentence(prompt: Prompt, best: float | None, box_threshold: float, t
 def instead(sentence: str, on_empty: OnEmpty, shape: tuple[int, ...], warnings: tuple[str, ...]) -> tuple[Subject, ...]:
     """Return what stands for a subject that was not found; raises InputError where nothing may."""
     if on_empty == "error":
-        more = f" {warnings[-1]}" if warnings else ""
+        more = f" {warnings[-1].rstrip('.')}." if warnings else ""
         raise InputError(
             f"{sentence}{more}", "Name or mark it otherwise, lower the thresholds, or choose on_empty empty or full."
         )

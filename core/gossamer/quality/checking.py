@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from gossamer.arrays import Array
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError
 from gossamer.image import Image, ImageSource, MaskSource, read_image, read_mask
+from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.quality.colour import measure_colour
 from gossamer.quality.edge import measure_edge
@@ -120,14 +122,14 @@ def check(
         check_kind(recipe, Recipe, "recipe", 'Give gossamer.Recipe.of({"checks": {"halo": 50}}).')
     limits = (recipe or Recipe()).checks
     steps(0.0, "Reading")
-    alpha, colours, profile, warnings = _cutout(cutout, photo is not None)
-    behind, other, more = _photograph(photo, alpha)
+    alpha, colours, profile, warnings = patiently(lambda: _cutout(cutout, photo is not None), steps)
+    behind, other, more = patiently(lambda: _photograph(photo, alpha), steps)
     warnings += more
     if behind is not None and colours is not None and profile != other:
         warnings.append(_PROFILES)
     others: dict[str, Array | None] = {}
     for name, given in (("mask", mask), ("opinion", opinion), ("mirrored", mirrored)):
-        others[name], more = _other(given, alpha, name)
+        others[name], more = patiently(functools.partial(_other, given, alpha, name), steps)
         warnings += more
     steps(0.1, "Checking")
     view = look(alpha, colours, behind)

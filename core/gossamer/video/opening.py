@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -39,11 +40,11 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     """
     settings = settings or Video()
     size = read_size(settings.size) if settings.size else (None, None)
-    if path.is_dir():
+    if os.path.isdir(path):  # False also of names that are too long, which are told below
         return PictureSource(path, settings.rate or Fraction(25), size)
-    if not path.exists():
-        raise InputError(f"There is no clip {path}.", "Check the path.")
     check_readable(path, "clip")
+    if not path.is_file():  # FFmpeg would wait for a pipe and hear nobody, and clips are not read from front to back
+        raise InputError(f"{path} is a pipe or a device, not a clip.", "Save it as a file first.")
     return AnimationSource(path, size) if is_animation(path) else VideoSource(path, size)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
+from gossamer.paths import cannot_read
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.tags import ColourTags
 
@@ -47,9 +48,11 @@ class PictureSource:
         from gossamer.video.source import scaled_sides
 
         self.warnings: list[str] = []
-        found = [
-            path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-        ]
+        try:
+            files = list(folder.iterdir())
+        except OSError as error:
+            raise cannot_read(folder, error) from error
+        found = [path for path in files if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
         self._paths = sorted(found, key=_by_number)
         if not self._paths:
             raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")

@@ -89,7 +89,7 @@ def require_usable(card: ModelCard, runtime: AnyRuntime) -> tuple[Variant, ...]:
     if not card.weights:
         raise ModelNotFound(
             f"The weights of {card.title} cannot be fetched: no file of them is known that could be checked.",
-            f"Download {card.by_hand}, and give it with --weights FILE.",
+            f"Download {card.by_hand}, and name that file where weights of your own are asked for.",
         )
     if found := usable(card, runtime):
         return found

@@ -156,7 +156,7 @@ def test_a_clip_is_cut_with_weights_of_ones_own(
     assert main(["video", clip, out, "--model", "bimatting", "--quiet"]) != 0
     told = capsys.readouterr().err
     assert "cannot be fetched" in told
-    assert "--weights FILE" in told
+    assert "weights of your own" in told
     assert main(["video", clip, out, "--model", "bimatting", "--weights", str(tmp_path / "no.pth"), "--quiet"]) != 0
     assert "no.pth" in capsys.readouterr().err
     assert main(["video", clip, out, "--model", "bimatting", "--weights", str(packed), "--quiet"]) == 0

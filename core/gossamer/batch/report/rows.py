@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from gossamer.batch.journal import Journal, Record, journal_path, read_journal
 from gossamer.errors import InputError
-from gossamer.paths import source_path
+from gossamer.paths import cannot_read, source_path
 
 __all__ = ["Row", "is_trouble", "read_rows", "worst_first"]
 
@@ -99,11 +99,20 @@ def read_rows(out: str | os.PathLike[str]) -> tuple[Path, Journal, list[Row]]:
         There is no such folder, no journal in it, or nothing in that.
     """
     folder = source_path(out, "folder")
-    if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {what}.", "Give the folder that gossamer batch wrote to.")
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{folder} does not exist.", "Give the folder that gossamer batch wrote to.") from None
+    except (OSError, ValueError) as error:
+        raise cannot_read(folder, error) from None
+    if not is_folder:
+        raise InputError(f"{folder} is no folder.", "Give the folder that gossamer batch wrote to.")
     folder = Path(os.path.abspath(folder))
-    if not journal_path(folder).exists():
+    try:
+        has_journal = journal_path(folder).exists()
+    except OSError as error:
+        raise cannot_read(journal_path(folder), error) from error
+    if not has_journal:
         raise InputError(
             f"There is no journal of a batch in {folder}.", "Give the folder that followed --out of gossamer batch."
         )
