@@ -117,7 +117,7 @@ class Tracked:
         waiting = sorted(prompts, key=lambda one: one.at)
         for one in waiting:
             if one.prompt.text:
-                raise InputError("A clip's subject is not named by words.", "Give a box or a point, with --at TIME.")
+                raise InputError("A clip's subject is not named by words.", "Give a box or a point, and when it is meant.")
         shown = None
         for frame in frames():
             self._progress.tick()
@@ -136,7 +136,7 @@ class Tracked:
     def _put(found: dict[int, Prompt], number: int, timed: TimedPrompt, clip: Clip) -> None:
         prompt = _in_pixels(timed.prompt, clip)
         if number in found:
-            raise InputError("Two prompts are for the same frame.", "Give them together, after one --at.")
+            raise InputError("Two prompts are for the same frame.", "Give them together.")
         if not _places(prompt):
             raise InputError(f"The prompt at {float(timed.at):g} s names no place.", "Give a box, a point or a mask.")
         found[number] = prompt
@@ -228,7 +228,7 @@ def tracked(
         As :func:`gossamer.prompting.sam2_video.load_sam2_tracker` and :class:`Tracked`.
     """
     if settings.roi:
-        raise InputError("A prompt says where the subject is already.", "Leave the region (--roi) out.")
+        raise InputError("A prompt says where the subject is already.", "Leave the region out.")
     tracker = load_sam2_tracker(
         choice.model,
         device=choice.device,
