@@ -117,7 +117,7 @@ class Tracked:
         waiting = sorted(prompts, key=lambda one: one.at)
         for one in waiting:
             if one.prompt.text:
-                raise InputError("A clip's subject is not named by words.", "Give a box or a point, and when it is meant.")
+                raise InputError("A clip's subject is not named by words.", "Give a box or a point.")
         shown = None
         for frame in frames():
             self._progress.tick()
