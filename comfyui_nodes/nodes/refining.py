@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import previews, widgets
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..progress import Bar
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Refine"]
 
-_STAGES = ("matting", "foreground", "refinement")
-_LATER = ("foreground_decontaminate",)  # came after the switch that turns a mask round, and so lies behind it
+
+_LAST = "foreground_shadow"  # the last widget that was there when invert_mask came
 
 
 class Refine(io.ComfyNode):
@@ -48,9 +48,9 @@ class Refine(io.ComfyNode):
                     tooltip=f"{widgets.POLARITY} Of the picture's size; one mask serves a whole batch, and one "
                     "picture many masks.",
                 ),
-                *[one for one in widgets.stage_widgets(*_STAGES) if one.id not in _LATER],
+                *widgets.stage_widgets("matting", "foreground", "refinement", until=_LAST),
                 widgets.invert(),
-                *[widgets.widget(name) for name in _LATER],
+                *widgets.stage_widgets("matting", "foreground", "refinement", after=_LAST),
             ],
             outputs=[
                 io.Image.Output(
@@ -98,7 +98,7 @@ class Refine(io.ComfyNode):
                 put(foreground[i], cutout.composite)
                 put(alphas[i], cutout.composite_alpha)
             warn(cutout.report.warnings)
-        return io.NodeOutput(foreground, alphas)
+        return io.NodeOutput(foreground, alphas, ui=previews.of_mask(alphas))
 
 
 def _with_highlights(colours: np.ndarray, light: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
     found, problem = store.look(card)
     if found is None:
         found, problem = store.look(card, runtime="any")
-    variant = found.variant if found else (usable(card) or card.weights)[0]
+    variant = found.variant if found else next(iter(usable(card) or card.weights), None)
     return {
         "id": card.id,
         "title": card.title,
@@ -168,9 +168,9 @@ def _row(card: ModelCard) -> dict[str, Any]:
         "subjects": list(card.subjects),
         "cost": card.cost,
         "trained_size": list(card.input.size) if card.input.size else None,
-        "bytes": variant.bytes,
-        "size": announced_size(variant),
-        "precision": variant.precision,
+        "bytes": variant.bytes if variant else None,
+        "size": announced_size(variant) if variant else "by hand",
+        "precision": variant.precision if variant else "float32",
         "needs_torch": not usable(card, "onnx"),
         "sources": [source.kind for weights in card.weights for source in weights.sources],
         "weights": [

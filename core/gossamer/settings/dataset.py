@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from gossamer.errors import InputError
 from gossamer.settings.base import Settings
 
 __all__ = ["Data"]
@@ -107,5 +108,8 @@ class Data(Settings):
     @model_validator(mode="after")
     def _something_is_left(self) -> Data:
         if self.validation + self.test > 90:
-            raise ValueError("leave a tenth or more for training: validation and test together are at most 90 %")
+            raise InputError(
+                f"Validation and test together are {self.validation + self.test:g} % of the pictures.",
+                "Leave a tenth or more for training: give smaller shares.",
+            )
         return self

@@ -94,10 +94,10 @@ def add_model(folder: str | os.PathLike[str], *, force: bool = False, progress: 
     card, told = read_card(source)
     steps = progress or Progress()
     if card.id in published_ids():
-        raise InputError(f"{card.id} is a model of the catalogue.", "Promote it again with another --id.")
+        raise InputError(f"{card.id} is a model of the catalogue.", "Promote it again under another id.")
     if card.id in added_cards() and not force:
         raise OutputExists(
-            f"There is a model {card.id} already.", "Add --force to replace it, or promote it with another --id."
+            f"There is a model {card.id} already.", "Promote it under another id, or add --force to replace it."
         )
     target = models_folder()
     for number, variant in enumerate(card.weights):
@@ -138,7 +138,7 @@ def remove_model(name: str) -> ModelCard:
     if name in published_ids():
         raise InputError(
             f"{name} is a model of the catalogue, not one that was added.",
-            f"To free its room, type: gossamer models remove {name}",
+            "Only its weights can be deleted, and fetched again.",
         )
     card = model_card(name)
     for folder in _folders():

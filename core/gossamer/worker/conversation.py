@@ -299,7 +299,8 @@ class Conversation:
 
     def _close(self, number: object) -> None:
         if isinstance(number, int) and number in self._opened:
-            _, room = self._opened.pop(number)
+            picture, room = self._opened.pop(number)
+            picture.close()
             self._server.shelf.give_back(room)
 
     def _received(self, payload: int) -> bytearray:

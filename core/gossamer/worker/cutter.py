@@ -279,11 +279,10 @@ class Cutter:
             if not (hints >= 0.9).any():
                 raise InputError("Nothing is marked as the subject.", "Paint over a part of it in white.")
             prompt = Prompt(scribbles=hints)
-        session = Session(picture.image, device=device)
-        try:
-            found = session.subjects(prompt, progress=steps, announce=_log.info)
-        finally:
-            session.unload()
+        if picture.session is None or picture.session.choice.device != device:
+            picture.session = Session(picture.image, device=device)
+        # It stays: a further mark costs only what depends on it.
+        found = picture.session.subjects(prompt, progress=steps, announce=_log.info)
         mask = union([subject.mask for subject in found.subjects])
         return Found(mask, found.model, found.device, found.seconds, found.warnings, hints)
 

@@ -17,6 +17,7 @@ from gossamer.worker.requests import OpenRequest
 
 if TYPE_CHECKING:
     from gossamer.image import Image
+    from gossamer.session import Session
 
 __all__ = ["DTYPES", "Found", "OpenedPicture", "Shelf", "from_unit"]
 
@@ -118,6 +119,8 @@ class OpenedPicture:
         What previews have computed, by what it depends on.
     patches : list of Patch
         What the brush had solved again.
+    session : Session or None
+        What prompted models remember of it.
 
     Raises
     ------
@@ -145,6 +148,13 @@ class OpenedPicture:
         self.wish: Hashable = None
         self.kept: dict[Hashable, Any] = {}
         self.patches: list[Patch] = []
+        self.session: Session | None = None
+
+    def close(self) -> None:
+        """Free what models take that were needed for it alone."""
+        if self.session is not None:
+            self.session.unload()
+            self.session = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -200,6 +200,25 @@ def test_damaged_outlines_are_refused_in_a_sentence() -> None:
         Outlines(4, 4, ()).drawn(4, 5)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [{"id": 1, "file_name": 5}], "annotations": []}',
+        '{"images": [{"id": [1], "file_name": "a.jpg", "width": 1, "height": 1}], '
+        '"annotations": [{"image_id": [1], "segmentation": [[1, 2, 3]]}]}',
+        '{"images": [], "annotations": 5}',
+        '{"images": [], "annotations": [5]}',
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
+        '{"images": 5, "annotations": []}',
+    ],
+)
+def test_a_damaged_coco_file_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError) as told:
+        read_dataset(tmp_path / "a.json")
+    assert told.value.remedy
+
+
 def test_reading_stops_when_it_is_cancelled(tmp_path: Path) -> None:
     fill_folder(tmp_path, 4)
 

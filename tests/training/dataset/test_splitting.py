@@ -110,6 +110,11 @@ def test_groups_by_name(tmp_path: Path, how: str, groups: list[str]) -> None:
     assert [one.group for one in read_dataset(tmp_path, Data(group=how)).examples] == groups
 
 
+def test_nothing_left_for_training_is_refused() -> None:
+    with pytest.raises(InputError, match="together are 160 %"):
+        Data(validation=80, test=80)
+
+
 def test_a_wrong_expression_is_refused() -> None:
     with pytest.raises(InputError, match="group"):
         Data(group="(")

@@ -49,12 +49,15 @@ def in_coco(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, 
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
         raise InputError(f"{path} is no file of COCO's.", _REMEDY)
     wanted = _categories(data, settings.categories)
-    shapes: dict[Any, list[Any]] = {}
-    for one in data.get("annotations") or ():
+    shapes: dict[str, list[Any]] = {}
+    annotations = data.get("annotations") or []
+    if not isinstance(annotations, list):
+        raise InputError(f"{path} has no list of annotations.", _REMEDY)
+    for one in annotations:
         if not isinstance(one, Mapping):
             raise InputError(f"{path} has an annotation that is no table.", _REMEDY)
-        if (wanted is None or one.get("category_id") in wanted) and one.get("segmentation"):
-            shapes.setdefault(one.get("image_id"), []).append(one["segmentation"])
+        if (wanted is None or str(one.get("category_id")) in wanted) and one.get("segmentation"):
+            shapes.setdefault(str(one.get("image_id")), []).append(one["segmentation"])
     examples, passed_over = [], []
     root = Path(settings.photos).expanduser() if settings.photos else path.parent
     named: set[str] = set()
@@ -68,7 +71,7 @@ def in_coco(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, 
         width, height = image.get("width"), image.get("height")
         if not isinstance(width, int) or not isinstance(height, int):
             raise InputError(f"Image {number} of {path} has no width and height.", _REMEDY)
-        found = shapes.get(image.get("id"))
+        found = shapes.get(str(image.get("id")))
         if not found:
             passed_over.append((name, "Nothing is annotated in it."))
         else:
@@ -93,14 +96,16 @@ def _picture(root: Path, name: str) -> Path:
     return root / name
 
 
-def _categories(data: Mapping[str, Any], names: str) -> set[Any] | None:
+def _categories(data: Mapping[str, Any], names: str) -> set[str] | None:
     """Return the ids of the categories that are wanted, None for all."""
     if not names.strip():
         return None
-    known = {str(one.get("name")): one.get("id") for one in data.get("categories") or () if isinstance(one, Mapping)}
+    listed = data.get("categories")
+    tables = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    known = {str(one.get("name")): str(one.get("id")) for one in tables}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in known:
             hint = did_you_mean(name, known)
-            raise InputError(f"There is no category {name!r}.", f"{hint}The file has: {', '.join(known)}.")
+            raise InputError(f"There is no category {name!r}.", f"{hint}The file has: {', '.join(known) or 'none'}.")
     return {known[name] for name in wanted}

@@ -104,9 +104,10 @@ def split(
     wanted = {name: len(ordered) * share / 100 for name, share in shares.items() if share > 0}
     found = families(ordered, progress)
     if len(found) < len(wanted):
+        groups = f"{len(found)} group{'s' * (len(found) != 1)}"
         raise InputError(
-            f"{len(ordered)} pictures make {len(found)} groups of what belongs together or is nearly alike: too few "
-            f"to be split into {len(wanted)} parts.",
+            f"{len(ordered)} pictures make {groups} of what belongs together or is nearly alike: too few to be split "
+            f"into {len(wanted)} parts.",
             "Give more pictures, or another --group.",
         )
 
