@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from . import previews
 from .log import warn
+from .progress import Bar
 from .tensors import Images, empty, put
 
 if TYPE_CHECKING:
@@ -63,8 +65,14 @@ class Cutouts:
         if any(length not in (1, self.count) for length in lengths.values()):
             told = ", ".join(f"{length} in {name}" for name, length in lengths.items() if length != 1)
             raise InputError(f"The batches do not fit together: {told}.", "Give batches of the same length, or of one.")
+        self._bar: Bar | None = None
         self._image: torch.Tensor | None = None
         self._mask: torch.Tensor | None = None
+
+    def bar(self) -> Bar:
+        """Return the node's progress bar, on which each result is shown as it comes."""
+        self._bar = Bar(self.count)
+        return self._bar
 
     def put(self, index: int, cutout: Cutout) -> None:
         """Take in result `index`, and say in the log what went otherwise than asked for."""
@@ -86,12 +94,16 @@ class Cutouts:
             else:
                 put(self._image[index, :, :, 3], alpha)
         put(self._mask[index], cutout.alpha)
+        if self._bar is not None:
+            self._bar.show(self._image[index])
 
     def output(self) -> io.NodeOutput:
         """Return the node's outputs: image, mask and the mask as an image (a view, as core's own node gives it)."""
         mask = self._mask
         assert mask is not None  # noqa: S101 - a batch holds at least one picture
-        return io.NodeOutput(self._image, mask, mask[..., None].expand(-1, -1, -1, 3))
+        assert self._image is not None  # noqa: S101 - likewise
+        shown = previews.of_image(self._image)
+        return io.NodeOutput(self._image, mask, mask[..., None].expand(-1, -1, -1, 3), ui=shown)
 
 
 def with_alpha(images: Images, index: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from .nodes.checks import Check
 from .nodes.compositing import Composite
 from .nodes.editing import CombineMasks, Compare, RefineMask
 from .nodes.finishing import Finish
+from .nodes.folder import LoadFolder, SaveFolder
+from .nodes.frames import SaveVideo, TemporalSmooth
 from .nodes.framing import CropToSubject, PasteBack, Shadow
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
@@ -21,6 +23,7 @@ from .nodes.one_step import CutOut, RemoveBackground
 from .nodes.prompts import CutOutByPoints, CutOutByRough, CutOutByText, LoadPromptModels
 from .nodes.refining import Refine
 from .nodes.unloading import UnloadModels
+from .nodes.video import CutOutFrames, CutOutVideo
 
 __all__ = ["GossamerExtension", "comfy_entrypoint"]
 
@@ -36,6 +39,7 @@ class GossamerExtension(ComfyExtension):
             *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
             *(RefineMask, MakeTrimap, AlphaMatting, EstimateForeground, CombineMasks, Compare),
             *(CropToSubject, PasteBack, Shadow, UnloadModels),
+            *(CutOutVideo, CutOutFrames, SaveVideo, TemporalSmooth, LoadFolder, SaveFolder),
         ]
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import folder_paths
 
-__all__ = ["catalogue_id", "is_local", "library_name", "local_models", "local_path", "model_folders", "register"]
+__all__ = [
+    "catalogue_id",
+    "is_local",
+    "labels",
+    "library_name",
+    "local_models",
+    "local_path",
+    "model_folders",
+    "register",
+]
 
 OWN = "gossamer"
 # Other packs' folders: what a user has fetched for them need not be fetched again.
@@ -84,6 +93,21 @@ def catalogue_id(path: Path) -> str | None:
             if path.name in variant.names and abs(size - variant.bytes) <= slack:
                 return card.id
     return None
+
+
+def labels() -> dict[str, str]:
+    """Return what is shown of each model of the catalogue: its id, size and licence, and a tick where it is here.
+
+    What is here is told by names and sizes alone: this is asked whenever a page is opened.
+    """
+    from gossamer import load_catalogue, seems_installed, video_cards
+
+    folders, told = model_folders(), {}
+    for card in (*load_catalogue().values(), *video_cards().values()):
+        size = min(one.bytes for one in card.weights) / 1e6
+        licence = card.licence if card.commercial else f"{card.licence}, not commercial"
+        told[card.id] = f"{card.id} · {size:.0f} MB · {licence}{' ✓' if seems_installed(card, folders) else ''}"
+    return told
 
 
 def library_name(name: str) -> str:

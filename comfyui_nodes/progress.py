@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import comfy.utils
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["Bar"]
 
 _STEPS = 100  # of each picture
+_BETWEEN = 0.5  # seconds: how often a picture is sent to the page at most
 
 
 class Bar:
@@ -18,7 +24,7 @@ class Bar:
 
     def __init__(self, pictures: int = 1) -> None:
         self._bar = comfy.utils.ProgressBar(pictures * _STEPS)
-        self._shown = -1
+        self._pictures, self._shown, self._sent = pictures, -1, 0.0
 
     def picture(self, index: int) -> Callable[[float, str], None]:
         """Return the library's callback for picture `index`; it raises where the user has interrupted."""
@@ -35,3 +41,19 @@ class Bar:
                 self._bar.update_absolute(value)
 
         return report
+
+    def show(self, picture: torch.Tensor) -> None:
+        """Show one result of several, (H, W, 3 or 4), on the node while it works; what is transparent is grey."""
+        if self._pictures == 1 or time.monotonic() - self._sent < _BETWEEN:
+            return
+        from PIL import Image
+
+        from .previews import small
+
+        self._sent = time.monotonic()
+        planes = small(picture).numpy()
+        rgb = planes[..., :3]
+        if planes.shape[2] == 4:
+            rgb = rgb * planes[..., 3:] + 0.5 * (1 - planes[..., 3:])
+        seen = Image.fromarray((rgb * 255 + 0.5).astype("uint8"))
+        self._bar.update_absolute(max(self._shown, 0), preview=("JPEG", seen, max(seen.size)))

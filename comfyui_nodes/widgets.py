@@ -14,7 +14,9 @@ from gossamer.settings import Recipe
 from gossamer.settings.base import Settings
 from gossamer.settings.parameters import Parameter, parameters
 
-__all__ = ["ORDER", "POLARITY", "colour", "invert", "known", "stage_widgets", "widget"]
+from . import folders
+
+__all__ = ["ORDER", "POLARITY", "colour", "invert", "known", "model", "stage_widgets", "widget"]
 
 T = TypeVar("T")
 
@@ -66,6 +68,7 @@ ORDER = (
     "canvas_haze",
     "matting_screen",
     "foreground_shadow",
+    "foreground_decontaminate",
 )
 
 
@@ -85,13 +88,17 @@ _SHOWN = ("canvas_margin", "canvas_size", "canvas_fill")
 def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
     """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise.
 
-    Its page folds widgets that are `advanced` since long before its server knew the word, and is told so past it.
+    Its page knows widgets that are `advanced` since long before its server knew the word, and is told so past it, as of
+    whatever is in the field `extra`.
     """
     accepted = _accepted(make)
-    passed = {name: value for name, value in fields.items() if name in accepted}
-    if fields.get("advanced") and "advanced" not in accepted and "extra_dict" in accepted:
-        passed["extra_dict"] = {"advanced": True}
-    return make(*args, **passed)
+    extra = dict(fields.pop("extra", {}))
+    if fields.get("advanced") and "advanced" not in accepted:
+        extra["advanced"] = True
+    made = make(*args, **{name: value for name, value in fields.items() if name in accepted})
+    if extra and isinstance(getattr(made, "extra_dict", None), dict):
+        made.extra_dict = {**made.extra_dict, **extra}  # type: ignore[attr-defined]
+    return made
 
 
 @functools.cache
@@ -99,11 +106,19 @@ def _accepted(make: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(make).parameters)
 
 
-def stage_widgets(*stages: str) -> list[io.Input]:
-    """Return the widgets of all parameters of `stages`, in an order that only grows at its end."""
-    chosen = [parameter for parameter in parameters() if parameter.stage in stages]
-    chosen.sort(key=lambda item: ORDER.index(item.name) if item.name in ORDER else len(ORDER))
-    return [_widget(parameter) for parameter in chosen]
+def stage_widgets(*stages: str, until: str = "", after: str = "") -> list[io.Input]:
+    """Return the widgets of all parameters of `stages`, in an order that only grows at its end.
+
+    Where other inputs came after them, those `until` one of them stand before these, and those `after` it behind.
+    """
+
+    def place(parameter: Parameter) -> int:
+        return ORDER.index(parameter.name) if parameter.name in ORDER else len(ORDER)
+
+    first = ORDER.index(after) + 1 if after else 0
+    last = ORDER.index(until) if until else len(ORDER)
+    chosen = [one for one in parameters() if one.stage in stages and first <= place(one) <= last]
+    return [_widget(parameter) for parameter in sorted(chosen, key=place)]
 
 
 def widget(name: str, settings: type[Settings] = Recipe, **fields: Any) -> io.Input:
@@ -115,6 +130,20 @@ def colour(name: str, default: str, tooltip: str, optional: bool = False) -> io.
     """Return the widget of a colour ``#rrggbb``: a picker where ComfyUI has one, else text."""
     kind = getattr(io, "Color", io.String)
     return known(kind.Input, name, default=default, tooltip=tooltip, socketless=False, optional=optional)
+
+
+def model(name: str, options: list[str], tooltip: str, **fields: Any) -> io.Input:
+    """Return a list of models; the page shows size, licence and whether it is there beside each id of the catalogue."""
+    labels = {one: text for one, text in folders.labels().items() if one in options}
+    return known(
+        io.Combo.Input,
+        name,
+        options=options,
+        default=options[0],
+        tooltip=tooltip,
+        extra={"gossamer_labels": labels},
+        **fields,
+    )
 
 
 def invert() -> io.Input:

@@ -42,6 +42,7 @@ _RULES = (
     (r"gossamer refine, --foreground auto", "Refine (Gossamer), foreground auto"),
     (r"gossamer refine PHOTO MASK\b", "Refine (Gossamer)"),
     (r"(over black and white): gossamer compare\b", r"\1 with Composite (Gossamer)"),
+    (r"Give others with --start and --end\b", "Give others in start and end"),
     (r"Leave --architecture out\b", f"Choose the architecture auto in {_LOAD}"),
 )
 

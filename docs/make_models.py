@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gossamer.weights.catalogue import HuggingFaceSource, InputSpec, ModelCard, UrlSource, folder_cards, load_catalogue
+from gossamer.weights.catalogue import (
+    HuggingFaceSource,
+    InputSpec,
+    ModelCard,
+    UrlSource,
+    folder_cards,
+    published_models,
+)
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
 
@@ -32,7 +39,7 @@ def choices() -> str:
     """Return the table to choose from, in Markdown."""
     head = "| model | for | download | licence | commercial use | cost | see-through | hair | anime |"
     lines = [head, "|---|---|---:|---|---|---|:-:|:-:|:-:|"]
-    for card in load_catalogue().values():
+    for card in published_models().values():
         licence = f"[{card.licence}]({card.licence_url})"
         marks = ("●" if subject in card.subjects else "" for subject in ("transparent", "hair", "anime"))
         size = announced_size(card.weights[0])
@@ -44,7 +51,7 @@ def choices() -> str:
 def table() -> str:
     """Return the table, in Markdown."""
     lines = ["| id | for | licence | commercial use | trained size | published metric |", "|---|---|---|---|---|---|"]
-    for card in load_catalogue().values():
+    for card in published_models().values():
         licence = f"[{card.licence}]({card.licence_url})"
         cells = (f"`{card.id}`", card.good_for, licence, _commercial(card), _size(card.input), card.metric or "-")
         lines.append(f"| {' | '.join(cells)} |")
@@ -54,7 +61,7 @@ def table() -> str:
 def files() -> str:
     """Return the list of files with their sizes, digests and sources, in Markdown."""
     lines = ["| file | runs in | size | SHA-256 | from |", "|---|---|---|---|---|"]
-    for card in load_catalogue().values():
+    for card in published_models().values():
         for variant in card.weights:
             digest = f"`{variant.sha256[:16]}…`" if variant.sha256 else f"md5 `{variant.md5}`" if variant.md5 else ""
             places = []

@@ -17,6 +17,7 @@ _HOSTS = {
     ("gimp",),
     ("comfyui",),
     ("native", "test_wheel.py"),
+    ("worker", "test_wine.py"),
     ("test_overlays.py",),
 }
 

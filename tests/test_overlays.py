@@ -1,4 +1,4 @@
-"""What is tested with packages that are not installed: transformers before 5, and OpenVINO."""
+"""What is tested with packages that are not installed: transformers before 5, OpenVINO, and Ray."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ def test_everything_works_with_transformers_4_57() -> None:
 def test_networks_run_through_openvino() -> None:
     # Not in the extra `dev`: where it is installed, `auto` measures it, and every other test would meet that.
     run_tests_over(overlay("openvino==2026.4.1", "openvino-telemetry"), "tests/networks/test_openvino_runtime.py")
+
+
+def test_a_batch_runs_on_a_cluster() -> None:
+    # Half a gigabyte that nothing else needs.
+    schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
+    tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
+    folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
+    run_tests_over(folder, "tests/batch/test_ray.py")

@@ -76,6 +76,19 @@ def test_foreground_colours_leave_the_background_s_behind() -> None:
     assert errors["multilevel"] < 0.1 * errors["none"]
 
 
+def test_an_amount_says_how_much_of_the_old_light_goes() -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)
+    alpha = np.tile(ramp, (48, 1))
+    picture = alpha[..., None] * np.float32([0.8, 0.1, 0.1]) + (1 - alpha[..., None]) * np.float32([0.1, 0.2, 0.9])
+    made = {}
+    for amount in (0.0, 40.0, 100.0):
+        recipe = gossamer.Recipe.of({"matting": {"method": "none"}, "foreground": {"decontaminate": amount}})
+        made[amount] = gossamer.refine(picture, alpha, recipe).foreground
+    assert np.array_equal(made[0.0], picture)
+    assert np.abs(made[100.0] - picture).max() > 0.2
+    assert np.abs(made[40.0] - (0.4 * made[100.0] + 0.6 * picture)).max() < 1e-6
+
+
 def test_matting_recovers_an_edge_that_the_mask_has_lost() -> None:
     y, x = np.mgrid[:160, :160]
     alpha = np.clip((50 - np.hypot(x - 80, y - 80)) / 8 + 0.5, 0, 1).astype(np.float32)

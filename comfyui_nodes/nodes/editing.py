@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import previews, widgets
 from ..progress import Bar
 from ..tensors import Images, Masks, empty, put, together
 from ..wording import in_comfyui
@@ -59,7 +59,7 @@ class RefineMask(io.ComfyNode):
         result, bar = empty(len(masks), *masks.size), Bar(len(masks))
         for i in range(len(masks)):
             put(result[i], refine_mask(masks.alpha(i), wanted, progress=bar.picture(i)))
-        return io.NodeOutput(result)
+        return io.NodeOutput(result, ui=previews.of_mask(result))
 
 
 class CombineMasks(io.ComfyNode):

@@ -36,11 +36,10 @@ class LoadModel(io.ComfyNode):
             "ComfyUI's model folders nor elsewhere on this machine are fetched once.",
             search_aliases=["background removal", "rembg", "u2net", "isnet", "matting"],
             inputs=[
-                io.Combo.Input(
+                widgets.model(
                     "model",
-                    options=["auto", *catalogue, *folders.local_models()],
-                    default="auto",
-                    tooltip="auto: what quality asks for, of what may be used commercially. A name without a "
+                    ["auto", *catalogue, *folders.local_models()],
+                    "auto: what quality asks for, of what may be used commercially. A name without a "
                     "slash is of the catalogue; one with a slash is a file of weights in that model folder "
                     "(gossamer, rembg, background_removal, BiRefNet, RMBG, …).",
                 ),

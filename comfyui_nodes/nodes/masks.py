@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import previews, widgets
 from ..log import warn
 from ..progress import Bar
 from ..tensors import Images, empty, put
@@ -78,4 +78,4 @@ class PredictMask(io.ComfyNode):
                 put(masks[i], mask)
                 if not mask.max() > 0:
                     warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))
-        return io.NodeOutput(masks)
+        return io.NodeOutput(masks, ui=previews.of_mask(masks))

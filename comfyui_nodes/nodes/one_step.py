@@ -12,7 +12,6 @@ from ..cutouts import Cutouts, cutout_outputs, with_alpha
 from ..log import announce
 from ..memory import device as usual_device
 from ..memory import make_room
-from ..progress import Bar
 from ..tensors import Images
 from ..wording import in_comfyui
 from . import CATEGORY, Model
@@ -67,15 +66,13 @@ class RemoveBackground(io.ComfyNode):
                 ),
                 *backgrounds.background_inputs(),
                 backgrounds.picture_input(),
-                widgets.known(
-                    io.Combo.Input,
+                widgets.model(
                     "model",
-                    options=["auto", *load_catalogue(), *folders.local_models()],
-                    default="auto",
+                    ["auto", *load_catalogue(), *folders.local_models()],
+                    "auto: what quality asks for, of what may be used commercially; it is fetched once where none is "
+                    "there. Others as in Load Model.",
                     optional=True,
                     display_name="model",
-                    tooltip="auto: what quality asks for, of what may be used commercially; it is fetched once where "
-                    "none is there. Others as in Load Model.",
                 ),
                 backgrounds.second_colour(),
                 *[widgets.widget(name, optional=True) for name in _EDGE],
@@ -108,7 +105,7 @@ class RemoveBackground(io.ComfyNode):
             device=usual_device(),
             folders=folders.model_folders(),
         )
-        pipeline, bar = Pipeline(recipe, choice), Bar(results.count)
+        pipeline, bar = Pipeline(recipe, choice), results.bar()
         make_room()
         for i in range(results.count):
             results.put(i, pipeline.run(with_alpha(images, i), bar.picture(i), announce=announce))
@@ -164,7 +161,7 @@ class CutOut(io.ComfyNode):
         images = Images.of(image, "image")
         results = Cutouts(images, background_image)
         recipe = backgrounds.recipe(background, colour, second_colour, settings)
-        look, bar = recipe.segmentation, Bar(results.count)
+        look, bar = recipe.segmentation, results.bar()
         make_room()
         for i in range(results.count):
             steps = Progress.of(bar.picture(i))

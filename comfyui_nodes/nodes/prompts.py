@@ -162,7 +162,7 @@ def _cut(
     chosen = chosen or _Chosen("auto", _choice(usual_device()))
     model = chosen.model
     results = Cutouts(images, picture, others)
-    bar = Bar(results.count)
+    bar = results.bar()
     make_room()
     for i in range(results.count):
         said, steps = prompt(i), bar.picture(i)

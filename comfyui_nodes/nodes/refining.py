@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import previews, widgets
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..progress import Bar
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Refine"]
+
+
+_LAST = "foreground_shadow"  # the last widget that was there when invert_mask came
 
 
 class Refine(io.ComfyNode):
@@ -45,8 +48,9 @@ class Refine(io.ComfyNode):
                     tooltip=f"{widgets.POLARITY} Of the picture's size; one mask serves a whole batch, and one "
                     "picture many masks.",
                 ),
-                *widgets.stage_widgets("matting", "foreground", "refinement"),
+                *widgets.stage_widgets("matting", "foreground", "refinement", until=_LAST),
                 widgets.invert(),
+                *widgets.stage_widgets("matting", "foreground", "refinement", after=_LAST),
             ],
             outputs=[
                 io.Image.Output(
@@ -94,7 +98,7 @@ class Refine(io.ComfyNode):
                 put(foreground[i], cutout.composite)
                 put(alphas[i], cutout.composite_alpha)
             warn(cutout.report.warnings)
-        return io.NodeOutput(foreground, alphas)
+        return io.NodeOutput(foreground, alphas, ui=previews.of_mask(alphas))
 
 
 def _with_highlights(colours: np.ndarray, light: np.ndarray, alpha: np.ndarray) -> np.ndarray:

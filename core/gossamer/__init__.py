@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from gossamer.settings.finding import Finding
     from gossamer.settings.model_choice import ModelChoice
     from gossamer.settings.recipe import Recipe
-    from gossamer.weights.catalogue import folder_cards, load_catalogue, model_card
+    from gossamer.weights.catalogue import folder_cards, load_catalogue, model_card, video_cards
+    from gossamer.weights.folders import seems_installed
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,8 @@ _HOME = {
     "read_image": "gossamer.image",
     "refine": "gossamer.pipeline",
     "remove_background": "gossamer.pipeline",
+    "seems_installed": "gossamer.weights.folders",
+    "video_cards": "gossamer.weights.catalogue",
 }
 _MODULES = (
     "canvas",
@@ -107,6 +110,8 @@ __all__ = [
     "read_image",
     "refine",
     "remove_background",
+    "seems_installed",
+    "video_cards",
 ]
 
 

@@ -331,6 +331,7 @@ def finish(
     steps: Progress,
     runs: Runs | None = None,
     hints: Array | None = None,
+    correct: Callable[[Array], Array] | None = None,
 ) -> Cutout:
     """Run every stage after the mask.
 
@@ -349,6 +350,8 @@ def finish(
         Where networks run.
     hints : (H, W) float32, optional
         As for :func:`refine`.
+    correct : callable, optional
+        ``correct(alpha)`` returns the matte as somebody has corrected it, before its edge is adjusted.
     """
     clock, runs = Clock(), runs or Runs()
     warnings = [*source.warnings, *backdrop.warnings, *_slowness()]
@@ -368,6 +371,8 @@ def finish(
                 device=runs.device,
                 announce=runs.announce,
             )
+    if correct is not None:
+        alpha = correct(alpha)
     if hints is not None:
         alpha = alpha.copy()
         alpha[hints >= 0.9], alpha[hints <= 0.1] = 1, 0

@@ -12,11 +12,12 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["onnxruntime", "openvino", "switch_off"]
+__all__ = ["onnxruntime", "openvino", "ray", "switch_off"]
 
 _SWITCHES = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",  # what transformers and huggingface_hub add to their requests
+    "RAY_USAGE_STATS_ENABLED": "0",  # what a cluster that Ray starts reports every hour
 }
 
 
@@ -66,4 +67,18 @@ def openvino() -> Any:
             sys.modules[name] = before
         elif name in sys.modules and sys.modules[name] is None:
             del sys.modules[name]
+    return package
+
+
+def ray() -> Any:
+    """Return the package ray, imported in silence: nothing else of Gossamer imports it.
+
+    Raises
+    ------
+    ImportError
+        It is not installed, or cannot be loaded.
+    """
+    switch_off()
+    import ray as package
+
     return package

@@ -5,15 +5,31 @@ import json
 import os
 
 from gi.repository import Gimp, GLib, GObject
+from language import N_, _
 from outputs import OUTPUTS
 
 SUBJECTS = (
-    ("balanced", "Automatic", "The best model that is installed finds the subject."),
-    ("fast", "Automatic, fast", "A small model finds the subject."),
-    ("best", "Automatic, best", "A large model finds the subject, and looks at uncertain edges again."),
-    ("box", "In the selection", "What lies in the selection's bounds: draw a rectangle around the subject."),
-    ("limit", "Automatic, within the selection", "What the model finds, where it is selected."),
-    ("existing", "As masked or selected", "The layer's mask, else the selection, else the layer's own alpha: refined."),
+    ("balanced", N_("Automatic"), N_("The best model that is installed finds the subject.")),
+    ("fast", N_("Automatic, fast"), N_("A small model finds the subject.")),
+    ("best", N_("Automatic, best"), N_("A large model finds the subject, and looks at uncertain edges again.")),
+    ("box", N_("In the selection"), N_("What lies in the selection's bounds: draw a rectangle around the subject.")),
+    ("limit", N_("Automatic, within the selection"), N_("What the model finds, where it is selected.")),
+    (
+        "scribbles",
+        N_("As marked with a brush"),
+        N_("Paint on the canvas with GIMP's brush: white on what stays, black on what goes. A few strokes are enough."),
+    ),
+    (
+        "trimap",
+        N_("By a trimap"),
+        N_("A layer or channel that is white on the subject and black behind it; grey is solved."),
+    ),
+    ("text", N_("By a description"), N_("What a few words mean, where a model that reads is installed.")),
+    (
+        "existing",
+        N_("As masked or selected"),
+        N_("The layer's mask, else the selection, else the layer's own alpha: refined."),
+    ),
 )
 QUALITIES = ("fast", "balanced", "best")
 SLIDERS = ("refinement_smooth", "refinement_feather", "refinement_contrast", "refinement_shift_edge")
@@ -22,29 +38,62 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def known():
-    """Return what parameters.json says: ``models``, ``edges`` and ``arguments``."""
+    """Return what parameters.json says, in the user's language: models, edges, presets and arguments."""
     with open(os.path.join(_FOLDER, "parameters.json"), encoding="utf-8") as file:
-        return json.load(file)
+        data = json.load(file)
+    for one in data["edges"] + data["arguments"]:
+        one["help"] = _(one["help"])
+    for one in data["edges"] + data["arguments"] + data["presets"]:
+        one["title"] = _(one["title"])
+    for one in data["arguments"]:
+        one["labels"] = [_(label) for label in one["labels"]]
+    return data
+
+
+def added_models():
+    """Return the models that the user has added to the library, which writes them down beside the plug-in."""
+    try:
+        with open(os.path.join(_FOLDER, "models.json"), encoding="utf-8") as file:
+            return [(str(model["id"]), str(model["title"]), "") for model in json.load(file)]
+    except (OSError, ValueError, KeyError, TypeError):  # most have none
+        return []
 
 
 def add(procedure, subject):
     """Give a procedure its arguments and its return values; `subject` is the default of the first."""
     data = known()
-    _add_choice(procedure, "subject", "S_ubject", "What is cut out.", SUBJECTS, subject)
-    models = [("auto", "Automatic", ""), *((model["id"], model["title"], "") for model in data["models"])]
-    text = "What finds the subject where that is automatic; Automatic takes what fits the subject's quality."
-    _add_choice(procedure, "model", "_Model", text, models, "auto")
-    _add_choice(procedure, "output", "Ou_tput", "Where the result goes.", OUTPUTS, "layer")
+    _add_choice(procedure, "subject", _("S_ubject"), _("What is cut out."), SUBJECTS, subject)
+    models = [
+        ("auto", N_("Automatic"), ""),
+        *((model["id"], model["title"], "") for model in data["models"]),
+        *added_models(),
+    ]
+    text = _("What finds the subject where that is automatic; Automatic takes what fits the subject's quality.")
+    _add_choice(procedure, "model", _("_Model"), text, models, "auto")
+    _add_choice(procedure, "output", _("Ou_tput"), _("Where the result goes."), OUTPUTS, "layer")
     for argument in data["arguments"]:
         _add_argument(procedure, argument)
-    text = "Fetch a model that is not on this machine without asking (for scripts; the dialog asks)."
-    procedure.add_boolean_argument("fetch", "Fetch models", text, False, GObject.ParamFlags.READWRITE)
-    procedure.add_double_return_value(
-        "coverage", "Coverage", "The part of the layer that is foreground", 0.0, 1.0, 0.0, GObject.ParamFlags.READWRITE
-    )
-    procedure.add_layer_return_value(
-        "layer", "Layer", "The layer that has the result", False, GObject.ParamFlags.READWRITE
-    )
+    _add_more(procedure, data)
+    text = _("Fetch a model that is not on this machine without asking (for scripts; the dialog asks).")
+    procedure.add_boolean_argument("fetch", _("Fetch models"), text, False, GObject.ParamFlags.READWRITE)
+    text = _("The part of the layer that is foreground")
+    procedure.add_double_return_value("coverage", _("Coverage"), text, 0.0, 1.0, 0.0, GObject.ParamFlags.READWRITE)
+    text = _("The layer that has the result")
+    procedure.add_layer_return_value("layer", _("Layer"), text, False, GObject.ParamFlags.READWRITE)
+
+
+def _add_more(procedure, data):
+    """Add what belongs to some of the subjects and outputs."""
+    flags = GObject.ParamFlags.READWRITE
+    text = _("Words for what is cut out, several with commas between them.")
+    procedure.add_string_argument("text", _("_Description"), text, "", flags)
+    text = _("The layer or channel with the marks (white stays, black goes), or with the trimap.")
+    procedure.add_drawable_argument("marks", _("Marks or tr_imap"), text, True, flags)
+    text = _("A layer or channel: where it is painted the edge is solved again, as with the refine brush.")
+    procedure.add_drawable_argument("strokes", _("Strokes of the refine brush"), text, True, flags)
+    presets = [(preset["id"], preset["title"], "") for preset in data["presets"]]
+    text = _("The shop or authority whose rules a finished picture follows.")
+    _add_choice(procedure, "preset", _("_Preset"), text, presets, presets[0][0])
 
 
 def options(config):
@@ -80,5 +129,5 @@ def _add_argument(procedure, argument):
 def _add_choice(procedure, name, title, text, choices, default):
     choice = Gimp.Choice.new()
     for number, (nick, label, explained) in enumerate(choices):
-        choice.add(nick, number, label, explained)
+        choice.add(nick, number, _(label), _(explained))
     procedure.add_choice_argument(name, title, text, choice, default, GObject.ParamFlags.READWRITE)

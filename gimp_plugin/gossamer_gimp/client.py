@@ -10,7 +10,6 @@ See frames.py for how a thing is said, and ``gossamer/worker/protocol.py`` for w
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -18,97 +17,33 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 
 if __package__:
     from . import frames, system
+    from .exchanged import Finished, Picture, Result
+    from .failure import WorkerFailure, with_remedy
+    from .language import _
+    from .record import PROTOCOL, Settings
 else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import frames
     import system
-
-PROTOCOL = 2
+    from exchanged import Finished, Picture, Result
+    from failure import WorkerFailure, with_remedy
+    from language import _
+    from record import PROTOCOL, Settings
 
 _START = 60.0  # seconds that a worker gets to answer after its start, on a cold disk
 _END = 60.0  # seconds that an outdated worker gets to finish what it has in hand
 _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dead
 _LOG_LIMIT = 1 << 20
 _SIZES = {"u8": 1, "u16": 2, "float32": 4}
-_FOREIGN = ("PYTHON", "GI_", "LD_", "GEGL_", "BABL_")
-_AGAIN = "Open a terminal and type: gossamer gimp install"
-
-
-class WorkerFailure(Exception):
-    """The worker could not be started or reached, or refused; the text is for people.
-
-    Attributes
-    ----------
-    kind : str
-        The kind of the worker's error, e.g. ``Cancelled``; "" where the worker itself is the trouble.
-    needs : dict or None
-        The model that would have to be fetched first, as :meth:`Client.models` describes it.
-    """
-
-    def __init__(self, text: str, kind: str = "", needs: dict | None = None) -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.needs = needs
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``gossamer gimp install`` wrote down: whose Python runs the worker, and how."""
-
-    python: str
-    flags: tuple[str, ...]
-    gossamer: str
-    protocol: int
-
-    @classmethod
-    def read(cls, folder: str) -> Settings:
-        """Read ``worker.json`` in the plug-in's folder."""
-        path = os.path.join(folder, "worker.json")
-        try:
-            with open(path, encoding="utf-8") as file:
-                data = json.load(file)
-            settings = cls(data["python"], tuple(data["flags"]), data["gossamer"], data["protocol"])
-        except FileNotFoundError:
-            raise WorkerFailure(f"The plug-in does not know where Gossamer is installed. {_AGAIN}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WorkerFailure(f"{path} cannot be used ({error}). {_AGAIN}") from None
-        if settings.protocol != PROTOCOL:
-            raise WorkerFailure(f"The plug-in and Gossamer {settings.gossamer} do not fit together. {_AGAIN}")
-        return settings
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels, row by row: `dtype` is u8, u16 or float32, in the machine's byte order."""
-
-    width: int
-    height: int
-    channels: int
-    dtype: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the worker answered: planes of numbers, and its report."""
-
-    alpha: memoryview
-    foreground: memoryview | None
-    report: dict
+_MOST = 1 << 32  # bytes of a finished picture, whose size is the preset's
 
 
 def socket_path() -> str:
     """Return where the worker is met: in a folder of this user alone."""
     return os.path.join(system.runtime_folder(), "worker.sock")
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment for a process that is not GIMP: without what GIMP's own libraries need."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
 
 
 class Client:
@@ -127,6 +62,8 @@ class Client:
     ----------
     started : subprocess.Popen or None
         The worker, where this client started it; it outlives the client.
+    reads_text : bool
+        Whether it understands words for a subject; known since a picture was opened.
     """
 
     def __init__(self, settings: Settings, path: str | None = None, status=None) -> None:
@@ -136,6 +73,7 @@ class Client:
         self._status = status or (lambda text: None)
         self.started: subprocess.Popen | None = None
         self._shapes: dict[int, tuple[int, int, str]] = {}
+        self.reads_text = False
         self._sending = threading.Lock()
         self._closed = False
         self._line = self._connect()
@@ -171,7 +109,8 @@ class Client:
             "dtype": picture.dtype,
             "existing_alpha": existing_alpha,
         }
-        number = self._answer("opened", header, picture.data)[0]["picture"]
+        opened = self._answer("opened", header, picture.data)[0]
+        number, self.reads_text = opened["picture"], bool(opened.get("reads_text"))
         self._shapes[number] = picture.width, picture.height, picture.dtype
         return number
 
@@ -186,7 +125,7 @@ class Client:
         plane : bytes
             Mask or scribbles, a byte a pixel.
         **wish
-            ``model``, ``quality``, ``device``, ``options``, ``source``, ``box``, ``limit``: see the protocol.
+            ``model``, ``quality``, ``device``, ``options``, ``source``, ``box``, ``text``, ``limit``: see the protocol.
 
         Raises
         ------
@@ -201,6 +140,7 @@ class Client:
         options: dict,
         *,
         foreground=False,
+        background=False,
         scale=1.0,
         draft=False,
         region=None,
@@ -216,6 +156,8 @@ class Client:
             Settings by their flat names.
         foreground : bool
             Ask for the subject's own colours too.
+        background : bool
+            Ask for what is behind it too, filled in.
         scale : float
             Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
         draft : bool
@@ -233,16 +175,55 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
+        header |= {"background": background}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
-            _, _, width, height = region
+            width, height = region[2:]
         plane = width * height * _SIZES[dtype or own]
-        answer, payload = self._answer("result", header, b"", progress, most=5 * plane)
-        if len(payload) != plane * (1 + answer["foreground"]):
-            raise WorkerFailure(f"The worker's answer has a wrong size. {_AGAIN}")
+        answer, payload = self._answer("result", header, b"", progress, most=9 * plane)
+        front, behind = answer["foreground"], answer.get("background", 0)
+        if len(payload) != plane * (1 + front + behind):
+            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
         view = memoryview(payload)
-        return Result(view[:plane], view[plane:] if answer["foreground"] else None, answer["report"])
+        alpha, view = view[:plane], view[plane:]
+        colours, rest = view[: front * plane], view[front * plane :]
+        return Result(alpha, colours if front else None, answer["report"], rest if behind else None)
+
+    def brush(self, picture: int, region=None, plane: bytes = b"", *, progress=None) -> None:
+        """Have the matte solved again below a stroke, for all answers to come; without one, have them all forgotten.
+
+        Parameters
+        ----------
+        picture : int
+        region : sequence of int, optional
+            Left, top, width and height of `plane`.
+        plane : bytes
+            A byte a pixel, not 0 where the brush went.
+        progress : callable, optional
+            ``progress(fraction, text)``.
+        """
+        header = {"request": "brush", "picture": picture, "region": None if region is None else list(region)}
+        self._answer("brushed", header, plane, progress)
+
+    def finish(self, picture: int, options: dict, preset: str, *, progress=None) -> Finished:
+        """Have the finished picture that a preset's shop asks for.
+
+        Parameters
+        ----------
+        picture : int
+        options : dict
+            Settings by their flat names.
+        preset : str
+        progress : callable, optional
+            ``progress(fraction, text)``.
+        """
+        header = {"request": "finish", "picture": picture, "options": options, "preset": preset}
+        answer, payload = self._answer("finished", header, b"", progress, most=_MOST)
+        width, height, channels = (answer[name] for name in ("width", "height", "channels"))
+        if len(payload) != width * height * channels * _SIZES[self._shapes[picture][2]]:
+            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+        return Finished(width, height, channels, payload, answer["report"])
 
     def close(self, picture: int) -> None:
         """Have an opened picture forgotten."""
@@ -289,11 +270,11 @@ class Client:
         line = self._reach()
         greeting = None if line is None else self._greet(line)
         if greeting is not None and "protocol" in greeting and self._is_outdated(greeting):
-            self._status("Ending an older worker")
+            self._status(_("Ending an older worker"))
             _shut_down(line)
             line = greeting = None
         if greeting is None:
-            self._status("Starting the worker")
+            self._status(_("Starting the worker"))
             line, greeting = self._start()
         if "protocol" not in greeting:
             line.close()
@@ -301,7 +282,8 @@ class Client:
         if greeting.get("protocol") != PROTOCOL:
             line.close()
             version = greeting.get("gossamer", "?")
-            raise WorkerFailure(f"The plug-in does not fit the worker, which is of Gossamer {version}. {_AGAIN}")
+            why = _("The plug-in does not fit the worker, which is of Gossamer {version}.").format(version=version)
+            raise WorkerFailure(with_remedy(why))
         line.settimeout(_ANSWER)
         return line
 
@@ -317,11 +299,13 @@ class Client:
         except FileNotFoundError:
             return None
         if not private:
-            raise WorkerFailure(f"The folder {folder} is not private to you. Remove it and try again.")
+            why = _("The folder {folder} is not private to you. Remove it and try again.")
+            raise WorkerFailure(why.format(folder=folder))
         try:
             return system.connect(self._path, _START)
         except OSError as error:
-            raise WorkerFailure(f"The worker cannot be reached at {self._path}: {error}.") from None
+            why = _("The worker cannot be reached at {place}: {error}.").format(place=self._path, error=error)
+            raise WorkerFailure(why) from None
 
     def _greet(self, line: socket.socket) -> dict | None:
         """Shake hands; None where the other side ended just now."""
@@ -330,9 +314,8 @@ class Client:
             return frames.receive(line)[0]
         except TimeoutError:
             line.close()
-            raise WorkerFailure(
-                f"A process at {self._path} accepts pictures but does not answer. End it and try again."
-            ) from None
+            why = _("A process at {place} accepts pictures but does not answer. End it and try again.")
+            raise WorkerFailure(why.format(place=self._path)) from None
         except (EOFError, OSError, ValueError, AttributeError):
             line.close()
             return None
@@ -341,9 +324,10 @@ class Client:
         """Start a worker and return the line to it; where another starter was quicker, to that one's."""
         python = self._settings.python
         if not os.path.exists(python):
-            sandbox = os.path.exists("/.flatpak-info")
-            why = " (GIMP runs in a sandbox that may hide it)" if sandbox else ""
-            raise WorkerFailure(f"The Python that Gossamer was installed in is gone{why}: {python}. {_AGAIN}")
+            why = _("The Python that Gossamer was installed in is gone: {python}.").format(python=python)
+            if system.is_sandboxed():
+                why += " " + _("GIMP runs in a sandbox that may hide it.")
+            raise WorkerFailure(with_remedy(why))
         command = [python, *self._settings.flags, "-m", "gossamer", "worker", "--socket", self._path]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
@@ -351,14 +335,15 @@ class Client:
                 before = log.seek(0, os.SEEK_END)
                 self.started = child = subprocess.Popen(
                     command,
-                    env=child_environment(),
+                    env=system.child_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     **system.detached(),
                 )
         except OSError as error:
-            raise WorkerFailure(f"The worker could not be started with {python}: {error}. {_AGAIN}") from None
+            why = _("The worker could not be started with {python}: {error}.").format(python=python, error=error)
+            raise WorkerFailure(with_remedy(why)) from None
         until = time.monotonic() + _START
         while time.monotonic() < until:
             line = self._reach()
@@ -366,12 +351,13 @@ class Client:
             if line is not None and greeting is not None:
                 return line, greeting
             if child.poll():
-                why = f"The worker could not start (exit status {child.returncode})."
-                raise WorkerFailure(f"{why} {_AGAIN}{self._said(before)}")
+                why = _("The worker could not start (exit status {status}).").format(status=child.returncode)
+                raise WorkerFailure(with_remedy(why) + self._said(before))
             time.sleep(0.05)
         child.kill()
         child.wait()
-        raise WorkerFailure(f"The worker did not answer within {_START:g} seconds.{self._said(before)}")
+        why = _("The worker did not answer within {seconds} seconds.").format(seconds=f"{_START:g}")
+        raise WorkerFailure(why + self._said(before))
 
     def _open_log(self):
         log = system.open_log(self._log)
@@ -387,7 +373,7 @@ class Client:
                 lines = log.read().decode("utf-8", "replace").strip().splitlines()
         except OSError:
             lines = []
-        return "\n\nThe worker said:\n" + "\n".join(lines[-6:]) if lines else ""
+        return "\n\n" + _("The worker said:") + "\n" + "\n".join(lines[-6:]) if lines else ""
 
     def _send(self, header: dict, payload: bytes = b"") -> None:
         with self._sending:
@@ -414,10 +400,11 @@ class Client:
             header, payload = frames.receive(self._line, most)
         except TimeoutError:
             self._closed = True
-            raise WorkerFailure(f"The worker has not answered for {_ANSWER:g} seconds.{self._said()}") from None
+            why = _("The worker has not answered for {seconds} seconds.").format(seconds=f"{_ANSWER:g}")
+            raise WorkerFailure(why + self._said()) from None
         except (EOFError, OSError, ValueError):
             self._closed = True
-            raise WorkerFailure("The worker ended in the middle of the work. Try again: it starts anew.") from None
+            raise WorkerFailure(_("The worker ended in the middle of the work. Try again: it starts anew.")) from None
         if header.get("type") == "error":
             self._closed = bool(header.get("fatal"))
             text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()
@@ -433,7 +420,7 @@ def _shut_down(line: socket.socket) -> None:
         while line.recv(1 << 12):
             pass
     except TimeoutError:
-        raise WorkerFailure("An older worker is still busy with another picture. Try again later.") from None
+        raise WorkerFailure(_("An older worker is still busy with another picture. Try again later.")) from None
     except OSError:
         pass
     finally:

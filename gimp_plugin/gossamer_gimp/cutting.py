@@ -8,8 +8,47 @@ import arguments
 import layers
 import outputs
 from client import Client, Picture, Settings, WorkerFailure
+from language import N_, _
+
+SAID = (
+    N_("Loading the model"),
+    N_("Reading the picture"),
+    N_("Refining the mask"),
+    N_("Refining the edge"),
+    N_("Matting"),
+    N_("Closed-form matting"),
+    N_("Keying"),
+    N_("Estimating foreground colours"),
+    N_("Waiting for another picture"),
+)
+"""What the worker says of its work; it speaks English."""
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the dialog leaves for the work: of the layer that it showed.
+
+    Attributes
+    ----------
+    client : client.Client or None
+        The line to the worker.
+    number : int or None
+        The layer's picture there; None: it has to be opened.
+    wish : Wish or None
+        What finds the subject.
+    strokes : tuple
+        What the refine brush painted: regions and their planes of bytes.
+    sent : int or None
+        How many of them the worker knows; None where it knows others.
+    """
+
+    client: object = None
+    number: int | None = None
+    wish: object = None
+    strokes: tuple = ()
+    sent: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -20,22 +59,39 @@ class Wish:
     plane: bytes = b""
 
 
-def wish(image, layer, config):
-    """Return what finds the subject of a layer; raises Refused where there is nothing to go by."""
+def wish(image, layer, config, marked=None):
+    """Return what finds the subject of a layer; raises Refused where there is nothing to go by.
+
+    Parameters
+    ----------
+    image : Gimp.Image
+    layer : Gimp.Layer
+    config : Gimp.ProcedureConfig
+    marked : bytes, optional
+        What was painted for the subject "scribbles", instead of the argument "marks".
+    """
     subject, model = config.get_property("subject"), config.get_property("model")
     fields = {"model": model, "quality": subject if subject in arguments.QUALITIES else "balanced"}
-    fields["options"] = {
-        name: value for name, value in arguments.options(config).items() if name.startswith("segmentation")
-    }
+    stage = "matting" if subject == "trimap" else "segmentation"
+    fields["options"] = {name: value for name, value in arguments.options(config).items() if name.startswith(stage)}
+    if subject in ("scribbles", "trimap"):
+        return _marked(image, layer, config, subject, marked, fields["options"])
+    if subject == "text":
+        text = config.get_property("text").strip()
+        if not text:
+            raise layers.Refused(_("Say in a few words what is to be cut out."))
+        return Wish({"source": "text", "text": text})
     if subject == "box":
         exists, box = layers.selected_box(image, layer)
         if box is None:
-            raise layers.Refused(_NOT_HERE if exists else "Nothing is selected: draw a rectangle around the subject.")
+            raise layers.Refused(
+                _(_NOT_HERE) if exists else _("Nothing is selected: draw a rectangle around the subject.")
+            )
         return Wish({"source": "box", "box": list(box)})
     if subject == "limit":
         exists, box = layers.selected_box(image, layer)
         if exists and box is None:
-            raise layers.Refused(_NOT_HERE)
+            raise layers.Refused(_(_NOT_HERE))
         if exists:
             return Wish({**fields, "limit": True}, layers.selected(image, layer))
     if subject == "existing":
@@ -43,7 +99,21 @@ def wish(image, layer, config):
     return Wish(fields)
 
 
-_NOT_HERE = "The selection does not touch the layer. Select a part of it, or another layer."
+def _marked(image, layer, config, subject, marked, settings):
+    """Return the wish of marks or a trimap: of what was painted, or of the layer or channel that is meant."""
+    drawable = config.get_property("marks")
+    if marked is None and drawable is not None and drawable.is_valid():
+        marked = layers.marks(drawable, layer, image)
+    if subject == "trimap":
+        if marked is None:
+            raise layers.Refused(_("Choose the layer or channel that is the trimap."))
+        return Wish({"source": "trimap", "options": settings}, marked)
+    if marked is None or 255 not in marked:
+        raise layers.Refused(_("Mark the subject: paint white on what stays, and black on what goes."))
+    return Wish({"source": "scribbles"}, marked)
+
+
+_NOT_HERE = N_("The selection does not touch the layer. Select a part of it, or another layer.")
 
 
 def _existing(image, layer):
@@ -55,7 +125,7 @@ def _existing(image, layer):
         return plane
     if layer.has_alpha() and (alpha := layers.plane(layer, "A u8")).count(255) < len(alpha):
         return alpha
-    raise layers.Refused("There is no edge to refine: select the subject roughly, or give the layer a mask.")
+    raise layers.Refused(_("There is no edge to refine: select the subject roughly, or give the layer a mask."))
 
 
 def picture(layer):
@@ -102,7 +172,7 @@ def source(layer):
     return layers.source_of(layer) or layer
 
 
-def cut(client, layer, config, agree, progress, number=None):
+def cut(client, layer, config, agree, progress, ready=None):
     """Cut one layer out.
 
     Parameters
@@ -113,28 +183,51 @@ def cut(client, layer, config, agree, progress, number=None):
     config : Gimp.ProcedureConfig
     agree, progress : callable
         As for :func:`find`.
-    number : int, optional
-        The layer's picture where the worker has it already.
+    ready : Ready, optional
+        What the dialog left, where it showed this layer.
 
     Returns
     -------
-    client.Result
+    client.Result or client.Finished
     """
-    image = layer.get_image()
-    what = wish(image, layer, config)
+    image, ready = layer.get_image(), ready or Ready()
+    what = ready.wish or wish(image, layer, config)
+    number, strokes = ready.number, ready.strokes[ready.sent or 0 :]
     if number is None:
-        number = client.open(picture(source(layer)), "keep")
+        number, strokes = client.open(picture(source(layer)), "keep"), ready.strokes or _strokes(image, layer, config)
+    output, options = config.get_property("output"), arguments.options(config)
+
+    def later(fraction, text):
+        progress(0.7 + 0.3 * fraction, text)
+
     try:
         found = find(client, number, what, agree, lambda fraction, text: progress(0.7 * fraction, text))
-        result = client.refine(
-            number,
-            arguments.options(config),
-            foreground=config.get_property("output") in outputs.COLOURED,
-            progress=lambda fraction, text: progress(0.7 + 0.3 * fraction, text),
-        )
+        if ready.sent is None:
+            client.brush(number)
+        for region, plane in strokes:
+            client.brush(number, region, plane, progress=later)
+        if output == "finished":
+            result = client.finish(number, options, config.get_property("preset"), progress=later)
+        else:
+            result = client.refine(
+                number,
+                options,
+                foreground=output in outputs.COLOURED,
+                background=output == "layers",
+                progress=later,
+            )
     finally:
         if not client.is_closed:
             client.close(number)
     told = [one for one in found["warnings"] if one not in result.report["warnings"]]
     result.report["warnings"] = told + result.report["warnings"]
     return result
+
+
+def _strokes(image, layer, config):
+    """Return what the argument "strokes" says, as the refine brush would have painted it."""
+    drawable = config.get_property("strokes")
+    if drawable is None or not drawable.is_valid():
+        return ()
+    region = (0, 0, layer.get_width(), layer.get_height())
+    return ((region, layers.strokes(drawable, layer, image)),)

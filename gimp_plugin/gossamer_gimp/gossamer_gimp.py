@@ -24,36 +24,47 @@ sys.dont_write_bytecode = True  # GIMP's plug-ins folder holds what was installe
 sys.path.insert(0, HERE)
 import arguments  # noqa: E402
 import cutting  # noqa: E402
+import environment  # noqa: E402
+import extraction  # noqa: E402
+import installer  # noqa: E402
+import language  # noqa: E402
 import layers  # noqa: E402
 import outputs  # noqa: E402
 from client import WorkerFailure  # noqa: E402
+from language import N_, _  # noqa: E402
 from preview import sweep  # noqa: E402
 from system import end_with  # noqa: E402
 
 MAIN = "plug-in-gossamer-remove-background"
 NOW = "plug-in-gossamer-remove-background-now"
+SET_UP = "plug-in-gossamer-set-up"
+EXTRACT = "plug-in-gossamer-extract-with-gimp"
 MENU = "<Image>/Filters/Gossamer"
 PROCEDURES = {
     MAIN: (
-        "Remove Background",
+        N_("Remove Background"),
         "balanced",
-        "Cut the subject out, with edges fine enough for hair",
-        "Finds the subject of each selected layer and makes a new layer of it with its own colours and a mask, or a "
-        "mask, a selection, a channel or an image. A preview on the canvas shows it before anything is changed. The "
-        "work is done by a worker process that stays for the next pictures.",
+        N_("Cut the subject out, with edges fine enough for hair"),
+        N_(
+            "Finds the subject of each selected layer and makes a new layer of it with its own colours and a mask, or "
+            "a mask, a selection, a channel or an image. A preview on the canvas shows it before anything is changed. "
+            "The work is done by a worker process that stays for the next pictures."
+        ),
     ),
     "plug-in-gossamer-refine-edge": (
-        "Refine Edge",
+        N_("Refine Edge"),
         "existing",
-        "Refine the edge of a mask or a selection, fine enough for hair",
-        "Takes the layer's mask, else the selection, else the layer's own alpha for the subject, and solves its edge "
-        "anew.",
+        N_("Refine the edge of a mask or a selection, fine enough for hair"),
+        N_(
+            "Takes the layer's mask, else the selection, else the layer's own alpha for the subject, and solves its "
+            "edge anew."
+        ),
     ),
     "plug-in-gossamer-cut-out-selection": (
-        "Cut Out Selection",
+        N_("Cut Out Selection"),
         "box",
-        "Cut out what lies in the selection's bounds",
-        "Finds the subject that lies in the bounds of the selection, and cuts it out.",
+        N_("Cut out what lies in the selection's bounds"),
+        N_("Finds the subject that lies in the bounds of the selection, and cuts it out."),
     ),
 }
 
@@ -62,20 +73,25 @@ class GossamerPlugIn(Gimp.PlugIn):
     """GIMP's view of the plug-in: its procedures."""
 
     def do_set_i18n(self, name):
-        """No translations yet: without this GIMP warns of a missing folder."""
-        return False
+        """Say where the translations lie; without this GIMP warns where there are none."""
+        there = os.path.isdir(os.path.join(HERE, language.FOLDER))
+        return (True, language.DOMAIN, language.FOLDER) if there else False
 
     def do_query_procedures(self):
         """Return the names of the procedures."""
-        return [*PROCEDURES, NOW]
+        return [*PROCEDURES, NOW, SET_UP, EXTRACT]
 
     def do_create_procedure(self, name):
         """Describe a procedure."""
         if name == NOW:
             return self._now(name)
+        if name == SET_UP:
+            return self._set_up(name)
+        if name == EXTRACT:
+            return self._described(name, self.run_extraction, _(extraction.SHORT), _(extraction.LONG))
         title, subject, short, long = PROCEDURES[name]
-        procedure = self._described(name, self.run, short, long)
-        procedure.set_menu_label(f"{title[:1]}{title[1:]}…")
+        procedure = self._described(name, self.run, _(short), _(long))
+        procedure.set_menu_label(f"{_(title)}…")
         procedure.add_menu_path(MENU)
         arguments.add(procedure, subject)
         return procedure
@@ -84,12 +100,32 @@ class GossamerPlugIn(Gimp.PlugIn):
         procedure = self._described(
             name,
             self.run_now,
-            "Cut the subject out at once, as the last time",
-            "Removes the background with the settings that were used last, or the defaults, and asks nothing.",
+            _("Cut the subject out at once, as the last time"),
+            _("Removes the background with the settings that were used last, or the defaults, and asks nothing."),
         )
-        procedure.set_menu_label("Remove Background Now")
+        procedure.set_menu_label(_("Remove Background Now"))
         procedure.add_menu_path(MENU)
         procedure.add_menu_path("<Image>/Layer")
+        return procedure
+
+    def _set_up(self, name):
+        procedure = Gimp.Procedure.new(self, name, Gimp.PDBProcType.PLUGIN, self.run_set_up, None)
+        procedure.set_documentation(
+            _("Set Gossamer up, without a terminal"),
+            _(
+                "Builds the environment in which Gossamer works, fetches and removes models, and shows versions, "
+                "devices, folders and the worker. Without a dialog it builds the environment."
+            ),
+            name,
+        )
+        procedure.set_attribution("Gossamer", "Gossamer", "2026")
+        procedure.set_menu_label(_("Set-up…"))
+        procedure.add_menu_path(MENU)
+        flags = GObject.ParamFlags.READWRITE
+        mode = Gimp.RunMode.NONINTERACTIVE
+        procedure.add_enum_argument("run-mode", _("Run mode"), _("The run mode"), Gimp.RunMode, mode, flags)
+        text = _("The Python of the environment")
+        procedure.add_string_return_value("python", _("Python"), text, "", flags)
         return procedure
 
     def _described(self, name, run, short, long):
@@ -105,7 +141,10 @@ class GossamerPlugIn(Gimp.PlugIn):
         end_with(os.getppid())
         Gegl.init(None)
         try:
-            coverage, result = _run(procedure, run_mode, image, sweep(image, drawables), config)
+            drawables = sweep(image, drawables)
+            if run_mode != Gimp.RunMode.NONINTERACTIVE and not environment.is_set_up(HERE):
+                _offer(image, drawables)
+            coverage, result = _run(procedure, run_mode, image, drawables, config)
         except _GivenUp:
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
         except layers.Refused as error:
@@ -113,7 +152,7 @@ class GossamerPlugIn(Gimp.PlugIn):
         except WorkerFailure as error:
             return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
         except Exception as error:  # uncaught, it would reach nobody but stderr
-            text = f"The plug-in failed, please report it: {type(error).__name__}: {error}"
+            text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
             return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
         values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
         for index, value in enumerate(
@@ -122,6 +161,34 @@ class GossamerPlugIn(Gimp.PlugIn):
             values.remove(index)
             values.insert(index, value)
         return values
+
+    def run_set_up(self, procedure, config, data):
+        """Show the set-up, or, without a dialog, build the environment."""
+        try:
+            if config.get_property("run-mode") == Gimp.RunMode.NONINTERACTIVE:
+                worker = installer.Installer(HERE, lambda fraction, text: None)
+                end_with(os.getppid(), worker.cancel)
+                python = worker.run().python
+            else:
+                python = _show_set_up()
+        except installer.SetUpFailure as error:
+            return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
+        except Exception as error:
+            text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
+            return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
+        values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
+        values.remove(1)
+        values.insert(1, GObject.Value(GObject.TYPE_STRING, python))
+        return values
+
+    def run_extraction(self, procedure, run_mode, image, drawables, config, data):
+        """Cut out with what GIMP itself has."""
+        Gegl.init(None)
+        try:
+            extraction.cut(image, sweep(image, drawables))
+        except layers.Refused as error:
+            return _failure(procedure, Gimp.PDBStatusType.CALLING_ERROR, str(error))
+        return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 
     def run_now(self, procedure, run_mode, image, drawables, config, data):
         """Run the first procedure with its last values."""
@@ -143,30 +210,56 @@ class _GivenUp(Exception):
     """The user does not want it any more."""
 
 
+def _offer(image, drawables):
+    """Where nothing is set up yet: offer to do that, or to go without; returns when it is set up."""
+    gi.require_version("GimpUi", "3.0")
+    from gi.repository import GimpUi
+
+    GimpUi.init(SET_UP)
+    from dialogs import set_up
+
+    wanted = set_up.offer()
+    if wanted == set_up.EXTRACT:
+        extraction.cut(image, drawables)
+    if wanted != set_up.SET_UP or not _show_set_up():
+        raise _GivenUp
+
+
+def _show_set_up():
+    """Show the set-up; return the Python that the worker runs in, "" where there is none."""
+    gi.require_version("GimpUi", "3.0")
+    from gi.repository import GimpUi
+
+    GimpUi.init(SET_UP)
+    from dialogs.set_up import SettingUp
+
+    return SettingUp(HERE).run()
+
+
 def _run(procedure, run_mode, image, drawables, config):
     """Cut the layers out and put the results into the image; return the coverage and the layer of the first."""
     found = layers.meant(drawables)
     for layer in found:
         layers.check_shows_something(cutting.source(layer))
-    client = number = None
+    ready = None
     if run_mode == Gimp.RunMode.INTERACTIVE:
-        client, number = _ask(procedure, config, found[0])
+        ready = _ask(procedure, config, found[0])
     output = config.get_property("output")
     for layer in found:
         layers.check_can_change(layer, outputs.changes_layer(output))
     fetch = config.get_property("fetch")
     agree = _agree if run_mode != Gimp.RunMode.NONINTERACTIVE else lambda needs: False if fetch else None
-    Gimp.progress_init("Removing the background")
+    Gimp.progress_init(_("Removing the background"))
     sizes = [(layer.get_width(), layer.get_height()) for layer in found]
-    client = client or cutting.connect(Gimp.progress_set_text)
+    client = (ready and ready.client) or cutting.connect(Gimp.progress_set_text)
     results = []
     with client:
         for index, layer in enumerate(found):
-            number = number if index == 0 else None
-            results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), number))
+            left = ready if index == 0 else None
+            results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
     for layer, size in zip(found, sizes, strict=True):
         if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
-            raise layers.Refused("The layer was changed or removed in the meantime. Run it again.")
+            raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
         layers.check_can_change(layer, outputs.changes_layer(output))
     return _placed(image, found, results, output)
 
@@ -178,12 +271,11 @@ def _placed(image, found, results, output):
         for layer, result in zip(found, results, strict=True):
             source = cutting.source(layer)
             former = layer if source != layer else None
-            target, said = outputs.place(
-                source if output in outputs.COLOURED else layer, result, output, former if output == "layer" else None
-            )
+            made_of = source if output in outputs.COLOURED else layer
+            target, said = outputs.place(made_of, result, output, former if output in outputs.NEW else None)
             notes += [*said, *result.report["warnings"]]
             targets.append(target)
-        if output != "image":
+        if output not in outputs.ELSEWHERE:
             image.set_selected_layers(targets)  # the next brush stroke is meant for the result
     finally:
         image.undo_group_end()
@@ -198,27 +290,30 @@ def _share(index, count):
     """Return what shows the progress of one layer of several."""
 
     def show(fraction, text):
-        Gimp.progress_set_text(text if count == 1 else f"{text} ({index + 1} of {count})")
+        text = _(text)
+        if count > 1:
+            text = _("{work} ({number} of {count})").format(work=text, number=index + 1, count=count)
+        Gimp.progress_set_text(text)
         Gimp.progress_update((index + fraction) / count)
 
     return show
 
 
 def _ask(procedure, config, layer):
-    """Show the dialog; return the line to the worker and the picture's number there, as far as there is one."""
+    """Show the dialog; return what it leaves for the work."""
     gi.require_version("GimpUi", "3.0")
     from gi.repository import GimpUi
 
     GimpUi.init(procedure.get_name())
     from dialogs.cutting_out import CuttingOut
 
-    title = PROCEDURES[procedure.get_name()][0]
-    go_on, client, number = CuttingOut(procedure, config, layer, title).run()
+    title = _(PROCEDURES[procedure.get_name()][0])
+    go_on, ready = CuttingOut(procedure, config, layer, title).run()
     if not go_on:
-        if client is not None:
-            client.hang_up()
+        if ready.client is not None:
+            ready.client.hang_up()
         raise _GivenUp
-    return client, number
+    return ready
 
 
 def _agree(needs):

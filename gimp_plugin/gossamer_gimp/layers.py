@@ -8,14 +8,19 @@
 """
 
 import gi
+import planes
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Babl", "0.1")
 from gi.repository import Babl, Gegl, Gimp  # noqa: E402
+from language import _  # noqa: E402
 
 SOURCE = "gossamer-source"
 """The parasite of a result that names the layer that it was made of."""
+
+KEPT = "gossamer-selection"
+"""The parasite of a channel that keeps the user's selection while a preview needs another; it tells its bounds."""
 
 _DEPTHS = {Gimp.Precision.U8_NON_LINEAR: ("u8", "u8"), Gimp.Precision.U16_NON_LINEAR: ("u16", "u16")}
 _DEEP = ("float32", "float")
@@ -36,14 +41,14 @@ def meant(drawables):
     What lies in a selected group is a part of that, and a layer whose result is selected too comes once.
     """
     if not drawables:
-        raise Refused("Select a layer: none is selected.")
+        raise Refused(_("Select a layer: none is selected."))
     found = []
     for drawable in drawables:
         layer = Gimp.Layer.from_mask(drawable) if isinstance(drawable, Gimp.LayerMask) else drawable
         if not isinstance(layer, Gimp.Layer):
-            raise Refused("Select a layer: a channel has no background to remove.")
+            raise Refused(_("Select a layer: a channel has no background to remove."))
         if layer.is_floating_sel():
-            raise Refused("Anchor the floating selection first, or make a layer of it.")
+            raise Refused(_("Anchor the floating selection first, or make a layer of it."))
         if layer not in found:
             found.append(layer)
     found = [layer for layer in found if not any(parent in found for parent in parents(layer))]
@@ -77,17 +82,23 @@ def check_can_change(layer, with_itself):
     """Refuse what GIMP would end the plug-in for: changes to what is locked."""
     for item in ([layer] if with_itself else []) + parents(layer):
         if item.get_lock_content():
-            raise Refused(f'"{item.get_name()}" is locked. Unlock its pixels in the Layers dialog and try again.')
+            raise Refused(
+                _('"{layer}" is locked. Unlock its pixels in the Layers dialog and try again.').format(
+                    layer=item.get_name()
+                )
+            )
 
 
 def check_shows_something(layer):
     """Refuse an empty group and a layer that is transparent all over: there is no subject in them."""
     if layer.is_group() and not layer.get_children():
-        raise Refused(f'The group "{layer.get_name()}" is empty. Select a layer with a picture on it.')
+        why = _('The group "{layer}" is empty. Select a layer with a picture on it.')
+        raise Refused(why.format(layer=layer.get_name()))
     if layer.has_alpha():
         alpha = plane(layer, "A u8")
         if alpha.count(0) == len(alpha):
-            raise Refused(f'"{layer.get_name()}" is transparent all over. Select a layer with a picture on it.')
+            why = _('"{layer}" is transparent all over. Select a layer with a picture on it.')
+            raise Refused(why.format(layer=layer.get_name()))
 
 
 def whole(drawable):
@@ -112,12 +123,22 @@ def selected(image, layer):
         return None
     _, left, top = layer.get_offsets()
     rectangle = Gegl.Rectangle.new(left, top, layer.get_width(), layer.get_height())
-    return image.get_selection().get_buffer().get(rectangle, 1.0, "Y u8", Gegl.AbyssPolicy.NONE)
+    meant = kept_selection(image) or image.get_selection()
+    return meant.get_buffer().get(rectangle, 1.0, f"{_curve(meant)} u8", Gegl.AbyssPolicy.NONE)
+
+
+def kept_selection(image):
+    """Return the channel in which a preview keeps the user's selection, or None."""
+    return next((one for one in image.get_channels() if one.get_parasite(KEPT) is not None), None)
 
 
 def selected_box(image, layer):
     """Return whether anything is selected, and the selection's bounds within a layer, or None where it is beside it."""
-    _, exists, left, top, right, bottom = Gimp.Selection.bounds(image)
+    kept = kept_selection(image)
+    if kept is None:
+        exists, left, top, right, bottom = Gimp.Selection.bounds(image)[1:]
+    else:
+        exists, left, top, right, bottom = map(int, text_of(kept, KEPT).split())
     _, across, down = layer.get_offsets()
     box = (
         max(left - across, 0),
@@ -125,7 +146,7 @@ def selected_box(image, layer):
         min(right - across, layer.get_width()),
         min(bottom - down, layer.get_height()),
     )
-    return exists, box if exists and box[0] < box[2] and box[1] < box[3] else None
+    return bool(exists), box if exists and box[0] < box[2] and box[1] < box[3] else None
 
 
 def put(layer, encoding, depth, data):
@@ -147,11 +168,45 @@ def put_part(mask, rectangle, depth, data):
     A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
     selects, number by number.
     """
-    curve = "Y'" if Babl.get_name(mask.get_format()).startswith("Y'") else "Y"
     buffer = mask.get_buffer()
-    buffer.set(rectangle, f"{curve} {depth}", bytes(data))
+    buffer.set(rectangle, f"{_curve(mask)} {depth}", bytes(data))
     buffer.flush()
-    mask.update(0, 0, mask.get_width(), mask.get_height())
+    mask.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+
+
+def marks(drawable, layer, image):
+    """Return what is painted on a layer or channel in the place of another layer, as bytes for the worker.
+
+    White is 255, black 0, and what is transparent or between 128; a channel is opaque.
+    """
+    return planes.marked(*_painted(drawable, layer, image))
+
+
+def strokes(drawable, layer, image):
+    """Return where a brush went in the place of a layer: 0 where not; of a channel, what is white."""
+    values, seen = _painted(drawable, layer, image)
+    return seen if drawable.has_alpha() else values
+
+
+def text_of(item, name):
+    """Return what a parasite of ours says."""
+    return bytes(item.get_parasite(name).get_data()).split(b"\0")[0].decode()
+
+
+def _painted(drawable, layer, image):
+    """Return brightness and opacity of a drawable in the place of a layer, a byte a pixel each."""
+    _, left, top = layer.get_offsets()
+    _, across, down = drawable.get_offsets() if isinstance(drawable, Gimp.Layer) else (True, 0, 0)
+    rectangle = Gegl.Rectangle.new(left - across, top - down, layer.get_width(), layer.get_height())
+    both = drawable.get_buffer().get(rectangle, 1.0, "Y'A u8", Gegl.AbyssPolicy.NONE)
+    values, seen = both[0::2], both[1::2]
+    if not drawable.has_alpha() and isinstance(drawable, Gimp.Channel):
+        values = drawable.get_buffer().get(rectangle, 1.0, f"{_curve(drawable)} u8", Gegl.AbyssPolicy.NONE)
+    return values, seen
+
+
+def _curve(mask):
+    return "Y'" if Babl.get_name(mask.get_format()).startswith("Y'") else "Y"
 
 
 def _format(layer, encoding, depth):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a cut-out goes: a new layer, the layer's mask, the selection, a channel or a new image.
+"""Where a cut-out goes: a new layer, two, the layer's mask, the selection, a channel or a new image.
 
 - A mask that is replaced and was not one of ours as we left it is told of, and one undo brings it back. The layer's own
   alpha stays and still counts: it is not in the mask too.
-- A new layer lies above the original, which keeps its pixels and its mask and is hidden so that the cut-out is seen.
+- A new layer lies above the original, which keeps its pixels and its mask and is hidden so that the cut-out is seen;
+  what was behind the subject, filled in, lies between the two where it is wanted.
 - In an indexed image the new layer's colours are those of the palette that come nearest.
 """
 
@@ -13,29 +14,58 @@ from dataclasses import replace
 
 import layers
 from gi.repository import Gegl, Gimp
+from language import N_, _
 
 MARK = "gossamer-matte"
+BEHIND = "gossamer-behind"
+"""The parasite of a filled-in background that names the layer that it was made of."""
+
 OUTPUTS = (
     (
         "layer",
-        "New layer",
-        "A layer above with the subject's own colours and the matte as its mask; the original stays below, hidden. "
-        "The best edges.",
+        N_("New layer"),
+        N_(
+            "A layer above with the subject's own colours and the matte as its mask; the original stays below, "
+            "hidden. The best edges."
+        ),
     ),
     (
         "mask",
-        "Layer mask",
-        "The matte becomes the layer's mask, in place of one that it has. The pixels stay as they are: in hair the old "
-        "background's light shows.",
+        N_("Layer mask"),
+        N_(
+            "The matte becomes the layer's mask, in place of one that it has. The pixels stay as they are: in "
+            "hair the old background's light shows."
+        ),
     ),
-    ("mask-add", "Add to the layer mask", "The layer's mask shows what it showed, and the subject."),
-    ("mask-intersect", "Intersect with the layer mask", "The layer's mask shows what of the subject it showed before."),
-    ("mask-subtract", "Subtract from the layer mask", "The layer's mask hides the subject."),
-    ("selection", "Selection", "The matte becomes the selection."),
-    ("channel", "Channel", "The matte becomes a new channel."),
-    ("image", "New image", "An image of its own with the subject's own colours and the matte as its mask."),
+    ("mask-add", N_("Add to the layer mask"), N_("The layer's mask shows what it showed, and the subject.")),
+    (
+        "mask-intersect",
+        N_("Intersect with the layer mask"),
+        N_("The layer's mask shows what of the subject it showed before."),
+    ),
+    ("mask-subtract", N_("Subtract from the layer mask"), N_("The layer's mask hides the subject.")),
+    ("selection", N_("Selection"), N_("The matte becomes the selection.")),
+    ("channel", N_("Channel"), N_("The matte becomes a new channel.")),
+    ("image", N_("New image"), N_("An image of its own with the subject's own colours and the matte as its mask.")),
+    (
+        "layers",
+        N_("Two layers"),
+        N_(
+            "The subject as a new layer, and below it another with what was behind it, filled in; the original "
+            "stays below, hidden."
+        ),
+    ),
+    (
+        "finished",
+        N_("Finished picture"),
+        N_("An image of its own as a shop or an authority wants it: cropped, with margins, background and shadow."),
+    ),
 )
-COLOURED = ("layer", "image")
+NEW = ("layer", "layers")
+"""The outputs that are new layers of the image."""
+ELSEWHERE = ("image", "finished")
+"""The outputs that are images of their own."""
+COLOURED = (*NEW, *ELSEWHERE)
 """The outputs that have colours of their own."""
 
 _COMBINED = {
@@ -57,7 +87,7 @@ def place(layer, result, output, replaced=None):
     ----------
     layer : Gimp.Layer
         What was cut out.
-    result : client.Result
+    result : client.Result or client.Finished
     output : str
         One of OUTPUTS.
     replaced : Gimp.Layer or None
@@ -67,23 +97,28 @@ def place(layer, result, output, replaced=None):
     depth = layers.depth_of(image)[1]
     if output == "image":
         return _new_image(image, layer, result, depth), []
-    if output == "layer":
+    if output == "finished":
+        return _finished_image(image, layer, result, depth), []
+    if output in NEW:
         notes = _about_filters(layer)
         parent, position = layer.get_parent(), None
         if replaced is not None:
             if replaced.get_mask() is None or not _is_own(replaced.get_mask(), depth):
-                notes.append("The cut-out that was there was replaced: Edit > Undo brings it back.")
+                notes.append(_("The cut-out that was there was replaced: Edit > Undo brings it back."))
             if replaced.get_parent() == parent:
                 position = image.get_item_position(replaced)
             image.remove_layer(replaced)
+        _remove_behind(image, layer)
         new = _coloured(image, layer, result, depth)
         image.insert_layer(new, parent, image.get_item_position(layer) if position is None else position)
-        _, left, top = layer.get_offsets()
+        left, top = layer.get_offsets()[1:]
         new.set_offsets(left, top)
-        _fill(new, result, depth)
+        _fill(new, result.foreground, depth)
         _add_mask(new, result, depth)
         mark = f"{layer.get_tattoo()}".encode() + b"\0"
         new.attach_parasite(Gimp.Parasite.new(layers.SOURCE, 3, mark))  # saved with the image, and undone with it
+        if output == "layers":
+            _add_behind(image, layer, new, result, depth)
         if not layer.get_lock_visibility():
             layer.set_visible(False)
         return new, notes
@@ -111,7 +146,7 @@ def _to_mask(layer, result, output, depth):
         result = _inverted(result, depth)
     if mask is not None:
         if not _is_own(mask, depth):
-            notes.append("The mask that the layer had was replaced: Edit > Undo brings it back.")
+            notes.append(_("The mask that the layer had was replaced: Edit > Undo brings it back."))
         layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
     _add_mask(layer, result, depth)
     return notes
@@ -126,7 +161,7 @@ def _coloured(image, layer, result, depth):
     }
     return Gimp.Layer.new(
         image,
-        f"{layer.get_name()} cut-out",
+        _("{layer} cut-out").format(layer=layer.get_name()),
         layer.get_width(),
         layer.get_height(),
         kinds[image.get_base_type()],
@@ -135,44 +170,85 @@ def _coloured(image, layer, result, depth):
     )
 
 
-def _fill(new, result, depth):
+def _fill(new, colours, depth):
     size = new.get_width() * new.get_height() * {"u8": 1, "u16": 2, "float": 4}[depth]
-    channels = len(result.foreground) // size
-    layers.put(new, "R'G'B'A" if channels == 4 else "R'G'B'", depth, result.foreground)
+    layers.put(new, "R'G'B'A" if len(colours) // size == 4 else "R'G'B'", depth, colours)
+
+
+def _add_behind(image, layer, new, result, depth):
+    """Add a layer below the subject's with what was behind it."""
+    behind = _coloured(image, layer, result, depth)
+    behind.set_name(_("{layer} background").format(layer=layer.get_name()))
+    image.insert_layer(behind, new.get_parent(), image.get_item_position(new) + 1)
+    behind.set_offsets(*layer.get_offsets()[1:])
+    _fill(behind, result.background, depth)
+    behind.attach_parasite(Gimp.Parasite.new(BEHIND, 3, f"{layer.get_tattoo()}".encode() + b"\0"))
+
+
+def _remove_behind(image, layer):
+    """Remove a filled-in background of a former run: the new one takes its place, or there is to be none."""
+    parent = layer.get_parent()
+    for other in image.get_layers() if parent is None else parent.get_children():
+        if other.get_parasite(BEHIND) is not None and layers.text_of(other, BEHIND) == str(layer.get_tattoo()):
+            image.remove_layer(other)
+
+
+def _finished_image(image, layer, result, depth):
+    """Return the one layer of a new image that is a finished picture, in sRGB."""
+    new = _image_like(image, Gimp.ImageBaseType.RGB, result.width, result.height)
+    kind = Gimp.ImageType.RGBA_IMAGE if result.channels == 4 else Gimp.ImageType.RGB_IMAGE
+    name = layer.get_name()
+    only = Gimp.Layer.new(new, name, result.width, result.height, kind, 100, Gimp.LayerMode.NORMAL)
+    new.insert_layer(only, None, 0)
+    layers.put(only, "R'G'B'A" if result.channels == 4 else "R'G'B'", depth, result.data)
+    if image.get_color_profile() is not None:
+        intent = Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC
+        new.convert_color_profile(Gimp.ColorProfile.new_rgb_srgb(), intent, True)
+    _show(new)
+    return only
+
+
+def _image_like(image, kind, width, height):
+    """Return a new image of the precision, profile and resolution of another, of which nothing can be undone yet."""
+    new = Gimp.Image.new_with_precision(width, height, kind, image.get_precision())
+    new.undo_disable()
+    profile = image.get_color_profile()
+    if profile is not None and (kind != Gimp.ImageBaseType.RGB or profile.is_rgb()):
+        new.set_color_profile(profile)
+    across, down = image.get_resolution()[1:]
+    new.set_resolution(across, down)
+    return new
+
+
+def _show(new):
+    new.undo_enable()
+    try:
+        Gimp.Display.new(new)
+    except TypeError:  # a GIMP without windows makes none; the caller has the layer, and with it the image
+        pass
 
 
 def _new_image(image, layer, result, depth):
     kind = image.get_base_type()
     if kind == Gimp.ImageBaseType.INDEXED:  # its own palette would be a third thing to copy
         kind = Gimp.ImageBaseType.RGB
-    new = Gimp.Image.new_with_precision(layer.get_width(), layer.get_height(), kind, image.get_precision())
-    new.undo_disable()
-    profile = image.get_color_profile()
-    if profile is not None:
-        new.set_color_profile(profile)
-    _, across, down = image.get_resolution()
-    new.set_resolution(across, down)
+    new = _image_like(image, kind, layer.get_width(), layer.get_height())
     cut = _coloured(new, layer, result, depth)
     new.insert_layer(cut, None, 0)
     cut.set_opacity(100)
     cut.set_mode(Gimp.LayerMode.NORMAL)
-    _fill(cut, result, depth)
+    _fill(cut, result.foreground, depth)
     _add_mask(cut, result, depth)
-    new.undo_enable()
-    try:
-        Gimp.Display.new(new)
-    except TypeError:  # a GIMP without windows makes none; the caller has the layer, and with it the image
-        pass
+    _show(new)
     return cut
 
 
 def _channel(image, layer, result, depth):
     """Return a new channel of the image with the matte in the layer's place."""
-    channel = Gimp.Channel.new(
-        image, f"{layer.get_name()} cut-out", image.get_width(), image.get_height(), 50, Gegl.Color.new("black")
-    )
+    name = _("{layer} cut-out").format(layer=layer.get_name())
+    channel = Gimp.Channel.new(image, name, image.get_width(), image.get_height(), 50, Gegl.Color.new("black"))
     image.insert_channel(channel, None, 0)
-    _, left, top = layer.get_offsets()
+    left, top = layer.get_offsets()[1:]
     rectangle = layers.whole(layer)
     rectangle.x, rectangle.y = left, top
     layers.put_part(channel, rectangle, depth, result.alpha)
@@ -208,5 +284,5 @@ def _inverted(result, depth):
 
 def _about_filters(layer):
     if any(effect.get_visible() for effect in layer.get_filters()):
-        return ["The layer's filters are not part of the new layer: merge them first to have them in it."]
+        return [_("The layer's filters are not part of the new layer: merge them first to have them in it.")]
     return []

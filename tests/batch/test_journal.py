@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from gossamer.batch.journal import Failure, JournalWriter, Record, Run, journal_path, read_journal
+from gossamer.batch.journal import (
+    Failure,
+    JournalWriter,
+    Record,
+    Run,
+    journal_path,
+    part_paths,
+    read_journal,
+    take_parts,
+)
 
 RUN = Run("0.1.0", "2026-11-28T10:00:00+00:00", ["batch", "in"], {"matting": {"band": 20}}, {}, "u2netp", 3)
 DONE = Record("a/1.jpg", "/in/a/1.jpg", "a/1.png", "a/1.png", "done", score=97.5, seconds={"read": 0.1}, bytes=7)
@@ -66,3 +75,24 @@ def test_lines_of_other_hands_and_of_later_versions_do_not_end_the_reading(tmp_p
 
 def test_there_may_be_none(tmp_path) -> None:
     assert not read_journal(tmp_path).records
+
+
+def test_parts_count_after_the_journal_and_are_taken_into_it(tmp_path) -> None:
+    writer = JournalWriter(tmp_path)
+    writer.append(replace(DONE, state="failed"))
+    part = JournalWriter(tmp_path, "b")
+    part.append(DONE)
+    part.intend(replace(DONE, target="b.png"))
+    part.close()
+    other = JournalWriter(tmp_path, "a")
+    other.append(NOTES)
+    other.close()
+    with part_paths(tmp_path)[0].open("ab") as file:
+        file.write(b'{"source": "cut off by a ki')
+    for _ in range(2):
+        found = read_journal(tmp_path)
+        assert found.records == {DONE.key: DONE, NOTES.key: NOTES}
+        assert list(found.intents) == ["b.png"]
+        take_parts(tmp_path, writer)
+        assert not part_paths(tmp_path)
+    writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_models_path_and_verify(gossamer: Run, tmp_path: Path) -> None:
     assert b"gossamer models get u2netp" in absent.stderr
     assert gossamer("models", "verify", **empty).stdout.startswith(b"No model is installed")
     assert gossamer("models", "verify", "u2netp", **empty).returncode == 4
+
+
+def test_models_remove_deletes_what_gossamer_fetched_and_nothing_else(gossamer: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for folder in (home / "models", tmp_path / "shared"):
+        folder.mkdir(parents=True)
+        shutil.copy(weights_home() / "models" / "u2netp.onnx", folder)
+    env = {"GOSSAMER_HOME": str(home), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "d")}
+    shared = {**env, "GOSSAMER_MODEL_PATH": str(tmp_path / "shared")}
+    done = gossamer("models", "remove", "u2netp", "--json", **shared)
+    assert json.loads(done.stdout) == [{"id": "u2netp", "path": str(home / "models" / "u2netp.onnx")}]
+    assert not (home / "models" / "u2netp.onnx").exists()
+    again = gossamer("models", "remove", "u2netp", **shared)
+    assert again.returncode != 0
+    assert b"not Gossamer's own folder" in again.stderr
+    assert (tmp_path / "shared" / "u2netp.onnx").exists()
+    absent = gossamer("models", "remove", "u2netp", **env)
+    assert absent.returncode == 4
+    assert b"Traceback" not in absent.stderr
 
 
 def test_models_get_of_something_installed_is_offline(gossamer: Run) -> None:

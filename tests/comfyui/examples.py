@@ -21,7 +21,11 @@ from tests.comfyui.server import Graph, Server
 COMMAND = "python -m tests.comfyui.examples"
 PICTURE, CLIP = "example.png", "clip.mp4"
 _WIDTH, _GAP = 420, 80
-_PREVIEWS = ("LoadImage", "SaveImage", "PreviewImage", "LoadVideo", "SaveAnimatedWEBP")
+_PREVIEWS = (
+    *("LoadImage", "SaveImage", "PreviewImage", "LoadVideo", "SaveAnimatedWEBP", "GossamerSaveFolder"),
+    *("GossamerRemoveBackground", "GossamerCutOutByText", "GossamerCutOutByPoints", "GossamerCutOutByRough"),
+    *("GossamerPredictMask", "GossamerCutOutVideo", "GossamerCutOutFrames", "GossamerSaveVideo"),
+)
 
 _LOAD = node("LoadImage", image=PICTURE)
 
@@ -156,6 +160,39 @@ GRAPHS: dict[str, tuple[str, Graph]] = {
             "4": node("SaveAnimatedWEBP", images=["3", 0], filename_prefix="gossamer/clip", fps=12.0),
         },
     ),
+    "gossamer_13_video_to_prores": (
+        "From file to file: ProRes 4444 with transparency, the sound as it was, in the memory of some frames. For the "
+        "web choose *vp9*; for people the model *rvm-mobilenetv3*.",
+        {
+            "1": node("LoadVideo", file=CLIP),
+            "2": node("GossamerCutOutVideo", video=["1", 0], filename_prefix="gossamer/clip"),
+        },
+    ),
+    "gossamer_14_video_frames": (
+        "Frames, to put nodes of your own between. A long clip comes in chunks: *remembered* goes into the next one.",
+        {
+            "1": node("LoadVideo", file=CLIP),
+            "2": node("GetVideoComponents", video=["1", 0]),
+            "3": node("GossamerCutOutFrames", image=["2", 0]),
+            "4": node(
+                "GossamerSaveVideo",
+                images=["3", 0],
+                audio=["2", 1],
+                fps=["2", 2],
+                format="vp9",
+                filename_prefix="gossamer/frames",
+            ),
+        },
+    ),
+    "gossamer_15_folder": (
+        "Every picture of a folder, saved under its own name in the output folder. Nothing there is replaced unless "
+        "*overwrite* is on.",
+        {
+            "1": node("GossamerLoadFolder", folder="photos"),
+            "2": node("GossamerRemoveBackground", image=["1", 0]),
+            "3": node("GossamerSaveFolder", image=["2", 0], name=["1", 1]),
+        },
+    ),
 }
 
 
@@ -183,12 +220,17 @@ def drawn(name: str, graph: Graph, note: str, info: dict[str, Any]) -> dict[str,
     for order, (key, one) in enumerate(graph.items()):
         spec = info[one["class_type"]]
         inputs, values = [], []
-        for label, kind, _ in _inputs(spec):
+        for label, kind, about in _inputs(spec):
             value = one["inputs"].get(label)
-            if not _is_widget(kind):
+            is_link = isinstance(value, list)
+            if not _is_widget(kind) or is_link:
                 optional = label in spec["input"].get("optional", {})
-                slot = {"name": label, "type": kind, **({"shape": 7} if optional else {}), "link": None}
-                if isinstance(value, list):
+                sort = "COMBO" if isinstance(kind, list) else kind
+                slot = {"name": label, "type": sort, **({"shape": 7} if optional else {}), "link": None}
+                if _is_widget(kind):  # a widget that another node's output feeds keeps its place among the values
+                    slot["widget"] = {"name": label}
+                    values.append(_default(kind, about))
+                if is_link:
                     slot["link"] = len(links) + 1
                     source = info[graph[value[0]]["class_type"]]["output"][value[1]]
                     links.append([len(links) + 1, int(value[0]), value[1], int(key), len(inputs), source])

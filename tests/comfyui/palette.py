@@ -17,6 +17,11 @@ QUERIES = (
 
 
 _BOX = "input[role=combobox]"
+# Two ages of the page: names in labels, or in a result's first line.
+_OFFERED = """() => [
+    ...[...document.querySelectorAll('.p-autocomplete-option')].map(one => one.ariaLabel),
+    ...[...document.querySelectorAll('[data-testid=result-item]')].map(one => one.innerText.split('\\n')[0]),
+]"""
 
 
 def opened(page: Page) -> None:
@@ -30,5 +35,5 @@ def found(page: Page, query: str, first: int = 3) -> list[str]:
     """Return the display names that the open search offers first."""
     page.locator(_BOX).first.fill(query)
     page.wait_for_timeout(600)  # it waits a moment for more letters
-    names = page.evaluate("[...document.querySelectorAll('.p-autocomplete-option')].map(one => one.ariaLabel)")
+    names = page.evaluate(_OFFERED)
     return [str(name) for name in names[:first]]

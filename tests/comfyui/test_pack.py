@@ -28,7 +28,7 @@ INPUTS = {
         *("refinement_remove_specks", "refinement_keep_largest", "refinement_smooth", "refinement_black_point"),
         *("refinement_white_point", "refinement_shift_edge", "refinement_feather", "refinement_contrast"),
         *("matting_model", "foreground_despill", "foreground_despill_strength", "matting_unit", "matting_screen"),
-        *("foreground_shadow", "invert_mask"),
+        *("foreground_shadow", "invert_mask", "foreground_decontaminate"),
     ],
     "GossamerComposite": ["foreground", "mask", "colour", "background", "background_linear_light", "invert_mask"],
     "GossamerFinish": [
@@ -82,6 +82,18 @@ INPUTS = {
         *("shadow_tilt", "shadow_reach", "shadow_colour"),
     ],
     "GossamerUnloadModels": ["anything"],
+    "GossamerCutOutVideo": [
+        *("video", "model", "quality", "format", "background", "colour", "filename_prefix", "hold", "hold_strength"),
+        *("ratio", "second_colour", "matting", "start", "end", "sound", "crf", "accept_licence"),
+    ],
+    "GossamerCutOutFrames": [
+        *("image", "model", "quality", "background", "colour", "hold", "hold_strength", "ratio", "remembered"),
+        *("second_colour", "matting", "accept_licence"),
+    ],
+    "GossamerSaveVideo": ["images", "format", "fps", "filename_prefix", "mask", "audio", "crf", "invert_mask"],
+    "GossamerTemporalSmooth": ["image", "mask", "hold_strength", "invert_mask"],
+    "GossamerLoadFolder": ["folder", "subfolders", "first", "count"],
+    "GossamerSaveFolder": ["image", "name", "folder", "format", "overwrite"],
 }
 OUTPUTS = {
     "GossamerLoadModel": ["GOSSAMER_MODEL"],
@@ -106,6 +118,12 @@ OUTPUTS = {
     "GossamerPasteBack": ["IMAGE"],
     "GossamerShadow": ["IMAGE", "MASK"],
     "GossamerUnloadModels": ["*"],
+    "GossamerCutOutVideo": ["VIDEO", "STRING"],
+    "GossamerCutOutFrames": ["IMAGE", "MASK", "GOSSAMER_REMEMBERED"],
+    "GossamerSaveVideo": ["VIDEO", "STRING"],
+    "GossamerTemporalSmooth": ["MASK"],
+    "GossamerLoadFolder": ["IMAGE", "STRING"],
+    "GossamerSaveFolder": ["STRING"],
 }
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tests.comfyui import browser, palette
 from tests.comfyui.server import Server
+from tests.comfyui.test_browser import either  # noqa: F401 - a fixture
 
 
-def test_ours_are_among_the_first_that_the_search_offers(server: Server, tmp_path: Path) -> None:
-    with browser.page(server, tmp_path / "profile") as (page, errors):
+def test_ours_are_among_the_first_that_the_search_offers(either: Server, tmp_path: Path) -> None:  # noqa: F811
+    with browser.page(either, tmp_path / "profile") as (page, errors):
         palette.opened(page)
         offered = {query: palette.found(page, query) for query in palette.QUERIES}
         assert errors == []
     missed = {query: names for query, names in offered.items() if not any("Gossamer" in name for name in names)}
+    print(missed)
     assert len(missed) <= 5, missed

@@ -11,6 +11,7 @@ import pytest
 import gossamer
 from gossamer.hosts import gimp
 from gossamer.image import encode_image
+from gossamer.matting.from_trimap import trimap_alpha
 from gossamer.settings.parameters import parameters
 from tests.gimp.conftest import Cases, Desk, Library
 
@@ -44,7 +45,7 @@ def test_it_is_registered_with_every_option(cases: Cases) -> None:
     assert list(arguments["defaults"]) == [
         *("run-mode", "image", "drawables", "subject", "model", "output"),
         *names,
-        "fetch",
+        *("text", "marks", "strokes", "preset", "fetch"),
     ]
     assert arguments["defaults"]["subject"] == "balanced"
     assert arguments["defaults"]["model"] == "auto"
@@ -280,6 +281,47 @@ def test_the_selection_says_what_the_subject_is(cases: Cases, library: Library, 
     refined = cases.plane("refined", "mask") > 127  # of the mask that is there by then, not of the selection
     assert np.array_equal(refined[20:260, 90:120], np.arange(90, 120) >= 105 + np.zeros((240, 1)))
     assert cases["box"]["status"] == "success"
+
+
+def test_marks_trimaps_and_strokes_say_what_belongs_to_it(cases: Cases, library: Library, cat: np.ndarray) -> None:
+    assert "Mark the subject" in cases["no_marks"]["error"]
+    assert "trimap" in cases["no_trimap"]["error"]
+    assert "few words" in cases["no_words"]["error"]
+    assert cases["no_reader"]["error"].startswith("No model that reads text is installed. Choose another subject")
+    marked = cases.plane("marks", "mask")
+    assert (marked[60:180, 150:210] == 255).all()
+    assert (marked[240:290, :40] == 0).all()
+    columns = np.arange(30, 30 + cat.shape[1])  # of the image, in which the channel lies
+    trimap = np.where((columns >= 200) & (columns < 400), 1, np.where((columns >= 150) & (columns < 450), 0.5, 0))
+    plane = np.broadcast_to(trimap.astype(np.float32), cat.shape[:2])
+    assert difference(cases.plane("trimap", "mask"), trimap_alpha(cat, plane)) <= 0.51
+    brushed, plain = cases.plane("strokes", "mask").astype(int), cases.plane("plain", "mask").astype(int)
+    far = np.ones(plain.shape, bool)
+    far[150 - 5 : 190 + 5, 20 - 5 : 80 + 5] = False
+    assert np.array_equal(brushed[far], plain[far])
+    assert np.abs(brushed - plain)[~far].max() > 10
+
+
+def test_two_layers_make_the_picture_again(cases: Cases, cat: np.ndarray) -> None:
+    new, behind, original = cases["layers"]["stack"]
+    assert [one["name"] for one in (new, behind)] == ["Background cut-out", "Background background"]
+    assert (new["visible"], behind["visible"], original["visible"]) == (True, True, False)
+    alpha = cases.plane("layers", "mask")[..., None] / 255
+    again = alpha * cases.plane("layers", "front") + (1 - alpha) * cases.plane("layers", "behind")
+    assert np.abs(again - cat).mean() < 2
+    assert len(cases["layers"]["stack after"]) == 2  # what was behind goes with the result that it belonged to
+
+
+def test_a_finished_picture_is_an_image_of_its_own(cases: Cases) -> None:
+    picture = cases.plane("finished", "picture")
+    assert picture.shape == (*picture.shape[:1], picture.shape[0], 3)  # as large as the small subject allows
+    assert (picture[:3] == 255).all()
+    assert cases["finished"]["layers"] == ["Background"]
+    assert len(cases["finished"]["stack"]) == 2  # the image itself is as it was
+
+
+def test_colours_are_decontaminated_by_an_amount(cases: Cases, cat: np.ndarray) -> None:
+    assert np.array_equal(cases.plane("kept_colours", "layer"), cat)
 
 
 def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:

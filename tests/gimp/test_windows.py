@@ -17,6 +17,8 @@ from gossamer.image import encode_image
 from tests.cached_weights import cache_folder, weights_home
 from tests.gimp.conftest import SCRIPTS, make_desk
 
+BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
+"""Where the driver paints on the screen."""
 BEFORE = ("layers", "visible", "selected", "selection", "dirty", "undo", "mask")
 
 
@@ -46,6 +48,9 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> Story:
     desk = make_desk(tmp_path_factory.mktemp("gimp"))
     (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
+    (desk.box.gimp_folder / "shortcutsrc").write_text(
+        '(file-version 1)\n(action "plug-in-gossamer-remove-background" "<Primary><Shift>j")\n'
+    )
     done = desk.box.run(
         ["/usr/bin/python3", str(SCRIPTS / "drive.py")],
         env={"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
@@ -55,6 +60,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> Story:
     screens.mkdir(exist_ok=True)
     for screen in desk.share.glob("*.png"):
         shutil.copy(screen, screens)
+    assert "Traceback" not in done.stdout, done.stdout[-6000:]  # what fails in a callback reaches nobody else
     assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
     return Story(desk.share)
 
@@ -75,16 +81,46 @@ def test_the_dialog_fits_a_small_screen(story: Story) -> None:
 
 def test_views_show_the_matte_on_the_canvas(story: Story, cat: np.ndarray, cutout: gossamer.Cutout) -> None:
     matte = cutout.alpha * 255  # the picture is so small that the preview is nearly exact
-    for number, turned in ((1, True), (2, False), (3, False), (4, False), (5, False)):
+    looks = {1: lambda a: 255 - a, 3: None, 4: None, 5: None, 6: lambda a: 76.5 + 0.7 * a}
+    for number, look in looks.items():
         seen = story.mask(f"view-{number}").astype(float)
-        assert np.abs((255 - seen if turned else seen) - matte).mean() < 6, number
-    overlay, black, white, plane, original = (story[f"view-{number}"] for number in range(1, 6))
+        assert np.abs(seen - (look(matte) if look else matte)).mean() < 6, number
+    overlay, ants, black, white, plane, onion, edge, original = (story[f"view-{number}"] for number in range(1, 9))
     assert overlay["visible"] == [True, False, True]
-    for view in (black, white, plane):
+    for view in (black, white, plane, edge):
         assert view["visible"] == [True, True, True]
-    assert original["visible"] == [False, False, True]
-    assert np.array_equal(np.unique(story.pixels("view-4")), [255])
-    assert np.abs(story.pixels("view-2").astype(int) - cat)[cutout.alpha > 0.99].mean() < 2
+    assert onion["visible"] == [True, False, False]
+    for view in (ants, original):
+        assert view["visible"] == [False, False, True]
+    assert ants["selected pixels"] == pytest.approx((matte >= 1).sum(), rel=0.05)
+    assert not any(view["selection"] for view in (overlay, black, original))
+    shown = story.mask("view-7")
+    assert shown[(matte > 40) & (matte < 215)].mean() > 200
+    assert shown[(matte < 1) | (matte > 254)].mean() < 20
+    assert np.array_equal(np.unique(story.pixels("view-5")), [255])
+    assert np.abs(story.pixels("view-3").astype(int) - cat)[cutout.alpha > 0.99].mean() < 2
+
+
+def test_the_brush_changes_what_it_went_over_and_nothing_else(story: Story, cat: np.ndarray) -> None:
+    assert story["brush"]["undo"] is False  # strokes are no part of the history
+    assert story["brush"]["selection"] is False  # nothing holds the brush back
+    top, left = _find(story.screen("4-view-8"), cat)
+    (across, down), (right, bottom) = ((x - left, y - top) for x, y in BRUSHED)
+    far = np.ones((300, 451), np.uint8)
+    cv2.line(far, (across, down), (right, bottom), 0, 1)
+    far = cv2.distanceTransform(far, cv2.DIST_L2, 5) > 26 + 8  # of a brush of 51 pixels, and its band
+    before, after = story.mask("brush").astype(int), story.mask("brushed").astype(int)
+    assert np.array_equal(before[far], after[far])
+    assert np.abs(before - after)[~far].max() > 20
+
+
+def test_what_is_marked_white_belongs_to_the_subject(story: Story, cat: np.ndarray) -> None:
+    top, left = _find(story.screen("4-view-8"), cat)
+    (across, down), (right, bottom) = ((x - left, y - top) for x, y in MARKED)
+    path = np.zeros((300, 451), np.uint8)
+    cv2.line(path, (across, down), (right, bottom), 1, 9)
+    assert story.mask("marked")[path > 0].min() > 250
+    assert story["unpainted"] == {**story["before painting"], "step": "unpainted"}
 
 
 def test_cancelling_leaves_everything_as_it_was(story: Story, cat: np.ndarray) -> None:
@@ -94,10 +130,9 @@ def test_cancelling_leaves_everything_as_it_was(story: Story, cat: np.ndarray) -
 
 
 def test_a_killed_preview_is_cleared_away_by_the_next(story: Story, cat: np.ndarray) -> None:
-    assert story["killed"]["layers"] == ["Preview", "Preview background", "cat.png"]
-    assert story["killed"]["undo"] is True
-    for name in ("layers", "visible", "selected", "selection", "undo", "mask"):
-        assert story["cleared"][name] == story["opened"][name], name
+    assert story["killed"]["layers"] == [story["brush"]["layers"][0], "Preview", "Preview background", "cat.png"]
+    for name in ("layers", "visible", "selected", "selected pixels", "channels", "undo", "mask"):
+        assert story["cleared"][name] == story["before painting"][name], name
     assert np.array_equal(story.pixels("cleared"), cat)
 
 
@@ -111,8 +146,8 @@ def test_ok_is_exact_and_the_result_is_selected(story: Story, cat: np.ndarray, c
 
 
 def test_one_undo_takes_it_back(story: Story, cat: np.ndarray) -> None:
-    for name in ("layers", "visible", "selection", "undo", "mask"):
-        assert story["undone"][name] == story["opened"][name], name
+    for name in ("layers", "visible", "selected pixels", "undo", "mask"):
+        assert story["undone"][name] == story["before painting"][name], name
     assert np.array_equal(story.pixels("undone"), cat)
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,3 +119,48 @@ def test_openapi_names_every_setting(client: Client) -> None:
     assert {"model", "quality", "prompt_model", "box", "format"} <= set(fields)
     assert not {"folders", "accept_licence", "architecture"} & set(fields)
     assert body["application/json"]["examples"]
+
+
+def test_a_mask_is_found_once_where_it_is_to_be_kept(
+    client: Client, screen: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def find(_: Any, source: Any, *__: Any, **___: Any) -> tuple[np.ndarray, gossamer.cutout.Origin]:
+        found.append(1)
+        return (source.rgb[..., 0] > source.rgb[..., 1]).astype(np.float32), gossamer.cutout.Origin("u2netp")
+
+    monkeypatch.setattr(gossamer.Pipeline, "find", find)
+    service = client()
+
+    def ask(picture: np.ndarray = screen, **fields: str) -> np.ndarray:
+        plain = {"matting": "none", "foreground": "none"}
+        answered = service.post("/v1/cutouts", files={"image": png(picture)}, data={**plain, **fields})
+        assert answered.status_code == 200
+        return pixels(answered.content)
+
+    assert np.array_equal(ask(), ask())
+    assert len(found) == 2  # nobody asked for it to be kept
+    first, inverted, again = ask(keep_mask="true"), ask(keep_mask="true", refinement_invert="true"), ask(keep_mask="1")
+    assert len(found) == 3
+    assert np.array_equal(first, again)  # and what was done to it stays with whom it was done for
+    assert np.array_equal(inverted[..., 3], 255 - first[..., 3])
+    ask(keep_mask="true", segmentation_flips="true")
+    ask(np.ascontiguousarray(screen[:90]), keep_mask="true")
+    assert len(found) == 5
+
+
+def test_progress_comes_as_lines_and_the_last_is_the_picture(client: Client, screen: np.ndarray) -> None:
+    service, accept = client(), {"accept": "application/x-ndjson"}
+    answered = service.post("/v1/cutouts", files={"image": png(screen)}, data=KEYED, headers=accept)
+    assert answered.headers["content-type"] == "application/x-ndjson"
+    *steps, last = [json.loads(line) for line in answered.text.splitlines()]
+    assert all(0 <= step["progress"] <= 1 and step["message"] for step in steps)
+    assert (last["width"], last["height"]) == (128, 96)
+    whole = service.post("/v1/cutouts", files={"image": png(screen)}, data=KEYED)
+    assert np.array_equal(pixels(base64.b64decode(last["image"])), pixels(whole.content))
+    broken = png(screen)[:200]
+    answered = service.post("/v1/cutouts", files={"image": broken}, data=KEYED, headers=accept)
+    assert json.loads(answered.text.splitlines()[-1])["error"]["status"] == 422
+    refused = service.post("/v1/cutouts", files={"image": png(screen)}, data={"model": "none-such"}, headers=accept)
+    assert refused.status_code == 404

@@ -98,3 +98,16 @@ def test_a_fault_in_one_job_is_its_own() -> None:
         engine.submit("a", fail).future.result(20)
     assert engine.submit("a", lambda _: 5).future.result(20) == 5
     engine.close()
+
+
+def test_who_waits_no_longer_does_not_end_the_engine() -> None:
+    engine, gate, begun = Engine(4, 60), threading.Event(), threading.Event()
+    first = engine.submit("a", lambda _: (begun.set(), gate.wait(20)))
+    assert begun.wait(20)
+    waiting = engine.submit("a", lambda _: None)
+    for job in (first, waiting):
+        job.leave()
+        assert not job.future.cancel()  # as an event loop does with what it waited for
+    gate.set()
+    assert engine.submit("a", lambda _: 5).future.result(20) == 5
+    engine.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import io
+import json
 import shutil
 import subprocess
 import zipfile
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import gossamer
 from gossamer.service.keys import line_of
+from tests.cached_weights import cache_folder
 from tests.service.conftest import Client, Server, pixels, png
 
 KEY = "0123456789abcdef0123"
@@ -201,6 +204,30 @@ def test_real_clients_need_another_address_alone(
         line = ["-s", "-f", "-H", f"X-Api-Key: {KEY}", "-F", f"file=@{file}", "-o", str(out)]
         subprocess.run([curl, *line, f"{server.url}/api/remove"], check=True, timeout=120)
         assert np.array_equal(pixels(out.read_bytes()), known)
+        # What else its documentation shows.
+        head = ["-s", "-H", f"X-Api-Key: {KEY}"]
+
+        def said(*line: str) -> bytes:
+            return subprocess.run([curl, *head, *line], check=True, capture_output=True, timeout=120).stdout
+
+        place = f"{server.url}/v1.0/removebg"
+        account = json.loads(said("-H", "Accept: application/json", f"{server.url}/v1.0/account"))
+        assert account["data"]["attributes"]["credits"]["total"] > 0
+        encoded = base64.b64encode(file.read_bytes()).decode()
+        (tmp_path / "body.json").write_text(json.dumps({"image_file_b64": encoded, "size": "preview"}))
+        told = said(
+            "-H",
+            "Content-Type: application/json",
+            "-H",
+            "Accept: application/json",
+            "-d",
+            f"@{tmp_path / 'body.json'}",
+            place,
+        )
+        assert np.array_equal(pixels(base64.b64decode(json.loads(told)["data"]["result_b64"])), known)
+        elsewhere = json.loads(said("-F", "image_url=https://www.remove.bg/example.jpg", "-F", "size=auto", place))
+        assert elsewhere["errors"][0]["code"] == "invalid_image_url"  # off, as long as nobody switches it on
+        assert b"403" in said("-i", f"{server.url}/api/remove?url=http://input.png").splitlines()[0]
     theirs = importlib.import_module("removebg.removebg")
     monkeypatch.setattr(theirs, "API_ENDPOINT", f"{server.url}/v1.0/removebg")
     client = theirs.RemoveBg(KEY, str(tmp_path / "errors.log"))
@@ -218,3 +245,47 @@ def gossamer_cut(monkeypatch: pytest.MonkeyPatch, data: bytes) -> bytes:
     monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
     made: bytes = gossamer.remove_background(data, model="u2netp").encode("png")
     return made
+
+
+_NODE = """
+const client = require("remove.bg"), fs = require("fs"), [file, out, apiKey] = process.argv.slice(2);
+(async () => {
+  const whole = await client.removeBackgroundFromImageFile({ path: file, apiKey, size: "auto",
+    outputFile: out + "file.png" });
+  await client.removeBackgroundFromImageBase64({ base64img: fs.readFileSync(file, "base64"), apiKey, bg_color: "81d4fa",
+    outputFile: out + "flat.png" });
+  let errors;
+  try { await client.removeBackgroundFromImageFile({ path: file, apiKey: "wrong" }); } catch (found) { errors = found; }
+  console.log(JSON.stringify({ ...whole, base64img: null, errors }));
+})();
+"""
+
+
+@pytest.mark.host
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no Node here")
+def test_real_client_of_npm_needs_another_address_alone(
+    serve: Callable[..., Server], photograph: np.ndarray, keyed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = cache_folder() / "remove.bg-1.3.0"
+    with FileLock(f"{kept}.lock"):
+        if not (kept / "node_modules/remove.bg").is_dir():
+            kept.mkdir(parents=True, exist_ok=True)
+            install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "remove.bg@1.3.0"]
+            subprocess.run(install, cwd=kept, check=True, timeout=300)
+    shutil.copytree(kept / "node_modules", tmp_path / "node_modules")
+    server = serve("--keys", keyed, "--rate", "60")
+    code = tmp_path / "node_modules/remove.bg/dist/index.js"
+    theirs = code.read_text()
+    assert "https://api.remove.bg" in theirs
+    code.write_text(theirs.replace("https://api.remove.bg", server.url))
+    (tmp_path / "photo.png").write_bytes(png(photograph))
+    (tmp_path / "ask.js").write_text(_NODE)
+    line = ["node", "ask.js", "photo.png", "out-", KEY]
+    done = subprocess.run(line, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=200)
+    told = json.loads(done.stdout)
+    assert (told["resultWidth"], told["resultHeight"], told["creditsCharged"]) == ("256", "256", "0")
+    assert (told["rateLimit"], told["rateLimitRemaining"]) == ("60", "59")
+    assert told["errors"][0]["code"] == "auth_failed"
+    known = pixels(gossamer_cut(monkeypatch, png(photograph)))
+    assert np.array_equal(pixels((tmp_path / "out-file.png").read_bytes()), known)
+    assert np.abs(pixels((tmp_path / "out-flat.png").read_bytes())[:4, -4:].astype(int) - (129, 212, 250)).max() < 6

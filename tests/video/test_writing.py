@@ -133,7 +133,7 @@ def test_openexr_holds_linear_light_and_straight_alpha(tmp_path: Path) -> None:
     [
         ("a.mp4", {}, InputError, "cannot hold a transparent background"),
         ("a.avi", {}, OutputError, "no suffix of a video that can be written"),
-        ("a.gif", {}, OutputError, "not written into one picture"),
+        ("a.tif", {}, OutputError, "not written into one picture"),
         ("a.webm", {"format": "prores4444"}, OutputError, "does not go into .webm"),
         ("a.mov", {"format": "png"}, OutputError, "goes into a folder"),
         ("frames", {"format": "vp9"}, OutputError, "goes into a file"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import gossamer
 from gossamer.errors import Cancelled, MissingExtra, ModelIntegrityError, ModelNotFound
 from gossamer.weights import inventory as weights
 from gossamer.weights import store
@@ -29,6 +30,17 @@ def test_home_is_the_users_data_folder_unless_told_otherwise(
     monkeypatch.delenv("GOSSAMER_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert store.home() == tmp_path / "data" / "gossamer"
+
+
+def test_what_seems_installed_is_told_by_names_and_sizes_alone(tiny: ModelCard, models: Path, tmp_path: Path) -> None:
+    assert not gossamer.seems_installed(tiny)
+    (models / "tiny.onnx").write_bytes(WRONG[:-1])
+    assert not gossamer.seems_installed(tiny)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tiny.onnx").write_bytes(WRONG)  # nothing is read
+    assert gossamer.seems_installed(tiny, [elsewhere])
+    assert not gossamer.seems_installed(tiny)
 
 
 def test_nothing_is_found_where_nothing_is(tiny: ModelCard) -> None:

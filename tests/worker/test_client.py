@@ -16,7 +16,8 @@ import pytest
 from gossamer.platform import local_socket
 from gossamer.worker.server import private_folder
 from gossamer_gimp import client as module
-from gossamer_gimp.client import Client, WorkerFailure, child_environment
+from gossamer_gimp.client import Client, WorkerFailure
+from gossamer_gimp.system import child_environment
 from tests.worker.conftest import settings
 
 

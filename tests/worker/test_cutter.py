@@ -11,6 +11,7 @@ import pytest
 
 from gossamer.errors import GossamerError
 from gossamer.segmentation import loading
+from gossamer.segmentation.model import SegmentationModel
 from gossamer.weights import store
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory
@@ -132,6 +133,32 @@ def test_a_damaged_file_of_another_model_stops_nobody(home: Path, photograph: np
     inventory = Inventory()
     assert inventory.installed() == {"u2netp"}
     assert cut(Cutter(inventory), photograph)["model"] == "u2netp"
+
+
+def test_a_further_mark_has_no_network_run_again(
+    home: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    predict = SegmentationModel.predict
+
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        looks.append(1)
+        return predict(self, *args, **options)
+
+    monkeypatch.setattr(SegmentationModel, "predict", counted)
+    height, width = photograph.shape[:2]
+    picture = OpenedPicture(OpenRequest.of({"width": width, "height": height}), bytearray(photograph.tobytes()))
+    marks = np.full((height, width), 128, np.uint8)
+    cutter, wish = Cutter(Inventory()), SegmentRequest.of({"picture": 1, "source": "scribbles"})
+    masks = []
+    for value, place in ((255, np.s_[60:100, 90:120]), (0, np.s_[20:60, 200:250])):
+        marks[place] = value
+        masks.append(cutter.segment(picture, wish, bytearray(marks.tobytes()), silent).mask)
+    assert len(looks) == 1
+    assert (masks[1][60:100, 90:120] > 0.5).all()
+    assert (masks[1][20:60, 200:250] < 0.5).all()
+    picture.close()
+    assert picture.session is None
 
 
 def test_automatic_takes_a_better_model_that_has_come(home: Path, photograph: np.ndarray, loads: list[str]) -> None:

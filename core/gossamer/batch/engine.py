@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gossamer.batch.job import Job, Shop, failure_of
+from gossamer.batch.journal import Record
 from gossamer.batch.plan import Item
 from gossamer.errors import Cancelled, DeviceError, GossamerError, MissingExtra, ModelError, OutputError
 from gossamer.image.limits import quiet
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import available_memory
 
-__all__ = ["Engine", "Outcome"]
+__all__ = ["TICK", "Engine", "Outcome"]
 
-_TICK = 0.05  # seconds between two looks at what has happened
+TICK = 0.05  # seconds between two looks at what has happened
 _STOPPED = 2.0  # seconds between two ticks that can only mean that the process was stopped (Ctrl-Z, a sleeping machine)
 _PATIENCE = 0.4  # seconds for what is in hand to be left; what takes longer is left to the end of the process
 _FINISHERS = 4  # at most: each runs on several cores itself
@@ -60,6 +61,15 @@ class Outcome:
     seconds: float = 0.0
     ended_by: GossamerError | None = None
 
+    def add(self, record: Record) -> None:
+        """Count what became of a picture."""
+        self.done += record.state == "done"
+        self.failed += record.state == "failed"
+        self.set_aside += record.state == "set-aside"
+        self.flagged += any(flag.get("severity") == "fault" for flag in record.flags)
+        self.pixels += record.width * record.height
+        self.bytes += record.bytes
+
 
 class Engine:
     """Runs pictures through the stages.
@@ -69,7 +79,7 @@ class Engine:
     shop : Shop
         Its ``steps`` must raise once :meth:`abort` was called: see :meth:`tick`.
     told : callable
-        Called in the calling thread with every job that has ended, and the outcome so far.
+        Called in the calling thread with the record of every picture that has ended, and the outcome so far.
     seen : callable, optional
         Called there twenty times a second.
     write : bool
@@ -79,7 +89,7 @@ class Engine:
     def __init__(
         self,
         shop: Shop,
-        told: Callable[[Job, Outcome], object],
+        told: Callable[[Record, Outcome], object],
         seen: Callable[[Outcome], object] | None = None,
         *,
         write: bool = True,
@@ -173,7 +183,7 @@ class Engine:
                     break
                 self._collect(in_hand, outcome)
                 now = time.monotonic()
-                outcome.seconds += now - last if now - last < _STOPPED else _TICK
+                outcome.seconds += now - last if now - last < _STOPPED else TICK
                 last = now
                 self._seen(outcome)
         finally:
@@ -203,19 +213,14 @@ class Engine:
     def _collect(self, in_hand: list[Job], outcome: Outcome) -> None:
         """Wait a moment for what has ended, and count it."""
         try:
-            job = self._ended.get(timeout=_TICK)
+            job = self._ended.get(timeout=TICK)
         except queue.Empty:
             return
         in_hand[:] = [other for other in in_hand if other is not job]
         record = job.record
         if record is not None:
-            outcome.done += record.state == "done"
-            outcome.failed += record.state == "failed"
-            outcome.set_aside += record.state == "set-aside"
-            outcome.flagged += any(flag.get("severity") == "fault" for flag in record.flags)
-            outcome.pixels += record.width * record.height
-            outcome.bytes += record.bytes
-        self._told(job, outcome)
+            outcome.add(record)
+            self._told(record, outcome)
 
     def _work(self, number: int, stage: Callable[[Job, Shop], None]) -> None:
         """Take jobs to the next stage until there are no more."""

@@ -8,6 +8,9 @@ It lies in ``OUT/.gossamer/journal.jsonl``. A line is an object in JSON, in ASCI
 - a :class:`Record` itself: what became of a picture, written after its output was in place.
 
 Of several records of one picture the last counts. A last line that was cut off by a kill or a full disk is nothing.
+
+The processes of a cluster each write such lines into a part of their own, ``OUT/.gossamer/journal-ID.jsonl``: what they
+say counts after what the journal itself says. The next run takes the parts that an earlier one left into the journal.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +30,19 @@ from gossamer.files import make_folder
 from gossamer.paths import remedy_of
 from gossamer.platform import BINARY
 
-__all__ = ["FOLDER", "NAME", "Failure", "Journal", "JournalWriter", "Record", "Run", "journal_path", "read_journal"]
+__all__ = [
+    "FOLDER",
+    "NAME",
+    "Failure",
+    "Journal",
+    "JournalWriter",
+    "Record",
+    "Run",
+    "journal_path",
+    "part_paths",
+    "read_journal",
+    "take_parts",
+]
 
 FOLDER, NAME = ".gossamer", "journal.jsonl"
 
@@ -203,6 +220,30 @@ def journal_path(out: Path) -> Path:
     return out / FOLDER / NAME
 
 
+def part_paths(out: Path) -> list[Path]:
+    """Return where the parts lie that the processes of a cluster have written, in a fixed order."""
+    return sorted((out / FOLDER).glob("journal-*.jsonl"))
+
+
+def take_parts(out: Path, writer: JournalWriter) -> None:
+    """Take the parts of an earlier run into the journal, and remove them.
+
+    Whoever calls it has the folder's lock. What a kill in the middle leaves is taken again: the last of several equal
+    lines counts.
+
+    Raises
+    ------
+    InputError
+        A part cannot be read.
+    OutputError
+        The journal cannot be written.
+    """
+    for path in part_paths(out):
+        writer.copy(_lines(path))
+        with suppress(OSError):
+            path.unlink()
+
+
 def read_journal(out: Path, *, whole: bool = True) -> Journal:
     """Return what the journal of an output folder holds; nothing where there is none.
 
@@ -221,7 +262,7 @@ def read_journal(out: Path, *, whole: bool = True) -> Journal:
     records: dict[str, Record] = {}
     intents: dict[str, Record] = {}
     broken = 0
-    for line in _lines(journal_path(out)):
+    for line in chain.from_iterable(map(_lines, (journal_path(out), *part_paths(out)))):
         try:
             found = json.loads(line)
             if "run" in found:
@@ -246,6 +287,8 @@ class JournalWriter:
     ----------
     out : Path
         The output folder, which must exist.
+    part : str, optional
+        Write a part of this id rather than the journal itself.
 
     Raises
     ------
@@ -253,8 +296,8 @@ class JournalWriter:
         It cannot be written.
     """
 
-    def __init__(self, out: Path) -> None:
-        self._path = journal_path(out)
+    def __init__(self, out: Path, part: str | None = None) -> None:
+        self._path = journal_path(out) if part is None else out / FOLDER / f"journal-{part}.jsonl"
         self._lock, self._is_open = threading.Lock(), True
         try:
             make_folder(self._path.parent)
@@ -281,6 +324,16 @@ class JournalWriter:
         It reaches the disk with the next intent, or when the journal is closed: until then the intent says the same.
         """
         self._append(asdict(record), settle=False)
+
+    def copy(self, lines: Iterable[bytes]) -> None:
+        """Append whole lines of another one, down to the disk; raises OutputError."""
+        with self._lock:
+            try:
+                for line in lines:
+                    self._put(line)
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise self._failed(error) from error
 
     def close(self) -> None:
         """Close it, all on the disk; raises OutputError."""

@@ -19,7 +19,7 @@ from gossamer.errors import InputError
 from gossamer.paths import read_text, source_path
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["is_manifest", "listed", "read_decisions", "read_manifest"]
+__all__ = ["is_manifest", "listed", "read_decisions", "read_manifest", "table_rows"]
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _SOURCE = ("source", "source_path", "path", "file", "filename", "image", "picture", "input", "photo")
@@ -50,7 +50,7 @@ def read_manifest(given: str) -> list[Source]:
         It cannot be read (Parquet: without pyarrow), has no column of sources, or a row of it makes no sense.
     """
     path = source_path(given, "manifest")
-    rows = _rows(path, "manifest")
+    rows = table_rows(path, "manifest")
     column = _column(rows, path)
     found = []
     for number, row in enumerate(rows, 1):
@@ -92,7 +92,7 @@ def read_decisions(given: str) -> set[str]:
         It cannot be read, or holds none of them.
     """
     path = source_path(given, "review")
-    rows = _rows(path, "review")
+    rows = table_rows(path, "review")
     if rows and not any("source" in row and "decision" in row for row in rows):
         raise InputError(f"{path} has no columns source and decision.", "Give what the report's page has exported.")
     again = set()
@@ -107,7 +107,8 @@ def read_decisions(given: str) -> set[str]:
     return again
 
 
-def _rows(path: Path, what: Literal["manifest", "review"]) -> list[dict[str, Any]]:
+def table_rows(path: Path, what: Literal["manifest", "review"]) -> list[dict[str, Any]]:
+    """Return the rows of a table by their columns; raises InputError where it cannot be read."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet(path)

@@ -16,7 +16,7 @@ from gossamer.errors import InputError, OutputExists
 from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
 from gossamer.settings import Finding, ModelChoice, Recipe
-from gossamer.settings.batch import Batch
+from gossamer.settings.batch import Batch, Cluster
 
 __all__ = ["Asked", "Item", "Plan", "Planner", "make_plan", "only_these"]
 
@@ -46,6 +46,8 @@ class Asked:
         Do again what is done.
     force : bool
         Replace whatever has the name of an output.
+    cluster : Cluster
+        Who does the work.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Asked:
     resume: bool = False
     reprocess: bool = False
     force: bool = False
+    cluster: Cluster = field(default_factory=Cluster)
 
 
 @dataclass(frozen=True)

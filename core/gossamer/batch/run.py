@@ -13,9 +13,10 @@ from typing import Any
 import gossamer
 from gossamer.batch.engine import Engine, Outcome
 from gossamer.batch.job import Job, Shop, now
-from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal
+from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal, take_parts
 from gossamer.batch.manifest import is_manifest, read_manifest
 from gossamer.batch.plan import Asked, Item, Plan, Planner, make_plan, only_these
+from gossamer.batch.ray_engine import RayEngine
 from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
@@ -169,11 +170,14 @@ def run_batch(
         The end was asked for twice, or by the system: nothing half-written is left.
     """
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
+    if model is not None and asked.cluster.engine == "ray":
+        pipeline.unload()  # fetched and known to be sound; the workers load their own
     summary = Summary(already=plan.already, passed_over=plan.passed_over, changed=list(plan.changed))
     with locked(asked.out):
         earlier = read_journal(asked.out, whole=False)
         writer = JournalWriter(asked.out)
         try:
+            take_parts(asked.out, writer)
             writer.begin(
                 Run(
                     gossamer.__version__,
@@ -234,11 +238,10 @@ def _work(
             begun += item is not None
             yield item
 
-    def ended(job: Job, outcome: Outcome) -> None:
+    def ended(record: Record, outcome: Outcome) -> None:
         summary.outcome = outcome
-        if job.record is not None:
-            _count(job.record, summary)
-            told(job.record, summary)
+        _count(record, summary)
+        told(record, summary)
 
     def look(outcome: Outcome) -> None:
         nonlocal is_told
@@ -248,8 +251,13 @@ def _work(
         summary.outcome = outcome
         seen(summary, max(planned, begun))
 
-    shop = Shop(asked, pipeline, Progress(lambda *_: engine.tick()), announce, writer.intend, writer.append)
-    engine = Engine(shop, ended, look)
+    engine: Engine | RayEngine
+    if asked.cluster.engine == "ray":
+        engine = RayEngine(asked, announce, writer.append, ended, look)
+    else:
+        steps = Progress(lambda *_: local.tick())
+        shop = Shop(asked, pipeline, steps, announce, writer.intend, writer.append)
+        engine = local = Engine(shop, ended, look)
 
     def stop() -> None:
         if engine.is_halted:

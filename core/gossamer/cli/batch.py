@@ -26,7 +26,7 @@ from gossamer.errors import InputError
 from gossamer.paths import target_path
 from gossamer.pipeline import NO_MODEL, Pipeline
 from gossamer.settings import ModelChoice
-from gossamer.settings.batch import Batch
+from gossamer.settings.batch import Batch, Cluster
 
 __all__ = ["run"]
 
@@ -111,6 +111,7 @@ def _parser() -> Parser:
     parser.add_argument("--quiet", action="store_true", help="say nothing but what fails")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_flags(parser, Batch, "batch")
+    add_flags(parser, Cluster, "cluster")
     add_prompt_flags(parser)
     add_model_flags(parser)
     add_recipe_flags(parser)
@@ -141,7 +142,21 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         resume=arguments.resume,
         reprocess=arguments.reprocess or arguments.only is not None,
         force=arguments.force,
+        cluster=_cluster(arguments),
     )
+
+
+def _cluster(arguments: argparse.Namespace) -> Cluster:
+    """Return who does the work; raises InputError for what only a cluster has, and for what it has not."""
+    flags = given(arguments, Cluster)
+    cluster = Cluster(**flags)
+    if cluster.engine == "ray":
+        if arguments.watch:
+            raise InputError("A cluster cannot watch folders.", "Leave --watch out, or --engine ray.")
+    elif flags.keys() - {"engine"}:
+        name = next(iter(flags.keys() - {"engine"})).replace("_", "-")
+        raise InputError(f"--{name} is about a cluster.", "Add --engine ray, or leave it out.")
+    return cluster
 
 
 def _listed(inputs: list[str]) -> list[str]:

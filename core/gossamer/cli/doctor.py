@@ -28,6 +28,7 @@ _EXTRAS = {
     "prompts": ("transformers", "text, and boxes and points through SAM 2"),
     "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
     "service": ("fastapi", "gossamer serve"),
+    "train": ("accelerate", "gossamer finetune in several processes, with TensorBoard"),
 }
 _CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}
 

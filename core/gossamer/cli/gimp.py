@@ -1,4 +1,4 @@
-"""`gossamer gimp`: install, check or remove the plug-in for GIMP 3."""
+"""`gossamer gimp`: install, check or remove the plug-in for GIMP 3, or pack it as a zip file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    parser = Parser("gimp", description="Install, check or remove the plug-in for GIMP 3.")
+    parser = Parser("gimp", description="Install, check or remove the plug-in for GIMP 3, or pack it.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     subs = {}
     for name, text in (
@@ -30,7 +30,17 @@ def run(argv: list[str]) -> int:
         subs[name] = sub
     subs["install"].add_argument("--link", action="store_true", help="link the files instead of copying them")
     subs["install"].add_argument("--force", action="store_true", help="replace files that are not ours")
+    text = "pack the plug-in as a zip file for GIMP's folder plug-ins; Filters > Gossamer > Set-up… does the rest there"
+    bundle = actions.add_parser("bundle", help=text, description=text)
+    bundle.set_defaults(action="bundle")
+    bundle.add_argument("file", metavar="FILE", help="what to write: a name that ends in .zip")
+    bundle.add_argument("--wheel", metavar="WHL", help="a wheel of this Gossamer to put beside it (default: the index)")
+    bundle.add_argument("--force", action="store_true", help="replace an earlier file")
     arguments = parser.parse_args(argv)
+    if arguments.action == "bundle":
+        held = gimp.make_bundle(arguments.file, wheel=arguments.wheel, force=arguments.force)
+        show(f"Wrote {arguments.file} ({len(held)} files). Unzip it into GIMP's folder plug-ins and start GIMP again.")
+        return 0
     if arguments.action == "install":
         installed = gimp.install(arguments.folder, link=arguments.link, force=arguments.force)
         _tell(

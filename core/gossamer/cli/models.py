@@ -1,24 +1,28 @@
-"""`gossamer models`: list, fetch, find, verify, export and compare model weights."""
+"""`gossamer models`: list, fetch, find, verify, add, remove, export and compare model weights."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import model_choice_of
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.cli.terminal import show, show_json, show_path
-from gossamer.errors import ModelIntegrityError, ModelNotFound
+from gossamer.errors import InputError, ModelIntegrityError, ModelNotFound, OutputError
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import ModelChoice
 from gossamer.weights import licences, store
+from gossamer.weights.added import add_model, added_cards, remove_model
 from gossamer.weights.card import HuggingFaceSource, ModelCard, Source, UrlSource
 from gossamer.weights.catalogue import any_card, folder_cards, load_catalogue, video_cards
 from gossamer.weights.fetch.sources import origin
 from gossamer.weights.fetch.transfer import announced_size, megabytes
 from gossamer.weights.folder_card import FolderCard
+from gossamer.weights.folders import models_folder
 from gossamer.weights.inventory import torch_is_here, usable
 from gossamer.weights.model_folder import find_folder, find_installed, folder_path, verify_folder
 
@@ -42,7 +46,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("models", description="List, fetch, find, verify, export and compare model weights.")
+    parser = Parser("models", description="List, fetch, find, verify, add, remove, export and compare model weights.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     every = Parser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
@@ -63,6 +67,12 @@ def _parser() -> Parser:
     path.add_argument("id", metavar="ID", help="id of the catalogue")
     verify = add("verify", "read weights in full and compare them with the catalogue", _verify)
     verify.add_argument("ids", nargs="*", metavar="ID", help="ids of the catalogue (default: all that are installed)")
+    adding = add("add", "put a model of your own beside the catalogue, for every face", _add)
+    adding.add_argument("folder", metavar="FOLDER", help="what gossamer promote wrote: card.json and its weights")
+    adding.add_argument("--force", action="store_true", help="replace a model of that id that was added before")
+    adding.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    remove = add("remove", "delete weights that Gossamer has fetched, and models that were added", _remove)
+    remove.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue, or of models that were added")
     for name, text in (
         ("export", "write a model as an .onnx file"),
         ("compare", "compare the masks and times of two models"),
@@ -139,7 +149,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
     found, problem = store.look(card)
     if found is None:
         found, problem = store.look(card, runtime="any")
-    variant = found.variant if found else (usable(card) or card.weights)[0]
+    variant = found.variant if found else next(iter(usable(card) or card.weights), None)
     return {
         "id": card.id,
         "title": card.title,
@@ -158,9 +168,9 @@ def _row(card: ModelCard) -> dict[str, Any]:
         "subjects": list(card.subjects),
         "cost": card.cost,
         "trained_size": list(card.input.size) if card.input.size else None,
-        "bytes": variant.bytes,
-        "size": announced_size(variant),
-        "precision": variant.precision,
+        "bytes": variant.bytes if variant else None,
+        "size": announced_size(variant) if variant else "by hand",
+        "precision": variant.precision if variant else "float32",
         "needs_torch": not usable(card, "onnx"),
         "sources": [source.kind for weights in card.weights for source in weights.sources],
         "weights": [
@@ -178,6 +188,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         ],
         "path": str(found.path) if found else None,
         "problem": problem,
+        "added": card.id in added_cards(),
     }
 
 
@@ -233,6 +244,25 @@ def _get(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add(arguments: argparse.Namespace) -> int:
+    from gossamer.hosts.gimp_models import refresh_models
+
+    with Console(arguments.quiet) as console:
+        card = add_model(arguments.folder, force=arguments.force, progress=Progress(console.progress))
+        places = refresh_models()
+        if not arguments.json:
+            console.say(f"{card.id} is in the list of models now, at {store.path(card)}")
+            if not card.commercial:
+                console.say(
+                    f"gossamer: warning: {card.title} is not for commercial use: its licence is {card.licence}."
+                )
+            if places:
+                console.say("GIMP shows it when it is started the next time.")
+    if arguments.json:
+        show_json({"id": card.id, "path": str(store.path(card)), "gimp": [str(place) for place in places]})
+    return 0
+
+
 def _path(arguments: argparse.Namespace) -> int:
     card = any_card(arguments.id)
     path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
@@ -255,6 +285,44 @@ def _verify(arguments: argparse.Namespace) -> int:
         if not rows:
             show("No model is installed. Type: gossamer models get isnet-general-use")
     return 0 if all(row["good"] for row in rows) else ModelIntegrityError.exit_code
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from gossamer.hosts.gimp_models import refresh_models
+
+    rows: list[dict[str, str | None]] = []
+    for card in [any_card(name) for name in arguments.ids]:
+        if card.id in added_cards():
+            remove_model(card.id)
+            refresh_models()
+            rows.append({"id": card.id, "path": None})
+            if not arguments.json:
+                show(f"{card.id} is removed.")
+            continue
+        try:
+            while True:  # a model can be here in several forms
+                path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
+                _check_is_own(card.title, path)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                rows.append({"id": card.id, "path": str(path)})
+                if not arguments.json:
+                    show(f"Removed {path}")
+        except (ModelNotFound, InputError):
+            if not any(row["id"] == card.id for row in rows):
+                raise
+        except OSError as error:
+            raise OutputError(f"{path} cannot be removed: {error.strerror}.", "Check the folder's rights.") from None
+    if arguments.json:
+        show_json(rows)
+    return 0
+
+
+def _check_is_own(title: str, path: Path) -> None:
+    if not path.parent.resolve().is_relative_to(models_folder().resolve()):
+        raise InputError(
+            f"{title} lies at {path}, which is not Gossamer's own folder.",
+            "Delete it there, if no other program needs it.",
+        )
 
 
 def _verified(ids: Iterable[str]) -> Iterable[dict[str, Any]]:

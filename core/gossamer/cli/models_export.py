@@ -28,6 +28,8 @@ def run(argv: list[str]) -> int:
     if output.suffix.lower() != _SUFFIXES[arguments.to]:
         raise InputError(f"{output.name} does not end in {_SUFFIXES[arguments.to]}.", "Name OUT so, or change --to.")
     with Console(arguments.quiet) as console:
+        if arguments.network == _PACKS:
+            return _packed(arguments, output, console)
         origin = _origin(arguments, console)
         from gossamer.networks.export import export_onnx, export_safetensors
         from gossamer.networks.state_dict import load_network
@@ -53,6 +55,23 @@ def run(argv: list[str]) -> int:
         else:
             checked = f", probabilities differ from torch by at most {made.difference:.1e}" if made.tried else ""
             console.say(f"Wrote {made.path} ({made.path.stat().st_size / 1e6:.1f} MB{checked})")
+    return 0
+
+
+_PACKS = "bimatting"  # its weights are signs: they are written as bits
+
+
+def _packed(arguments: argparse.Namespace, output: Path, console: Console) -> int:
+    if arguments.to != "safetensors":
+        raise InputError("BiMatting is written as safetensors only.", "Add --to safetensors.")
+    from gossamer.networks.export import export_packed
+
+    made = export_packed(source_path(arguments.model, "model"), output, force=arguments.force)
+    size = made.path.stat().st_size
+    if arguments.json:
+        show_json({"path": str(made.path), "network": _PACKS, "bytes": size, "difference": 0.0, "tried": []})
+    else:
+        console.say(f"Wrote {made.path} ({size / 1e6:.2f} MB, one bit a weight)")
     return 0
 
 
@@ -119,7 +138,11 @@ def _parser() -> Parser:
     )
     parser.add_argument("--fixed-size", action="store_true", help="for ONNX: take that size only (BEN2 always does)")
     parser.add_argument("--fixed-batch", action="store_true", help="for ONNX: take one picture at a time")
-    parser.add_argument("--network", metavar="NAME", help="for a file: its network, where its keys do not tell")
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        help="for a file: its network, where its keys do not tell; bimatting: pack it, one bit a weight",
+    )
     parser.add_argument("--accept-licence", action="store_true", help="accept a licence without commercial use")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     parser.add_argument("--json", action="store_true", help="print JSON")

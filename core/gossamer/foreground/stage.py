@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.image import Image
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
@@ -70,12 +70,23 @@ def subject_colours(
     else:
         layers = foreground.estimate_foreground(source.rgb, alpha, settings.method, progress=steps, warn=warn)
         colours = layers.foreground
+    if settings.decontaminate < 100 and settings.method != "none":
+        share, own = settings.decontaminate / 100, colours
+        colours = patiently(lambda: _mixed(source.pixels, own, share), progress)
     if spill == "none":
         return colours
     colour, strength = spill, settings.despill_strength
     # Unasked only what cannot be the subject's: olive leaves are no spill of a green screen.
     limit: Literal["average", "maximum"] = "maximum" if settings.despill == "auto" else "average"
     return patiently(lambda: foreground.despill(colours, alpha, colour, strength, limit=limit), steps)
+
+
+def _mixed(pixels: NDArray[Any], colours: NDArray[Any], share: float) -> NDArray[Any]:
+    """Return the subject's colours by a share, and the picture's for the rest."""
+    import cv2
+
+    seen = pixels if pixels.dtype == colours.dtype else unit_float(pixels)
+    return np.asarray(cv2.addWeighted(colours, share, seen, 1 - share, 0))
 
 
 def _screen(pixels: NDArray[Any], alpha: Array) -> Literal["none", "green", "blue"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import site
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from gossamer import __version__
-from gossamer.errors import OutputError, OutputExists
+from gossamer.errors import InputError, OutputError, OutputExists
 from gossamer.files import exchange, folder_lock
-from gossamer.hosts.gimp_arguments import plug_in_arguments
+from gossamer.hosts.gimp_arguments import ADDED, added_models, plug_in_arguments
+from gossamer.hosts.gimp_bundle import make_bundle
+from gossamer.hosts.gimp_files import BUNDLE, FILES, NAME, RECORD, TRANSLATIONS, contents
+from gossamer.hosts.gimp_python import check_can_work, worker_flags
 from gossamer.paths import home_folder
 from gossamer.platform import application_folders
 from gossamer.worker.protocol import PROTOCOL
@@ -28,41 +30,25 @@ __all__ = [
     "Removed",
     "config_folders",
     "install",
+    "make_bundle",
     "plug_in_arguments",
     "status",
     "uninstall",
 ]
 
-NAME = "gossamer_gimp"
-"""GIMP finds a plug-in only where the folder and the file in it share a name."""
-
-_FILES = (
-    f"{NAME}.py",
-    "arguments.py",
-    "client.py",
-    "cutting.py",
-    "dialogs/__init__.py",
-    "dialogs/consent.py",
-    "dialogs/cutting_out.py",
-    "dialogs/live.py",
-    "frames.py",
-    "help.html",
-    "layers.py",
-    "outputs.py",
-    "parameters.json",
-    "preview.py",
-    "system.py",
-)
-_RECORD = "worker.json"
 _MAKING, _FINISHED = f".{NAME}.new-", f".{NAME}.swap"
 """Beside the plug-in: a folder that is being made; one that is finished, then the one that it takes the place of."""
 
 _FLATPAK = (
-    "GIMP from Flatpak runs in a sandbox that hides the Python outside. What should work there, but is not "
-    "tested: type `flatpak override --user --filesystem=xdg-run/gossamer org.gimp.GIMP` once, and keep "
-    "`gossamer worker --idle 86400` running in a terminal while you use GIMP."
+    "GIMP from Flatpak runs in a sandbox that may hide this Python. What should work there, but is not tested: type "
+    "`flatpak override --user --filesystem=xdg-run/gossamer org.gimp.GIMP` once, and keep `gossamer worker --idle "
+    "86400` running in a terminal while you use GIMP."
 )
-_SNAP = "GIMP from Snap runs in a sandbox that hides the Python outside: use a GIMP 3 from elsewhere."
+_BUNDLE_THERE = (
+    "Make a bundle with `gossamer gimp bundle`, unzip it into that GIMP's folder plug-ins, and use Filters > Gossamer "
+    "> Set-up… in it: it builds what it needs inside the sandbox."
+)
+_SNAP = "GIMP from Snap runs in a sandbox that hides the Python outside"
 
 
 @dataclass(frozen=True)
@@ -168,18 +154,26 @@ def install(
 
     Raises
     ------
+    InputError
+        The plug-in could not work there, or not through this Python; a GIMP of several where it cannot is left out.
     OutputExists
         Something foreign has the plug-in's name.
     OutputError
         A folder cannot be written.
     """
+    python = python or Path(sys.executable)
+    check_can_work(python)
     found = [folder] if folder is not None else config_folders()
-    notes: tuple[str, ...] = ()
+    hopeless = {config: why for config in found if (why := _why_not(config, python))}
+    found = [config for config in found if config not in hopeless]
+    if hopeless and not found:
+        raise InputError(f"{next(iter(hopeless.values()))}.", _BUNDLE_THERE)
+    notes = tuple(f"Left out: {config}. {why}. {_BUNDLE_THERE}" for config, why in hopeless.items())
     if not found:
         found = [default_folder()]
         notes = (f"No GIMP 3 has run here yet: the plug-in waits for it in {found[0]}.",)
     try:
-        return [_install(config.absolute(), link, force, python or Path(sys.executable), notes) for config in found]
+        return [_install(config.absolute(), link, force, python, notes) for config in found]
     except OSError as error:
         raise OutputError(
             f"The plug-in cannot be installed: {error.filename}: {error.strerror}.",
@@ -204,11 +198,14 @@ def uninstall(folder: Path | None = None) -> list[Removed]:
                 _recover(place)
                 if not _is_ours(place):
                     continue
-                ours = [path for path in _own_files(place) if os.path.lexists(path)]
+                ours = [path for path in (place / ADDED, *_own_files(place)) if os.path.lexists(path)]
                 shutil.rmtree(place / "__pycache__", ignore_errors=True)
                 for path in ours:  # the record, by which the folder is known as ours, last
                     path.unlink()
-                for below in {path.parent for path in ours} - {place}:
+                folders = {above for path in ours for above in path.relative_to(place).parents} - {Path(".")}
+                for below in sorted((place / name for name in folders), reverse=True):  # the inner ones first
+                    if not below.is_dir():
+                        continue
                     shutil.rmtree(below / "__pycache__", ignore_errors=True)
                     if not any(below.iterdir()):
                         below.rmdir()
@@ -250,7 +247,10 @@ def _place(config: Path) -> Path:
 
 
 def _own_files(place: Path) -> list[Path]:
-    return [place / name for name in (*_FILES, _RECORD)]
+    """Return what :func:`install` writes, and what a bundle brought."""
+    brought = [place / name for name in ("LICENSE", BUNDLE) if os.path.lexists(place / BUNDLE)]
+    wheels = list(place.glob("gossamer-*.whl")) if brought else []
+    return [*(place / name for name in (*FILES, *TRANSLATIONS)), *wheels, *brought, place / RECORD]
 
 
 def _is_foreign(place: Path) -> bool:
@@ -266,8 +266,9 @@ def _is_foreign(place: Path) -> bool:
 
 
 def _is_ours(place: Path) -> bool:
-    """Whether the folder was made by :func:`install`: only it writes a record into a folder of this name."""
-    return place.is_dir() and not place.is_symlink() and os.path.lexists(place / _RECORD)
+    """Whether the folder was made by :func:`install`, or is a bundle's: only these have a record in it."""
+    records = any(os.path.lexists(place / name) for name in (RECORD, BUNDLE))
+    return place.is_dir() and not place.is_symlink() and records
 
 
 def _install(config: Path, link: bool, force: bool, python: Path, notes: tuple[str, ...]) -> Installed:
@@ -292,29 +293,30 @@ def _install(config: Path, link: bool, force: bool, python: Path, notes: tuple[s
 
 
 def _fill(making: Path, link: bool, python: Path) -> None:
-    source = resources.files(NAME)
-    with resources.as_file(source) as package:
-        for name in _FILES:
-            (making / name).parent.mkdir(exist_ok=True)
-            if link:
+    with resources.as_file(resources.files(NAME)) as package:
+        for name, data in contents().items():
+            (making / name).parent.mkdir(exist_ok=True, parents=True)
+            if link and name in FILES:
                 (making / name).symlink_to((package / name).absolute())
             else:
-                shutil.copyfile(package / name, making / name)
+                (making / name).write_bytes(data)
     program = making / f"{NAME}.py"
     if not link or not os.access(program, os.X_OK):
         program.chmod(0o755)  # without the run bit GIMP passes it over in silence
-    record = {"python": str(python), "flags": _flags(), "gossamer": __version__, "protocol": PROTOCOL}
-    (making / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    record = {"python": str(python), "flags": worker_flags(), "gossamer": __version__, "protocol": PROTOCOL}
+    (making / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if models := added_models():
+        (making / ADDED).write_text(json.dumps(models, indent=2) + "\n", encoding="utf-8")
 
 
-def _flags() -> list[str]:
-    """Return how Python is started: alone (-I), unless gossamer itself is in the user's site-packages."""
-    import gossamer
-
-    own = Path(gossamer.__file__).resolve()
-    if site.ENABLE_USER_SITE and own.is_relative_to(Path(site.getusersitepackages()).resolve()):
-        return ["-E", "-P"]
-    return ["-I"]
+def _why_not(config: Path, python: Path) -> str:
+    """Return why the plug-in cannot work in a GIMP through this Python; "" where it can, or might."""
+    parts = config.absolute().parts
+    if "snap" in parts:
+        return _SNAP
+    if _is_flatpak(parts) and Path(os.path.realpath(python)).is_relative_to("/usr"):
+        return "GIMP from Flatpak runs in a sandbox that has a system of its own in /usr, without this Python"
+    return ""
 
 
 def _swap(finished: Path, place: Path) -> None:
@@ -348,7 +350,7 @@ def _recover(place: Path) -> list[Path]:
         elif not os.path.lexists(place):
             left.rename(place)
         else:
-            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {"__pycache__"}
+            own = {path.relative_to(left).parts[0] for path in _own_files(left)} | {ADDED, "__pycache__"}
             for path in sorted(left.iterdir()):
                 if path.name not in own:
                     kept.append(path.rename(_free(place / path.name)))
@@ -378,8 +380,13 @@ def _status(config: Path) -> GimpStatus:
         return GimpStatus(config, place, "absent", notes=(absent, *notes))
     if _is_foreign(place):
         return GimpStatus(config, place, "foreign", notes=("Something else has the plug-in's name.", *notes))
+    if not os.path.lexists(place / RECORD):
+        waits = (
+            "It was unzipped and is not set up yet: use Filters > Gossamer > Set-up… in GIMP, or gossamer gimp install"
+        )
+        return GimpStatus(config, place, "broken", notes=(waits, *notes))
     try:
-        record = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
         version, python, protocol = str(record["gossamer"]), str(record["python"]), int(record["protocol"])
     except (OSError, ValueError, KeyError, TypeError):
         fault = "The record worker.json cannot be read. Type: gossamer gimp install"
@@ -398,18 +405,20 @@ def _status(config: Path) -> GimpStatus:
 
 
 def _changed(place: Path) -> bool:
-    package = resources.files(NAME)
     try:
-        return any((place / name).read_bytes() != (package / name).read_bytes() for name in _FILES)
+        return any((place / name).read_bytes() != data for name, data in contents().items())
     except OSError:
         return True
 
 
 def _sandbox_notes(config: Path) -> tuple[str, ...]:
-    parts = config.parts
-    if ".var" in parts and "org.gimp.GIMP" in parts:
+    if _is_flatpak(config.parts):
         return (_FLATPAK,)
-    return (_SNAP,) if "snap" in parts else ()
+    return (f"{_SNAP}: use a GIMP 3 from elsewhere.",) if "snap" in config.parts else ()
+
+
+def _is_flatpak(parts: tuple[str, ...]) -> bool:
+    return ".var" in parts and "org.gimp.GIMP" in parts
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["plug_in_arguments"]
+__all__ = ["ADDED", "added_models", "plug_in_arguments"]
+
+ADDED = "models.json"
+"""Beside the plug-in: the models that the user has added to the library, where there are any."""
 
 _WORDS = {
     "knn": "Neighbours of like colour",
@@ -20,19 +23,21 @@ _WORDS = {
 
 
 def plug_in_arguments() -> dict[str, Any]:
-    """Return the contents of the plug-in's ``parameters.json``: its arguments and the models to choose from.
+    """Return the contents of the plug-in's ``parameters.json``: its arguments, and what there is to choose from.
 
     GIMP has its own background, below the layer, and the result takes the place of a layer: the stages of background,
     canvas, shadow and file are left out, as are the checks.
     """
+    from gossamer.canvas.presets import load_presets
     from gossamer.settings.edges import EDGES
     from gossamer.settings.parameters import parameters
-    from gossamer.weights.catalogue import load_catalogue
+    from gossamer.weights.catalogue import published_models
 
     fields = ("name", "stage", "kind", "default", "minimum", "maximum", "choices", "unit", "title")
     return {
-        "models": [{"id": card.id, "title": card.title} for card in load_catalogue().values()],
+        "models": [{"id": card.id, "title": card.title} for card in published_models().values()],
         "edges": [{"id": edge.id, "title": edge.title, "help": edge.help, "settings": edge.flat()} for edge in EDGES],
+        "presets": [{"id": preset.id, "title": preset.title} for preset in load_presets().values()],
         "arguments": [
             {
                 **{field: getattr(parameter, field) for field in fields},
@@ -44,6 +49,13 @@ def plug_in_arguments() -> dict[str, Any]:
             and parameter.path != "foreground.shadow"
         ],
     }
+
+
+def added_models() -> list[dict[str, str]]:
+    """Return the models that were added on this machine, as the file of that name has them."""
+    from gossamer.weights.added import added_cards
+
+    return [{"id": card.id, "title": card.title} for card in added_cards().values()]
 
 
 def _label(choice: str) -> str:

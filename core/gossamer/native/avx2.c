@@ -15,6 +15,7 @@
 #if defined(GOSSAMER_AVX2)
 
 #include <cpuid.h>
+#include <immintrin.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
@@ -24,6 +25,7 @@
 #endif
 
 #include "band.c"
+#include "binary.c"
 #include "blur.c"
 #include "coarse.c"
 #include "deflate.c"

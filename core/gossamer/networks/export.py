@@ -18,7 +18,7 @@ from gossamer.telemetry import onnxruntime
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["TOLERANCE", "Exported", "export_onnx", "export_safetensors"]
+__all__ = ["TOLERANCE", "Exported", "export_onnx", "export_packed", "export_safetensors"]
 
 TOLERANCE = 1e-3
 """How far a probability of an exported file may be from torch's: a quarter of an 8-bit step."""
@@ -184,6 +184,37 @@ def export_safetensors(module: nn.Module, network: str, output: Path, *, force: 
         # The file's format knows no shared memory, and MODNet has its backbone under two names.
         state = {name: value.detach().clone(memory_format=contiguous) for name, value in module.state_dict().items()}
         save_file(state, temporary, metadata={"format": "pt", "gossamer_network": network})
+    return Exported(output, 0.0, ())
+
+
+def export_packed(source: Path, output: Path, *, force: bool = False) -> Exported:
+    """Write a checkpoint of BiMatting with one bit for each sign: about a twenty-fifth of its size.
+
+    Parameters
+    ----------
+    source : Path
+        See :func:`gossamer.networks.bimatting_weights.load_bimatting`.
+    output : Path
+        The .safetensors file.
+    force : bool
+        Replace `output` where it exists.
+
+    Raises
+    ------
+    OutputExists, OutputError, MissingExtra
+        See :func:`export_safetensors`.
+    ModelNotFound, ModelError, InputError
+        `source` holds something else.
+    """
+    from gossamer.networks.bimatting_weights import PACKED, load_bimatting, packed_entries
+
+    module = load_bimatting(source)
+    try:
+        from safetensors.torch import save_file
+    except ImportError:
+        raise MissingExtra("Writing .safetensors", "torch") from None
+    with _replacing(output, force) as temporary:
+        save_file(packed_entries(module), temporary, metadata={"format": "pt", "gossamer": PACKED})
     return Exported(output, 0.0, ())
 
 

@@ -1,9 +1,9 @@
-"""Recurrent video matting in torch: our own network with the weights of the graph that its authors export."""
+"""Recurrent video matting in torch: our own networks, with the weights that their authors give."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,20 +16,30 @@ from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.torch_module import TorchModule, placed
 from gossamer.progress import Progress
 
-__all__ = ["RecurrentTorch"]
+if TYPE_CHECKING:
+    from torch import nn
 
-_TITLE = "Robust Video Matting"
+__all__ = ["RECURRENT_NETWORKS", "RecurrentTorch"]
+
+RECURRENT_NETWORKS = {
+    "rvm_mobilenetv3": "Robust Video Matting with MobileNetV3",
+    "rvm_resnet50": "Robust Video Matting with ResNet50",
+    "bimatting": "BiMatting",
+}
+"""The networks that run here, by the name that the catalogue gives them, and what people call them."""
 
 
 class RecurrentTorch:
-    """RVM in torch; gives what :class:`~gossamer.networks.recurrent_onnx.RecurrentOnnx` gives, but for rounding.
+    """A recurrent network in torch; gives what its ONNX graph gives in ONNX Runtime, but for rounding.
 
     Parameters
     ----------
     path : Path
-        The .onnx file of its authors.
+        The .onnx file of its authors; of BiMatting their checkpoint, or a packed one.
     device : {"auto", "cpu", "cuda"}
         Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
+    network : str
+        A key of :data:`RECURRENT_NETWORKS`.
 
     Raises
     ------
@@ -39,25 +49,22 @@ class RecurrentTorch:
         The device cannot be had; torch or onnx is not installed.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto", network: str = "rvm_mobilenetv3") -> None:
         self.device, self.warnings = started_device(device)
         try:
-            import torch
+            import torch  # noqa: F401 - said here, whatever loads it first
         except ImportError:
             raise MissingExtra("Running a network in torch", "torch") from None
-        from gossamer.networks.architectures.rvm import rvm_mobilenetv3
+        title = RECURRENT_NETWORKS[network]
+        if network == "bimatting":
+            from gossamer.networks.bimatting_weights import load_bimatting
 
-        module = rvm_mobilenetv3().eval().requires_grad_(False)
-        layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
-        found = graph_convolutions(path)
-        shapes = [tuple(layer.weight.shape) for layer in layers]
-        if [weight.shape for weight, _ in found] != shapes:
-            raise ModelError(f"{path.name} is not {_TITLE} with MobileNetV3.", "Run it with --runtime onnx.")
-        for layer, (weight, bias) in zip(layers, found, strict=True):
-            layer.weight.copy_(torch.from_numpy(weight))
-            if layer.bias is not None and bias is not None:
-                layer.bias.copy_(torch.from_numpy(bias))
-        self._module = TorchModule(placed(module, _TITLE, self.device), _TITLE, self.device)
+            module: nn.Module = load_bimatting(path)
+            if self.device == "cpu":
+                module.pack()  # type: ignore[operator]
+        else:
+            module = _of_graph(path, network)
+        self._module = TorchModule(placed(module, title, self.device), title, self.device)
 
     @property
     def modules(self) -> tuple[Any, ...]:
@@ -92,3 +99,22 @@ class RecurrentTorch:
     def unload(self) -> None:
         """Free the memory that the network holds."""
         self._module.unload()
+
+
+def _of_graph(path: Path, network: str) -> nn.Module:
+    """Return Robust Video Matting with the weights of the graph that its authors export."""
+    import torch
+
+    from gossamer.networks.architectures import rvm
+
+    module: nn.Module = getattr(rvm, network)().eval().requires_grad_(False)
+    layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+    found = graph_convolutions(path)
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    if [weight.shape for weight, _ in found] != shapes:
+        raise ModelError(f"{path.name} is not {RECURRENT_NETWORKS[network]}.", "Run it with --runtime onnx.")
+    for layer, (weight, bias) in zip(layers, found, strict=True):
+        layer.weight.copy_(torch.from_numpy(weight))
+        if layer.bias is not None and bias is not None:
+            layer.bias.copy_(torch.from_numpy(bias))
+    return module

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
-from gossamer.platform.memory import available_memory, physical_memory, return_memory
+from gossamer.platform.memory import available_memory, physical_memory, resident_memory, return_memory
 from gossamer.platform.names import exchange, is_planted, links_are_followed_for_others, rename_new, settle_names
 from gossamer.platform.permissions import inherit, share
 from gossamer.platform.processes import (
@@ -22,6 +22,7 @@ from gossamer.platform.processes import (
     is_of_this_user,
     is_socket,
     keep_rights,
+    keep_to_cores,
     local_socket,
     make_private_folder,
     new_group,
@@ -53,6 +54,7 @@ __all__ = [
     "is_planted",
     "is_socket",
     "keep_rights",
+    "keep_to_cores",
     "links_are_followed_for_others",
     "listen",
     "local_socket",
@@ -63,6 +65,7 @@ __all__ = [
     "physical_memory",
     "privacy_fault",
     "rename_new",
+    "resident_memory",
     "return_memory",
     "runtime_folder",
     "settle_names",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,18 +10,30 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 import gossamer
-from gossamer.errors import GossamerError, InputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError
 from gossamer.service import rembg, removebg
 from gossamer.service.desk import CUT_FILES, Desk, refused
 from gossamer.service.fields import OWN, known_fields, schema
 from gossamer.service.guard import Guard, is_loopback
 from gossamer.service.keys import Keys
+from gossamer.service.page import page
+from gossamer.service.refusals import foreseen
 from gossamer.settings.service import Service
 
 __all__ = ["application"]
 
 _MEGA = 1_000_000
-_PATHS = ("/v1/cutouts", "/v1/masks", "/v1/check", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json")
+_PATHS = (
+    "/",
+    "/v1/cutouts",
+    "/v1/masks",
+    "/v1/check",
+    "/v1/models",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+)
 _EXAMPLES = {
     "plain": {"image": "BASE64", "format": "png"},
     "white": {"image": "BASE64", "format": "jpeg", "background": "#ffffff", "canvas_margin": "5%"},
@@ -61,9 +72,8 @@ def application(settings: Service) -> Any:
         return elsewhere.get(path, refused)(error, id)
 
     def on_error(request: Request, error: Exception) -> Response:
-        known = error if isinstance(error, GossamerError) else _unexpected(error, request.state.id)
         desk.metrics.failed(type(error).__name__)
-        status, headers, body = refusal(request.url.path, known, request.state.id)
+        status, headers, body = refusal(request.url.path, foreseen(error, request.state.id), request.state.id)
         return Response(body, status_code=status, headers=headers)
 
     def on_http(request: Request, error: Any) -> Response:
@@ -112,15 +122,6 @@ class Unexpected:
             await self._handler(Request(scope, receive), error)(scope, receive, send)
 
 
-def _unexpected(error: Exception, id: str) -> GossamerError:
-    if is_lack_of_memory(error):
-        short = GossamerError("There is not enough memory for this picture.", "Send a smaller one.")
-        short.http_status = 507
-        return short
-    logging.getLogger("gossamer.service").error("request %s failed", id, exc_info=error)
-    return GossamerError("The service has failed.", f"Tell whoever keeps it the number of this request: {id}.")
-
-
 def _add_routes(api: Any, desk: Desk) -> None:
     known = known_fields()
     cut = schema(known, CUT_FILES, OWN, _EXAMPLES, places=True)
@@ -146,6 +147,7 @@ def _add_routes(api: Any, desk: Desk) -> None:
         ("/v1/cutouts", desk.cutouts, "POST", cut, pictures),
         ("/v1/masks", desk.masks, "POST", cut, pictures),
         ("/v1/check", desk.check, "POST", checked, {"application/json": {}}),
+        ("/", page(desk.settings), "GET", None, {"text/html": {}}),
         ("/v1/models", desk.models, "GET", None, {"application/json": {}}),
         ("/healthz", desk.health, "GET", None, {"application/json": {}}),
         ("/readyz", desk.ready, "GET", None, {"application/json": {}}),
@@ -166,7 +168,7 @@ def _add_routes(api: Any, desk: Desk) -> None:
         (removebg.CUT, theirs.cut, "POST", "Cut out a picture as remove.bg's API 1.0 does."),
         (removebg.ACCOUNT, theirs.account, "GET", "The account, as remove.bg's API 1.0 tells it."),
         (rembg.ADDRESS, rembgs.cut, "POST", "Cut out a picture as rembg's server does."),
-        (rembg.ADDRESS, rembgs.address, "GET", "What rembg's server does with an address: refused."),
+        (rembg.ADDRESS, rembgs.address, "GET", "Cut out the picture at an address, as rembg's server does."),
     ):
         api.add_api_route(
             path, endpoint, methods=[method], response_model=None, response_class=Response, summary=summary

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 import gossamer
 from gossamer.errors import Cancelled, GossamerError, InputError
 from gossamer.image.limits import at_most
-from gossamer.progress import Progress
-from gossamer.service.allowed import Allowed
-from gossamer.service.answers import Answer, answer
-from gossamer.service.engine import Engine
+from gossamer.service.addresses import Addresses
+from gossamer.service.answers import Answer
+from gossamer.service.engine import Engine, Job
 from gossamer.service.fields import Sent, check_names, known_fields, read_sent, values_of
+from gossamer.service.hands import Elsewhere, Here, Task
 from gossamer.service.keys import Rates
 from gossamer.service.metrics import CONTENT_TYPE, Metrics
-from gossamer.service.refusals import worded
-from gossamer.service.waiting import done
+from gossamer.service.refusals import foreseen, worded
+from gossamer.service.tasks import Check, Cut
+from gossamer.service.waiting import LINES, done, lines, while_there
 from gossamer.service.wish import Wish
 from gossamer.service.work import Workshop
 from gossamer.settings import Recipe, recipe_from_flat
@@ -42,25 +43,48 @@ class Desk:
     Attributes
     ----------
     settings : Service
-    engine : Engine
     shop : Workshop
+    hands : list of Hands
+    engine : Engine
     rates : Rates
     metrics : Metrics
+    addresses : Addresses or None
+        What fetches pictures; None where nothing is fetched.
     """
 
     def __init__(self, settings: Service) -> None:
         self.settings = settings
-        self.engine = Engine(settings.queue, settings.max_seconds)
-        self.shop = Workshop(Allowed(settings.models), settings.max_megapixels * 1_000_000)
+        self.shop = Workshop.of(settings)
+        count = settings.workers
+        self.hands = [Elsewhere(settings, n, count) for n in range(count)] if count > 1 else [Here(self.shop)]
+        self.engine = Engine(settings.queue, settings.max_seconds, self.hands)
         self.rates = Rates(settings.rate)
-        self.metrics = Metrics(lambda: self.engine.waiting)
+        self.metrics = Metrics(lambda: self.engine.waiting, self.hands)
+        most = settings.max_mb * 1_000_000
+        self.addresses = Addresses(most, settings.max_fetch_seconds) if settings.urls else None
 
-    async def have_done(self, request: Request, work: Callable[[Progress], Any], *pictures: bytes) -> Any:
-        """Put work on some pictures into the queue and wait for its result; raises what it raises."""
-        request.state.rate = self.rates.take(request.state.owner)
+    def admit(self, request: Request) -> None:
+        """Count a request for work; raises Busy where its key has had its share."""
+        if not hasattr(request.state, "rate"):
+            request.state.rate = self.rates.take(request.state.owner)
+
+    async def fetch(self, request: Request, address: str) -> bytes:
+        """Return the picture at an address; raises Unfetched, and Cancelled once the client has left."""
+        assert self.addresses is not None  # noqa: S101 - refused before
+        self.admit(request)
+        return await while_there(self.addresses.fetch(address), request)
+
+    async def submit(self, request: Request, work: Task, *pictures: bytes) -> Job:
+        """Put work on some pictures into the queue; raises what is known to be wrong with it."""
+        self.admit(request)
         await run_in_threadpool(self.shop.glance, *pictures)
+        return self.engine.submit(request.state.owner, work)
+
+    async def have_done(self, request: Request, work: Task, *pictures: bytes) -> Any:
+        """Put work on some pictures into the queue and wait for its result; raises what it raises."""
+        job = await self.submit(request, work, *pictures)
         try:
-            return await done(self.engine.submit(request.state.owner, work), request)
+            return await done(job, request)
         except Cancelled:
             self.metrics.left()
             raise
@@ -77,18 +101,28 @@ class Desk:
         sent = await read_sent(request, CUT_FILES)
         if mask_only and str(sent.one("format", "png")).lower() == "zip":
             raise InputError("A mask is one picture.", "Ask for png, webp, jpeg or json.")
-        wish = await run_in_threadpool(self._wish, sent, request.headers.get("accept", ""), mask_only)
+        accept = request.headers.get("accept", "")
+        wish = await run_in_threadpool(self._wish, sent, accept, mask_only, request.state.owner)
+        pictures = [each for each in (wish.picture, wish.backdrop) if each is not None]
+        if LINES in accept:
+            job = await self.submit(request, Cut(wish, mask_only), *pictures)
+            told = lines(job, lambda error: self.failure(error, request), self._counted, self.metrics.left)
+            return StreamingResponse(told, media_type=LINES, headers={"X-Accel-Buffering": "no"})
+        made: Answer = await self.have_done(request, Cut(wish, mask_only), *pictures)
+        return picture_response(self._counted(made))
 
-        def work(steps: Progress) -> Answer:
-            return answer(self.shop.cut(wish, steps), wish.format, mask_only=mask_only)
-
-        made: Answer = await self.have_done(request, work, wish.picture)
+    def _counted(self, made: Answer) -> Answer:
         self.metrics.worked(made.model, made.seconds)
-        return picture_response(made)
+        return made
 
-    def _wish(self, sent: Sent, accept: str, mask_only: bool) -> Wish:
+    def failure(self, error: Exception, request: Request) -> bytes:
+        """Return the body of an error that comes after the answer has begun."""
+        self.metrics.failed(type(error).__name__)
+        return refused(foreseen(error, request.state.id), request.state.id)[2]
+
+    def _wish(self, sent: Sent, accept: str, mask_only: bool, owner: str) -> Wish:
         with at_most(self.shop.pixels):
-            wish = Wish.of(sent, model=self.settings.model, accept=accept, mask_only=mask_only)
+            wish = Wish.of(sent, model=self.settings.model, accept=accept, mask_only=mask_only, owner=owner)
         self.shop.allowed.decided(wish.choice)  # a model that is not served is told before the queue
         return wish
 
@@ -104,17 +138,8 @@ class Desk:
             except (ValueError, RecursionError):
                 raise InputError("The recipe is not valid JSON.", 'Give e.g. {"checks": {}}.') from None
         recipe = recipe_from_flat(values_of(sent, Recipe, known), None if given is None else Recipe.of(given))
-        cutout = sent.picture()
-
-        def work(steps: Progress) -> dict[str, Any]:
-            from gossamer.quality import check
-
-            seen = self.shop.read(cutout, steps)
-            photo = self.shop.read(sent.files["photo"], steps) if "photo" in sent.files else None
-            mask = self.shop.read(sent.files["mask"], steps) if "mask" in sent.files else None
-            return check(seen, photo, mask, recipe, progress=steps).as_dict()
-
-        return json_response(await self.have_done(request, work, *sent.files.values()))
+        sent.picture()  # which is missed now, where it is
+        return json_response(await self.have_done(request, Check(sent.files, recipe), *sent.files.values()))
 
     async def models(self, request: Request) -> Response:
         """List the models that requests may name."""

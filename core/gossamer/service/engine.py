@@ -1,6 +1,6 @@
-"""The engine: one thread that works, and a bounded queue before it in which everyone's turn comes.
+"""The engine: a thread for each pair of hands, and a bounded queue before them in which everyone's turn comes.
 
-One picture at a time, because each uses all cores, and memory is then that of the largest picture.
+Each pair of hands has one picture at a time: memory is then that of so many of the largest pictures.
 """
 
 from __future__ import annotations
@@ -10,19 +10,29 @@ import math
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from gossamer.errors import Cancelled
 from gossamer.progress import Progress
 from gossamer.service.refusals import Busy, TooSlow
 
-__all__ = ["Engine", "Job"]
+__all__ = ["Engine", "Hands", "Job"]
 
 _FIRST_GUESS = 2.0  # seconds that a request takes, as long as none has been seen
 _WEIGHT = 0.2  # of the newest request in the running mean
 _SHARE = 0.75  # of the queue that one key may take: another one finds a place
+
+
+class Hands(Protocol):
+    """Who does the work: this process, or one of its own."""
+
+    def __call__(self, work: Any, steps: Progress) -> Any:
+        """Do some work; its progress raises once nobody waits or the time is over."""
+
+    def close(self) -> None:
+        """Let go of what is held: there is no more work."""
 
 
 class Job:
@@ -34,11 +44,15 @@ class Job:
         Whose turn it takes.
     future : Future
         The work's result, or what it raised.
+    told : tuple of float and str
+        How far the work is, from 0 to 1, and what is being done.
     """
 
-    def __init__(self, owner: str, work: Callable[[Progress], Any]) -> None:
+    def __init__(self, owner: str, work: Any) -> None:
         self.owner = owner
         self.future: Future[Any] = Future()
+        self.future.set_running_or_notify_cancel()  # what is ended by `leave` alone is not ended by whoever waits
+        self.told = (0.0, "Waiting")
         self._work = work
         self._left = threading.Event()
         self._end = math.inf
@@ -53,18 +67,19 @@ class Job:
         """Whether nobody waits for it."""
         return self._left.is_set()
 
-    def run(self, seconds: float) -> None:
-        """Do the work, for so many seconds at most."""
+    def run(self, seconds: float, hands: Callable[[Any, Progress], Any]) -> None:
+        """Have the work done, for so many seconds at most."""
         self._seconds, self._end = seconds, time.monotonic() + seconds
         try:
             self._tick(0.0, "")
-            result = self._work(Progress(self._tick))
+            result = hands(self._work, Progress(self._tick))
         except BaseException as error:
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
 
     def _tick(self, fraction: float, message: str) -> None:
+        self.told = fraction, message or self.told[1]
         if self._left.is_set():
             raise Cancelled()
         if time.monotonic() > self._end:
@@ -74,8 +89,18 @@ class Job:
             )
 
 
+class _Own:
+    """Hands of this process: the work is a function of its progress."""
+
+    def __call__(self, work: Callable[[Progress], Any], steps: Progress) -> Any:
+        return work(steps)
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+
 class Engine:
-    """Works on jobs one after the other, in turns between their owners.
+    """Has jobs done, in turns between their owners.
 
     Parameters
     ----------
@@ -83,16 +108,19 @@ class Engine:
         How many may wait.
     seconds : float
         How long each may take.
+    hands : sequence of Hands, optional
+        As many jobs are done at once; without it one, whose work is called with its progress.
     """
 
-    def __init__(self, places: int, seconds: float) -> None:
+    def __init__(self, places: int, seconds: float, hands: Sequence[Hands] = ()) -> None:
         self._places, self._seconds = places, seconds
         self._own = max(1, math.ceil(_SHARE * places))
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._changed = threading.Condition()
         self._closing = False
         self._mean = _FIRST_GUESS
-        self._thread: threading.Thread | None = None
+        self._hands: Sequence[Hands] = hands or (_Own(),)
+        self._threads: list[threading.Thread] = []
 
     @property
     def waiting(self) -> int:
@@ -105,14 +133,14 @@ class Engine:
         """Whether jobs are taken."""
         return not self._closing
 
-    def submit(self, owner: str, work: Callable[[Progress], Any]) -> Job:
+    def submit(self, owner: str, work: Any) -> Job:
         """Put work into the queue.
 
         Parameters
         ----------
         owner : str
-        work : callable
-            ``work(progress)`` in the engine's thread; its progress raises once nobody waits or the time is over.
+        work : object
+            What the hands take.
 
         Raises
         ------
@@ -128,22 +156,32 @@ class Engine:
                 raise Busy("The service is about to end.", 10)
             if count >= self._places or (own >= self._own and self._places > 1):
                 what = "The queue is full" if count >= self._places else "This key has its part of the queue"
-                raise Busy(f"{what}: {count} requests wait.", max(1, math.ceil(self._mean * (count + 1))))
+                seconds = self._mean * (count + 1) / len(self._hands)
+                raise Busy(f"{what}: {count} requests wait.", max(1, math.ceil(seconds)))
             self._waiting.setdefault(owner, deque()).append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gossamer-service", daemon=True)
-                self._thread.start()
+            self._begin()
             self._changed.notify_all()
         return job
+
+    def _begin(self) -> None:
+        """Start the threads, the first time."""
+        if not self._threads:
+            for hands in self._hands:
+                self._threads.append(
+                    threading.Thread(target=self._run, args=(hands,), name="gossamer-service", daemon=True)
+                )
+            for thread in self._threads:
+                thread.start()
 
     def close(self) -> None:
         """Take no more jobs, and return when those that wait are done."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            thread = self._thread
-        if thread is not None:
+        for thread in self._threads:
             thread.join()
+        for hands in self._hands:
+            hands.close()
 
     def _forget_left(self) -> None:
         """Free the places of those who have gone."""
@@ -159,11 +197,11 @@ class Engine:
             else:
                 del self._waiting[owner]
 
-    def _run(self) -> None:
+    def _run(self, hands: Hands) -> None:
         while (job := self._next()) is not None:
             start = time.monotonic()
             try:
-                job.run(self._seconds)
+                job.run(self._seconds, hands)
             except Exception:
                 # The thread goes on: whoever waits would else wait for ever.
                 logging.getLogger("gossamer.service").exception("A job ended unheard")

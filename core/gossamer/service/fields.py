@@ -8,15 +8,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from fastapi import Request
+from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError
 from gossamer.service.refusals import Malformed
 from gossamer.settings import Finding, ModelChoice, Parameter, Recipe, parameters
 from gossamer.settings.base import Settings
 from gossamer.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 __all__ = [
     "FILES",
@@ -28,6 +29,7 @@ __all__ = [
     "known_fields",
     "read_sent",
     "schema",
+    "truth",
     "values_of",
 ]
 
@@ -43,6 +45,8 @@ OWN = {
     "preset": "What a shop asks for; recipe and fields win over it.",
     "recipe": "A recipe as JSON, one object a stage; fields win over it.",
     "prompt": "A prompt as JSON; the fields text, box, point and not_point add to it.",
+    "keep_mask": "true: what the model finds is kept in memory for ten minutes, for the same key and picture, so that "
+    "other settings of what follows can be tried at once.",
 }
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _MOST_FIELDS, _MOST_FILES = 300, 8
@@ -94,6 +98,15 @@ def values_of(sent: Sent, kind: type[Settings], known: Mapping[str, Parameter]) 
     """Return a kind's settings that a request gives, by their flat names; raises InputError."""
     own = {parameter.name for parameter in parameters(kind)}
     return {name: _typed(sent.one(name), known[name]) for name in sent.fields if name in own and name in known}
+
+
+def truth(sent: Sent, name: str) -> bool:
+    """Return whether a field says yes; not given it says no; raises InputError."""
+    value = sent.one(name, False)
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value).strip().lower()
+    if text not in (*_YES, *_NO, ""):
+        raise InputError(f"The field {name} cannot be {text[:40]!r}.", "Give true or false.")
+    return text in _YES
 
 
 def check_names(sent: Sent, known: Mapping[str, Parameter], more: tuple[str, ...], files: tuple[str, ...]) -> None:

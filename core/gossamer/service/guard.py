@@ -21,7 +21,7 @@ _log = logging.getLogger("gossamer.service")
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_OPEN = ("/healthz", "/readyz")  # what a load balancer asks, which has no key
+_OPEN = ("/", "/healthz", "/readyz")  # the page, which asks for a key, and what a load balancer asks, which has none
 _EVERYONE = "everyone"  # whose turn it is where there are no keys
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -12,18 +13,28 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
+class _Counted(Protocol):
+    """Hands, as far as they are counted."""
+
+    restarts: int
+
+    @property
+    def holds(self) -> tuple[int, int, int]:
+        """Networks in memory, the bytes that they take, and the bytes of a process of its own."""
+
+
 class Metrics:
-    """The numbers of one service.
+    """The numbers of one service, its worker processes included.
 
     Parameters
     ----------
     waiting : callable
         How many requests wait.
+    hands : sequence
+        What does the work.
     """
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        from gossamer.warm import warm
-
+    def __init__(self, waiting: Callable[[], int], hands: Sequence[_Counted]) -> None:
         self._registry = CollectorRegistry()
         own = {"registry": self._registry}
         ProcessCollector(registry=self._registry)  # memory, processor time, files
@@ -36,8 +47,22 @@ class Metrics:
         self._errors = Counter("gossamer_errors", "Requests refused or failed, by kind.", ("kind",), **own)
         self._left = Counter("gossamer_clients_left", "Clients that left before their answer.", **own)
         Gauge("gossamer_queue_waiting", "Requests that wait for their turn.", **own).set_function(waiting)
-        Gauge("gossamer_models_warm", "Networks in memory.", **own).set_function(lambda: len(warm.held()))
-        Gauge("gossamer_models_bytes", "Bytes that they take.", **own).set_function(lambda: warm.bytes)
+        for name, help, count in (
+            ("gossamer_models_warm", "Networks in memory.", lambda: sum(each.holds[0] for each in hands)),
+            ("gossamer_models_bytes", "Bytes that they take.", lambda: sum(each.holds[1] for each in hands)),
+            (
+                "gossamer_workers_memory_bytes",
+                "Memory of the worker processes, shared parts counted in each; 0 where there are none.",
+                lambda: sum(each.holds[2] for each in hands),
+            ),
+            ("gossamer_hands", "Pictures that are worked on at once at most.", lambda: len(hands)),
+            (
+                "gossamer_worker_restarts",
+                "Worker processes that took the place of one that had ended.",
+                lambda: sum(each.restarts for each in hands),
+            ),
+        ):
+            Gauge(name, help, **own).set_function(count)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
-from gossamer.errors import GossamerError
+from gossamer.errors import GossamerError, is_lack_of_memory
 from gossamer.remedies import without_flags
 
-__all__ = ["Busy", "Forbidden", "Malformed", "TooLarge", "TooSlow", "Unauthorised", "without_paths", "worded"]
+__all__ = [
+    "Busy",
+    "Forbidden",
+    "Malformed",
+    "TooLarge",
+    "TooSlow",
+    "Unauthorised",
+    "foreseen",
+    "without_paths",
+    "worded",
+]
 
 
 class Malformed(GossamerError):
@@ -70,3 +81,22 @@ def worded(error: GossamerError) -> tuple[str, str]:
     """Return an error's message and remedy in words for somebody who has neither this machine nor flags."""
     remedy = _LIMIT.sub("", without_flags(error.remedy))
     return without_paths(error.message), without_paths(remedy)
+
+
+def foreseen(error: Exception, id: str) -> GossamerError:
+    """Return an error that a stranger may hear of: what nobody foresaw is told to the log alone.
+
+    Parameters
+    ----------
+    error : Exception
+    id : str
+        The request's number, by which it is found there.
+    """
+    if isinstance(error, GossamerError):
+        return error
+    if is_lack_of_memory(error):
+        short = GossamerError("There is not enough memory for this picture.", "Send a smaller one.")
+        short.http_status = 507
+        return short
+    logging.getLogger("gossamer.service").error("request %s failed", id, exc_info=error)
+    return GossamerError("The service has failed.", f"Tell whoever keeps it the number of this request: {id}.")

@@ -11,11 +11,11 @@ from typing import Any
 from fastapi import Request, Response
 
 from gossamer.errors import InputError
-from gossamer.progress import Progress
-from gossamer.service.answers import Answer, answer
+from gossamer.service.answers import Answer
 from gossamer.service.desk import Desk, picture_response
-from gossamer.service.fields import Sent, read_sent
+from gossamer.service.fields import Sent, read_sent, truth
 from gossamer.service.refusals import Forbidden
+from gossamer.service.tasks import Cut
 from gossamer.service.wish import Wish, check_recipe
 from gossamer.settings import Finding, ModelChoice, Recipe
 
@@ -23,8 +23,6 @@ __all__ = ["ADDRESS", "Rembg"]
 
 ADDRESS = "/api/remove"
 _MODELS = {"u2net_human_seg": "u2net-human-seg", "bria-rmbg": "rmbg-1.4"}
-_YES = ("1", "true", "yes", "on")
-_NO = ("", "0", "false", "no", "off")
 _BAND = 10  # rembg's own erosion where none is given
 _SMOOTH = 5.0  # pixels: rembg opens the mask with a disc and blurs it about so much
 
@@ -40,19 +38,23 @@ class Rembg:
         self._desk = desk
 
     async def address(self, request: Request) -> Response:
-        """Refuse to fetch a picture."""
-        raise Forbidden("Addresses of pictures are not fetched here.", "POST the picture as the file of a form.")
+        """Cut out the picture at an address, where the service fetches such."""
+        sent = await read_sent(request, ("file",))
+        address = str(sent.one("url", "")).strip()
+        if self._desk.addresses is None:
+            raise Forbidden("Addresses of pictures are not fetched here.", "POST the picture as the file of a form.")
+        if not address:
+            raise InputError("The request has no url.", "Give the address of a picture.")
+        sent.files["file"] = await self._desk.fetch(request, address)
+        return await self._cut(request, sent)
 
     async def cut(self, request: Request) -> Response:
         """Cut out a picture."""
-        sent = await read_sent(request, ("file",))
+        return await self._cut(request, await read_sent(request, ("file",)))
+
+    async def _cut(self, request: Request, sent: Sent) -> Response:
         wish = self._wish(sent)
-        mask_only = _flag(sent, "om")
-
-        def work(steps: Progress) -> Answer:
-            return answer(self._desk.shop.cut(wish, steps), "png", mask_only=mask_only)
-
-        made: Answer = await self._desk.have_done(request, work, wish.picture)
+        made: Answer = await self._desk.have_done(request, Cut(wish, truth(sent, "om")), wish.picture)
         self._desk.metrics.worked(made.model, made.seconds)
         return picture_response(made)
 
@@ -61,9 +63,9 @@ class Rembg:
         for name in ("af", "ab"):
             _whole(sent, name, 0)
         band = _whole(sent, "ae", _BAND)
-        if _flag(sent, "a"):
+        if truth(sent, "a"):
             stages["matting"] = {"method": "closed_form", "band": max(1, band)}
-        if _flag(sent, "ppm"):
+        if truth(sent, "ppm"):
             stages["refinement"] = {"smooth": _SMOOTH}
         colour = str(sent.one("bgc", "")).strip()
         if colour:
@@ -78,13 +80,6 @@ class Rembg:
             model = ""
         choice = ModelChoice.of(model=_MODELS.get(model, model) or self._desk.settings.model)
         return Wish(sent.picture("file"), recipe, choice, Finding(), prompt, "png")
-
-
-def _flag(sent: Sent, name: str) -> bool:
-    text = str(sent.one(name, "")).strip().lower()
-    if text not in (*_YES, *_NO):
-        raise InputError(f"The field {name} cannot be {text[:40]!r}.", "Give true or false.")
-    return text in _YES
 
 
 def _whole(sent: Sent, name: str, default: int) -> int:

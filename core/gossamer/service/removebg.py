@@ -1,57 +1,29 @@
 """The addresses and words of remove.bg's API, version 1.0, so that its clients change nothing but an address.
 
-What its fields ask for is mapped to ours; source: its published reference, https://www.remove.bg/api.
+Source: its published reference, https://www.remove.bg/api.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import math
-import re
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from fastapi import Request, Response
 
-from gossamer.colours import read_colour
-from gossamer.cutout import Cutout
-from gossamer.errors import GossamerError, InputError
-from gossamer.image import Image
-from gossamer.progress import Progress
-from gossamer.resampling import area
-from gossamer.service.answers import Answer, answer
+from gossamer.errors import GossamerError
+from gossamer.service.addresses import Unfetched
+from gossamer.service.asked import ADDRESSES, Asked, coded, text_of
 from gossamer.service.desk import Desk, headers_of, json_response
-from gossamer.service.fields import Sent, decoded, read_sent
-from gossamer.service.refusals import Malformed, worded
-from gossamer.service.wish import UPLOADED, Format, Wish
-from gossamer.settings import Finding, ModelChoice, Recipe
-from gossamer.settings.canvas import Canvas
+from gossamer.service.fields import Sent, read_sent
+from gossamer.service.refusals import worded
 
 __all__ = ["ACCOUNT", "CUT", "RemoveBg", "refused"]
 
 CUT, ACCOUNT = "/v1.0/removebg", "/v1.0/account"
-_SIZES = {
-    "preview": 0.25,
-    "small": 0.25,
-    "regular": 0.25,
-    "medium": 1.5,
-    "hd": 4.0,
-    "4k": 10.0,
-    "full": 25.0,
-    "auto": 25.0,
-    "50mp": 50.0,
-}
-"""Million pixels of a result at most."""
-_TYPES = ("auto", "person", "product", "car", "animal", "graphic", "transportation", "other")
-_SHADOWS = {"none": "none", "auto": "contact", "drop": "drop", "3d": "contact", "car": "contact"}
-_FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg", "webp": "webp", "zip": "zip"}
 _FILES = ("image_file", "bg_image_file")
 _STATUSES = {401: 403, 404: 400, 409: 400, 413: 400, 422: 400}
 _CODES = {403: "auth_failed", 429: "rate_limit_exceeded", 400: "invalid_parameters"}
-_LARGEST_PX, _LARGEST_SHARE = 500, 50
-_NOTHING = 0.001  # of the picture
 
 
 class RemoveBg:
@@ -68,20 +40,14 @@ class RemoveBg:
 
     async def cut(self, request: Request) -> Response:
         """Cut out a picture."""
-        asked = Asked(await read_sent(request, _FILES), self._desk.settings.model)
-
-        def work(steps: Progress) -> tuple[Answer, dict[str, int]]:
-            cutout = self._desk.shop.cut(asked.wish, steps, region=asked.region, prepared=asked.prepared)
-            if cutout.report.coverage < _NOTHING:
-                raise _coded("Could not identify foreground in image.", "", "unknown_foreground")
-            format = asked.format(cutout)
-            made = answer(cutout, format, mask_only=asked.mask_only, colour="color.jpg")
-            return made, {} if asked.moves else _box(cutout)
-
-        made, box = await self._desk.have_done(request, work, asked.wish.picture)
+        sent = await read_sent(request, _FILES)
+        await self._fetch(request, sent)
+        asked = Asked(sent, self._desk.settings.model)
+        pictures = [each for each in (asked.wish.picture, asked.wish.backdrop) if each is not None]
+        made, box = await self._desk.have_done(request, asked, *pictures)
         self._desk.metrics.worked(made.model, made.seconds)
         headers = {
-            "X-Type": asked.type,
+            **({"X-Type": asked.type} if asked.type else {}),
             "X-Width": str(made.width),
             "X-Height": str(made.height),
             "X-Credits-Charged": "0",
@@ -101,170 +67,23 @@ class RemoveBg:
             return Response(body, media_type="application/json", headers=headers)
         return Response(made.data, media_type=made.media_type, headers=headers)
 
-
-class Asked:
-    """What a client of remove.bg asks for, in our words.
-
-    Attributes
-    ----------
-    wish : Wish
-    mask_only : bool
-        Its channels are alpha.
-    type : str
-        What it says that the subject is; nothing here tells one kind from another.
-    moves : bool
-        Whether the subject does not stay where it was.
-    """
-
-    def __init__(self, sent: Sent, model: str) -> None:
-        self._sent = sent
-        self._factor = 1.0
-        picture = self._picture()
-        self.type = self._choice("type", _TYPES)
-        self.type = "other" if self.type == "auto" else self.type
-        self.mask_only = self._choice("channels", ("rgba", "alpha")) == "alpha"
-        self._pixels = _SIZES[self._choice("size", tuple(_SIZES))] * 1e6
-        self._format = _FORMATS[self._choice("format", tuple(_FORMATS))]
-        self._roi = self._region()
-        self._scale, self._centred = self._placing()
-        crop = self._flag("crop")
-        self.moves = crop or self._scale is not None or self._centred
-        canvas = {"crop": "subject", "margin": self._margin()} if crop else {}
-        recipe = Recipe.of({"background": {"fill": self._fill()}, "canvas": canvas, "shadow": self._shadow()})
-        behind = sent.files.get("bg_image_file")
-        if behind is not None:
-            if recipe.background.fill != "transparent":
-                raise _coded("bg_color and bg_image_file are both given.", "Give one.", "multiple_backgrounds")
-            recipe = recipe.model_copy(update={"background": recipe.background.model_copy(update={"fill": UPLOADED})})
-        if self._format == "jpeg" and recipe.background.fill == "transparent" and not self.mask_only:
-            recipe = Recipe.of({**recipe.model_dump(exclude_unset=True), "background": {"fill": "#ffffff"}})
-        choice = ModelChoice.of(model=model)
-        self.wish = Wish(picture, recipe, choice, Finding(), None, self._format or "png", behind)
-
-    def format(self, cutout: Cutout) -> Format:
-        """Return the format: for ``auto`` PNG where something is transparent, else JPEG."""
-        opaque = cutout.composite is not None and cutout.composite_alpha is None
-        return self._format or ("jpeg" if opaque and not self.mask_only else "png")
-
-    def prepared(self, image: Image, wish: Wish) -> tuple[Image, Wish]:
-        """Return a picture of the size asked for, and where its subject is to stand."""
-        self._factor = min(1.0, math.sqrt(self._pixels / (image.width * image.height)))
-        if self._factor < 1:
-            size = (max(1, int(image.height * self._factor)), max(1, int(image.width * self._factor)))
-            image = _smaller(image, *size)
-        if self._scale is not None or self._centred:
-            canvas: dict[str, Any] = {"crop": "subject", "size": f"{image.width}x{image.height}", "align": "centre"}
-            if self._scale is not None:
-                canvas |= {"fill": self._scale, "too_small": "enlarge"}
-            wish = replace(wish, recipe=wish.recipe.model_copy(update={"canvas": Canvas(**canvas)}))
-        return image, wish
-
-    @property
-    def region(self) -> Any:
-        """Where the subject is, or None."""
-        if self._roi is None:
-            return None
-
-        def region(width: int, height: int) -> tuple[int, int, int, int]:
-            sides = (width, height, width, height)
-            ends = [
-                share * side if share is not None else px * self._factor
-                for (px, share), side in zip(self._roi or (), sides, strict=True)
-            ]
-            left, right = sorted((ends[0], ends[2]))
-            top, bottom = sorted((ends[1], ends[3]))
-            box = max(0, int(left)), max(0, int(top)), min(width, math.ceil(right)), min(height, math.ceil(bottom))
-            if box[2] - box[0] < 1 or box[3] - box[1] < 1:
-                raise _coded("The roi lies outside the picture.", 'Give "x1 y1 x2 y2".', "invalid_roi")
-            return box
-
-        return region
-
-    def _picture(self) -> bytes:
-        sent = self._sent
-        given = [name for name in ("image_file_b64", "image_url") if _text(sent.one(name))]
-        given += ["image_file"] if sent.files.get("image_file") else []
-        if not given:
-            raise _coded("No image given.", "Give image_file or image_file_b64.", "missing_source")
-        if len(given) > 1:
-            raise _coded("Multiple image sources given.", "Give one.", "multiple_sources")
-        if given == ["image_url"] or _text(sent.one("bg_image_url")):
-            raise _coded("Addresses of pictures are not fetched here.", "Send the picture itself.", "invalid_image_url")
-        if given == ["image_file_b64"]:
-            return decoded(sent.one("image_file_b64"), "image_file_b64")
-        return sent.files["image_file"]
-
-    def _choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = _text(self._sent.one(name)).lower() or ("preview" if name == "size" else choices[0])
-        if value not in choices:
-            raise _coded(
-                f"{name} cannot be {value[:40]!r}.", f"Choose one of: {', '.join(choices)}.", f"invalid_{name}"
-            )
-        return value
-
-    def _flag(self, name: str) -> bool:
-        return _text(self._sent.one(name)).lower() in ("1", "true", "yes", "on")
-
-    def _fill(self) -> str:
-        text = _text(self._sent.one("bg_color"))
-        if not text:
-            return "transparent"
-        if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
-            text = f"#{text}"
-        try:
-            known = read_colour(text)
-        except InputError:
-            known = None
-        if known is None:
-            raise _coded("bg_color is no colour.", "Give e.g. 81d4fa, fff or green.", "invalid_bg_color")
-        return text
-
-    def _shadow(self) -> dict[str, Any]:
-        kind = self._choice("shadow_type", tuple(_SHADOWS))
-        if kind == "none" and self._flag("add_shadow"):
-            kind = "auto"
-        opacity = _text(self._sent.one("shadow_opacity"))
-        return {"kind": _SHADOWS[kind], **({"opacity": _number(opacity, "shadow_opacity")} if opacity else {})}
-
-    def _region(self) -> list[tuple[float, float | None]] | None:
-        text = _text(self._sent.one("roi"))
-        if not text:
-            return None
-        lengths = _lengths(text, "roi", "x1 y1 x2 y2")
-        if len(lengths) != 4:
-            raise _coded("roi has not four numbers.", 'Give "x1 y1 x2 y2".', "invalid_roi")
-        return lengths
-
-    def _margin(self) -> str:
-        """Return the crop's margin in our words: percent of the finished picture, where theirs are of the subject."""
-        text = _text(self._sent.one("crop_margin"))
-        if not text:
-            return ""
-        given = _lengths(text, "crop_margin", "10px, 5% or up to four of them")
-        if len(given) not in (1, 2, 4):
-            raise _coded("crop_margin has not 1, 2 or 4 values.", "Give e.g. 10% 20px.", "invalid_crop_margin")
-        top, right, bottom, left = (given * 4)[:4] if len(given) < 3 else given
-        words = []
-        for own, other in ((top, bottom), (right, left), (bottom, top), (left, right)):
-            if (own[1] is None) != (other[1] is None):
-                raise _coded("crop_margin mixes px and % on opposite sides.", "Give one unit.", "invalid_crop_margin")
-            if own[1] is None:
-                words.append(f"{min(own[0], _LARGEST_PX):g}px")
-            else:
-                share, rest = (min(each or 0.0, _LARGEST_SHARE / 100) for each in (own[1], other[1]))
-                words.append(f"{100 * share / (1 + share + rest):.6g}%")
-        return " ".join(words)
-
-    def _placing(self) -> tuple[float | None, bool]:
-        scale, position = _text(self._sent.one("scale")).lower(), _text(self._sent.one("position")).lower()
-        fill = None
-        if scale not in ("", "original"):
-            fill = _number(scale.removesuffix("%"), "scale")
-            if not scale.endswith("%") or not 10 <= fill <= 100:
-                raise _coded("scale is not from 10% to 100%.", "Give e.g. 80%, or original.", "invalid_scale")
-        if position not in ("", "original", "center"):
-            raise _coded("Only the positions original and center are known here.", "Give one.", "invalid_position")
-        return fill, position == "center"
+    async def _fetch(self, request: Request, sent: Sent) -> None:
+        """Put pictures in the places of their addresses."""
+        for field, name in ADDRESSES.items():
+            address = text_of(sent.one(field))
+            if not address:
+                continue
+            if self._desk.addresses is None:
+                raise coded(
+                    "Addresses of pictures are not fetched here.", "Send the picture itself.", "invalid_image_url"
+                )
+            if name in sent.files or (name == "image_file" and text_of(sent.one("image_file_b64"))):
+                raise coded(f"{field} and {name} are both given.", "Give one.", "multiple_sources")
+            try:
+                sent.files[name] = await self._desk.fetch(request, address)
+            except Unfetched as error:
+                raise coded(error.message, error.remedy, "invalid_image_url") from None
+            del sent.fields[field]
 
 
 def refused(error: GossamerError, id: str) -> tuple[int, dict[str, str], bytes]:
@@ -275,61 +94,3 @@ def refused(error: GossamerError, id: str) -> tuple[int, dict[str, str], bytes]:
     title = "API Key invalid" if error.http_status == 401 else message.rstrip(".")
     told = {"title": title, "code": code, **({"detail": remedy} if remedy else {})}
     return status, headers_of(error), json.dumps({"errors": [told]}).encode()
-
-
-def _coded(message: str, remedy: str, code: str) -> Malformed:
-    error = Malformed(message, remedy)
-    error.code = code  # type: ignore[attr-defined]
-    return error
-
-
-def _text(value: Any) -> str:
-    """Return what a form's field says; JSON may have numbers and truths in their place."""
-    if value is None:
-        return ""
-    return ("true" if value else "false") if isinstance(value, bool) else str(value).strip()
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= 1e6:
-        raise _coded(f"{name} is no number.", "Give e.g. 80.", f"invalid_{name}")
-    return number
-
-
-def _lengths(text: str, name: str, form: str) -> list[tuple[float, float | None]]:
-    """Return lengths: pixels, or None of them and a share."""
-    found: list[tuple[float, float | None]] = []
-    for part in re.split(r"[\s,]+", text.strip()):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(px|%)?", part)
-        if match is None:
-            raise _coded(f"{name} cannot be read.", f"Give {form}.", f"invalid_{name}")
-        number = float(match[1])
-        found.append((number, number / 100 if match[2] == "%" else None))
-    return found
-
-
-def _smaller(image: Image, height: int, width: int) -> Image:
-    import cv2
-
-    if image.pixels.dtype == np.uint8:
-        pixels = np.asarray(cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA))
-    else:
-        pixels = np.clip(area(image.pixels, height, width), 0, 1)
-    alpha = None if image.alpha is None else np.clip(area(image.alpha, height, width), 0, 1)
-    for plane in (pixels, alpha):
-        if plane is not None:
-            plane.flags.writeable = False
-    return replace(image, pixels=pixels, alpha=alpha)
-
-
-def _box(cutout: Cutout) -> dict[str, int]:
-    """Return where the subject is in the picture."""
-    rows, columns = (np.flatnonzero((cutout.alpha > 0.02).any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return {}
-    top, left = int(rows[0]), int(columns[0])
-    return {"top": top, "left": left, "width": int(columns[-1]) - left + 1, "height": int(rows[-1]) - top + 1}

@@ -13,7 +13,7 @@ from gossamer.errors import InputError
 from gossamer.gradients import read_gradient
 from gossamer.prompting.coordinates import read_coordinates
 from gossamer.prompting.prompt import Prompt
-from gossamer.service.fields import OWN, PLACES, Sent, check_names, known_fields, values_of
+from gossamer.service.fields import OWN, PLACES, Sent, check_names, known_fields, truth, values_of
 from gossamer.service.refusals import Forbidden
 from gossamer.settings import Finding, ModelChoice, Recipe, recipe_from_flat
 from gossamer.settings.finding import PROMPT_MODELS
@@ -50,6 +50,8 @@ class Wish:
     format : {"png", "webp", "jpeg", "zip", "json"}
     backdrop : bytes or None
         The picture behind the subject.
+    keeper : str
+        For whom its mask is kept for a while, because settings of what follows are being tried; "" keeps nothing.
     """
 
     picture: bytes
@@ -59,9 +61,10 @@ class Wish:
     prompt: Mapping[str, Any] | None
     format: Format
     backdrop: bytes | None = None
+    keeper: str = ""
 
     @classmethod
-    def of(cls, sent: Sent, *, model: str, accept: str = "", mask_only: bool = False) -> Wish:
+    def of(cls, sent: Sent, *, model: str, accept: str = "", mask_only: bool = False, owner: str = "") -> Wish:
         """Read what a request wishes.
 
         Parameters
@@ -73,6 +76,8 @@ class Wish:
             The header of that name.
         mask_only : bool
             Colours and background are not asked for.
+        owner : str
+            Who asks.
 
         Raises
         ------
@@ -100,7 +105,8 @@ class Wish:
             raise Forbidden(
                 "Prompt models are named here by their kind.", f"Choose one of: {', '.join(PROMPT_MODELS)}."
             )
-        return cls(sent.picture(), recipe, choice, finding, _prompt(sent), format, backdrop)
+        keeper = owner if truth(sent, "keep_mask") else ""
+        return cls(sent.picture(), recipe, choice, finding, _prompt(sent), format, backdrop, keeper)
 
 
 def format_named(name: object) -> Format:

@@ -1,11 +1,13 @@
-"""What the engine's thread does for a request."""
+"""What is done for a request, in one thread at a time."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +25,19 @@ from gossamer.service.allowed import Allowed, refuse_fetching
 from gossamer.service.wish import Wish
 from gossamer.session import Session
 from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.service import Service
 
 __all__ = ["Region", "Workshop"]
 
 _PIPELINES = 4  # choices of a model that are remembered; their networks are warm's
+_MASKS, _MASK_BYTES, _MASK_SECONDS = 16, 256_000_000, 600.0  # that are kept for who adjusts settings; each so long
 Region = Callable[[int, int], tuple[int, int, int, int]]
 """Of a picture's width and height the part that holds the subject: left, top, right, bottom, in pixels."""
 
 
 @dataclass
 class Workshop:
-    """Makes what requests wish for, in one thread.
+    """Makes what requests wish for.
 
     Attributes
     ----------
@@ -48,6 +52,18 @@ class Workshop:
     def __post_init__(self) -> None:
         """Begin without a pipeline."""
         self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
+        self._masks: OrderedDict[Any, tuple[float, np.ndarray[Any, Any], Origin]] = OrderedDict()
+
+    @classmethod
+    def of(cls, settings: Service) -> Workshop:
+        """Return the workshop of a service; raises ModelNotFound where one of its models is not here."""
+        return cls(Allowed(settings.models), settings.max_megapixels * 1_000_000)
+
+    def warm_up(self, model: str) -> None:
+        """Load the network that most requests want, before the first; raises ModelError."""
+        choice = self.allowed.decided(ModelChoice.of(model=model))
+        if choice.model != NO_MODEL:
+            self._pipeline(choice).load(announce=refuse_fetching)
 
     def glance(self, *pictures: bytes) -> None:
         """Refuse what is no picture or has too many pixels, by its first bytes: nobody waits in a queue for that."""
@@ -99,21 +115,25 @@ class Workshop:
         choice = self.allowed.decided(wish.choice)
         if wish.prompt is not None:
             return self._prompted(wish, image, choice, backdrop, steps)
-        return self._automatic(wish.recipe, image, choice, backdrop, steps, region)
+        return self._automatic(wish, image, choice, backdrop, steps, region)
+
+    def _pipeline(self, choice: ModelChoice) -> Pipeline:
+        pipeline = self._pipelines.pop(choice, None) or Pipeline(choice=choice)
+        self._pipelines[choice] = pipeline
+        while len(self._pipelines) > _PIPELINES:
+            self._pipelines.popitem(last=False)
+        return pipeline
 
     def _automatic(
         self,
-        recipe: Recipe,
+        wish: Wish,
         image: Image,
         choice: ModelChoice,
         backdrop: Backdrop,
         steps: Progress,
         region: Region | None,
     ) -> Cutout:
-        pipeline = self._pipelines.pop(choice, None) or Pipeline(recipe, choice)
-        self._pipelines[choice] = pipeline
-        while len(self._pipelines) > _PIPELINES:
-            self._pipelines.popitem(last=False)
+        recipe, pipeline = wish.recipe, self._pipeline(choice)
         if choice.model == NO_MODEL and recipe.matting.method != "key":
             return pipeline.run(image, steps, recipe=recipe)  # which says what is missing
         part = image
@@ -121,13 +141,37 @@ class Workshop:
             left, top, right, bottom = region(image.width, image.height)
             pixels = image.pixels[top:bottom, left:right]
             part = read_image(np.ascontiguousarray(pixels))
-        mask, origin = pipeline.find(part, recipe, steps.part(0.02, 0.7), announce=refuse_fetching)
+        key = (wish.keeper, hashlib.sha256(wish.picture).digest(), choice, recipe.segmentation) if wish.keeper else None
+        found = self._kept(key)
+        if found is None:
+            found = pipeline.find(part, recipe, steps.part(0.02, 0.7), announce=refuse_fetching)
+            if key is not None and region is None:
+                self._keep(key, *found)
+        mask, origin = found
         if region is not None:
             whole = np.zeros((image.height, image.width), np.float32)
             whole[top:bottom, left:right] = mask
             mask = whole
         runs = Runs(choice.device, refuse_fetching)
         return finish(image, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
+
+    def _kept(self, key: Any) -> tuple[np.ndarray[Any, Any], Origin] | None:
+        """Return the mask that was found for the same picture a moment ago, where it was to be kept."""
+        now = time.monotonic()
+        for each in [each for each, (when, _, _) in self._masks.items() if now - when > _MASK_SECONDS]:
+            del self._masks[each]
+        found = self._masks.get(key)
+        if found is None:
+            return None
+        self._masks[key] = (now, *found[1:])
+        self._masks.move_to_end(key)
+        return found[1].copy(), replace(found[2], seconds={})
+
+    def _keep(self, key: Any, mask: np.ndarray[Any, Any], origin: Origin) -> None:
+        if mask.nbytes <= _MASK_BYTES:
+            self._masks[key] = (time.monotonic(), mask.copy(), origin)
+        while len(self._masks) > _MASKS or sum(each.nbytes for _, each, _ in self._masks.values()) > _MASK_BYTES:
+            self._masks.popitem(last=False)
 
     def _prompted(self, wish: Wish, image: Image, choice: ModelChoice, backdrop: Backdrop, steps: Progress) -> Cutout:
         prompt = patiently(lambda: self._prompt(wish), steps)

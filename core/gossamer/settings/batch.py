@@ -8,10 +8,11 @@ from pydantic import Field
 
 from gossamer.settings.base import Settings
 
-__all__ = ["SUFFIXES", "Batch", "OnFlag", "OutputFormat"]
+__all__ = ["SUFFIXES", "Batch", "Cluster", "EngineName", "OnFlag", "OutputFormat"]
 
 OutputFormat: TypeAlias = Literal["png", "webp", "tiff", "jpeg"]
 OnFlag: TypeAlias = Literal["keep", "retry", "set-aside"]
+EngineName: TypeAlias = Literal["local", "ray"]
 
 SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tif", "jpeg": ".jpg"}
 """What the outputs of a format end in."""
@@ -60,3 +61,55 @@ class Batch(Settings):
             "best by the checks is kept; set-aside: it goes into the folder set-aside.",
         ),
     ] = "keep"
+
+
+class Cluster(Settings):
+    """Who does the work of a batch: this process, or the processes of a cluster."""
+
+    engine: Annotated[
+        EngineName,
+        Field(
+            title="Engine",
+            description="local: this process; ray: the processes of a cluster that Ray runs, on this machine or many.",
+            json_schema_extra={"flat": "engine"},
+        ),
+    ] = "local"
+    address: Annotated[
+        str,
+        Field(
+            title="Address",
+            description="Of the cluster for the engine ray: HOST:PORT, ray://HOST:PORT or auto; nothing makes one of "
+            "this machine alone, for this batch.",
+            json_schema_extra={"flat": "address"},
+        ),
+    ] = ""
+    workers: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100_000,
+            title="Workers",
+            description="How many processes the cluster may use at most, each with a warm model; 0 as many as fit.",
+            json_schema_extra={"flat": "workers"},
+        ),
+    ] = 0
+    worker_cpus: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1024,
+            title="Cores a worker",
+            description="How many cores a worker of the cluster takes; 0 all of the smallest machine.",
+            json_schema_extra={"flat": "worker_cpus"},
+        ),
+    ] = 0.0
+    worker_gpus: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=64,
+            title="GPUs a worker",
+            description="How many GPUs a worker of the cluster takes; parts of one are possible.",
+            json_schema_extra={"flat": "worker_gpus"},
+        ),
+    ] = 0.0

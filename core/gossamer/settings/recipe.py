@@ -297,6 +297,16 @@ class Foreground(Settings):
             "takes a plain one to be found.",
         ),
     ] = "none"
+    decontaminate: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=100.0,
+            title="Decontaminate colours",
+            description="How much of the old background's light is taken off soft edges; 0: the picture's colours.",
+            json_schema_extra={"unit": "%"},
+        ),
+    ] = 100.0
 
 
 class Background(Settings):

@@ -93,3 +93,31 @@ class Service(Settings):
             description="How many cut-outs one key may ask for in a minute; 0: any number.",
         ),
     ] = 0
+    workers: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            title="Workers",
+            description="How many pictures are worked on at once. 1: in the process itself, on all cores; more: each "
+            "in a process of its own, with networks of its own and its part of the cores.",
+        ),
+    ] = 1
+    urls: Annotated[
+        bool,
+        Field(
+            title="Addresses",
+            description="Fetch pictures from the addresses that requests name (image_url, bg_image_url), public ones "
+            "alone. Without it they are refused.",
+        ),
+    ] = False
+    max_fetch_seconds: Annotated[
+        float,
+        Field(
+            ge=0.1,
+            le=600.0,
+            title="Longest fetch",
+            description="Fetching a picture from an address that takes longer is given up.",
+            json_schema_extra={"unit": "s"},
+        ),
+    ] = 20.0

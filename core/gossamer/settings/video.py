@@ -10,9 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gossamer.settings.base import Settings, validated
 
-__all__ = ["FORMATS", "Video", "VideoFormatName", "read_size", "read_time"]
+__all__ = ["FORMATS", "Video", "VideoFormatName", "read_region", "read_size", "read_time"]
 
-VideoFormatName: TypeAlias = Literal["auto", "prores4444", "vp9", "ffv1", "h264", "hevc", "png", "tiff", "exr"]
+VideoFormatName: TypeAlias = Literal[
+    "auto", "prores4444", "vp9", "ffv1", "h264", "hevc", "png", "tiff", "exr", "gif", "webp", "apng"
+]
 
 FORMATS: tuple[VideoFormatName, ...] = get_args(VideoFormatName)
 
@@ -27,8 +29,8 @@ class Video(Settings, strict=True):
         Field(
             title="Format",
             description="auto: what the name of the output says (.mov: prores4444, .webm: vp9, .mkv: ffv1, .mp4: h264, "
-            "a folder: png). prores4444, vp9, ffv1, png, tiff and exr keep transparency; h264 and hevc take a "
-            "background.",
+            ".gif, .webp, .apng: themselves, a folder: png). h264 and hevc take a background; all others keep "
+            "transparency, gif as all or nothing.",
         ),
     ] = "auto"
     show: Annotated[
@@ -112,9 +114,29 @@ class Video(Settings, strict=True):
             ge=0,
             le=51,
             title="Loss",
-            description="For vp9, h264 and hevc: how much may be lost; smaller is better and larger.",
+            description="For vp9, h264, hevc and webp: how much may be lost; smaller is better and larger.",
         ),
     ] = 16
+
+    weights: Annotated[
+        str,
+        Field(
+            title="Weights",
+            description="For models that remember: a file of the model's weights, in place of what is fetched, as for "
+            "bimatting, whose weights are had by hand.",
+            json_schema_extra={"remedy": "Give the path of a .pth, .safetensors or .onnx file."},
+        ),
+    ] = ""
+
+    roi: Annotated[
+        str,
+        Field(
+            title="Region",
+            description="X0,Y0,X1,Y1 in pixels of the result's frames, or with % signs: models look at this part "
+            "alone, with all of their resolution, and what is beyond it is background; empty: everything.",
+            json_schema_extra={"remedy": "Give X0,Y0,X1,Y1, e.g. 1200,300,2600,2160 or 30%,10%,70%,100%."},
+        ),
+    ] = ""
 
     @field_validator("start", "end")
     @classmethod
@@ -128,6 +150,13 @@ class Video(Settings, strict=True):
     def _a_size_is_one(cls, value: str) -> str:
         if value.strip():
             read_size(value)
+        return value.strip()
+
+    @field_validator("roi")
+    @classmethod
+    def _a_region_is_one(cls, value: str) -> str:
+        if value.strip():
+            read_region(value)
         return value.strip()
 
     @field_validator("fps")
@@ -188,3 +217,15 @@ def read_size(text: str) -> tuple[int | None, int | None]:
     if sides == (None, None) or any(side is not None and not 16 <= side <= _MOST for side in sides):
         raise ValueError(f"give e.g. 1280x720, 1280x or x720, each side from 16 to {_MOST}")
     return sides[0], sides[1]
+
+
+def read_region(text: str) -> list[tuple[float, bool]]:
+    """Return the four numbers of ``X0,Y0,X1,Y1``, each with whether it is of a hundred; raises ValueError."""
+    found = [re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(%?)", part.strip()) for part in text.split(",")]
+    numbers = [(float(one[1]), bool(one[2])) for one in found if one]
+    if len(found) != 4 or len(numbers) != 4:
+        raise ValueError("give four numbers, X0,Y0,X1,Y1, e.g. 1200,300,2600,2160 or 30%,10%,70%,100%")
+    for first, second in zip(numbers[:2], numbers[2:], strict=True):
+        if first[1] == second[1] and second[0] <= first[0]:
+            raise ValueError("X1 has to be larger than X0, and Y1 than Y0")
+    return numbers

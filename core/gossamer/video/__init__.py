@@ -8,8 +8,26 @@ from __future__ import annotations
 
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
+from gossamer.video.formats import VIDEO_FORMATS
+from gossamer.video.frames import FrameCutout, FrameCutter, Remembered
 from gossamer.video.holding import Steady
 from gossamer.video.job import VideoReport, cut_video
 from gossamer.video.opening import open_source
+from gossamer.video.saving import save_frames
+from gossamer.video.segment import Picture
 
-__all__ = ["Clip", "Frame", "Steady", "Video", "VideoReport", "cut_video", "open_source"]
+__all__ = [
+    "VIDEO_FORMATS",
+    "Clip",
+    "Frame",
+    "FrameCutout",
+    "FrameCutter",
+    "Picture",
+    "Remembered",
+    "Steady",
+    "Video",
+    "VideoReport",
+    "cut_video",
+    "open_source",
+    "save_frames",
+]

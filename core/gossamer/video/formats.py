@@ -40,6 +40,8 @@ class VideoFormat:
         Whether sides have to be even.
     lossy : bool
         Whether ``crf`` counts.
+    animated : bool
+        Whether it is a picture of several frames: layouts and options are then those of its segments, FFV1.
     """
 
     id: str
@@ -55,6 +57,7 @@ class VideoFormat:
     sound: str = ""
     even: bool = False
     lossy: bool = False
+    animated: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -70,6 +73,7 @@ class VideoFormat:
 _PCM = ("pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be", "pcm_s32le", "pcm_f32le")
 _PRORES = ("yuva444p10le", "yuv444p10le", "yuv444p10le")
 _H26X = ("", "yuv420p", "yuv420p")
+_ANIMATED = ("bgra", "bgr0", "gray")
 _EXR = ("gbrapf32le", "gbrpf32le", "grayf32le")
 
 VIDEO_FORMATS: Mapping[str, VideoFormat] = MappingProxyType(
@@ -159,12 +163,25 @@ VIDEO_FORMATS: Mapping[str, VideoFormat] = MappingProxyType(
             "grayf32le",
             ("gbrapf32le", "gbrpf32le", "grayf32le"),
         ),
+        "gif": VideoFormat("gif", "GIF", (".gif",), "gif", *_ANIMATED, _ANIMATED, animated=True),
+        "webp": VideoFormat("webp", "WebP", (".webp",), "libwebp_anim", *_ANIMATED, _ANIMATED, animated=True),
+        "apng": VideoFormat("apng", "APNG", (".apng",), "apng", *_ANIMATED, _ANIMATED, animated=True),
     }
 )
 """Every format, by the name that the settings give it."""
 
 _USUAL: Mapping[str, VideoFormatName] = MappingProxyType(
-    {".mov": "prores4444", ".webm": "vp9", ".mkv": "ffv1", ".mp4": "h264", ".m4v": "h264", "": "png"}
+    {
+        ".mov": "prores4444",
+        ".webm": "vp9",
+        ".mkv": "ffv1",
+        ".mp4": "h264",
+        ".m4v": "h264",
+        ".gif": "gif",
+        ".webp": "webp",
+        ".apng": "apng",
+        "": "png",
+    }
 )
 """What a suffix means where nothing else is said."""
 
@@ -195,10 +212,10 @@ def format_for(out: Path, settings: Video, *, transparent: bool) -> VideoFormat:
     if name == "auto":
         name = _USUAL.get(suffix, "auto")
         if name == "auto":
-            if suffix in (".gif", ".webp", ".apng", ".png", ".tif", ".tiff", ".exr"):
+            if suffix in (".png", ".tif", ".tiff", ".exr"):
                 raise OutputError(
                     f"A clip is not written into one picture, {out.name}.",
-                    f"Give a folder, e.g. {out.stem or 'frames'}/, or .mov, .webm, .mkv or .mp4.",
+                    f"Give a folder, e.g. {out.stem or 'frames'}/, or .mov, .webm, .mkv, .mp4, .gif, .webp or .apng.",
                 )
             close = did_you_mean(suffix, sorted(known)) if suffix else ""
             raise OutputError(
@@ -211,11 +228,12 @@ def format_for(out: Path, settings: Video, *, transparent: bool) -> VideoFormat:
         raise OutputError(f"{chosen.title} goes into {what}, not {out.name}.", "Give another name or format.")
     if (
         not chosen.is_folder
-        and suffix != ".mkv"
+        and (suffix != ".mkv" or chosen.animated)
         and suffix not in chosen.suffixes
         and name not in _MORE.get(suffix, ())
     ):
-        raise OutputError(f"{chosen.title} does not go into {suffix}.", f"Write {chosen.suffixes[0]}, or .mkv.")
+        other = "" if chosen.animated else ", or .mkv"
+        raise OutputError(f"{chosen.title} does not go into {suffix}.", f"Write {chosen.suffixes[0]}{other}.")
     if transparent and not chosen.clear:
         raise InputError(
             f"{chosen.title} cannot hold a transparent background.",

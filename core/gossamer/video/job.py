@@ -28,6 +28,7 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.video import Video
 from gossamer.video.ahead import Behind, ahead
+from gossamer.video.animation import animate
 from gossamer.video.clip import Frame
 from gossamer.video.finishing import Finisher
 from gossamer.video.formats import format_for
@@ -36,6 +37,7 @@ from gossamer.video.joining import Voice, join
 from gossamer.video.matters import Matter, load_matter
 from gossamer.video.opening import Source, open_source
 from gossamer.video.parts import Parts
+from gossamer.video.region import Region
 from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
 from gossamer.video.timing import at_rate
 
@@ -171,7 +173,7 @@ def cut_video(
             _check_goal(goal, plan, force)
             matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
             told = _identity(place, plan, settings, recipe, matter, choice)
-            suffix = "" if plan.format.is_folder else goal.suffix.lower()
+            suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
             try:
                 work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
@@ -236,6 +238,7 @@ class _Work:
         self._segment: Segment | None = None
         self._times: list[Fraction] = []
         self._made = self._begun
+        self._region = Region.of(settings.roi, source.clip)
         begin, end = settings.span
         known = source.clip.seconds
         until = min(float(end), known) if end is not None and known else known or (float(end) if end else 0.0)
@@ -274,12 +277,15 @@ class _Work:
         """Yield frames with their mattes, held still."""
         for frame in frames:
             self._tell(frame)
+            looked = frame if self._region is None else self._region.within(frame)
             with self._clock("model"):
-                found = self._matter.matte(frame, self._remembered, _Ticks(self._steps))
+                found = self._matter.matte(looked, self._remembered, _Ticks(self._steps))
             seen = _Seen(frame, self._remembered)
             self._remembered = found.remembered
             with self._clock("matting"):
-                alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, _Ticks(self._steps))
+                alpha = self._finisher.matte(looked, found.alpha, self._matter.remembers, _Ticks(self._steps))
+            if self._region is not None:
+                alpha = self._region.placed(alpha, frame)
             with self._clock("hold"):
                 ready = list(self._steady.add(seen, frame.pixels, alpha))
             yield from ready
@@ -294,7 +300,8 @@ class _Work:
             path, plan, number = self._parts.next, self._plan, self._made
             self._segment = open_segment(path, plan, number)
         with self._clock("colours"):
-            picture = self._finisher.picture(frame, held.alpha, self._steady, _Ticks(self._steps))
+            alpha = held.alpha if self._region is None else self._region.kept(held.alpha)
+            picture = self._finisher.picture(frame, alpha, self._steady, _Ticks(self._steps))
         segment = self._segment
         behind.do(lambda: self._write(segment, picture))
         self._times.append(picture.time)
@@ -361,8 +368,11 @@ class _Work:
                     goal.rmdir()  # it is empty
                 made.rename(goal)
             else:
-                voice = self._voice()
-                warnings += join([one.path for one in parts.pieces], times, plan, voice, made, goal, progress)
+                pieces = [one.path for one in parts.pieces]
+                if plan.format.animated:
+                    warnings += animate(pieces, times, plan, made, progress)
+                else:
+                    warnings += join(pieces, times, plan, self._voice(), made, goal, progress)
                 check_place(goal, force)
                 move_into_place(made, goal, force=force)
         parts.remove()

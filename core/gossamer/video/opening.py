@@ -1,4 +1,4 @@
-"""A clip, opened: a film, or pictures in a folder."""
+"""A clip, opened: a film, an animated picture, or pictures in a folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TypeAlias
 from gossamer.errors import InputError
 from gossamer.paths import check_readable
 from gossamer.settings.video import Video, read_size
+from gossamer.video.animation import AnimationSource, is_animation
 from gossamer.video.pictures import PictureSource
 from gossamer.video.source import VideoSource
 
 __all__ = ["Source", "open_source"]
 
-Source: TypeAlias = VideoSource | PictureSource
+Source: TypeAlias = VideoSource | PictureSource | AnimationSource
 """Whatever frames come from."""
 
 
@@ -25,7 +26,7 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     Parameters
     ----------
     path : Path
-        A file that FFmpeg reads, or a folder of numbered pictures.
+        A file that FFmpeg reads, an animated GIF, WebP or APNG, or a folder of numbered pictures.
     settings : Video, optional
         ``size`` scales its frames; ``fps`` is the rate of pictures.
 
@@ -41,4 +42,4 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     check_readable(path, "clip")
     if not path.is_file():  # FFmpeg would wait for a pipe and hear nobody, and clips are not read from front to back
         raise InputError(f"{path} is a pipe or a device, not a clip.", "Save it as a file first.")
-    return VideoSource(path, size)
+    return AnimationSource(path, size) if is_animation(path) else VideoSource(path, size)

@@ -1,4 +1,4 @@
-"""Robust Video Matting on frames: its network lent, its memory passed in and out."""
+"""Models that remember on frames: their network lent, their memory passed in and out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from gossamer.errors import DeviceError, InputError
 from gossamer.networks.devices import resolve_device
 from gossamer.networks.recurrence import Recurrence
 from gossamer.parallel.patience import patiently
+from gossamer.paths import check_readable
 from gossamer.progress import Progress
 from gossamer.settings import ModelChoice
 from gossamer.settings.video import Video
 from gossamer.video.clip import Frame
 from gossamer.warm import Loadable, warm
 from gossamer.weights import store
+from gossamer.weights.catalogue import video_cards
 
 __all__ = ["Matted", "RecurrentMatter"]
 
@@ -49,7 +51,15 @@ class Matted:
 
 
 class RecurrentMatter:
-    """Robust Video Matting."""
+    """Robust Video Matting, or BiMatting.
+
+    Raises
+    ------
+    InputError, ModelNotFound
+        The file of weights that the settings name is not there, or none of this model's.
+    GossamerError
+        As :func:`gossamer.load_model`.
+    """
 
     remembers = True
 
@@ -61,7 +71,7 @@ class RecurrentMatter:
         announce: Callable[[str], object] | None,
     ) -> None:
         self.id, self._ratio = choice.model, settings.ratio
-        self._network, told = _loadable(choice, progress, announce)
+        self._network, told = _loadable(choice, settings.weights, progress, announce)
         with warm.lent(self._network, progress) as network:
             self.device: str = network.device
             self._warnings: tuple[str, ...] = (*told, *network.warnings)
@@ -89,6 +99,7 @@ class _Loader:
     path: Path
     runtime: str
     device: str
+    network: str
 
     def __call__(self, progress: Progress) -> Any:
         progress(0.0, "Loading the model")
@@ -101,23 +112,33 @@ class _Loader:
             return RecurrentOnnx(self.path, self.device)
         from gossamer.networks.recurrent_torch import RecurrentTorch
 
-        return RecurrentTorch(self.path, self.device)
+        return RecurrentTorch(self.path, self.device, self.network)
 
 
 def _loadable(
-    choice: ModelChoice, progress: Progress, announce: Callable[[str], object] | None
+    choice: ModelChoice, own: str, progress: Progress, announce: Callable[[str], object] | None
 ) -> tuple[Loadable[Any], tuple[str, ...]]:
     """Return the network of a model for video, its weights fetched where needed, and what is said of them."""
     if choice.precision not in ("auto", "float32"):
         raise DeviceError(f"{choice.model} runs in float32.", "Choose the precision auto or float32.")
     if choice.compile:
         raise InputError(f"{choice.model} is not compiled.", "Leave --compile out.")
-    # The store says what of a licence has to be known, also of weights that another program has fetched.
-    weights = store.choose(choice, progress=progress, announce=announce or _log.warning).weights
-    runtime = weights.variant.runtime if choice.runtime == "auto" else choice.runtime
+    card = video_cards()[choice.model]
+    told: tuple[str, ...] = ()
+    if own:
+        path = Path(own)
+        check_readable(path, "file of weights")
+        usual = "onnx" if path.suffix.lower() == ".onnx" else "torch"
+    else:
+        # The store says what of a licence has to be known, also of weights that another program has fetched.
+        weights = store.choose(choice, progress=progress, announce=announce or _log.warning).weights
+        path, usual, told = weights.path, weights.variant.runtime, weights.warnings
+    runtime = usual if choice.runtime == "auto" else choice.runtime
+    if own and runtime == "onnx" and usual != "onnx":
+        raise InputError(f"{path.name} is not for ONNX Runtime.", "Leave --runtime out, or choose torch.")
     resolved = resolve_device(choice.device, "onnx" if runtime == "onnx" else "torch")
     device = "cpu" if resolved == "cpu" else choice.device
-    status = weights.path.stat()
-    loader = _Loader(weights.path, runtime, device)
+    status = path.stat()
+    loader = _Loader(path, runtime, device, card.network or "")
     key = ("video", loader, status.st_mtime_ns, status.st_size)
-    return Loadable(key, loader, 2 * status.st_size), weights.warnings
+    return Loadable(key, loader, 2 * status.st_size), told

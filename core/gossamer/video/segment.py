@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gossamer.image import encode_image
 from gossamer.light import to_linear
 from gossamer.video.clip import Clip
-from gossamer.video.formats import VideoFormat
+from gossamer.video.formats import VIDEO_FORMATS, VideoFormat
 from gossamer.video.libav import libav, writing_to
 from gossamer.video.tags import ColourTags
 
@@ -69,7 +69,7 @@ class FilmPlan:
             tags=clip.tags,
             alpha=show == "cutout" and not opaque,
             grey=show == "matte",
-            deep=clip.depth > 8,
+            deep=clip.depth > 8 and not format.animated,
             crf=crf,
             icc_profile=clip.icc_profile,
         )
@@ -130,7 +130,7 @@ def open_segment(path: Path, plan: FilmPlan, number: int) -> Segment:
     """
     if plan.format.is_folder:
         return _Pictures(path, plan, number)
-    return _Film(path, plan)
+    return _Film(path, replace(plan, format=VIDEO_FORMATS["ffv1"]) if plan.format.animated else plan)
 
 
 class _Film:

@@ -328,7 +328,8 @@ class ModelCard:
     output : OutputSpec
         The architecture's, with this model's own changes.
     weights : tuple of Variant
-        The preferred first, where both ONNX Runtime and torch are installed.
+        The preferred first, where both ONNX Runtime and torch are installed. None where no file is published whose
+        content could be checked: the user gives one.
     bfloat16 : float or None
         How far, of 255, its masks in bfloat16 are from float32's: a mean over photographs, as docs/benchmarks.md has
         them; None where nobody has measured it.
@@ -337,6 +338,8 @@ class ModelCard:
     terms : str
         What a licence that allows commercial use asks all the same of whoever passes the weights on: it is accepted
         once. Empty: nothing but to be named.
+    by_hand : str
+        Where a person finds the weights that Gossamer cannot fetch.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORBID
@@ -354,12 +357,19 @@ class ModelCard:
     cost: Cost
     input: InputSpec
     output: OutputSpec
-    weights: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    weights: tuple[Variant, ...] = ()
     metric: str = ""
     network: str | None = None
     bfloat16: Annotated[float, Field(ge=0.0)] | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
     terms: str = ""
+    by_hand: str = ""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> ModelCard:
+        if not self.weights and not self.by_hand:
+            raise ValueError("without weights it must be said where a person finds them, by_hand")
+        return self
 
     @model_validator(mode="after")
     def _free_to_choose(self) -> ModelCard:

@@ -46,7 +46,10 @@ __all__ = [
     "folder_cards",
     "load_catalogue",
     "model_card",
+    "parse_card",
     "parse_catalogue",
+    "published_ids",
+    "published_models",
     "video_cards",
 ]
 
@@ -116,13 +119,7 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
     tables += [("video", videos, one) for one in raw.get("video", [])]
     for number, (kind, found, table) in enumerate(tables, start=1):
         where = f"{name}, {kind} {table.get('id', number)!r}"
-        base = architectures.get(table.get("architecture", ""))
-        if base is None:
-            raise ModelError(f"{where}: 'architecture' is none of {', '.join(architectures)}.", _REMEDY)
-        spec = {side: vars(getattr(base, side)) | dict(table.get(side, {})) for side in ("input", "output")}
-        if "multiple" in table.get("input", {}):
-            spec["input"]["size"] = None  # TOML has no word for nothing
-        card = _checked(_CARD, {**table, **spec}, where)
+        card = _card_of(table, architectures, where)
         if card.id in models or card.id in videos:
             raise ModelError(f"{where}: the id is given twice.", _REMEDY)
         found[card.id] = card
@@ -138,6 +135,38 @@ def parse_catalogue(text: str, name: str = "catalogue.toml") -> Catalogue:
         MappingProxyType(architectures),
         MappingProxyType(videos),
     )
+
+
+def parse_card(table: Mapping[str, Any], where: str) -> ModelCard:
+    """Build the card of a model that is not in the catalogue, of what a ``[[model]]`` there would say.
+
+    Parameters
+    ----------
+    table : mapping
+    where : str
+        What to call it in errors.
+
+    Raises
+    ------
+    ModelError
+        For a key that is unknown, missing or of a wrong value; it says which.
+    """
+    return _card_of(dict(table), _own().architectures, where)
+
+
+def _card_of(table: dict[str, Any], architectures: Mapping[str, Architecture], where: str) -> ModelCard:
+    base = architectures.get(table.get("architecture", ""))
+    if base is None:
+        raise ModelError(f"{where}: 'architecture' is none of {', '.join(architectures)}.", _REMEDY)
+    spec = {}
+    for side in ("input", "output"):
+        own = table.get(side, {})
+        if not isinstance(own, Mapping):
+            raise ModelError(f"{where}: {side} is no table.", _REMEDY)
+        spec[side] = vars(getattr(base, side)) | dict(own)
+    if "multiple" in table.get("input", {}):
+        spec["input"]["size"] = None  # TOML has no word for nothing
+    return _checked(_CARD, {**table, **spec}, where)
 
 
 def _checked(adapter: TypeAdapter[_T], table: dict[str, Any], where: str) -> _T:
@@ -159,19 +188,34 @@ def _own() -> Catalogue:
 
 
 def load_catalogue() -> Mapping[str, ModelCard]:
-    """Return the models that Gossamer knows.
+    """Return the models that Gossamer knows, with those that were added on this machine.
 
     Returns
     -------
     Mapping of str to ModelCard
-        By id, read-only, the best first.
+        By id, read-only, the best first; those that were added come last.
 
     Raises
     ------
     ModelError
         When the catalogue file is damaged.
     """
+    from gossamer.weights.added import added_cards
+
+    published, added = _own().models, added_cards()
+    others = published_ids() if added else ()
+    return MappingProxyType({**published, **{name: card for name, card in added.items() if name not in others}})
+
+
+def published_models() -> Mapping[str, ModelCard]:
+    """Return the models of the catalogue alone, the same on every machine; as :func:`load_catalogue`."""
     return _own().models
+
+
+def published_ids() -> frozenset[str]:
+    """Return the ids of everything in the catalogue, of any kind."""
+    own = _own()
+    return frozenset((*own.models, *own.folders, *own.videos))
 
 
 def video_cards() -> Mapping[str, ModelCard]:

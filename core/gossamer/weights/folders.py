@@ -12,9 +12,18 @@ import platformdirs
 from gossamer.errors import InputError
 from gossamer.files import read_json
 from gossamer.paths import expanded
-from gossamer.weights.catalogue import HuggingFaceSource, Variant
+from gossamer.weights.card import HuggingFaceSource, ModelCard, Variant
 
-__all__ = ["candidates", "folders", "forbidding_switch", "home", "hugging_face_home", "models_folder", "table_fault"]
+__all__ = [
+    "candidates",
+    "folders",
+    "forbidding_switch",
+    "home",
+    "hugging_face_home",
+    "models_folder",
+    "seems_installed",
+    "table_fault",
+]
 
 # Below ComfyUI's models folder: our own, its own, and those of the node packs that people have.
 _COMFYUI_FOLDERS = (
@@ -111,6 +120,27 @@ def candidates(variant: Variant, extra: Iterable[Path] = ()) -> Iterator[Path]:
     The folders in `extra` come after all others.
     """
     yield from dict.fromkeys(_candidates(variant, extra))
+
+
+def seems_installed(card: ModelCard, extra: Iterable[Path] = ()) -> bool:
+    """Return whether a model's weights lie on this machine, by names and sizes alone: nothing is read.
+
+    Parameters
+    ----------
+    card : ModelCard
+    extra : iterable of Path
+        More folders to look in.
+    """
+    folders = tuple(extra)
+    for variant in card.weights:
+        slack = 0 if variant.exact else variant.bytes // 100
+        for file in candidates(variant, folders):
+            try:
+                if abs(file.stat().st_size - variant.bytes) <= slack:
+                    return True
+            except OSError:  # it is not there, or may not be looked at
+                continue
+    return False
 
 
 def _candidates(variant: Variant, extra: Iterable[Path]) -> Iterator[Path]:

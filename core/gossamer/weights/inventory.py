@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from gossamer.errors import InputError, MissingExtra, ModelIntegrityError
+from gossamer.errors import InputError, MissingExtra, ModelIntegrityError, ModelNotFound
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import RuntimeChoice
 from gossamer.weights.catalogue import ModelCard, Variant
@@ -85,7 +85,12 @@ def _files_of(runtime: AnyRuntime) -> AnyRuntime:
 
 
 def require_usable(card: ModelCard, runtime: AnyRuntime) -> tuple[Variant, ...]:
-    """Return :func:`usable`, or raise MissingExtra or InputError where that is nothing."""
+    """Return :func:`usable`, or raise MissingExtra, InputError or ModelNotFound where that is nothing."""
+    if not card.weights:
+        raise ModelNotFound(
+            f"The weights of {card.title} cannot be fetched: no file of them is known that could be checked.",
+            f"Download {card.by_hand}, and name that file where weights of your own are asked for.",
+        )
     if found := usable(card, runtime):
         return found
     runtime = _files_of(runtime)

@@ -25,7 +25,14 @@ from gossamer.worker.protocol import (
     receive_header,
     send_frame,
 )
-from gossamer.worker.requests import FetchRequest, OpenRequest, RefineRequest, SegmentRequest
+from gossamer.worker.requests import (
+    BrushRequest,
+    FetchRequest,
+    FinishRequest,
+    OpenRequest,
+    RefineRequest,
+    SegmentRequest,
+)
 from gossamer.worker.wording import remedy_in_gimp, warning_in_gimp
 
 __all__ = ["Conversation", "Host"]
@@ -171,11 +178,16 @@ class Conversation:
                 self._open(OpenRequest.of(header), payload)
         elif what == "segment":
             self._segment(SegmentRequest.of(header), payload)
+        elif what == "brush":
+            self._brush(BrushRequest.of(header), payload)
         elif payload:
             raise ProtocolError("This request carries no payload.")
         elif what == "refine":
             with self._answering():
                 self._refine(RefineRequest.of(header))
+        elif what == "finish":
+            with self._answering():
+                self._finish(FinishRequest.of(header))
         elif what == "fetch":
             with self._answering():
                 self._fetch(FetchRequest.of(header))
@@ -205,7 +217,8 @@ class Conversation:
             raise
         self._number += 1
         self._opened[self._number] = picture, room
-        send_frame(self._connection, {"type": "opened", "picture": self._number})
+        reads = self._server.inventory.reads_text()
+        send_frame(self._connection, {"type": "opened", "picture": self._number, "reads_text": reads})
 
     def _segment(self, request: SegmentRequest, payload: int) -> None:
         picture = self._picture(request.picture)
@@ -222,13 +235,41 @@ class Conversation:
             send_frame(self._connection, {**answer, "about": self._server.inventory.about(found.model)})
             _log.info("%d x %d: %s %s", width, height, found.model or request.source, found.seconds)
 
+    def _brush(self, request: BrushRequest, payload: int) -> None:
+        picture = self._picture(request.picture)
+        if payload != request.payload:
+            raise ProtocolError(f"The stroke has {payload} bytes, which is not its region's size.")
+        with self._answering():
+            plane = self._received(payload)
+            self.working = True
+            self._server.cutter.brush(picture, request, plane, self._progress)
+            send_frame(self._connection, {"type": "brushed"})
+
+    def _finish(self, request: FinishRequest) -> None:
+        self.working = True
+        picture = self._picture(request.picture)
+        pixels, report = self._server.cutter.finish(picture, request, self._progress)
+        high, wide, channels = pixels.shape
+        warnings = [warning_in_gimp(warning) for warning in report["warnings"]]
+        finished = {
+            "type": "finished",
+            "width": wide,
+            "height": high,
+            "channels": channels,
+            "dtype": picture.request.dtype,
+            "report": {**report, "warnings": warnings},
+        }
+        self._connection.settimeout(_PATIENCE + pixels.nbytes / _SLOWEST)
+        send_frame(self._connection, finished, pixels)
+
     def _refine(self, request: RefineRequest) -> None:
         self.working = True
         picture = self._picture(request.picture)
         answer = self._server.cutter.refine(picture, request, self._progress)
-        planes = [answer.alpha] + ([] if answer.foreground is None else [answer.foreground])
+        coloured = [plane for plane in (answer.foreground, answer.background) if plane is not None]
+        planes = [answer.alpha, *coloured]
         high, wide = answer.alpha.shape
-        channels = 0 if answer.foreground is None else answer.foreground.shape[2]
+        channels, behind = (0 if one is None else one.shape[2] for one in (answer.foreground, answer.background))
         warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
         result = {
             "type": "result",
@@ -238,6 +279,7 @@ class Conversation:
             "height": high,
             "dtype": request.dtype or picture.request.dtype,
             "foreground": channels,
+            "background": behind,
             "report": {**answer.report, "warnings": warnings},
         }
         self._connection.settimeout(_PATIENCE + sum(plane.nbytes for plane in planes) / _SLOWEST)
@@ -257,7 +299,8 @@ class Conversation:
 
     def _close(self, number: object) -> None:
         if isinstance(number, int) and number in self._opened:
-            _, room = self._opened.pop(number)
+            picture, room = self._opened.pop(number)
+            picture.close()
             self._server.shelf.give_back(room)
 
     def _received(self, payload: int) -> bytearray:

@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,46 +15,23 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.worker.brushing import brushed, solve_again
+from gossamer.worker.finishing import Answer, as_dtype, exact_answer, shop_picture
 from gossamer.worker.inventory import Inventory
-from gossamer.worker.pictures import DTYPES, Found, OpenedPicture, from_unit
-from gossamer.worker.requests import FetchRequest, RefineRequest, SegmentRequest
+from gossamer.worker.pictures import Found, OpenedPicture
+from gossamer.worker.requests import BrushRequest, FetchRequest, FinishRequest, RefineRequest, SegmentRequest
 
 if TYPE_CHECKING:
-    from gossamer.image import Image
     from gossamer.pipeline import Pipeline
     from gossamer.settings import Recipe
     from gossamer.weights.catalogue import ModelCard
 
-__all__ = ["Answer", "Cutter"]
+__all__ = ["Cutter"]
 
 _log = logging.getLogger("gossamer.worker")
 
 _KEPT = 16  # choices that are remembered; what they load belongs to gossamer.warm
 _WAIT = 0.1  # seconds between chances to cancel while another picture is worked on
-_MARGIN = 64  # pixels around a region that its edge may depend on
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client asked for.
-
-    Attributes
-    ----------
-    left, top : int
-        Where it lies in the picture.
-    alpha : (H, W) array
-        In the dtype that was asked for.
-    foreground : (H, W, C) array or None
-        In the same dtype.
-    report : dict
-        What was done, see :class:`gossamer.Report`.
-    """
-
-    left: int
-    top: int
-    alpha: NDArray[Any]
-    foreground: NDArray[Any] | None
-    report: dict[str, Any]
 
 
 class Cutter:
@@ -115,7 +91,8 @@ class Cutter:
             models: tuple[str, ...] = ()
             if request.source == "automatic":
                 models = self._inventory.models_for(request.model, request.quality, device)
-            wish = (request.source, request.box, models, request.quality, device, recipe.segmentation, bytes(plane))
+            settings = (recipe.segmentation, recipe.matting if request.source == "trimap" else None)
+            wish = (request.source, request.box, request.text, models, request.quality, device, settings, bytes(plane))
             if wish == picture.wish and picture.found is not None:
                 return picture.found
             steps = Progress.of(progress)
@@ -126,6 +103,8 @@ class Cutter:
                     found = Found(mask, found.model, found.device, found.seconds, found.warnings)
             elif request.source == "mask":
                 found = Found(picture.plane(plane))
+            elif request.source == "trimap":
+                found = self._solved(picture, picture.plane(plane), device, recipe, steps)
             else:
                 found = self._pointed_at(picture, request, plane, device, steps)
             picture.see(wish, found)
@@ -163,7 +142,67 @@ class Cutter:
             steps = Progress.of(progress)
             if request.scale < 1:
                 return self._preview(picture, recipe, request, part, dtype, steps)
-            return self._exact(picture, recipe, request, part, dtype, steps)
+            return exact_answer(picture, recipe, request, part, dtype, self.device, steps)
+
+    def brush(
+        self, picture: OpenedPicture, request: BrushRequest, plane: bytearray, progress: ProgressCallback
+    ) -> None:
+        """Solve the matte again below a stroke, for all answers to come.
+
+        Parameters
+        ----------
+        picture : OpenedPicture
+        request : BrushRequest
+        plane : bytearray
+            The request's payload.
+        progress : callable
+            As for :meth:`segment`.
+
+        Raises
+        ------
+        InputError
+            The region lies outside, there is no mask yet, or nothing near the stroke tells what belongs to the subject.
+        """
+        if request.region is None:
+            picture.patches = []
+            return
+        found = picture.sought()
+        left, top, width, height = request.region
+        if left + width > picture.shape[1] or top + height > picture.shape[0]:
+            raise InputError("The region lies outside of the picture.", "Give one within it.")
+        stroke = np.frombuffer(plane, np.uint8).reshape(height, width)
+        if not stroke.any():
+            return
+        with self._my_turn(progress):
+            mattes = list(picture.kept.get("matte", {}).values())
+            base = mattes[-1].alpha if mattes else found.mask  # what was seen when the brush went there
+            if picture.patches:
+                size, whole = base.shape[::-1], picture.shape[::-1]
+                base = brushed(base, [patch.scaled(size, whole) for patch in picture.patches])
+            patch = solve_again(picture.image.pixels, base, stroke, left, top, Progress.of(progress))
+        if patch is None:
+            raise InputError(
+                "The stroke could not be solved: the mask has no sure subject and background.",
+                "Choose another subject first.",
+            )
+        picture.patches.append(patch)
+
+    def finish(
+        self, picture: OpenedPicture, request: FinishRequest, progress: ProgressCallback
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return the finished picture of a preset, (H, W, 3 or 4) in the picture's dtype, and the report.
+
+        Raises
+        ------
+        InputError
+            There is no such preset, a setting is unknown or impossible, or there is no mask yet.
+        """
+        from gossamer.canvas.presets import preset
+        from gossamer.settings.parameters import recipe_from_flat
+
+        recipe = preset(request.preset).recipe(recipe_from_flat(request.options))
+        with self._my_turn(progress):
+            return shop_picture(picture, recipe, self.device, Progress.of(progress))
 
     def fetch(self, request: FetchRequest, progress: ProgressCallback) -> ModelCard:
         """Fetch a model that the client's user wants to have.
@@ -223,7 +262,7 @@ class Cutter:
     def _pointed_at(
         self, picture: OpenedPicture, request: SegmentRequest, plane: bytearray, device: str, steps: Progress
     ) -> Found:
-        """Return what a box or scribbles mean."""
+        """Return what a box, scribbles or words mean."""
         from gossamer.prompting.combining import union
         from gossamer.prompting.prompt import Prompt
         from gossamer.session import Session
@@ -231,18 +270,44 @@ class Cutter:
         hints = None
         if request.source == "box":
             prompt = Prompt(boxes=(request.box,) if request.box else ())
+        elif request.source == "text":
+            if not self._inventory.reads_text():
+                raise InputError("No model that reads text is installed.", "Choose another subject.")
+            prompt = Prompt(text=tuple(part.strip() for part in request.text.split(",") if part.strip()))
         else:
             hints = picture.plane(plane)
             if not (hints >= 0.9).any():
                 raise InputError("Nothing is marked as the subject.", "Paint over a part of it in white.")
             prompt = Prompt(scribbles=hints)
-        session = Session(picture.image, device=device)
-        try:
-            found = session.subjects(prompt, progress=steps, announce=_log.info)
-        finally:
-            session.unload()
+        if picture.session is None or picture.session.choice.device != device:
+            picture.session = Session(picture.image, device=device)
+        # It stays: a further mark costs only what depends on it.
+        found = picture.session.subjects(prompt, progress=steps, announce=_log.info)
         mask = union([subject.mask for subject in found.subjects])
         return Found(mask, found.model, found.device, found.seconds, found.warnings, hints)
+
+    def _solved(
+        self, picture: OpenedPicture, trimap: NDArray[np.float32], device: str, recipe: Recipe, steps: Progress
+    ) -> Found:
+        """Return the matte of a trimap, by the matting of the settings where that takes one."""
+        from gossamer.matting.from_trimap import TRIMAP_METHODS, trimap_alpha
+
+        wanted = recipe.matting.method
+        method = wanted if wanted in TRIMAP_METHODS else "closed_form"
+        warnings: list[str] = []
+        clock = time.perf_counter()
+        mask = trimap_alpha(
+            picture.image.pixels,
+            trimap,
+            method,
+            model=recipe.matting.model,
+            device=device,
+            progress=steps,
+            warn=warnings.append,
+            announce=_log.info,
+        )
+        seconds = {"matting": round(time.perf_counter() - clock, 4)}
+        return Found(mask, seconds=seconds, warnings=tuple(warnings), solved=True)
 
     def _preview(
         self,
@@ -256,66 +321,7 @@ class Cutter:
         from gossamer.worker.previewing import preview
 
         made = preview(picture, recipe, request.scale, colours=request.foreground, draft=request.draft, steps=steps)
-        alpha = np.ascontiguousarray(_as(made.alpha[part], dtype))
-        colours = None if made.colours is None else np.ascontiguousarray(_as(made.colours[part], dtype))
+        alpha = np.ascontiguousarray(as_dtype(made.alpha[part], dtype))
+        colours = None if made.colours is None else np.ascontiguousarray(as_dtype(made.colours[part], dtype))
         report = {"coverage": float(made.alpha.mean()) / 255, "warnings": list(made.warnings)}
         return Answer(part[1].start, part[0].start, alpha, colours, report)
-
-    def _exact(
-        self,
-        picture: OpenedPicture,
-        recipe: Recipe,
-        request: RefineRequest,
-        part: tuple[slice, slice],
-        dtype: str,
-        steps: Progress,
-    ) -> Answer:
-        """Finish the mask as :func:`gossamer.refine` does, or the part of it that is wanted."""
-        from gossamer.compositing import read_backdrop
-        from gossamer.cutout import Origin
-        from gossamer.pipeline import Runs, finish
-
-        found, image, beyond = picture.sought(), picture.image, picture.beyond
-        mask, hints, own = found.mask, found.hints, picture.own_alpha
-        inner = (slice(None), slice(None))
-        if request.region is not None:
-            around, inner = _around(part, picture.shape)
-            image, mask = _cropped(image, around), mask[around].copy()
-            hints = None if hints is None else hints[around]
-        origin = Origin(found.model, found.device, found.seconds, found.warnings)
-        runs = Runs(self.device, _log.info)
-        cutout = finish(image, mask, recipe, read_backdrop(recipe.background), origin, steps, runs, hints)
-        foreground = None
-        if request.foreground:
-            colours = cutout.pixels if cutout.pixels.dtype == DTYPES[dtype] else cutout.foreground
-            colours = colours[inner]
-            if beyond is not None and dtype == "float32":
-                colours = colours + beyond[part]
-            foreground = colours if colours.dtype == np.uint8 else from_unit(colours, dtype)
-            if own is not None:
-                foreground = np.dstack([foreground, _as(own[part], dtype)])
-            foreground = np.ascontiguousarray(foreground)
-        alpha = np.ascontiguousarray(from_unit(cutout.alpha[inner], dtype))
-        return Answer(part[1].start, part[0].start, alpha, foreground, cutout.report.as_dict())
-
-
-def _around(part: tuple[slice, slice], shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return a region with what its edge depends on, and where the region lies in that."""
-    wide = [
-        slice(max(0, one.start - _MARGIN), min(size, one.stop + _MARGIN)) for one, size in zip(part, shape, strict=True)
-    ]
-    inner = [slice(one.start - more.start, one.stop - more.start) for one, more in zip(part, wide, strict=True)]
-    return (wide[0], wide[1]), (inner[0], inner[1])
-
-
-def _cropped(image: Image, part: tuple[slice, slice]) -> Image:
-    alpha = None if image.alpha is None else np.ascontiguousarray(image.alpha[part])
-    return replace(image, pixels=np.ascontiguousarray(image.pixels[part]), alpha=alpha)
-
-
-def _as(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Return numbers in the dtype of the answer."""
-    if numbers.dtype == DTYPES[dtype]:
-        return numbers
-    most = 1.0 if numbers.dtype == np.float32 else float(np.iinfo(numbers.dtype).max)
-    return from_unit(numbers.astype(np.float32) / np.float32(most), dtype)

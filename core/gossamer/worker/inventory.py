@@ -51,6 +51,15 @@ class Inventory:
         """Return the ids of the models whose weights are here; files that are not what they should be do not count."""
         return self._looked()[1]
 
+    def reads_text(self) -> bool:
+        """Return whether words for a subject are understood: a model for them is here, and nothing fetched for it."""
+        from gossamer.prompting.choice import is_installed
+
+        try:
+            return is_installed("grounded-sam2") or is_installed("sam3")
+        except ModelError:
+            return False
+
     def state(self) -> object:
         """Return what is equal for as long as nothing has changed."""
         return self._looked()[0]

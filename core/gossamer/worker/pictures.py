@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError, WorkerError
 from gossamer.platform import available_memory, physical_memory
+from gossamer.worker.brushing import Patch
 from gossamer.worker.requests import OpenRequest
 
 if TYPE_CHECKING:
     from gossamer.image import Image
+    from gossamer.session import Session
 
 __all__ = ["DTYPES", "Found", "OpenedPicture", "Shelf", "from_unit"]
 
@@ -81,6 +83,8 @@ class Found:
     warnings : tuple of str
     hints : (H, W) float32 or None
         What the user marked: 1 is foreground, 0 background, between nothing.
+    solved : bool
+        The mask is a matte already: nothing is solved at its edge.
     """
 
     mask: NDArray[np.float32]
@@ -89,6 +93,7 @@ class Found:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     hints: NDArray[np.float32] | None = None
+    solved: bool = False
 
 
 class OpenedPicture:
@@ -112,6 +117,10 @@ class OpenedPicture:
         The subject's mask that was asked for last.
     kept : dict
         What previews have computed, by what it depends on.
+    patches : list of Patch
+        What the brush had solved again.
+    session : Session or None
+        What prompted models remember of it.
 
     Raises
     ------
@@ -138,6 +147,14 @@ class OpenedPicture:
         self.found: Found | None = None
         self.wish: Hashable = None
         self.kept: dict[Hashable, Any] = {}
+        self.patches: list[Patch] = []
+        self.session: Session | None = None
+
+    def close(self) -> None:
+        """Free what models take that were needed for it alone."""
+        if self.session is not None:
+            self.session.unload()
+            self.session = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -152,6 +169,7 @@ class OpenedPicture:
         """Remember the mask that a wish led to, and forget what depended on the last one."""
         self.wish, self.found = wish, found
         self.kept = {key: value for key, value in self.kept.items() if key == "small"}
+        self.patches = []
 
     def sought(self) -> Found:
         """Return the mask; raises InputError where none was asked for yet."""

@@ -1,7 +1,9 @@
 """Previews: the matte of a smaller picture, at the size of the whole, fast enough for a slider that moves.
 
 Every length that counts pixels shrinks with the picture. What a slider does not change is not computed again: the small
-picture, the matte before its edge is adjusted, and the colours are kept.
+picture, the matte before its edge is adjusted, and the colours are kept. Where the mask's shape changes while a slider
+moves, the matte that is there moves along with it: to solve it again takes ten times as long, and on a picture so much
+smaller that it can be done at once the result is further from what comes in the end.
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.arrays import Array
 from gossamer.progress import Progress
 from gossamer.settings import Recipe
+from gossamer.worker.brushing import Patch, brushed
 from gossamer.worker.pictures import OpenedPicture
 
 __all__ = ["Preview", "preview", "scaled"]
 
 _T = TypeVar("_T")
-_KEPT = {"small": 2, "matte": 4, "colours": 4}
-_DRAFT = 0.4  # of a preview's sides: a draft's
+_KEPT = {"small": 2, "mask": 2, "matte": 4, "colours": 4}
+_DRAFT = 0.4  # of a preview's sides: those of the first draft
 _LENGTHS = ("smooth", "shift_edge", "feather", "fill_holes", "remove_specks")
 _SOLID = 0.98  # alpha from which a pixel's colour is its own
 
@@ -71,7 +75,7 @@ def preview(
     colours : bool
         Whether the subject's colours are wanted.
     draft : bool
-        Make do with a still smaller picture where a matte would have to be solved: a slider is moving.
+        Make do with less where a matte would have to be solved: a slider is moving.
     steps : Progress
         May raise to cancel.
 
@@ -87,24 +91,36 @@ def preview(
     height, width = picture.shape
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     recipe = scaled(recipe, size[0] / width)
-    warnings: list[str] = []
 
     def small_image() -> Image:
         alpha = None if image.alpha is None else _shrunk(image.alpha, size)
         return Image(_shrunk(image.pixels, size), alpha, image.icc_profile, image.bit_depth)
 
-    def small_matte() -> NDArray[np.float32]:
-        mask = clean_mask(_shrunk(found.mask, size), recipe.refinement, progress=steps.part(0.0, 0.1))
-        if recipe.matting.method == "none":
-            return mask
-        return matte(small.pixels, mask, recipe.matting, progress=steps.part(0.1, 0.6), warn=warnings.append)
+    def cleaned() -> Array:
+        mask = _once(picture, "mask", size, lambda: _shrunk(found.mask, size))
+        return clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
 
+    def small_matte() -> _Solved:
+        mask = cleaned()
+        if is_matte:
+            return _Solved(mask, mask, ())
+        told: list[str] = []
+        alpha = matte(small.pixels, mask, recipe.matting, progress=steps.part(0.1, 0.6), warn=told.append)
+        return _Solved(mask, alpha, tuple(told))
+
+    is_matte = found.solved or recipe.matting.method == "none"
     shape = ("invert", "threshold", "fill_holes", "remove_specks", "keep_largest", "smooth")
-    before = (size, recipe.matting, tuple(getattr(recipe.refinement, name) for name in shape))
-    if draft and recipe.matting.method != "none" and before not in picture.kept.get("matte", {}):
-        return preview(picture, wanted, scale * _DRAFT, colours=colours, steps=steps)
+    solver = (size, None if is_matte else recipe.matting)
+    before = (solver, tuple(getattr(recipe.refinement, name) for name in shape))
+    solved: _Solved | None = None
+    if draft and not is_matte and before not in (made := picture.kept.get("matte", {})):
+        near = [made[key] for key in made if key[0] == solver]
+        if not near:
+            return preview(picture, wanted, scale * _DRAFT, colours=colours, steps=steps)
+        solved = near[-1].moved(cleaned())
     small = _once(picture, "small", size, small_image)
-    alpha = _once(picture, "matte", before, small_matte)
+    solved = solved or _once(picture, "matte", before, small_matte)
+    alpha = solved.alpha
     if found.hints is not None:
         hints = _shrunk(found.hints, size)
         alpha = alpha.copy()
@@ -112,15 +128,48 @@ def preview(
     alpha = adjust_alpha(alpha, recipe.refinement, progress=steps.part(0.6, 0.7))
     subject = None
     if colours and recipe.foreground.method != "none":
-        key = (before, recipe.refinement, recipe.foreground)
-        subject = _once(picture, "colours", key, lambda: _subject(picture, small, alpha, recipe, steps.part(0.7, 0.95)))
+        key = (before, recipe.refinement, recipe.foreground, len(picture.patches))
+        seen = brushed(alpha, [patch.scaled(size, (width, height)) for patch in picture.patches])
+        subject = _once(picture, "colours", key, lambda: _subject(picture, small, seen, recipe, steps.part(0.7, 0.95)))
     elif colours:
         subject = _bytes(image.pixels)
     # Enlarged as bytes: a fifth of the time of floats, and nobody sees the difference in a preview.
     whole = cv2.resize(_bytes(alpha), (width, height), interpolation=cv2.INTER_LINEAR)
+    for patch in picture.patches:  # as fine as they are: somebody looks at this very place
+        _paste(whole, patch, wanted, steps)
     if image.alpha is not None:
         whole = _bytes(whole * (image.alpha / np.float32(255)))
-    return Preview(whole, subject, (*found.warnings, *warnings))
+    return Preview(whole, subject, (*found.warnings, *solved.warnings))
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """A small matte before its edge is adjusted, and the mask that it was made of."""
+
+    mask: Array
+    alpha: Array
+    warnings: tuple[str, ...]
+
+    def moved(self, mask: Array) -> _Solved:
+        """Return about the matte of another mask: changed by as much as the mask has changed."""
+        alpha = cv2.subtract(mask, self.mask)
+        alpha += self.alpha
+        return _Solved(mask, np.clip(alpha, 0, 1, out=np.asarray(alpha)), self.warnings)
+
+
+def _paste(whole: NDArray[np.uint8], patch: Patch, recipe: Recipe, steps: Progress) -> None:
+    """Write what the brush had solved, its edge adjusted, into a preview of the picture's size."""
+    from gossamer.refinement import adjust_alpha
+
+    height, width = patch.alpha.shape
+    part = whole[patch.top : patch.top + height, patch.left : patch.left + width]
+    settings = recipe.refinement
+    if settings.unit == "percent":  # of the whole picture's diagonal
+        share = float(np.hypot(*whole.shape)) / 100
+        lengths = {name: min(100.0, getattr(settings, name) * share) for name in ("shift_edge", "feather")}
+        settings = settings.model_copy(update={"unit": "px", **lengths})
+    alpha = adjust_alpha(patch.alpha, settings, progress=steps.part(0.95, 1.0))
+    part[:] = _bytes(part / np.float32(255) * (1 - patch.weight) + alpha * patch.weight)
 
 
 def _subject(

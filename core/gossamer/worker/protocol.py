@@ -11,15 +11,22 @@ never change. After it the client sends requests, one at a time; each is an obje
 (what gossamer/worker/requests.py checks), and its answer the frame of the type that is named here:
 
 ``open`` (width, height, channels, dtype, existing_alpha; payload: the picture's rows)
-    ``opened`` with ``picture``, the number by which the client asks for it from now on. It is sent once.
-``segment`` (picture, model, quality, device, options, source, box, limit; payload: a plane of bytes or none)
+    ``opened`` with ``picture``, the number by which the client asks for it from now on, and ``reads_text``: whether a
+    model for the source ``text`` is here. It is sent once.
+``segment`` (picture, model, quality, device, options, source, box, text, limit; payload: a plane of bytes or none)
     ``segmented`` with ``model``, ``about`` it, ``coverage`` and ``warnings``: the worker has the subject's mask. The
     same wish again costs nothing. Nothing is fetched for it: where weights are missing, the error has ``needs``, what
     ``models`` says of that model.
-``refine`` (picture, options, scale, draft, region, foreground, dtype)
-    ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` = its channels or 0, ``report``),
-    whose payload is the alpha and then the colours, at the picture's size whatever the scale: below 1 it is a
-    preview, computed on a smaller picture.
+``refine`` (picture, options, scale, draft, region, foreground, background, dtype)
+    ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` and ``background`` = their channels
+    or 0, ``report``), whose payload is the alpha, then the subject's colours and what is behind it, at the picture's
+    size whatever the scale: below 1 it is a preview, computed on a smaller picture.
+``brush`` (picture, region; payload: a plane of bytes of the region's size)
+    ``brushed``: where the plane is not 0 the matte is solved again, for every ``refine`` that follows, until the
+    subject is another one. Without a region: all that was brushed is forgotten.
+``finish`` (picture, options, preset)
+    ``finished`` (``width``, ``height``, ``channels``, ``dtype``, ``report``), whose payload is the picture as the
+    preset's shop wants it: canvas, margins, shadow and background.
 ``close`` (picture)
     ``closed``. The end of the connection closes all.
 ``models``
@@ -35,9 +42,9 @@ never change. After it the client sends requests, one at a time; each is an obje
 ``shutdown``
     ``bye``; the worker finishes what it works on, ends, and closes the connection.
 
-While the worker is at ``segment``, ``refine`` or ``fetch`` it sends any number of ``progress`` frames (``fraction``,
-``message``). Any request may be answered by ``{"type": "error", "message", "remedy", "kind", "fatal"}``; after a fatal
-one the worker closes the connection.
+While the worker is at ``segment``, ``refine``, ``brush``, ``finish`` or ``fetch`` it sends any number of ``progress``
+frames (``fraction``, ``message``). Any request may be answered by ``{"type": "error", "message", "remedy", "kind",
+"fatal"}``; after a fatal one the worker closes the connection.
 
 The worker hangs up on a client that asks for nothing for five minutes (an hour, where it has a picture open), or takes
 longer for a frame than half a minute and a second for each ten megabytes. Where more than sixteen clients come, those

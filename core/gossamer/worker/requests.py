@@ -8,15 +8,26 @@ from typing import Any
 
 from gossamer.worker.protocol import ProtocolError
 
-__all__ = ["MAX_PIXELS", "SIZES", "FetchRequest", "OpenRequest", "RefineRequest", "SegmentRequest"]
+__all__ = [
+    "MAX_PIXELS",
+    "SIZES",
+    "BrushRequest",
+    "FetchRequest",
+    "FinishRequest",
+    "OpenRequest",
+    "RefineRequest",
+    "SegmentRequest",
+]
 
 MAX_PIXELS = 1 << 29
 SIZES: Mapping[str, int] = {"u8": 1, "u16": 2, "float32": 4}
 """Bytes of one number; 255, 65535 and 1.0 are white."""
 
-_SOURCES = ("automatic", "mask", "box", "scribbles")
+_SOURCES = ("automatic", "mask", "box", "scribbles", "trimap", "text")
+_PLANES = ("mask", "scribbles", "trimap")
 _QUALITIES = ("fast", "balanced", "best")
 _SMALLEST = 0.01
+_LONGEST = 1000  # characters of a description
 
 
 @dataclass(frozen=True)
@@ -77,22 +88,26 @@ class SegmentRequest:
     Attributes
     ----------
     picture : int
-    source : {"automatic", "mask", "box", "scribbles"}
+    source : {"automatic", "mask", "box", "scribbles", "trimap", "text"}
         What tells the subject: a model alone; the payload, a mask of bytes; a box; the payload, bytes that are 255 on
-        the subject, 0 on the background and 128 where nothing was marked.
+        the subject, 0 on the background and 128 where nothing was marked; the payload, such bytes of which all between
+        is to be solved; words for it.
     box : tuple of float or None
         Left, top, right, bottom, in pixels.
+    text : str
+        Words for the subject, several with commas between them.
     limit : bool
         The payload is a mask beyond which there is no subject (with the source ``automatic``).
     model, quality, device : str
         As :class:`gossamer.ModelChoice` takes them; an empty device is the worker's own.
     options : Mapping
-        Settings by their flat names; those of the segmentation count.
+        Settings by their flat names; those of the segmentation count, and those of the matting for a trimap.
     """
 
     picture: int
     source: str
     box: tuple[float, float, float, float] | None
+    text: str
     limit: bool
     model: str
     quality: str
@@ -107,6 +122,7 @@ class SegmentRequest:
             picture=header.get("picture", 0),
             source=header.get("source", "automatic"),
             box=tuple(box) if isinstance(box, list) and len(box) == 4 else None,
+            text=header.get("text", ""),
             limit=header.get("limit", False),
             model=header.get("model", "auto"),
             quality=header.get("quality", "balanced"),
@@ -120,6 +136,9 @@ class SegmentRequest:
             picture=_is_int(request.picture),
             source=request.source in _SOURCES,
             box=numbers if request.source == "box" else box is None,
+            text=isinstance(request.text, str)
+            and len(request.text) <= _LONGEST
+            and bool(request.text.strip()) == (request.source == "text"),
             limit=isinstance(request.limit, bool) and not (request.limit and request.source != "automatic"),
             model=isinstance(request.model, str) and bool(request.model),
             quality=request.quality in _QUALITIES,
@@ -131,7 +150,7 @@ class SegmentRequest:
     @property
     def with_plane(self) -> bool:
         """Whether the payload is a plane of bytes of the picture's size."""
-        return self.limit or self.source in ("mask", "scribbles")
+        return self.limit or self.source in _PLANES
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,8 @@ class RefineRequest:
         Left, top, width and height of the part that is wanted, in pixels; None for the whole.
     foreground : bool
         Answer with the subject's colours too.
+    background : bool
+        Answer with what is behind the subject too, filled in; of exact answers only.
     dtype : str
         Of the answer; empty: the picture's.
     draft : bool
@@ -160,6 +181,7 @@ class RefineRequest:
     scale: float
     region: tuple[int, int, int, int] | None
     foreground: bool
+    background: bool
     dtype: str
     draft: bool
 
@@ -174,6 +196,7 @@ class RefineRequest:
             scale=scale,
             region=tuple(region) if good else None,  # type: ignore[arg-type]
             foreground=header.get("foreground", False),
+            background=header.get("background", False),
             dtype=header.get("dtype", ""),
             draft=header.get("draft", False),
         )
@@ -183,8 +206,69 @@ class RefineRequest:
             scale=isinstance(scale, (int, float)) and not isinstance(scale, bool) and _SMALLEST <= scale <= 1,
             region=good or region is None,
             foreground=isinstance(request.foreground, bool),
+            background=isinstance(request.background, bool) and not (request.background and scale < 1),
             dtype=request.dtype == "" or (isinstance(request.dtype, str) and request.dtype in SIZES),
             draft=isinstance(request.draft, bool),
+        )
+        return request
+
+
+@dataclass(frozen=True)
+class BrushRequest:
+    """A stroke of the brush that has hair solved again.
+
+    Attributes
+    ----------
+    picture : int
+    region : tuple of int or None
+        Left, top, width and height of the payload, a plane of bytes that are not 0 where the brush went; None, and no
+        payload, to have every stroke forgotten.
+    """
+
+    picture: int
+    region: tuple[int, int, int, int] | None
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> BrushRequest:
+        """Check a request's header; raises ProtocolError where a field is missing, of a wrong type or impossible."""
+        region = header.get("region")
+        good = isinstance(region, list) and len(region) == 4 and all(_is_int(edge) for edge in region)
+        good = good and min(region[:2]) >= 0 and min(region[2:]) >= 1  # type: ignore[index]
+        request = cls(header.get("picture", 0), tuple(region) if good else None)  # type: ignore[arg-type]
+        _check(picture=_is_int(request.picture), region=good or region is None)
+        return request
+
+    @property
+    def payload(self) -> int:
+        """How many bytes the plane has."""
+        return 0 if self.region is None else self.region[2] * self.region[3]
+
+
+@dataclass(frozen=True)
+class FinishRequest:
+    """A wish for the finished picture that a shop asks for.
+
+    Attributes
+    ----------
+    picture : int
+    options : Mapping
+        Settings by their flat names.
+    preset : str
+        An id of :func:`gossamer.canvas.presets.load_presets`.
+    """
+
+    picture: int
+    options: Mapping[str, Any]
+    preset: str
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> FinishRequest:
+        """Check a request's header; raises ProtocolError where a field is missing, of a wrong type or impossible."""
+        request = cls(header.get("picture", 0), header.get("options", {}), header.get("preset", ""))
+        _check(
+            picture=_is_int(request.picture),
+            options=isinstance(request.options, dict),
+            preset=isinstance(request.preset, str) and bool(request.preset),
         )
         return request
 

@@ -2,12 +2,13 @@
 """Asking before anything is fetched: what, how big, and under which licence."""
 
 from gi.repository import Gtk
+from language import _
 
 
 def sizes(needs):
     """Return how big a model is, for people."""
-    both = dict.fromkeys(f"{needs[name] / 1e6:.0f}" for name in ("fewest", "bytes"))  # one where they are alike
-    return f"{' to '.join(both)} MB"
+    least, most = (f"{needs[name] / 1e6:.0f}" for name in ("fewest", "bytes"))
+    return _("{least} to {most} MB").format(least=least, most=most) if most != least else f"{most} MB"
 
 
 def ask(needs, parent=None):
@@ -28,20 +29,20 @@ def ask(needs, parent=None):
         transient_for=parent,
         modal=True,
         message_type=Gtk.MessageType.QUESTION,
-        text=f"Fetch the model {needs['title']}?",
-        secondary_text=(
-            f"It is not on this computer yet. It will be fetched once from the internet: {sizes(needs)}, licence "
-            f"{needs['licence']}. Your picture stays on this computer."
-        ),
+        text=_("Fetch the model {name}?").format(name=needs["title"]),
+        secondary_text=_(
+            "It is not on this computer yet. It will be fetched once from the internet: {size}, licence {licence}. "
+            "Your picture stays on this computer."
+        ).format(size=sizes(needs), licence=needs["licence"]),
     )
-    dialog.add_button("_Cancel", Gtk.ResponseType.CANCEL)
-    fetch = dialog.add_button("_Fetch", Gtk.ResponseType.OK)
+    dialog.add_button(_("_Cancel"), Gtk.ResponseType.CANCEL)
+    fetch = dialog.add_button(_("_Fetch"), Gtk.ResponseType.OK)
     dialog.set_default_response(Gtk.ResponseType.OK)
     bound = not needs["commercial"] and not needs["accepted"]
     if bound:
-        link = Gtk.LinkButton.new_with_label(needs["licence_url"], "Read the licence")
-        tick = Gtk.CheckButton.new_with_mnemonic("I _accept the licence, which does not allow commercial use")
-        tick.connect("toggled", lambda _: fetch.set_sensitive(tick.get_active()))
+        link = Gtk.LinkButton.new_with_label(needs["licence_url"], _("Read the licence"))
+        tick = Gtk.CheckButton.new_with_mnemonic(_("I _accept the licence, which does not allow commercial use"))
+        tick.connect("toggled", lambda _tick: fetch.set_sensitive(tick.get_active()))
         fetch.set_sensitive(False)
         for widget in (link, tick):
             dialog.get_message_area().pack_start(widget, False, False, 0)

@@ -10,7 +10,8 @@ import layers
 import outputs
 from dialogs import consent
 from dialogs.live import Ask, Live
-from preview import VIEWS, Canvas
+from language import N_, _
+from preview import COLOURED, VIEWS, Canvas
 
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
@@ -19,8 +20,15 @@ from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E4
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _SOON = 40  # milliseconds without a change after which the preview is asked for
 _SETTLED = 350  # and after which a better one is, with the subject's colours
-_FOLDED = 150  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_FOLDED = 140  # pixels of the screen that the folded settings take: with more, OK is off a small one
+_ROW = 45  # of them that they give up for each row that is there only now and then
 _CUSTOM = "custom"
+_BRUSH = "strokes"
+_DECONTAMINATE = "foreground_decontaminate"
+_PAINTING = {
+    "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
+    _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
+}
 _HELP = os.path.join(cutting.HERE, "help.html")
 
 
@@ -45,28 +53,32 @@ class CuttingOut:
         self._setting = False
         self._needs = None
         self._model = []
+        self._marked, self._strokes = None, ()
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
         self._dialog.connect("response", self._on_response)
         self._dialog.connect("key-press-event", self._on_key)
         self._lay_out()
 
     def run(self):
-        """Show the dialog; return whether to go on, and the line to the worker with the picture's number there."""
+        """Show the dialog; return whether to go on, and what it leaves for the work, as cutting.Ready."""
         self._live = Live(cutting.picture(cutting.source(self._layer)), self)
         self._live.start()
         with Canvas(self._image, self._layer) as self._canvas:
             self._canvas.show(self._view.get_active_id())
+            self._show_what_counts()
             changes = self._config.connect("notify", self._on_change)
             self._on_change()
             go_on = self._dialog.run()
             self._config.disconnect(changes)
+            self._take_strokes()
+            what = self._what()
             for source in (self._waiting, self._settling):
                 if source:
                     GLib.source_remove(source)
             self._live.mute()
-        client, number = self._live.end()
+        ready = self._live.end(what, self._strokes)
         self._dialog.destroy()
-        return go_on, client, number
+        return go_on, ready
 
     # Its parts
 
@@ -75,28 +87,34 @@ class CuttingOut:
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
         rows = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
         box.pack_start(self._labelled("subject", rows), False, False, 0)
+        self._words = self._apart(box, "text", rows)
+        self._meant = self._apart(box, "marks", rows)
         self._status = Gtk.Label(xalign=0, wrap=True, max_width_chars=48, selectable=False)
         self._bar = Gtk.ProgressBar(no_show_all=True)
-        self._fetch = Gtk.Button.new_with_mnemonic("_Fetch…")
+        self._fetch = Gtk.Button.new_with_mnemonic(_("_Fetch…"))
         self._fetch.set_no_show_all(True)
-        self._fetch.connect("clicked", lambda _: self._on_fetch())
+        self._fetch.connect("clicked", lambda _widget: self._on_fetch())
         below = Gtk.Box(spacing=6)
         below.pack_start(self._status, True, True, 0)
         below.pack_end(self._fetch, False, False, 0)
         box.pack_start(below, False, False, 0)
         box.pack_start(self._bar, False, False, 0)
-        edges = [(edge["id"], edge["title"]) for edge in self._known["edges"]] + [(_CUSTOM, "As set below")]
+        edges = [(edge["id"], edge["title"]) for edge in self._known["edges"]] + [(_CUSTOM, _("As set below"))]
         tips = [f"{edge['title']}: {edge['help']}" for edge in self._known["edges"]]
-        self._edge = self._chooser(box, rows, "_Edge", edges, "\n".join(tips))
-        self._view = self._chooser(box, rows, "_View", VIEWS, "What the canvas shows meanwhile. F4 shows the next one.")
+        self._edge = self._chooser(box, rows, _("_Edge"), edges, "\n".join(tips))
+        views = [(nick, _(title)) for nick, title in VIEWS]
+        tip = _("What the canvas shows meanwhile. F4 shows the next one.")
+        self._view = self._chooser(box, rows, _("_View"), views, tip)
         self._edge.set_active_id(self._edge_now())
         self._view.set_active(0)
         self._edge.connect("changed", self._on_edge)
-        self._view.connect("changed", lambda _: self._on_view())
+        self._view.connect("changed", lambda _widget: self._on_view())
         for name in arguments.SLIDERS:
             box.pack_start(dialog.get_spin_scale(name.replace("_", "-"), 1.0), False, False, 0)
         box.pack_start(self._labelled("output", rows), False, False, 0)
+        self._shop = self._apart(box, "preset", rows)
         box.pack_start(self._advanced(), False, False, 0)
+        box.pack_start(self._brushes(), False, False, 0)
         box.show_all()
         dialog.get_content_area().pack_start(box, True, True, 0)
 
@@ -108,6 +126,28 @@ class CuttingOut:
             if isinstance(label, Gtk.Widget):
                 rows.add_widget(label)
         return widget
+
+    def _apart(self, box, name, rows):
+        """Add a property's own widget that is there only where it counts; return it."""
+        widget = self._labelled(name, rows)
+        widget.show_all()
+        widget.set_no_show_all(True)
+        widget.hide()
+        box.pack_start(widget, False, False, 0)
+        return widget
+
+    def _brushes(self):
+        """Return the switch of the refine brush, and what takes a stroke back."""
+        self._brush = Gtk.ToggleButton(label=_("Refine _brush"), use_underline=True)
+        self._brush.set_tooltip_text(_(_PAINTING[_BRUSH]))
+        self._brush.connect("toggled", lambda _widget: self._on_paper())
+        self._back = Gtk.Button(label=_("Ta_ke back"), use_underline=True, no_show_all=True)
+        self._back.set_tooltip_text(_("Take the last stroke of the refine brush back, or all marks."))
+        self._back.connect("clicked", lambda _widget: self._on_back())
+        row = Gtk.Box(spacing=6)
+        row.pack_start(self._brush, False, False, 0)
+        row.pack_start(self._back, False, False, 0)
+        return row
 
     def _chooser(self, box, rows, title, choices, tip):
         """Add a choice that is the dialog's own and no argument; return it."""
@@ -128,19 +168,23 @@ class CuttingOut:
         """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
         inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
         inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
-        for one in self._known["arguments"]:
+        # What belongs to the edge comes first.
+        for one in sorted(self._known["arguments"], key=lambda one: one["name"] != _DECONTAMINATE):
             name = one["name"].replace("_", "-")
             if one["name"] in arguments.SLIDERS:
                 continue
-            if one["kind"] == "float" and one["maximum"] <= 1:  # too short a span for a spin button's steps of one
+            # A span of one is too short for a spin button's steps of one.
+            if one["kind"] == "float" and (one["maximum"] <= 1 or one["unit"] == "%"):
                 widget = self._dialog.get_spin_scale(name, 1.0)
             else:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
             inner.pack_start(widget, False, False, 0)
-        window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
+        self._folded = window = Gtk.ScrolledWindow(
+            hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN
+        )
         window.set_min_content_height(_FOLDED)
         window.add(inner)
-        expander = Gtk.Expander.new_with_mnemonic("_Advanced")
+        expander = Gtk.Expander.new_with_mnemonic(_("_Advanced"))
         expander.add(window)
         expander.connect("notify::expanded", lambda *_: GLib.idle_add(self._shrink))
         self._link_stages()
@@ -158,7 +202,8 @@ class CuttingOut:
                 self._grey(one["name"].replace("_", "-"), method, ("none",), False)
         for name in ("model", "segmentation-detail", "segmentation-flips"):
             self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
-        self._grey("foreground", "output", outputs.COLOURED, True)
+        for name in ("foreground", _DECONTAMINATE.replace("_", "-")):
+            self._grey(name, "output", outputs.COLOURED, True)
 
     def _grey(self, name, decides, values, counts):
         array = Gimp.ValueArray.new(len(values))
@@ -173,13 +218,13 @@ class CuttingOut:
             dialog.stop_emission_by_name("response")
             show_help(dialog)
 
-    def _on_key(self, _, event):
+    def _on_key(self, _dialog, event):
         if event.keyval != Gdk.KEY_F4:
             return False
         self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
         return True
 
-    def _on_edge(self, _):
+    def _on_edge(self, _chooser):
         chosen = self._edge.get_active_id()
         for edge in self._known["edges"]:
             if edge["id"] == chosen and not self._setting:
@@ -201,15 +246,77 @@ class CuttingOut:
         self._canvas.show(self._view.get_active_id())
         self._better_soon()
 
-    def _on_change(self, *_):
+    def _on_paper(self):
+        """Give the user what they paint on, or take it away."""
+        marks = self._config.get_property("subject") == "scribbles" and self._config.get_property("marks") is None
+        if not self._brush.get_active():
+            self._take_strokes()
+            self._canvas.put_away(_BRUSH)
+        if not marks:
+            self._canvas.put_away("marks")
+            self._marked = None
+        kind = _BRUSH if self._brush.get_active() else "marks" if marks else None
+        self._canvas.paint(kind, self._on_strokes if kind == _BRUSH else self._on_marks)
+        self._back.set_visible(kind is not None or bool(self._strokes))
+        if kind is not None:
+            self._say("\n".join(self._hint()))
+
+    def _hint(self):
+        """Return what is to be painted, where something is."""
+        if self._brush.get_active():
+            return [_(_PAINTING[_BRUSH])]
+        return [_(_PAINTING["marks"])] if self._canvas.paper("marks") is not None else []
+
+    def _on_marks(self):
+        self._marked = layers.marks(self._canvas.paper("marks").layer, self._layer, self._image)
+        self._on_change()
+
+    def _on_strokes(self):
+        if self._take_strokes():
+            self._on_change(False)
+
+    def _take_strokes(self):
+        """Take what the refine brush painted off its paper; return whether there was anything."""
+        paper = self._canvas.paper(_BRUSH)
+        taken = None if paper is None else paper.take()
+        if taken is None:
+            return False
+        Gimp.displays_flush()
+        self._strokes += (taken,)
+        return True
+
+    def _on_back(self):
+        if self._strokes and (self._brush.get_active() or self._canvas.paper("marks") is None):
+            self._strokes = self._strokes[:-1]
+            self._back.set_visible(self._brush.get_active() or bool(self._strokes))
+        elif self._canvas.paper("marks") is not None:
+            self._canvas.paper("marks").wipe()
+            Gimp.displays_flush()
+            self._marked = None
+        self._on_change(False)
+
+    def _show_what_counts(self):
+        """Show what belongs to the subject and the output that are chosen, and hide what does not."""
+        subject = self._config.get_property("subject")
+        self._words.set_visible(subject == "text")
+        self._meant.set_visible(subject == "trimap")
+        self._shop.set_visible(self._config.get_property("output") == "finished")
+        rows = sum(row.get_visible() for row in (self._words, self._meant, self._shop))
+        self._folded.set_min_content_height(_FOLDED - _ROW * rows)
+        self._on_paper()
+
+    def _on_change(self, *about):
         if self._setting:
             return
+        if len(about) == 2 and about[1].name in ("subject", "output", "marks"):
+            self._show_what_counts()
+            self._shrink()
         self._setting = True
         self._edge.set_active_id(self._edge_now())
         self._setting = False
         if self._waiting:
             GLib.source_remove(self._waiting)
-        self._waiting = GLib.timeout_add(_SOON, self._wish, False)
+        self._waiting = GLib.timeout_add(_SOON, self._wish, about == (False,))
 
     def _better_soon(self):
         if self._settling:
@@ -224,17 +331,25 @@ class CuttingOut:
             if self._settling:
                 GLib.source_remove(self._settling)
                 self._settling = 0
-        try:
-            what = cutting.wish(self._image, self._layer, self._config)
-        except layers.Refused as error:
-            self.on_failure(str(error))
+        what = self._what(self.on_failure)
+        if what is None:
             return GLib.SOURCE_REMOVE
         longest = max(self._layer.get_width(), self._layer.get_height())
-        colours = settled and self._view.get_active_id() in ("below", "black", "white")
-        ask = Ask(what, arguments.options(self._config), min(0.99, _SIDE / longest), colours, not settled)
+        colours = settled and self._view.get_active_id() in COLOURED
+        scale = min(0.99, _SIDE / longest)
+        ask = Ask(what, arguments.options(self._config), scale, colours, not settled, self._strokes)
         self._ask = ask
         self._live.ask(ask)
         return GLib.SOURCE_REMOVE
+
+    def _what(self, say=None):
+        """Return what finds the subject; None where there is nothing to go by, which is said."""
+        try:
+            return cutting.wish(self._image, self._layer, self._config, self._marked)
+        except layers.Refused as error:
+            if say is not None:
+                say(str(error))
+            return None
 
     def _on_fetch(self):
         agreed = consent.ask(self._needs, self._dialog)
@@ -244,31 +359,38 @@ class CuttingOut:
 
     # What the worker says
 
+    def on_opened(self, client):
+        """Offer a description only where it is understood."""
+        subjects = Gimp.param_spec_choice_get_choice(self._config.find_property("subject"))
+        subjects.set_sensitive("text", client.reads_text)
+
     def on_progress(self, fraction, text):
         """Show how far it is."""
         self._bar.show()
         self._bar.set_fraction(fraction)
-        self._say(text)
+        self._say(_(text))
 
     def on_preview(self, ask, result):
         """Show a new matte; a better one follows when nothing has changed for a moment."""
         self._bar.hide()
         self._fetch.hide()
-        self._say("\n".join([*self._model, *result.report["warnings"]]))
+        self._say("\n".join([*self._hint(), *self._model, *result.report["warnings"]]))
         self._canvas.update(result.alpha, result.foreground)
         if ask.draft and ask is self._ask:
             self._better_soon()
 
     def on_found(self, found):
         """Say by which model the subject was found."""
-        self._model = [found["about"]] if found["about"] else []
+        title, _comma, licence = found["about"].partition(", licence ")
+        self._model = [_("{title}, licence {licence}").format(title=title, licence=licence)] if licence else []
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""
         self._bar.hide()
         self._needs = needs
         self._fetch.show()
-        self._say(f"{needs['title']} is not on this computer: {consent.sizes(needs)}, licence {needs['licence']}.")
+        told = _("{title} is not on this computer: {size}, licence {licence}.")
+        self._say(told.format(title=needs["title"], size=consent.sizes(needs), licence=needs["licence"]))
 
     def on_fetched(self):
         """Go on with the model that has come."""
@@ -291,7 +413,7 @@ def show_help(parent):
         Gio.AppInfo.launch_default_for_uri(address, None)
     except GLib.Error:
         told = Gtk.MessageDialog(transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
-        told.set_property("text", "The help is a page for a browser, and none is set up here.")
+        told.set_property("text", _("The help is a page for a browser, and none is set up here."))
         told.format_secondary_text(_HELP)
         told.run()
         told.destroy()

@@ -11,17 +11,33 @@ from dataclasses import dataclass
 import cutting
 from client import WorkerFailure
 from gi.repository import GLib
+from language import _
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One thing to show: what finds the subject, the settings, whether colours are wanted too, or a draft will do."""
+    """One thing to show.
+
+    Attributes
+    ----------
+    wish : cutting.Wish
+        What finds the subject.
+    options : dict
+        The settings.
+    scale : float
+        How large the preview is computed.
+    colours, draft : bool
+        Whether colours are wanted too, and whether a draft will do.
+    strokes : tuple
+        All that the refine brush painted: regions and their planes of bytes.
+    """
 
     wish: cutting.Wish
     options: dict
     scale: float
     colours: bool
     draft: bool
+    strokes: tuple = ()
 
 
 class Live(threading.Thread):
@@ -31,8 +47,9 @@ class Live(threading.Thread):
     ----------
     picture : client.Picture
     told : object
-        Its methods ``on_progress(fraction, text)``, ``on_found(found)``, ``on_preview(ask, result)``,
-        ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the main loop.
+        Its methods ``on_opened(client)``, ``on_progress(fraction, text)``, ``on_found(found)``,
+        ``on_preview(ask, result)``, ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the
+        main loop.
     """
 
     def __init__(self, picture, told):
@@ -42,6 +59,7 @@ class Live(threading.Thread):
         self._next, self._now, self._stage = None, None, ""
         self._agreed = None
         self._ending = False
+        self._found, self._brushed = None, ()  # the wish that the worker has the subject of, and the strokes on it
         self.client, self.number = None, None
 
     def ask(self, ask):
@@ -68,18 +86,18 @@ class Live(threading.Thread):
         if self.client is not None:
             self.client.cancel()
 
-    def end(self):
-        """End the thread; return the line to the worker and the picture's number there, or None and None."""
+    def end(self, wish, strokes):
+        """End the thread; return what the worker knows by now of a wish and the strokes on it, as cutting.Ready."""
         with self._changed:
             self._ending = True
             self._changed.notify()
         self.give_up()
         self.join(5)
-        if self.is_alive():  # it is still starting the worker
-            return None, None
-        if self.client is not None and self.client.is_closed:
-            return None, None
-        return self.client, self.number
+        if self.is_alive() or self.client is None or self.client.is_closed:  # or it is still starting the worker
+            return cutting.Ready(wish=wish, strokes=strokes)
+        sent = self._brushed if self._found == wish else ()
+        known = len(sent) if sent == strokes[: len(sent)] else None
+        return cutting.Ready(self.client, self.number, wish, strokes, known)
 
     def run(self):
         """Work until it is ended."""
@@ -105,9 +123,12 @@ class Live(threading.Thread):
                 elif failure.kind != "Cancelled":
                     self._say("on_failure", str(failure))
                     if self.client is not None and self.client.is_closed:
-                        self.client = self.number = None
+                        self.client = self.number = self._found = None
             except Exception as error:
-                self._say("on_failure", f"The preview failed, please report it: {type(error).__name__}: {error}")
+                self._say(
+                    "on_failure",
+                    _("The preview failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}"),
+                )
             finally:
                 with self._changed:
                     self._now, self._stage = None, ""
@@ -118,9 +139,12 @@ class Live(threading.Thread):
             self.number = None
         if self.number is None:
             self.number = self.client.open(self._picture, "keep")
+            self._say("on_opened", self.client)
         self._stage = "segment"
         found = self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
         self._say("on_found", found)
+        if ask.wish != self._found:
+            self._found, self._brushed = ask.wish, ()
         with self._changed:
             self._stage = "refine"
             if self._next is not None and self._next.wish != ask.wish:
@@ -128,6 +152,7 @@ class Live(threading.Thread):
             if self._next is not None:  # the subject is the same: only the newest settings count
                 ask = self._now = self._next
                 self._next = None
+        self._brush(ask.strokes)
         result = self.client.refine(
             self.number,
             ask.options,
@@ -137,6 +162,15 @@ class Live(threading.Thread):
             dtype="u8",
         )
         self._say("on_preview", ask, result)
+
+    def _brush(self, strokes):
+        """Have the worker know these strokes, and no others."""
+        if self._brushed != strokes[: len(self._brushed)]:  # one was taken back
+            self.client.brush(self.number)
+            self._brushed = ()
+        for region, plane in strokes[len(self._brushed) :]:
+            self.client.brush(self.number, region, plane, progress=self._progress)
+            self._brushed += ((region, plane),)
 
     def _progress(self, fraction, text):
         self._say("on_progress", fraction, text)

@@ -347,6 +347,64 @@ def subjects():
     image.delete()
 
 
+def marked():
+    """Marks and a trimap on layers and channels, strokes of the refine brush, words; and what is missing."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    layer.set_offsets(30, 20)
+    run("no_marks", image, [layer], subject="scribbles")
+    run("no_trimap", image, [layer], subject="trimap")
+    run("no_words", image, [layer], subject="text")
+    run("no_reader", image, [layer], subject="text", text="the cat")
+    marks = Gimp.Layer.new(image, "marks", 451, 300, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(marks, None, 0)
+    marks.set_offsets(30, 20)
+    for colour, box in (("white", (150, 60, 60, 120)), ("black", (0, 240, 40, 50))):
+        marks.get_buffer().set_color(Gegl.Rectangle.new(*box), Gegl.Color.new(colour))
+    marks.update(0, 0, 451, 300)
+    run("marks", image, [layer], subject="scribbles", marks=marks, matting="none")
+    save("marks", "mask", layer.get_mask(), "Y u8")
+    layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    trimap = Gimp.Channel.new(image, "trimap", image.get_width(), image.get_height(), 50, Gegl.Color.new("black"))
+    image.insert_channel(trimap, None, 0)
+    values = bytes(255 if 200 <= x < 400 else 128 if 150 <= x < 450 else 0 for x in range(image.get_width()))
+    whole = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
+    trimap.get_buffer().set(whole, "Y' u8", values * image.get_height())
+    run("trimap", image, [layer], subject="trimap", marks=trimap)
+    save("trimap", "mask", layer.get_mask(), "Y u8")
+    layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    strokes = Gimp.Layer.new(image, "strokes", 60, 40, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(strokes, None, 0)
+    strokes.set_offsets(30 + 20, 20 + 150)
+    strokes.fill(Gimp.FillType.WHITE)
+    run("strokes", image, [layer], strokes=strokes)
+    save("strokes", "mask", layer.get_mask(), "Y u8")
+    image.delete()
+
+
+def filled_in():
+    """The subject and what is behind it as two layers, once more; and finished for a shop."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    run("layers", image, [layer], output="layers")
+    new = run("layers", image, image.get_selected_layers(), output="layers")
+    facts["layers"]["stack"] = stack(image)
+    save("layers", "front", new, "R'G'B' u8")
+    save("layers", "mask", new.get_mask(), "Y u8")
+    save("layers", "behind", image.get_layers()[1], "R'G'B' u8")
+    run("layers", image, image.get_selected_layers(), output="layer")
+    facts["layers"]["stack after"] = stack(image)
+    only = run("finished", image, [layer], output="finished", preset="google-merchant")
+    save("finished", "picture", only, "R'G'B' u8")
+    finished = only.get_image()
+    facts["finished"]["layers"] = [one.get_name() for one in finished.get_layers()]
+    facts["finished"]["stack"] = stack(image)
+    finished.delete()
+    new = run("kept_colours", image, [layer], output="layer", foreground_decontaminate=0.0)
+    save("kept_colours", "layer", new, "R'G'B' u8")
+    image.delete()
+
+
 def now():
     """The procedure without a dialog, as a script calls it."""
     image = load("cat.png")
@@ -402,7 +460,7 @@ def arguments():
 
 for part in (
     arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
-    now, missing, script_fu
+    marked, filled_in, now, missing, script_fu
 ):  # fmt: skip
     try:
         part()

@@ -1,5 +1,6 @@
 """Runs in the box, outside GIMP: uses GIMP as a person would, with keys, and takes pictures of the screen."""
 
+import itertools
 import json
 import os
 import shutil
@@ -85,23 +86,16 @@ def wait_until(what, wanted, seconds=120):
 
 
 def open_dialog():
-    for _ in range(4):  # the search can be slow to find something on a machine that has other things to do
+    for _ in range(4):  # a key can be lost on a machine that has other things to do
         window(r"\(imported\)")
-        xdotool("key", "slash")
-        time.sleep(1.5)
-        xdotool("type", "--delay", "60", "Remove Background")
-        time.sleep(2)
-        picture("1-search")
-        xdotool("key", "Return")
-        until = time.monotonic() + 8
+        xdotool("key", KEY)
+        until = time.monotonic() + 15
         while time.monotonic() < until:
             if xdotool("search", "--onlyvisible", "--name", "^Remove Background$"):
                 window("^Remove Background$")
                 wait_until("the preview", lambda look: "Preview" in look["layers"] and look["lightest"] > 0)
                 return
             time.sleep(0.2)
-        xdotool("key", "Escape")
-        time.sleep(0.5)
     picture("lost")
     sys.exit("the dialog does not come; see lost.png")
 
@@ -113,6 +107,23 @@ def close_dialog(key):
     wait_until("the end of the preview", lambda look: "Preview" not in look["layers"])
 
 
+def stroke(points):
+    """Draw through points of the screen with GIMP's paintbrush; return when it was finished."""
+    window(r"\(imported\)")
+    xdotool("key", "p")
+    time.sleep(0.5)
+    xdotool("mousemove", *map(str, points[0]))
+    xdotool("mousedown", "1")
+    for (left, top), (right, bottom) in itertools.pairwise(points):
+        for part in range(1, 9):
+            xdotool("mousemove", str(left + (right - left) * part // 8), str(top + (bottom - top) * part // 8))
+            time.sleep(0.02)
+    xdotool("mouseup", "1")
+    return time.monotonic()
+
+
+KEY = "ctrl+shift+j"  # which the test gave the action
+BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
 server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
 os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
 subprocess.Popen(["openbox"])
@@ -137,7 +148,7 @@ picture("3-advanced")
 shape = xdotool("getwindowgeometry", "--shell", window("^Remove Background$"))
 story.append({"step": "geometry", **dict(line.split("=") for line in shape)})
 xdotool("key", "alt+a")
-for number in range(1, 6):  # every view, on a screen without the dialog before it
+for number in range(1, 9):  # every view
     xdotool("key", "F4")
     time.sleep(1)
     note(f"view-{number}")
@@ -145,8 +156,40 @@ for number in range(1, 6):  # every view, on a screen without the dialog before 
 close_dialog("Escape")
 note("cancelled")
 
-# Killed in the preview: the next one clears up
+# Painted: the refine brush, then marks
+ask("select")
+note("before painting")
 open_dialog()
+xdotool("key", "alt+b")
+wait_until("the brush", lambda look: any("brush" in name for name in look["layers"]))
+time.sleep(2)  # a first preview is a draft
+before = note("brush")["digest"]
+began_stroke = stroke(BRUSHED)
+wait_until("what the brush solves", lambda look: look["digest"] != before)
+story.append({"step": "brush time", "seconds": time.monotonic() - began_stroke})
+note("brushed")
+picture("4-brushed")
+window("^Remove Background$")
+xdotool("key", "alt+u")
+xdotool("key", "Down", "Down", "Down", "Down", "Down")
+time.sleep(1)
+window("^Remove Background$")
+xdotool("key", "alt+b")
+wait_until("the marks", lambda look: any("white keeps" in name for name in look["layers"]))
+before = note("marks")["digest"]
+window(r"\(imported\)")
+xdotool("key", "x")  # white
+stroke(MARKED)
+wait_until("what the marks mean", lambda look: look["digest"] != before)
+note("marked")
+picture("4-marked")
+close_dialog("Escape")
+note("unpainted")
+
+# Killed in the preview, with the brush in hand: the next one clears up
+open_dialog()
+xdotool("key", "alt+b")
+wait_until("the brush", lambda look: any("brush" in name for name in look["layers"]))
 subprocess.run(["pkill", "-9", "-f", "gossamer_gimp[.]py"], check=False)  # in the box are none but ours
 gone("^Remove Background$")
 note("killed")
@@ -166,6 +209,7 @@ wait_until("the result", lambda look: len(look["layers"]) == 2)
 picture("5-result")
 note("done")
 window(r"\(imported\)")
+time.sleep(1)
 xdotool("key", "ctrl+z")
 wait_until("the undoing", lambda look: len(look["layers"]) == 1)
 note("undone")

@@ -4,6 +4,7 @@ import json
 import os
 import time
 import traceback
+import zlib
 
 import gi
 
@@ -17,10 +18,11 @@ def look():
     """Say what is in the image, and save the mask and the pixels of its first layer."""
     image = Gimp.get_images()[0]
     layers = image.get_layers()
-    mask = layers[0].get_mask()
+    shown = next((layer for layer in layers if layer.get_name() == "Preview"), layers[0])
+    mask = shown.get_mask()
     rectangle = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
     seen = {"mask": b""}
-    for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", layers[0], "R'G'B' u8")):
+    for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", shown, "R'G'B' u8")):
         if drawable is not None:
             data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
             with open(os.path.join(SHARE, f"look.{name}"), "wb") as file:
@@ -34,9 +36,27 @@ def look():
         "visible": [layer.get_visible() for layer in layers],
         "selected": [layer.get_name() for layer in image.get_selected_layers()],
         "selection": not Gimp.Selection.is_empty(image),
+        "selected pixels": _count_selected(image, rectangle),
+        "channels": len(image.get_channels()),
+        "digest": zlib.crc32(seen["mask"]),
+        "images": len(Gimp.get_images()),
         "dirty": image.is_dirty(),
         "undo": image.undo_is_enabled(),
     }
+
+
+def _count_selected(image, rectangle):
+    plane = image.get_selection().get_buffer().get(rectangle, 1.0, "Y u8", Gegl.AbyssPolicy.NONE)
+    return len(plane) - plane.count(0)
+
+
+def select():
+    """Select a rectangle, as a user would have."""
+    image = Gimp.get_images()[0]
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 10, 20, 30, 40)
+    image.clean_all()
+    Gimp.displays_flush()
+    return look()
 
 
 def blacken():
@@ -59,7 +79,7 @@ while True:
     if asked == "quit":
         break
     try:
-        said = {"look": look, "blacken": blacken}[asked]()
+        said = {"look": look, "blacken": blacken, "select": select}[asked]()
     except Exception:
         said = {"fault": traceback.format_exc()}
     with open(answer + ".part", "w") as file:

@@ -14,7 +14,7 @@ from gossamer.errors import InputError, MissingExtra
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NETWORKS", "NetworkSpec", "build", "plain_keys", "recognise", "renamed"]
+__all__ = ["NETWORKS", "NetworkSpec", "build", "plain_keys", "recognise", "renamed", "without_wrappers"]
 
 Rules = Sequence[tuple[str, str]]
 
@@ -238,6 +238,11 @@ def renamed(entries: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
         if key:
             result[key] = value
     return result
+
+
+def without_wrappers(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's entries without what torch's wrappers put before every key."""
+    return renamed(entries, _WRAPPERS)
 
 
 def plain_keys(entries: Mapping[str, Any], name: str, rename: Rules = ()) -> dict[str, Any]:

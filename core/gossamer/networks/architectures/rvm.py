@@ -1,7 +1,8 @@
-"""Robust Video Matting with MobileNetV3: a recurrent decoder keeps mattes steady over frames.
+"""Robust Video Matting with MobileNetV3 or ResNet50: a recurrent decoder keeps mattes steady over frames.
 
 After S. Lin, L. Yang, I. Saleemi, S. Sengupta, "Robust High-Resolution Video Matting with Temporal Guidance",
-WACV 2022, and A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
+WACV 2022, A. Howard et al., "Searching for MobileNetV3", ICCV 2019, and K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual
+Learning for Image Recognition", CVPR 2016.
 
 Batch normalisation is part of the convolutions here, as it is in the graph that the authors export: each has a bias.
 """
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["RobustVideoMatting", "rvm_mobilenetv3"]
+__all__ = ["RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
 
 # (kernel, expanded channels, channels out, squeeze, hard swish, stride, dilation) of each inverted residual block.
 _BLOCKS = (
@@ -40,20 +41,35 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def rvm_mobilenetv3() -> nn.Module:
     """Return the network with its MobileNetV3 encoder; weights are not set."""
-    return RobustVideoMatting()
+    return RobustVideoMatting(_Encoder(), 960, (16, 24, 40, 128), (80, 40, 32, 16))
+
+
+def rvm_resnet50() -> nn.Module:
+    """Return the network with its ResNet50 encoder, larger and a little better; weights are not set."""
+    return RobustVideoMatting(_ResNet50(), 2048, (64, 256, 512, 256), (128, 64, 32, 16))
 
 
 class RobustVideoMatting(nn.Module):
     """Colours, alpha and memory of one frame, from the frame and the memory of those before.
 
     The modules are registered in the order in which they run, so that weights can be taken from a graph of it.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+    deepest : int
+        Channels of its last output.
+    features : four of int
+        Channels of its other outputs, the largest first, and of what the pyramid makes of the last.
+    channels : four of int
+        Of the decoder, the smallest picture first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: nn.Module, deepest: int, features: Sequence[int], channels: Sequence[int]) -> None:
         super().__init__()
-        self.backbone = _Encoder()
-        self.aspp = _Pyramid(960, 128)
-        self.decoder = _Decoder((16, 24, 40, 128), (80, 40, 32, 16))
+        self.backbone = encoder
+        self.aspp = _Pyramid(deepest, features[-1])
+        self.decoder = _Decoder(features, channels)
         self.project_mat = nn.Conv2d(16, 4, 1)
         self.refiner = _Refiner()
 
@@ -151,6 +167,48 @@ class _Encoder(nn.Module):
             if number in _TAPS:
                 kept.append(x)
         return [*kept, x]
+
+
+class _Bottleneck(nn.Module):
+    """A residual block of ResNet50: narrow, 3 x 3, wide."""
+
+    def __init__(self, into: int, narrow: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        out = 4 * narrow
+        self.conv1 = nn.Conv2d(into, narrow, 1)
+        self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, dilation, dilation)
+        self.conv3 = nn.Conv2d(narrow, out, 1)
+        self.downsample = nn.Conv2d(into, out, 1, stride) if into != out else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class _ResNet50(nn.Module):
+    """ResNet50 without its head, its last stage dilated; the authors give it pictures as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3)
+        self.layer1 = _stage(64, 64, 3, 1, (1, 1))
+        self.layer2 = _stage(256, 128, 4, 2, (1, 1))
+        self.layer3 = _stage(512, 256, 6, 2, (1, 1))
+        # As torchvision dilates: its first block keeps the dilation of the stage before.
+        self.layer4 = _stage(1024, 512, 3, 1, (1, 2))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        first = F.relu(self.conv1(x))
+        second = self.layer1(F.max_pool2d(first, 3, 2, 1))
+        third = self.layer2(second)
+        return [first, second, third, self.layer4(self.layer3(third))]
+
+
+def _stage(into: int, narrow: int, count: int, stride: int, dilations: tuple[int, int]) -> nn.Sequential:
+    first, others = dilations
+    blocks = [_Bottleneck(into, narrow, stride, first)]
+    blocks += [_Bottleneck(4 * narrow, narrow, 1, others) for _ in range(count - 1)]
+    return nn.Sequential(*blocks)
 
 
 class _Pyramid(nn.Module):

@@ -1,0 +1,155 @@
+"""What a training begins with: a published network with its weights, and how its authors feed and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gossamer.errors import InputError, MissingExtra, ModelError, ModelNotFound
+from gossamer.networks.architectures.networks import NETWORKS
+from gossamer.networks.state_dict import SUFFIXES, load_network, recognise_file
+from gossamer.paths import source_path
+from gossamer.progress import Progress
+from gossamer.settings.training import TEACHINGS, Teaching, teaching_of
+from gossamer.weights import store
+from gossamer.weights.catalogue import (
+    InputSpec,
+    ModelCard,
+    OutputSpec,
+    architecture,
+    architecture_of,
+    load_catalogue,
+    model_card,
+    video_cards,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Base", "base_of", "check_packages"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A network to begin with.
+
+    Attributes
+    ----------
+    id : str
+        Of the catalogue, or the path of a file.
+    network : str
+        A key of :data:`~gossamer.networks.architectures.networks.NETWORKS`.
+    path : Path
+        Its weights.
+    input, output : InputSpec, OutputSpec
+        How its authors feed and read it.
+    card : ModelCard or None
+        What the catalogue says of it.
+    rename : tuple of (str, str)
+        How its file names weights otherwise.
+    """
+
+    id: str
+    network: str
+    path: Path
+    input: InputSpec
+    output: OutputSpec
+    card: ModelCard | None = None
+    rename: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def teaching(self) -> Teaching:
+        """What its authors trained it by."""
+        return teaching_of(self.network)
+
+    @property
+    def logits(self) -> bool:
+        """Whether its forward returns logits."""
+        return NETWORKS[self.network].output == "logit"
+
+    def load(self) -> nn.Module:
+        """Return the network with its weights, float32, on the CPU; raises ModelError where they do not fit."""
+        return load_network(self.path, self.network, self.rename)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a run writes down of it."""
+        card = self.card
+        licence = (
+            None if card is None else {"licence": card.licence, "url": card.licence_url, "commercial": card.commercial}
+        )
+        return {"id": self.id, "network": self.network, "licence": licence}
+
+
+def base_of(
+    model: str,
+    architecture_name: str = "auto",
+    *,
+    accept_licence: bool = False,
+    progress: Progress | None = None,
+    announce: Callable[[str], object] | None = None,
+) -> Base:
+    """Return the network to begin with, its weights fetched where they are not on this machine.
+
+    Parameters
+    ----------
+    model : str
+        An id of the catalogue, or a file of weights.
+    architecture_name : str
+        For a file: what feeds it, where that is not its network's usual way.
+    accept_licence : bool
+        Accept a licence that does not allow commercial use.
+    progress, announce
+        As for :func:`gossamer.load_model`.
+
+    Raises
+    ------
+    InputError
+        The network is none that can be trained, or nothing tells what a file is.
+    ModelNotFound, ModelError, LicenceError, DownloadError, MissingExtra
+        The weights cannot be had.
+    """
+    if "/" in model or "\\" in model or model.lower().endswith(SUFFIXES):
+        return _of_file(source_path(model, "file of weights"), architecture_name)
+    if architecture_name != "auto":
+        raise InputError(
+            f"{model!r} is a model of the catalogue.", "Leave --architecture out, or give a file of weights."
+        )
+    if model in video_cards():
+        raise InputError(f"{model} is a model for clips, which is not trained here yet.", _choices())
+    card = model_card(model)
+    if card.network is None or not card.network.startswith(tuple(TEACHINGS)):
+        raise InputError(f"{card.title} is a network that is not trained here.", _choices())
+    weights = store.fetch(card, progress=progress, announce=announce, runtime="torch", accept_licence=accept_licence)
+    variant = weights.variant
+    output = card.output if variant.activation is None else replace(card.output, activation=variant.activation)
+    return Base(card.id, card.network, weights.path, card.input, output, card, variant.rename)
+
+
+def _of_file(path: Path, name: str) -> Base:
+    if not path.is_file():
+        raise ModelNotFound(f"There is no model file {path}.", "Check the path, or see: gossamer models list")
+    network = recognise_file(path)
+    if network is None or not network.startswith(tuple(TEACHINGS)):
+        raise InputError(f"{path.name} holds no network that can be trained here.", _choices())
+    card = load_catalogue().get(name)
+    family = architecture_of(network) if name == "auto" else architecture(card.architecture if card else name)
+    if network not in family.networks and name == "auto":
+        raise ModelError(f"{path.name} is not {family.title}.", "Name its architecture.")
+    spec = card or family
+    return Base(str(path), network, path, spec.input, spec.output, card)
+
+
+def _choices() -> str:
+    names = [card.id for card in load_catalogue().values() if (card.network or "").startswith(tuple(TEACHINGS))]
+    return f"Choose one of: {', '.join(names)}."
+
+
+def check_packages() -> None:
+    """Raise MissingExtra where what training needs is not installed."""
+    import importlib.util
+
+    for package in ("torch", "safetensors", "py_sod_metrics"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra("Training", "train")

@@ -1,0 +1,69 @@
+"""Losses by name: what a network's maps are held against the truth by, as its authors do it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from gossamer.settings.training import LossWeights
+from gossamer.training import terms
+from gossamer.training.supervision import Outputs
+
+__all__ = ["loss_of"]
+
+
+def loss_of(
+    outputs: Outputs, truth: Tensor, weights: LossWeights, share: float = 1.0
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss of a batch, or of a part of it.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        What the network gave.
+    truth : Tensor, (N, 1, h, w)
+        Alpha in [0, 1].
+    weights : LossWeights
+        What each term counts.
+    share : float
+        Which share of the whole batch these pictures are: terms that are means are weighed with it, so that the
+        losses of the parts sum up to the loss of the whole. IoU is a sum over pictures already.
+
+    Returns
+    -------
+    loss : Tensor, ()
+    parts : dict of str to float
+        Each term as it counts, for people.
+    """
+    found: dict[str, Tensor] = {}
+
+    def add(name: str, weight: float, value: Tensor) -> None:
+        found[name] = found[name] + weight * value if name in found else weight * value
+
+    truth = truth.float()
+    for logits in outputs.maps:
+        logits = logits.float()
+        if logits.shape[2:] != truth.shape[2:]:
+            logits = functional.interpolate(logits, truth.shape[2:], mode="bilinear", align_corners=True)
+        if weights.bce:
+            add("bce", share * weights.bce, functional.binary_cross_entropy_with_logits(logits, truth))
+        if weights.ssim or weights.iou or weights.mae or weights.mse:
+            prediction = logits.sigmoid()
+            if weights.iou:
+                add("iou", weights.iou, terms.iou(prediction, truth))
+            if weights.ssim:
+                add("ssim", share * weights.ssim, terms.ssim(prediction, truth))
+            if weights.mae:
+                add("mae", share * weights.mae, functional.l1_loss(prediction, truth))
+            if weights.mse:
+                add("mse", share * weights.mse, functional.mse_loss(prediction, truth))
+    for logits, label in outputs.gradients if weights.gradient else ():
+        logits = functional.interpolate(logits.float(), label.shape[2:], mode="bilinear", align_corners=True)
+        # Their labels are not cut off from the maps that they come from: these learn through them, too.
+        value = functional.binary_cross_entropy_with_logits(logits, label.float().sigmoid())
+        add("gradient", share * weights.gradient, value)
+    if outputs.matte is not None and weights.matting:
+        for name, value in terms.matting_terms(*(one.float() for one in outputs.matte)).items():
+            add(name, share * weights.matting, value)
+    total = sum(found.values(), truth.new_zeros(()))
+    return total, {name: float(value.detach()) for name, value in found.items()}

@@ -1,0 +1,85 @@
+"""Parts of a network: which of them learn, and which are computed twice to save memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from gossamer.errors import InputError
+from gossamer.networks.architectures.birefnet import BasicDecBlk
+from gossamer.networks.architectures.swin import Block
+from gossamer.networks.architectures.u2net import ResidualUBlock
+from gossamer.settings.training import Teaching, Training
+from gossamer.training.lora import add_low_rank, has_matrices
+
+__all__ = ["learning", "prepare"]
+
+_BLOCKS = (ResidualUBlock, BasicDecBlk, Block)
+
+
+def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
+    """Make a network ready to be trained.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As :func:`gossamer.networks.state_dict.load_network` returns it; it is changed.
+    settings : Training
+    teaching : Teaching
+
+    Raises
+    ------
+    InputError
+        The settings do not go with this network.
+    """
+    network.requires_grad_(True)
+    for name, parameter in network.named_parameters():
+        if settings.freeze == "encoder" and name.startswith(teaching.encoder):
+            parameter.requires_grad_(False)
+        if settings.freeze == "decoder" and not name.startswith((*teaching.encoder, *teaching.sides)):
+            parameter.requires_grad_(False)
+    if settings.lora:
+        if not has_matrices(network):
+            raise InputError("This network has no transformer for LoRA.", "Leave --lora out, or choose a BiRefNet.")
+        if settings.freeze == "encoder":
+            raise InputError("LoRA teaches the encoder, which is frozen.", "Leave one of --lora and --freeze out.")
+        add_low_rank(network, settings.lora, settings.seed)
+    network.train()
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if settings.normalisation == "frozen":
+        for layer in layers:
+            layer.eval()
+    elif layers and all(_is_folded(layer) for layer in layers):
+        raise InputError(
+            "In these weights batch normalisation is folded into the convolutions, and cannot be trained.",
+            "Leave --normalisation out, or start from weights of PyTorch (.pth, .safetensors).",
+        )
+    if settings.recompute:
+        for block in (module for module in network.modules() if isinstance(module, _BLOCKS)):
+            setattr(block, "forward", _computed_twice(block.forward))  # noqa: B010 - a method, for the type checker
+
+
+def learning(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights that learn, by name."""
+    return {name: one for name, one in network.named_parameters() if one.requires_grad}
+
+
+def _computed_twice(forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def run(x: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(x)
+        return checkpoint(forward, x, use_reentrant=False, preserve_rng_state=False)  # nothing draws in there
+
+    return run
+
+
+def _is_folded(layer: nn.BatchNorm2d) -> bool:
+    """Tell whether a layer does nothing, as where an exporter folded it: see gossamer.networks.graph_state_dict."""
+    mean, variance = layer.running_mean, layer.running_var
+    assert mean is not None  # noqa: S101 - none of ours is without
+    assert variance is not None  # noqa: S101
+    return not mean.any() and bool(torch.isclose(variance, torch.tensor(1 - layer.eps), rtol=0, atol=1e-6).all())

@@ -1,0 +1,410 @@
+"""The loop itself: steps, validations, checkpoints, on a thread of its own."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
+from gossamer.networks.torch_module import checked_bfloat16
+from gossamer.parallel.threads import thread_count
+from gossamer.settings.training import Training
+from gossamer.training.averaging import Average
+from gossamer.training.bases import Base
+from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
+from gossamer.training.curves import curves
+from gossamer.training.feeding import Feed, Taught, general_count
+from gossamer.training.lessons import Lessons
+from gossamer.training.lora import merged
+from gossamer.training.parts import prepare
+from gossamer.training.processes import Processes
+from gossamer.training.run_folder import RunFolder
+from gossamer.training.schedules import base_rate, epoch_length, rate_at, weights_at
+from gossamer.training.stepping import Stepper, optimiser_of
+from gossamer.training.validation import Seen, validated, worst_of
+
+if TYPE_CHECKING:
+    from gossamer.training.stepping import Step
+
+__all__ = ["Trainer"]
+
+_FORGIVEN = 0.99  # of what the base reaches on the general data: what promote allows, too
+_PANELS = (
+    ("loss", ("loss",)),
+    ("validation", ("weighted_f", "iou", "general_weighted_f")),
+    ("error", ("mae", "general_mae")),
+    ("rate", ("rate",)),
+)
+
+
+class Trainer:
+    """One training.
+
+    Parameters
+    ----------
+    base : Base
+    lessons : Lessons
+    settings : Training
+    folder : RunFolder
+        It is this process's own.
+    processes : Processes
+    announce : callable
+        Told what people should know at once.
+
+    Attributes
+    ----------
+    state : tuple of (float, str)
+        How far it is, and in words; for another thread to read.
+    ended : threading.Event
+        Set when :meth:`run` has ended, however it did.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        lessons: Lessons,
+        settings: Training,
+        folder: RunFolder,
+        processes: Processes,
+        announce: Callable[[str], object],
+    ) -> None:
+        self.folder, self.processes = folder, processes
+        self.state: tuple[float, str] = (0.0, "Loading the network")
+        self._base, self._lessons, self._settings, self._announce = base, lessons, settings, announce
+        self._warnings: list[str] = []
+        self.ended = threading.Event()
+        self._stepper: Stepper | None = None
+        self._stopped = False
+        self._rows: list[dict[str, float]] = []
+        self._before: dict[str, float] = {}
+        self._best: dict[str, float] = {}
+        self._best_step, self._idle = 0, 0
+        self._steady = -math.inf
+        self._writer: Any = None
+
+    def stop(self) -> None:
+        """End the work soon, between two layers: :class:`gossamer.Cancelled` is raised on its thread."""
+        self._stopped = True
+        if self._stepper is not None:
+            self._stepper.stop.set()
+
+    def run(self, resume: bool) -> dict[str, Any]:
+        """Train, and return the fields of a report.
+
+        Parameters
+        ----------
+        resume : bool
+            Go on from the newest checkpoint, where there is one.
+        """
+        try:
+            return self._run(resume)
+        finally:
+            self._close()
+            self.ended.set()
+
+    def _run(self, resume: bool) -> dict[str, Any]:
+        device = self._device()
+        with _torch_settings():
+            network = self._base.load()
+            prepare(network, self._settings, self._base.teaching)
+            network.to(device)
+            self._network, self._where = network, device
+            optimiser = optimiser_of(network, self._settings, self._base.teaching)
+            average = Average(network, self._settings.average)
+            self._stepper = Stepper(
+                network,
+                optimiser,
+                self._settings,
+                device=device.partition(":")[0],
+                precision=self._precision(device),
+                announce=self._warn,
+                summed=self.processes.sum if self.processes.count > 1 else None,
+                together=self.processes.any,
+            )
+            if self._stopped:
+                raise Cancelled
+            first = self._begin(optimiser, average, resume)
+            done, early = self._steps(first, optimiser, average)
+        return {
+            "steps": done,
+            "best_step": self._best_step,
+            "before": self._before,
+            "after": self._best,
+            "resumed": first,
+            "stopped_early": early,
+            "warnings": tuple(self._warnings),
+        }
+
+    # -- beginning ------------------------------------------------------------------------------------------
+
+    def _begin(self, optimiser: torch.optim.Optimizer, average: Average, resume: bool) -> int:
+        """Set everything to what the newest checkpoint has; return how many steps that had done."""
+        found = load_checkpoint(self.folder.checkpoints) if resume else None
+        if found is None:
+            if self.processes.is_first:
+                self._validate(0, average)
+                self._save(0, optimiser, average)
+            self.processes.wait()
+            return 0
+        told, tensors = found
+        restore(tensors, self._network, optimiser, average.tensors)
+        self._before, self._best = told["before"], told["best"]
+        self._best_step, self._idle, self._steady = told["best_step"], told["idle"], told["steady"]
+        assert self._stepper is not None  # noqa: S101 - set a moment ago
+        self._stepper.parts = max(self._stepper.parts, told["parts"])
+        if told.get("scaler"):
+            self._stepper.scaler.load_state_dict(told["scaler"])
+        step: int = told["step"]
+        if self.processes.is_first:
+            self._rows = self.folder.rows(step)
+            self.folder.write_rows(self._rows)
+            self._announce(f"Going on after step {step}.")
+        self.processes.wait()
+        return step
+
+    # -- steps ----------------------------------------------------------------------------------------------
+
+    def _steps(self, first: int, optimiser: torch.optim.Optimizer, average: Average) -> tuple[int, bool]:
+        """Do the steps from `first` on; return how many are done, and whether it ended before the last."""
+        settings, teaching = self._settings, self._base.teaching
+        assert self._stepper is not None  # noqa: S101 - see _begin
+        feed = Feed(
+            self._lessons.train,
+            self._lessons.general,
+            settings,
+            self._base.input,
+            process=self.processes.number,
+            processes=self.processes.count,
+        )
+        epoch = epoch_length(settings, len(self._lessons.train), general_count(settings, len(self._lessons.general)))
+        base = base_rate(settings, self._base.network, teaching)
+        begun = time.monotonic()
+        if self._is_idle():
+            return first, True
+        for step, batch in enumerate(feed.batches(first, settings.steps), start=first):
+            if self._stopped:
+                raise Cancelled
+            rate = rate_at(step, settings, base)
+            try:
+                made = self._stepper.step(step, batch, rate, weights_at(step, settings, teaching, epoch))
+            except ModelError:
+                if self.processes.is_first:
+                    self.folder.write_rows(self._rows)  # how it came to that
+                raise
+            average.follow(step)
+            self._note(step + 1, made, rate, begun, first)
+            if (step + 1) % settings.validate_every and step + 1 < settings.steps:
+                continue
+            if self.processes.is_first:
+                self._validate(step + 1, average)
+                self._save(step + 1, optimiser, average)
+            if self.processes.any(self.processes.is_first and self._is_idle()):
+                return step + 1, True
+        return settings.steps, False
+
+    def _is_idle(self) -> bool:
+        return bool(self._settings.patience) and self._idle >= self._settings.patience
+
+    def _note(self, step: int, made: Step, rate: float, begun: float, first: int) -> None:
+        self._rows.append({"step": step, "loss": made.loss, "norm": made.norm, "rate": rate, **made.terms})
+        left = (time.monotonic() - begun) / (step - first) * (self._settings.steps - step)
+        best = f", weighted F {self._best.get('weighted_f', 0):.3f} after {self._best_step}" if self._best else ""
+        self.state = (
+            step / self._settings.steps,
+            f"Step {step} of {self._settings.steps}, loss {made.loss:.4g}{best}, {_duration(left)} left",
+        )
+        if self._writer is not None:
+            for name, value in self._rows[-1].items():
+                if name != "step":
+                    self._writer.add_scalar(f"train/{name}", value, step)
+
+    # -- validating -----------------------------------------------------------------------------------------
+
+    def _validate(self, step: int, average: Average) -> None:
+        """Measure, keep what is better than all before, and draw what came out worst."""
+        done = step / self._settings.steps
+        self.state = (done, f"Validating after step {step}")
+        lessons = self._lessons
+        with self._shown(average):
+            seen = self._seen(lessons.validation)
+            found = _means(seen)
+            if lessons.general_validation:
+                found |= {
+                    f"general_{name}": value for name, value in _means(self._seen(lessons.general_validation)).items()
+                }
+            self._rows.append({"step": step, **found})
+            if not self._before:
+                self._before = found
+            self._keep(step, found)
+            if self._settings.worst:
+                self._draw_worst(step, seen, lessons.validation)
+        self.folder.write_rows(self._rows)
+        self.folder.write_picture(self.folder.path / "curves.png", curves(self._rows, _PANELS))
+        self._log(step, found)
+
+    def _keep(self, step: int, found: dict[str, float]) -> None:
+        """Keep the weights where they are better in the domain and have not forgotten the general."""
+        general = found.get("general_weighted_f", 1.0)
+        kept = general >= _FORGIVEN * self._before.get("general_weighted_f", 0.0)
+        value = found["weighted_f"]
+        self._idle = 0 if value > self._steady or not step else self._idle + 1
+        self._steady = max(self._steady, value)
+        if kept and (not self._best or value > self._best["weighted_f"]):
+            self._best, self._best_step = found, step
+            plain = {name: one.cpu().contiguous() for name, one in merged(self._network).items()}
+            save_tensors(
+                self.folder.best, plain, {"step": str(step), "base": self._base.id, "network": self._base.network}
+            )
+
+    def _seen(self, pictures: Sequence[Taught]) -> list[Seen]:
+        found = []
+        for number, picture in enumerate(pictures):
+            if self._stopped:
+                raise Cancelled
+            found += validated(self._network, [_Numbered(picture, number)], **self._how())
+        return found
+
+    def _draw_worst(self, step: int, seen: Sequence[Seen], pictures: Sequence[Taught]) -> None:
+        numbered = [_Numbered(picture, number) for number, picture in enumerate(pictures)]
+        sheet = worst_of(seen, numbered, self._network, count=self._settings.worst, **self._how())
+        self.folder.write_picture(self.folder.worst / f"step-{step:07d}.png", sheet)
+
+    def _how(self) -> dict[str, Any]:
+        base = self._base
+        how: dict[str, Any] = {"spec": base.input, "output": base.output, "logits": base.logits, "device": self._where}
+        return how | {"side": self._settings.side}
+
+    @contextmanager
+    def _shown(self, average: Average) -> Iterator[None]:
+        """Let the network be its average, in evaluation mode, meanwhile."""
+        modes = [(layer, layer.training) for layer in self._network.modules()]
+        self._network.eval()
+        try:
+            with average.shown():
+                yield
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def _save(self, step: int, optimiser: torch.optim.Optimizer, average: Average) -> None:
+        assert self._stepper is not None  # noqa: S101 - see _begin
+        told = {
+            "before": self._before,
+            "best": self._best,
+            "best_step": self._best_step,
+            "idle": self._idle,
+            "steady": self._steady,
+            "parts": self._stepper.parts,
+            "scaler": self._stepper.scaler.state_dict(),
+        }
+        save_checkpoint(self.folder.checkpoints, step, tensors_of(self._network, optimiser, average.tensors), told)
+
+    def _log(self, step: int, found: dict[str, float]) -> None:
+        """Write what a validation measured for TensorBoard."""
+        if self._writer is None:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of packages that TensorBoard brings along
+                    from torch.utils.tensorboard import SummaryWriter
+
+                    self._writer = SummaryWriter(str(self.folder.tensorboard), purge_step=step)
+            except ImportError:
+                self._writer = _Silent()
+            except OSError as error:
+                raise OutputError(
+                    f"{self.folder.tensorboard} could not be written: {error}.", "Free the disk."
+                ) from None
+        for name, value in found.items():
+            self._writer.add_scalar(f"validation/{name}", value, step)
+        self._writer.flush()
+
+    def _close(self) -> None:
+        with suppress(Exception):
+            if self._writer is not None:
+                self._writer.close()
+
+    def _warn(self, sentence: str) -> None:
+        self._warnings.append(sentence)
+        if self.processes.is_first:
+            self._announce(sentence)
+
+    # -- where and in what ----------------------------------------------------------------------------------
+
+    def _device(self) -> str:
+        if self.processes.device is not None:
+            return self.processes.device
+        if self._settings.device == "cpu":
+            return "cpu"
+        there = torch.cuda.is_available()
+        if self._settings.device == "cuda" and not there:
+            raise DeviceError("There is no graphics card that torch can use.", "Choose --device cpu.")
+        return "cuda" if there else "cpu"
+
+    def _precision(self, device: str) -> str:
+        wanted, card = self._settings.precision, device.startswith("cuda")
+        if wanted == "auto":
+            return "bfloat16" if card and torch.cuda.is_bf16_supported() else "float32"
+        if wanted == "float16" and not card:
+            raise InputError("float16 does not run on the CPU.", "Choose --precision float32 or bfloat16.")
+        if wanted == "bfloat16" and card:
+            checked_bfloat16()
+        return wanted
+
+
+class _Numbered:
+    """A picture to validate on: what is drawn for it is always the same."""
+
+    drawn = False
+
+    def __init__(self, picture: Taught, number: int) -> None:
+        self._picture, self._number = picture, number
+        self.name = picture.name
+
+    def load(self, seed: int = 0) -> Any:
+        """Return what its own number draws."""
+        return self._picture.load(self._number)
+
+
+class _Silent:
+    """Stands in where TensorBoard is not installed: curves.png and metrics.jsonl hold the same."""
+
+    def add_scalar(self, *told: Any) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _means(seen: Sequence[Seen]) -> dict[str, float]:
+    return {name: math.fsum(one.values[name] for one in seen) / len(seen) for name in seen[0].values}
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+@contextmanager
+def _torch_settings() -> Iterator[None]:
+    """Set torch for the time of a training, and back afterwards: the same seed is to give the same numbers."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    if thread_count() < threads:
+        torch.set_num_threads(thread_count())
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)

@@ -1,0 +1,278 @@
+"""Animated pictures: GIF, WebP and APNG, read through Pillow, written through FFmpeg, one frame at a time."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.errors import InputError
+from gossamer.progress import Progress
+from gossamer.video.clip import Clip, Frame
+from gossamer.video.libav import libav, writing_to
+from gossamer.video.segment import FilmPlan
+from gossamer.video.tags import ColourTags
+
+__all__ = ["AnimationSource", "animate", "is_animation"]
+
+_SUFFIXES = (".gif", ".webp", ".apng", ".png")
+_USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less than 20 ms
+_LEAST = 20  # ms
+_HALF = 128  # of 255: from here on a pixel of a GIF is there
+
+
+def is_animation(path: Path) -> bool:
+    """Return whether a file is a picture with several frames, which FFmpeg would read as one or not at all."""
+    if path.suffix.lower() not in _SUFFIXES:
+        return False
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+class AnimationSource:
+    """The frames of an animated picture, each whole, as :class:`~gossamer.video.source.VideoSource`.
+
+    Parameters
+    ----------
+    path : Path
+    size : (int or None, int or None)
+        As for a clip.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+
+    begin = Fraction(0)
+
+    def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
+        from PIL import Image
+
+        from gossamer.video.source import scaled_sides
+
+        self.warnings: list[str] = []
+        self._path = path
+        try:
+            self._picture: Any = Image.open(path)
+            count = int(getattr(self._picture, "n_frames", 1))
+            # Only frames that were decoded know how long they are shown.
+            times = [self._shown(number) for number in range(count)]
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+            raise _damaged(path) from None
+        self._times = times
+        width, height = self._picture.size
+        wide, tall = scaled_sides(width, height, size)
+        length = sum(times, Fraction(0))
+        self.clip = Clip(
+            path=path,
+            width=wide,
+            height=tall,
+            rate=Fraction(count) / length,
+            time_base=Fraction(1, 1000),
+            seconds=float(length),
+            depth=8,
+            aspect=Fraction(1),
+            tags=ColourTags.of_pictures(),
+            has_alpha=True,
+            has_sound=False,
+            codec=str(self._picture.format).lower(),
+            icc_profile=self._picture.info.get("icc_profile"),
+        )
+
+    def __enter__(self) -> AnimationSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
+
+    def frames(
+        self,
+        start: Fraction = Fraction(0),
+        end: Fraction | None = None,
+        done: tuple[int, Fraction] | None = None,
+    ) -> Iterator[Frame]:
+        """Yield the frames between two points; see :meth:`gossamer.video.source.VideoSource.frames`."""
+        number, time = 0, Fraction(0)
+        for place, shown in enumerate(self._times):
+            if end is not None and time >= end:
+                return
+            if time >= start:
+                if done is None or number >= done[0]:
+                    yield self._frame(place, number, time - start)
+                number += 1
+            time += shown
+
+    def _shown(self, place: int) -> Fraction:
+        """Return how many seconds a frame is shown."""
+        self._picture.seek(place)
+        self._picture.load()
+        told = float(self._picture.info.get("duration") or 0)
+        return Fraction(round(told * 1000), 1_000_000) if told >= _LEAST else _USUAL
+
+    def _frame(self, place: int, number: int, time: Fraction) -> Frame:
+        try:
+            self._picture.seek(place)
+            picture = self._picture.convert("RGBA")
+        except (OSError, ValueError, SyntaxError, EOFError):
+            raise _damaged(self._path) from None
+        size = (self.clip.width, self.clip.height)
+        pixels: NDArray[np.uint8] = np.array(picture)
+        if picture.size != size:
+            import cv2
+
+            how = cv2.INTER_AREA if size[0] < picture.size[0] else cv2.INTER_CUBIC
+            alpha = np.asarray(cv2.resize(pixels[..., 3], size, interpolation=how))
+            pixels = np.dstack([cv2.resize(pixels[..., :3], size, interpolation=how), alpha])
+        return Frame(number, time, np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
+
+
+def animate(
+    segments: Sequence[Path], times: Sequence[Fraction], plan: FilmPlan, target: Path, progress: Progress
+) -> list[str]:
+    """Write an animated picture of segments, which repeats for ever.
+
+    Parameters
+    ----------
+    segments : sequence of Path
+        In order; together they hold as many pictures as there are `times`.
+    times : sequence of Fraction
+        When each picture is shown, in seconds.
+    plan : FilmPlan
+    target : Path
+        The file to write.
+    progress : Progress
+        Called for each picture; may raise to cancel.
+
+    Returns
+    -------
+    list of str
+        Warnings.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    av, name = libav(), plan.format.id
+    gif = name == "gif"
+    base = Fraction(1, 100 if gif else 1000)
+    pixels = {"gif": "pal8", "apng": "rgba" if plan.alpha else "rgb24", "webp": "bgra"}[name]
+    if plan.grey and name == "apng":
+        pixels = "gray"
+    last = max(1, round(1 / plan.rate / base))
+    options = {"gif": {"loop": "0", "final_delay": str(last)}, "apng": {"plays": "0", "final_delay": f"{last}/1000"}}
+    left = 0
+    with (
+        writing_to(target, "What is finished is kept."),
+        av.open(str(target), "w", format=name, options=options.get(name, {"loop": "0"})) as out,
+    ):
+        stream = out.add_stream(plan.format.codec, rate=plan.rate, options=_quality(plan))
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = plan.width, plan.height, pixels
+        context.time_base = stream.time_base = base
+        palette = _Palette(plan) if gif else None
+        shown = -last
+        for number, frame in enumerate(_decoded(segments)):
+            progress(number / len(times))
+            at = round(times[number] / base)
+            if at - shown < (2 if gif else 1):  # browsers show a GIF's shorter frames for a tenth of a second
+                left += 1
+                continue
+            shown = at
+            given = frame.reformat(format="rgba" if gif else pixels)
+            given.pts, given.time_base = at, base
+            for made in palette.of(given) if palette else (given,):
+                for packet in stream.encode(made):
+                    out.mux(packet)
+        for packet in stream.encode():
+            out.mux(packet)
+    if name == "webp":
+        _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - shown))
+    if not left:
+        return []
+    most = f"{plan.format.title} shows at most {50 if gif else 1000} a second"
+    return [f"{left} of {len(times)} frames were left out: {most}."]
+
+
+def _quality(plan: FilmPlan) -> dict[str, str]:
+    if plan.format.id == "gif":
+        return {}
+    if plan.format.id == "apng":
+        return {"pred": "mixed"}
+    return {"lossless": "1"} if plan.crf == 0 else {"quality": str(100 - plan.crf)}
+
+
+def _decoded(segments: Sequence[Path]) -> Iterator[Any]:
+    av = libav()
+    for path in segments:
+        with av.open(str(path)) as segment:
+            yield from segment.decode(video=0)
+
+
+class _Palette:
+    """256 colours for each frame, one of them nothing."""
+
+    def __init__(self, plan: FilmPlan) -> None:
+        av = libav()
+        self._base = Fraction(1, 100)
+        self._graph = graph = av.filter.Graph()
+        source = graph.add_buffer(width=plan.width, height=plan.height, format="rgba", time_base=self._base)
+        twice = graph.add("split")
+        chosen = graph.add("palettegen", f"reserve_transparent={int(plan.alpha)}:stats_mode=single")
+        used = graph.add("paletteuse", f"new=1:alpha_threshold={_HALF}:dither=sierra2_4a")
+        sink = graph.add("buffersink")
+        source.link_to(twice)
+        twice.link_to(chosen, 0, 0)
+        twice.link_to(used, 1, 0)
+        chosen.link_to(used, 0, 1)
+        used.link_to(sink)
+        graph.configure()
+
+    def of(self, frame: Any) -> Iterator[Any]:
+        """Yield the frame in its colours."""
+        av = libav()
+        self._graph.push(frame)
+        while True:
+            try:
+                made = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            made.time_base = self._base
+            yield made
+
+
+def _end_after(path: Path, milliseconds: int) -> None:
+    """Say in a WebP how long its last frame is shown: FFmpeg's encoder takes the mean of the others."""
+    with path.open("r+b") as file:
+        place, last = 12, 0
+        end = path.stat().st_size
+        while place + 8 <= end:
+            file.seek(place)
+            kind, size = struct.unpack("<4sI", file.read(8))
+            last = place if kind == b"ANMF" else last
+            place += 8 + size + size % 2
+        if last:
+            file.seek(last + 8 + 12)  # after its corner and sides
+            file.write(min(milliseconds, 0xFFFFFF).to_bytes(3, "little"))
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged, or cut off.", "Open it in a browser to see, and save it anew.")

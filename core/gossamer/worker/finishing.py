@@ -1,0 +1,188 @@
+"""Exact answers: a picture's mask finished as the library does it, with what the brush corrected."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.progress import Progress
+from gossamer.worker.brushing import brushed
+from gossamer.worker.pictures import DTYPES, OpenedPicture, from_unit
+from gossamer.worker.requests import RefineRequest
+
+if TYPE_CHECKING:
+    from gossamer.cutout import Cutout
+    from gossamer.image import Image
+    from gossamer.settings import Recipe
+
+__all__ = ["Answer", "as_dtype", "exact_answer", "shop_picture"]
+
+_log = logging.getLogger("gossamer.worker")
+
+_MARGIN = 64  # pixels around a region that its edge may depend on
+
+_Part = tuple[slice, slice]
+_WHOLE: _Part = (slice(None), slice(None))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client asked for.
+
+    Attributes
+    ----------
+    left, top : int
+        Where it lies in the picture.
+    alpha : (H, W) array
+        In the dtype that was asked for.
+    foreground, background : (H, W, C) array or None
+        In the same dtype.
+    report : dict
+        What was done, see :class:`gossamer.Report`.
+    """
+
+    left: int
+    top: int
+    alpha: NDArray[Any]
+    foreground: NDArray[Any] | None
+    report: dict[str, Any]
+    background: NDArray[Any] | None = None
+
+
+def exact_answer(
+    picture: OpenedPicture,
+    recipe: Recipe,
+    request: RefineRequest,
+    part: _Part,
+    dtype: str,
+    device: str,
+    steps: Progress,
+) -> Answer:
+    """Finish the mask as :func:`gossamer.refine` does, or the part of it that is wanted.
+
+    Parameters
+    ----------
+    picture : OpenedPicture
+    recipe : Recipe
+    request : RefineRequest
+    part : tuple of slice
+        Rows and columns that are wanted.
+    dtype : str
+        Of the answer.
+    device : {"auto", "cpu", "cuda"}
+        Where a network of the matting runs.
+    steps : Progress
+        May raise to cancel.
+    """
+    image, beyond, own = picture.image, picture.beyond, picture.own_alpha
+    around = inner = _WHOLE
+    if request.region is not None:
+        around, inner = _around(part, picture.shape)
+        image = _cropped(image, around)
+    most = 0.8 if request.background else 1.0
+    cutout = _finished(picture, image, recipe, device, steps.part(0.0, most), around)
+    own = None if own is None else as_dtype(own[part], dtype)
+    foreground = background = None
+    if request.foreground:
+        colours = cutout.pixels if cutout.pixels.dtype == DTYPES[dtype] else cutout.foreground
+        colours = colours[inner]
+        if beyond is not None and dtype == "float32":
+            colours = colours + beyond[part]
+        foreground = _with(colours if colours.dtype == np.uint8 else from_unit(colours, dtype), own)
+    if request.background:
+        background = _with(from_unit(_behind(image, cutout, recipe, steps.part(most, 1.0))[inner], dtype), own)
+    alpha = np.ascontiguousarray(from_unit(cutout.alpha[inner], dtype))
+    return Answer(part[1].start, part[0].start, alpha, foreground, cutout.report.as_dict(), background)
+
+
+def shop_picture(
+    picture: OpenedPicture, recipe: Recipe, device: str, steps: Progress
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return a finished picture with its canvas, (H, W, 3 or 4) in the picture's dtype, and the report.
+
+    Parameters
+    ----------
+    picture : OpenedPicture
+    recipe : Recipe
+        With its canvas, shadow and background.
+    device : {"auto", "cpu", "cuda"}
+    steps : Progress
+        May raise to cancel.
+    """
+    image, dtype = picture.image, picture.request.dtype
+    if picture.own_alpha is not None:
+        image = replace(image, alpha=as_dtype(picture.own_alpha, "float32"))
+    cutout = _finished(picture, image, recipe, device, steps)
+    seen, alpha = cutout.composite, cutout.composite_alpha
+    if seen is None:
+        seen, alpha = cutout.foreground, cutout.alpha
+    own = None if alpha is None else from_unit(alpha, dtype)
+    return _with(from_unit(seen, dtype), own), cutout.report.as_dict()
+
+
+def as_dtype(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return numbers in the dtype of an answer."""
+    if numbers.dtype == DTYPES[dtype]:
+        return numbers
+    most = 1.0 if numbers.dtype == np.float32 else float(np.iinfo(numbers.dtype).max)
+    return from_unit(numbers.astype(np.float32) / np.float32(most), dtype)
+
+
+def _finished(
+    picture: OpenedPicture, image: Image, recipe: Recipe, device: str, steps: Progress, around: _Part = _WHOLE
+) -> Cutout:
+    """Run every stage after the mask on `image`, which is the picture or that part of it."""
+    from gossamer.compositing import read_backdrop
+    from gossamer.cutout import Origin
+    from gossamer.pipeline import Runs, finish
+
+    found, patches = picture.sought(), picture.patches
+    mask, hints = found.mask, found.hints
+    if around is not _WHOLE:
+        mask, hints = mask[around].copy(), None if hints is None else hints[around]
+    if found.solved:
+        recipe = recipe.model_copy(update={"matting": recipe.matting.model_copy(update={"method": "none"})})
+    left, top = around[1].start or 0, around[0].start or 0
+    return finish(
+        image,
+        mask,
+        recipe,
+        read_backdrop(recipe.background),
+        Origin(found.model, found.device, found.seconds, found.warnings),
+        steps,
+        Runs(device, _log.info),
+        hints,
+        correct=lambda alpha: brushed(alpha, patches, left, top),
+    )
+
+
+def _behind(image: Image, cutout: Cutout, recipe: Recipe, steps: Progress) -> NDArray[np.float32]:
+    """Return what is behind the subject, (H, W, 3), its place filled in from what is around it."""
+    from gossamer.foreground import estimate_foreground
+
+    steps(0.0, "Filling in the background")
+    method = recipe.foreground.method
+    method = "auto" if method == "none" else method  # which has colours of the subject in mind
+    return estimate_foreground(image.rgb, cutout.alpha, method, progress=steps, warn=_log.info).background
+
+
+def _with(colours: NDArray[Any], alpha: NDArray[Any] | None) -> NDArray[Any]:
+    return np.ascontiguousarray(colours if alpha is None else np.dstack([colours, alpha]))
+
+
+def _around(part: _Part, shape: tuple[int, int]) -> tuple[_Part, _Part]:
+    """Return a region with what its edge depends on, and where the region lies in that."""
+    wide = [
+        slice(max(0, one.start - _MARGIN), min(size, one.stop + _MARGIN)) for one, size in zip(part, shape, strict=True)
+    ]
+    inner = [slice(one.start - more.start, one.stop - more.start) for one, more in zip(part, wide, strict=True)]
+    return (wide[0], wide[1]), (inner[0], inner[1])
+
+
+def _cropped(image: Image, part: _Part) -> Image:
+    alpha = None if image.alpha is None else np.ascontiguousarray(image.alpha[part])
+    return replace(image, pixels=np.ascontiguousarray(image.pixels[part]), alpha=alpha)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What our script does on ComfyUI's page, its own and a newer one: folded widgets, models' labels, subgraphs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gossamer import load_catalogue
+from tests.comfyui import browser, palette, subgraphs
+from tests.comfyui.server import Server
+from tests.comfyui.test_browser import either  # noqa: F401 - a fixture
+
+_LOOK = """async () => {
+    app.graph.clear()
+    const told = {}
+    for (const kind of Object.keys(LiteGraph.registered_node_types).filter(id => id.startsWith('Gossamer'))) {
+        const node = LiteGraph.createNode(kind)
+        app.graph.add(node)
+        const seen = () => (node.widgets ?? []).filter(one => one.type != 'button' && node.isWidgetVisible(one)).length
+        const first = seen(), low = node.size[1]
+        const more = node.widgets?.find(one => one.name == '…')
+        more?.callback()
+        const high = node.size[1]
+        const model = node.widgets?.find(one => one.name == 'model')
+        const {output} = await app.graphToPrompt()
+        told[kind] = {
+            first, all: seen(), low, high, widgets: (node.widgets ?? []).filter(one => one.type != 'button').length,
+            label: model?.options.getOptionLabel?.('u2netp'), queued: output[node.id].inputs,
+            saved: node.serialize().widgets_values ?? [],
+        }
+        app.graph.remove(node)
+    }
+    return told
+}"""
+
+
+def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server, tmp_path: Path) -> None:  # noqa: F811
+    with browser.page(either, tmp_path / "profile") as (page, errors):
+        told = page.evaluate(_LOOK)
+        assert errors == []
+    assert len(told) > 25
+    for kind, one in told.items():
+        assert one["first"] <= 8, (kind, one)
+        assert one["all"] == one["widgets"], kind
+        # A row is 24 pixels high: what is folded takes no room.
+        assert abs(one["high"] - one["low"] - 24 * (one["all"] - one["first"])) <= 4, (kind, one)
+        assert len(one["saved"]) == one["widgets"], kind  # the button that unfolds is not saved
+    assert told["GossamerRefine"]["widgets"] > 15
+    card = load_catalogue()["u2netp"]
+    size = round(min(one.bytes for one in card.weights) / 1e6)
+    for kind in ("GossamerLoadModel", "GossamerRemoveBackground", "GossamerCutOutVideo"):
+        assert told[kind]["label"] == f"u2netp · {size} MB · {card.licence} ✓", kind
+        assert told[kind]["queued"]["model"] == "auto"
+
+
+def test_subgraphs_are_served_and_found(either: Server, tmp_path: Path) -> None:  # noqa: F811
+    served = {one["name"] for one in either.get("/global_subgraphs").values() if "Gossamer" in one["name"]}
+    assert served == set(subgraphs.BOXES)
+    with browser.page(either, tmp_path / "profile") as (page, errors):
+        palette.opened(page)
+        found = palette.found(page, "Product Photo with Shadow", first=5)
+        assert any("Product Photo with Shadow" in name for name in found), found
+        assert errors == []
+
+
+def test_subgraphs_are_as_the_nodes_are(server: Server) -> None:
+    for file, text in subgraphs.written(server.get("/object_info")).items():
+        assert file.read_text(encoding="utf-8") == text, f"Type: {subgraphs.COMMAND}"
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_subgraph_runs(server: Server, astronaut: np.ndarray, tmp_path: Path, number: int) -> None:
+    """The box in a graph between Load Image and Save Image, opened and run as a person does."""
+    name = list(subgraphs.BOXES)[number]
+    blob = np.zeros((512, 512), bool)
+    blob[100:480, 100:380] = True
+    picture = np.dstack([astronaut, np.where(blob, 0, 255).astype(np.uint8)])
+    server.upload("boxed.png", picture)
+    graph = boxed(name)
+    (tmp_path / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    with browser.page(server, tmp_path / "profile") as (page, errors):
+        browser.open_graph(page, tmp_path / "graph.json")
+        kind, detail = browser.run_graph(page)
+        assert kind == "execution_success", detail
+        assert errors == []
+    (saved,) = (server.base / "output").glob(f"boxed-{number}*.png")
+    assert saved.stat().st_size > 10_000
+
+
+def boxed(name: str) -> dict:
+    """Return a graph in the form for people: Load Image, the box, Save Image."""
+    graph = json.loads((subgraphs.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    for one in graph["definitions"]["subgraphs"][0]["nodes"]:
+        if one["type"] == "GossamerRemoveBackground":
+            one["widgets_values"][3] = "u2netp"
+    (box,) = graph["nodes"]
+    links = []
+    for number, socket in enumerate(box["inputs"], 1):
+        socket["link"] = number
+        links.append([number, 2, 0 if socket["type"] == "IMAGE" else 1, 1, number - 1, socket["type"]])
+    last = len(links) + 1
+    box["outputs"][0]["links"] = [last]
+    links.append([last, 1, 0, 3, 0, "IMAGE"])
+    prefix = f"boxed-{list(subgraphs.BOXES).index(name)}"
+    outs = [{"name": kind, "type": kind, "links": []} for kind in ("IMAGE", "MASK")]
+    for number, _, slot, *_ in links[:-1]:
+        outs[slot]["links"].append(number)
+    shared = {"flags": {}, "order": 0, "mode": 0, "properties": {}}
+    graph["nodes"] += [
+        {"id": 2, "type": "LoadImage", "pos": [-500, 100], "size": [300, 400], "inputs": [], "outputs": outs,
+         "widgets_values": ["boxed.png", "image"], **shared},
+        {"id": 3, "type": "SaveImage", "pos": [700, 100], "size": [300, 400], "outputs": [],
+         "inputs": [{"name": "images", "type": "IMAGE", "link": last}], "widgets_values": [prefix], **shared},
+    ]  # fmt: skip
+    return {**graph, "links": links, "last_node_id": 3, "last_link_id": last}

@@ -1,0 +1,89 @@
+"""The plug-in's texts in every language: all of them are marked, all are translated, and none loses what is put in."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gossamer.hosts.gimp_languages import LANGUAGES, catalogue
+from tests.gimp import translations
+
+TEXTS = translations.texts()
+NOT_SHOWN = {
+    *("Preview", "Preview background"),  # layers for a time
+    *("Application Support", "Library", "Scripts", "Local"),  # folders
+    *("Gimp", "GimpUi", "Gegl", "Babl", "Gtk", "Gossamer"),
+    *("Downloading", "Processing", "Collecting", "Using", "Installing", "Prepared"),  # what pip and uv say
+    *("Cancelled", "Set up: "),  # an error's kind, and the report's, which is for us
+}
+
+
+@pytest.fixture(params=LANGUAGES)
+def translated(request: pytest.FixtureRequest) -> dict[str, str]:
+    file = translations.PLUG_IN / "locale" / f"{request.param}.po"
+    text = file.read_text(encoding="utf-8")
+    assert text == translations.po(request.param), f"Type: {translations.COMMAND}"
+    return catalogue(text)
+
+
+def test_every_text_is_translated(translated: dict[str, str]) -> None:
+    assert [text for text in TEXTS if text not in translated] == []
+    same = [text for text in TEXTS if translated[text] == text and re.search(r"[a-z] [a-z]", text)]
+    assert set(same) <= {"Blur fusion"}  # a name
+
+
+def test_what_is_put_in_is_kept(translated: dict[str, str]) -> None:
+    for text in TEXTS:
+        assert set(re.findall(r"{\w+}", translated[text])) == set(re.findall(r"{\w+}", text)), text
+        assert not re.search(r"^\s|\s$", translated[text]), text
+        for command in re.findall(r"gossamer gimp install|sudo apt install python3-venv", text):
+            assert command in translated[text]
+
+
+def test_who_has_a_key_keeps_one(translated: dict[str, str]) -> None:
+    for text in TEXTS:
+        if re.search(r"(^|\w)_[a-zA-Z]", text) and "{" not in text:
+            assert len(re.findall(r"_\w", translated[text])) == 1, text
+
+
+def unmarked(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {text for text in translations.unmarked(tree) if text not in NOT_SHOWN}
+
+
+@pytest.mark.parametrize("path", translations.sources(), ids=lambda path: path.name)
+def test_every_text_for_people_is_marked(path: Path) -> None:
+    signs = {"installer.py": {"No space left on device", "Failed to establish a new connection", "Read timed out"}}
+    assert {text for text in unmarked(path) if text not in signs.get(path.name, ())} - TOOLS == set()
+
+
+TOOLS = {
+    "Network is unreachable",
+    "Could not connect",
+    "Failed to fetch",
+    "Permission denied",
+    "No matching distribution found",
+    "No solution found",
+    "No module named venv",
+    "No module named ensurepip",
+}
+"""What the set-up looks for in what pip and uv say."""
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.Lambda]:
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda))
+
+
+@pytest.mark.parametrize("path", translations.sources(), ids=lambda path: path.name)
+def test_nobody_hides_the_translating_function(path: Path) -> None:
+    """A local variable or argument of its name would be called instead."""
+    for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+        names = list(ast.walk(function))
+        calls = any(isinstance(one, ast.Call) and getattr(one.func, "id", "") == "_" for one in names)
+        sets = any(isinstance(one, ast.Name) and one.id == "_" and isinstance(one.ctx, ast.Store) for one in names)
+        takes = any(one.arg == "_" for one in ast.walk(function.args) if isinstance(one, ast.arg))
+        assert not (calls and (sets or takes)), f"line {function.lineno}"
