@@ -374,6 +374,22 @@ class Training(Settings, strict=True):
             ge=0, le=2**31 - 1, title="Seed", description="The same seed gives the same network on the same machine."
         ),
     ] = 0
+    interpolate: Annotated[
+        bool,
+        Field(
+            title="Interpolate",
+            description="Where general data are validated, look for the weights to keep on the way from the base's to "
+            "the trained ones: those that are best in the domain and have lost no more than 1 % in general.",
+        ),
+    ] = True
+    general_truth: Annotated[
+        Literal["masks", "base"],
+        Field(
+            title="General truth",
+            description="What is learnt of the general data. masks: their own; base: what the base finds in them, so "
+            "that the network stays as it is there.",
+        ),
+    ] = "masks"
 
     @classmethod
     def of(cls, base: Training | None = None, **settings: Any) -> Training:

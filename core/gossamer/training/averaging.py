@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Average"]
+__all__ = ["Average", "changing"]
 
 
 class Average:
@@ -24,13 +24,13 @@ class Average:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._network, self._decay = network, decay
-        self.tensors: dict[str, Tensor] = {name: value.detach().clone() for name, value in _learnt(network).items()}
+        self.tensors: dict[str, Tensor] = {name: value.detach().clone() for name, value in changing(network).items()}
 
     @torch.no_grad()
     def follow(self, step: int) -> None:
         """Take in what the network is after a step, counted from 0."""
         stays = min(self._decay, (1 + step) / (10 + step))
-        for name, value in _learnt(self._network).items():
+        for name, value in changing(self._network).items():
             self.tensors[name].lerp_(value, 1 - stays)
 
     @contextmanager
@@ -44,13 +44,13 @@ class Average:
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, value in _learnt(self._network).items():
+        for name, value in changing(self._network).items():
             kept = value.clone()
             value.copy_(self.tensors[name])
             self.tensors[name] = kept
 
 
-def _learnt(network: nn.Module) -> dict[str, Tensor]:
+def changing(network: nn.Module) -> dict[str, Tensor]:
     """Return what changes in training: what learns, and the means of batch normalisation that follows batches."""
     found: dict[str, Tensor] = {name: one for name, one in network.named_parameters() if one.requires_grad}
     for place, layer in network.named_modules():

@@ -57,11 +57,14 @@ class Batch:
     truths : (N, 1, h, w) float32
         Alpha.
     names : tuple of str
+    general : int
+        How many of them, the last ones, are of the general data.
     """
 
     pictures: Array
     truths: Array
     names: tuple[str, ...]
+    general: int = 0
 
 
 class Feed:
@@ -170,7 +173,8 @@ class Feed:
         if not found:
             return Batch(np.zeros((0, 3, height, width), np.float32), np.zeros((0, 1, height, width), np.float32), ())
         names, pictures, truths = zip(*found, strict=True)
-        return Batch(np.stack(pictures), np.stack(truths)[:, None], tuple(names))
+        general = sum(number >= self._settings.batch - self._general for number in self._mine)
+        return Batch(np.stack(pictures), np.stack(truths)[:, None], tuple(names), general)
 
 
 def general_count(settings: Training, there: int) -> int:

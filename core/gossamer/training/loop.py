@@ -49,6 +49,11 @@ class FinetuneReport:
     stopped_early : bool
     seconds : float
     warnings : tuple of str
+    share : float
+        How far the kept weights are on the way from the base's to the trained ones, see
+        :mod:`gossamer.training.interpolation`.
+    walk : tuple of dict
+        What the validation measured on that way, by ``share``.
     """
 
     out: str
@@ -61,10 +66,12 @@ class FinetuneReport:
     stopped_early: bool
     seconds: float
     warnings: tuple[str, ...] = ()
+    share: float = 1.0
+    walk: tuple[dict[str, float], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, ready for JSON."""
-        return {**vars(self), "warnings": list(self.warnings)}
+        return {**vars(self), "warnings": list(self.warnings), "walk": list(self.walk)}
 
 
 def finetune(
@@ -103,7 +110,8 @@ def finetune(
         How data is read and split.
     general : path, optional
         Pictures of anything with their masks, which keep the network from forgetting: some of each batch are of them,
-        and weights that have lost more than 1 % on them are not kept.
+        and weights that have lost more than 1 % on them are not kept: where the trained ones have, those on a
+        part of the way to them are.
     backgrounds : path, optional
         A folder of pictures that cut-outs are laid over.
     resume : bool

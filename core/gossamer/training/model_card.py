@@ -152,6 +152,7 @@ def in_markdown(card: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) ->
     lines += ["## Proof", ""]
     for name, proof in card["proof"].items():
         lines += _proof_in_markdown(name, proof)
+    lines += _way_in_markdown(card.get("training") or {})
     lines += ["## Data", "", f"- domain: {data['domain']}", f"- general: {data['general'] or 'none'}"]
     lines += [f"- {name.replace('_', ' ')}: {count} pictures" for name, count in data["pictures"].items() if count]
     lines += ["", "## Recipe", "", f"Seed {recipe.get('seed')}. Settings:", ""]
@@ -164,6 +165,22 @@ def in_markdown(card: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) ->
     for title, file in pictures:
         lines += ["", f"## {title}", "", f"![{title}]({file})"]
     return "\n".join(lines) + "\n"
+
+
+def _way_in_markdown(training: Mapping[str, Any]) -> list[str]:
+    """Return which part of the way from the base's weights to the trained ones was taken, and what others gave."""
+    walk = training.get("walk") or ()
+    if not walk:
+        return []
+    before = training.get("before") or {}
+    lines = ["## Between the base and what was trained", ""]
+    lines += [f"Taken: {training.get('share', 1):.0%} of the way, after step {training.get('best_step', 0)}.", ""]
+    lines += ["| part of the way | weighted F in the domain | in general |", "|---:|---:|---:|"]
+    for one in ({"share": 0.0, **before}, *walk):
+        own, other = (one.get(name) for name in ("weighted_f", "general_weighted_f"))
+        told = ["forgotten too much" if own is None else f"{own:.4f}", " " if other is None else f"{other:.4f}"]
+        lines.append(f"| {one['share']:.0%} | {told[0]} | {told[1]} |")
+    return [*lines, "", "Measured on the validation pictures.", ""]
 
 
 def _proof_in_markdown(name: str, proof: Mapping[str, Any] | None) -> list[str]:

@@ -57,6 +57,8 @@ class Stepper:
         Told in one sentence when memory asks for smaller parts.
     summed : callable, optional
         Sums tensors up over all processes, in place; and the number of these.
+    recalled : callable, optional
+        Gives what general pictures are to be held against in place of their masks.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Stepper:
         announce: Callable[[str], object] = lambda sentence: None,
         summed: Callable[[Tensor], None] | None = None,
         together: Callable[[bool], bool] = lambda failed: failed,
+        recalled: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.network, self.optimiser = network, optimiser
         self.parts = settings.parts
@@ -77,6 +80,7 @@ class Stepper:
         """Set, it ends the step between two layers: :class:`Cancelled` is raised."""
         self._settings, self._device, self._precision = settings, device, precision
         self._announce, self._summed, self._together = announce, summed, together
+        self._recalled = recalled
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
         for layer in network.modules():
             if not any(layer.children()):
@@ -155,7 +159,10 @@ class Stepper:
                 for array in (batch.pictures, batch.truths)
             )
             low = self._precision != "float32"
+            own = max(0, len(batch.names) - batch.general - first)
             with torch.autocast(self._device, dtype=getattr(torch, self._precision)) if low else nullcontext():
+                if self._recalled is not None and own < len(pictures):
+                    truths = torch.cat((truths[:own], self._recalled(pictures[own:])))
                 outputs = outputs_of(self.network, pictures)
             loss, found = loss_of(outputs, truths, weights, len(pictures) / self._settings.batch)
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

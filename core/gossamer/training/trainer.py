@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
 from gossamer.networks.torch_module import checked_bfloat16
@@ -21,6 +22,7 @@ from gossamer.training.bases import Base
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
 from gossamer.training.feeding import Feed, Taught, general_count
+from gossamer.training.interpolation import SHARES, Origin, chosen, evaluating
 from gossamer.training.lessons import Lessons
 from gossamer.training.lora import merged
 from gossamer.training.parts import prepare
@@ -39,6 +41,7 @@ _FORGIVEN = 0.99  # of what the base reaches on the general data: what promote a
 _PANELS = (
     ("loss", ("loss",)),
     ("validation", ("weighted_f", "iou", "general_weighted_f")),
+    ("kept", ("kept_weighted_f", "kept_general_weighted_f", "kept_share")),
     ("error", ("mae", "general_mae")),
     ("rate", ("rate",)),
 )
@@ -86,6 +89,7 @@ class Trainer:
         self._before: dict[str, float] = {}
         self._best: dict[str, float] = {}
         self._best_step, self._idle = 0, 0
+        self._share, self._walk = 1.0, list[dict[str, float]]()
         self._steady = -math.inf
         self._writer: Any = None
 
@@ -118,6 +122,7 @@ class Trainer:
             self._network, self._where = network, device
             optimiser = optimiser_of(network, self._settings, self._base.teaching)
             average = Average(network, self._settings.average)
+            self._origin = Origin(network)
             self._stepper = Stepper(
                 network,
                 optimiser,
@@ -127,6 +132,7 @@ class Trainer:
                 announce=self._warn,
                 summed=self.processes.sum if self.processes.count > 1 else None,
                 together=self.processes.any,
+                recalled=self._recalled if self._settings.general_truth == "base" else None,
             )
             if self._stopped:
                 raise Cancelled
@@ -137,6 +143,8 @@ class Trainer:
             "best_step": self._best_step,
             "before": self._before,
             "after": self._best,
+            "share": self._share,
+            "walk": tuple(self._walk),
             "resumed": first,
             "stopped_early": early,
             "warnings": tuple(self._warnings),
@@ -157,6 +165,7 @@ class Trainer:
         restore(tensors, self._network, optimiser, average.tensors)
         self._before, self._best = told["before"], told["best"]
         self._best_step, self._idle, self._steady = told["best_step"], told["idle"], told["steady"]
+        self._share, self._walk = told["share"], told["walk"]
         assert self._stepper is not None  # noqa: S101 - set a moment ago
         self._stepper.parts = max(self._stepper.parts, told["parts"])
         if told.get("scaler"):
@@ -232,36 +241,67 @@ class Trainer:
         done = step / self._settings.steps
         self.state = (done, f"Validating after step {step}")
         lessons = self._lessons
-        with self._shown(average):
+        with evaluating(self._network), average.shown():
             seen = self._seen(lessons.validation)
-            found = _means(seen)
-            if lessons.general_validation:
-                found |= {
-                    f"general_{name}": value for name, value in _means(self._seen(lessons.general_validation)).items()
-                }
+            found = _means(seen) | self._in_general()
             self._rows.append({"step": step, **found})
             if not self._before:
                 self._before = found
-            self._keep(step, found)
             if self._settings.worst:
                 self._draw_worst(step, seen, lessons.validation)
+            self._keep(step, self._on_the_way(step, found))
         self.folder.write_rows(self._rows)
         self.folder.write_picture(self.folder.path / "curves.png", curves(self._rows, _PANELS))
         self._log(step, found)
 
-    def _keep(self, step: int, found: dict[str, float]) -> None:
+    def _on_the_way(self, step: int, found: dict[str, float]) -> dict[float, dict[str, float]]:
+        """Measure what lies between the base and the network, of which `found` was measured, by the share of it."""
+        shares = {1.0: found}
+        if not step or not self._settings.interpolate or not self._lessons.general_validation:
+            return shares
+        best = found["weighted_f"] if found["general_weighted_f"] >= self._floor() else -math.inf
+        for share in reversed(SHARES[:-1]):
+            with self._origin.mixed(share):
+                shares[share] = self._in_general()
+                if shares[share]["general_weighted_f"] < self._floor():
+                    continue  # however good it is in the domain
+                shares[share] |= _means(self._seen(self._lessons.validation))
+            if shares[share]["weighted_f"] < best:
+                break  # nearer to the base it only becomes worse
+            best = shares[share]["weighted_f"]
+        return dict(sorted(shares.items()))
+
+    def _in_general(self) -> dict[str, float]:
+        pictures = self._lessons.general_validation
+        return {f"general_{name}": value for name, value in _means(self._seen(pictures)).items()} if pictures else {}
+
+    def _floor(self) -> float:
+        return _FORGIVEN * self._before.get("general_weighted_f", 0.0)
+
+    def _keep(self, step: int, shares: dict[float, dict[str, float]]) -> None:
         """Keep the weights where they are better in the domain and have not forgotten the general."""
-        general = found.get("general_weighted_f", 1.0)
-        kept = general >= _FORGIVEN * self._before.get("general_weighted_f", 0.0)
-        value = found["weighted_f"]
+        value = shares[1.0]["weighted_f"]
         self._idle = 0 if value > self._steady or not step else self._idle + 1
         self._steady = max(self._steady, value)
-        if kept and (not self._best or value > self._best["weighted_f"]):
-            self._best, self._best_step = found, step
-            plain = {name: one.cpu().contiguous() for name, one in merged(self._network).items()}
-            save_tensors(
-                self.folder.best, plain, {"step": str(step), "base": self._base.id, "network": self._base.network}
-            )
+        share = chosen(shares, self._floor())
+        if share is not None and (not self._best or shares[share]["weighted_f"] > self._best["weighted_f"]):
+            self._best, self._best_step, self._share = shares[share], step, share
+            self._walk = [{"share": one, **values} for one, values in shares.items()] if len(shares) > 1 else []
+            told = {"step": str(step), "share": f"{share:g}", "base": self._base.id, "network": self._base.network}
+            with self._origin.mixed(share):
+                plain = {name: one.cpu().contiguous() for name, one in merged(self._network).items()}
+                save_tensors(self.folder.best, plain, told)
+        if len(shares) > 1:
+            self._rows += [
+                {"step": step, "share": one, **{f"share_{name}": each for name, each in values.items()}}
+                for one, values in shares.items()
+            ]
+            kept = {f"kept_{name}": each for name, each in self._best.items()}
+            self._rows.append({"step": step, "kept_step": self._best_step, "kept_share": self._share, **kept})
+
+    def _recalled(self, pictures: Tensor) -> Tensor:
+        """Return what the base finds in general pictures."""
+        return self._origin.recalled(pictures, torch.sigmoid if self._base.logits else Tensor.clone)
 
     def _seen(self, pictures: Sequence[Taught]) -> list[Seen]:
         found = []
@@ -281,18 +321,6 @@ class Trainer:
         how: dict[str, Any] = {"spec": base.input, "output": base.output, "logits": base.logits, "device": self._where}
         return how | {"side": self._settings.side}
 
-    @contextmanager
-    def _shown(self, average: Average) -> Iterator[None]:
-        """Let the network be its average, in evaluation mode, meanwhile."""
-        modes = [(layer, layer.training) for layer in self._network.modules()]
-        self._network.eval()
-        try:
-            with average.shown():
-                yield
-        finally:
-            for layer, mode in modes:
-                layer.training = mode
-
     # -- writing --------------------------------------------------------------------------------------------
 
     def _save(self, step: int, optimiser: torch.optim.Optimizer, average: Average) -> None:
@@ -301,6 +329,8 @@ class Trainer:
             "before": self._before,
             "best": self._best,
             "best_step": self._best_step,
+            "share": self._share,
+            "walk": self._walk,
             "idle": self._idle,
             "steady": self._steady,
             "parts": self._stepper.parts,
@@ -398,13 +428,14 @@ def _duration(seconds: float) -> str:
 @contextmanager
 def _torch_settings() -> Iterator[None]:
     """Set torch for the time of a training, and back afterwards: the same seed is to give the same numbers."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     if thread_count() < threads:
         torch.set_num_threads(thread_count())
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # use_deterministic_algorithms(True, warn_only=True) does the same, and imports torch's compiler: seconds for nothing.
+    torch.set_deterministic_debug_mode("warn")
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             yield
     finally:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.set_num_threads(threads)

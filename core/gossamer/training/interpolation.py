@@ -1,0 +1,106 @@
+"""Between a base and what it was trained to: a part of the way keeps most of the gain and forgets little.
+
+Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022): where fine-tuning has not gone far, every network
+on the straight line between the weights before and after works, and along it what was forgotten comes back sooner than
+what was learnt is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from gossamer.training.averaging import changing
+from gossamer.training.lora import LowRank
+
+__all__ = ["SHARES", "Origin", "chosen", "evaluating"]
+
+SHARES = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+"""Which parts of the way are measured: closer where the little that may be forgotten is used up."""
+
+
+class Origin:
+    """What a network was before it learnt anything.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Prepared, on its device, with the base's weights.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        # Of LoRA's B A only B goes back: so the sum goes along the straight line, and not its square.
+        stays = {id(layer.a) for layer in network.modules() if isinstance(layer, LowRank)}
+        self._tensors = {
+            name: value.detach().clone() for name, value in changing(network).items() if id(value) not in stays
+        }
+
+    @contextmanager
+    def mixed(self, share: float) -> Iterator[None]:
+        """Let the network be (1 - `share`) of the origin and `share` of itself meanwhile; after that it is itself."""
+        own = changing(self._network)
+        kept = {name: own[name].detach().clone() for name in self._tensors} if share != 1 else {}
+        try:
+            with torch.no_grad():
+                for name, value in kept.items():
+                    own[name].copy_(torch.lerp(self._tensors[name], value, share))
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in kept.items():
+                    own[name].copy_(value)
+
+    def recalled(self, pictures: Tensor, probability: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what the origin finds in pictures: what a network that is to forget nothing goes on finding.
+
+        Parameters
+        ----------
+        pictures : Tensor, (N, 3, h, w)
+        probability : callable
+            Maps what its forward gives to [0, 1].
+
+        Returns
+        -------
+        Tensor, (N, 1, h, w) float32
+        """
+        with torch.no_grad(), evaluating(self._network), self.mixed(0.0):
+            return probability(self._network(pictures).float())
+
+
+def chosen(found: Mapping[float, Mapping[str, float]], floor: float) -> float | None:
+    """Return the share that is best in the domain of those that have not forgotten the general: of equals the smaller.
+
+    Parameters
+    ----------
+    found : mapping of float to mapping
+        By share: ``weighted_f``, and ``general_weighted_f`` where that was measured.
+    floor : float
+        The least of ``general_weighted_f``.
+
+    Returns
+    -------
+    float or None
+        None where all have forgotten.
+    """
+    kept = [
+        (values["weighted_f"], -share)
+        for share, values in found.items()
+        if "weighted_f" in values and values.get("general_weighted_f", floor) >= floor
+    ]
+    return -max(kept)[1] if kept else None
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Let a network be in evaluation mode meanwhile, and each layer in its own afterwards."""
+    modes = [(layer, layer.training) for layer in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
