@@ -1,12 +1,14 @@
 """Fine-tune a published network on two domains made from exact truths, and measure what it gains and what it forgets.
 
-    python tests/benchmarks/finetune.py OUT [--photos FOLDER] [--general FOLDER] [--pictures 160] [--domain thin]
+    python tests/benchmarks/finetune.py OUT --photos FOLDER --general FOLDER [--pictures 40] [--domain thin] [--side 160]
 
-OUT gets the data sets and the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen
-pictures before and after, the same on general pictures, processor seconds and steps. ``--general`` is a folder with
-``input/*.png`` and ``alpha/*.png`` of photographs with true alpha, to measure on alone; without it general pictures are
-composed as well. ``--budget`` ends a training after so many processor seconds, whatever the machine does beside it;
-``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures by heart.
+OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
+after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
+folder of any photographs: one half is what is composed for training, and what the network is to find unchanged
+(``general_truth="base"`` asks for no masks); over the other half lie the unseen pictures. ``--general`` is one with
+``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: every second one is what the training validates in
+general, the others are measured on alone. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures by
+heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -22,76 +24,71 @@ import cv2
 import numpy as np
 import torch
 from own_domains import Made, made, photographs
+from torch import nn
 
-from gossamer.errors import Cancelled
-from gossamer.evaluation import evaluate_mask
 from gossamer.networks.architectures.birefnet import birefnet
 from gossamer.networks.state_dict import load_network
-from gossamer.settings.dataset import Data
 from gossamer.settings.training import LOSSES, Training, teaching_of
-from gossamer.training.bases import base_of
-from gossamer.training.loop import finetune
+from gossamer.training.bases import Base, base_of
+from gossamer.training.lessons import Lessons
 from gossamer.training.parts import prepare
+from gossamer.training.processes import Processes
+from gossamer.training.run_folder import RunFolder
 from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.supervision import outputs_of
 from gossamer.training.terms import iou
-from gossamer.training.validation import mask_of
+from gossamer.training.trainer import Trainer
+from gossamer.training.validation import validated
 
-SETTINGS = {"steps": 220, "batch": 8, "loss": "thin", "rate": 2e-4, "average": 0.9, "general": 0.5, "tail": False}
+SETTINGS = {
+    "steps": 60,
+    "batch": 8,
+    "loss": "thin",
+    "rate": 1e-4,
+    "average": 0.9,
+    "general": 0.5,
+    "general_truth": "base",
+    "tail": False,
+    "warmup": 5,
+}
+HEIGHT = 224  # of what is made
 
 
-def written(folder: Path, pictures: list[Made]) -> Path:
-    """Write pictures and their masks, as people have them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, one in enumerate(pictures):
-        cv2.imwrite(str(folder / f"{number:04}.jpg"), one.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        cv2.imwrite(str(folder / f"{number:04}.png"), np.rint(one.alpha * 255).astype(np.uint8))
-    return folder
+def sized(rgb: Any, alpha: Any, name: str, longest: int = 288) -> Made:
+    scale = longest / max(rgb.shape[:2])
+    rgb, alpha = (cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (rgb, alpha))
+    return Made(name, np.ascontiguousarray(rgb), np.clip(alpha, 0, 1).astype(np.float32))
 
 
 def photographed(folder: Path) -> list[Made]:
     found = []
     for path in sorted((folder / "input").glob("*.png")):
-        rgb = cv2.imread(str(path))[..., ::-1]
         alpha = cv2.imread(str(folder / "alpha" / path.name), cv2.IMREAD_GRAYSCALE)
-        scale = 512 / max(alpha.shape)
-        rgb, alpha = (cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (rgb, alpha))
-        found.append(Made(path.stem, np.ascontiguousarray(rgb), alpha.astype(np.float32) / 255))
+        found.append(sized(cv2.imread(str(path))[..., ::-1], alpha.astype(np.float32) / 255, path.stem))
     return found
 
 
-def measured(weights: Path, network: str, base: Any, pictures: list[Made]) -> float:
-    module = load_network(weights, network)
-    scores = []
-    for one in pictures:
-        mask = mask_of(module, one.rgb, base.input, base.output, logits=base.logits)
-        scores.append(evaluate_mask(mask, one.alpha, measures=["weighted_f"]).values["weighted_f"])
-    return float(np.mean(scores))
+def unlabelled(photos: list[Any]) -> list[Made]:
+    """Photographs without masks: what the base finds in them is learnt in place of these."""
+    found = []
+    for number, photo in enumerate(photos):
+        rgb = np.rint(photo * 255).astype(np.uint8)
+        found.append(sized(rgb, np.zeros(rgb.shape[:2], np.float32), f"photograph {number}"))
+    return found
 
 
-def trained(data: Path, general: Path, out: Path, model: str, budget: float, settings: Training) -> tuple[float, int]:
-    """Train, for so many processor seconds at most; return these and the last validated step."""
+def measured(network: nn.Module, base: Base, pictures: list[Made], side: int) -> float:
+    seen = validated(network.eval(), pictures, base.input, base.output, logits=base.logits, side=side)
+    return float(np.mean([one.values["weighted_f"] for one in seen]))
+
+
+def trained(base: Base, lessons: Lessons, out: Path, settings: Training) -> tuple[float, dict[str, Any]]:
+    """Train; return processor seconds and what it came to."""
+    folder = RunFolder(out)
     begun = time.process_time()
-
-    def within(fraction: float, message: str) -> None:
-        if time.process_time() - begun > budget:
-            raise Cancelled
-
-    try:
-        finetune(
-            data,
-            out,
-            settings,
-            model=model,
-            general=general,
-            dataset=Data(validation=10, test=0),
-            progress=within,
-            announce=print,
-        )
-    except Cancelled:
-        print("The budget is spent.")
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return time.process_time() - begun, max(int(row["step"]) for row in rows)
+    with folder.taken():
+        result = Trainer(base, lessons, settings, folder, Processes("cpu"), print).run(resume=False)
+    return time.process_time() - begun, result
 
 
 def learnt_by_heart(seconds: float) -> dict[str, Any]:
@@ -132,13 +129,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--photos", type=Path, default=None)
     parser.add_argument("--general", type=Path, default=None)
-    parser.add_argument("--pictures", type=int, nargs="+", default=[160, 40])
+    parser.add_argument("--pictures", type=int, nargs="+", default=[40, 160])
     parser.add_argument("--domain", nargs="+", choices=["thin", "hidden"], default=["thin", "hidden"])
     parser.add_argument("--model", default="u2netp")
-    parser.add_argument("--unseen", type=int, default=24)
-    parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of a training")
+    parser.add_argument("--unseen", type=int, default=16)
+    parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
     parser.add_argument("--overfit", action="store_true")
+    parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = arguments.out / "rows.jsonl"
@@ -155,22 +153,25 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(photos))
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
-    base = base_of(arguments.model, announce=print)
-    general = written(arguments.out / "general", made("general", 80, own, 2))
-    aside = photographed(arguments.general) if arguments.general else made("general", 16, other, 102)
-    forgotten = measured(base.path, base.network, base, aside)
-    settings = Training.of(**{**SETTINGS, "steps": arguments.steps, "validate_every": max(1, arguments.steps // 4)})
+    base, side = base_of(arguments.model, announce=print), arguments.side
+    plain = base.load()
+    general = tuple(unlabelled(own) + made("general", 6, own, 2, HEIGHT))
+    true = photographed(arguments.general) if arguments.general else made("general", 16, other, 102, HEIGHT)
+    checked, aside = true[::2], true[1::2]
+    forgotten = measured(plain, base, aside, side)
+    settings = Training.of(**{**SETTINGS, "steps": arguments.steps, "validate_every": arguments.steps, "side": side})
     for domain in arguments.domain:
-        unseen = made(domain, arguments.unseen, other, 101)
-        before = measured(base.path, base.network, base, unseen)
+        unseen = made(domain, arguments.unseen, other, 101, HEIGHT)
+        before = measured(plain, base, unseen, side)
+        held = tuple(made(domain, 8, own, 50, HEIGHT))
         for count in arguments.pictures:
-            name = f"{domain}-{count}-{os.getpid()}"
-            data = written(arguments.out / "data" / name, made(domain, count, own, 1))
-            run = arguments.out / name
-            seconds, steps = trained(data, general, run, arguments.model, arguments.budget, settings)
-            after = measured(run / "best.safetensors", base.network, base, unseen)
-            still = measured(run / "best.safetensors", base.network, base, aside)
-            row = {"domain": domain, "pictures": count, "steps": steps, "processor_seconds": round(seconds)}
+            run = arguments.out / f"{domain}-{count}-{os.getpid()}"
+            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, tuple(checked))
+            seconds, result = trained(base, lessons, run, settings)
+            network = load_network(run / "best.safetensors", base.network)
+            after, still = (measured(network, base, pictures, side) for pictures in (unseen, aside))
+            row = {"domain": domain, "pictures": count, "side": side, "steps": result["steps"]}
+            row |= {"share": result["share"], "processor_seconds": round(seconds)}
             row |= {"before": before, "after": after, "gain": after - before}
             note(row | {"general_before": forgotten, "general_after": still, "general": still / forgotten - 1})
 

@@ -69,7 +69,16 @@ def _run(folder: Path, base: str, best: Path, data: Path, general: Path | None, 
         "settings": {"steps": 10, "side": 128},  # small: the exported network is fed at the side that it was trained at
         "dataset": DATASET,
         "split": {"test": names, "general_test": names[:2], "train": ["a", "b"]},
-        "result": {"steps": 10},
+        "result": {
+            "steps": 10,
+            "best_step": 8,
+            "share": 0.3,
+            "before": {"weighted_f": 0.5, "general_weighted_f": 0.8},
+            "walk": [
+                {"share": 0.3, "weighted_f": 0.625, "general_weighted_f": 0.795},
+                {"share": 1.0, "general_weighted_f": 0.7},
+            ],
+        },
     }
     (folder / "run.json").write_text(json.dumps(told))
     return folder
@@ -116,6 +125,9 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
     text = (out / "README.md").read_text(encoding="utf-8")
     for part in ("weighted F ↑", "CC0-1.0", "steps | 10", "5 pictures in 5 groups", "before-after.png"):
         assert part in text
+    # So does it say which part of the way was taken, and what the others gave.
+    for line in ("30% of the way, after step 8", "| 30% | 0.6250 | 0.7950 |", "| 100% | forgotten too much | 0.7000 |"):
+        assert line in text
     # A card is passed on: it says nothing of where things lay.
     assert str(tmp_path.parent) not in text + (out / "card.json").read_text(encoding="utf-8")
     # Both files, through the paths that faces use, find the same.

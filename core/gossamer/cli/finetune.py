@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
         if report.best_step:
             tell(
                 f"Wrote {report.out}/best.safetensors: weighted F {after:.3f} on the validation pictures, {before:.3f} "
-                f"before ({report.steps} steps, the best after {report.best_step})."
+                f"before ({report.steps} steps, the best after {report.best_step}{_way(report.share)})."
             )
         else:
             tell(
@@ -65,6 +65,10 @@ def run(argv: list[str]) -> int:
                 f"{report.out}."
             )
     return 0
+
+
+def _way(share: float) -> str:
+    return "" if share == 1 else f", {share:.0%} of the way from the base: more would have forgotten too much"
 
 
 class _Shown:

@@ -431,7 +431,7 @@ def _torch_settings() -> Iterator[None]:
     threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     if thread_count() < threads:
         torch.set_num_threads(thread_count())
-    # use_deterministic_algorithms(True, warn_only=True) does the same, and imports torch's compiler: seconds for nothing.
+    # use_deterministic_algorithms(True, warn_only=True) is the same, but imports torch's compiler: seconds for nothing.
     torch.set_deterministic_debug_mode("warn")
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
