@@ -1,6 +1,6 @@
 """Fine-tune a published network on two domains made from exact truths, and measure what it gains and what it forgets.
 
-    python tests/benchmarks/finetune.py OUT --photos FOLDER --general FOLDER [--pictures 40] [--domain thin] [--side 160]
+    python tests/benchmarks/finetune.py OUT --photos FOLDER --general FOLDER [--pictures 40] [--domain X] [--side 160]
 
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
