@@ -142,7 +142,7 @@ def taught(network: U2Net, steps: int) -> U2Net:
 
 
 def test_what_a_network_knew_is_kept_where_training_on_alone_loses_it(tmp_path: Path) -> None:
-    base = taught(tiny.network(), 40)
+    base = taught(tiny.network(), 24)
 
     class Taught(tiny.TinyBase):
         def load(self) -> U2Net:
