@@ -146,6 +146,29 @@ def save_sam2_video(folder: Path) -> Path:
     return folder
 
 
+def save_sam2_tracking(folder: Path) -> Path:
+    """A video model that runs: its memory has 64 channels whatever the configuration says, and its layers more."""
+    settings, width = sam2_settings(), 128
+    settings["vision_config"]["fpn_hidden_size"] = width
+    settings["prompt_encoder_config"]["hidden_size"] = settings["mask_decoder_config"]["hidden_size"] = width
+    config = transformers.Sam2VideoConfig(
+        **settings,
+        image_size=SIDE,
+        memory_attention_hidden_size=width,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32,
+        memory_encoder_hidden_size=width,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=width,
+        memory_fuser_embed_dim=width,
+        memory_fuser_intermediate_dim=width,
+        memory_fuser_num_layers=1,
+        memory_attention_rope_feat_sizes=[SIDE // 16, SIDE // 16],
+    )
+    _save(transformers.Sam2VideoModel, config, folder)
+    return folder
+
+
 def save_sam3(folder: Path) -> Path:
     """A SAM 3 with a tokenizer of letters."""
     width = 32

@@ -189,3 +189,29 @@ def test_the_first_frame_is_as_sure_as_the_next_ones(person: np.ndarray) -> None
     alone = RecurrentOnnx(video_weights(), "cpu")
     _, cold, _ = alone.run(np.ascontiguousarray(frame.rgb.transpose(2, 0, 1)), Recurrence(), 1.0, Progress())
     assert np.abs(first.alpha - later.alpha).mean() < 0.5 * np.abs(cold - later.alpha).mean()
+
+
+def test_resnet50_is_its_authors_network() -> None:
+    """The numbers are what their code gave for the same seeded weights and noise, after two frames."""
+    torch = pytest.importorskip("torch")
+    from gossamer.networks.architectures.rvm import rvm_resnet50
+    from tests.networks.architectures.seeded_weights import seed_weights
+
+    network = rvm_resnet50().eval().requires_grad_(False)
+    seed_weights(network)
+    rng, states = np.random.default_rng(7), [None] * 4
+    with torch.inference_mode():
+        for _ in range(2):
+            frame = torch.from_numpy(rng.uniform(0, 1, (1, 3, 75, 101)).astype(np.float32))
+            colours, alpha, states = network(frame, states, 0.5)
+    found = {(0, 0): 0.019407, (74, 100): 0.809041, (37, 50): 0.547767, (20, 80): 1.0}
+    assert all(abs(float(colours[0, 1, y, x]) - value) < 1e-5 for (y, x), value in found.items())
+    assert alpha.shape == (1, 1, 75, 101)
+    spreads = [float(state.std(unbiased=False)) for state in states]  # type: ignore[attr-defined]
+    assert np.allclose(spreads, [0.100746, 0.176548, 0.162634, 0.113691], atol=1e-5)
+
+
+def test_resnet50_is_in_the_catalogue_with_its_licence() -> None:
+    card = model_card("rvm-resnet50")
+    assert (card.licence, card.network, card.weights[0].bytes) == ("GPL-3.0", "rvm_resnet50", 107479165)
+    assert not model_card("bimatting").weights

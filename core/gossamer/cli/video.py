@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 import gossamer
 from gossamer.cli.console import Console
@@ -11,7 +15,9 @@ from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser, add_flags, add_recipe_flags, given, recipe_of
 from gossamer.cli.terminal import check_stdout, show_json, tell, warn
 from gossamer.errors import Cancelled, InputError
-from gossamer.settings.video import Video
+from gossamer.prompting.coordinates import read_coordinates
+from gossamer.prompting.prompt import Prompt
+from gossamer.settings.video import Video, read_time
 
 __all__ = ["run"]
 
@@ -26,10 +32,12 @@ def run(argv: list[str]) -> int:
         raise InputError(f"Both {arguments.output} and --out say what is to be written.", "Give one of them.")
     settings, recipe = Video.of(**given(arguments, Video)), recipe_of(arguments)
     choice = model_choice_of(arguments)
+    said = _prompts(arguments.said, settings)
     if arguments.json:
         check_stdout()
-    from gossamer.video import cut_video
+    from gossamer.video import TimedPrompt, cut_video
 
+    prompts = [TimedPrompt(at, prompt) for at, prompt in said]
     with Console(arguments.quiet) as console:
         try:
             report = cut_video(
@@ -38,6 +46,7 @@ def run(argv: list[str]) -> int:
                 settings,
                 recipe,
                 choice,
+                prompts=prompts,
                 force=arguments.force,
                 resume=arguments.resume,
                 progress=console.progress,
@@ -78,7 +87,67 @@ def _parser() -> Parser:
     parser.add_argument("--force", action="store_true", help="replace OUT and OUT.parts")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
     parser.add_argument("--json", action="store_true", help="print a report as JSON")
+    _add_prompts(parser)
     add_flags(parser, Video, "clip")
     add_model_flags(parser)
     add_recipe_flags(parser)
     return parser
+
+
+_SAID = {"--box": (4, "X0,Y0,X1,Y1"), "--point": (2, "X,Y"), "--not-point": (2, "X,Y")}
+_FIELDS = {"--box": "boxes", "--point": "points", "--not-point": "not_points"}
+
+
+class _InOrder(argparse.Action):
+    """Keeps what is said in its order: a time is that of all that follows it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        namespace.said = [*namespace.said, (self.option_strings[0], values)]
+
+
+def _add_prompts(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "prompt", "What is meant on one frame is followed by SAM 2.1 through all of them, forth and back."
+    )
+    group.add_argument(
+        "--at",
+        action=_InOrder,
+        dest="said",
+        default=[],
+        metavar="TIME",
+        help="when what follows is meant: seconds, or h:mm:ss, of the clip (default: at the in point)",
+    )
+    helps = {
+        "--box": "a box around the subject, in pixels or with %% signs; several at one time: several subjects",
+        "--point": "a point on it; alone, on a later frame: what was followed is corrected",
+        "--not-point": "a point that does not belong to it",
+    }
+    for name, (_, form) in _SAID.items():
+        group.add_argument(name, action=_InOrder, dest="said", default=[], metavar=form, help=helps[name])
+
+
+def _prompts(said: Sequence[tuple[str, str]], settings: Video) -> list[tuple[Fraction, Prompt]]:
+    """Return what is meant at which times; raises InputError."""
+    at, found = settings.span[0], dict[Fraction, dict[str, list[Any]]]()
+    for option, text in said:
+        if option == "--at":
+            try:
+                at = read_time(text)
+            except ValueError:
+                raise InputError(f"--at {text} is no time.", "Give seconds, e.g. 12.5, or 0:01:12.5.") from None
+            continue
+        count, form = _SAID[option]
+        numbers, unit = read_coordinates(text, count, option, form)
+        here = found.setdefault(at, {"unit": [unit]})
+        if here["unit"] != [unit]:
+            raise InputError("Some coordinates are pixels and some are percent.", "Give all with a % sign, or none.")
+        here.setdefault(_FIELDS[option], []).append(numbers)
+    if said and not found:
+        raise InputError("--at says when, and nothing says what.", "Add --box or --point after it.")
+    made = []
+    for time, named in sorted(found.items()):
+        fields: dict[str, Any] = {name: tuple(rows) for name, rows in named.items()} | {"unit": named["unit"][0]}
+        made.append((time, Prompt(**fields)))
+    return made

@@ -15,6 +15,7 @@ from gossamer.video.job import VideoReport, cut_video
 from gossamer.video.opening import open_source
 from gossamer.video.saving import save_frames
 from gossamer.video.segment import Picture
+from gossamer.video.tracking import TimedPrompt
 
 __all__ = [
     "VIDEO_FORMATS",
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "Remembered",
     "Steady",
+    "TimedPrompt",
     "Video",
     "VideoReport",
     "cut_video",

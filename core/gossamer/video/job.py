@@ -6,8 +6,8 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -35,11 +35,11 @@ from gossamer.video.formats import format_for
 from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.joining import Voice, join
 from gossamer.video.matters import Matter, load_matter
-from gossamer.video.opening import Source, open_source
+from gossamer.video.opening import Source, frames_of, open_source
 from gossamer.video.parts import Parts
 from gossamer.video.region import Region
 from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
-from gossamer.video.timing import at_rate
+from gossamer.video.tracking import TimedPrompt, tracked
 
 __all__ = ["VideoReport", "cut_video"]
 
@@ -104,6 +104,7 @@ def cut_video(
     recipe: Recipe | None = None,
     choice: ModelChoice | str | None = None,
     *,
+    prompts: Sequence[TimedPrompt] = (),
     force: bool = False,
     resume: bool = False,
     progress: ProgressCallback | Progress | None = None,
@@ -124,7 +125,9 @@ def cut_video(
     recipe : Recipe, optional
         What is done with each picture. Where it does not name a matting, models that remember keep their own edges.
     choice : ModelChoice or str, optional
-        Which model: any of single pictures, or ``rvm-mobilenetv3``, which remembers.
+        Which model: any of single pictures, or one that remembers, such as ``rvm-mobilenetv3``; with prompts SAM 2.1.
+    prompts : sequence of TimedPrompt
+        What is meant at which time, followed through the whole clip.
     force : bool
         Replace what is there.
     resume : bool
@@ -169,10 +172,16 @@ def cut_video(
             settings.show,
             finisher.opaque,
         )
-        with closing(finisher):
+        with closing(finisher), ExitStack() as closing_with:
             _check_goal(goal, plan, force)
-            matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
+            matter: Matter
+            if prompts:
+                matter = followed = tracked(clip, prompts, choice, settings, steps.part(0.0, 0.02), announce)
+                closing_with.callback(followed.close)
+            else:
+                matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
             told = _identity(place, plan, settings, recipe, matter, choice)
+            told["prompts"] = [[str(one.at), one.prompt.to_json()] for one in prompts]
             suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
             try:
@@ -263,15 +272,10 @@ class _Work:
             )
 
     def _frames(self) -> Iterator[Frame]:
-        begin, end = self._settings.span
-        rate = self._settings.rate
-        if rate is not None and rate != self._source.clip.rate:
-            every = at_rate(self._source.frames(begin, end), rate, 1 / self._source.clip.rate)
-            return (frame for frame in every if frame.number >= self._begun)
         done = None
         if self._begun and "time" in self._parts.state:
             done = self._begun, Fraction(str(self._parts.state["time"]))
-        return self._source.frames(begin, end, done)
+        return frames_of(self._source, self._settings, self._begun, done)
 
     def _matted(self, frames: Iterator[Frame]) -> Iterator[Held[_Seen]]:
         """Yield frames with their mattes, held still."""

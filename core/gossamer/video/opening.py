@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -11,10 +12,12 @@ from gossamer.errors import InputError
 from gossamer.paths import check_readable
 from gossamer.settings.video import Video, read_size
 from gossamer.video.animation import AnimationSource, is_animation
+from gossamer.video.clip import Frame
 from gossamer.video.pictures import PictureSource
 from gossamer.video.source import VideoSource
+from gossamer.video.timing import at_rate
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "frames_of", "open_source"]
 
 Source: TypeAlias = VideoSource | PictureSource | AnimationSource
 """Whatever frames come from."""
@@ -43,3 +46,25 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     if not path.is_file():  # FFmpeg would wait for a pipe and hear nobody, and clips are not read from front to back
         raise InputError(f"{path} is a pipe or a device, not a clip.", "Save it as a file first.")
     return AnimationSource(path, size) if is_animation(path) else VideoSource(path, size)
+
+
+def frames_of(
+    source: Source, settings: Video, begun: int = 0, done: tuple[int, Fraction] | None = None
+) -> Iterator[Frame]:
+    """Return the frames that settings ask for: between their points, at their rate.
+
+    Parameters
+    ----------
+    source : Source
+    settings : Video
+    begun : int
+        How many of them were had already.
+    done : (int, Fraction), optional
+        Number and time of the next one, where that is known.
+    """
+    begin, end = settings.span
+    rate = settings.rate
+    if rate is not None and rate != source.clip.rate:
+        every = at_rate(source.frames(begin, end), rate, 1 / source.clip.rate)
+        return (frame for frame in every if frame.number >= begun)
+    return source.frames(begin, end, done)

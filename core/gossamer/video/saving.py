@@ -12,6 +12,7 @@ from gossamer.paths import source_path, target_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.video import Video
 from gossamer.video.ahead import Behind
+from gossamer.video.animation import animate
 from gossamer.video.formats import format_for
 from gossamer.video.frames import clip_of_arrays
 from gossamer.video.joining import Voice, join
@@ -80,7 +81,8 @@ def save_frames(
     check_place(goal)
     times: list[Fraction] = []
     with staging_folder(goal.parent) as staging:
-        piece = staging / f"pictures{'' if plan.format.is_folder else goal.suffix.lower()}"
+        suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
+        piece = staging / f"pictures{suffix}"
         segment = open_segment(piece, plan, 0)
         try:
             with Behind(_BEHIND, steps) as behind:
@@ -98,8 +100,12 @@ def save_frames(
             piece.rename(goal)
             return ()
         made = staging / f"joined{goal.suffix}"
-        voice = None if sound is None else Voice(source_path(sound, "sound"), Fraction(0), False)
-        warnings = join([piece], times, plan, voice, made, goal, steps.part(0.95, 1.0))
+        part = steps.part(0.95, 1.0)
+        if plan.format.animated:  # it holds no sound
+            warnings = [*animate([piece], times, plan, made, part)]
+        else:
+            voice = None if sound is None else Voice(source_path(sound, "sound"), Fraction(0), False)
+            warnings = join([piece], times, plan, voice, made, goal, part)
         check_place(goal)
         move_into_place(made, goal, force=False)
     if plan.format.even and (width % 2 or height % 2):

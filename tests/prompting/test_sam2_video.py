@@ -1,0 +1,163 @@
+"""SAM 2.1 on clips against transformers' own processor and propagation, with a small seeded model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from gossamer.errors import InputError  # noqa: E402
+from gossamer.networks.recurrence import Recurrence  # noqa: E402
+from gossamer.progress import Progress  # noqa: E402
+from gossamer.prompting.places import Places  # noqa: E402
+from gossamer.prompting.prompt import Prompt  # noqa: E402
+from gossamer.prompting.sam2 import preprocess  # noqa: E402
+from gossamer.prompting.sam2_video import Sam2Tracker, Track, load_sam2_tracker  # noqa: E402
+from gossamer.video.clip import Clip, Frame  # noqa: E402
+from gossamer.video.tags import ColourTags  # noqa: E402
+from gossamer.video.tracking import TimedPrompt, Tracked  # noqa: E402
+from tests.prompting.tiny_models import SIDE, picture, reference, save_sam2_tracking  # noqa: E402
+
+HEIGHT, WIDTH, COUNT = 48, 80, 7
+BOX = (10.0, 8.0, 50.0, 40.0)
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Sam2Tracker:
+    folder = save_sam2_tracking(tmp_path_factory.mktemp("sam2-video"))
+    tracker = load_sam2_tracker(folder, device="cpu")
+
+    def see(module: Any) -> None:  # or seeded weights say that the subject is not there, which is one number everywhere
+        module.mask_decoder.pred_obj_score_head.proj_out.bias.data += 10
+
+    tracker.network.run(see, Progress())
+    return tracker
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    return [picture(HEIGHT, WIDTH, seed) for seed in range(COUNT)]
+
+
+def theirs(tracker: Sam2Tracker, frames: list[np.ndarray], first: int, back: bool) -> dict[int, np.ndarray]:
+    """Return the logits that transformers' own propagation gives from one frame on."""
+    from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+    video = torch.cat([preprocess(tracker.small(frame), SIDE) for frame in frames])
+    session = Sam2VideoInferenceSession(video=video, video_height=HEIGHT, video_width=WIDTH, dtype=torch.float32)
+    corners = torch.tensor(BOX).reshape(2, 2) * torch.tensor([SIDE / WIDTH, SIDE / HEIGHT])
+    index = session.obj_id_to_idx(1)
+    labels = torch.tensor([[[2, 3]]], dtype=torch.int32)
+    session.add_point_inputs(index, first, {"point_coords": corners[None, None], "point_labels": labels})
+    session.obj_with_new_inputs = [1]
+    with reference():
+        module = tracker.network.run(lambda module: module, Progress())
+        found = {first: module(session, frame_idx=first).pred_masks}
+        for one in module.propagate_in_video_iterator(session, start_frame_idx=first, reverse=back):
+            found[one.frame_idx] = one.pred_masks
+    return {number: logits[0, 0].float().numpy() for number, logits in found.items()}
+
+
+@pytest.mark.parametrize(("first", "back"), [(0, False), (5, True)])
+def test_frame_by_frame_it_is_what_transformers_propagates(
+    tracker: Sam2Tracker, frames: list[np.ndarray], first: int, back: bool
+) -> None:
+    wanted = theirs(tracker, frames, first, back)
+    track = Track(tracker, HEIGHT, WIDTH, COUNT)
+    order = range(first, -1, -1) if back else range(first, COUNT)
+    for number in order:
+        places = [Places(BOX)] if number == first else []
+        found = track.frame(number, tracker.small(frames[number]), places, Progress(), back=back)
+        assert np.abs(found - wanted[number]).max() < 1e-4, number
+    assert len(wanted) == len(order)
+
+
+def test_points_on_a_later_frame_correct_what_was_followed(tracker: Sam2Tracker, frames: list[np.ndarray]) -> None:
+    plain, corrected = Track(tracker, HEIGHT, WIDTH), Track(tracker, HEIGHT, WIDTH)
+    differ = []
+    for number, frame in enumerate(frames):
+        small = tracker.small(frame)
+        first = [Places(BOX)] if number == 0 else []
+        point = [Places(None, (), ((60.0, 30.0),))] if number == 3 else first
+        one = plain.frame(number, small, first, Progress())
+        differ.append(float(np.abs(one - corrected.frame(number, small, point, Progress())).max()))
+    assert differ[:3] == [0.0, 0.0, 0.0]
+    assert differ[3] > 1e-6
+    with pytest.raises(InputError, match="names 2 subjects"):
+        plain.frame(COUNT, small, [Places(BOX), Places(BOX)], Progress())
+
+
+def test_memory_holds_a_few_frames_only(tracker: Sam2Tracker, frames: list[np.ndarray]) -> None:
+    track = Track(tracker, HEIGHT, WIDTH)
+    for number in range(40):
+        places = [Places(BOX)] if number == 0 else []
+        track.frame(number, tracker.small(frames[number % COUNT]), places, Progress())
+    session = track._session
+    assert not any(one is not None for one in session.processed_frames.values())
+    assert len(session.processed_frames) == 15
+    assert len(session.output_dict_per_obj[0]["non_cond_frame_outputs"]) <= 25
+
+
+def clip(path: Path) -> Clip:
+    rate, tags = Fraction(25), ColourTags.of_pictures()
+    return Clip(path, WIDTH, HEIGHT, rate, 1 / rate, COUNT / 25, 8, Fraction(1), tags, False, False, "ffv1")
+
+
+def test_a_clip_is_followed_in_both_directions(
+    tracker: Sam2Tracker, frames: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gossamer.video.tracking._BACK", 2)  # in several goes
+
+    def given() -> Iterator[Frame]:
+        return (Frame(number, Fraction(number, 25), pixels) for number, pixels in enumerate(frames))
+
+    prompt = TimedPrompt(Fraction(5, 25) + Fraction(1, 100), Prompt(boxes=(BOX,)))
+    tracked = Tracked(tracker, [prompt], clip(tmp_path), Fraction(0), given, Progress())
+    wanted = theirs(tracker, frames, 5, True)
+    for frame in given():
+        mask = tracked.matte(frame, Recurrence(), Progress()).alpha
+        assert mask.shape == (HEIGHT, WIDTH)
+        if frame.number in wanted:
+            import cv2
+
+            true = cv2.resize(wanted[frame.number], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+            assert np.abs(mask - 1 / (1 + np.exp(-np.clip(true, -15.875, 15.875)))).max() < 0.02
+    tracked.close()
+    with pytest.raises(InputError, match="not named by words"):
+        Tracked(
+            tracker, [TimedPrompt(Fraction(0), Prompt(text=("cat",)))], clip(tmp_path), Fraction(0), given, Progress()
+        )
+
+
+def test_the_command_follows_what_a_box_means(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    from gossamer.cli import main
+    from gossamer.video import open_source
+    from tests.video.clips import make_clip
+
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "home"))
+    make_clip(tmp_path / "in.mkv", 5)
+    folder = save_sam2_tracking(tmp_path / "sam")
+    given = ["video", str(tmp_path / "in.mkv"), str(tmp_path / "out.mkv"), "--model", str(folder), "--quiet"]
+    prompt = ["--at", "0.08", "--box", "10,8,60,56", "--at", "0.12", "--not-point", "80,10"]
+    assert main([*given, *prompt, "--matting", "none", "--device", "cpu"]) == 0, capsys.readouterr()
+    with open_source(tmp_path / "out.mkv") as made:
+        assert sum(1 for _ in made.frames()) == 5
+    for wrong, told in (
+        (["--at", "0.08"], "nothing says what"),
+        (["--at", "soon", "--box", "1,2,3,4"], "is no time"),
+        (["--box", "10,8,60,56", "--point", "10%,10%"], "pixels and some are percent"),
+        (["--box", "10,8,60,56", "--roi", "0,0,50,50"], "Leave the region"),
+    ):
+        assert main([*given[:2], str(tmp_path / "new.mkv"), *given[3:], *wrong]) != 0
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "new.mkv").exists()
