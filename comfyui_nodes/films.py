@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "format_input", "name_input", "output", "saved_outputs", "still", "suffix", "written"]
 
-_OF_ONE_PICTURE = ("auto", "png", "tiff", "exr", "gif", "webp", "apng")  # formats that are no film
+_NO_FILM = ("auto", "png", "tiff", "exr", "gif", "webp", "apng")  # ComfyUI has nodes of its own for these
 
 
 def format_input() -> io.Input:
     """Return the choice of a format."""
     from gossamer.settings.video import FORMATS
 
-    films = [one for one in FORMATS if one not in _OF_ONE_PICTURE]
+    films = [one for one in FORMATS if one not in _NO_FILM]
     return widgets.known(
         io.Combo.Input,
         "format",
@@ -62,7 +62,7 @@ def check(wanted: Video, *, clear: bool) -> None:
     from gossamer import InputError
     from gossamer.video import VIDEO_FORMATS
 
-    if wanted.format in _OF_ONE_PICTURE:
+    if wanted.format in _NO_FILM:
         raise InputError(f"{wanted.format} is no format of a clip.", "Choose prores4444, vp9, ffv1, h264 or hevc.")
     if clear and not VIDEO_FORMATS[wanted.format].clear:
         raise InputError(

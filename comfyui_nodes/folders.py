@@ -104,6 +104,8 @@ def labels() -> dict[str, str]:
 
     folders, told = model_folders(), {}
     for card in (*load_catalogue().values(), *video_cards().values()):
+        if not card.weights:  # nothing that could be fetched
+            continue
         size = min(one.bytes for one in card.weights) / 1e6
         licence = card.licence if card.commercial else f"{card.licence}, not commercial"
         told[card.id] = f"{card.id} · {size:.0f} MB · {licence}{' ✓' if seems_installed(card, folders) else ''}"

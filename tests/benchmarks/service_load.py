@@ -81,15 +81,6 @@ class Server:
             time.sleep(0.05)
         self.url = url or found[1]
 
-    def memory(self) -> int:
-        """Return the bytes that the process and its children have, shared ones counted by their part, on Linux."""
-        total = 0
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in (str(self.process.pid), *children):
-            found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-            total += 1024 * int(found[1]) if found else 0
-        return total
-
     def processor(self) -> float:
         """Return the seconds of processor time that the process and its children have taken, on Linux."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
@@ -103,6 +94,19 @@ class Server:
         """End it."""
         self.process.terminate()
         return self.process.wait(120)
+
+
+def memory(pid: int) -> int:
+    """Return the bytes that a process and its children have, shared ones counted by their part; 0 where none tells."""
+    total = 0
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (str(pid), *children):
+            found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{each}/smaps_rollup").read_text(), re.M)
+            total += 1024 * int(found[1]) if found else 0
+    except OSError:
+        pass  # not Linux, or a child has gone meanwhile
+    return total
 
 
 def one(url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -> None:
@@ -143,7 +147,7 @@ def one(url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -
             tally.lost.append(f"{kind}: {answered.status_code} {answered.text[:200]!r}")
 
 
-def load(server: Server, small: int, large: int, clients: int) -> Tally:
+def load(server: Any, small: int, large: int, clients: int) -> Tally:
     """Ask for all of it."""
     tally, chance = Tally(), random.Random(1)  # noqa: S311 - the same every time
     smalls = [picture(number, 320, 240) for number in range(16)]
@@ -159,7 +163,7 @@ def load(server: Server, small: int, large: int, clients: int) -> Tally:
         with tally.lock:
             done += 1
             if done % max(1, len(wishes) // 20) == 0:
-                tally.memory.append((done, server.memory() / 1e6))
+                tally.memory.append((done, memory(server.process.pid) / 1e6))
                 print(f"{done} of {len(wishes)}, {tally.memory[-1][1]:.0f} MB", flush=True)
 
     with ThreadPoolExecutor(clients) as pool:

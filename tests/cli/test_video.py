@@ -36,7 +36,7 @@ def test_progress_tells_rate_and_time_left() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["gone.mp4", "out.mov"], 2, "There is no"),
+        (["gone.mp4", "out.mov"], 2, "gone.mp4 does not exist"),
         (["in.mkv"], 2, "Nothing says where the result goes"),
         (["in.mkv", "out.mp4"], 2, "cannot hold a transparent background"),
         (["in.mkv", "out.xyz"], 3, "no suffix of a video"),

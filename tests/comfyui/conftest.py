@@ -12,7 +12,7 @@ import pytest
 from skimage import data
 
 from tests.cached_weights import weights_home
-from tests.comfyui.install import comfyui
+from tests.comfyui.install import REPOSITORY, comfyui, newest_frontend
 from tests.comfyui.server import Server
 
 _SERVER = pytest.StashKey[Server]()
@@ -36,6 +36,25 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture(scope="session")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same server with a newer interface."""
+    base = tmp_path_factory.mktemp("comfyui-newer")
+    started = Server(comfyui(), base, weights_home(), REPOSITORY, "--front-end-root", newest_frontend())
+    try:
+        started.wait()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(params=["own", "1.58.1"])
+def either(request: pytest.FixtureRequest) -> Server:
+    """A server with its own interface, and one with a newer one."""
+    found: Server = request.getfixturevalue("server" if request.param == "own" else "newer")
+    return found
 
 
 @pytest.hookimpl(wrapper=True)

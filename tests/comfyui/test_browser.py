@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pytest
 from PIL import Image
 
-from tests.cached_weights import weights_home
 from tests.comfyui import browser, graphs
-from tests.comfyui.install import REPOSITORY, cache_folder, comfyui, newest_frontend
+from tests.comfyui.install import cache_folder
 from tests.comfyui.server import Server
 
 if TYPE_CHECKING:
@@ -48,21 +45,6 @@ _TYPE_NUMBERS = """async typed => {
     }
     return told
 }"""
-
-
-@pytest.fixture(scope="module", params=["own", "1.58.1"])
-def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with its own interface, and one with a newer one."""
-    if request.param == "own":
-        yield request.getfixturevalue("server")
-        return
-    base = tmp_path_factory.mktemp("comfyui-newer")
-    started = Server(comfyui(), base, weights_home(), REPOSITORY, "--front-end-root", newest_frontend())
-    try:
-        started.wait()
-        yield started
-    finally:
-        started.stop()
 
 
 def test_the_workflow_opens_and_runs(either: Server, astronaut: np.ndarray, tmp_path: Path) -> None:

@@ -203,6 +203,9 @@ def test_help_pages_templates_and_texts_are_served(server: Server) -> None:
         assert status == 200
         for key in INPUTS[name]:
             assert f"**{key}**" in page.decode(), (name, key)
+        assert f"]({name}.jpg)" in page.decode()
+        with Image.open(help_pages.DOCS / f"{name}.jpg") as picture:
+            assert np.asarray(picture).std() > 10, name
     assert set(server.get("/workflow_templates")["gossamer"]) == {graphs.NAME, *examples.GRAPHS}
     for suffix in (".json", ".jpg"):
         assert server.fetch(f"/api/workflow_templates/gossamer/{graphs.NAME}{suffix}")[0] == 200

@@ -12,7 +12,6 @@ import pytest
 from gossamer import load_catalogue
 from tests.comfyui import browser, palette, subgraphs
 from tests.comfyui.server import Server
-from tests.comfyui.test_browser import either  # noqa: F401 - a fixture
 
 _LOOK = """async () => {
     app.graph.clear()
@@ -38,7 +37,7 @@ _LOOK = """async () => {
 }"""
 
 
-def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server, tmp_path: Path) -> None:
     with browser.page(either, tmp_path / "profile") as (page, errors):
         told = page.evaluate(_LOOK)
         assert errors == []
@@ -57,7 +56,7 @@ def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server,
         assert told[kind]["queued"]["model"] == "auto"
 
 
-def test_subgraphs_are_served_and_found(either: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_subgraphs_are_served_and_found(either: Server, tmp_path: Path) -> None:
     served = {one["name"] for one in either.get("/global_subgraphs").values() if "Gossamer" in one["name"]}
     assert served == set(subgraphs.BOXES)
     with browser.page(either, tmp_path / "profile") as (page, errors):

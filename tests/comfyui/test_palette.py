@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tests.comfyui import browser, palette
 from tests.comfyui.server import Server
-from tests.comfyui.test_browser import either  # noqa: F401 - a fixture
 
 
-def test_ours_are_among_the_first_that_the_search_offers(either: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_ours_are_among_the_first_that_the_search_offers(either: Server, tmp_path: Path) -> None:
     with browser.page(either, tmp_path / "profile") as (page, errors):
         palette.opened(page)
         offered = {query: palette.found(page, query) for query in palette.QUERIES}

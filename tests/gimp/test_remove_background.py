@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 import gossamer
-from gossamer.hosts import gimp
+from gossamer.hosts.gimp_files import FILES, RECORD, TRANSLATIONS
 from gossamer.image import encode_image
 from gossamer.matting.from_trimap import trimap_alpha
 from gossamer.settings.parameters import parameters
@@ -293,7 +293,8 @@ def test_marks_trimaps_and_strokes_say_what_belongs_to_it(cases: Cases, library:
     assert (marked[240:290, :40] == 0).all()
     columns = np.arange(30, 30 + cat.shape[1])  # of the image, in which the channel lies
     trimap = np.where((columns >= 200) & (columns < 400), 1, np.where((columns >= 150) & (columns < 450), 0.5, 0))
-    plane = np.broadcast_to(trimap.astype(np.float32), cat.shape[:2])
+    plane = np.tile(trimap.astype(np.float32), (cat.shape[0], 1))
+    plane[cat.shape[0] - 20 :] = plane[:, cat.shape[1] - 30 :] = 0.5  # outside of the image, where no channel is
     assert difference(cases.plane("trimap", "mask"), trimap_alpha(cat, plane)) <= 0.51
     brushed, plain = cases.plane("strokes", "mask").astype(int), cases.plane("plain", "mask").astype(int)
     far = np.ones(plain.shape, bool)
@@ -332,7 +333,7 @@ def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
 
 
 def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
-    assert cases.facts["files"] == sorted([*gimp._FILES, "worker.json"])
+    assert cases.facts["files"] == sorted([*FILES, *TRANSLATIONS, RECORD])
 
 
 def test_the_batch_line_of_the_readme(desk: Desk, cat: np.ndarray) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -221,13 +223,30 @@ def test_a_service_of_two_workers(serve: Callable[..., Server], screen: np.ndarr
     children = _children(server.process.pid)
     assert len(children) == 2
     large = photograph.repeat(2, 0).repeat(2, 1)
-    slow = {"matting": "closed_form", "matting_band": "100"}
+    begun = [threading.Event(), threading.Event()]
+
+    def listen(number: int) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        fields, accept = {"matting": "closed_form", "matting_band": "100"}, {"accept": "application/x-ndjson"}
+        files = {"image": png(large)}
+        with httpx.stream(
+            "POST", f"{server.url}/v1/cutouts", files=files, data=fields, headers=accept, timeout=120
+        ) as answered:
+            for line in answered.iter_lines():
+                told = json.loads(line)
+                if told.get("progress", 0) > 0:
+                    begun[number].set()
+        return told
+
     with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(ask, large, **slow) for _ in range(2)]
-        time.sleep(1.5)
+        listening = [pool.submit(listen, number) for number in range(2)]
+        assert all(each.wait(60) for each in begun)
         os.kill(children[0], signal.SIGKILL)
-        statuses = sorted(each.result().status_code for each in asked)
-    assert statuses == [200, 500]
+        ends = [each.result() for each in listening]
+    assert sum("image" in each for each in ends) == 1
+    (failed,) = (each["error"] for each in ends if "error" in each)
+    assert failed["status"] == 500
+    assert "has ended" in failed["message"]
     with ThreadPoolExecutor(2) as pool:
         assert {each.status_code for each in pool.map(lambda _: ask(screen, **KEYED), range(2))} == {200}
     assert "gossamer_worker_restarts 1.0" in httpx.get(f"{server.url}/metrics", timeout=60).text

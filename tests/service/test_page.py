@@ -199,7 +199,7 @@ def test_what_goes_wrong_is_said_and_work_can_be_stopped(
             if _count(server, "gossamer_clients_left_total") > left:
                 break
             page.wait_for_timeout(50)
-        assert _count(server, "gossamer_clients_left_total") == left + 1
+        assert _count(server, "gossamer_clients_left_total") > left
         assert page.locator("#cancel").is_hidden()
 
 

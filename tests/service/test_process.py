@@ -146,3 +146,14 @@ def test_what_cannot_be_served_is_told_in_a_sentence(tmp_path: Path, capsys: Any
         taken.listen()
         assert main(["serve", "--port", str(taken.getsockname()[1])]) == 2
         assert "cannot be listened at" in capsys.readouterr().err
+
+
+def test_a_small_load_loses_no_answer(serve: Callable[..., Server]) -> None:
+    from tests.benchmarks import service_load
+
+    server = serve("--queue", "4")
+    tally = service_load.load(server, small=16, large=0, clients=6)  # more than may wait: some are told to come again
+    assert tally.lost == []
+    assert sum(tally.counts[name] for name in ("small", "rubbish", "left", "stayed after all")) == 16
+    assert server.end() == 0
+    assert "Traceback" not in server.log.read_text()

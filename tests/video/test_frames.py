@@ -69,7 +69,7 @@ def test_a_frame_of_another_size_is_told() -> None:
         list(cutter.cut(frames(1, width=80), 1))
 
 
-@pytest.mark.parametrize("suffix", [".mov", ".webm", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mov", ".webm", ".mkv", ".apng"])
 def test_pictures_are_written_with_alpha_times_and_sound(tmp_path: Path, suffix: str) -> None:
     make_clip(tmp_path / "sound.mkv", 10, sound="aac")
     made = [
@@ -87,7 +87,7 @@ def test_pictures_are_written_with_alpha_times_and_sound(tmp_path: Path, suffix:
         assert np.abs(frame.alpha / np.iinfo(frame.alpha.dtype).max - one.alpha).mean() < 0.01
         inside = one.alpha > 0.9
         assert np.abs(frame.rgb - RED)[inside].mean() < 0.02
-    assert sound_packets(out)
+    assert suffix == ".apng" or sound_packets(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "sound.mkv"]
     with pytest.raises(OutputExists):
         save_frames(made, out, 64, 96, Video(fps=25.0))

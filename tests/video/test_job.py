@@ -249,3 +249,22 @@ def test_what_ends_before_anything_is_finished_leaves_nothing(tmp_path: Path) ->
         keyed(tmp_path / "in.mkv", tmp_path / "out.mov", progress=stop)
     assert len(seen) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_two_runs_do_not_share_their_parts(tmp_path: Path) -> None:
+    """With force the second took the first one's segments away while they were made."""
+    make_clip(tmp_path / "in.mkv", 4)
+    out = tmp_path / "out.mkv"
+    refused: list[str] = []
+
+    def meanwhile(fraction: float, message: str) -> None:
+        if not refused and (tmp_path / "out.mkv.parts").exists():
+            for options in ({"force": True}, {"resume": True}, {}):
+                with pytest.raises(OutputError, match="Another process is at work") as told:
+                    keyed(tmp_path / "in.mkv", out, **options)
+                refused.append(told.value.remedy)
+
+    report = keyed(tmp_path / "in.mkv", out, progress=meanwhile)
+    assert (len(refused), report.frames, len(frames_of(out))) == (3, 4, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
+    assert keyed(tmp_path / "in.mkv", out, force=True).frames == 4

@@ -20,8 +20,12 @@ a gradient or paper grain, of any size, U2-Net, U2-Netp and IS-Net believe 0.00 
 smears. On photographs with a subject their largest numbers are 0.93 to 1, on narrow cuttings of such 0.22 to 1: tiles
 must not be lost, so the limit lies nearer to the pages. A limit of 0.5, which noise and soft blobs pass less often
 (IS-Net believes up to 0.42 of them), was tried: it loses what IS-Net finds in a cutting of 151 x 61. Noise of full
-contrast passes it with U2-Net and U2-Netp where the picture is hardly larger than what they see, up to 1.00; no share
-of soft pixels tells it from photographs. Of coarse stripes, chessboards and wood they are as sure as of any subject.
+contrast passes it with U2-Net and U2-Netp where the picture is hardly larger than what they see, up to 1.00. There the
+share of soft numbers (0.1 to 0.9) in what exceeds 0.1 tells more: 0.81 to 1.00 in noise and bricks, 0.39 at most in 28
+photographs, fogged or not (U2-Netp). It is not taken: cuttings of photographs reach 0.61, one without a whole subject
+0.95, and nobody has measured glass, smoke or most other models. Nor do mirrored and shifted pictures tell: of noise the
+masks agree by up to 0.84, of photographs by 0.78 and more. Of coarse stripes, chessboards and wood they are as sure as
+of any subject.
 """
 
 

@@ -382,5 +382,5 @@ class Training(Settings, strict=True):
             cls,
             {**(base or cls()).model_dump(), **settings},
             "the settings of a training",
-            "Its names and limits stand in docs/finetuning.md",
+            "See gossamer.settings.training.Training.",
         )

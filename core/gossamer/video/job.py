@@ -184,14 +184,17 @@ def cut_video(
             told["prompts"] = [[str(one.at), one.prompt.to_json()] for one in prompts]
             suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
-            work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
             try:
-                work.run()
-            except BaseException:
-                if not parts.frames:  # nothing to go on with
-                    parts.remove()
-                raise
-            return work.delivered(goal, force, steps.part(0.98, 1.0))
+                work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
+                try:
+                    work.run()
+                except BaseException:
+                    if not parts.frames:  # nothing to go on with
+                        parts.remove()
+                    raise
+                return work.delivered(goal, force, steps.part(0.98, 1.0))
+            finally:
+                parts.release()
 
 
 def _check_goal(goal: Path, plan: FilmPlan, force: bool) -> None:

@@ -11,17 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.files import write_bytes
+from gossamer.files import lock_file, write_bytes
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = ["Parts", "Piece"]
 
-_JOB = "job.json"
+_JOB, _LOCK = "job.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Parts:
     InputError
         It is to be continued, and was begun with other settings or another clip.
     OutputError
-        The folder cannot be made.
+        The folder cannot be made, or another process is at work on it.
     """
 
     def __init__(self, out: Path, suffix: str, job: Mapping[str, Any], *, resume: bool, force: bool) -> None:
@@ -79,14 +82,29 @@ class Parts:
         wanted = json.loads(json.dumps(job))
         if self.folder.exists():
             self._found(out, wanted, resume, force)
-        if not self.folder.exists():
+        else:
             try:
                 self.folder.mkdir()
             except OSError as error:
                 raise OutputError(
                     f"The folder {self.folder} cannot be made: {error.strerror}.", "Give another place for the output."
                 ) from None
+            self._lock = self._held(out)
+        if not (self.folder / _JOB).exists():
             write_bytes(self.folder / _JOB, json.dumps(wanted, indent=1).encode())
+
+    def _held(self, out: Path) -> BaseFileLock:
+        """Return a lock on the folder, which the system lets go of with the process."""
+        import filelock
+
+        lock = lock_file(self.folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise OutputError(
+                f"Another process is at work on {out.name}.", "Wait for its end, or name another OUT."
+            ) from None
+        return lock
 
     def _found(self, out: Path, wanted: Any, resume: bool, force: bool) -> None:
         begun = _table(self.folder / _JOB)
@@ -95,6 +113,7 @@ class Parts:
                 f"{self.folder} is there already and holds no work of this command.",
                 "Move it away, or name another OUT.",
             )
+        self._lock = self._held(out)
         if resume:
             if differing := sorted(key for key in {*begun, *wanted} if begun.get(key) != wanted.get(key)):
                 raise InputError(
@@ -103,7 +122,9 @@ class Parts:
                 )
             self._read()
         elif force:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for path in self.folder.iterdir():
+                if path.name != _LOCK:
+                    self._remove(path)
         else:
             raise OutputExists(
                 f"Work on {out.name} was begun and not finished: {self.folder}.",
@@ -153,8 +174,13 @@ class Parts:
         with suppress(OSError):
             self._named(number - 1, ".npz").unlink()
 
+    def release(self) -> None:
+        """Let others work on it."""
+        self._lock.release()
+
     def remove(self) -> None:
         """Remove the folder: its work is done."""
+        self.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _piece(self, number: int) -> Path:

@@ -100,12 +100,12 @@ def save_frames(
             piece.rename(goal)
             return ()
         made = staging / f"joined{goal.suffix}"
-        voice = None if sound is None else Voice(source_path(sound, "sound"), Fraction(0), False)
-        end = steps.part(0.95, 1.0)
-        if plan.format.animated:
-            warnings = animate([piece], times, plan, made, end)
+        part = steps.part(0.95, 1.0)
+        if plan.format.animated:  # it holds no sound
+            warnings = [*animate([piece], times, plan, made, part)]
         else:
-            warnings = join([piece], times, plan, voice, made, goal, end)
+            voice = None if sound is None else Voice(source_path(sound, "sound"), Fraction(0), False)
+            warnings = join([piece], times, plan, voice, made, goal, part)
         check_place(goal)
         move_into_place(made, goal, force=False)
     if plan.format.even and (width % 2 or height % 2):

@@ -85,6 +85,16 @@ def wait_until(what, wanted, seconds=120):
     time.sleep(0.5)
 
 
+def settle(seconds=3):
+    """Wait until the preview has stood still for so long: the first ones are drafts."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() < since + seconds:
+        now = ask("look")["digest"]
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.2)
+
+
 def open_dialog():
     for _ in range(4):  # a key can be lost on a machine that has other things to do
         window(r"\(imported\)")
@@ -126,7 +136,11 @@ KEY = "ctrl+shift+j"  # which the test gave the action
 BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
 server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
 os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
-subprocess.Popen(["openbox"])
+for _ in range(20):  # on a busy machine the display can be slow to open
+    manager = subprocess.Popen(["openbox"])
+    time.sleep(0.5)
+    if manager.poll() is None:
+        break
 watch = os.path.join(SCRIPTS, "watch.py")
 gimp = subprocess.Popen(
     ["gimp", "--no-splash", os.path.join(SHARE, "cat.png"), "--batch-interpreter=python-fu-eval",
@@ -162,7 +176,7 @@ note("before painting")
 open_dialog()
 xdotool("key", "alt+b")
 wait_until("the brush", lambda look: any("brush" in name for name in look["layers"]))
-time.sleep(2)  # a first preview is a draft
+settle()
 before = note("brush")["digest"]
 began_stroke = stroke(BRUSHED)
 wait_until("what the brush solves", lambda look: look["digest"] != before)
