@@ -104,7 +104,7 @@ def labels() -> dict[str, str]:
 
     folders, told = model_folders(), {}
     for card in (*load_catalogue().values(), *video_cards().values()):
-        if not card.weights:  # nothing that could be fetched
+        if not card.weights:  # nobody publishes them
             continue
         size = min(one.bytes for one in card.weights) / 1e6
         licence = card.licence if card.commercial else f"{card.licence}, not commercial"

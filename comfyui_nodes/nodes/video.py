@@ -212,10 +212,11 @@ def _subject() -> list[io.Input]:
     from gossamer import load_catalogue, video_cards
     from gossamer.settings.model_choice import QUALITIES
 
+    published = [card.id for card in video_cards().values() if card.weights]
     return [
         widgets.model(
             "model",
-            ["auto", *video_cards(), _NO_MODEL, *load_catalogue(), *folders.local_models()],
+            ["auto", *published, _NO_MODEL, *load_catalogue(), *folders.local_models()],
             "auto: what quality asks for, of models of single pictures, held still. rvm-mobilenetv3 is made "
             "for clips of people: it remembers the frames before; its licence is GPL-3.0. none: a green or blue "
             "screen, keyed without a model.",

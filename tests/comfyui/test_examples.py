@@ -31,6 +31,10 @@ from tests.prompting.tiny_models import save_grounding_dino, save_sam2
 NAMES = [name.partition("_")[2].partition("_")[2] for name in examples.GRAPHS]
 
 
+# Tested below, and with the nodes for clips and folders.
+ELSEWHERE = ("text", "video", "video_to_prores", "video_frames", "folder")
+
+
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
@@ -92,7 +96,7 @@ def expected(name: str, picture: np.ndarray) -> np.ndarray:
     return rgba
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("text", "video")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
 def test_an_example_gives_the_library_s_pixels(server: Server, astronaut: np.ndarray, name: str) -> None:
     picture = astronaut
     if name in ("painted", "trimap"):

@@ -25,6 +25,9 @@ class Kept:
         self.request, self.data = request, data
         self.shape = request.height, request.width
 
+    def close(self):
+        pass
+
 
 class Echo:
     """Answers with the picture's own bytes, and with its first channel's worth of them for the alpha."""
@@ -44,12 +47,12 @@ class Echo:
         high, wide = picture.shape
         colours = memoryview(picture.data).cast("B", (high, wide, picture.request.channels))
         alpha = memoryview(bytes(picture.data[: high * wide])).cast("B", (high, wide))
-        return SimpleNamespace(alpha=alpha, foreground=colours, left=0, top=0, report={"warnings": []})
+        return SimpleNamespace(alpha=alpha, foreground=colours, background=None, left=0, top=0, report={"warnings": []})
 
 
 conversation.OpenedPicture = Kept
 server.Cutter = Echo
-server.Inventory = lambda: SimpleNamespace(about=lambda model: "")
+server.Inventory = lambda: SimpleNamespace(about=lambda model: "", reads_text=lambda: False)
 path = Path(sys.argv[sys.argv.index("--socket") + 1])
 facts = {"pid": os.getpid(), "console": ctypes.windll.kernel32.GetConsoleWindow(), "platform": sys.platform}
 Path(f"{path}.facts").parent.mkdir(parents=True, exist_ok=True)
