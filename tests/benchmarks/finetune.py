@@ -44,12 +44,12 @@ SETTINGS = {
     "steps": 60,
     "batch": 8,
     "loss": "thin",
-    "rate": 1e-4,
+    "rate": 2e-4,
     "average": 0.9,
     "general": 0.5,
     "general_truth": "base",
     "tail": False,
-    "warmup": 5,
+    "warmup": 3,
 }
 HEIGHT = 224  # of what is made
 
