@@ -72,7 +72,7 @@ def test_of_lora_the_sum_lies_on_the_straight_line() -> None:
 def test_the_best_that_has_not_forgotten_is_chosen(
     found: dict[float, tuple[float, float | None]], share: float | None
 ) -> None:
-    names = ("weighted_f", "general_weighted_f")
+    names = ("weighted_f", "general_kept")
     told = {one: {n: v for n, v in zip(names, pair, strict=True) if v is not None} for one, pair in found.items()}
     assert chosen(told, 0.79) == share
 
@@ -98,17 +98,20 @@ def test_of_a_line_the_share_that_loses_one_per_cent_is_kept(slope: float, share
     one = trainer(tmp_path, tiny.lessons(), tiny.settings())
     one._network, one._where = Line(), "cpu"
     one._origin = Origin(one._network)
-    one._before = {"weighted_f": 0.2, "general_weighted_f": 0.8}
+    one._before, one._general_before = {"weighted_f": 0.2, "general_weighted_f": 0.8}, [0.9, 0.7]
     nn.init.constant_(one._network.w, 4.0)
 
     def seen(pictures: Sequence[Any]) -> list[Seen]:
         way = (float(one._network.w.detach()) - 2) / 2
         own = pictures is one._lessons.validation
-        return [Seen("a", {"weighted_f": 0.2 + 0.5 * way if own else 0.8 - slope * way})]
+        if own:
+            return [Seen("a", {"weighted_f": 0.2 + 0.5 * way})]
+        # What becomes better in one picture does not pay for what becomes worse in another.
+        return [Seen("b", {"weighted_f": 0.9 - 2 * slope * way}), Seen("c", {"weighted_f": 0.7 + slope * way})]
 
     one._seen = seen  # type: ignore[method-assign]
     one._best = dict(one._before)
-    one._keep(2, one._on_the_way(2, {"weighted_f": 0.7, "general_weighted_f": 0.8 - slope}))
+    one._keep(2, one._on_the_way(2, {"weighted_f": 0.7, "general_kept": 0.8 - slope}))
     if share is None:
         assert one._best_step == 0
         assert not one.folder.best.exists()
@@ -117,7 +120,7 @@ def test_of_a_line_the_share_that_loses_one_per_cent_is_kept(slope: float, share
     assert one._best["weighted_f"] == pytest.approx(0.2 + 0.5 * share)
     assert load_file(one.folder.best)["w"].item() == pytest.approx(2 + 2 * share)
     assert one._network.w.item() == 4  # the training goes on where it was
-    told = {row["share"]: row.get("share_general_weighted_f") for row in one._rows if "share" in row}
+    told = {row["share"]: row.get("share_general_kept") for row in one._rows if "share" in row}
     assert told[share] == pytest.approx(0.8 - slope * share)
 
 

@@ -179,7 +179,7 @@ def test_weights_that_have_forgotten_the_general_are_not_kept(tmp_path: Path) ->
     one._origin = Origin(one._network)
     one._before = {"weighted_f": 0.5, "general_weighted_f": 0.8}
     for step, own, general in ((0, 0.5, 0.8), (2, 0.7, 0.795), (4, 0.9, 0.79), (6, 0.6, 0.8)):
-        one._keep(step, {1.0: {"weighted_f": own, "general_weighted_f": general}})
+        one._keep(step, {1.0: {"weighted_f": own, "general_kept": general}})
     assert one._best_step == 2
 
 

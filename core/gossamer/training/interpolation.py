@@ -77,9 +77,9 @@ def chosen(found: Mapping[float, Mapping[str, float]], floor: float) -> float | 
     Parameters
     ----------
     found : mapping of float to mapping
-        By share: ``weighted_f``, and ``general_weighted_f`` where that was measured.
+        By share: ``weighted_f``, and ``general_kept`` where that was measured.
     floor : float
-        The least of ``general_weighted_f``.
+        The least of ``general_kept``.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def chosen(found: Mapping[float, Mapping[str, float]], floor: float) -> float | 
     kept = [
         (values["weighted_f"], -share)
         for share, values in found.items()
-        if "weighted_f" in values and values.get("general_weighted_f", floor) >= floor
+        if "weighted_f" in values and values.get("general_kept", floor) >= floor
     ]
     return -max(kept)[1] if kept else None
 

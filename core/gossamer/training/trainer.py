@@ -90,6 +90,7 @@ class Trainer:
         self._best: dict[str, float] = {}
         self._best_step, self._idle = 0, 0
         self._share, self._walk = 1.0, list[dict[str, float]]()
+        self._general_before: list[float] = []
         self._steady = -math.inf
         self._writer: Any = None
 
@@ -165,7 +166,7 @@ class Trainer:
         restore(tensors, self._network, optimiser, average.tensors)
         self._before, self._best = told["before"], told["best"]
         self._best_step, self._idle, self._steady = told["best_step"], told["idle"], told["steady"]
-        self._share, self._walk = told["share"], told["walk"]
+        self._share, self._walk, self._general_before = told["share"], told["walk"], told["general_before"]
         assert self._stepper is not None  # noqa: S101 - set a moment ago
         self._stepper.parts = max(self._stepper.parts, told["parts"])
         if told.get("scaler"):
@@ -259,11 +260,11 @@ class Trainer:
         shares = {1.0: found}
         if not step or not self._settings.interpolate or not self._lessons.general_validation:
             return shares
-        best = found["weighted_f"] if found["general_weighted_f"] >= self._floor() else -math.inf
+        best = found["weighted_f"] if found["general_kept"] >= self._floor() else -math.inf
         for share in reversed(SHARES[:-1]):
             with self._origin.mixed(share):
                 shares[share] = self._in_general()
-                if shares[share]["general_weighted_f"] < self._floor():
+                if shares[share]["general_kept"] < self._floor():
                     continue  # however good it is in the domain
                 shares[share] |= _means(self._seen(self._lessons.validation))
             if shares[share]["weighted_f"] < best:
@@ -272,8 +273,15 @@ class Trainer:
         return dict(sorted(shares.items()))
 
     def _in_general(self) -> dict[str, float]:
-        pictures = self._lessons.general_validation
-        return {f"general_{name}": value for name, value in _means(self._seen(pictures)).items()} if pictures else {}
+        """Measure the general data; ``general_kept``: what is left of the base's weighted F, gains not counted."""
+        if not self._lessons.general_validation:
+            return {}
+        seen = self._seen(self._lessons.general_validation)
+        values = [one.values["weighted_f"] for one in seen]
+        self._general_before = self._general_before or values
+        # Picture by picture: what the base failed at becoming better does not pay for what it could becoming worse.
+        kept = math.fsum(map(min, values, self._general_before)) / len(values)
+        return {**{f"general_{name}": value for name, value in _means(seen).items()}, "general_kept": kept}
 
     def _floor(self) -> float:
         return _FORGIVEN * self._before.get("general_weighted_f", 0.0)
@@ -331,6 +339,7 @@ class Trainer:
             "best_step": self._best_step,
             "share": self._share,
             "walk": self._walk,
+            "general_before": self._general_before,
             "idle": self._idle,
             "steady": self._steady,
             "parts": self._stepper.parts,
