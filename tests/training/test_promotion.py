@@ -73,10 +73,10 @@ def _run(folder: Path, base: str, best: Path, data: Path, general: Path | None, 
             "steps": 10,
             "best_step": 8,
             "share": 0.3,
-            "before": {"weighted_f": 0.5, "general_weighted_f": 0.8},
+            "before": {"weighted_f": 0.5, "general_weighted_f": 0.8, "general_kept": 0.8},
             "walk": [
-                {"share": 0.3, "weighted_f": 0.625, "general_weighted_f": 0.795},
-                {"share": 1.0, "general_weighted_f": 0.7},
+                {"share": 0.3, "weighted_f": 0.625, "general_weighted_f": 0.8, "general_kept": 0.795},
+                {"share": 1.0, "general_weighted_f": 0.75, "general_kept": 0.7},
             ],
         },
     }
@@ -126,7 +126,11 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
     for part in ("weighted F ↑", "CC0-1.0", "steps | 10", "5 pictures in 5 groups", "before-after.png"):
         assert part in text
     # So does it say which part of the way was taken, and what the others gave.
-    for line in ("30% of the way, after step 8", "| 30% | 0.6250 | 0.7950 |", "| 100% | forgotten too much | 0.7000 |"):
+    for line in (
+        "30% of the way, after step 8",
+        "| 30% | 0.6250 | 0.8000 | 0.7950 |",
+        "| 100% | not measured | 0.7500 | 0.7000 |",
+    ):
         assert line in text
     # A card is passed on: it says nothing of where things lay.
     assert str(tmp_path.parent) not in text + (out / "card.json").read_text(encoding="utf-8")

@@ -175,12 +175,13 @@ def _way_in_markdown(training: Mapping[str, Any]) -> list[str]:
     before = training.get("before") or {}
     lines = ["## Between the base and what was trained", ""]
     lines += [f"Taken: {training.get('share', 1):.0%} of the way, after step {training.get('best_step', 0)}.", ""]
-    lines += ["| part of the way | weighted F in the domain | in general |", "|---:|---:|---:|"]
+    lines += ["| part of the way | weighted F in the domain | in general | of that the base's |"]
+    lines += ["|---:|---:|---:|---:|"]
     for one in ({"share": 0.0, **before}, *walk):
-        own, other = (one.get(name) for name in ("weighted_f", "general_weighted_f"))
-        told = ["forgotten too much" if own is None else f"{own:.4f}", " " if other is None else f"{other:.4f}"]
-        lines.append(f"| {one['share']:.0%} | {told[0]} | {told[1]} |")
-    return [*lines, "", "Measured on the validation pictures.", ""]
+        names = ("weighted_f", "general_weighted_f", "general_kept")
+        cells = [f"{one[name]:.4f}" if name in one else "not measured" for name in names]
+        lines.append(f"| {one['share']:.0%} | {' | '.join(cells)} |")
+    return [*lines, "", "Measured on the validation pictures; what forgot too much, in general alone.", ""]
 
 
 def _proof_in_markdown(name: str, proof: Mapping[str, Any] | None) -> list[str]:
