@@ -17,6 +17,7 @@ from tests.cli.test_bad_input import assert_one_sentence
 KEYED = ("--model", "none", "--matting", "key")
 READERS = {
     "batch": ("batch", "{}", "--out", "out", *KEYED),
+    "camera": ("camera", "{}", "-", *KEYED),
     "check": ("check", "{}"),
     "compare": ("compare", "out.png", "{}"),
     "evaluate": ("evaluate", "{}", "{}"),
