@@ -23,6 +23,7 @@ from gossamer.video.clip import Clip, Frame
 from gossamer.video.finishing import Finisher
 from gossamer.video.holding import Steady
 from gossamer.video.matters import load_matter
+from gossamer.video.recurrent import resized_memory, usual_ratio
 
 __all__ = ["ShrunkCutter", "enlarged", "live_recipe"]
 
@@ -85,11 +86,14 @@ class ShrunkCutter:
         announce: Callable[[str], object] | None,
     ) -> None:
         self._recipe, self._remembered = recipe, Recurrence()
+        # Of the whole frame, also where it is made smaller: what the network sees becomes smaller with it.
+        self._ratio = settings.ratio or usual_ratio(clip.height, clip.width)
+        video = settings.video.model_copy(update={"ratio": self._ratio})
         # Colours are found where the model looked; the finisher is given them and finds none.
         found = recipe.model_copy(update={"foreground": recipe.foreground.model_copy(update={"method": "none"})})
-        self._finisher = Finisher(clip, found, settings.video, choice, announce)
+        self._finisher = Finisher(clip, found, video, choice, announce)
         try:
-            self._matter = load_matter(choice, recipe, settings.video, progress, announce)
+            self._matter = load_matter(choice, recipe, video, progress, announce)
         except BaseException:
             self._finisher.close()
             raise
@@ -120,7 +124,8 @@ class ShrunkCutter:
         """Return what is shown of a frame, (H, W, 3); the model sees it at `scale` of its sides, in (0, 1]."""
         frame = _bytes(frame)
         small = _shrunk(frame, scale)
-        found = self._matter.matte(small, self._remembered, progress)
+        remembered = resized_memory(self._remembered, *small.pixels.shape[:2], self._ratio)
+        found = self._matter.matte(small, remembered, progress)
         self._remembered = found.remembered
         alpha = self._finisher.matte(small, found.alpha, self._matter.remembers, progress)
         pixels = frame.pixels
