@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from gossamer.batch.sources import find_sources
 from gossamer.errors import InputError
 from tests.batch.conftest import photograph
+from tests.permissions import bound_by_permissions
 
 OUT = Path("/nowhere/out")
 
@@ -77,10 +78,12 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     assert names(found) == ["gone.jpg", "a/p.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="everything is open there")
 def test_a_folder_that_may_not_be_opened_is_named(tmp_path: Path) -> None:
     photograph(tmp_path / "a" / "p.png")
     (tmp_path / "a").chmod(0)
-    found = find_sources([str(tmp_path)], OUT)
+    look = "import sys; from pathlib import Path; from gossamer.batch.sources import find_sources"
+    look += "; print([(each.name, each.is_skipped) for each in find_sources(sys.argv[1:], Path('/out')).unusable])"
+    line = [*bound_by_permissions(), sys.executable, "-c", look, str(tmp_path)]
+    found = subprocess.run(line, capture_output=True, text=True, check=False)
     (tmp_path / "a").chmod(0o700)
-    assert [(each.name, each.is_skipped) for each in found.unusable] == [("a", False)]
+    assert found.stdout == "[('a', False)]\n", found.stderr
