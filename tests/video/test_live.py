@@ -188,9 +188,11 @@ def test_what_fails_in_reading_is_told_where_frames_are_taken() -> None:
 
 @FIFOS
 def test_a_slow_model_drops_frames_and_keeps_their_times(tmp_path: Path, redness: Redness) -> None:
-    redness.seconds = 0.1  # a frame comes every 40 ms
+    redness.seconds = 0.1  # a frame comes every 40 ms; the model is warm by then
     make_clip(tmp_path / "in.mkv", 20)
     report, sent = through(tmp_path, tmp_path / "in.mkv", Live())
+    assert redness.sizes[0] == (32, 32)  # what it was warmed with: small, and not shown
+    assert len(redness.sizes) == report.shown + 1
     assert report.received == 20
     assert report.shown + report.dropped == 20
     assert report.shown <= 12

@@ -243,7 +243,7 @@ class Live(Settings, strict=True):
             title="Smallest working size",
             description="How far a picture may be made smaller for the model, to keep the rate; 1: not at all.",
         ),
-    ] = 0.4
+    ] = 0.5
     read: Annotated[
         Literal["auto", "rgb24"],
         Field(

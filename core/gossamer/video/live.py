@@ -274,6 +274,8 @@ def cut_live(
     with Newest(lambda left: open_feed(input, settings, left), every=every, clock=clock) as newest:
         clip = newest.clip(steps)
         with ShrunkCutter(clip, settings, recipe, choice, steps, announce) as cutter:
+            if not every:
+                cutter.warm(steps)
             outlet = open_outlet(output, settings, clip)
             try:
                 found = _Session(newest, cutter, outlet, clip, settings, clock).run(steps)

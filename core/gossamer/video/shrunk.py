@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = ["ShrunkCutter", "enlarged", "live_recipe"]
 _RADIUS = 3  # pixels of the small picture: the window in which alpha follows brightness
 _NOISE = np.float32(1e-3)  # squared brightness below which a window tells nothing
 _LEAST = 32  # pixels a side
+_WARM = 0.25  # of a side: the picture that a model is warmed with
 
 
 def live_recipe(recipe: Recipe) -> Recipe:
@@ -85,7 +87,7 @@ class ShrunkCutter:
         progress: Progress,
         announce: Callable[[str], object] | None,
     ) -> None:
-        self._recipe, self._remembered = recipe, Recurrence()
+        self._recipe, self._clip, self._remembered = recipe, clip, Recurrence()
         # Of the whole frame, also where it is made smaller: what the network sees becomes smaller with it.
         self._ratio = settings.ratio or usual_ratio(clip.height, clip.width)
         video = settings.video.model_copy(update={"ratio": self._ratio})
@@ -120,11 +122,23 @@ class ShrunkCutter:
         """What its user should know, so far; each once."""
         return tuple(dict.fromkeys([*self._matter.warnings, *self._finisher.warnings]))
 
+    def warm(self, progress: Progress) -> None:
+        """Have the model run before there is anything to see, on a small grey picture: the first run is a slow one.
+
+        Models that remember then look at the first frame once and not five times, which would hold up those after it:
+        the subject appears within some frames.
+        """
+        grey = np.full((self._clip.height, self._clip.width, 3), 128, np.uint8)
+        self._remembered = self._matter.matte(
+            _shrunk(Frame(0, Fraction(0), grey), _WARM), Recurrence(), progress
+        ).remembered
+
     def cut(self, frame: Frame, scale: float, progress: Progress) -> NDArray[np.uint8]:
         """Return what is shown of a frame, (H, W, 3); the model sees it at `scale` of its sides, in (0, 1]."""
         frame = _bytes(frame)
         small = _shrunk(frame, scale)
-        remembered = resized_memory(self._remembered, *small.pixels.shape[:2], self._ratio)
+        height, width = small.pixels.shape[:2]
+        remembered = resized_memory(self._remembered, height, width, self._ratio)
         found = self._matter.matte(small, remembered, progress)
         self._remembered = found.remembered
         alpha = self._finisher.matte(small, found.alpha, self._matter.remembers, progress)
