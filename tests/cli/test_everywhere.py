@@ -18,6 +18,7 @@ from tests.permissions import bound_by_permissions
 KEYED = ("--model", "none", "--matting", "key")
 READERS = {
     "batch": ("batch", "{}", "--out", "out", *KEYED),
+    "camera": ("camera", "{}", "-", *KEYED),
     "check": ("check", "{}"),
     "compare": ("compare", "out.png", "{}"),
     "evaluate": ("evaluate", "{}", "{}"),

@@ -110,7 +110,7 @@ def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
         (cut, "damaged"),
         (text, "damaged, cut off, or no video"),
         (tmp_path / "empty.mp4", "damaged, cut off, or no video"),
-        (tmp_path / "gone.mp4", "There is no"),
+        (tmp_path / "gone.mp4", "does not exist"),
         (tmp_path / "nothing", "holds no pictures"),
     ):
         with pytest.raises(InputError, match=message), open_source(path):

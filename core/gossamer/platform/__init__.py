@@ -5,6 +5,7 @@ No other file of the library names what exists on one system only (a test keeps 
 
 from __future__ import annotations
 
+from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, usual_camera
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
 from gossamer.platform.memory import available_memory, physical_memory, resident_memory, return_memory
@@ -37,6 +38,8 @@ __all__ = [
     "BINARY",
     "application_folders",
     "available_memory",
+    "binary_stream",
+    "camera_of",
     "catch_ends",
     "core_count",
     "end_group",
@@ -53,6 +56,7 @@ __all__ = [
     "is_of_this_user",
     "is_planted",
     "is_socket",
+    "is_video_device",
     "keep_rights",
     "keep_to_cores",
     "links_are_followed_for_others",
@@ -70,6 +74,7 @@ __all__ = [
     "runtime_folder",
     "settle_names",
     "share",
+    "usual_camera",
     "wait_for",
     "write_private",
 ]

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gossamer.settings.base import Settings, validated
 
-__all__ = ["FORMATS", "Video", "VideoFormatName", "read_region", "read_size", "read_time"]
+__all__ = ["FORMATS", "Live", "Video", "VideoFormatName", "read_region", "read_size", "read_time"]
 
 VideoFormatName: TypeAlias = Literal[
     "auto", "prores4444", "vp9", "ffv1", "h264", "hevc", "png", "tiff", "exr", "gif", "webp", "apng"
@@ -198,6 +198,111 @@ class Video(Settings, strict=True):
             {**(base or cls()).model_dump(), **settings},
             "the settings of a clip",
             "See gossamer.settings.video.Video; what is done with each picture is in gossamer.Recipe.",
+        )
+
+
+class Live(Settings, strict=True):
+    """How a camera, or what comes as one does, is read, kept at its rate and shown."""
+
+    rate: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=240.0,
+            title="Rate",
+            description="Pictures a second that are wanted: asked of a camera, and kept by looking at smaller pictures "
+            "where the machine is too slow; 0: as the source has them.",
+        ),
+    ] = 30.0
+    seconds: Annotated[
+        float,
+        Field(ge=0.0, le=1e6, title="Seconds", description="How long; 0: until it ends or is ended."),
+    ] = 0.0
+    size: Annotated[
+        str,
+        Field(
+            title="Size",
+            description="Width and height of what is shown, and asked of a camera: 1280x720, or one of them (1280x, "
+            "x720); of raw pictures that are read, both; empty: as the source has them.",
+            json_schema_extra={"unit": "px", "remedy": "Give e.g. 1280x720, 1280x or x720."},
+        ),
+    ] = ""
+    pace: Annotated[
+        Literal["live", "all"],
+        Field(
+            title="Pace",
+            description="live: the newest picture is taken, and those that nobody had time for are left out; all: "
+            "every picture, at full size, as fast as it goes.",
+        ),
+    ] = "live"
+    smallest: Annotated[
+        float,
+        Field(
+            ge=0.1,
+            le=1.0,
+            title="Smallest working size",
+            description="How far a picture may be made smaller for the model, to keep the rate; 1: not at all.",
+        ),
+    ] = 0.5
+    read: Annotated[
+        Literal["auto", "rgb24"],
+        Field(
+            title="Read",
+            description="What comes through a pipe: auto: any container that FFmpeg knows; rgb24: raw pictures.",
+        ),
+    ] = "auto"
+    write: Annotated[
+        Literal["auto", "matroska", "mpegts", "rgb24", "yuv420p"],
+        Field(
+            title="Write",
+            description="What goes into a pipe: H.264 in matroska (auto) or mpegts, or raw pictures, which carry no "
+            "times.",
+        ),
+    ] = "auto"
+    ratio: Annotated[
+        float,
+        Field(ge=0.0, le=1.0, title="Working ratio", description="As for a clip."),
+    ] = 0.0
+    weights: Annotated[
+        str,
+        Field(
+            title="Weights",
+            description="As for a clip: a file of the weights of a model that remembers.",
+            json_schema_extra={"remedy": "Give the path of a .pth, .safetensors or .onnx file."},
+        ),
+    ] = ""
+
+    @field_validator("size")
+    @classmethod
+    def _a_size_is_one(cls, value: str) -> str:
+        if value.strip():
+            read_size(value)
+        return value.strip()
+
+    @model_validator(mode="after")
+    def _raw_pictures_have_a_size(self) -> Live:
+        if self.read == "rgb24" and None in self.sides:
+            raise ValueError("raw pictures need their width and height, e.g. size 640x480")
+        return self
+
+    @property
+    def sides(self) -> tuple[int | None, int | None]:
+        """Width and height that are asked for, None where one is left open."""
+        return read_size(self.size) if self.size else (None, None)
+
+    @property
+    def video(self) -> Video:
+        """What models for clips have to know of it."""
+        return Video(hold="none", ratio=self.ratio, weights=self.weights, size=self.size)
+
+    @classmethod
+    def of(cls, base: Live | None = None, **settings: Any) -> Live:
+        """Return settings, changed in some; raises InputError where one is unknown or impossible."""
+        return validated(
+            cls,
+            {**(base or cls()).model_dump(), **settings},
+            "the settings of a camera",
+            "See gossamer.settings.video.Live; what is done with each picture is in gossamer.Recipe.",
         )
 
 

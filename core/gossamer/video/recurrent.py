@@ -24,7 +24,7 @@ from gossamer.warm import Loadable, warm
 from gossamer.weights import store
 from gossamer.weights.catalogue import video_cards
 
-__all__ = ["Matted", "RecurrentMatter"]
+__all__ = ["Matted", "RecurrentMatter", "resized_memory", "usual_ratio"]
 
 _log = logging.getLogger("gossamer")
 
@@ -84,7 +84,7 @@ class RecurrentMatter:
     def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
         """Find the subject in a frame."""
         height, width = frame.pixels.shape[:2]
-        ratio = self._ratio or min(_LONGEST / max(height, width), 1.0)
+        ratio = self._ratio or usual_ratio(height, width)
         planes = np.ascontiguousarray(frame.rgb.transpose(2, 0, 1))
         with warm.lent(self._network, progress) as network:
             # Its colours differ from the picture's also where nothing shows through: edges get others later.
@@ -92,6 +92,34 @@ class RecurrentMatter:
             for _ in range(1 if after.states else _FIRST):
                 _, alpha, after = network.run(planes, after, ratio, progress)
         return Matted(np.ascontiguousarray(alpha), after)
+
+
+def usual_ratio(height: int, width: int) -> float:
+    """Return how small frames are seen unless told otherwise, in (0, 1]."""
+    return min(_LONGEST / max(height, width), 1.0)
+
+
+def resized_memory(remembered: Recurrence, height: int, width: int, ratio: float) -> Recurrence:
+    """Return what is remembered of frames as that of frames of another size, seen at the same ratio.
+
+    Its maps are halvings of what the network saw, rounded up. Where they are not, nothing is remembered.
+    """
+    import cv2
+
+    def sides(height: int, width: int, halvings: int) -> tuple[int, int]:
+        part = 2**halvings
+        return -(-int(height * ratio) // part), -(-int(width * ratio) // part)
+
+    if remembered.size == (height, width) or not remembered.states:
+        return remembered
+    states = []
+    for halvings, state in enumerate(remembered.states, 1):
+        if state.shape[2:] != sides(*remembered.size, halvings):
+            return Recurrence()
+        down, across = sides(height, width, halvings)
+        maps = [cv2.resize(one, (across, down), interpolation=cv2.INTER_LINEAR) for one in state[0]]
+        states.append(np.ascontiguousarray(np.stack(maps)[None], np.float32))
+    return Recurrence(tuple(states), (height, width))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class VideoSource:
         PyAV is not installed.
     """
 
+    _threads = "AUTO"
+
     def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
         av = libav()
         self.warnings: list[str] = []
@@ -81,7 +83,7 @@ class VideoSource:
             raise InputError(
                 f"The video of {self._path} is damaged, or this FFmpeg cannot decode it.", "Convert it to H.264 first."
             )
-        stream.thread_type = "AUTO"
+        stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
         first = self._first_frame()
         turned = first.rotation % 180 != 0
