@@ -26,6 +26,7 @@ _DEAR = {"cases": "cases", "story": "story", "server": "server", "newer": "serve
 """Fixtures that take a minute or more: what shares them is run by one process, which makes them once."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a host's installation, or Wine's, QEMU's and an older transformers': by folders and files."""
     here = Path(__file__).parent

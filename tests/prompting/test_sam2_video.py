@@ -29,6 +29,15 @@ HEIGHT, WIDTH, COUNT = 48, 80, 7
 BOX = (10.0, 8.0, 50.0, 40.0)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Sums in one order: what is remembered of earlier frames enlarges the last digit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Sam2Tracker:
     folder = save_sam2_tracking(tmp_path_factory.mktemp("sam2-video"))

@@ -7,7 +7,9 @@ import importlib
 import io
 import json
 import shutil
+import socket
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -289,3 +291,21 @@ def test_real_client_of_npm_needs_another_address_alone(
     known = pixels(gossamer_cut(monkeypatch, png(photograph)))
     assert np.array_equal(pixels((tmp_path / "out-file.png").read_bytes()), known)
     assert np.abs(pixels((tmp_path / "out-flat.png").read_bytes())[:4, -4:].astype(int) - (129, 212, 250)).max() < 6
+
+
+def test_who_is_refused_while_sending_hears_why(serve: Callable[..., Server], keyed: str) -> None:
+    """The connection was closed before the picture had come: the client was told that it broke."""
+    server = serve("--keys", keyed)
+    host, port = server.url.removeprefix("http://").split(":")
+    for _ in range(5):
+        with socket.create_connection((host, int(port)), 30) as line:
+            head = "POST /v1.0/removebg HTTP/1.1\r\nHost: x\r\nX-Api-Key: wrong\r\nContent-Type: image/png\r\n"
+            line.sendall(f"{head}Content-Length: {4 << 20}\r\n\r\n".encode())
+            for _ in range(4):
+                line.sendall(bytes(1 << 20))
+                time.sleep(0.02)
+            answer = b""
+            while more := line.recv(1 << 16):
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"auth_failed" in answer

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from gossamer.errors import GossamerError
@@ -22,6 +24,7 @@ _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _OPEN = ("/", "/healthz", "/readyz")  # the page, which asks for a key, and what a load balancer asks, which has none
+_HEARD_OUT, _PATIENCE = 8 << 20, 2.0  # bytes and seconds for which a request that is refused may go on being sent
 _EVERYONE = "everyone"  # whose turn it is where there are no keys
 
 
@@ -73,13 +76,14 @@ class Guard:
         id = secrets.token_hex(8)
         path = scope["path"] if scope["path"] in self._paths else "other"
         headers = {name.lower(): value for name, value in scope["headers"]}
-        state: dict[str, Any] = {"id": id, "owner": _EVERYONE, "received": 0, "began": False, "status": 499}
+        state: dict[str, Any] = {"owner": _EVERYONE, "received": 0, "whole": False, "began": False, "status": 499}
         scope["state"] = {**scope.get("state", {}), "id": id, "owner": _EVERYONE}
 
         async def bounded() -> MutableMapping[str, Any]:
             message = await receive()
             if message["type"] == "http.request":
                 state["received"] += len(message.get("body", b""))
+                state["whole"] = not message.get("more_body", False)
                 if state["received"] > self._most:
                     raise self._too_large()
             return message
@@ -108,6 +112,8 @@ class Guard:
             self._metrics.failed(type(error).__name__)
             status, more, body = self._refusal(scope["path"], error, id)
             more = {"content-length": str(len(body)), "connection": "close", **more}
+            if b"expect" not in headers:  # who waits for leave to send has sent nothing
+                await _hear_out(receive, state)
             head = [(name.encode(), value.encode("latin-1", "replace")) for name, value in more.items()]
             await told({"type": "http.response.start", "status": status, "headers": head})
             await told({"type": "http.response.body", "body": body})
@@ -141,3 +147,17 @@ class Guard:
             scheme, _, rest = headers.get(b"authorization", b"").partition(b" ")
             key = rest.strip() if scheme.lower() == b"bearer" else b""
         return self._keys.owner(key.decode("utf-8", "surrogateescape"))
+
+
+async def _hear_out(receive: _Receive, state: dict[str, Any]) -> None:
+    """Take what is still being sent of a request that is refused.
+
+    Were the connection closed before, a client that is still sending would be told that it broke, and never hear why.
+    """
+    heard = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while not state["whole"] and heard < _HEARD_OUT:
+                message = await receive()
+                heard += len(message.get("body", b""))
+                state["whole"] = message["type"] != "http.request" or not message.get("more_body", False)
