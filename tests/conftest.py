@@ -22,18 +22,10 @@ _HOSTS = {
 }
 
 
-_DEAR = {"cases": "cases", "story": "story", "server": "server", "newer": "server", "wheel": "wheel"}
-"""Fixtures that take a minute or more: what shares them is run by one process, which makes them once."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a host's installation, or Wine's, QEMU's and an older transformers': by folders and files."""
     here = Path(__file__).parent
     for item in items:
         parts = item.path.relative_to(here).parts
-        for fixture in sorted(_DEAR.keys() & set(getattr(item, "fixturenames", ()))):
-            item.add_marker(pytest.mark.xdist_group(f"{parts[0]} {_DEAR[fixture]}"))
-            break
         if any(parts[: len(host)] == host for host in _HOSTS):
             item.add_marker(pytest.mark.host)
