@@ -20,7 +20,7 @@ from gossamer.batch.ray_engine import RayEngine
 from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
-from gossamer.files import check_folder, lock_file, make_folder
+from gossamer.files import check_folder, lock_alone, make_folder
 from gossamer.paths import remedy_of
 from gossamer.pipeline import Pipeline
 from gossamer.platform import catch_ends
@@ -334,18 +334,12 @@ def locked(out: Path) -> Iterator[None]:
     OutputError
         It cannot be made, or another run is in it.
     """
-    import filelock
-
     try:
         out.mkdir(parents=True, exist_ok=True)
         check_folder(out / FOLDER)
         make_folder(out / FOLDER)
-        lock = lock_file(out / FOLDER / "lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise OutputError(
-            f"Another batch is writing into {out}.", "Wait for its end, or give another folder."
-        ) from None
+        busy = f"Another batch is writing into {out}."
+        lock = lock_alone(out / FOLDER / "lock", busy, "Wait for its end, or give another folder.")
     except OSError as error:
         remedy = remedy_of(error, "Give another folder, or change its permissions.")
         raise OutputError(f"The folder {out} cannot be used: {error.strerror or error}.", remedy) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gossamer.files.drafts import staging_folder, sweep
 from gossamer.files.names import move_into_place
-from gossamer.files.shared import change_json, folder_lock, lock_file, make_folder, read_json
+from gossamer.files.shared import change_json, folder_lock, lock_alone, lock_file, make_folder, read_json
 from gossamer.files.writing import check_folder, check_place, write_bytes
 from gossamer.platform import exchange, share
 
@@ -14,6 +14,7 @@ __all__ = [
     "check_place",
     "exchange",
     "folder_lock",
+    "lock_alone",
     "lock_file",
     "make_folder",
     "move_into_place",

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gossamer.errors import OutputError
 from gossamer.files.drafts import draft
 from gossamer.files.names import followed, move
 from gossamer.platform import BINARY, folders_have_locks, share, wait_for
@@ -17,7 +18,7 @@ from gossamer.platform import BINARY, folders_have_locks, share, wait_for
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["change_json", "folder_lock", "lock_file", "make_folder", "read_json"]
+__all__ = ["change_json", "folder_lock", "lock_alone", "lock_file", "make_folder", "read_json"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -70,6 +71,33 @@ def change_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], 
             made.fill(data)
             share(made.path)
             move(made.ready(), target, True)
+
+
+def lock_alone(path: Path, busy: str, remedy: str) -> BaseFileLock:
+    """Return a lock that is held, and that the system lets go of with the process.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; the folder must exist.
+    busy, remedy : str
+        What is said where another process holds it.
+
+    Raises
+    ------
+    OutputError
+        Another process holds it.
+    OSError
+        It cannot be made.
+    """
+    import filelock
+
+    lock = lock_file(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(busy, remedy) from None
+    return lock
 
 
 def lock_file(path: Path) -> BaseFileLock:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gossamer.arrays import Array
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.files import lock_file, make_folder, write_bytes
+from gossamer.files import lock_alone, make_folder, write_bytes
 from gossamer.paths import remedy_of, target_path
 
 __all__ = ["RunFolder"]
@@ -56,17 +56,11 @@ class RunFolder:
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Work in it while nobody else does; raises OutputError where somebody does."""
-        import filelock
-
         try:
             for folder in (self.path, self.checkpoints, self.worst):
                 make_folder(folder)
-            lock = lock_file(self.path / ".lock")
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise OutputError(
-                f"Another process trains in {self.path}.", "Wait for it, or give another folder."
-            ) from None
+            busy = f"Another process trains in {self.path}."
+            lock = lock_alone(self.path / ".lock", busy, "Wait for it, or give another folder.")
         except OSError as error:
             remedy = remedy_of(error, "Give another folder, or change its permissions.")
             raise OutputError(f"{self.path} could not be made: {error.strerror or error}.", remedy) from None

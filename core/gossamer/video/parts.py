@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.files import lock_file, write_bytes
+from gossamer.files import lock_alone, write_bytes
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -95,16 +95,8 @@ class Parts:
 
     def _held(self, out: Path) -> BaseFileLock:
         """Return a lock on the folder, which the system lets go of with the process."""
-        import filelock
-
-        lock = lock_file(self.folder / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise OutputError(
-                f"Another process is at work on {out.name}.", "Wait for its end, or name another OUT."
-            ) from None
-        return lock
+        busy = f"Another process is at work on {out.name}."
+        return lock_alone(self.folder / _LOCK, busy, "Wait for its end, or name another OUT.")
 
     def _found(self, out: Path, wanted: Any, resume: bool, force: bool) -> None:
         begun = _table(self.folder / _JOB)
