@@ -13,6 +13,7 @@ from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.batches import BatchSize, Exhausted, watched
 from gossamer.networks.devices import device_kind, provider_of, resolve_device
+from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
@@ -39,6 +40,9 @@ class OnnxNetwork:
         does not start; ``"auto"`` falls back to the CPU and says so.
     output : int
         Which of the outputs is the mask.
+    prepared : Path, optional
+        The folder of graphs that are made ready for this machine, see
+        :class:`~gossamer.networks.prepared_graph.PreparedGraph`; none are without it.
 
     Raises
     ------
@@ -48,8 +52,8 @@ class OnnxNetwork:
         A device was asked for and cannot be had.
     """
 
-    def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
-        self._path, self._asked = path, device
+    def __init__(self, path: Path, device: str = "auto", output: int = 0, prepared: Path | None = None) -> None:
+        self._path, self._asked, self._prepared = path, device, prepared
         self._warnings: tuple[str, ...] = ()
         self._bytes = path.stat().st_size
         session = self._opened()
@@ -128,13 +132,7 @@ class OnnxNetwork:
         """Return a new session, having noted where it runs."""
         package = onnxruntime()
         wanted = resolve_device(self._asked)
-        options = package.SessionOptions()
-        options.intra_op_num_threads = thread_count()
-        options.log_severity_level = 3
-        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
-        # copy of every activation; neither makes a run here faster.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False
+        options = _options(package)
         kind = device_kind(wanted)
         provider = provider_of(kind) if wanted != "cpu" else None
         session, problem = None, f"{kind.title} could not be started"
@@ -145,7 +143,7 @@ class OnnxNetwork:
                 problem += f" ({_first_line(error)})"
         if session is None:
             try:
-                session = package.InferenceSession(str(self._path), options, providers=[_CPU])
+                session = self._on_cpu(package)
             except Exception as error:
                 raise ModelError(
                     f"{self._path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
@@ -158,6 +156,22 @@ class OnnxNetwork:
                 raise DeviceError(f"{problem}.", "Check the driver and its libraries' versions with: gossamer doctor")
             self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
+
+    def _on_cpu(self, package: Any) -> Any:
+        """Return a new session on the CPU, of the graph that was made ready before where there is one."""
+        kept = PreparedGraph(self._path, self._prepared, package.__version__)
+        if graph := kept.ready():
+            options = _options(package)
+            options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return package.InferenceSession(str(graph), options, providers=[_CPU])
+            except Exception:
+                kept.discard()
+        try:
+            with kept.made_by(options := _options(package)):
+                return package.InferenceSession(str(self._path), options, providers=[_CPU])
+        except Exception:  # perhaps of the keeping: a full disk
+            return package.InferenceSession(str(self._path), _options(package), providers=[_CPU])
 
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
@@ -210,6 +224,18 @@ class OnnxNetwork:
         binding.bind_output(self._output, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
         session.run_with_iobinding(binding, options)
         return result
+
+
+def _options(package: Any) -> Any:
+    """Return how sessions are opened."""
+    options = package.SessionOptions()
+    options.intra_op_num_threads = thread_count()
+    options.log_severity_level = 3
+    # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
+    # copy of every activation; neither makes a run here faster.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False
+    return options
 
 
 def _is_exhausted(error: BaseException) -> bool:

@@ -32,7 +32,7 @@ from gossamer.platform.processes import (
     runtime_folder,
     write_private,
 )
-from gossamer.platform.processors import has_bfloat16
+from gossamer.platform.processors import has_bfloat16, processor_kind
 
 __all__ = [
     "BINARY",
@@ -68,6 +68,7 @@ __all__ = [
     "open_files_can_move",
     "physical_memory",
     "privacy_fault",
+    "processor_kind",
     "rename_new",
     "resident_memory",
     "return_memory",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import platform
 import sys
 from pathlib import Path
 
-__all__ = ["has_bfloat16", "processor_flags"]
+__all__ = ["has_bfloat16", "processor_flags", "processor_kind"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _PRODUCTS = frozenset(("amx_bf16", "avx512_bf16", "bf16"))
@@ -20,6 +21,13 @@ def has_bfloat16() -> bool:
     torch's convolutions there have no fast path for it.
     """
     return not _PRODUCTS.isdisjoint(processor_flags())
+
+
+def processor_kind() -> str:
+    """Return what tells this processor from others for which code, or weights, are laid out otherwise."""
+    if flags := processor_flags():
+        return " ".join((platform.machine(), *sorted(flags)))
+    return f"{platform.machine()} {platform.processor()}"
 
 
 @functools.cache
