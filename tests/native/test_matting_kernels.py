@@ -205,13 +205,17 @@ def test_smoothing_ends_with_the_remainder_however_it_is_shared_out(cuts: list[i
         team.close()
 
 
+def matrix_of(image: np.ndarray, free: np.ndarray, team: Team) -> closed_form_solver._Matrix:
+    return closed_form_solver._Matrix(closed_form_solver.Groundwork(image, free, 1e-5, team), None, team)
+
+
 def test_the_matrix_is_levin_s() -> None:
     image, alpha = scene(40, 60)
     free = (alpha > 0.02) & (alpha < 0.98)
     free[:3] = free[-1] = free[5:9, :2] = True  # at the picture's edges, where windows are missing
     team = Team(Progress())
     try:
-        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        matrix = matrix_of(image, free, team)
         layout = matrix.layout
         x = np.random.default_rng(0).random((40, 60)).astype(np.float32)
         out = np.zeros(layout.size, np.float32)
@@ -231,7 +235,7 @@ def test_two_steps_in_one_pass_are_two_passes(pieces: int) -> None:
     free[::17] = True  # blocks near ones that are far away in the order
     team = Team(Progress())
     try:
-        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        matrix = matrix_of(image, free, team)
         layout = matrix.layout
         count = len(matrix._near)
         matrix._shares = [(count * i // pieces, count * (i + 1) // pieces) for i in range(pieces)]

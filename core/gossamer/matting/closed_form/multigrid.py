@@ -201,37 +201,40 @@ class CoarseSpace:
     Parameters
     ----------
     layout : Layout
-    weights, data, scale : compact float32 ndarrays
-        The matrix (see the kernels); `scale` is zero where a pixel is not free.
+    free : (N,) bool ndarray
+        Which of the compact pixels are solved for.
     colour : (3, N) float32 ndarray
         Compact colours.
     team : Team
-    direct : int
-        At most so many unknowns are solved exactly.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        weights: _Array,
-        data: _Array,
-        scale: _Array,
-        colour: _Array,
-        team: Team,
-        direct: int = 1200,
-    ) -> None:
-        self._team = team
-        self._scale, self._colour, self._size = scale, colour, layout.size
-        nodes, mean = self._cells(layout, scale, colour)
+    def __init__(self, layout: Layout, free: NDArray[np.bool_], colour: _Array, team: Team) -> None:
+        self._team, self._layout, self._colour, self._size = team, layout, colour, layout.size
+        self._nodes, self._exact_mean = self._cells(layout, free, colour)
+
+    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team, direct: int = 1200) -> None:
+        """Make the coarse matrices, without which it answers nothing.
+
+        Parameters
+        ----------
+        weights, data, scale : compact float32 ndarrays
+            The matrix (see the kernels); `scale` is zero where a pixel is not free.
+        team : Team
+            Who works from now on.
+        direct : int
+            At most so many unknowns are solved exactly.
+        """
+        self._team, self._scale = team, scale
+        nodes, layout = self._nodes, self._layout
         stencil = np.zeros((len(nodes), 25, 4, 4), np.float32)
         bands = self._bands(_FEW)
         phases = bands[::2], bands[1::2]
         for phase in phases:  # neighbouring bands share a row of nodes
             team.run(
                 lambda a, b: _galerkin(
-                    weights, data, scale, colour, layout.size, layout.block_at, *layout.block_at.shape, layout.step,
-                    self._cell_y, self._cell_x, nodes.number, *nodes.number.shape, mean, nodes.centre, nodes.basis,
-                    a, b, stencil,
+                    weights, data, scale, self._colour, layout.size, layout.block_at, *layout.block_at.shape,
+                    layout.step, self._cell_y, self._cell_x, nodes.number, *nodes.number.shape, self._exact_mean,
+                    nodes.centre, nodes.basis, a, b, stencil,
                 ),
                 phase,
             )  # fmt: skip
@@ -244,9 +247,9 @@ class CoarseSpace:
         team.tick()
         self._bottom = _Bottom(nodes, stencil)
 
-    def _cells(self, layout: Layout, scale: _Array, colour: _Array) -> tuple[_Nodes, _Array]:
+    def _cells(self, layout: Layout, wanted: NDArray[np.bool_], colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
-        free = layout.own(scale > 0)
+        free = layout.own(wanted)
         rows = -(-layout.height // BLOCK)
         columns = layout.active.shape[1]
         cell = (layout.block_y // BLOCK) * columns + layout.block_x
