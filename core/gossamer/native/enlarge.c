@@ -41,7 +41,13 @@ INLINE void enlarge_as(int64_t bytes, const float *planes, int64_t h, int64_t w,
         for (int64_t x = 0; x < width; x++) {
             float part = place_among(x, across, w, &left);
             const float *here = room + 8 * left, *next = here + (w > 1 ? 8 : 0);
-            if (!(higher(here[4], next[4]) > 0.0f)) continue;
+            if (!(higher(here[4], next[4]) > 0.0f)) { /* on to the pixels beside the next node that is believed */
+                int64_t node = left + 1;
+                while (node < w && !(room[8 * node + 4] > 0.0f)) node++;
+                if (node >= w) break;
+                x = most(x, (int64_t)(((float)node - 0.5f) / across) - 2);
+                continue;
+            }
             v8 a = load(here), line = a + same(part) * (load(next) - a);
             int64_t pixel = 3 * ((y - y0) * width + x);
             float f = line[0] * colour_at(image, bytes, pixel) + line[1] * colour_at(image, bytes, pixel + 1) +

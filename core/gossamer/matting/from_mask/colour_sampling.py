@@ -103,10 +103,15 @@ def _on_lattice(side: NDArray[np.bool_], step: int) -> Array:
 def _tiles(asked: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the (row, column) of the tiles that hold pixels that are asked, row after row."""
     height, width = asked.shape
-    padded = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.uint8)
-    padded[:height, :width] = asked
-    rows = padded.view(f"u{TILE}").reshape(-1, TILE, padded.shape[1] // TILE)
-    return np.argwhere(rows.any(axis=1)).astype(np.int32)
+    padded = asked.view(np.uint8)
+    if height % TILE or width % TILE or not asked.flags.c_contiguous:
+        padded = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.uint8)
+        padded[:height, :width] = asked
+    rows = padded.view(f"u{TILE}")
+    held = rows[::TILE] | rows[1::TILE]
+    for row in range(2, TILE):
+        held |= rows[row::TILE]
+    return np.argwhere(held).astype(np.int32)
 
 
 def _sample() -> Any:

@@ -66,27 +66,37 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
         for many, few in zip(alpha.shape, hairy.shape, strict=True)
     )
     hairy, down = np.ascontiguousarray(hairy[:, across]), down[band]
-    free = np.empty(inner.shape, np.uint8)
-    sides = [np.empty(inner.shape, np.bool_) for _ in range(2)]
+    free, *sides = (np.zeros(inner.shape, np.uint8) for _ in range(3))
+
+    def part_of(top: int, bottom: int, around: int) -> tuple[slice, slice] | None:
+        """Return these rows where there is hair within so many pixels: the columns that matter."""
+        first, last = max(top - around, 0), min(bottom + around, len(free))
+        held = np.flatnonzero(hairy[down[first] : down[last - 1] + 1].any(axis=0))
+        if not len(held):
+            return None
+        return slice(top, bottom), slice(max(int(held[0]) - around, 0), int(held[-1]) + around + 1)
 
     def find(top: int, bottom: int) -> None:
-        free[top:bottom] = hairy[down[top:bottom]] & cv2.inRange(inner[top:bottom], OPEN, 1 - OPEN)
+        if (place := part_of(top, bottom, 0)) is not None:
+            free[place] = hairy[down[top:bottom], place[1]] & cv2.inRange(inner[place], OPEN, 1 - OPEN)
 
     def beside(top: int, bottom: int) -> None:
+        if (place := part_of(top, bottom, reach)) is None:
+            return
         first = max(top - reach, 0)
-        grown = cv2.dilate(free[first : bottom + reach], np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        near, strip = grown[top - first : bottom - first].view(np.bool_), inner[top:bottom]
-        np.logical_and(near, strip > 1 - CERTAIN, out=sides[0][top:bottom])
-        np.logical_and(near, strip < CERTAIN, out=sides[1][top:bottom])
+        near = cv2.dilate(free[first : bottom + reach, place[1]], np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        near, own = near[top - first : bottom - first], inner[place]
+        np.bitwise_and(near, own > 1 - CERTAIN, out=sides[0][place])
+        np.bitwise_and(near, own < CERTAIN, out=sides[1][place])
 
     with Strips() as strips:
         strips.each(find, len(free), ROWS, report.part(0.0, 0.1))
         if not cv2.countNonZero(free):
             return alpha
-        strips.each(beside, len(free), max(ROWS, 4 * reach), report.part(0.1, 0.3))
+        strips.each(beside, len(free), max(ROWS, 2 * reach), report.part(0.1, 0.3))
     team = Team(report)
     try:
-        sampled = sample_alpha(part, free.view(np.bool_), *sides, unit, team)
+        sampled = sample_alpha(part, free.view(np.bool_), *(side.view(np.bool_) for side in sides), unit, team)
     finally:
         team.close()
     if sampled is not None:
