@@ -101,6 +101,19 @@ def test_another_file_of_the_name_is_made_ready_anew(model: Path, tmp_path: Path
     assert len(kept(folder)) == 1, "what belongs to the file before is gone"
 
 
+def test_removing_a_model_removes_what_is_kept_of_it_alone(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path))
+    folder = prepared_graph.prepared_folder()
+    opened_twice(model, folder)
+    others = [folder / "net-small-0123456789abcdef", folder / "other.blob"]
+    for each in others:
+        each.mkdir()
+    prepared_graph.forget_prepared(model)
+    assert sorted(folder.iterdir()) == others
+
+
 def test_a_folder_that_cannot_be_written_to_does_no_harm(model: Path, tmp_path: Path) -> None:
     place = tmp_path / "compiled"
     place.write_text("a file where the folder should be")

@@ -6,6 +6,7 @@ are laid out as the processor likes them. For IS-Net that is nine tenths of a st
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -17,11 +18,13 @@ from typing import Any
 
 from gossamer.files import read_json, staging_folder
 from gossamer.platform import processor_kind
+from gossamer.weights.folders import home
 
-__all__ = ["PreparedGraph"]
+__all__ = ["PreparedGraph", "forget_prepared", "prepared_folder"]
 
 _WORTH_IT = 1 << 25  # bytes of a file below which it opens quickly enough
 _GRAPH, _DATA, _SIZES, _SEEN = "graph.onnx", "graph.data", "sizes.json", ".seen"
+_DIGITS = 16  # of what tells files of a name apart
 _LEAST = 1024  # bytes of weights that lie beside the graph, where they can be mapped
 _LAYOUT = 1  # of what is kept; another number where that changes
 
@@ -47,7 +50,7 @@ class PreparedGraph:
         said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT]
         self._folder = folder if status.st_size >= _WORTH_IT else None
         self._stem = path.stem
-        self._name = f"{path.stem}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]}"
+        self._name = f"{path.stem}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]}"
 
     def ready(self) -> Path | None:
         """Return the graph where it is there, and whole."""
@@ -107,6 +110,26 @@ class PreparedGraph:
             with each.open("rb+") as file:
                 os.fsync(file.fileno())
         made.rename(folder / self._name)  # raises where another process was first
-        for other in folder.glob(f"{self._stem}-{'?' * 16}*"):
-            if not other.name.startswith(self._name):
-                shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
+        _clear(folder, self._stem, kept=self._name)
+
+
+def prepared_folder() -> Path:
+    """Return where graphs are kept that were made ready; it need not exist yet."""
+    return home() / "compiled"
+
+
+def forget_prepared(path: Path) -> None:
+    """Remove what is kept of a file that was removed."""
+    _clear(prepared_folder(), path.stem)
+
+
+def _clear(folder: Path, stem: str, kept: str | None = None) -> None:
+    """Remove all that is kept of files of a name, but for one file's."""
+    for each in folder.glob(f"{glob.escape(stem)}-{'[0-9a-f]' * _DIGITS}*"):
+        if kept is not None and each.name.startswith(kept):
+            continue
+        if each.is_dir():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                each.unlink()
