@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, conversion, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
@@ -26,6 +27,8 @@ from gossamer.service.allowed import Allowed, refuse_fetching
 from gossamer.service.wish import Wish
 from gossamer.session import Session
 from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.canvas import Canvas
+from gossamer.settings.recipe import Foreground, Matting, Refinement
 from gossamer.settings.service import Service
 
 __all__ = ["Region", "Workshop"]
@@ -100,6 +103,7 @@ class Workshop:
         *,
         region: Region | None = None,
         prepared: Callable[[Image, Wish], tuple[Image, Wish]] | None = None,
+        framed: Callable[[Array, Canvas], Canvas] | None = None,
     ) -> Cutout:
         """Cut the subject out of a wish's picture.
 
@@ -111,6 +115,8 @@ class Workshop:
             Where the subject is looked for; nothing else is foreground.
         prepared : callable, optional
             Given the picture and the wish, returns those that take their places.
+        framed : callable, optional
+            Given the matte and the wish's canvas, returns the one that takes its place.
 
         Raises
         ------
@@ -125,7 +131,7 @@ class Workshop:
         choice = self.allowed.decided(wish.choice)
         if wish.prompt is not None:
             return self._prompted(wish, image, choice, backdrop, steps)
-        return self._automatic(wish, image, choice, backdrop, steps, region)
+        return self._automatic(wish, image, choice, backdrop, steps, region, framed)
 
     def _pipeline(self, choice: ModelChoice) -> Pipeline:
         with self._lock:
@@ -143,6 +149,7 @@ class Workshop:
         backdrop: Backdrop,
         steps: Progress,
         region: Region | None,
+        framed: Callable[[Array, Canvas], Canvas] | None = None,
     ) -> Cutout:
         recipe, pipeline = wish.recipe, self._pipeline(choice)
         if choice.model == NO_MODEL and recipe.matting.method != "key":
@@ -164,6 +171,16 @@ class Workshop:
             whole[top:bottom, left:right] = mask
             mask = whole
         runs = Runs(choice.device, refuse_fetching)
+        if framed is not None:
+            stages = {name: getattr(recipe, name) for name in ("refinement", "matting")}
+            bare = Recipe(**stages, foreground=Foreground(method="none"))
+            plain = replace(image, alpha=None)  # which counts once, in the end
+            rough = finish(plain, mask, bare, Backdrop(), origin, steps.part(0.7, 0.85), runs)
+            canvas = framed(rough.alpha, recipe.canvas)
+            # What is done is not done again: the matte is the mask of what is left.
+            done = {"refinement": Refinement(), "matting": Matting(method="none"), "canvas": canvas}
+            mask, recipe, steps = rough.alpha, recipe.model_copy(update=done), steps.part(0.85, 1.0)
+            return finish(image, mask, recipe, backdrop, origin, steps, runs)
         return finish(image, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
 
     def _kept(self, key: Any) -> tuple[np.ndarray[Any, Any], Origin] | None:
