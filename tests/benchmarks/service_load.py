@@ -109,19 +109,19 @@ def memory(pid: int) -> int:
     return total
 
 
-def one(url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -> None:
-    """Ask once, as a client that leaves, sends rubbish, or stays."""
+def one(client: httpx.Client, url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -> None:
+    """Ask once, as a client that leaves, sends rubbish, or stays; who leaves closes the connection."""
     fate = chance.random()
     files = {"image": ("a.jpg", data[: len(data) // 3] if fate < 0.05 else data)}
     start = time.perf_counter()
     try:
         if 0.05 <= fate < 0.15:
-            with httpx.Client(timeout=httpx.Timeout(60, read=chance.uniform(0.001, 0.2))) as client:
-                client.post(f"{url}/v1/cutouts", files=files, data=_MATTING)
+            patience = httpx.Timeout(60, read=chance.uniform(0.001, 0.2))
+            client.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=patience)
             tally.counts["stayed after all"] += 1
             return
         while True:
-            answered = httpx.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=600)
+            answered = client.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=600)
             if answered.status_code != 429:
                 break
             tally.counts["told to come again"] += 1
@@ -159,14 +159,16 @@ def load(server: Any, small: int, large: int, clients: int) -> Tally:
     def work(number: int) -> None:
         nonlocal done
         kind, data = wishes[number]
-        one(server.url, kind, data, tally, random.Random(number))  # noqa: S311
+        one(client, server.url, kind, data, tally, random.Random(number))  # noqa: S311
         with tally.lock:
             done += 1
             if done % max(1, len(wishes) // 20) == 0:
                 tally.memory.append((done, memory(server.process.pid) / 1e6))
                 print(f"{done} of {len(wishes)}, {tally.memory[-1][1]:.0f} MB", flush=True)
 
-    with ThreadPoolExecutor(clients) as pool:
+    # One for all: each new one reads the certificates of the whole web, which takes longer than an answer.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=clients)
+    with httpx.Client(limits=limits) as client, ThreadPoolExecutor(clients) as pool:
         list(pool.map(work, range(len(wishes))))
     return tally
 
