@@ -137,6 +137,10 @@ def test_working_memory_is_given_back_unless_picture_after_picture_comes(tmp_pat
             pass
         several = [network.run(PICTURES[:1], Progress()) for _ in range(3)]
         assert not returned
+    with picture_after_picture(PICTURES[0, 0].size - 1):  # of smaller ones
+        network.run(PICTURES[:1], Progress())
+        assert returned
+    returned.clear()
     assert all(np.array_equal(alone, each) for each in several)
     network.run(PICTURES[:1], Progress())
     assert returned

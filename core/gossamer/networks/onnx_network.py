@@ -162,7 +162,7 @@ class OnnxNetwork:
 
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
-        thrifty = self.device == "cpu" and not is_busy()
+        thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
         if thrifty:
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import GossamerError
-from gossamer.networks.busy import picture_after_picture
+from gossamer.networks.busy import SMALL, picture_after_picture
 from gossamer.progress import Progress
 from gossamer.service.frames import receive, send
 from gossamer.service.work import Workshop
@@ -56,7 +56,7 @@ class Here:
 
     def __call__(self, work: Task, steps: Progress) -> Any:
         """Do the work."""
-        with picture_after_picture():
+        with picture_after_picture(SMALL):
             return work(self._shop, steps)
 
     @property
