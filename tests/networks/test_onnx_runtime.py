@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from gossamer.errors import DeviceError, ModelError
+from gossamer.networks.busy import picture_after_picture
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
@@ -121,3 +122,25 @@ def test_an_unloaded_model_says_so(tmp_path: Path) -> None:
     network.unload()
     with pytest.raises(ModelError, match="was unloaded"):
         network.run(PICTURES, Progress())
+
+
+def test_working_memory_is_given_back_unless_picture_after_picture_comes(tmp_path: Path, monkeypatch) -> None:
+    returned: list[bool] = []
+    monkeypatch.setattr("gossamer.networks.onnx_network.return_memory", lambda: returned.append(True))
+    network = OnnxNetwork(graph(tmp_path / "one.onnx", 1), "cpu")
+    returned.clear()
+    alone = network.run(PICTURES[:1], Progress())
+    assert returned
+    returned.clear()
+    with picture_after_picture():
+        with picture_after_picture():
+            pass
+        several = [network.run(PICTURES[:1], Progress()) for _ in range(3)]
+        assert not returned
+    with picture_after_picture(PICTURES[0, 0].size - 1):  # of smaller ones
+        network.run(PICTURES[:1], Progress())
+        assert returned
+    returned.clear()
+    assert all(np.array_equal(alone, each) for each in several)
+    network.run(PICTURES[:1], Progress())
+    assert returned
