@@ -32,7 +32,7 @@ from gossamer.platform.processes import (
     runtime_folder,
     write_private,
 )
-from gossamer.platform.processors import has_bfloat16, processor_kind
+from gossamer.platform.processors import processor_flags, processor_kind
 
 __all__ = [
     "BINARY",
@@ -45,7 +45,6 @@ __all__ = [
     "end_group",
     "exchange",
     "folders_have_locks",
-    "has_bfloat16",
     "has_local_sockets",
     "has_posix_shell",
     "hold",
@@ -68,6 +67,7 @@ __all__ = [
     "open_files_can_move",
     "physical_memory",
     "privacy_fault",
+    "processor_flags",
     "processor_kind",
     "rename_new",
     "resident_memory",
