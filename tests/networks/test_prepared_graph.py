@@ -106,6 +106,7 @@ def test_removing_a_model_removes_what_is_kept_of_it_alone(
 ) -> None:
     monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path))
     folder = prepared_graph.prepared_folder()
+    assert folder == tmp_path / "compiled"
     opened_twice(model, folder)
     others = [folder / "net-small-0123456789abcdef", folder / "other.blob"]
     for each in others:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gossamer.errors import InputError
 from gossamer.files import read_json, staging_folder
 from gossamer.platform import processor_kind
 from gossamer.weights.folders import home
@@ -113,14 +114,18 @@ class PreparedGraph:
         _clear(folder, self._stem, kept=self._name)
 
 
-def prepared_folder() -> Path:
-    """Return where graphs are kept that were made ready; it need not exist yet."""
-    return home() / "compiled"
+def prepared_folder() -> Path | None:
+    """Return where graphs are kept that were made ready, which need not exist yet; None for a user without a home."""
+    try:
+        return home() / "compiled"
+    except InputError:
+        return None
 
 
 def forget_prepared(path: Path) -> None:
     """Remove what is kept of a file that was removed."""
-    _clear(prepared_folder(), path.stem)
+    if (folder := prepared_folder()) is not None:
+        _clear(folder, path.stem)
 
 
 def _clear(folder: Path, stem: str, kept: str | None = None) -> None:
