@@ -25,7 +25,6 @@ __all__ = ["PreparedGraph", "forget_prepared", "prepared_folder"]
 
 _WORTH_IT = 1 << 25  # bytes of a file below which it opens quickly enough
 _GRAPH, _DATA, _SIZES, _SEEN = "graph.onnx", "graph.data", "sizes.json", ".seen"
-_DIGITS = 16  # of what tells files of a name apart
 _LEAST = 1024  # bytes of weights that lie beside the graph, where they can be mapped
 _LAYOUT = 1  # of what is kept; another number where that changes
 
@@ -50,8 +49,8 @@ class PreparedGraph:
         status = path.stat()
         said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT]
         self._folder = folder if status.st_size >= _WORTH_IT else None
-        self._stem = path.stem
-        self._name = f"{path.stem}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]}"
+        self._prefix = _prefix(path)
+        self._name = f"{self._prefix}{_digest(json.dumps(said))}"
 
     def ready(self) -> Path | None:
         """Return the graph where it is there, and whole."""
@@ -111,7 +110,7 @@ class PreparedGraph:
             with each.open("rb+") as file:
                 os.fsync(file.fileno())
         made.rename(folder / self._name)  # raises where another process was first
-        _clear(folder, self._stem, kept=self._name)
+        _clear(folder, self._prefix, kept=self._name)
 
 
 def prepared_folder() -> Path | None:
@@ -125,12 +124,21 @@ def prepared_folder() -> Path | None:
 def forget_prepared(path: Path) -> None:
     """Remove what is kept of a file that was removed."""
     if (folder := prepared_folder()) is not None:
-        _clear(folder, path.stem)
+        _clear(folder, _prefix(path))
 
 
-def _clear(folder: Path, stem: str, kept: str | None = None) -> None:
-    """Remove all that is kept of files of a name, but for one file's."""
-    for each in folder.glob(f"{glob.escape(stem)}-{'[0-9a-f]' * _DIGITS}*"):
+def _prefix(path: Path) -> str:
+    """Return how all that is kept of a file begins: many models' files have one name."""
+    return f"{path.stem}-{_digest(str(path.absolute()))}-"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _clear(folder: Path, prefix: str, kept: str | None = None) -> None:
+    """Remove all that is kept of a file, but for one version of it."""
+    for each in folder.glob(f"{glob.escape(prefix)}*"):
         if kept is not None and each.name.startswith(kept):
             continue
         if each.is_dir():
