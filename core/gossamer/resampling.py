@@ -164,10 +164,9 @@ def bilinear_at(array: Array, height: int, width: int, rows: NDArray[np.intp], c
     (above, below, down), (left, right, across) = between(height, array.shape[0]), between(width, array.shape[1])
     above, below, down = above[rows], below[rows], down[rows]
     left, right, across = left[columns], right[columns], across[columns]
-    upper = array[above, left] * (1 - across) + array[above, right] * across
-    lower = array[below, left] * (1 - across) + array[below, right] * across
-    result: Array = upper * (1 - down) + lower * down
-    return result
+    upper = array[above, left] + across * (array[above, right] - array[above, left])
+    lower = array[below, left] + across * (array[below, right] - array[below, left])
+    return np.asarray(upper + down * (lower - upper), np.float32)
 
 
 def bilinear_align_corners(array: Array, height: int, width: int) -> Array:
