@@ -45,4 +45,4 @@ def test_a_batch_runs_on_a_cluster() -> None:
     schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
     folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
-    run_tests_over(folder, "tests/batch/test_ray.py")
+    run_tests_over(folder, "tests/batch/test_ray.py", "tests/batch/test_parquet.py")

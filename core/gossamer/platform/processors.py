@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-__all__ = ["processor_flags"]
+__all__ = ["processor_flags", "processor_kind"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -17,6 +17,13 @@ _APPLE = {"bf16": "FEAT_BF16", "i8mm": "FEAT_I8MM", "asimddp": "FEAT_DotProd"}
 
 _WINDOWS = {"bf16": 68, "i8mm": 66, "asimddp": 43}
 """Linux's names, and PF_ARM_V86_BF16, PF_ARM_V82_I8MM and PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE of winnt.h."""
+
+
+def processor_kind() -> str:
+    """Return what tells this processor from others for which code, or weights, are laid out otherwise."""
+    if flags := processor_flags():
+        return " ".join((platform.machine(), *sorted(flags)))
+    return f"{platform.machine()} {platform.processor()}"
 
 
 @functools.cache
