@@ -59,6 +59,8 @@ def test_what_int8_needs(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         load_model("u2netp", precision="int8")
     with pytest.raises(InputError, match="is not a model of the catalogue"):
         load_model(str(own / "u2netp.onnx"), precision="int8", architecture="u2netp")
+    with pytest.raises(ModelError, match="BiRefNet cannot be made in int8"):  # and nothing is fetched
+        quantise_model("birefnet-general", tmp_path)
     monkeypatch.setattr(quantisation, "has_int8", lambda: True)
     folder = photographs(tmp_path / "photos")
     with pytest.raises(InputError, match=r"holds 3 pictures, and it takes 12 to quantise a model"):

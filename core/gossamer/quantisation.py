@@ -24,6 +24,7 @@ from gossamer.segmentation.loading import model_of
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.segmentation.preprocessing import preprocess
 from gossamer.weights import store
+from gossamer.weights.card import COST
 from gossamer.weights.catalogue import ModelCard, model_card
 from gossamer.weights.digests import file_digest
 from gossamer.weights.fetch.transfer import require_space, writing
@@ -88,6 +89,11 @@ def quantise_model(
     """
     steps = Progress.of(progress)
     card = model_card(model)
+    if COST[card.cost] > COST["small"]:
+        raise ModelError(
+            f"{card.title} cannot be made in int8: only networks of U²-Net's kind are.",
+            "Choose isnet-general-use or u2net.",
+        )
     if not is_installed("openvino"):
         raise MissingExtra("Making a model in int8", "openvino")
     if not has_int8():
