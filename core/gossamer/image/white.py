@@ -86,12 +86,12 @@ def _off(blocks: Bytes, white: NDArray[np.bool_]) -> NDArray[np.int64]:
     high = -(-len(blocks) // _ACROSS)
     sheet = np.full((high * _ACROSS, _BLOCK, _BLOCK, 3), 255, np.uint8)
     sheet[: len(blocks)] = blocks
-    sheet = sheet.reshape(high, _ACROSS, _BLOCK, _BLOCK, 3).swapaxes(1, 2).reshape(high * _BLOCK, -1, 3)
+    picture = sheet.reshape(high, _ACROSS, _BLOCK, _BLOCK, 3).swapaxes(1, 2).reshape(high * _BLOCK, -1, 3)
     stream = io.BytesIO()
-    Image.fromarray(sheet).save(stream, "JPEG", quality=FINEST, subsampling=0)
+    Image.fromarray(picture).save(stream, "JPEG", quality=FINEST, subsampling=0)
     stream.seek(0)
-    with Image.open(stream) as picture:
-        lost = 255 - np.asarray(picture, np.int32)
+    with Image.open(stream) as decoded:
+        lost = 255 - np.asarray(decoded, np.int32)
     found = _blocks(lost)[: len(blocks)]
     return np.asarray((found * found * white[..., None]).sum((1, 2, 3)), np.int64)
 
