@@ -76,14 +76,14 @@ def _unfold(network: nn.Module) -> None:
         convolution, layer = block.conv_s1, block.bn_s1
         if not isinstance(layer, nn.BatchNorm2d) or not _is_folded(layer) or convolution.bias is None:
             continue
-        layer.bias += layer.weight * convolution.bias
+        layer.bias.add_(layer.weight * convolution.bias)
         convolution.bias.zero_()
         weight = convolution.weight
         found = weight.square().mean((1, 2, 3)).sqrt()
         usual = (2 / weight[0].numel()) ** 0.5  # He 2015
         scale = (found / usual).where(found > 0, torch.ones_like(found))
-        weight /= scale[:, None, None, None]
-        layer.weight *= scale
+        weight.div_(scale[:, None, None, None])
+        layer.weight.mul_(scale)
         convolution.bias.requires_grad_(False)
         layer.weight.requires_grad_(False)
 
