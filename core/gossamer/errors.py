@@ -120,6 +120,26 @@ class MissingExtra(GossamerError):
         return type(self), (self.message.removesuffix(" needs an optional package."), self.extra)
 
 
+def import_failure(error: ImportError, what: str, extra: str) -> GossamerError | MemoryError:
+    """Return what to raise where an optional package could not be imported: it is not always that it is missing.
+
+    Parameters
+    ----------
+    error : ImportError
+    what, extra : str
+        As :class:`MissingExtra` takes them.
+    """
+    if is_lack_of_memory(error):
+        return MemoryError(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        return MissingExtra(what, extra)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return ModelError(
+        f"{what} needs a package that is installed, but cannot be loaded: {lines[-1].strip()[:200]}.",
+        f"Install it anew: pip install --force-reinstall 'gossamer[{extra}]'",
+    )
+
+
 class WorkerError(GossamerError):
     """The worker process could not be started or reached, or refused a request."""
 
@@ -140,6 +160,7 @@ _NO_MEMORY = (
     "insufficient memory",
     "bad_alloc",
     "bad alloc",
+    "failed to allocate memory",
     "not enough memory",
     "out of memory",
     "cannot allocate memory",

@@ -21,8 +21,10 @@ __all__ = [
     "Pixels",
     "Taps",
     "area",
+    "between",
     "bilinear",
     "bilinear_align_corners",
+    "bilinear_at",
     "eight_bit",
     "pillow_resize",
     "resample",
@@ -144,6 +146,28 @@ def bilinear(array: Array, height: int, width: int) -> Array:
     import cv2
 
     return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def between(many: int, few: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Return for each of many pixels along an axis its two neighbours among few for `bilinear`, and the second's share.
+
+    Where there is only one, it is both.
+    """
+    step = np.float32(few / many)
+    place = np.clip((np.arange(many, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5), 0, few - 1)
+    first = np.minimum(place.astype(np.intp), max(few - 2, 0))
+    return first, np.minimum(first + 1, few - 1), (place - first).astype(np.float32)
+
+
+def bilinear_at(array: Array, height: int, width: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """Return single pixels, (N,), of what `bilinear` makes of an (H, W) array."""
+    (above, below, down), (left, right, across) = between(height, array.shape[0]), between(width, array.shape[1])
+    above, below, down = above[rows], below[rows], down[rows]
+    left, right, across = left[columns], right[columns], across[columns]
+    upper = array[above, left] * (1 - across) + array[above, right] * across
+    lower = array[below, left] * (1 - across) + array[below, right] * across
+    result: Array = upper * (1 - down) + lower * down
+    return result
 
 
 def bilinear_align_corners(array: Array, height: int, width: int) -> Array:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.busy import picture_after_picture
 from gossamer.networks.onnx_network import OnnxNetwork
+from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 
@@ -95,6 +96,50 @@ def test_a_full_memory_halves_the_batch(tmp_path: Path) -> None:
     put_before(network, Session(session.real, most=0))
     with pytest.raises(DeviceError, match="not enough memory"):
         network.run(PICTURES, Progress())
+
+
+def test_a_full_memory_halves_a_later_batch_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later run binds its output, and what fails then is raised as a plain RuntimeError."""
+    network = OnnxNetwork(graph(tmp_path / "m.onnx", "batch"), "cpu")
+    network.run(PICTURES, Progress())
+    session = Session(network._session(), most=2)
+    said = "Error in execution: Non-zero status code: BFCArena Failed to allocate memory for requested buffer"
+    monkeypatch.setattr("tests.networks.test_onnx_runtime.RuntimeException", lambda _: RuntimeError(said))
+    put_before(network, session)
+    assert np.allclose(network.run(PICTURES, Progress()), PICTURES.mean(1), atol=1e-6)
+    assert session.sizes == [5, 2, 2, 1]
+
+
+def test_what_a_bound_run_raises_is_known(tmp_path: Path) -> None:
+    session = open_session(graph(tmp_path / "m.onnx", 1), session_options(), ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    binding.bind_cpu_input("input", PICTURES[0])
+    binding.bind_output("output", "cpu")
+    with pytest.raises(Exception, match="rank") as caught:
+        session.run_with_iobinding(binding)
+    assert is_of_a_run(caught.value)
+    assert not is_of_a_run(RuntimeError("of a progress callback"))
+
+
+def test_a_damaged_graph_is_refused_without_a_word_on_any_stream(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = graph(tmp_path / "m.onnx", 1)
+    whole.write_bytes(whole.read_bytes().replace(b"ReduceMean", b"ReduceM\xe8an"))
+    with pytest.raises(ModelError, match=r"m\.onnx is not a model that ONNX Runtime can load"):
+        OnnxNetwork(whole, "cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_room_for_weights_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = graph(tmp_path / "m.onnx", 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("Exception during initialization: std::bad_alloc")
+
+    monkeypatch.setattr(onnxruntime(), "InferenceSession", full)
+    with pytest.raises(MemoryError):
+        OnnxNetwork(path, "cpu")
 
 
 def test_a_later_run_leaves_the_results_of_earlier_ones_alone(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def _recipe(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any] |
             from gossamer.canvas.presets import preset
 
             base = preset(wanted).recipe(base)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"The recipe in row {number} of {path} is no valid JSON: {error}.", _HELP) from None
     except InputError as error:
         raise InputError(f"Row {number} of {path}: {error.message}", error.remedy) from None

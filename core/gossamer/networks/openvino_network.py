@@ -12,11 +12,12 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
+from gossamer.native.processor import has_bfloat16
 from gossamer.networks.batches import BatchSize, Exhausted, watched
 from gossamer.networks.devices import device_kind, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
-from gossamer.platform import has_bfloat16, return_memory
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 from gossamer.telemetry import openvino
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gossamer.errors import DeviceError
+from gossamer.native.processor import has_bfloat16
 from gossamer.networks.devices import Runtime, device_kind, is_installed, resolve_device, runtimes_of
-from gossamer.platform import has_bfloat16
 from gossamer.settings.model_choice import ModelChoice, RuntimeChoice
 
 __all__ = ["FAITHFUL", "Plan", "openvino_may_serve", "planned", "runtime_for_files"]

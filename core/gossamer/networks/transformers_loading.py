@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import MissingExtra, ModelError
+from gossamer.errors import MissingExtra, ModelError, import_failure
+from gossamer.networks.torch_package import torch_package
 from gossamer.telemetry import switch_off
 from gossamer.weights.model_folder import CONFIG
 
@@ -39,10 +40,10 @@ def load_classes(what: str, extra: str, *names: str) -> tuple[Any, ...]:
     """
     switch_off()
     try:
-        import torch  # noqa: F401
+        torch_package(what, extra)
         import transformers
-    except ImportError:
-        raise MissingExtra(what, extra) from None
+    except ImportError as error:
+        raise import_failure(error, what, extra) from None
     with quiet_transformers():
         try:
             return tuple(getattr(transformers, name) for name in names)

@@ -280,7 +280,7 @@ class _Loader:
         if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
 
-            return OnnxNetwork(file.path, plan.device, file.output)
+            return OnnxNetwork(file.path, plan.device, file.output, home() / "compiled")
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from gossamer.errors import MissingExtra
+from gossamer.errors import import_failure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +32,8 @@ class Processes:
         if self.count > 1:
             try:
                 from accelerate import Accelerator
-            except ImportError:
-                raise MissingExtra("Training in several processes", "train") from None
+            except ImportError as error:
+                raise import_failure(error, "Training in several processes", "train") from None
             self._accelerator = Accelerator(cpu=device == "cpu")
             self.count, self.number = self._accelerator.num_processes, self._accelerator.process_index
 
