@@ -173,11 +173,12 @@ class OnnxNetwork:
         options = onnxruntime().RunOptions()
         options.log_severity_level = 4
         thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
+        if self.device == "cpu":
+            return_memory()  # of the stages before
         if thrifty:
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            return_memory()  # of the stages before
         count = len(part)
         pictures = part.astype(self._type, copy=False)
         if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
