@@ -65,6 +65,7 @@ def test_rows_are_those_of_the_arrays_and_means_those_of_the_set(folders: Folder
         result.worst(1, "speed")
 
 
+@pytest.mark.long
 def test_workers_change_nothing(folders: Folders) -> None:
     seen: list[float] = []
     one = evaluate_folder(*folders, measures=QUICK, workers=1)
