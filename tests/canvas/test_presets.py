@@ -39,6 +39,7 @@ def test_the_ids_and_their_sources_are_there() -> None:
         assert isinstance(one.recipe(), Recipe)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("id", SHOPS)
 def test_what_a_preset_makes_passes_its_rules(id: str) -> None:
     shop = preset(id)

@@ -69,6 +69,7 @@ def test_they_are_compiled_where_a_compiler_is() -> None:
 SHAPES = [(1, 1), (1, 40), (33, 1), (97, 130), (1501, 1403)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_they_give_what_numpy_s_give(shape, monkeypatch, plain) -> None:
     _, expected = layers(band_plain, monkeypatch, shape)
@@ -79,6 +80,7 @@ def test_they_give_what_numpy_s_give(shape, monkeypatch, plain) -> None:
             np.testing.assert_allclose(one, other, atol=2e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_are_the_floats_rounded_but_for_hidden_colours_that_hardly_differ(shape, monkeypatch, plain) -> None:
     alpha, (floats, _) = layers(band_plain, monkeypatch, shape)
@@ -188,6 +190,7 @@ def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest
     assert build.compile_kernels(tmp_path) == "no C compiler was found"
 
 
+@pytest.mark.long
 def test_a_clone_is_compiled_by_its_install_script(tmp_path: Path) -> None:
     shutil.copy(ROOT / "install.py", tmp_path)
     package = tmp_path / "core" / "gossamer"
@@ -203,6 +206,7 @@ def test_a_clone_is_compiled_by_its_install_script(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_they_can_be_compiled_after_installing(tmp_path: Path) -> None:
     package = tmp_path / "gossamer"
     shutil.copytree(ROOT / "core" / "gossamer", package, ignore=shutil.ignore_patterns("__pycache__", "kernels.so"))

@@ -32,6 +32,7 @@ def monkeypatch_module() -> pytest.MonkeyPatch:
         yield patch
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on memory are set as POSIX sets them")
 def test_spoilt_pictures_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -> None:
     findings = fuzz.run(CASES, jobs=2)

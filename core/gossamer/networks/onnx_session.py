@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import ModelError, is_lack_of_memory
+from gossamer.errors import ModelError, first_line, is_lack_of_memory
 from gossamer.parallel.threads import thread_count
 from gossamer.telemetry import onnxruntime
 
-__all__ = ["first_line", "is_of_a_run", "open_session", "session_options"]
+__all__ = ["is_of_a_run", "open_session", "session_options"]
 
 
 def session_options() -> Any:
@@ -63,9 +63,3 @@ def is_of_a_run(error: BaseException) -> bool:
     """
     said = isinstance(error, RuntimeError) and str(error).startswith("Error in execution")
     return said or type(error).__module__.startswith("onnxruntime")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, cut off where it is long."""
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
