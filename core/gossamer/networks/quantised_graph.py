@@ -1,10 +1,10 @@
 """A network's costly convolutions in 8-bit integers: made on this machine from its float file, run by OpenVINO.
 
-Activations get one range a channel, which photographs tell, and are all scaled to [0, 1]; the scales go into the
-weights, which then get one range an output channel. (Moving what is hard to quantise from activations to weights is
-the idea of Xiao et al.: "SmoothQuant", ICML 2023, here for convolutions and in full.) With one range a tensor,
-as is usual, quiet channels are lost beside loud ones, and a mask loses several times as much. Where there
-is little work there is little to win: the first convolution, the last, and all small ones stay in floating point.
+Photographs tell the range of each channel of what a convolution takes. Most of the difference between channels goes into
+the weights, which have one range an output channel, so that one step serves all channels (Xiao et al.:
+"SmoothQuant", ICML 2023, here for convolutions). A channel reaches as far as its largest values do on average, not as
+far as the largest of all: what is rarer is cut off, and the steps are finer. Where there is little work there is
+little to win: the first convolution, the last, and all small ones stay in floating point.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _SHARE = 0.005
 """Of a network's work: a convolution with less stays in floating point."""
 
 _QUIET = 1e-3
-"""Of a tensor's largest value: a channel that stayed below it is taken to reach it, lest a picture unlike all others
-be cut off there."""
+"""Of the loudest channel: one that stayed below it is taken to reach it, lest a picture unlike all others be cut off."""
 
 _SHIFTED = 0.75
 """How much of the differences between an activation's channels goes into the weights; what 1 would move is all."""
@@ -90,8 +89,7 @@ def quantise_graph(
 
 def _float_model(package: Any, path: Path, output: int) -> Any:
     """Return the graph with one output, in float32 throughout: casts from and to half precision are taken out."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     try:
         model = package.Core().read_model(str(path))
     except RuntimeError as error:
@@ -179,8 +177,7 @@ def _spreads(
     progress: Progress,
 ) -> dict[str, _Spread]:
     """Look at all photographs, and return what each tensor's channels held."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     over = ops.constant(np.array([0, 2, 3], np.int64))
     ends = [end(each, over, False) for each in tensors.values() for end in (ops.reduce_min, ops.reduce_max)]
     watching = package.Model([end.output(0) for end in ends], model.get_parameters(), "ranges")
@@ -209,8 +206,7 @@ def _spread(ends: Array) -> _Spread:
 
 def _put_in(package: Any, chosen: Sequence[Any], spreads: dict[str, _Spread]) -> None:
     """Let convolutions take 8-bit integers, times 8-bit weights."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     for node in chosen:
         value, weights = node.input_value(0), node.input_value(1).get_node().data
         seen = [spreads[_name(leaf)] for leaf in _leaves(value)]
