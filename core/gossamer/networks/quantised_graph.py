@@ -1,7 +1,7 @@
 """A network's costly convolutions in 8-bit integers: made on this machine from its float file, run by OpenVINO.
 
-Photographs tell the range of each channel of what a convolution takes. Most of the difference between channels goes into
-the weights, which have one range an output channel, so that one step serves all channels (Xiao et al.:
+Photographs tell the range of each channel of what a convolution takes. Most of the difference between channels goes
+into the weights, which have one range an output channel, so that one step serves all channels (Xiao et al.:
 "SmoothQuant", ICML 2023, here for convolutions). A channel reaches as far as its largest values do on average, not as
 far as the largest of all: what is rarer is cut off, and the steps are finer. Where there is little work there is
 little to win: the first convolution, the last, and all small ones stay in floating point.
@@ -31,7 +31,7 @@ _SHARE = 0.005
 """Of a network's work: a convolution with less stays in floating point."""
 
 _QUIET = 1e-3
-"""Of the loudest channel: one that stayed below it is taken to reach it, lest a picture unlike all others be cut off."""
+"""Of the loudest channel: what stayed below it is taken to reach it, lest a picture unlike all others be cut off."""
 
 _SHIFTED = 0.75
 """How much of the differences between an activation's channels goes into the weights; what 1 would move is all."""
