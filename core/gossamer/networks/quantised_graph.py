@@ -3,8 +3,11 @@
 Photographs tell the range of each channel of what a convolution takes. Most of the difference between channels goes
 into the weights, which have one range an output channel, so that one step serves all channels (Xiao et al.:
 "SmoothQuant", ICML 2023, here for convolutions). A channel reaches as far as its largest values do on average, not as
-far as the largest of all: what is rarer is cut off, and the steps are finer. Where there is little work there is
-little to win: the first convolution, the last, and all small ones stay in floating point.
+far as the largest of all: what is rarer is cut off, and the steps are finer.
+
+Only what comes after the smallest maps is quantised: a network of U²-Net's kind finds the subject on the way down to
+them, where an error moves whole regions, and draws it on the way up, where one stays at an edge. Where there is little
+work there is little to win: small convolutions and the last one stay in floating point, too.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ __all__ = ["quantise_graph"]
 
 _SHARE = 0.005
 """Of a network's work: a convolution with less stays in floating point."""
+
+_NOTED = 0.001
+"""Of a network's work: what has less does not tell where the maps are smallest."""
 
 _QUIET = 1e-3
 """Of the loudest channel: what stayed below it is taken to reach it, lest a picture unlike all others be cut off."""
@@ -116,19 +122,22 @@ def _replace(old: Any, new: Any) -> None:
 
 
 def _costly(model: Any) -> list[Any]:
-    """Return the convolutions with much work, in order, but for the first ones and the last."""
+    """Return the convolutions with much work after the smallest maps, in order, but for the last."""
     every = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
     if any(node.output(0).get_partial_shape().is_dynamic for node in every):
         raise ModelError("The model takes pictures of any size.", "Give a file that was exported for one size.")
-    last = {node.friendly_name for node in _before(model.get_results())}
     work = [float(np.prod(node.output(0).get_shape()) * np.prod(list(node.input(1).get_shape())[1:])) for node in every]
+    noted = [min(node.output(0).get_shape()[2:]) for node in every]
+    sides = [side if done >= _NOTED * sum(work) else max(noted) for side, done in zip(noted, work, strict=True)]
+    turn = max((number for number, side in enumerate(sides) if side == min(sides)), default=0)
+    last = {node.friendly_name for node in _before(model.get_results())}
     return [
         node
-        for node, done in zip(every, work, strict=True)
-        if done >= _SHARE * sum(work)
+        for number, (node, done) in enumerate(zip(every, work, strict=True))
+        if number > turn
+        and done >= _SHARE * sum(work)
         and node.friendly_name not in last
         and node.input_value(1).get_node().get_type_name() == "Constant"
-        and not any(leaf.get_node().get_type_name() == "Parameter" for leaf in _leaves(node.input_value(0)))
     ]
 
 
