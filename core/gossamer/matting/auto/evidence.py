@@ -27,7 +27,7 @@ from gossamer.resampling import bilinear, shrink, wide_blur
 __all__ = ["belief"]
 
 SURE = 0.9  # mask values above are surely subject, below one minus that surely not
-BESIDE = 10.0  # units; a contour is where both are this near on average
+BESIDE = 12.0  # units; a contour is where both are this near on average
 ROUGH = 30.0  # the same in a mask that does not follow the picture
 WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
