@@ -76,6 +76,7 @@ class Client:
         self.reads_text = False
         self._sending = threading.Lock()
         self._closed = False
+        self._said_before = 0
         self._line = self._connect()
 
     def __enter__(self) -> Client:
@@ -365,6 +366,12 @@ class Client:
             log.truncate(0)
         return log
 
+    def _log_size(self) -> int:
+        try:
+            return os.stat(self._log).st_size
+        except OSError:
+            return 0
+
     def _said(self, start: int = 0) -> str:
         """Return the last lines of the worker's log, for an error's text."""
         try:
@@ -383,6 +390,7 @@ class Client:
         self, wanted: str, header: dict, payload: bytes = b"", progress=None, most: int = 0
     ) -> tuple[dict, bytearray]:
         """Ask for something and return its answer, whose payload may have so many bytes."""
+        self._said_before = self._log_size()
         try:
             self._send(header, payload)
         except OSError:
@@ -404,7 +412,9 @@ class Client:
             raise WorkerFailure(why + self._said()) from None
         except (EOFError, OSError, ValueError):
             self._closed = True
-            raise WorkerFailure(_("The worker ended in the middle of the work. Try again: it starts anew.")) from None
+            # A library that finds no memory may end the process; what it says then is in the log alone.
+            why = _("The worker ended in the middle of the work. Try again: it starts anew.")
+            raise WorkerFailure(why + self._said(self._said_before)) from None
         if header.get("type") == "error":
             self._closed = bool(header.get("fatal"))
             text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()

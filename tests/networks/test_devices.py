@@ -10,7 +10,7 @@ import torch
 
 from gossamer.cli import doctor
 from gossamer.errors import DeviceError, InputError, MissingExtra
-from gossamer.networks import devices, onnx_network
+from gossamer.networks import devices, onnx_session
 from gossamer.networks.devices import DEVICE_TABLE, available_runtimes, device_kind, resolve_device, started_device
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.settings.model_choice import DEVICES
@@ -112,7 +112,7 @@ def test_openvinos_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_device("openvino:NPU", "openvino")
 
     def absent() -> None:
-        raise ImportError
+        raise ModuleNotFoundError
 
     monkeypatch.setattr(devices, "openvino", absent)
     with pytest.raises(MissingExtra, match=r"gossamer\[openvino\]"):
@@ -148,7 +148,7 @@ def test_a_provider_that_is_offered_and_does_not_load(
 ) -> None:
     package = onnxruntime()
 
-    def session(path: str, options: object, providers: list) -> object:
+    def session(path: str, options: object, providers: list, enable_fallback: int) -> object:
         if fault == "raises" and len(providers) > 1:
             raise RuntimeError("a library of it is missing\nand more")
         return package.InferenceSession(path, options, providers=providers[-1:])
@@ -158,7 +158,7 @@ def test_a_provider_that_is_offered_and_does_not_load(
         SessionOptions=package.SessionOptions,
         get_available_providers=lambda: ["DmlExecutionProvider", "CPUExecutionProvider"],
     )
-    monkeypatch.setattr(onnx_network, "onnxruntime", lambda: fake)
+    monkeypatch.setattr(onnx_session, "onnxruntime", lambda: fake)
     monkeypatch.setattr(devices, "onnxruntime", lambda: fake)
     network = OnnxNetwork(models / "u2netp.onnx")
     reason = " (a library of it is missing)" if fault == "raises" else ""

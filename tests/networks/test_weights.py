@@ -41,6 +41,7 @@ def assert_same(network: torch.nn.Module, state: dict[str, torch.Tensor]) -> Non
     assert all(value.dtype == torch.float32 for value in found.values() if value.is_floating_point())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.pt", "w.ckpt", "old.pth", "half.safetensors"])
 def test_every_format_gives_the_same_weights(name: str, state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     path = tmp_path / name
@@ -191,6 +192,7 @@ def test_graphs_are_recognised_by_their_convolutions(models: Path) -> None:
         load_network(models / "u2netp.onnx", "birefnet_swin_t")
 
 
+@pytest.mark.long
 def test_batch_normalisation_that_was_not_folded_comes_over(
     u2netp: torch.nn.Module, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -2,6 +2,7 @@
 
     python tests/robustness/fuzz_images.py --seconds 3600 --jobs 2
     python tests/robustness/fuzz_images.py --case 12345        # one again, written to case-12345.bin
+    python tests/robustness/fuzz_images.py --of files          # masks, arrays, recipes, prompts, manifests, weights
 
 Each case is made of its number, so that a finding can be had again. They are read in processes of their own, which
 are watched for uncaught exceptions, signals, time, memory, words on stderr, and for pictures that are taken as whole
@@ -30,8 +31,9 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
 
+import mutations
 import numpy as np
-from mutations import mutate, seeds
+import other_files
 
 SECONDS = 20.0  # of processor time, a case: a hundred times what the slowest takes
 MEBIBYTES = 1024  # a case, above what the process had before it
@@ -39,16 +41,17 @@ _BLANK_ROWS = 2
 # Where wrong bytes may well give rows of one colour: a fax line, and a JPEG's ink, is what differs from the one before;
 # a strip that is not compressed may be said to lie in a palette's zeros; VP8, AV1 and HEVC have no checksum.
 _NOT_SEEN = ("webp-animated", "tiff-fax", "jpeg-cmyk", "tiff-palette", "avif", "avif-alpha", "heic", "heic10")
+_KINDS = {"pictures": mutations, "files": other_files}
 
 
 # -- in the process that reads -----------------------------------------------------------------------------
 
 
-def case(number: int, whole: dict[str, bytes]) -> tuple[str, bytes]:
+def case(number: int, whole: dict[str, bytes], of: str = "pictures") -> tuple[str, bytes]:
     """Make a case of its number."""
     random = Random(number)  # noqa: S311
     name = random.choice(sorted(whole))
-    return name, mutate(name, whole[name], random)
+    return name, _KINDS[of].mutate(name, whole[name], random)
 
 
 def _peak() -> int:
@@ -64,7 +67,7 @@ def _peak() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
 
 
-def _read(data: bytes, name: str = "") -> tuple[str, str]:
+def _read(data: bytes, name: str = "", of: str = "pictures") -> tuple[str, str]:
     """Return what came of it, and a word on that."""
     import warnings
 
@@ -74,7 +77,7 @@ def _read(data: bytes, name: str = "") -> tuple[str, str]:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            image = read_image(data)
+            image = read_image(data) if of == "pictures" else other_files.read(name, data)
         except GossamerError as error:
             said = str(error)
             wrong = "\n" in said or not error.remedy or len(said) > 400
@@ -83,6 +86,8 @@ def _read(data: bytes, name: str = "") -> tuple[str, str]:
             return "exception", f"{type(error).__name__}: {error}"[:200]
     if heard:
         return "warning", str(heard[0].message)[:200]
+    if image is None:
+        return "read", ""
     if not np.isfinite(image.rgb).all() or image.rgb.min() < 0 or image.rgb.max() > 1:
         return "range", f"{image.rgb.min()} to {image.rgb.max()}"
     return ("read", "") if name in _NOT_SEEN else _loss(image, name.startswith("jpeg"))
@@ -102,25 +107,25 @@ def _loss(image: Any, jpeg: bool) -> tuple[str, str]:
     return "read", ""
 
 
-def work() -> None:
+def work(of: str) -> None:
     """Read the numbers of cases from stdin; write a line of JSON before and after each."""
     import resource
 
     # A net under what is measured: an allocation beyond it fails, instead of taking the machine's memory.
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    whole = seeds()
+    whole = _KINDS[of].seeds()
     for name, data in whole.items():
-        if (found := _read(data))[0] != "read":
+        if not name.startswith("array") and (found := _read(data, "" if of == "pictures" else name, of))[0] != "read":
             raise AssertionError(f"the seed {name} is not read: {found}")
     errors = os.fstat(2)
     for line in sys.stdin:
         number = int(line)
-        name, data = case(number, whole)
+        name, data = case(number, whole, of)
         before = _peak()
         print(json.dumps({"start": number, "name": name}), flush=True)
         began = time.monotonic()
-        result, detail = _read(data, name)
+        result, detail = _read(data, name, of)
         seconds, grown = time.monotonic() - began, _peak() - before
         if (now := os.fstat(2)).st_size != errors.st_size:
             errors, result, detail = now, "stderr", detail
@@ -182,12 +187,12 @@ class Numbers:
             self._end = self._next
 
 
-def _watch(numbers: Numbers, findings: Findings, folder: Path) -> None:
+def _watch(numbers: Numbers, findings: Findings, folder: Path, of: str) -> None:
     """Feed one process after another until there are no more cases."""
     while numbers.left():
         with tempfile.TemporaryFile(dir=folder) as errors:
             process = subprocess.Popen(
-                [sys.executable, __file__, "--work"],
+                [sys.executable, __file__, "--work", "--of", of],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -264,11 +269,11 @@ def _spent(process: int) -> float | None:
         return None
 
 
-def run(cases: int, jobs: int, first: int = 0, seconds: float | None = None) -> Findings:
-    """Read cases from number `first` on: so many, or as many as fit into `seconds`."""
+def run(cases: int, jobs: int, first: int = 0, seconds: float | None = None, of: str = "pictures") -> Findings:
+    """Read cases from number `first` on: so many, or as many as fit into `seconds`; `of` pictures or other files."""
     findings, numbers = Findings(), Numbers(first, first + cases)
     with tempfile.TemporaryDirectory() as folder:
-        threads = [threading.Thread(target=_watch, args=(numbers, findings, Path(folder))) for _ in range(jobs)]
+        threads = [threading.Thread(target=_watch, args=(numbers, findings, Path(folder), of)) for _ in range(jobs)]
         for thread in threads:
             thread.start()
         if seconds is not None:
@@ -288,18 +293,19 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--case", type=int, help="write this case to a file and read it here")
+    parser.add_argument("--of", choices=_KINDS, default="pictures")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work()
+        work(options.of)
         return 0
     if options.case is not None:
-        name, data = case(options.case, seeds())
+        name, data = case(options.case, _KINDS[options.of].seeds(), options.of)
         Path(f"case-{options.case}.bin").write_bytes(data)
-        print(name, *_read(data, name))
+        print(name, *_read(data, name, options.of))
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    findings = run(100_000_000 if options.seconds else 0, options.jobs, options.first, options.seconds)
+    findings = run(100_000_000 if options.seconds else 0, options.jobs, options.first, options.seconds, options.of)
     total = sum(findings.results.values())
     print(f"{total} cases: " + ", ".join(f"{count} {what}" for what, count in findings.results.most_common()))
     (seconds, slow), (mib, large) = findings.slowest, findings.largest

@@ -11,6 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 CASES = 2500
+OTHERS = 700
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def monkeypatch_module() -> pytest.MonkeyPatch:
         yield patch
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on memory are set as POSIX sets them")
 def test_spoilt_pictures_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -> None:
     findings = fuzz.run(CASES, jobs=2)
@@ -39,6 +41,16 @@ def test_spoilt_pictures_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -
     assert findings.results["read"] > CASES / 10
     assert findings.results["refused"] > CASES / 3
     assert len(findings.by_seed) == len(fuzz.seeds())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on memory are set as POSIX sets them")
+def test_other_spoilt_files_and_arrays_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -> None:
+    findings = fuzz.run(OTHERS, jobs=1, of="files")
+    assert findings.bad == []
+    assert sum(findings.results.values()) == OTHERS
+    assert findings.results["read"] > OTHERS / 20
+    assert findings.results["refused"] > OTHERS / 3
+    assert len(findings.by_seed) == len(fuzz.other_files.seeds())
 
 
 def test_a_case_is_made_of_its_number(fuzz: ModuleType) -> None:

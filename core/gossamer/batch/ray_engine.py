@@ -32,7 +32,7 @@ from gossamer.batch.job import Shop
 from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, part_paths, read_journal
 from gossamer.batch.plan import Asked, Item
 from gossamer.batch.targets import place
-from gossamer.errors import DeviceError, GossamerError, InputError, MissingExtra, OutputError
+from gossamer.errors import DeviceError, GossamerError, InputError, OutputError, import_failure
 from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
 
@@ -337,8 +337,8 @@ def _connected(asked: Asked) -> Any:
     try:
         ray = telemetry.ray()
         importlib.import_module("ray.data")
-    except ImportError:
-        raise MissingExtra("The engine ray", "ray") from None
+    except ImportError as error:
+        raise import_failure(error, "The engine ray", "ray") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     address = asked.cluster.address
     _check(address)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask
-from gossamer.errors import InputError, MissingExtra
+from gossamer.errors import InputError, import_failure
 from gossamer.evaluation.boundary import boundary_iou
 from gossamer.evaluation.measures import chosen
 
@@ -124,7 +124,7 @@ def _through_pysodmetrics(
     try:
         import py_sod_metrics as library
     except ImportError as error:
-        raise MissingExtra("Measuring masks", "evaluate") from error
+        raise import_failure(error, "Measuring masks", "evaluate") from error
 
     def stepped(metric: Any) -> Any:
         metric.step(predicted, subject, normalize=False)

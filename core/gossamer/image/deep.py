@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gossamer.errors import InputError, MissingExtra
+from gossamer.errors import InputError, import_failure
 from gossamer.image.limits import check_delivered, check_size, unknown_kind
 from gossamer.image.tiff_segments import BY_US, JPEG, samples
 
@@ -157,7 +157,7 @@ def read_heif(data: bytes, label: str) -> tuple[Raw, dict[str, Any]]:
     try:
         import pillow_heif
     except ImportError as error:
-        raise MissingExtra("Reading HEIC pictures", "heif") from error
+        raise import_failure(error, "Reading HEIC pictures", "heif") from error
 
     heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
     width, height = heif.size

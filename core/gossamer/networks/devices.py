@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from gossamer.errors import DeviceError, InputError, MissingExtra
+from gossamer.errors import DeviceError, InputError, import_failure
+from gossamer.networks.torch_package import torch_package
 from gossamer.settings.model_choice import DEVICES
 from gossamer.telemetry import onnxruntime, openvino
 
@@ -200,8 +201,8 @@ def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
                 raise _without(kind, runtime)
             return kind.name
         return next(kind.name for kind in DEVICE_TABLE if kind.automatic and _available(kind, runtime))
-    except ImportError:
-        raise MissingExtra(f"Running a network in {_WHERE_IT_RUNS[runtime]}", runtime) from None
+    except ImportError as error:
+        raise import_failure(error, f"Running a network in {_WHERE_IT_RUNS[runtime]}", runtime) from None
 
 
 def started_device(device: str) -> tuple[str, tuple[str, ...]]:
@@ -262,8 +263,7 @@ def _available(kind: DeviceKind, runtime: Runtime) -> bool:
     if runtime == "openvino":
         # Its names are GPU, or GPU.0 and GPU.1.
         return kind.openvino in {name.partition(".")[0] for name in openvino().Core().available_devices}
-    import torch
-
+    torch = torch_package("Running a network in torch")
     places: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
     place = places.get(kind.torch)
     return kind.torch == "cpu" or (place is not None and bool(place.is_available()))

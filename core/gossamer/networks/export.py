@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gossamer.errors import InputError, MissingExtra, ModelError, OutputError, OutputExists
+from gossamer.errors import InputError, MissingExtra, ModelError, OutputError, OutputExists, import_failure
 from gossamer.files import move_into_place, staging_folder
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.progress import Progress, ProgressCallback
@@ -178,8 +178,8 @@ def export_safetensors(module: nn.Module, network: str, output: Path, *, force: 
     try:
         from safetensors.torch import save_file
         from torch import contiguous_format as contiguous
-    except ImportError:
-        raise MissingExtra("Writing .safetensors", "torch") from None
+    except ImportError as error:
+        raise import_failure(error, "Writing .safetensors", "torch") from None
     with _replacing(output, force) as temporary:
         # The file's format knows no shared memory, and MODNet has its backbone under two names.
         state = {name: value.detach().clone(memory_format=contiguous) for name, value in module.state_dict().items()}
@@ -211,8 +211,8 @@ def export_packed(source: Path, output: Path, *, force: bool = False) -> Exporte
     module = load_bimatting(source)
     try:
         from safetensors.torch import save_file
-    except ImportError:
-        raise MissingExtra("Writing .safetensors", "torch") from None
+    except ImportError as error:
+        raise import_failure(error, "Writing .safetensors", "torch") from None
     with _replacing(output, force) as temporary:
         save_file(packed_entries(module), temporary, metadata={"format": "pt", "gossamer": PACKED})
     return Exported(output, 0.0, ())
@@ -239,7 +239,7 @@ def _session(path: Path) -> Any:
     options = onnxruntime().SessionOptions()
     options.log_severity_level = 4
     try:
-        return onnxruntime().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime().InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         if not _is_onnxruntimes(error):
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.errors import MissingExtra, ModelError
+from gossamer.errors import ModelError, import_failure, is_lack_of_memory
 from gossamer.networks.architectures.networks import NETWORKS, build
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def graph_initialisers(path: Path) -> dict[str, NDArray[Any]]:
     MissingExtra
         The package onnx is not installed.
     """
-    return _initialisers(_graph(path))
+    return _initialisers(_graph(path), path)
 
 
 def graph_convolutions(path: Path) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
@@ -60,7 +60,7 @@ def graph_convolutions(path: Path) -> list[tuple[NDArray[Any], NDArray[Any] | No
     graph = _graph(path)
     names = [node.input[1] for node in graph.node if node.op_type == "Conv"]
     try:
-        found = list(_convolutions(graph))
+        found = _convolutions(graph, path)
     except _NotPlain as error:
         raise ModelError(f"The weights in {path.name} cannot be told apart ({error}).", _TORCH_ONLY) from None
     if any(one.normalisation is not None for one in found):
@@ -78,7 +78,7 @@ def graph_network(path: Path) -> str | None:
         See :func:`graph_initialisers`.
     """
     try:
-        found = [convolution.weight.shape for convolution in _convolutions(_graph(path))]
+        found = [convolution.weight.shape for convolution in _convolutions(_graph(path), path)]
     except _NotPlain:
         return None
     import torch
@@ -130,7 +130,7 @@ def graph_state_dict(path: Path, module: nn.Module, network: str) -> dict[str, T
 
     graph = _graph(path)
     expected = module.state_dict()
-    named = _initialisers(graph)
+    named = _initialisers(graph, path)
     if all(key in named or key.endswith("num_batches_tracked") for key in expected):
         return {key: torch.from_numpy(named[key]).to(expected[key].dtype) for key in expected if key in named}
     layers = [(name, layer) for name, layer in module.named_modules() if not any(layer.children())]
@@ -141,7 +141,7 @@ def graph_state_dict(path: Path, module: nn.Module, network: str) -> dict[str, T
             _TORCH_ONLY,
         )
     try:
-        convolutions = deque(_convolutions(graph))
+        convolutions = deque(_convolutions(graph, path))
     except _NotPlain as error:
         raise ModelError(f"The weights in {path.name} cannot be told apart ({error}).", _TORCH_ONLY) from None
     state: dict[str, Tensor] = {}
@@ -204,26 +204,43 @@ def _normalisation(convolution: _Convolution, layer: nn.BatchNorm2d) -> dict[str
 def _graph(path: Path) -> Any:
     try:
         import onnx
-    except ImportError:
-        raise MissingExtra("Reading weights out of an .onnx file", "torch") from None
+    except ImportError as error:
+        raise import_failure(error, "Reading weights out of an .onnx file", "torch") from None
     try:
         graph = onnx.load(path).graph
     except Exception as error:  # protobuf's own, the checker's, or a system error
-        raise ModelError(f"{path.name} is not a readable .onnx file ({_brief(error)}).", "Fetch it again.") from None
+        raise _damaged(path, error) from None
     if not graph.node:
         raise ModelError(f"{path.name} is not a readable .onnx file (it holds no graph).", "Fetch it again.")
     return graph
 
 
-def _initialisers(graph: Any) -> dict[str, NDArray[Any]]:
+def _initialisers(graph: Any, path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a graph; raises ModelError where they are damaged."""
+    try:
+        return _arrays_of(graph)
+    except Exception as error:  # of an unknown type, of another size than its shape says, in a file that is not there
+        raise _damaged(path, error) from None
+
+
+def _convolutions(graph: Any, path: Path) -> list[_Convolution]:
+    """Return the convolutions of a graph in its order; raises ModelError where it is damaged, and _NotPlain."""
+    try:
+        return list(_convolutions_of(graph))
+    except _NotPlain:
+        raise
+    except Exception as error:  # as above, or of nodes without inputs and outputs
+        raise _damaged(path, error) from None
+
+
+def _arrays_of(graph: Any) -> dict[str, NDArray[Any]]:
     from onnx import numpy_helper
 
     return {tensor.name: np.array(numpy_helper.to_array(tensor)) for tensor in graph.initializer}
 
 
-def _convolutions(graph: Any) -> Iterator[_Convolution]:
-    """Yield the convolutions of a graph in its order."""
-    values = _initialisers(graph)
+def _convolutions_of(graph: Any) -> Iterator[_Convolution]:
+    values = _arrays_of(graph)
     for node in graph.node:  # some exporters store equal arrays once and point to them
         if node.op_type == "Identity" and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
@@ -244,6 +261,12 @@ def _convolutions(graph: Any) -> Iterator[_Convolution]:
                 raise _NotPlain(f"{reader.name or 'a batch normalisation'} computes its weights")
             epsilon = next((a.f for a in reader.attribute if a.name == "epsilon"), 1e-5)
         yield _Convolution(node.name, arrays[0], bias, normalisation, epsilon)
+
+
+def _damaged(path: Path, error: BaseException) -> ModelError | MemoryError:
+    if is_lack_of_memory(error):
+        return MemoryError(_brief(error))
+    return ModelError(f"{path.name} is not a readable .onnx file ({_brief(error)}).", "Fetch it again.")
 
 
 def _brief(error: BaseException) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gossamer.errors import DeviceError
-from gossamer.platform import available_memory
+from gossamer.platform import addresses_left, available_memory
 
-__all__ = ["module_bytes", "require_memory"]
+__all__ = ["module_bytes", "require_addresses", "require_memory"]
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
@@ -31,6 +31,33 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
     if available is not None and needed > available:
         raise DeviceError(
             f"{what} needs about {needed / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are left.", remedy
+        )
+
+
+def require_addresses(needed: int, what: str) -> None:
+    """Refuse what the limit on this process's addresses leaves no room for, before it begins.
+
+    Libraries that run into it while they are loaded mostly do not say so: OpenBLAS writes to standard error and
+    interrupts the process, others end it.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes of addresses, as measured; where there is no such limit, nothing is looked at.
+    what : str
+        What takes them, e.g. ``"Loading torch"``.
+
+    Raises
+    ------
+    DeviceError
+        Fewer are left.
+    """
+    left = addresses_left()
+    if left is not None and needed > left:
+        raise DeviceError(
+            f"{what} needs about {needed / 1e9:.1f} GB of addresses, but the limit that is set for this process leaves "
+            f"{left / 1e9:.1f} GB.",
+            "Raise the limit (ulimit -v, ulimit -d, or that of the service manager).",
         )
 
 

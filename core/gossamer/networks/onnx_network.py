@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
-from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
+from gossamer.networks.busy import is_busy
 from gossamer.networks.devices import device_kind, provider_of, resolve_device
+from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
+from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
-from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
@@ -39,6 +41,9 @@ class OnnxNetwork:
         does not start; ``"auto"`` falls back to the CPU and says so.
     output : int
         Which of the outputs is the mask.
+    prepared : Path, optional
+        The folder of graphs that are made ready for this machine, see
+        :class:`~gossamer.networks.prepared_graph.PreparedGraph`; none are without it.
 
     Raises
     ------
@@ -46,10 +51,12 @@ class OnnxNetwork:
         The file is no ONNX model or does not take one batch of RGB pictures.
     DeviceError
         A device was asked for and cannot be had.
+    MemoryError
+        There is no room for its weights.
     """
 
-    def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
-        self._path, self._asked = path, device
+    def __init__(self, path: Path, device: str = "auto", output: int = 0, prepared: Path | None = None) -> None:
+        self._path, self._asked, self._prepared = path, device, prepared
         self._warnings: tuple[str, ...] = ()
         self._bytes = path.stat().st_size
         session = self._opened()
@@ -126,31 +133,18 @@ class OnnxNetwork:
 
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""
-        package = onnxruntime()
         wanted = resolve_device(self._asked)
-        options = package.SessionOptions()
-        options.intra_op_num_threads = thread_count()
-        options.log_severity_level = 3
-        # Spinning threads burn the cores of whoever comes next, and a plan for one contiguous arena holds a second
-        # copy of every activation; neither makes a run here faster.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False
+        options = _options()
         kind = device_kind(wanted)
         provider = provider_of(kind) if wanted != "cpu" else None
         session, problem = None, f"{kind.title} could not be started"
         if provider is not None:
             try:  # a provider that is offered may lack its libraries: some then take the CPU in silence, some raise
-                session = package.InferenceSession(str(self._path), options, providers=[provider, _CPU])
-            except Exception as error:  # onnxruntime's exceptions share no base class
-                problem += f" ({_first_line(error)})"
+                session = open_session(self._path, options, [provider, _CPU])
+            except (ModelError, MemoryError) as error:
+                problem += f" ({first_line(error.__cause__ or error)})"
         if session is None:
-            try:
-                session = package.InferenceSession(str(self._path), options, providers=[_CPU])
-            except Exception as error:
-                raise ModelError(
-                    f"{self._path.name} is not a model that ONNX Runtime can load ({_first_line(error)}).",
-                    "Fetch it again with: gossamer models get ID --force",
-                ) from None
+            session = self._on_cpu()
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
         self.device = wanted if provider and session.get_providers()[0] == provider[0] else "cpu"
         if self.device != wanted:
@@ -159,17 +153,34 @@ class OnnxNetwork:
             self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
 
+    def _on_cpu(self) -> Any:
+        """Return a new session on the CPU, of the graph that was made ready before where there is one."""
+        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__)
+        if graph := kept.ready():
+            options = _options()
+            options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return open_session(graph, options, [_CPU])
+            except ModelError:
+                kept.discard()
+        try:
+            with kept.made_by(options := _options()):
+                return open_session(self._path, options, [_CPU])
+        except (ModelError, OSError):  # perhaps of the keeping: a full disk
+            return open_session(self._path, _options(), [_CPU])
+
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
+        options.log_severity_level = 4
+        thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
         if self.device == "cpu":
+            return_memory()  # of the stages before
+        if thrifty:
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            return_memory()  # of the stages before
         count = len(part)
-        pictures = part.astype(self._type, copy=False)
-        if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self._fixed - count, axis=0)])
+        pictures = filled_up(part.astype(self._type, copy=False), self._fixed)
 
         def stop() -> None:
             options.terminate = True
@@ -177,22 +188,17 @@ class OnnxNetwork:
         try:
             result = watched(lambda: self._output_of(session, pictures, options), progress, stop, thread=self._thread())
         except Exception as error:
-            if not type(error).__module__.startswith("onnxruntime"):
+            if not is_of_a_run(error):
                 raise
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise Exhausted from None
             raise ModelError(
-                f"The model could not be run ({_first_line(error)}).",
+                f"The model could not be run ({first_line(error)}).",
                 "Check that the file fits the architecture that was named.",
             ) from None
-        if self.device == "cpu":
+        if thrifty:
             return_memory()
-        array = np.asarray(result, dtype=np.float32)[:count]
-        if array.ndim == 4 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.ndim != 3:
-            raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
-        return array
+        return one_mask(result[:count])
 
     def _output_of(self, session: Any, pictures: NDArray[Any], options: Any) -> NDArray[Any]:
         """Run the graph; where its output's shape is known from another run, without a place in the arena for it.
@@ -212,11 +218,8 @@ class OnnxNetwork:
         return result
 
 
-def _is_exhausted(error: BaseException) -> bool:
-    text = str(error).lower()
-    return any(phrase in text for phrase in ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed"))
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+def _options() -> Any:
+    options = session_options()
+    # A plan for one contiguous arena holds a second copy of every activation, and makes no run here faster.
+    options.enable_mem_pattern = False
+    return options

@@ -1,4 +1,4 @@
-"""ONNX models through OpenVINO: on processors in float32 or bfloat16, on Intel's graphics and NPUs."""
+"""ONNX models through OpenVINO: on processors in float32, bfloat16 or int8, on Intel's graphics and NPUs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
-from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
+from gossamer.native.processor import has_bfloat16
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
 from gossamer.networks.devices import device_kind, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
-from gossamer.platform import has_bfloat16, return_memory
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 from gossamer.telemetry import openvino
 
@@ -26,16 +27,17 @@ _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 class OpenVinoNetwork:
-    """A network stored as ONNX, run by OpenVINO.
+    """A network stored as ONNX, or made of such a file in 8-bit integers, run by OpenVINO.
 
     Parameters
     ----------
     path : Path
-        The .onnx file.
+        The .onnx file; for int8 the .xml file that :func:`gossamer.networks.quantised_graph.quantise_graph` wrote.
     device : {"auto", "cpu", "openvino:GPU", "openvino:NPU"}
         Where to run. ``"auto"`` is the processor.
-    precision : {"auto", "float32", "float16", "bfloat16"}
-        ``"auto"``: float32 on the processor, and what OpenVINO chooses elsewhere.
+    precision : {"auto", "float32", "float16", "bfloat16", "int8"}
+        ``"auto"``: float32 on the processor, and what OpenVINO chooses elsewhere. ``"int8"``: what of the file is not
+        in integers runs in bfloat16 where the processor has it, else in float32.
     output : int
         Which of the outputs is the mask.
     cache : Path, optional
@@ -73,9 +75,13 @@ class OpenVinoNetwork:
             raise DeviceError("This processor has no bfloat16.", "Choose --precision auto or float32.")
         if self.device == "cpu" and precision == "auto":
             precision = "float32"
+        self._whole = precision == "int8"
+        if self._whole:
+            precision = "bfloat16" if has_bfloat16() else "float32"
         self._path, self._cache, self._hint = path, cache, _HINTS.get(precision)
         self._warnings: tuple[str, ...] = ()
-        self._bytes = path.stat().st_size
+        weights = path.with_suffix(".bin") if self._whole else path
+        self._bytes = weights.stat().st_size
         compiled = self._compiled()
         self._requests: PerProcess[Any] | None = PerProcess(
             lambda: self._compiled().create_infer_request(), compiled.create_infer_request()
@@ -88,7 +94,7 @@ class OpenVinoNetwork:
         names = {value: key for key, value in _HINTS.items()}
         kinds = {"float": "float32", "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
         said = str(compiled.get_property("INFERENCE_PRECISION_HINT")).strip("<>").replace("Type: ", "").strip("'")
-        self.precision = kinds.get(said, names.get(self._hint or "", "float32"))
+        self.precision = "int8" if self._whole else kinds.get(said, names.get(self._hint or "", "float32"))
         self._type = compiled.inputs[0].element_type.to_dtype()
         self._output = range(len(compiled.outputs))[output]
         size = compiled.inputs[0].partial_shape[0]
@@ -158,7 +164,8 @@ class OpenVinoNetwork:
             settings["CACHE_DIR"] = str(self._cache)
         package = openvino()
         # Asked first: a file that is no ONNX it would offer to all its readers, which write to the terminal.
-        if not package.frontend.FrontEndManager().load_by_framework("onnx").supported(str(self._path)):
+        kind = "ir" if self._whole else "onnx"
+        if not package.frontend.FrontEndManager().load_by_framework(kind).supported(str(self._path)):
             raise ModelError(
                 f"{self._path.name} is not a model that OpenVINO can load.",
                 "Fetch it again with: gossamer models get ID --force",
@@ -167,7 +174,7 @@ class OpenVinoNetwork:
         try:  # by its path: what is compiled already is then found without reading the model
             return package.Core().compile_model(str(self._path), name, settings)
         except RuntimeError as error:
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise DeviceError(
                     f"There is not enough memory to load {self._path.name}.", "Free memory, or choose a smaller model."
                 ) from None
@@ -180,9 +187,7 @@ class OpenVinoNetwork:
 
     def _run_part(self, request: Any, part: Array, progress: Progress) -> Array:
         count = len(part)
-        pictures = np.ascontiguousarray(part, self._type)
-        if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self._fixed - count, axis=0)])
+        pictures = filled_up(np.ascontiguousarray(part, self._type), self._fixed)
 
         def work() -> Array:
             request.infer([pictures], share_inputs=True)
@@ -191,7 +196,7 @@ class OpenVinoNetwork:
         try:
             result = watched(work, progress, request.cancel, thread=self._thread())
         except RuntimeError as error:
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise Exhausted from None
             raise ModelError(
                 f"The model could not be run ({_last_line(error)}).",
@@ -199,7 +204,7 @@ class OpenVinoNetwork:
             ) from None
         if self.device == "cpu":
             return_memory()
-        return _mask(result[:count])
+        return one_mask(result[:count])
 
 
 def _is_writable(folder: Path) -> bool:
@@ -209,18 +214,6 @@ def _is_writable(folder: Path) -> bool:
     except OSError:
         return False
     return os.access(folder, os.W_OK)
-
-
-def _mask(result: Array) -> Array:
-    array = result[:, 0] if result.ndim == 4 and result.shape[1] == 1 else result
-    if array.ndim != 3:
-        raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
-    return array
-
-
-def _is_exhausted(error: BaseException) -> bool:
-    text = str(error).lower()
-    return any(phrase in text for phrase in ("bad_alloc", "out of memory", "failed to allocate", "out_of_resources"))
 
 
 def _last_line(error: BaseException) -> str:

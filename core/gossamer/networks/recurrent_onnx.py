@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
 from gossamer.networks.batches import watched
 from gossamer.networks.devices import resolve_device
+from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.networks.recurrence import Recurrence
 from gossamer.parallel.forks import PerProcess
-from gossamer.parallel.threads import thread_count
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 
@@ -103,16 +103,15 @@ class RecurrentOnnx:
         try:
             found = watched(lambda: session.run(_OUTPUTS, feeds, options), progress, stop, thread=self._thread())
         except Exception as error:
-            if not type(error).__module__.startswith("onnxruntime"):
+            if not is_of_a_run(error):
                 raise
-            text = str(error).strip().splitlines()
-            if any(word in str(error).lower() for word in ("failed to allocate memory", "bad_alloc", "out of memory")):
+            if is_lack_of_memory(error):
                 raise DeviceError(
                     f"There is not enough memory to run this model on frames of {width} x {height}.",
                     "Give a smaller size or working ratio.",
                 ) from None
             raise ModelError(
-                f"The model could not be run ({text[0][:200] if text else type(error).__name__}).",
+                f"The model could not be run ({first_line(error)}).",
                 "Try another working ratio.",
             ) from None
         colours, alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
@@ -123,21 +122,9 @@ class RecurrentOnnx:
         self._session = None
 
     def _opened(self) -> Any:
-        package = onnxruntime()
         wanted = resolve_device(self._asked)
-        options = package.SessionOptions()
-        options.intra_op_num_threads = thread_count()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
-        try:
-            session = package.InferenceSession(str(self._path), options, providers=[*providers, "CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            text = str(error).strip().splitlines()
-            raise ModelError(
-                f"{self._path.name} is not a model that ONNX Runtime can load ({text[0][:200] if text else error}).",
-                "Fetch it again with: gossamer models get ID --force",
-            ) from None
+        session = open_session(self._path, session_options(), [*providers, "CPUExecutionProvider"])
         self.device = "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
         if self.device != wanted:
             if self._asked == "cuda":

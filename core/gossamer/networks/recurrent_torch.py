@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, MissingExtra, ModelError
+from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.graph_state_dict import graph_convolutions
 from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.torch_module import TorchModule, placed
+from gossamer.networks.torch_package import torch_package
 from gossamer.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,10 +52,7 @@ class RecurrentTorch:
 
     def __init__(self, path: Path, device: str = "auto", network: str = "rvm_mobilenetv3") -> None:
         self.device, self.warnings = started_device(device)
-        try:
-            import torch  # noqa: F401 - said here, whatever loads it first
-        except ImportError:
-            raise MissingExtra("Running a network in torch", "torch") from None
+        torch_package("Running a network in torch")  # said here, whatever loads it first
         title = RECURRENT_NETWORKS[network]
         if network == "bimatting":
             from gossamer.networks.bimatting_weights import load_bimatting

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.errors import InputError, MissingExtra, ModelError, ModelNotFound
+from gossamer.errors import InputError, ModelError, ModelNotFound, import_failure, is_lack_of_memory
 from gossamer.networks.architectures.networks import NETWORKS, build, plain_keys, recognise
 from gossamer.networks.architectures.patch_order import patch_order
 from gossamer.networks.graph_state_dict import graph_initialisers, graph_network, graph_state_dict
+from gossamer.networks.torch_package import torch_package
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -185,19 +186,16 @@ def _checked_suffix(path: Path) -> str:
 
 
 def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtra("Reading these weights", "torch") from None
-    return torch
+    return torch_package("Reading these weights")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    torch_package("Reading .safetensors")
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
-    except ImportError:
-        raise MissingExtra("Reading .safetensors", "torch") from None
+    except ImportError as error:
+        raise import_failure(error, "Reading .safetensors", "torch") from None
     try:
         entries: dict[str, Tensor] = load_file(path)
         return entries
@@ -223,7 +221,9 @@ def _read_pickle(path: Path, place: str) -> Any:
                 "Get the same weights as .safetensors, or as a state dict saved by their authors.",
             ) from None
         raise ModelError(f"{path.name} is not a readable file of weights.", _AGAIN) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, struct.error, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever the reader of pickles and the tensors' own functions make of other bytes
+        if is_lack_of_memory(error):
+            raise MemoryError(_brief(error)) from None
         raise ModelError(f"{path.name} is not a readable file of weights ({_brief(error)}).", _AGAIN) from None
 
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, usual_camera
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
-from gossamer.platform.memory import available_memory, physical_memory, resident_memory, return_memory
+from gossamer.platform.memory import (
+    addresses_left,
+    available_memory,
+    physical_memory,
+    resident_memory,
+    return_memory,
+)
 from gossamer.platform.names import exchange, is_planted, links_are_followed_for_others, rename_new, settle_names
 from gossamer.platform.permissions import inherit, share
 from gossamer.platform.processes import (
@@ -32,10 +38,11 @@ from gossamer.platform.processes import (
     runtime_folder,
     write_private,
 )
-from gossamer.platform.processors import has_bfloat16
+from gossamer.platform.processors import processor_flags, processor_kind
 
 __all__ = [
     "BINARY",
+    "addresses_left",
     "application_folders",
     "available_memory",
     "binary_stream",
@@ -45,7 +52,6 @@ __all__ = [
     "end_group",
     "exchange",
     "folders_have_locks",
-    "has_bfloat16",
     "has_local_sockets",
     "has_posix_shell",
     "hold",
@@ -68,6 +74,8 @@ __all__ = [
     "open_files_can_move",
     "physical_memory",
     "privacy_fault",
+    "processor_flags",
+    "processor_kind",
     "rename_new",
     "resident_memory",
     "return_memory",

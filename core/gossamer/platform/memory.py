@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "physical_memory", "resident_memory", "return_memory"]
+__all__ = ["addresses_left", "available_memory", "physical_memory", "resident_memory", "return_memory"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -18,15 +18,40 @@ _UNLIMITED = 1 << 60  # version 1 writes a number near 2^63 for no limit
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process can still take: of the machine's memory, and of the limits of its containers.
+    """Return the bytes that this process can still take: of the machine's memory, and of all limits set for it.
 
     Returns
     -------
     int or None
         None where the system does not tell.
     """
-    left = [room for room in (_of_the_machine(), *_of_containers()) if room is not None]
+    left = [room for room in (_of_the_machine(), *_of_containers(), addresses_left()) if room is not None]
     return max(min(left), 0) if left else None
+
+
+def addresses_left() -> int | None:
+    """Return the bytes that the limits on this process's own addresses (``ulimit -v`` and ``-d``) leave it.
+
+    A library takes far more of them than it uses of the memory: threads' stacks, room for buffers. Many know no other
+    answer to having none left than to end the process.
+
+    Returns
+    -------
+    int or None
+        None where there is no limit, and where the system has none (macOS takes note of it, but does not enforce it;
+        Windows has other ways).
+    """
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    left = []
+    # Pages, <proc(5)>: size, resident, shared, text, lib, data. Of each kind the one that its limit counts.
+    for kind, field in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
+        most, _ = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY and (used := _pages(field)) is not None:
+            left.append(max(most - used, 0))
+    return min(left, default=None)
 
 
 def return_memory() -> None:
@@ -142,8 +167,13 @@ def physical_memory() -> int | None:
 
 def resident_memory() -> int | None:
     """Return how many bytes of memory this process has now; None where that cannot be told (not on Linux)."""
+    return _pages(1)
+
+
+def _pages(field: int) -> int | None:
+    """Return one of the counts in /proc/self/statm, in bytes."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        count = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[field])
+        return count * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError, AttributeError):
         return None

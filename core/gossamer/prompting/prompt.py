@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from gossamer.arguments import shown
 from gossamer.arrays import Array, check_size
 from gossamer.errors import InputError
 from gossamer.image import read_mask
@@ -130,7 +131,7 @@ class Prompt:
         fields: dict[str, Any] = {}
         for name, value in data.items():
             if name not in _FIELDS and name not in _SINGULAR:
-                raise InputError(f"A prompt has no field {name!r}.", f"Choose from: {', '.join(_FIELDS)}.")
+                raise InputError(f"A prompt has no field {shown(name)}.", f"Choose from: {', '.join(_FIELDS)}.")
             own = str(_SINGULAR.get(name, name))
             if own in fields:
                 raise InputError(f"The prompt gives {own} twice.", "Give it once.")

@@ -111,10 +111,15 @@ def _check_alone(kind: type[Settings], name: str, value: Any) -> None:
         check_text(value, noun, str(extra.get("remedy", "Give a text.")))
 
 
+_LONGEST_NAME = 80  # as of values that are shown: of what no setting is called, that is enough
+
+
 def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_look: str) -> InputError:
     """Return what is wrong with settings of a kind, in our words."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or what
+    if len(where) > _LONGEST_NAME:
+        where = f"{where[: _LONGEST_NAME - 3]}..."
     if first["type"] == "extra_forbidden":
         close = did_you_mean(where, _names(kind))
         if len(first["loc"]) == 1 and not close:

@@ -424,7 +424,7 @@ class Recipe(Settings):
             data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
         except RecursionError:
             raise InputError(f"The recipe {path} is nested too deeply.", "Give a TOML or JSON file.") from None
-        except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        except ValueError as error:  # also of a number of thousands of digits
             raise InputError(f"The recipe {path} is not valid: {error}.", "Give a TOML or JSON file.") from None
         if not isinstance(data, dict):
             raise InputError(f"The recipe {path} holds no table of settings.", "Give a TOML or JSON file.")

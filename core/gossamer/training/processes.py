@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from gossamer.errors import MissingExtra
+from gossamer.errors import import_failure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,8 +42,8 @@ class _Accelerated:
     def __init__(self, device: str) -> None:
         try:
             from accelerate import Accelerator
-        except ImportError:
-            raise MissingExtra("Training in several processes", "train") from None
+        except ImportError as error:
+            raise import_failure(error, "Training in several processes", "train") from None
         self._accelerator = Accelerator(cpu=device == "cpu")
         self.count, self.number = self._accelerator.num_processes, self._accelerator.process_index
         self.device = str(self._accelerator.device)

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.errors import Cancelled, DeviceError, ModelError
+from gossamer.errors import Cancelled, DeviceError, ModelError, is_lack_of_memory
 from gossamer.networks.devices import empty_cache
-from gossamer.networks.torch_module import is_exhausted
 from gossamer.settings.training import LossWeights, Teaching, Training
 from gossamer.training.feeding import Batch
 from gossamer.training.losses import TERMS, loss_of, loss_of_change
@@ -129,7 +128,7 @@ class Stepper:
             try:
                 loss, terms = self._gradients(batch, weights)
             except (RuntimeError, MemoryError) as error:
-                if not is_exhausted(error):
+                if not is_lack_of_memory(error):
                     raise
                 failed = True
             if not self._together(failed):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import GossamerError, InputError, MissingExtra, OutputError
+from gossamer.errors import GossamerError, InputError, OutputError, import_failure
 from gossamer.paths import remedy_of
 
 __all__ = ["libav", "reading", "writing_to"]
@@ -18,8 +18,8 @@ def libav() -> Any:
     """Return the package ``av``; raises MissingExtra."""
     try:
         import av
-    except ImportError:
-        raise MissingExtra("Reading and writing video", "video") from None
+    except ImportError as error:
+        raise import_failure(error, "Reading and writing video", "video") from None
     av.logging.set_level(None)  # what went wrong is told by exceptions; its lines would tear a progress bar
     return av
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from gossamer.errors import InputError, MissingExtra
+from gossamer.errors import InputError
+from gossamer.networks.torch_package import torch_package
 
 if TYPE_CHECKING:
     import torch
@@ -170,11 +171,9 @@ def build(name: str) -> torch.nn.Module:
     spec = NETWORKS.get(name)
     if spec is None:
         raise InputError(f"There is no network {name!r}.", f"Choose one of: {', '.join(NETWORKS)}.")
-    try:
-        import torch
-        from torch.overrides import TorchFunctionMode
-    except ImportError:
-        raise MissingExtra("Running a network in torch", "torch") from None
+    torch = torch_package("Running a network in torch")
+    from torch.nn import Module
+    from torch.overrides import TorchFunctionMode
 
     class WithoutDrawing(TorchFunctionMode):
         """Leave out random initialisation: it takes seconds, and weights replace it at once."""
@@ -198,7 +197,7 @@ def build(name: str) -> torch.nn.Module:
     }
     module = importlib.import_module(f"gossamer.networks.architectures.{spec.module}")
     with WithoutDrawing():
-        network: torch.nn.Module = getattr(module, spec.factory)(*spec.arguments)
+        network: Module = getattr(module, spec.factory)(*spec.arguments)
     return network.eval().requires_grad_(False)
 
 
