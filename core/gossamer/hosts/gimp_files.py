@@ -19,6 +19,7 @@ BUNDLE = "bundle.json"
 
 FILES = (
     f"{NAME}.py",
+    "animation.py",
     "arguments.py",
     "client.py",
     "cutting.py",
