@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The procedures' arguments: those of parameters.json, with the library's defaults, and what only GIMP has."""
 
+import functools
 import json
 import os
 
@@ -120,10 +121,20 @@ def _add_more(procedure, data):
     _add_choice(procedure, "preset", _("_Preset"), text, presets, presets[0][0])
 
 
+def kept():
+    """Return the names of the arguments that a preset of the user's keeps: all but layers and what scripts may."""
+    return ["subject", "model", "output", "text", "preset", *(name.replace("_", "-") for name in _names())]
+
+
 def options(config, names=None):
     """Return the library's settings, by their flat names: all, or those that are named."""
-    names = [argument["name"] for argument in known()["arguments"]] if names is None else names
-    return {name: config.get_property(name.replace("_", "-")) for name in names}
+    return {name: config.get_property(name.replace("_", "-")) for name in (_names() if names is None else names)}
+
+
+@functools.cache
+def _names():
+    """Return the library's settings, by their flat names: asked for at every move of a slider."""
+    return [argument["name"] for argument in known()["arguments"]]
 
 
 def _add_argument(procedure, argument):
