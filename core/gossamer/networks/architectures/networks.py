@@ -171,7 +171,8 @@ def build(name: str) -> torch.nn.Module:
     spec = NETWORKS.get(name)
     if spec is None:
         raise InputError(f"There is no network {name!r}.", f"Choose one of: {', '.join(NETWORKS)}.")
-    torch = torch_package("Running a network in torch")
+    torch_package("Running a network in torch")
+    import torch
     from torch.overrides import TorchFunctionMode
 
     class WithoutDrawing(TorchFunctionMode):
