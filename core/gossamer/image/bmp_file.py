@@ -75,9 +75,7 @@ def read_header(data: bytes, label: str) -> BmpFile:
     if bits == 32 and compression == _RAW:
         fourth = np.frombuffer(data, np.uint8, 4 * width * abs(height), offset)[3::4]
         if fourth.size and fourth.min() != fourth.max():
-            bmp.notes.append(
-                "its header calls the fourth byte of its pixels unused: if that is alpha, it is lost"
-            )
+            bmp.notes.append("its header calls the fourth byte of its pixels unused: if that is alpha, it is lost")
     if size >= _V4:
         _take_colour(bmp, data, size)
     return bmp
