@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
-from . import previews
+from . import previews, widgets
 from .log import warn
 from .progress import Bar
 from .tensors import Images, empty, put
@@ -17,7 +17,17 @@ from .tensors import Images, empty, put
 if TYPE_CHECKING:
     from gossamer import Cutout
 
-__all__ = ["Cutouts", "cutout_outputs", "with_alpha"]
+__all__ = ["Cutouts", "cutout_outputs", "image_input", "with_alpha"]
+
+
+def image_input() -> io.Input:
+    """Return the pictures that every node that cuts out in one step takes."""
+    return widgets.known(
+        io.Image.Input,
+        "image",
+        display_name="image",
+        tooltip="A batch of any length. The alpha of an RGBA picture multiplies the result.",
+    )
 
 
 def cutout_outputs() -> list[io.Output]:

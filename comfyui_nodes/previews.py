@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import ui
 
-__all__ = ["of_image", "of_mask", "small"]
+__all__ = ["of_image", "of_mask", "small", "with_source"]
 
 _LONGEST = 512  # pixels: a preview is no copy of the result
 
@@ -31,3 +31,19 @@ def of_image(images: torch.Tensor) -> Any:
 def of_mask(masks: torch.Tensor) -> Any:
     """Return what is shown of a MASK: its first one."""
     return ui.PreviewMask(small(masks[0][..., None])[None, ..., 0])
+
+
+def with_source(shown: Any, images: torch.Tensor) -> dict[str, Any]:
+    """Return what a node shows of its result, and beside it what it worked on, for the page's own picture to click in.
+
+    Parameters
+    ----------
+    shown : dict or ui output
+        What is shown of the result.
+    images : (B, H, W, C) tensor
+        What came in; its first picture is meant, and its size told: what is shown of it can be smaller.
+    """
+    told = shown if isinstance(shown, dict) else shown.as_dict()
+    (saved,) = of_image(images).as_dict()["images"]
+    height, width = images.shape[1:3]
+    return {**told, "gossamer_source": [{**saved, "width": int(width), "height": int(height)}]}

@@ -35,12 +35,14 @@ def test_everything_works_with_transformers_4_57() -> None:
 
 def test_networks_run_through_openvino() -> None:
     # Not in the extra `dev`: where it is installed, `auto` measures it, and every other test would meet that.
-    run_tests_over(overlay("openvino==2026.4.1", "openvino-telemetry"), "tests/networks/test_openvino_runtime.py")
+    tests = ("tests/networks/test_openvino_runtime.py", "tests/networks/test_quantised_graph.py")
+    folder = overlay("openvino==2026.4.1", "openvino-telemetry")
+    run_tests_over(folder, *tests, "tests/test_quantisation.py")
 
 
-def test_a_batch_runs_on_a_cluster() -> None:
+def test_a_batch_and_a_training_run_on_a_cluster() -> None:
     # Half a gigabyte that nothing else needs.
     schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
     folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
-    run_tests_over(folder, "tests/batch/test_ray.py")
+    run_tests_over(folder, "tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .. import previews, widgets
+from .. import groups, previews, widgets
 from ..log import warn
 from ..progress import Bar
 from ..tensors import Images, empty, put
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from gossamer import SegmentationModel
 
 __all__ = ["PredictMask"]
-
-_TOGETHER = 4  # pictures in one run of a network on a graphics card
 
 
 class PredictMask(io.ComfyNode):
@@ -65,17 +63,8 @@ class PredictMask(io.ComfyNode):
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
-        together_now = _TOGETHER if model.device == "cuda" and not look.detail else 1
-        for start in range(0, len(images), together_now):
-            group = range(start, min(start + together_now, len(images)))
-            part = bar.pictures(start, len(group))
-            if together_now == 1:
-                found = [model.predict(images.rgb(start), part, flips=look.flips, detail=look.detail)]
-            else:
-                pictures = [images.rgb(i) for i in group]
-                found = model.predict_batch(pictures, part, flips=look.flips, batch_size=together_now)
-            for i, mask in zip(group, found, strict=True):
-                put(masks[i], mask)
-                if not mask.max() > 0:
-                    warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))
+        for i, mask, _ in groups.masks(model, images, bar, flips=look.flips, detail=look.detail):
+            put(masks[i], mask)
+            if not mask.max() > 0:
+                warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))
         return io.NodeOutput(masks, ui=previews.of_mask(masks))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import backgrounds, folders, widgets
-from ..cutouts import Cutouts, cutout_outputs, with_alpha
-from ..log import announce
+from .. import backgrounds, folders, groups, widgets
+from ..cutouts import Cutouts, cutout_outputs, image_input, with_alpha
+from ..log import announce, warn
 from ..memory import device as usual_device
 from ..memory import make_room
+from ..progress import Bar
 from ..tensors import Images
 from ..wording import in_comfyui
 from . import CATEGORY, Model
@@ -19,7 +20,7 @@ from . import CATEGORY, Model
 if TYPE_CHECKING:
     import torch
 
-    from gossamer import SegmentationModel
+    from gossamer import Recipe, SegmentationModel
 
 __all__ = ["CutOut", "RemoveBackground"]
 
@@ -49,12 +50,7 @@ class RemoveBackground(io.ComfyNode):
             ],
             essentials_category="Image Tools",
             inputs=[
-                widgets.known(
-                    io.Image.Input,
-                    "image",
-                    display_name="image",
-                    tooltip="A batch of any length. The alpha of an RGBA picture multiplies the result.",
-                ),
+                image_input(),
                 widgets.known(
                     io.Combo.Input,
                     "quality",
@@ -95,6 +91,7 @@ class RemoveBackground(io.ComfyNode):
     ) -> io.NodeOutput:
         """Cut out picture by picture."""
         from gossamer import ModelChoice, Pipeline
+        from gossamer.progress import Progress
 
         images = Images.of(image, "image")
         results = Cutouts(images, background_image)
@@ -107,6 +104,11 @@ class RemoveBackground(io.ComfyNode):
         )
         pipeline, bar = Pipeline(recipe, choice), results.bar()
         make_room()
+        closer = recipe.segmentation.looks_closer(quality == "best")
+        if len(images) > 1 and choice.device != "cpu":
+            loaded = pipeline.load(Progress.of(bar.picture(0)).part(0.0, 0.3), announce)
+            if groups.are_faster(loaded, closer):
+                return _cut_groups(loaded, images, results, recipe, bar, closer)
         for i in range(results.count):
             results.put(i, pipeline.run(with_alpha(images, i), bar.picture(i), announce=announce))
         return results.output()
@@ -127,12 +129,7 @@ class CutOut(io.ComfyNode):
             search_aliases=["cutout", "cut out", "remove background", "rembg", "birefnet", "ben2", "inspyrenet"],
             inputs=[
                 widgets.known(Model.Input, "model", display_name="model", tooltip="From Load Model (Gossamer)."),
-                widgets.known(
-                    io.Image.Input,
-                    "image",
-                    display_name="image",
-                    tooltip="A batch of any length. The alpha of an RGBA picture multiplies the result.",
-                ),
+                image_input(),
                 *backgrounds.background_inputs(),
                 backgrounds.picture_input(),
                 backgrounds.second_colour(),
@@ -155,24 +152,22 @@ class CutOut(io.ComfyNode):
         **settings: Any,
     ) -> io.NodeOutput:
         """Cut out picture by picture."""
-        from gossamer import refine
-        from gossamer.progress import Progress
-
         images = Images.of(image, "image")
         results = Cutouts(images, background_image)
         recipe = backgrounds.recipe(background, colour, second_colour, settings)
-        look, bar = recipe.segmentation, results.bar()
+        bar = results.bar()
         make_room()
-        for i in range(results.count):
-            steps = Progress.of(bar.picture(i))
-            mask = model.predict(images.rgb(i), steps.part(0.0, 0.6), flips=look.flips, detail=look.detail)
-            cutout = refine(
-                with_alpha(images, i),
-                mask,
-                recipe,
-                device=usual_device(),
-                progress=steps.part(0.6, 1.0),
-                announce=announce,
-            )
-            results.put(i, cutout)
-        return results.output()
+        return _cut_groups(model, images, results, recipe, bar, recipe.segmentation.detail)
+
+
+def _cut_groups(model: Any, images: Images, results: Cutouts, recipe: Recipe, bar: Bar, detail: bool) -> io.NodeOutput:
+    """Cut out with a model that was loaded; a picture that stands for many backgrounds is looked at once."""
+    from gossamer import refine
+
+    look = recipe.segmentation
+    warn(model.warnings)
+    for i, mask, steps in groups.masks(model, images, bar, flips=look.flips, detail=detail, share=0.6):
+        cutout = refine(with_alpha(images, i), mask, recipe, device=usual_device(), progress=steps, announce=announce)
+        for place in range(results.count) if len(images) == 1 else (i,):
+            results.put(place, cutout)
+    return results.output()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import backgrounds, folders, places, widgets
-from ..cutouts import Cutouts, cutout_outputs, with_alpha
+from .. import backgrounds, folders, places, previews, widgets
+from ..cutouts import Cutouts, cutout_outputs, image_input, with_alpha
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..memory import make_room
@@ -208,7 +208,7 @@ class CutOutByText(io.ComfyNode):
             description="Cuts out what a text names, such as: the lamp. Needs Grounding DINO with SAM 2, or SAM 3.",
             search_aliases=["text prompt", "segment anything", "grounding dino", "sam", "sam3", "lang sam"],
             inputs=[
-                _image(),
+                image_input(),
                 widgets.known(
                     io.String.Input,
                     "text",
@@ -255,11 +255,11 @@ class CutOutByPoints(io.ComfyNode):
             node_id="GossamerCutOutByPoints",
             display_name="Cut Out by Points and Boxes: SAM Click (Gossamer)",
             category=CATEGORY,
-            description="Cuts out what lies under points or in boxes, as Segment Anything does; without SAM 2 GrabCut "
-            "does it.",
+            description="Cuts out what lies under points or in boxes, as Segment Anything does: click in the picture "
+            "on the node, or type them. Without SAM 2 GrabCut does it.",
             search_aliases=["segment anything", "sam", "sam2", "points", "click", "box", "bounding box", "bbox"],
             inputs=[
-                _image(),
+                image_input(),
                 widgets.known(
                     io.String.Input,
                     "points",
@@ -325,7 +325,9 @@ class CutOutByPoints(io.ComfyNode):
             return Prompt(points=wanted, not_points=unwanted, boxes=each[index % len(each)])
 
         behind = (background, colour, background_image, second_colour)
-        return _cut(images, said, prompt_model, behind, settings)
+        done = _cut(images, said, prompt_model, behind, settings)
+        done.ui = previews.with_source(done.ui, image)  # where no picture could be clicked in before: now there is one
+        return done
 
 
 class CutOutByRough(io.ComfyNode):
@@ -343,7 +345,7 @@ class CutOutByRough(io.ComfyNode):
             "strokes on it and on what does not belong to it.",
             search_aliases=["rough mask", "scribbles", "paint", "mask editor", "grabcut", "refine mask"],
             inputs=[
-                _image(),
+                image_input(),
                 widgets.known(
                     io.Mask.Input,
                     "mask",
@@ -417,12 +419,3 @@ class CutOutByRough(io.ComfyNode):
 
         behind = (background, colour, background_image, second_colour)
         return _cut(images, said, prompt_model, behind, settings, others=len(painted))
-
-
-def _image() -> io.Input:
-    return widgets.known(
-        io.Image.Input,
-        "image",
-        display_name="image",
-        tooltip="A batch of any length. The alpha of an RGBA picture multiplies the result.",
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .. import backgrounds, clips, films, folders, previews, widgets
+from ..cutouts import cutout_outputs
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..memory import make_room
@@ -156,12 +157,7 @@ class CutOutFrames(io.ComfyNode):
                 _licence(),
             ],
             outputs=[
-                io.Image.Output(
-                    display_name="image",
-                    tooltip="The cut-out: RGBA with straight alpha (1 = opaque), or RGB over the background that was "
-                    "chosen. Save Image keeps its transparency.",
-                ),
-                io.Mask.Output(display_name="mask", tooltip="Its alpha: 1 (white) = foreground."),
+                *cutout_outputs()[:2],
                 _Memory.Output(display_name="remembered", tooltip="For the next chunk of the same clip."),
             ],
         )

@@ -38,6 +38,7 @@ A resized white square on black overshoots at its corners by 0.15 with Pillow's 
 0.27 with Lanczos; rounding errors are far less. What lies further out is on another scale, such as 0 to 255 or -1 to 1.
 """
 
+_PART = 1 << 16  # numbers looked at at a time
 _ROUNDING = 1e-3  # what is wholly outside by more is no overshoot
 _LABELS = 31  # whole numbers of 255 up to this show next to nothing as a mask: they are labels
 _DEEP_LABELS = 4095  # the same of 65535; masks of sensors with 10 or 12 bits, too, are no brighter
@@ -176,7 +177,7 @@ def unit_mask(array: NDArray[Any], name: str, *, white: float = 0.0, measured: b
         unit = np.divide(array, np.float32(white), dtype=np.float32, casting="unsafe")
     else:
         unit = unit_range(array, name, "bool, uint8, uint16 or floats in [0, 1]")
-        high = round(float(unit.max()) * white)
+        high = round(float(unit.max()) * white) if white else 0
     if white and high == 1:
         return (unit > 0).astype(np.float32), "its numbers are 0 and 1: they are taken as labels, 1 = foreground"
     dim = _DEEP_LABELS if white > 255 else _LABELS
@@ -218,10 +219,20 @@ def unit_range(array: NDArray[Any], name: str, wanted: str = "floats in [0, 1]")
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"The {name} holds {array.dtype}.", f"Give {wanted}.")
     result: Array = array.astype(np.float32, copy=False)
-    low, high = float(result.min()), float(result.max())
+    low, high = _extremes(result)
     if not in_range(low, high):
         raise InputError(f"The {name} has values from {low:g} to {high:g}.", range_remedy(low, high))
     return result if low >= 0 and high <= 1 else np.clip(result, 0, 1)
+
+
+def _extremes(array: Array) -> tuple[float, float]:
+    """Return the least and the largest number; NaN where there is one."""
+    if not array.flags.c_contiguous:
+        return float(array.min()), float(array.max())
+    flat = array.reshape(-1)
+    parts = [flat[start : start + _PART] for start in range(0, flat.size, _PART)]  # read once: they stay in the cache
+    found = np.array([(part.min(), part.max()) for part in parts])
+    return float(found[:, 0].min()), float(found[:, 1].max())
 
 
 def in_range(low: float, high: float) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gossamer.errors import InputError
 
-__all__ = ["Colour", "colour_names", "read_colour"]
+__all__ = ["Colour", "colour_names", "read_colour", "screen_channel"]
 
 _REMEDY = "Write it as #rrggbb (e.g. #ffffff), as 255,255,255 or as a name such as white."
+_COLOURED = 0.1  # how far a channel stands out of a coloured screen's others
 _HEX = re.compile(r"#([0-9a-fA-F]{3,4})|#?([0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 _NUMBERS = re.compile(r"[\d.+-]+%?(\s*[,;\s]\s*[\d.+-]+%?){2,3}")
 _FUNCTION = re.compile(r"(rgba?|hsla?|hsv|hsb)\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
@@ -31,6 +33,15 @@ class Colour(NamedTuple):
     green: float
     blue: float
     alpha: float = 1.0
+
+
+def screen_channel(colour: Sequence[float]) -> int | None:
+    """Return which channel a screen of a colour (red, green, blue), in [0, 1], is of: 1 for green, 2 for blue.
+
+    None where no channel stands out, as of paper and walls.
+    """
+    _, middle, most = sorted(range(3), key=lambda channel: colour[channel])
+    return most if colour[most] - colour[middle] > _COLOURED else None
 
 
 def read_colour(text: str) -> Colour | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gossamer.batch.manifest import listed, read_decisions, read_manifest
 from gossamer.errors import InputError
+from tests.batch.conftest import Batch
 
 ROWS = [
     {"source": "a.jpg", "name": "one", "prompt": "the lamp", "sku": "7"},
@@ -82,3 +86,33 @@ def test_a_review_names_what_is_done_again(tmp_path: Path) -> None:
     review.write_text(json.dumps([{"source": "a", "decision": "perhaps"}]))
     with pytest.raises(InputError, match="perhaps"):
         read_decisions(str(review))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_each_row_has_a_prompt_of_its_own(batch: Batch, tmp_path: Path, suffix: str) -> None:
+    """Two boxes in one picture: a row asks for the left one, a row for the right one, by boxes for GrabCut."""
+    pixels = np.full((120, 240, 3), (40, 180, 60), np.uint8)
+    sides = {"left": slice(30, 90), "right": slice(150, 210)}
+    for columns in sides.values():
+        pixels[30:90, columns] = (190, 40, 60)
+    pixels += np.random.default_rng(4).integers(0, 12, pixels.shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "two.png")
+    rows = [
+        {"source": "two.png", "name": name, "prompt": json.dumps({"boxes": [[at.start - 12, 18, at.stop + 12, 102]]})}
+        for name, at in sides.items()
+    ]
+    table = tmp_path / f"table{suffix}"
+    if suffix == ".csv":
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    assert batch(table, "--out", out, "--no-check", "--prompt-model", "grabcut", keyed=False).status == 0
+    for name, at in sides.items():
+        alpha = np.asarray(Image.open(out / f"{name}.png"))[..., 3] / 255
+        truth = np.zeros(alpha.shape)
+        truth[30:90, at] = 1
+        assert np.abs(alpha - truth).mean() < 0.01

@@ -1,10 +1,12 @@
 """Whole batches from a cold start, `gossamer batch` beside `rembg p`, in turns.
 
-    python tests/benchmarks/batch.py --rembg PYTHON [--photos FOLDER] [--pictures 40] [--rounds 3] [--json]
+    python tests/benchmarks/batch.py --rembg PYTHON [--photos FOLDER] [--pictures 40] [--rounds 3] [--made FOLDER]
+        [--only KIND] [--way WAY] [--json]
 
 Pictures are JPEGs cut out of the photographs of a folder (without one, of scikit-image), enlarged to 12 and to 1
-megapixels. Ours are with foreground colours, which rembg does not estimate unless it is asked, and with and without the
-checks. ``PYTHON`` has ``rembg[cpu,cli]``; the weights are found (or fetched) by Gossamer and lent to rembg as links.
+megapixels. Ours are with foreground colours, which rembg does not estimate unless it is asked; with matting, which is
+our default, and as rembg without; with and without the checks. ``PYTHON`` has ``rembg[cpu,cli]``; the weights are
+found (or fetched) by Gossamer and lent to rembg as links. ``--made`` keeps the pictures for the next time.
 Processor use is that of the programs against all cores: what others do there meanwhile is told as the load.
 """
 
@@ -29,6 +31,12 @@ from rows import Row, dump, table
 from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
 
+WAYS = {
+    "default": [],
+    "no check": ["--no-check"],
+    "no matting": ["--matting", "none"],
+    "no matting, no check": ["--matting", "none", "--no-check"],
+}
 KINDS = {"12 MP, u2netp": ((4000, 3000), "u2netp", 2.5), "1 MP, u2net": ((1200, 900), "u2net", 1.2)}
 
 
@@ -51,9 +59,11 @@ def photographs(folder: str | None) -> list[np.ndarray]:
 
 
 def make(pictures: list[np.ndarray], folder: Path, count: int, size: tuple[int, int]) -> None:
-    """Write so many JPEGs, each another piece of a picture."""
+    """Write so many JPEGs, each another piece of a picture, where they are not there."""
+    if folder.is_dir() and len(list(folder.iterdir())) == count:
+        return
     chance = np.random.default_rng(3)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(count):
         whole = pictures[number % len(pictures)]
         height, width = whole.shape[:2]
@@ -69,7 +79,9 @@ def lend(model: str, folder: Path) -> None:
     """Let rembg find the weights of a model that Gossamer has."""
     weights = store.fetch(model_card(model), announce=print, runtime="onnx")
     folder.mkdir(exist_ok=True)
-    (folder / f"{model}.onnx").symlink_to(weights.path)
+    link = folder / f"{model}.onnx"
+    link.unlink(missing_ok=True)
+    link.symlink_to(weights.path)
     os.environ["U2NET_HOME"] = str(folder)
 
 
@@ -94,6 +106,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=tuple(KINDS), action="append")
+    parser.add_argument("--way", choices=tuple(WAYS), action="append", help="of ours; all without it")
+    parser.add_argument("--made", help="a folder that keeps the pictures")
     parser.add_argument("--json", action="store_true", help="print rows for run.py")
     options = parser.parse_args()
     rembg = str(Path(options.rembg).with_name("rembg"))
@@ -103,15 +117,13 @@ def main() -> None:
         for kind, (size, model, goal) in KINDS.items():
             if options.only and kind not in options.only:
                 continue
-            source, out = folder / f"in-{model}", folder / "out"
+            source = (Path(options.made) if options.made else folder) / f"in-{model}-{options.pictures}"
+            out = folder / "out"
             lend(model, folder / "lent")
             make(photographs(options.photos), source, options.pictures, size)
             ours = [sys.executable, "-m", "gossamer", "batch", str(source), "--out", str(out), "--model", model]
-            commands = {
-                "rembg p": [rembg, "p", "-m", model, str(source), str(out)],
-                "gossamer batch": ours,
-                "gossamer batch --no-check": [*ours, "--no-check"],
-            }
+            commands = {"rembg p": [rembg, "p", "-m", model, str(source), str(out)]}
+            commands |= {way: [*ours, *WAYS[way]] for way in options.way or WAYS}
             taken: dict[str, list[Taken]] = {each: [] for each in commands}
             for _ in range(options.rounds):
                 for each, command in commands.items():
@@ -129,8 +141,7 @@ def main() -> None:
                 )
             for each, several in list(taken.items())[1:]:
                 theirs, own = (statistics.median(one.seconds for one in some) for some in (taken["rembg p"], several))
-                flags = each.removeprefix("gossamer batch").strip() or "checked"
-                what = f"{kind}, {options.pictures} pictures, {flags}"
+                what = f"{kind}, {options.pictures} pictures, {each}"
                 rows.append(Row("Batches", what, "rembg p", "s", theirs, own, goal))
     print(dump(rows) if options.json else table(rows))
 

@@ -1,27 +1,42 @@
-"""What bfloat16 wins and what it costs: every runtime that is installed, beside ONNX Runtime in float32, in one run.
+"""What bfloat16 and int8 win and cost: every runtime that is installed, beside ONNX Runtime in float32, in one run.
 
     python tests/benchmarks/precisions.py --data FOLDER [--only MODEL ...] [--runs N]
+    python tests/benchmarks/precisions.py --rates [--only MODEL ...] [--runs N]
 
 Each picture goes through every runtime in turn, so that others on the machine slow all of them down alike; times are
 medians of the network with its resizing, differences those of the masks at the picture's size (at most 1200 pixels)
 from ONNX Runtime's. The catalogue's `bfloat16` is the mean difference of torch, in 255ths, over all pictures of FOLDER.
+int8 is among them for models of which `gossamer models quantise` has made one.
+
+`--rates`: the network alone, on one picture, beside the call that rembg makes and the rate at which this machine
+multiplies matrices of 2048 x 2048.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 import gossamer
+import gossamer.weights.store
 from gossamer.evaluation.boundary import boundary_iou
+from gossamer.progress import Progress
+from gossamer.telemetry import onnxruntime
+from gossamer.warm import warm
+from gossamer.weights.quantised import find_quantised
 
 MODELS = ("u2netp", "u2net", "isnet-general-use")
+WORK = {"u2netp": 39.5, "u2net": 117.2, "isnet-general-use": 319.2}
+"""Thousand million operations of the convolutions in one picture: two for each product."""
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -36,12 +51,20 @@ def pictures(folder: Path) -> list[np.ndarray]:
     return found
 
 
-def measure(name: str, found: list[np.ndarray], runs: int) -> None:
-    """Print a line for each runtime and precision of a model."""
+def ways_of(name: str) -> list[tuple[str, str]]:
+    """Return the runtimes and precisions that a model can be run in here."""
     ways = [("onnx", "float32")]
     for runtime in ("torch", "openvino"):
         if importlib.util.find_spec(runtime) is not None:
             ways += [(runtime, "float32"), (runtime, "bfloat16")]
+    if importlib.util.find_spec("openvino") is not None and find_quantised(gossamer.model_card(name)) is not None:
+        ways += [("openvino", "int8")]
+    return ways
+
+
+def measure(name: str, found: list[np.ndarray], runs: int) -> None:
+    """Print a line for each runtime and precision of a model."""
+    ways = ways_of(name)
     models = {way: gossamer.load_model(name, runtime=way[0], precision=way[1], device="cpu") for way in ways}
     seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
     apart: dict[tuple[str, str], list[tuple[float, float, float]]] = {way: [] for way in ways}
@@ -69,13 +92,80 @@ def measure(name: str, found: list[np.ndarray], runs: int) -> None:
         )
 
 
+def matrix_rates() -> dict[str, float]:
+    """Return how many thousand million operations a second this machine does in products of matrices."""
+    import torch
+
+    rates = {}
+    for precision in ("float32", "bfloat16"):
+        matrix = torch.randn(2048, 2048).to(getattr(torch, precision))
+        matrix @ matrix
+        seconds = []
+        for _ in range(5):
+            started = time.perf_counter()
+            matrix @ matrix
+            seconds.append(time.perf_counter() - started)
+        rates[precision] = 2 * 2048**3 / min(seconds) / 1e9
+        print(f"matrices in {precision}: {rates[precision]:.0f} GFLOP/s", flush=True)
+    return rates
+
+
+def rembgs_call(name: str) -> Callable[[np.ndarray], object]:
+    """Return the network as rembg runs it: ONNX Runtime as it comes, all outputs."""
+    path = str(gossamer.weights.store.path(gossamer.model_card(name)))
+    session = onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(None, {session.get_inputs()[0].name: batch})
+
+
+def measure_rates(name: str, runs: int, rates: dict[str, float]) -> None:
+    """Print how many pictures a second each way runs, and how far it is from the machine's rate."""
+    width, height = gossamer.model_card(name).input.size or (0, 0)
+    batch = np.random.default_rng(0).standard_normal((1, 3, height, width), dtype=np.float32) * 0.3
+    calls: dict[tuple[str, str], Callable[[np.ndarray], object]] = {("rembg's call", "float32"): rembgs_call(name)}
+    for way in ways_of(name):
+        model = gossamer.load_model(name, runtime=way[0], precision=way[1], device="cpu")
+        lent = model._network  # the network without the resizing around it
+        calls[way] = functools.partial(run_alone, lent)
+    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in calls}
+    for number in range(runs + 1):
+        for way, call in calls.items():
+            started = time.perf_counter()
+            call(batch)
+            if number:
+                seconds[way].append(time.perf_counter() - started)
+    usual = statistics.median(seconds["onnx", "float32"])
+    for way, each in seconds.items():
+        median = statistics.median(each)
+        rate = WORK[name] / median
+        part = f"{rate / rates[way[1]]:.0%} of its rate" if way[1] in rates else ""
+        print(
+            f"{name:18} {' '.join(way):22} {median:7.3f} s {1 / median:5.2f} pictures/s {usual / median:5.2f} x "
+            f"{rate:6.0f} GFLOP/s {part}",
+            flush=True,
+        )
+
+
+def run_alone(network: Any, batch: np.ndarray) -> object:
+    """Run a network that Gossamer keeps loaded."""
+    with warm.lent(network, None) as lent:
+        return lent.run(batch, Progress())
+
+
 def main() -> None:
     """Measure each model in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rates", action="store_true", help="the network alone, beside the machine's rate")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--runs", type=int, default=8, help="pictures that float32 is timed on")
     options = parser.parse_args()
+    if options.rates:
+        rates = matrix_rates()
+        for name in options.only:
+            measure_rates(name, options.runs, rates)
+        return
+    if options.data is None:
+        parser.error("--data is missing")
     found = pictures(options.data)
     for name in options.only:
         measure(name, found, options.runs)

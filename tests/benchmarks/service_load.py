@@ -57,6 +57,14 @@ def picture(number: int, width: int, height: int) -> bytes:
     return made.getvalue()
 
 
+def scaled(path: Path, width: int, height: int) -> bytes:
+    """Return a photograph as a JPEG of a size."""
+    made = io.BytesIO()
+    with PIL.Image.open(path) as photo:
+        photo.convert("RGB").resize((width, height)).save(made, "JPEG", quality=92)
+    return made.getvalue()
+
+
 def is_of(data: bytes, sent: bytes) -> bool:
     """Return whether a cut-out is one of that picture: its size, and its colour in the middle."""
     with PIL.Image.open(io.BytesIO(data)) as cut, PIL.Image.open(io.BytesIO(sent)) as own:
@@ -109,19 +117,19 @@ def memory(pid: int) -> int:
     return total
 
 
-def one(url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -> None:
-    """Ask once, as a client that leaves, sends rubbish, or stays."""
+def one(client: httpx.Client, url: str, kind: str, data: bytes, tally: Tally, chance: random.Random) -> None:
+    """Ask once, as a client that leaves, sends rubbish, or stays; who leaves closes the connection."""
     fate = chance.random()
     files = {"image": ("a.jpg", data[: len(data) // 3] if fate < 0.05 else data)}
     start = time.perf_counter()
     try:
         if 0.05 <= fate < 0.15:
-            with httpx.Client(timeout=httpx.Timeout(60, read=chance.uniform(0.001, 0.2))) as client:
-                client.post(f"{url}/v1/cutouts", files=files, data=_MATTING)
+            patience = httpx.Timeout(60, read=chance.uniform(0.001, 0.2))
+            client.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=patience)
             tally.counts["stayed after all"] += 1
             return
         while True:
-            answered = httpx.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=600)
+            answered = client.post(f"{url}/v1/cutouts", files=files, data=_MATTING, timeout=600)
             if answered.status_code != 429:
                 break
             tally.counts["told to come again"] += 1
@@ -155,18 +163,25 @@ def load(server: Any, small: int, large: int, clients: int) -> Tally:
     wishes = [("small", smalls[n % 16]) for n in range(small)] + [("large", larges[n % 3]) for n in range(large)]
     chance.shuffle(wishes)
     done = 0
+    seen: list[float] = []
 
     def work(number: int) -> None:
         nonlocal done
         kind, data = wishes[number]
-        one(server.url, kind, data, tally, random.Random(number))  # noqa: S311
+        one(client, server.url, kind, data, tally, random.Random(number))  # noqa: S311
         with tally.lock:
             done += 1
+            if done % max(1, len(wishes) // 200) == 0:
+                seen.append(memory(server.process.pid) / 1e6)
             if done % max(1, len(wishes) // 20) == 0:
-                tally.memory.append((done, memory(server.process.pid) / 1e6))
+                # The least of some: what stays, not what the pictures in hand just take.
+                tally.memory.append((done, min(seen, default=0.0)))
                 print(f"{done} of {len(wishes)}, {tally.memory[-1][1]:.0f} MB", flush=True)
+                seen.clear()
 
-    with ThreadPoolExecutor(clients) as pool:
+    # One for all: each new one reads the certificates of the whole web, which takes longer than an answer.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=clients)
+    with httpx.Client(limits=limits) as client, ThreadPoolExecutor(clients) as pool:
         list(pool.map(work, range(len(wishes))))
     return tally
 
@@ -181,8 +196,10 @@ def throughput(ask: Any, pictures: list[bytes], clients: int = 8) -> float:
     return len(pictures) / (time.perf_counter() - start)
 
 
-def beside(python: str, ours: Server, model: str, count: int, home: str, rounds: int) -> None:
+def beside(python: str, ours: Server, told: argparse.Namespace) -> None:
     """Compare with rembg's own server, in turns."""
+    model, count, home, rounds = told.model, told.pictures, told.home, told.rounds
+    width, height = (int(side) for side in told.size.split("x"))
     port = 7001
     theirs = Server(
         [python, "-c", "from rembg.cli import main; main()", "s", "--host", "127.0.0.1", "--port", str(port)],
@@ -190,7 +207,10 @@ def beside(python: str, ours: Server, model: str, count: int, home: str, rounds:
         {"U2NET_HOME": home},
         f"http://127.0.0.1:{port}",
     )
-    pictures = [picture(number, 1200, 900) for number in range(count)]
+    if told.photos:  # of real things: a disc's edge is little work for a matting
+        pictures = [scaled(path, width, height) for path in sorted(Path(told.photos).iterdir())[:count]]
+    else:
+        pictures = [picture(number, width, height) for number in range(count)]
 
     def ask(url: str, **fields: str) -> Any:
         def go(data: bytes) -> bytes:
@@ -244,12 +264,14 @@ def main() -> int:
     parser.add_argument("--home", default="", help="the folder of rembg's weights")
     parser.add_argument("--pictures", type=int, default=16, help="for each turn beside rembg")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--size", default="1200x900", help="of pictures beside rembg")
+    parser.add_argument("--photos", help="a folder of photographs to send in place of discs, scaled to that size")
     told = parser.parse_args()
     command = [sys.executable, "-m", "gossamer", "serve", "--port", "0", "--model", told.model, "--queue", "24"]
     server = Server([*command, "--workers", told.workers], r"Serving at (http://\S+)", {})
     try:
         if told.beside:
-            beside(told.beside, server, told.model, told.pictures, told.home, told.rounds)
+            beside(told.beside, server, told)
             return 0
         start = time.perf_counter()
         tally = load(server, told.small, told.large, told.clients)

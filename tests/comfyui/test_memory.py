@@ -133,10 +133,10 @@ def test_a_batch_takes_what_it_hands_out(server: Server, kind: str) -> None:
     assert run(count) - max(0, first) < 1.1 * outputs
 
 
-def test_a_graphics_card_s_modules_are_moved_away_and_back() -> None:
-    """ComfyUI's own list and a card that is made up: its modules note where they are sent."""
+@pytest.mark.parametrize("script", ["moved_modules.py", "grouped.py"])
+def test_on_a_graphics_card(script: str) -> None:
+    """A card that is made up: modules are moved away and back by ComfyUI's own list; batches are looked at together."""
     installation = comfyui()
-    script = Path(__file__).with_name("moved_modules.py")
-    command = [installation.python, script, installation.root, REPOSITORY]
+    command = [installation.python, Path(__file__).with_name(script), installation.root, REPOSITORY]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout.strip().splitlines()[-1:]) == (0, ["all is well"]), done.stderr[-3000:]

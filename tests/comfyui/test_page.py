@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import gossamer
 from gossamer import load_catalogue
 from tests.comfyui import browser, palette, subgraphs
+from tests.comfyui.graphs import EXAMPLES
+from tests.comfyui.install import REPOSITORY, cache_folder
 from tests.comfyui.server import Server
 
 _LOOK = """async () => {
@@ -19,7 +24,8 @@ _LOOK = """async () => {
     for (const kind of Object.keys(LiteGraph.registered_node_types).filter(id => id.startsWith('Gossamer'))) {
         const node = LiteGraph.createNode(kind)
         app.graph.add(node)
-        const seen = () => (node.widgets ?? []).filter(one => one.type != 'button' && node.isWidgetVisible(one)).length
+        const own = (node.widgets ?? []).filter(one => one.serialize !== false) // not the button, nor the picture
+        const seen = () => own.filter(one => node.isWidgetVisible(one)).length
         const first = seen(), low = node.size[1]
         const more = node.widgets?.find(one => one.name == '…')
         more?.callback()
@@ -27,7 +33,7 @@ _LOOK = """async () => {
         const model = node.widgets?.find(one => one.name == 'model')
         const {output} = await app.graphToPrompt()
         told[kind] = {
-            first, all: seen(), low, high, widgets: (node.widgets ?? []).filter(one => one.type != 'button').length,
+            first, all: seen(), low, high, widgets: own.length,
             label: model?.options.getOptionLabel?.('u2netp'), queued: output[node.id].inputs,
             saved: node.serialize().widgets_values ?? [],
         }
@@ -54,6 +60,87 @@ def test_what_is_rarely_used_is_folded_and_models_are_told_apart(either: Server,
     for kind in ("GossamerLoadModel", "GossamerRemoveBackground", "GossamerCutOutVideo"):
         assert told[kind]["label"] == f"u2netp · {size} MB · {card.licence} ✓", kind
         assert told[kind]["queued"]["model"] == "auto"
+
+
+# From further away Nodes 2.0 shows no more than boxes.
+_LARGE = """() => {
+    const node = app.graph.nodes.find(one => one.type == 'GossamerCutOutByPoints')
+    app.canvas.ds.scale = 1
+    app.canvas.ds.offset = [400 - node.pos[0], 120 - node.pos[1]]
+    app.canvas.setDirty(true, true)
+}"""
+_MARKED = """() => {
+    const node = app.graph.nodes.find(one => one.type == 'GossamerCutOutByPoints')
+    return Object.fromEntries(['points', 'not_points', 'box'].map(
+        name => [name, node.widgets.find(one => one.name == name).value]))
+}"""
+
+
+@pytest.mark.parametrize("nodes", ["classic", "2.0"])
+def test_clicks_in_the_picture_are_points_and_boxes(
+    request: pytest.FixtureRequest, either: Server, astronaut: np.ndarray, tmp_path: Path, nodes: str
+) -> None:
+    """Clicked, dragged, taken back and run on the node itself; pictures come from the server alone."""
+    assert "//" not in re.sub(r"(?m)(^|\s)//.*$", "", (REPOSITORY / "comfyui_nodes/web/points.js").read_text())
+    either.upload("example.png", astronaut)
+    either.post("/api/settings", {"Comfy.VueNodes.Enabled": nodes == "2.0"})
+    graph = json.loads((EXAMPLES / "gossamer_6_points.json").read_text(encoding="utf-8"))
+    for one in graph["nodes"]:
+        if one["type"] == "GossamerCutOutByPoints":
+            one["widgets_values"][:3] = ["", "", ""]
+        if one["type"] == "GossamerLoadPromptModels":
+            one["widgets_values"][0] = "grabcut"
+    (tmp_path / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    with browser.page(either, tmp_path / "profile") as (page, errors):
+        asked: list[str] = []
+        # What ComfyUI's page asks the internet for itself are texts, not pictures.
+        page.on("request", lambda one: one.resource_type == "image" and asked.append(one.url))
+        browser.open_graph(page, tmp_path / "graph.json")
+        page.evaluate(_LARGE)
+        picture = page.locator(".gossamer-points canvas")
+        page.wait_for_function("document.querySelector('.gossamer-points canvas')?.width > 100")
+        page.wait_for_timeout(1500)
+        box = picture.bounding_box()
+        assert box is not None
+        side = min(box["width"], box["height"])  # the astronaut is square
+        left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            return left + x / 512 * side, top + y / 512 * side
+
+        pixel = 512 / side  # of the picture in one of the screen
+        page.mouse.click(*at(220, 150))
+        page.mouse.click(*at(200, 400))
+        page.mouse.click(*at(470, 60), button="right")
+        page.mouse.click(*at(60, 60))
+        page.mouse.click(*at(60, 60))  # a mark that is clicked goes
+        page.mouse.move(*at(19, 15))
+        page.mouse.down()
+        page.mouse.move(*at(200, 200), steps=3)
+        page.mouse.move(*at(500, 505), steps=3)
+        page.mouse.up()
+        marked = page.evaluate(_MARKED)
+        name = f"comfyui-points-{nodes}-{request.node.callspec.params['either']}.png"
+        page.screenshot(path=cache_folder() / name)  # to be looked at
+        wanted = [(one["x"], one["y"]) for one in json.loads(marked["points"])]
+        unwanted = [(one["x"], one["y"]) for one in json.loads(marked["not_points"])]
+        assert np.abs(np.array(wanted) - [(220, 150), (200, 400)]).max() <= 2 * pixel
+        assert np.abs(np.array(unwanted) - [(470, 60)]).max() <= 2 * pixel
+        box_ = [float(number) for number in marked["box"].split(",")]
+        assert np.abs(np.array(box_) - (19, 15, 500, 505)).max() <= 2 * pixel
+        queued = page.evaluate("async () => (await app.graphToPrompt()).output")
+        (inputs,) = (one["inputs"] for one in queued.values() if one["class_type"] == "GossamerCutOutByPoints")
+        assert {name: inputs[name] for name in marked} == marked
+        assert "picture" not in inputs
+        kind, detail = browser.run_graph(page)
+        assert kind == "execution_success", detail
+        assert errors == []
+        assert [one for one in asked if not one.startswith((either.url, "data:", "blob:"))] == []
+    prompt = gossamer.Prompt(points=wanted, not_points=unwanted, boxes=[tuple(box_)])
+    expected = gossamer.open(astronaut, prompt_model="grabcut", device="cpu").cutout(prompt)
+    newest = max((either.base / "output" / "gossamer").glob("points*.png"), key=lambda file: file.stat().st_mtime)
+    with Image.open(newest) as saved:
+        assert np.abs(np.asarray(saved)[..., 3] / 255 - expected.alpha).max() <= 1.01 / 255
 
 
 def test_subgraphs_are_served_and_found(either: Server, tmp_path: Path) -> None:

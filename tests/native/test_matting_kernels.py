@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gossamer import native
+from gossamer.matting import guided
+from gossamer.matting.closed_form import multigrid
 from gossamer.matting.closed_form import plain as closed_form_plain
 from gossamer.matting.closed_form import solver as closed_form_solver
 from gossamer.matting.closed_form.layout import Team
@@ -128,13 +130,92 @@ def test_enlarging_is_numpy_s(shape: tuple[int, int], small: tuple[int, int], pl
         np.testing.assert_allclose(found, mask + belief * (alpha - mask), atol=1e-3)
 
 
+def test_bytes_and_hard_masks_are_taken_as_they_are() -> None:
+    random = np.random.default_rng(1)
+    image, mask = random.integers(0, 256, (90, 70, 3), np.uint8), random.random((90, 70), np.float32)
+    little, alpha = random.random((30, 20, 3), np.float32), random.random((30, 20), np.float32)
+    belief = (random.random((30, 20)) > 0.5).astype(np.float32)
+    floats, hard = image / np.float32(255), (mask > 0.5).astype(np.float32)
+    found = enlarge_onto(image, mask, little, alpha, belief, Progress(), hard=True)
+    np.testing.assert_allclose(found, enlarge_onto(floats, hard, little, alpha, belief, Progress()), atol=1e-6)
+    assert np.array_equal(enlarge_onto(image, mask, little, alpha, 0 * belief, Progress(), hard=True), hard)
+    team = Team(Progress())
+    try:
+        sampled = [sample_alpha(each, mask < 0.3, mask > 0.6, mask < 0.6, 1.0, team) for each in (image, floats)]
+    finally:
+        team.close()
+    assert np.array_equal(sampled[0].alpha, sampled[1].alpha)
+    assert np.array_equal(sampled[0].confidence, sampled[1].confidence)
+
+
+@pytest.mark.parametrize(
+    ("shape", "radius"), [((140, 90), 2), ((150, 33), 7), ((9, 40), 12), ((1, 7), 1), ((70, 1), 3)]
+)
+def test_guided_filters_are_numpy_s(shape: tuple[int, int], radius: int, plainly: Callable[..., object]) -> None:
+    image, alpha = scene(*shape) if min(shape) > 20 else (
+        np.random.default_rng(0).random((*shape, 3), np.float32), np.random.default_rng(1).random(shape, np.float32)
+    )  # fmt: skip
+    image[: shape[0] // 3] = 0.5  # nothing but one colour
+
+    def work() -> list[np.ndarray]:
+        lines = np.zeros((*shape, 6), np.float32)
+        guided.local_lines(image, alpha, radius, 1e-4, lines, Progress())
+        return [guided.guided_alpha(image, alpha, radius=radius, epsilon=1e-4), lines]
+
+    found, expected = work(), plainly(work, guided)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+    lines = found[1]
+    np.testing.assert_allclose((lines[..., :3] * image).sum(axis=2) + lines[..., 3], alpha, atol=1e-5)
+    assert not lines[..., 4:].any()
+
+
+@pytest.mark.parametrize("cuts", [[0, 360], [0, 180, 360], [0, 120, 240, 360]])
+def test_smoothing_ends_with_the_remainder_however_it_is_shared_out(cuts: list[int]) -> None:
+    random = np.random.default_rng(0)
+    number = np.arange(360, dtype=np.int32).reshape(60, 6)
+    nodes = multigrid._Nodes(number, np.zeros((360, 3)), np.tile(np.eye(4), (360, 1, 1)))
+    dense = np.zeros((360, 4, 360, 4), np.float32)
+    stencil = np.zeros((360, 25, 4, 4), np.float32)
+    for n, k in zip(*np.nonzero(nodes.near >= 0), strict=True):
+        m = nodes.near[n, k]
+        if m >= n:
+            block = random.standard_normal((4, 4)).astype(np.float32)
+            block = block + block.T + 40 * np.eye(4, dtype=np.float32) if m == n else block
+            dense[n, :, m], dense[m, :, n] = block, block.T
+        stencil[n, k] = dense[n, :, m]
+    matrix = dense.reshape(1440, 1440)
+    team = Team(Progress())
+    try:
+        level = multigrid._Level(nodes, stencil, team)
+        level._cuts = cuts
+        b = random.standard_normal((360, 4)).astype(np.float32)
+        x, rest = level.smooth(b)
+        np.testing.assert_allclose(rest.ravel(), b.ravel() - matrix @ x.ravel(), atol=1e-4)
+        assert np.linalg.norm(rest) < 0.5 * np.linalg.norm(b)
+        once = x.copy()
+        level.smooth_again(b, x)
+        after = b.ravel() - matrix @ x.ravel()
+        assert np.linalg.norm(after) < 0.5 * np.linalg.norm(rest)
+        # The smoother is linear: as much again of twice the right-hand side.
+        doubled = 2 * once
+        level.smooth_again(2 * b, doubled)
+        np.testing.assert_allclose(doubled, 2 * x, atol=1e-5)
+    finally:
+        team.close()
+
+
+def matrix_of(image: np.ndarray, free: np.ndarray, team: Team) -> closed_form_solver._Matrix:
+    return closed_form_solver._Matrix(closed_form_solver.Groundwork(image, free, 1e-5, team), None, team)
+
+
 def test_the_matrix_is_levin_s() -> None:
     image, alpha = scene(40, 60)
     free = (alpha > 0.02) & (alpha < 0.98)
     free[:3] = free[-1] = free[5:9, :2] = True  # at the picture's edges, where windows are missing
     team = Team(Progress())
     try:
-        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        matrix = matrix_of(image, free, team)
         layout = matrix.layout
         x = np.random.default_rng(0).random((40, 60)).astype(np.float32)
         out = np.zeros(layout.size, np.float32)
@@ -154,7 +235,7 @@ def test_two_steps_in_one_pass_are_two_passes(pieces: int) -> None:
     free[::17] = True  # blocks near ones that are far away in the order
     team = Team(Progress())
     try:
-        matrix = closed_form_solver._Matrix(image, free, None, 1e-5, team)
+        matrix = matrix_of(image, free, team)
         layout = matrix.layout
         count = len(matrix._near)
         matrix._shares = [(count * i // pieces, count * (i + 1) // pieces) for i in range(pieces)]

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from gossamer.errors import DeviceError, ModelError
+from gossamer.networks.busy import picture_after_picture
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.progress import Progress
@@ -51,9 +52,10 @@ class Session:
     """Stands in front of a real session: notes sizes, and has memory for `most` pictures."""
 
     def __init__(self, real, most: int = 99) -> None:
-        self.real, self.most, self.sizes = real, most, []
+        self.real, self.most, self.sizes, self.options = real, most, [], None
 
     def run(self, outputs, inputs, options):
+        self.options = options
         (pictures,) = inputs.values()
         self.take(len(pictures))
         return self.real.run(outputs, inputs, options)
@@ -62,6 +64,7 @@ class Session:
         return Binding(self.real.io_binding())
 
     def run_with_iobinding(self, binding, options):
+        self.options = options
         self.take(binding.size)
         self.real.run_with_iobinding(binding.real, options)
 
@@ -166,3 +169,24 @@ def test_an_unloaded_model_says_so(tmp_path: Path) -> None:
     network.unload()
     with pytest.raises(ModelError, match="was unloaded"):
         network.run(PICTURES, Progress())
+
+
+def test_working_memory_is_given_back_unless_picture_after_picture_comes(tmp_path: Path) -> None:
+    network = OnnxNetwork(graph(tmp_path / "one.onnx", 1), "cpu")
+    session = put_before(network, Session(network._session()))
+
+    def gives_back() -> bool:
+        network.run(PICTURES[:1], Progress())
+        try:
+            return session.options.get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"
+        except RuntimeError:  # there is no such entry
+            return False
+
+    assert gives_back()
+    with picture_after_picture():
+        with picture_after_picture(1):
+            pass
+        assert not gives_back()
+    with picture_after_picture(PICTURES[0, 0].size - 1):  # of smaller ones
+        assert gives_back()
+    assert gives_back()

@@ -13,11 +13,11 @@ import skimage.data
 
 from gossamer import load_model, remove_background
 from gossamer.errors import Cancelled, DeviceError, ModelError
+from gossamer.native.processor import has_bfloat16
 from gossamer.networks import openvino_network
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.openvino_network import OpenVinoNetwork
 from gossamer.networks.speeds import known_speeds
-from gossamer.platform import has_bfloat16
 from gossamer.progress import Progress
 from tests.cached_weights import weights_home
 

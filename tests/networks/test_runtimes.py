@@ -9,7 +9,6 @@ import pytest
 from gossamer.errors import DeviceError
 from gossamer.networks import devices, runtimes
 from gossamer.networks.runtimes import FAITHFUL, Plan, openvino_may_serve, planned, runtime_for_files
-from gossamer.platform import processors
 from gossamer.settings import ModelChoice
 from gossamer.telemetry import onnxruntime
 
@@ -117,29 +116,3 @@ def test_files_are_chosen_for_what_will_run_them() -> None:
     assert files() == files(device="cpu") == files(device="cuda") == "auto"
     assert files(device="directml") == files(device="openvino:NPU") == files(runtime="openvino") == "onnx"
     assert files(device="mps") == files(device="xpu", runtime="torch") == "torch"
-
-
-@pytest.mark.parametrize(
-    ("text", "has"),
-    [
-        ("processor : 0\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", True),
-        ("flags\t\t: fpu avx512f avx512_vnni\n", False),
-        ("Features\t: fp asimd bf16 i8mm\n", True),  # Arm
-        ("", False),
-        (None, False),
-    ],
-)
-def test_bfloat16_is_read_from_what_linux_says(text, has, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processors, "_CPUINFO", tmp_path / "cpuinfo")
-    if text is not None:
-        (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(processors.sys, "platform", "linux")
-    processors.processor_flags.cache_clear()
-    try:
-        assert processors.has_bfloat16() is has
-        monkeypatch.setattr(processors.sys, "platform", "darwin")
-        processors.processor_flags.cache_clear()
-        assert not processors.has_bfloat16()
-    finally:
-        monkeypatch.undo()
-        processors.processor_flags.cache_clear()

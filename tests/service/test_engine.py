@@ -71,6 +71,39 @@ def test_work_that_nobody_waits_for_stops_and_so_does_what_takes_too_long() -> N
     engine.close()
 
 
+def test_hands_of_one_process_share_its_room_and_nothing_overtakes_what_is_large() -> None:
+    class Hands:
+        def __call__(self, work: Any, steps: Progress) -> Any:
+            return work(steps)
+
+        def close(self) -> None:
+            pass
+
+    engine, lock, at_once, most, order = Engine(20, 60, [Hands(), Hands()], room=10), threading.Lock(), [], [], []
+
+    def work(name: str, pixels: int) -> Any:
+        def go(_: Progress) -> None:
+            with lock:
+                at_once.append(pixels)
+                order.append(name)
+                most.append((len(at_once), sum(at_once)))
+            time.sleep(0.03)
+            with lock:
+                at_once.remove(pixels)
+
+        return go
+
+    wishes = [("a", 4), ("b", 5), ("large", 50), ("c", 5), ("d", 5), ("e", 6), ("f", 3)]
+    jobs = [engine.submit("me", work(*wish), wish[1]) for wish in wishes]
+    for job in jobs:
+        job.future.result(20)
+    engine.close()
+    assert max(count for count, _ in most) == 2
+    assert all(count == 1 or pixels <= 10 for count, pixels in most)
+    assert [name for name in order if name in ("large", "e", "f")] == ["large", "e", "f"]
+    assert order.index("large") == 2
+
+
 def test_the_end_finishes_what_there_is_and_takes_no_more() -> None:
     engine, done, gate, begun = Engine(4, 60), [], threading.Event(), threading.Event()
     engine.submit("a", lambda _: (begun.set(), gate.wait(20)))

@@ -115,6 +115,30 @@ def test_removebg_sizes_crops_and_places(client: Client, screen: np.ndarray) -> 
     assert (rows[-1] + rows[0]) / 2 == pytest.approx(768 / 2, abs=4)
 
 
+@pytest.mark.parametrize(
+    ("fields", "across", "down", "fill"),
+    [
+        ({"position": "100% 0%"}, 1.0, 0.0, 0.5),
+        ({"position": "25%"}, 0.25, 0.25, 0.5),
+        ({"position": "0% 75%", "scale": "80%", "bg_color": "fff"}, 0.0, 0.75, 0.8),
+        ({"position": "center", "scale": "80%", "bg_color": "fff"}, 0.5, 0.5, 0.8),
+    ],
+)
+def test_removebg_places_the_subject_in_the_room_beside_it(
+    client: Client, screen: np.ndarray, fields: dict[str, str], across: float, down: float, fill: float
+) -> None:
+    """The box takes half of the screen's height, where it keeps its size; what is told is a share of what it leaves."""
+    large = np.ascontiguousarray(screen.repeat(4, 0).repeat(4, 1))  # 384 x 512
+    placed = pixels(ask(client(), large, size="full", format="png", **fields).content)
+    assert placed.shape[:2] == (384, 512)
+    box = placed[..., 3] > 128 if placed.shape[2] == 4 else (placed < 240).any(2)
+    rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    assert height == pytest.approx(fill * 384, abs=5)
+    assert columns[0] == pytest.approx(across * (512 - width), abs=3)
+    assert rows[0] == pytest.approx(down * (384 - height), abs=3)
+
+
 def test_removebg_looks_only_within_its_roi(client: Client) -> None:
     two = np.empty((96, 200, 3), np.uint8)
     two[:] = (0, 177, 64)
@@ -135,7 +159,9 @@ def test_removebg_looks_only_within_its_roi(client: Client) -> None:
         ({"roi": "500 500 600 600"}, "invalid_roi"),
         ({"crop": "true", "crop_margin": "1 2 3"}, "invalid_crop_margin"),
         ({"scale": "900%"}, "invalid_scale"),
-        ({"position": "10% 90%"}, "invalid_position"),
+        ({"position": "10% 190%"}, "invalid_position"),
+        ({"position": "20px"}, "invalid_position"),
+        ({"position": "1% 2% 3%"}, "invalid_position"),
         ({"image_file_b64": "AAAA"}, "multiple_sources"),
         ({"bg_image_url": "http://127.0.0.1/a.png"}, "invalid_image_url"),
     ],

@@ -82,7 +82,11 @@ def test_a_name_or_a_path_stands_for_a_choice_of_that_model() -> None:
         (ModelChoice, {"quality": "bst"}, "There is no quality 'bst'. Choose one of: fast, balanced, best."),
         (ModelChoice, {"subject": "hare"}, "There is no subject 'hare'. Did you mean hair?"),
         (ModelChoice, {"runtime": "tf"}, "There is no runtime 'tf'. Choose one of: auto, onnx, torch, openvino."),
-        (ModelChoice, {"precision": 16}, "There is no precision 16. Choose one of: auto, float32, float16, bfloat16."),
+        (
+            ModelChoice,
+            {"precision": 16},
+            "There is no precision 16. Choose one of: auto, float32, float16, bfloat16, int8.",
+        ),
         (ModelChoice, {"combine": "min"}, "There is no combination 'min'. Choose one of: mean, max, vote."),
         (ModelChoice, {"model": " "}, "The model is empty. Give an id of the catalogue, auto, or the path"),
         (ModelChoice, {"model": None}, "The model is None, not a text. Give an id of the catalogue"),

@@ -20,6 +20,7 @@ from gossamer.batch.journal import Record
 from gossamer.batch.plan import Item
 from gossamer.errors import Cancelled, DeviceError, GossamerError, MissingExtra, ModelError, OutputError
 from gossamer.image.limits import quiet
+from gossamer.networks.busy import picture_after_picture
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import available_memory
 
@@ -154,6 +155,10 @@ class Engine:
         Outcome
             Also of what was left early.
         """
+        with picture_after_picture():
+            return self._run(items)
+
+    def _run(self, items: Iterator[Item | None]) -> Outcome:
         outcome = Outcome()
         memory = available_memory()
         room = None if memory is None else int(_SHARE * memory)

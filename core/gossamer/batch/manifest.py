@@ -155,7 +155,14 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as error:
         raise InputError(f"The manifest {path} cannot be read as Parquet: {error}.", _HELP) from None
-    return rows
+    return [{name: _told(value) for name, value in row.items()} for row in rows]
+
+
+def _told(value: Any) -> Any:
+    """Return a cell without what its column's type has and its row leaves out: in Parquet every row has every field."""
+    if isinstance(value, Mapping):
+        return {name: _told(each) for name, each in value.items() if each is not None}
+    return [_told(each) for each in value] if isinstance(value, list) else value
 
 
 def _column(rows: Sequence[Mapping[str, Any]], path: Path) -> str:
@@ -192,4 +199,6 @@ def _recipe(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any] |
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return value if isinstance(value, str) else json.dumps(value) if isinstance(value, Iterable) else str(value)

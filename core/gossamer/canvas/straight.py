@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 
-__all__ = ["looks_premultiplied", "unmultiplied"]
+__all__ = ["DARKENED", "darkening", "looks_premultiplied", "unmultiplied"]
 
 _SOFT = (0.02, 0.95)  # of alpha
 _SOLID = 0.98
@@ -18,15 +19,30 @@ _ABOVE = 0.06  # by so much a straight colour would exceed its alpha for it to t
 _LEAST = 24  # pixels that tell
 _ROUNDING = 1.5 / 255
 _RARE = 0.02  # of those that tell
+DARKENED = 0.5
+"""From which :func:`darkening` on colours are multiplied."""
+_LOOKED_AT = 1_000_000  # pixels
 
 
 def looks_premultiplied(pixels: NDArray[Any], alpha: Array) -> bool:
-    """Return whether colours look multiplied by alpha: none exceeds it, where the subject beside it would.
+    """Return whether colours look multiplied by alpha; both as :func:`darkening` takes them."""
+    return (darkening(pixels, alpha) or 0.0) > DARKENED
+
+
+def darkening(pixels: NDArray[Any], alpha: Array) -> float | None:
+    """Return how far soft colours are darkened by alpha: 1 where they are multiplied by it, 0 where they are straight.
 
     Parameters
     ----------
     pixels : (H, W, 3) uint8 or float32
+        At the cut-out's own size: where it was made smaller, means of products are no products of means.
     alpha : (H, W) float32
+
+    Returns
+    -------
+    float or None
+        The regression of what soft pixels lack of the nearest opaque one's colour, on what black would take of it.
+        None where nothing tells.
 
     Notes
     -----
@@ -35,23 +51,30 @@ def looks_premultiplied(pixels: NDArray[Any], alpha: Array) -> bool:
     """
     import cv2
 
+    step = math.ceil(math.sqrt(alpha.size / _LOOKED_AT))  # pixels are left out, not averaged
+    pixels, alpha = pixels[::step, ::step], alpha[::step, ::step]
     soft = (alpha > _SOFT[0]) & (alpha < _SOFT[1])
     solid = alpha >= _SOLID
     if np.count_nonzero(soft) < _LEAST or not solid.any():
-        return False
+        return None
     red, green, blue = (pixels[..., channel] for channel in range(3))
     brightest = unit_float(np.maximum(np.maximum(red, green), blue))
     away, labels = cv2.distanceTransformWithLabels(
         (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = np.zeros(int(labels.max()) + 1, np.float32)
-    nearest[labels[solid]] = brightest[solid]
-    tells = soft & (away <= _NEAR) & (nearest[labels] > alpha + _ABOVE)
+    nearest = np.zeros(int(labels.max()) + 1, np.intp)
+    nearest[labels[solid]] = np.flatnonzero(solid)
+    beside = nearest[labels]
+    tells = soft & (away * step <= _NEAR) & (brightest.ravel()[beside] > alpha + _ABOVE)
     count = int(np.count_nonzero(tells))
     if count < _LEAST:
-        return False
-    exceeding = np.count_nonzero(brightest[tells] > alpha[tells] + _ROUNDING)
-    return bool(exceeding <= _RARE * count)
+        return None
+    share = alpha[tells]
+    if np.count_nonzero(brightest[tells] > share + _ROUNDING) > _RARE * count:
+        return 0.0
+    own, theirs = unit_float(pixels[tells]), unit_float(pixels.reshape(-1, 3)[beside[tells]])
+    black = theirs * (1 - share[:, None])
+    return float(np.clip((black * (theirs - own)).sum() / max(float((black * black).sum()), 1e-9), 0, 1))
 
 
 def unmultiplied(pixels: NDArray[Any], alpha: Array) -> Array:

@@ -137,7 +137,7 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         recipe,
         model_choice_of(arguments),
         finding_of(arguments),
-        prompt_of(arguments),
+        prompt_of(arguments, elsewhere=any(is_manifest(name) for name in arguments.inputs)),
         arguments.preset,
         resume=arguments.resume,
         reprocess=arguments.reprocess or arguments.only is not None,

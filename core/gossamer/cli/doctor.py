@@ -98,9 +98,9 @@ def _client(name: str) -> str | None:
 
 
 def _devices() -> list[dict[str, Any]]:
+    from gossamer.native.processor import has_bfloat16
     from gossamer.networks.devices import DEVICE_TABLE, DeviceKind, available_runtimes
     from gossamer.parallel.threads import thread_count
-    from gossamer.platform import has_bfloat16
 
     names = {"onnx": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
 

@@ -40,6 +40,7 @@ def run(argv: list[str]) -> int:
                 dataset=reading,
                 general=arguments.general_data,
                 backgrounds=arguments.backgrounds,
+                photographs=arguments.general_photographs,
                 resume=arguments.resume,
                 accept_licence=arguments.accept_licence,
                 progress=shown.progress,
@@ -105,6 +106,11 @@ def _parser() -> Parser:
     parser.add_argument("--architecture", metavar="NAME", default="auto", help="for a file: what feeds it")
     parser.add_argument(
         "--general-data", metavar="DATA", help="pictures of anything with masks, so that the network forgets nothing"
+    )
+    parser.add_argument(
+        "--general-photographs",
+        metavar="FOLDER",
+        help="pictures of anything, without masks: what the base finds in them the network is to go on finding",
     )
     parser.add_argument("--backgrounds", metavar="FOLDER", help="pictures that cut-outs are laid over")
     parser.add_argument("--resume", action="store_true", help="go on with what an ended run left in OUT")

@@ -1,4 +1,4 @@
-"""`gossamer models`: list, fetch, find, verify, add, remove, export and compare model weights."""
+"""`gossamer models`: list, fetch, find, verify, add, remove, export, quantise and compare model weights."""
 
 from __future__ import annotations
 
@@ -25,17 +25,22 @@ from gossamer.weights.folder_card import FolderCard
 from gossamer.weights.folders import models_folder
 from gossamer.weights.inventory import torch_is_here, usable
 from gossamer.weights.model_folder import find_folder, find_installed, folder_path, verify_folder
+from gossamer.weights.quantised import quantised_record, remove_quantised
 
 __all__ = ["run"]
 
 
 def run(argv: list[str]) -> int:
     """Run the command."""
-    # These two have parsers of their own, in modules that load more.
+    # These have parsers of their own, in modules that load more.
     if argv[:1] == ["export"]:
         from gossamer.cli import models_export
 
         return models_export.run(argv[1:])
+    if argv[:1] == ["quantise"]:
+        from gossamer.cli import models_quantise
+
+        return models_quantise.run(argv[1:])
     if argv[:1] == ["compare"]:
         from gossamer.cli import models_compare
 
@@ -46,7 +51,9 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("models", description="List, fetch, find, verify, add, remove, export and compare model weights.")
+    parser = Parser(
+        "models", description="List, fetch, find, verify, add, remove, export, quantise and compare model weights."
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     every = Parser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
@@ -75,6 +82,7 @@ def _parser() -> Parser:
     remove.add_argument("ids", nargs="+", metavar="ID", help="ids of the catalogue, or of models that were added")
     for name, text in (
         ("export", "write a model as an .onnx file"),
+        ("quantise", "make a model in 8-bit integers, faster on processors"),
         ("compare", "compare the masks and times of two models"),
     ):
         actions.add_parser(name, help=text, add_help=False)  # only for the list in the help: see `run`
@@ -188,6 +196,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         ],
         "path": str(found.path) if found else None,
         "problem": problem,
+        "int8": str(quantised_record(card)) if quantised_record(card).is_file() else None,
         "added": card.id in added_cards(),
     }
 
@@ -289,6 +298,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     from gossamer.hosts.gimp_models import refresh_models
+    from gossamer.networks.prepared_graph import forget_prepared
 
     rows: list[dict[str, str | None]] = []
     for card in [any_card(name) for name in arguments.ids]:
@@ -300,10 +310,15 @@ def _remove(arguments: argparse.Namespace) -> int:
                 show(f"{card.id} is removed.")
             continue
         try:
+            if isinstance(card, ModelCard) and (gone := remove_quantised(card)) is not None:
+                rows.append({"id": card.id, "path": str(gone)})
+                if not arguments.json:
+                    show(f"Removed {gone}, and what it describes")
             while True:  # a model can be here in several forms
                 path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
                 _check_is_own(card.title, path)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+                forget_prepared(path)
                 rows.append({"id": card.id, "path": str(path)})
                 if not arguments.json:
                     show(f"Removed {path}")

@@ -54,8 +54,15 @@ def add_prompt_flags(parser: Parser) -> None:
     )
 
 
-def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
-    """Return the prompt that the options make, or None where there is none; raises InputError."""
+def prompt_of(arguments: argparse.Namespace, *, elsewhere: bool = False) -> Prompt | None:
+    """Return the prompt that the options make, or None where there is none; raises InputError.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+    elsewhere : bool
+        There may be others, which the options for prompts are for then.
+    """
     base = Prompt() if arguments.prompt is None else _load(source_path(arguments.prompt, "prompt"))
     coordinates = {
         "boxes": [read_coordinates(text, 4, "--box", "X0,Y0,X1,Y1") for text in arguments.box],
@@ -78,6 +85,8 @@ def prompt_of(arguments: argparse.Namespace) -> Prompt | None:
         raise InputError(f"The prompt {arguments.prompt} is empty.", "Give a text, a box, a point or a mask.")
     if not prompt.is_empty:
         return prompt
+    if elsewhere:
+        return None
     for name in given(arguments, Finding):
         name = "best-only" if name == "every" else name
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
+from gossamer.colours import screen_channel
 from gossamer.image import Image
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
@@ -18,7 +19,6 @@ __all__ = ["subject_colours"]
 
 _EVERY = 4  # pixels: enough of them tell a screen's colour
 _BEHIND = 0.02  # alpha below is the screen
-_COLOURED = 0.1  # how far a screen's channel stands out
 
 
 def subject_colours(
@@ -94,7 +94,5 @@ def _screen(pixels: NDArray[Any], alpha: Array) -> Literal["none", "green", "blu
     behind = pixels[::_EVERY, ::_EVERY][alpha[::_EVERY, ::_EVERY] < _BEHIND]
     if not len(behind):
         return "none"
-    red, green, blue = np.median(behind, axis=0) / (255 if pixels.dtype == np.uint8 else 1)
-    if green - max(red, blue) > _COLOURED:
-        return "green"
-    return "blue" if blue - max(red, green) > _COLOURED else "none"
+    channel = screen_channel(np.median(behind, axis=0) / (255 if pixels.dtype == np.uint8 else 1))
+    return "green" if channel == 1 else "blue" if channel == 2 else "none"

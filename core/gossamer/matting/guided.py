@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_rgb
 from gossamer.errors import InputError
-from gossamer.parallel.patience import patiently
+from gossamer.native import COUNT, EXACT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["guided_alpha", "local_slopes"]
+__all__ = ["guided_alpha", "local_lines"]
 
-_ROWS = 128  # filtered at a time by one thread
+_ROWS = 64  # filtered at a time by one thread, at least
+_LINE, _ROOM = 4, 33  # numbers of a window's line, and what the kernel holds of a pixel beside lines
 
 
 def guided_alpha(
@@ -60,24 +60,14 @@ def guided_alpha(
     alpha = as_mask(mask, guide.shape)
     if radius < 1 or not epsilon > 0:
         raise InputError(f"The guided filter cannot use radius {radius} and epsilon {epsilon}.", "Give positive ones.")
-    steps = Progress.of(progress)
-    result = np.empty_like(alpha)
-    # Two nested windows reach 2 * radius: strips with that margin give the very result of the whole picture.
-    height, margin = alpha.shape[0], 2 * radius
-    strip = max(64, margin, 2**20 // alpha.shape[1])
-    for top in range(0, height, strip):
-        steps(top / height, "Guided filtering")
-        first, last = max(0, top - margin), min(height, top + strip + margin)
-        strip_of = partial(_filtered, guide[first:last], alpha[first:last], radius, epsilon)
-        part = patiently(strip_of, steps)
-        stop = min(top + strip, height)
-        result[top:stop] = part[top - first : stop - first]
-    steps(1.0)
-    return result
+    steps, result = Progress.of(progress), np.empty_like(alpha)
+    steps(0.0, "Guided filtering")
+    _filter(guide, alpha, radius, epsilon, steps, filtered=result)
+    return np.clip(result, 0, 1, out=result)
 
 
-def local_slopes(guide: Array, alpha: Array, radius: int, epsilon: float, progress: Progress) -> Array:
-    """Return how alpha changes with the colours around each pixel, where it is about an affine function of them.
+def local_lines(guide: Array, alpha: Array, radius: int, epsilon: float, out: Array, progress: Progress) -> None:
+    """Find how alpha changes with the colours around each pixel, where it is about an affine function of them.
 
     Parameters
     ----------
@@ -89,33 +79,63 @@ def local_slopes(guide: Array, alpha: Array, radius: int, epsilon: float, progre
         The windows are (2 radius + 1) x (2 radius + 1) pixels.
     epsilon : float
         Regularisation in squared colour units.
+    out : (H, W, N) float32 ndarray
+        Gets, of N at least 4, the means of the slopes of all windows that hold the pixel, and what these leave of its
+        alpha: the line through it.
     progress : Progress
         May raise to cancel.
-
-    Returns
-    -------
-    (H, W, 3) float32 ndarray
-        The means of the slopes of all windows that hold the pixel.
     """
-    slopes, margin = np.empty(guide.shape, np.float32), 2 * radius
+    _filter(guide, alpha, radius, epsilon, progress, lines=out)
+
+
+def _filter(
+    guide: Array,
+    alpha: Array,
+    radius: int,
+    epsilon: float,
+    progress: Progress,
+    lines: Array | None = None,
+    filtered: Array | None = None,
+) -> None:
+    """Filter in strips on every core, to pixels' own lines or to alpha, not cut off."""
+    height, width = alpha.shape
+    compiled = function("guide", PLACE, PLACE, *3 * (COUNT,), EXACT, COUNT, COUNT, PLACE, PLACE, COUNT, PLACE)
+    guide, alpha = np.ascontiguousarray(guide), np.ascontiguousarray(alpha)
 
     def work(top: int, bottom: int) -> None:
-        first, last = max(0, top - margin), min(len(alpha), bottom + margin)
-        found, _ = _lines(guide[first:last], alpha[first:last], radius, epsilon)
-        for channel in range(3):
-            slopes[top:bottom, :, channel] = found[channel][top - first : bottom - first]
+        if compiled is None:
+            _filter_plainly(guide, alpha, radius, epsilon, top, bottom, lines, filtered)
+            return
+        room = np.empty((_ROOM + _LINE * min(2 * radius + 2, height)) * width)
+        stride = 0 if lines is None else lines.shape[2]
+        compiled(guide, alpha, height, width, radius, epsilon, top, bottom, room, lines, stride, filtered)
 
     with Strips() as strips:
-        strips.each(work, len(alpha), _ROWS, progress)
-    return slopes
+        strips.each(work, height, max(_ROWS, 4 * radius), progress)
 
 
-def _filtered(guide: Array, alpha: Array, radius: int, epsilon: float) -> Array:
-    """Filter one strip; windows at the picture's border hold only what lies inside."""
-    slopes, filtered = _lines(guide, alpha, radius, epsilon)
-    for i in range(3):
-        filtered += slopes[i] * guide[..., i]
-    return np.clip(filtered, 0, 1).astype(np.float32)
+def _filter_plainly(
+    guide: Array,
+    alpha: Array,
+    radius: int,
+    epsilon: float,
+    top: int,
+    bottom: int,
+    lines: Array | None,
+    filtered: Array | None,
+) -> None:
+    """Do what the compiled kernel does, where that was not compiled."""
+    # Two nested windows reach 2 * radius: strips with that margin give the very result of the whole picture.
+    first, last = max(0, top - 2 * radius), min(len(alpha), bottom + 2 * radius)
+    slopes, offset = _lines(guide[first:last], alpha[first:last], radius, epsilon)
+    own, at = slice(top - first, bottom - first), slice(top, bottom)
+    seen = sum(slopes[i][own] * guide[at, :, i] for i in range(3))
+    if lines is not None:
+        for channel in range(3):
+            lines[at, :, channel] = slopes[channel][own]
+        lines[at, :, 3] = alpha[at] - seen
+    if filtered is not None:
+        filtered[at] = seen + offset[own]
 
 
 def _lines(

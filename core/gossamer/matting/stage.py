@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from gossamer.arrays import Array, unit_float
@@ -28,6 +29,8 @@ _SURE = 0.6
 
 _THIN = ("auto", "key")
 """What looks after thin parts itself, or knows better than the mask what they are."""
+
+_EVERY = 8  # pixels: those that are looked at first
 
 _SOLVERS = {"knn": knn_alpha, "learning_based": learning_based_alpha}
 
@@ -79,7 +82,7 @@ def matte(
     kept = found
     if settings.method not in _THIN:
         kept = patiently(lambda: keep_thin(found, mask), progress)
-    if float(mask.min()) < 1:  # of everything, as without a model, something has to go
+    if _goes(mask, below=1.0):  # of everything, as without a model, something has to go
         for warning in patiently(lambda: loss_warnings(kept, mask), progress):
             warn(warning)
     progress(1.0)
@@ -96,8 +99,8 @@ def _solved(
     announce: Callable[[str], object] | None,
 ) -> Array | None:
     method, band = settings.method, band_pixels(settings, mask.shape)
-    if method != "guided" and (most := float(mask.max())) < _SURE:
-        if most > 0:  # of an empty one the report says so itself
+    if method != "guided" and not _goes(mask, above=_SURE):
+        if (most := float(mask.max())) > 0:  # of an empty one the report says so itself
             warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f} of 1).")
         return None
     if method == "auto":
@@ -129,6 +132,14 @@ def _solved(
     if method == "closed_form":
         return closed_form_alpha(rgb, trimap, progress=steps)
     return _SOLVERS[method](rgb, trimap, progress=steps, warn=warn)
+
+
+def _goes(mask: Array, *, above: float = math.inf, below: float = -math.inf) -> bool:
+    """Tell whether a mask goes at least as far as one limit, or below the other; a few pixels mostly tell it."""
+    for some in (mask[::_EVERY, ::_EVERY], mask):
+        if float(some.max()) >= above or float(some.min()) < below:
+            return True
+    return False
 
 
 def _furthest(mask: Array) -> tuple[float, float]:

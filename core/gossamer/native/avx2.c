@@ -30,6 +30,7 @@
 #include "coarse.c"
 #include "deflate.c"
 #include "enlarge.c"
+#include "guide.c"
 #include "laplacian.c"
 #include "nearest.c"
 #include "png.c"

@@ -12,7 +12,7 @@
 #include "kernels.h"
 #include "lanes.h"
 
-enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25, AFTER = 13 };
+enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25, AFTER = 13, MOST_STEPS = 8, AT_ONCE = 64 };
 
 /* The pixels of a cell with two more around it (in x: the blocks beside it). */
 typedef struct {
@@ -266,26 +266,39 @@ INLINE void row_of(const int32_t *near, const float *matrix, int64_t n, const fl
     }
 }
 
-/* out = b - A x for the nodes n0 to n1. */
-void KERNEL(gossamer_remainder)(const int32_t *near, const float *matrix, const float *b, const float *x, int64_t n0,
-                                int64_t n1, float *out) {
-    for (int64_t n = n0; n < n1; n++) {
-        float product[4];
-        row_of(near, matrix, n, x, product);
-        for (int s = 0; s < 4; s++) out[4 * n + s] = b[4 * n + s] - product[s];
-    }
-}
-
-/* A Chebyshev step for the nodes n0 to n1: r -= A p, next = c1 p + c2 scale r, x += next. */
-void KERNEL(gossamer_chebyshev)(const int32_t *near, const float *matrix, const float *scale, float c1, float c2,
-                            const float *p, int64_t n0, int64_t n1, float *r, float *next, float *x) {
-    for (int64_t n = n0; n < n1; n++) {
-        float product[4];
-        row_of(near, matrix, n, p, product);
-        for (int64_t i = 4 * n; i < 4 * n + 4; i++) {
-            r[i] -= product[i - 4 * n];
-            next[i] = c1 * p[i] + c2 * scale[i] * r[i];
-            x[i] += next[i];
+/* Chebyshev steps for the nodes n0 to n1, one behind the other while what they share is still in the cache.
+ *
+ * Step s of `steps`: r -= A p[s], p[s + 1] = c1 p[s] + c2 scale r, x += p[s + 1], with c1 and c2 its two `factors`; where
+ * `ends`, the last one but r -= A p[s]. `p` is (steps + 1, count, 4). No node is needed more than `lag` away. Step s
+ * begins at n0 + low s lag and ends at n1 + high s lag: where bands meet, they leave out what they cannot know (low 1,
+ * high -1), and what was left out around n0 = n1 is done when both are ready (low -1, high 1).
+ */
+void KERNEL(gossamer_chebyshev)(const int32_t *near, const float *matrix, const float *scale, int64_t count, int64_t n0,
+                                int64_t n1, int64_t low, int64_t high, int64_t lag, int64_t steps, int64_t ends,
+                                const float *factors, float *p, float *r, float *x) {
+    int64_t at[MOST_STEPS];
+    for (int64_t s = 0; s < steps; s++) at[s] = n0 + low * s * lag;
+    for (int64_t reached = n0, busy = 1; busy; reached += AT_ONCE) {
+        busy = 0;
+        for (int64_t s = 0; s < steps; s++) {
+            int64_t last = n1 + high * s * lag, before = n1 + high * (s - 1) * lag, stop = last;
+            if (s == 0)
+                stop = least(reached + AT_ONCE, last);
+            else if (at[s - 1] < before)
+                stop = least(at[s - 1] - lag, last);
+            const float *own = p + 4 * count * s;
+            float *next = p + 4 * count * (s + 1), c1 = factors[2 * s], c2 = factors[2 * s + 1];
+            for (; at[s] < stop; at[s]++) {
+                float product[4];
+                row_of(near, matrix, at[s], own, product);
+                for (int64_t i = 4 * at[s]; i < 4 * at[s] + 4; i++) {
+                    r[i] -= product[i - 4 * at[s]];
+                    if (ends && s == steps - 1) continue;
+                    next[i] = c1 * own[i] + c2 * scale[i] * r[i];
+                    x[i] += next[i];
+                }
+            }
+            if (at[s] < last) busy = 1;
         }
     }
 }

@@ -22,12 +22,15 @@ typedef struct {
     v8 y, x, colour[3];
 } Eight;
 
-INLINE Eight eight_at(const float *image, int64_t height, int64_t width, int64_t top, int64_t left) {
+INLINE Eight eight_at(const void *image, int64_t bytes, int64_t height, int64_t width, int64_t top, int64_t left) {
     Eight e = {{0}, {0}, {{0}, {0}, {0}}};
     for (int i = 0; i < 8; i++) {
         int64_t y = least(top + i / TILE, height - 1), x = least(left + i % TILE, width - 1);
         e.y[i] = (float)y, e.x[i] = (float)x;
-        for (int c = 0; c < 3; c++) e.colour[c][i] = image[3 * (y * width + x) + c];
+        for (int c = 0; c < 3; c++) {
+            int64_t at = 3 * (y * width + x) + c;
+            e.colour[c][i] = bytes == 1 ? (float)((const uint8_t *)image)[at] / 255.0f : ((const float *)image)[at];
+        }
     }
     return e;
 }
@@ -38,13 +41,13 @@ INLINE v8 cost_of_way(const Eight *e, const float *sample, float far) {
     return same(far) * roots(y * y + x * x);
 }
 
-/* For the tiles n0 to n1 find the pairs of colours that explain each pixel best.
+/* For the tiles n0 to n1 find the pairs of colours that explain each pixel best; `bytes` make a number of `image`.
  *
  * `fore` and `back` hold colour and position (r, g, b, y, x) of the samples, the `near` of tile n are those numbered
  * there, `count` of each, at most 32. Where `asked`, writes the alpha that the best three pairs give on average, and
  * the confidence exp(-cost / misfit) min(difference of the colours / apart, 1)^2.
  */
-void KERNEL(gossamer_sample)(const float *image, int64_t height, int64_t width, const uint8_t *asked,
+void KERNEL(gossamer_sample)(const void *image, int64_t bytes, int64_t height, int64_t width, const uint8_t *asked,
                              const int32_t *tile_y, const int32_t *tile_x, const int32_t *fore_near,
                              const int32_t *back_near, int64_t count, const float *fore, const float *back, float far,
                              float misfit, float apart, int64_t n0, int64_t n1, float *alpha, float *confidence) {
@@ -53,7 +56,7 @@ void KERNEL(gossamer_sample)(const float *image, int64_t height, int64_t width, 
         for (int64_t half = 0; half < TILE; half += 2) {
             int64_t top = TILE * (int64_t)tile_y[n] + half, left = TILE * (int64_t)tile_x[n];
             if (top >= height) break;
-            Eight e = eight_at(image, height, width, top, left);
+            Eight e = eight_at(image, bytes, height, width, top, left);
             v8 way[MOST_SAMPLES], best_alpha[BEST], best_cost[BEST], best_span[BEST];
             for (int k = 0; k < BEST; k++) best_alpha[k] = same(0.5f), best_cost[k] = same(1e9f), best_span[k] = zero;
             for (int64_t k = 0; k < count; k++) way[k] = cost_of_way(&e, back + 5 * back_near[n * count + k], far);

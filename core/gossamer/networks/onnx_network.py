@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
+from gossamer.networks.busy import is_busy
 from gossamer.networks.devices import device_kind, provider_of, resolve_device
 from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
+from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import return_memory
 from gossamer.progress import Progress
@@ -39,6 +41,9 @@ class OnnxNetwork:
         does not start; ``"auto"`` falls back to the CPU and says so.
     output : int
         Which of the outputs is the mask.
+    prepared : Path, optional
+        The folder of graphs that are made ready for this machine, see
+        :class:`~gossamer.networks.prepared_graph.PreparedGraph`; none are without it.
 
     Raises
     ------
@@ -50,8 +55,8 @@ class OnnxNetwork:
         There is no room for its weights.
     """
 
-    def __init__(self, path: Path, device: str = "auto", output: int = 0) -> None:
-        self._path, self._asked = path, device
+    def __init__(self, path: Path, device: str = "auto", output: int = 0, prepared: Path | None = None) -> None:
+        self._path, self._asked, self._prepared = path, device, prepared
         self._warnings: tuple[str, ...] = ()
         self._bytes = path.stat().st_size
         session = self._opened()
@@ -129,9 +134,7 @@ class OnnxNetwork:
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""
         wanted = resolve_device(self._asked)
-        options = session_options()
-        # A plan for one contiguous arena holds a second copy of every activation, and makes no run here faster.
-        options.enable_mem_pattern = False
+        options = _options()
         kind = device_kind(wanted)
         provider = provider_of(kind) if wanted != "cpu" else None
         session, problem = None, f"{kind.title} could not be started"
@@ -141,7 +144,7 @@ class OnnxNetwork:
             except (ModelError, MemoryError) as error:
                 problem += f" ({first_line(error.__cause__ or error)})"
         if session is None:
-            session = open_session(self._path, options, [_CPU])
+            session = self._on_cpu()
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
         self.device = wanted if provider and session.get_providers()[0] == provider[0] else "cpu"
         if self.device != wanted:
@@ -150,14 +153,32 @@ class OnnxNetwork:
             self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
 
+    def _on_cpu(self) -> Any:
+        """Return a new session on the CPU, of the graph that was made ready before where there is one."""
+        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__)
+        if graph := kept.ready():
+            options = _options()
+            options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return open_session(graph, options, [_CPU])
+            except ModelError:
+                kept.discard()
+        try:
+            with kept.made_by(options := _options()):
+                return open_session(self._path, options, [_CPU])
+        except (ModelError, OSError):  # perhaps of the keeping: a full disk
+            return open_session(self._path, _options(), [_CPU])
+
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
         options.log_severity_level = 4
+        thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
         if self.device == "cpu":
+            return_memory()  # of the stages before
+        if thrifty:
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            return_memory()  # of the stages before
         count = len(part)
         pictures = filled_up(part.astype(self._type, copy=False), self._fixed)
 
@@ -175,7 +196,7 @@ class OnnxNetwork:
                 f"The model could not be run ({first_line(error)}).",
                 "Check that the file fits the architecture that was named.",
             ) from None
-        if self.device == "cpu":
+        if thrifty:
             return_memory()
         return one_mask(result[:count])
 
@@ -195,3 +216,10 @@ class OnnxNetwork:
         binding.bind_output(self._output, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
         session.run_with_iobinding(binding, options)
         return result
+
+
+def _options() -> Any:
+    options = session_options()
+    # A plan for one contiguous arena holds a second copy of every activation, and makes no run here faster.
+    options.enable_mem_pattern = False
+    return options

@@ -1,4 +1,4 @@
-"""ONNX models through OpenVINO: on processors in float32 or bfloat16, on Intel's graphics and NPUs."""
+"""ONNX models through OpenVINO: on processors in float32, bfloat16 or int8, on Intel's graphics and NPUs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
+from gossamer.native.processor import has_bfloat16
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
 from gossamer.networks.devices import device_kind, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
-from gossamer.platform import has_bfloat16, return_memory
+from gossamer.platform import return_memory
 from gossamer.progress import Progress
 from gossamer.telemetry import openvino
 
@@ -26,16 +27,17 @@ _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 class OpenVinoNetwork:
-    """A network stored as ONNX, run by OpenVINO.
+    """A network stored as ONNX, or made of such a file in 8-bit integers, run by OpenVINO.
 
     Parameters
     ----------
     path : Path
-        The .onnx file.
+        The .onnx file; for int8 the .xml file that :func:`gossamer.networks.quantised_graph.quantise_graph` wrote.
     device : {"auto", "cpu", "openvino:GPU", "openvino:NPU"}
         Where to run. ``"auto"`` is the processor.
-    precision : {"auto", "float32", "float16", "bfloat16"}
-        ``"auto"``: float32 on the processor, and what OpenVINO chooses elsewhere.
+    precision : {"auto", "float32", "float16", "bfloat16", "int8"}
+        ``"auto"``: float32 on the processor, and what OpenVINO chooses elsewhere. ``"int8"``: what of the file is not
+        in integers runs in bfloat16 where the processor has it, else in float32.
     output : int
         Which of the outputs is the mask.
     cache : Path, optional
@@ -73,9 +75,13 @@ class OpenVinoNetwork:
             raise DeviceError("This processor has no bfloat16.", "Choose --precision auto or float32.")
         if self.device == "cpu" and precision == "auto":
             precision = "float32"
+        self._whole = precision == "int8"
+        if self._whole:
+            precision = "bfloat16" if has_bfloat16() else "float32"
         self._path, self._cache, self._hint = path, cache, _HINTS.get(precision)
         self._warnings: tuple[str, ...] = ()
-        self._bytes = path.stat().st_size
+        weights = path.with_suffix(".bin") if self._whole else path
+        self._bytes = weights.stat().st_size
         compiled = self._compiled()
         self._requests: PerProcess[Any] | None = PerProcess(
             lambda: self._compiled().create_infer_request(), compiled.create_infer_request()
@@ -88,7 +94,7 @@ class OpenVinoNetwork:
         names = {value: key for key, value in _HINTS.items()}
         kinds = {"float": "float32", "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
         said = str(compiled.get_property("INFERENCE_PRECISION_HINT")).strip("<>").replace("Type: ", "").strip("'")
-        self.precision = kinds.get(said, names.get(self._hint or "", "float32"))
+        self.precision = "int8" if self._whole else kinds.get(said, names.get(self._hint or "", "float32"))
         self._type = compiled.inputs[0].element_type.to_dtype()
         self._output = range(len(compiled.outputs))[output]
         size = compiled.inputs[0].partial_shape[0]
@@ -158,7 +164,8 @@ class OpenVinoNetwork:
             settings["CACHE_DIR"] = str(self._cache)
         package = openvino()
         # Asked first: a file that is no ONNX it would offer to all its readers, which write to the terminal.
-        if not package.frontend.FrontEndManager().load_by_framework("onnx").supported(str(self._path)):
+        kind = "ir" if self._whole else "onnx"
+        if not package.frontend.FrontEndManager().load_by_framework(kind).supported(str(self._path)):
             raise ModelError(
                 f"{self._path.name} is not a model that OpenVINO can load.",
                 "Fetch it again with: gossamer models get ID --force",

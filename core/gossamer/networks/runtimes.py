@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gossamer.errors import DeviceError
+from gossamer.errors import DeviceError, MissingExtra
+from gossamer.native.processor import has_bfloat16
 from gossamer.networks.devices import Runtime, device_kind, is_installed, resolve_device, runtimes_of
-from gossamer.platform import has_bfloat16
 from gossamer.settings.model_choice import ModelChoice, RuntimeChoice
 
 __all__ = ["FAITHFUL", "Plan", "openvino_may_serve", "planned", "runtime_for_files"]
@@ -71,8 +71,10 @@ def planned(
     DeviceError, InputError, MissingExtra
         The device cannot be had, or nothing that runs this file can use it.
     """
-    runtime = _runtime(runtimes, choice)
     device, precision = choice.device, choice.precision
+    if precision == "int8":
+        return _in_bytes(runtimes, choice)
+    runtime = _runtime(runtimes, choice)
     if runtime is None:
         runtime = runtimes[0]
         if resolve_device(device, runtime) == "cpu":
@@ -92,6 +94,18 @@ def openvino_may_serve(plan: Plan, runtimes: Sequence[Runtime], choice: ModelCho
     """Return whether nobody minds if OpenVINO takes the place of ONNX Runtime, where it is faster."""
     plain = (plan.runtime, plan.device, choice.runtime) == ("onnx", "cpu", "auto") and plan.precision != "bfloat16"
     return plain and "openvino" in runtimes and is_installed("openvino")
+
+
+def _in_bytes(runtimes: Sequence[Runtime], choice: ModelChoice) -> Plan:
+    """Return the plan for a network in 8-bit integers: OpenVINO's, on the processor."""
+    if choice.runtime not in ("auto", "openvino") or choice.device not in ("auto", "cpu") or "openvino" not in runtimes:
+        raise DeviceError(
+            "int8 runs in OpenVINO on the processor only.",
+            "Choose the runtime auto or openvino and the device auto or cpu, or another precision.",
+        )
+    if not is_installed("openvino"):
+        raise MissingExtra("Running a model in int8", "openvino")
+    return Plan("openvino", "cpu", "int8")
 
 
 def _runtime(runtimes: Sequence[Runtime], choice: ModelChoice) -> Runtime | None:

@@ -212,6 +212,8 @@ def _order_warnings(module: nn.Module, network: str, path: Path) -> tuple[str, .
 def _resolved_precision(precision: str, device: str, half: bool) -> str:
     if precision == "auto":
         return "float16" if device == "cuda" and half else "float32"
+    if precision == "int8":
+        raise DeviceError("torch runs nothing in int8.", "Choose another precision, or the runtime openvino.")
     if precision == "float16" and device == "cpu":
         raise DeviceError(
             "float16 does not run on the CPU.",

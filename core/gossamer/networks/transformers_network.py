@@ -179,6 +179,8 @@ def _resolved(precision: str, device: str, automatic: str) -> str:
         if precision == "bfloat16" and not _has_bfloat16():
             return "float32"
         return precision
+    if precision == "int8":
+        raise DeviceError("torch runs nothing in int8.", "Choose --precision auto, float32 or bfloat16.")
     if precision == "float16" and device == "cpu":
         raise DeviceError(
             "float16 does not run on the CPU.", "Choose --precision auto, float32 or bfloat16, or --device cuda."

@@ -38,7 +38,7 @@ from gossamer.platform.processes import (
     runtime_folder,
     write_private,
 )
-from gossamer.platform.processors import has_bfloat16
+from gossamer.platform.processors import processor_flags, processor_kind
 
 __all__ = [
     "BINARY",
@@ -52,7 +52,6 @@ __all__ = [
     "end_group",
     "exchange",
     "folders_have_locks",
-    "has_bfloat16",
     "has_local_sockets",
     "has_posix_shell",
     "hold",
@@ -75,6 +74,8 @@ __all__ = [
     "open_files_can_move",
     "physical_memory",
     "privacy_fault",
+    "processor_flags",
+    "processor_kind",
     "rename_new",
     "resident_memory",
     "return_memory",

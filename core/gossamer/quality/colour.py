@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array, unit_float
+from gossamer.arrays import Array
+from gossamer.canvas.straight import DARKENED, darkening
 from gossamer.quality.view import View
 
 __all__ = ["Colour", "measure_colour"]
@@ -22,9 +22,6 @@ _CLEAR = 0.09  # a haze hides no background
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST = 60  # pixels of edge: of fewer nothing can be said
 _CONTRAST = 0.01  # mean squared difference of both sides' colours: below it a halo is not seen
-_BLACK = 0.012  # rounding of premultiplied bytes
-_LOOKED_AT = 1_000_000  # pixels
-_DARK = 0.15  # of subjects that are no brighter it cannot be told
 _MIXTURE = 0.0008  # the same of what is mixed and what is the subject's alone
 
 
@@ -66,8 +63,9 @@ def measure_colour(view: View) -> Colour:
         return Colour()
     alpha = view.alpha[edge]
     own, beside = view.colours[edge], subject[edge]
-    black = _premultiplied(view, subject, known)
-    if black is not None and black > 0.5:  # looked at as they were before
+    assert view.pixels is not None  # noqa: S101 - who has colours has them at their own size, too
+    black = darkening(view.pixels, view.whole)
+    if black is not None and black > DARKENED:  # looked at as they were before
         own = np.clip(own / alpha[:, None], 0, 1)
     lighter = (own - beside) @ _LUMA
     soft = alpha < 0.9
@@ -103,29 +101,6 @@ def _regression(
         return None, None
     shared, spread = float((weight * on * values).sum()), float((weight * values * values).sum())
     return shared / energy, shared / float(np.sqrt(max(energy * spread, 1e-12)))
-
-
-def _premultiplied(view: View, subject: Array, known: NDArray[np.bool_]) -> float | None:
-    """Return how far soft colours are darkened by alpha: the regression on what black would take of them.
-
-    At the cut-out's own size: where it was made smaller, means of products are no products of means.
-    """
-    assert view.pixels is not None  # noqa: S101 - who asks has colours
-    height, width = view.whole.shape
-    step = max(math.isqrt(view.whole.size // _LOOKED_AT), 1)
-    rows = view.whole[::step]
-    y, x = np.nonzero((rows > _VISIBLE) & (rows < 0.8))
-    small = (y * step * view.alpha.shape[0] // height, x * view.alpha.shape[1] // width)
-    near = known[small]
-    near &= subject[small].max(axis=1) > _DARK
-    if np.count_nonzero(near) < _LEAST:
-        return None
-    y, x, beside = y[near] * step, x[near], subject[small][near]
-    own, alpha = unit_float(view.pixels[y, x]), view.whole[y, x]
-    if float((own.max(axis=1) > alpha + _BLACK).mean()) > 0.01:  # no colour times alpha is brighter than alpha
-        return 0.0
-    black = beside * (1 - alpha[:, None])
-    return float(np.clip((black * (beside - own)).sum() / max(float((black * black).sum()), 1e-9), 0, 1))
 
 
 def _beside(picture: Array, where: NDArray[np.bool_], view: View) -> tuple[Array, NDArray[np.bool_]]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from gossamer.canvas.straight import DARKENED
 from gossamer.quality.measures import Measures
 from gossamer.settings.checks import Checks
 
 __all__ = ["Flag", "flags_of"]
 
-_DARKENED = 0.5  # of premultiplied
 _WIDE = 0.45  # of halo: an edge that is more than so much background is too wide, not only tinted
 _TEETH = 0.45  # units of roughness of an edge that is not soft
 _HARD_EDGE = 1.6  # units
@@ -120,7 +120,7 @@ def _of_edge(found: Measures, limits: Checks) -> Iterator[Flag]:
 
 
 def _of_colour(found: Measures, limits: Checks) -> Iterator[Flag]:
-    if found.premultiplied is not None and found.premultiplied > _DARKENED:
+    if found.premultiplied is not None and found.premultiplied > DARKENED:
         reason = "Its colours are multiplied by alpha: soft edges turn dark wherever it is laid over something."
         yield Flag("premultiplied", "fault", reason, "Save straight (unassociated) alpha, or cut it out again.")
     kept, halo = found.kept or 0.0, found.halo or 0.0

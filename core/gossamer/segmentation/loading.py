@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.arguments import check_call
-from gossamer.errors import DeviceError, InputError, MissingExtra, ModelNotFound
-from gossamer.networks.devices import Runtime, cuda_is_available
+from gossamer.errors import DeviceError, InputError, MissingExtra, ModelIntegrityError, ModelNotFound
+from gossamer.native.processor import has_int8
+from gossamer.networks.devices import Runtime, cuda_is_available, is_installed
 from gossamer.networks.network import Network
 from gossamer.networks.runtimes import Plan, openvino_may_serve, planned, runtime_for_files
 from gossamer.networks.speeds import measured_faster
@@ -38,6 +39,7 @@ from gossamer.weights.catalogue import (
 from gossamer.weights.catalogue import architecture as known_architecture
 from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
+from gossamer.weights.quantised import find_quantised, require_quantised
 
 __all__ = ["likely_device", "load_model", "load_models", "model_of"]
 
@@ -104,6 +106,7 @@ def load_model(
         )
     from gossamer.weights import store
 
+    choice = _in_bytes_where_faster(choice, announce or _log.warning, steps)
     try:
         chosen = store.choose(
             ModelChoice.of(choice, runtime=runtime_for_files(choice)),
@@ -163,6 +166,8 @@ def model_of(
     if variant.activation is not None and (variant.runtime == "torch") == (plan.runtime == "torch"):
         output = replace(output, activation=variant.activation)
     file = replace(file, runtime=plan.runtime)
+    if plan.precision == "int8":
+        file = replace(file, path=require_quantised(card, steps).path, output=0)
     return _model(card.id, _Loader(file, plan, choice.compile), (card.input, output), steps, weights.warnings)
 
 
@@ -279,8 +284,9 @@ class _Loader:
             return OpenVinoNetwork(file.path, plan.device, plan.precision, file.output, home() / "compiled")
         if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
+            from gossamer.networks.prepared_graph import prepared_folder
 
-            return OnnxNetwork(file.path, plan.device, file.output)
+            return OnnxNetwork(file.path, plan.device, file.output, prepared_folder())
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(
@@ -327,6 +333,28 @@ def _choice(choice: ModelChoice | str, settings: Mapping[str, Any], announce: ob
     return ModelChoice.of(**{"model": None, **settings}) if choice is None else ModelChoice.of(choice, **settings)
 
 
+def _in_bytes_where_faster(choice: ModelChoice, announce: Callable[[str], object], progress: Progress) -> ModelChoice:
+    """Return a choice of the best model that was made in int8 here, where ``auto`` shall be fast on the processor."""
+    asked = choice.model, choice.quality, choice.precision, choice.subject
+    anywhere = choice.runtime in ("auto", "openvino") and choice.device in ("auto", "cpu")
+    if asked != ("auto", "fast", "auto", "any") or not anywhere or not is_installed("openvino") or not has_int8():
+        return choice
+    if patiently(lambda: likely_device(choice.device, choice.runtime), progress) != "cpu":
+        return choice
+    from gossamer.weights import store
+    from gossamer.weights.choice import ranking
+
+    folders = tuple(Path(folder) for folder in choice.folders)
+    for card in ranking("balanced", "any", "cpu", "onnx").fitting:
+        try:
+            if find_quantised(card, progress) and store.look(card, extra_folders=folders, runtime="onnx")[0]:
+                _log.info("Model %s: the best that is fast here, in int8.", card.id)
+                return ModelChoice.of(choice, model=card.id, precision="int8")
+        except ModelIntegrityError as error:  # nobody asked for this one
+            announce(f"{error.message} {error.remedy}")
+    return choice
+
+
 def _is_file(model: str) -> bool:
     return model.lower().endswith(_SUFFIXES) or "/" in model or "\\" in model
 
@@ -356,6 +384,11 @@ def _load_file(path: Path, choice: ModelChoice, progress: Progress) -> Segmentat
     if choice.runtime in ("onnx", "openvino") and suffix != ".onnx":
         raise InputError(f"{path.name} is not an .onnx file.", "Choose --runtime torch, or give an .onnx file.")
     runtimes = _able(("onnx", "torch") if suffix == ".onnx" else ("torch",))
+    if choice.precision == "int8":
+        raise InputError(
+            f"{path.name} is not a model of the catalogue, of which one in int8 can be made.",
+            "Choose another precision, or give the id of a model.",
+        )
     plan = patiently(lambda: planned(runtimes, choice), progress)
     network, spec = _identified(path, architecture, plan.runtime)
     file = _File(path, plan.runtime, network, spec[1].index)

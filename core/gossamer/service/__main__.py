@@ -65,6 +65,7 @@ def _serve() -> None:
     _, (settings, number, count) = line.tasks.get()
     keep_to_cores(number, count)
     # Only now: what counts cores does so when it is imported.
+    from gossamer.networks.busy import SMALL, picture_after_picture
     from gossamer.service.work import Workshop
     from gossamer.settings.service import Service
     from gossamer.warm import warm
@@ -79,7 +80,8 @@ def _serve() -> None:
         _, work = line.tasks.get()
         line.tell("begun", None)
         try:
-            outcome = "done", work(shop, Progress(line.tick))
+            with picture_after_picture(SMALL):
+                outcome = "done", work(shop, Progress(line.tick))
         except BaseException as error:
             outcome = "failed", _portable(error)
         del work

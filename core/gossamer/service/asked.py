@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from gossamer.arrays import Array
+from gossamer.canvas.subject import subject_box
 from gossamer.colours import read_colour
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError
@@ -52,6 +54,8 @@ _FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg",
 _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _LARGEST_PX, _LARGEST_SHARE = 500, 50
 _NOTHING = 0.001  # of the picture
+_NO_SUBJECT = "Could not identify foreground in image.", "", "unknown_foreground"
+_MIDDLE = 0.5, 0.5
 
 
 class Asked:
@@ -88,9 +92,9 @@ class Asked:
         self._pixels = _SIZES[self._choice("size", tuple(_SIZES))] * 1e6
         self._format = _FORMATS[self._choice("format", tuple(_FORMATS))]
         self._roi = self._region()
-        self._scale, self._centred = self._placing()
+        self._scale, self._place = self._placing()
         crop = self._flag("crop")
-        self.moves = crop or self._scale is not None or self._centred
+        self.moves = crop or self._scale is not None or self._place is not None
         canvas = {"crop": "subject", "margin": self._margin()} if crop else {}
         recipe = Recipe.of({"background": {"fill": self._fill()}, "canvas": canvas, "shadow": self._shadow()})
         behind = sent.files.get("bg_image_file")
@@ -105,9 +109,10 @@ class Asked:
 
     def __call__(self, shop: Workshop, steps: Progress) -> tuple[Answer, dict[str, int]]:
         """Make it; the place of the subject in the picture is empty where it does not stay at it."""
-        cutout = shop.cut(self.wish, steps, region=self.region, prepared=self.prepared)
+        framed = None if self._place in (None, _MIDDLE) else self.framed
+        cutout = shop.cut(self.wish, steps, region=self.region, prepared=self.prepared, framed=framed)
         if cutout.report.coverage < _NOTHING:
-            raise coded("Could not identify foreground in image.", "", "unknown_foreground")
+            raise coded(*_NO_SUBJECT)
         made = answer(cutout, self.format(cutout), mask_only=self.mask_only, colour="color.jpg")
         return made, {} if self.moves else _box(cutout)
 
@@ -122,12 +127,25 @@ class Asked:
         if self._factor < 1:
             size = (max(1, int(image.height * self._factor)), max(1, int(image.width * self._factor)))
             image = _smaller(image, *size)
-        if self._scale is not None or self._centred:
+        if self._scale is not None or self._place is not None:
             canvas: dict[str, Any] = {"crop": "subject", "size": f"{image.width}x{image.height}", "align": "centre"}
             if self._scale is not None:
                 canvas |= {"fill": self._scale, "too_small": "enlarge"}
             wish = replace(wish, recipe=wish.recipe.model_copy(update={"canvas": Canvas(**canvas)}))
         return image, wish
+
+    def framed(self, alpha: Array, canvas: Canvas) -> Canvas:
+        """Return the canvas whose margins put the subject where it was asked for: shares of the room beside it."""
+        assert self._place is not None  # noqa: S101 - asked for
+        if alpha.mean() < _NOTHING:
+            raise coded(*_NO_SUBJECT)
+        box, (height, width) = subject_box(alpha), alpha.shape
+        whole = min(width / box.width, height / box.height)
+        scale = min(whole, 1.0) if self._scale is None else whole * self._scale / 100
+        room = max(width - scale * box.width, 0.0), max(height - scale * box.height, 0.0)
+        left, top = (share * free for share, free in zip(self._place, room, strict=True))
+        margin = " ".join(f"{each:.3f}px" for each in (top, room[0] - left, room[1] - top, left))
+        return canvas.model_copy(update={"margin": margin})
 
     @property
     def region(self) -> Any:
@@ -224,16 +242,23 @@ class Asked:
                 words.append(f"{100 * share / (1 + share + rest):.6g}%")
         return " ".join(words)
 
-    def _placing(self) -> tuple[float | None, bool]:
+    def _placing(self) -> tuple[float | None, tuple[float, float] | None]:
+        """Return how much of the picture the subject fills, and where it stands in the rest; None where it stays."""
         scale, position = text_of(self._sent.one("scale")).lower(), text_of(self._sent.one("position")).lower()
         fill = None
         if scale not in ("", "original"):
             fill = _number(scale.removesuffix("%"), "scale")
             if not scale.endswith("%") or not 10 <= fill <= 100:
                 raise coded("scale is not from 10% to 100%.", "Give e.g. 80%, or original.", "invalid_scale")
-        if position not in ("", "original", "center"):
-            raise coded("Only the positions original and center are known here.", "Give one.", "invalid_position")
-        return fill, position == "center"
+        if position in ("", "original"):
+            return fill, None
+        if position == "center":
+            return fill, _MIDDLE
+        shares = [share for _, share in _lengths(position, "position", "center, 20% or 20% 80%")]
+        across, down = shares[0], shares[-1]
+        if len(shares) > 2 or across is None or down is None or max(across, down) > 1:
+            raise coded("position is not from 0% to 100%.", "Give center, 20% or 20% 80%.", "invalid_position")
+        return fill, (across, down)
 
 
 def coded(message: str, remedy: str, code: str) -> Malformed:

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 import gossamer
 from gossamer.errors import Cancelled, GossamerError, InputError
 from gossamer.image.limits import at_most
+from gossamer.parallel.threads import thread_count
 from gossamer.service.addresses import Addresses
 from gossamer.service.answers import Answer
 from gossamer.service.engine import Engine, Job
@@ -29,6 +30,7 @@ from gossamer.settings.service import Service
 
 __all__ = ["CUT_FILES", "Desk", "headers_of", "json_response", "picture_response", "refused"]
 
+_TOGETHER = 25_000_000  # pixels that are worked on at once in one process: about 1.6 GB
 CUT_FILES = ("image", "prompt_mask", "scribbles", "background_image")
 """The pictures that a request for a cut-out may hold, its own first."""
 
@@ -56,8 +58,14 @@ class Desk:
         self.settings = settings
         self.shop = Workshop.of(settings)
         count = settings.workers
-        self.hands = [Elsewhere(settings, n, count) for n in range(count)] if count > 1 else [Here(self.shop)]
-        self.engine = Engine(settings.queue, settings.max_seconds, self.hands)
+        self.hands: list[Elsewhere] | list[Here]
+        if count > 1:
+            self.hands = [Elsewhere(settings, n, count) for n in range(count)]
+        else:
+            # Two: while one picture is in the network the other one is read, finished or encoded.
+            self.hands = [Here(self.shop, counts=n == 0) for n in range(min(thread_count(), 2))]
+        room = _TOGETHER if count == 1 else None
+        self.engine = Engine(settings.queue, settings.max_seconds, self.hands, room)
         self.rates = Rates(settings.rate)
         self.metrics = Metrics(lambda: self.engine.waiting, self.hands)
         most = settings.max_mb * 1_000_000
@@ -77,8 +85,8 @@ class Desk:
     async def submit(self, request: Request, work: Task, *pictures: bytes) -> Job:
         """Put work on some pictures into the queue; raises what is known to be wrong with it."""
         self.admit(request)
-        await run_in_threadpool(self.shop.glance, *pictures)
-        return self.engine.submit(request.state.owner, work)
+        pixels = await run_in_threadpool(self.shop.glance, *pictures)
+        return self.engine.submit(request.state.owner, work, pixels)
 
     async def have_done(self, request: Request, work: Task, *pictures: bytes) -> Any:
         """Put work on some pictures into the queue and wait for its result; raises what it raises."""

@@ -1,6 +1,7 @@
 """The engine: a thread for each pair of hands, and a bounded queue before them in which everyone's turn comes.
 
-Each pair of hands has one picture at a time: memory is then that of so many of the largest pictures.
+Each pair of hands has one picture at a time. Hands of one process share its memory: what they hold together is bounded,
+and a picture that is larger than that has the process to itself.
 """
 
 from __future__ import annotations
@@ -42,14 +43,16 @@ class Job:
     ----------
     owner : str
         Whose turn it takes.
+    pixels : int
+        Of its pictures.
     future : Future
         The work's result, or what it raised.
     told : tuple of float and str
         How far the work is, from 0 to 1, and what is being done.
     """
 
-    def __init__(self, owner: str, work: Any) -> None:
-        self.owner = owner
+    def __init__(self, owner: str, work: Any, pixels: int = 0) -> None:
+        self.owner, self.pixels = owner, pixels
         self.future: Future[Any] = Future()
         self.future.set_running_or_notify_cancel()  # what is ended by `leave` alone is not ended by whoever waits
         self.told = (0.0, "Waiting")
@@ -110,10 +113,13 @@ class Engine:
         How long each may take.
     hands : sequence of Hands, optional
         As many jobs are done at once; without it one, whose work is called with its progress.
+    room : int, optional
+        How many pixels may be in all hands together, unless there is only one picture in them; any number without it.
     """
 
-    def __init__(self, places: int, seconds: float, hands: Sequence[Hands] = ()) -> None:
-        self._places, self._seconds = places, seconds
+    def __init__(self, places: int, seconds: float, hands: Sequence[Hands] = (), room: int | None = None) -> None:
+        self._places, self._seconds, self._room = places, seconds, room
+        self._in_hand: list[Job] = []
         self._own = max(1, math.ceil(_SHARE * places))
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._changed = threading.Condition()
@@ -133,7 +139,7 @@ class Engine:
         """Whether jobs are taken."""
         return not self._closing
 
-    def submit(self, owner: str, work: Any) -> Job:
+    def submit(self, owner: str, work: Any, pixels: int = 0) -> Job:
         """Put work into the queue.
 
         Parameters
@@ -141,13 +147,15 @@ class Engine:
         owner : str
         work : object
             What the hands take.
+        pixels : int
+            Of its pictures, which counts where there is not room for any number.
 
         Raises
         ------
         Busy
             The queue is full, or this owner's part of it, or the service is about to end.
         """
-        job = Job(owner, work)
+        job = Job(owner, work, pixels)
         with self._changed:
             self._forget_left()
             count = sum(map(len, self._waiting.values()))
@@ -205,23 +213,33 @@ class Engine:
             except Exception:
                 # The thread goes on: whoever waits would else wait for ever.
                 logging.getLogger("gossamer.service").exception("A job ended unheard")
-            if not job.is_left:
-                self._mean += _WEIGHT * (time.monotonic() - start - self._mean)
+            with self._changed:
+                self._in_hand.remove(job)
+                if not job.is_left:
+                    self._mean += _WEIGHT * (time.monotonic() - start - self._mean)
+                self._changed.notify_all()
             del job  # or its picture is kept while the next one is waited for
 
     def _next(self) -> Job | None:
-        """Return the next job: the first of the owner whose last turn is longest ago."""
+        """Return the next job: the first of the owner whose last turn is longest ago, once there is room for it."""
         with self._changed:
             while True:
                 self._forget_left()
                 if self._waiting:
-                    break
-                if self._closing:
+                    owner = next(iter(self._waiting))
+                    if self._fits(self._waiting[owner][0]):
+                        break
+                elif self._closing:
                     return None
                 self._changed.wait()
-            owner = next(iter(self._waiting))
             jobs = self._waiting.pop(owner)
             job = jobs.popleft()
             if jobs:
                 self._waiting[owner] = jobs  # at the end: the others come first
+            self._in_hand.append(job)
             return job
+
+    def _fits(self, job: Job) -> bool:
+        """Tell whether there is room for a job. None overtakes another: large ones would never come."""
+        held = sum(each.pixels for each in self._in_hand)
+        return self._room is None or not self._in_hand or held + job.pixels <= self._room

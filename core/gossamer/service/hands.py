@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import GossamerError
+from gossamer.networks.busy import SMALL, picture_after_picture
 from gossamer.progress import Progress
 from gossamer.service.frames import receive, send
 from gossamer.service.work import Workshop
@@ -38,24 +39,32 @@ _log = logging.getLogger("gossamer.service")
 
 
 class Here:
-    """Works in this process."""
+    """Works in this process, in whichever thread.
+
+    Parameters
+    ----------
+    shop : Workshop
+    counts : bool
+        Whether it tells what the process holds: one of several does.
+    """
 
     restarts = 0
     """How many processes took another's place: none."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self._shop = shop
+    def __init__(self, shop: Workshop, *, counts: bool = True) -> None:
+        self._shop, self._counts = shop, counts
 
     def __call__(self, work: Task, steps: Progress) -> Any:
         """Do the work."""
-        return work(self._shop, steps)
+        with picture_after_picture(SMALL):
+            return work(self._shop, steps)
 
     @property
     def holds(self) -> tuple[int, int, int]:
         """How many networks are in memory, the bytes that they take, and the bytes of the process: 0, it is ours."""
         from gossamer.warm import warm
 
-        return len(warm.held()), warm.bytes, 0
+        return (len(warm.held()), warm.bytes, 0) if self._counts else (0, 0, 0)
 
     def close(self) -> None:
         """Do nothing: the process goes on."""

@@ -1,9 +1,10 @@
-"""What is done for a request, in one thread at a time."""
+"""What is done for a request, in any thread."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, conversion, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
@@ -25,6 +27,8 @@ from gossamer.service.allowed import Allowed, refuse_fetching
 from gossamer.service.wish import Wish
 from gossamer.session import Session
 from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.canvas import Canvas
+from gossamer.settings.recipe import Foreground, Matting, Refinement
 from gossamer.settings.service import Service
 
 __all__ = ["Region", "Workshop"]
@@ -53,6 +57,7 @@ class Workshop:
         """Begin without a pipeline."""
         self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
         self._masks: OrderedDict[Any, tuple[float, np.ndarray[Any, Any], Origin]] = OrderedDict()
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, settings: Service) -> Workshop:
@@ -65,13 +70,21 @@ class Workshop:
         if choice.model != NO_MODEL:
             self._pipeline(choice).load(announce=refuse_fetching)
 
-    def glance(self, *pictures: bytes) -> None:
-        """Refuse what is no picture or has too many pixels, by its first bytes: nobody waits in a queue for that."""
+    def glance(self, *pictures: bytes) -> int:
+        """Refuse what is no picture or has too many pixels, by its first bytes: nobody waits in a queue for that.
+
+        Returns
+        -------
+        int
+            How many pixels they have, as far as they say.
+        """
+        pixels = 0
         for data in pictures:
             if kind_of(data[:64]) is None:
                 raise InputError("The picture is not of a kind that Gossamer reads.", READABLE)
             with at_most(self.pixels):
-                _check_header(data)
+                pixels += _check_header(data)
+        return pixels
 
     def read(self, data: bytes, steps: Progress) -> Image:
         """Read a picture that a stranger sent: its header first, so that a trap costs nothing."""
@@ -90,6 +103,7 @@ class Workshop:
         *,
         region: Region | None = None,
         prepared: Callable[[Image, Wish], tuple[Image, Wish]] | None = None,
+        framed: Callable[[Array, Canvas], Canvas] | None = None,
     ) -> Cutout:
         """Cut the subject out of a wish's picture.
 
@@ -101,6 +115,8 @@ class Workshop:
             Where the subject is looked for; nothing else is foreground.
         prepared : callable, optional
             Given the picture and the wish, returns those that take their places.
+        framed : callable, optional
+            Given the matte and the wish's canvas, returns the one that takes its place.
 
         Raises
         ------
@@ -115,14 +131,15 @@ class Workshop:
         choice = self.allowed.decided(wish.choice)
         if wish.prompt is not None:
             return self._prompted(wish, image, choice, backdrop, steps)
-        return self._automatic(wish, image, choice, backdrop, steps, region)
+        return self._automatic(wish, image, choice, backdrop, steps, region, framed)
 
     def _pipeline(self, choice: ModelChoice) -> Pipeline:
-        pipeline = self._pipelines.pop(choice, None) or Pipeline(choice=choice)
-        self._pipelines[choice] = pipeline
-        while len(self._pipelines) > _PIPELINES:
-            self._pipelines.popitem(last=False)
-        return pipeline
+        with self._lock:
+            pipeline = self._pipelines.pop(choice, None) or Pipeline(choice=choice)
+            self._pipelines[choice] = pipeline
+            while len(self._pipelines) > _PIPELINES:
+                self._pipelines.popitem(last=False)
+            return pipeline
 
     def _automatic(
         self,
@@ -132,6 +149,7 @@ class Workshop:
         backdrop: Backdrop,
         steps: Progress,
         region: Region | None,
+        framed: Callable[[Array, Canvas], Canvas] | None = None,
     ) -> Cutout:
         recipe, pipeline = wish.recipe, self._pipeline(choice)
         if choice.model == NO_MODEL and recipe.matting.method != "key":
@@ -153,25 +171,37 @@ class Workshop:
             whole[top:bottom, left:right] = mask
             mask = whole
         runs = Runs(choice.device, refuse_fetching)
+        if framed is not None:
+            stages = {name: getattr(recipe, name) for name in ("refinement", "matting")}
+            bare = Recipe(**stages, foreground=Foreground(method="none"))
+            plain = replace(image, alpha=None)  # which counts once, in the end
+            rough = finish(plain, mask, bare, Backdrop(), origin, steps.part(0.7, 0.85), runs)
+            canvas = framed(rough.alpha, recipe.canvas)
+            # What is done is not done again: the matte is the mask of what is left.
+            done = {"refinement": Refinement(), "matting": Matting(method="none"), "canvas": canvas}
+            mask, recipe, steps = rough.alpha, recipe.model_copy(update=done), steps.part(0.85, 1.0)
+            return finish(image, mask, recipe, backdrop, origin, steps, runs)
         return finish(image, mask, recipe, backdrop, origin, steps.part(0.7, 1.0), runs)
 
     def _kept(self, key: Any) -> tuple[np.ndarray[Any, Any], Origin] | None:
         """Return the mask that was found for the same picture a moment ago, where it was to be kept."""
         now = time.monotonic()
-        for each in [each for each, (when, _, _) in self._masks.items() if now - when > _MASK_SECONDS]:
-            del self._masks[each]
-        found = self._masks.get(key)
-        if found is None:
-            return None
-        self._masks[key] = (now, *found[1:])
-        self._masks.move_to_end(key)
+        with self._lock:
+            for each in [each for each, (when, _, _) in self._masks.items() if now - when > _MASK_SECONDS]:
+                del self._masks[each]
+            found = self._masks.get(key)
+            if found is None:
+                return None
+            self._masks[key] = (now, *found[1:])
+            self._masks.move_to_end(key)
         return found[1].copy(), replace(found[2], seconds={})
 
     def _keep(self, key: Any, mask: np.ndarray[Any, Any], origin: Origin) -> None:
-        if mask.nbytes <= _MASK_BYTES:
-            self._masks[key] = (time.monotonic(), mask.copy(), origin)
-        while len(self._masks) > _MASKS or sum(each.nbytes for _, each, _ in self._masks.values()) > _MASK_BYTES:
-            self._masks.popitem(last=False)
+        with self._lock:
+            if mask.nbytes <= _MASK_BYTES:
+                self._masks[key] = (time.monotonic(), mask.copy(), origin)
+            while len(self._masks) > _MASKS or sum(each.nbytes for _, each, _ in self._masks.values()) > _MASK_BYTES:
+                self._masks.popitem(last=False)
 
     def _prompted(self, wish: Wish, image: Image, choice: ModelChoice, backdrop: Backdrop, steps: Progress) -> Cutout:
         prompt = patiently(lambda: self._prompt(wish), steps)
@@ -212,13 +242,14 @@ class Workshop:
         )
 
 
-def _check_header(data: bytes) -> None:
-    """Refuse a picture that says it has too many pixels, before anything is decoded."""
+def _check_header(data: bytes) -> int:
+    """Return how many pixels a picture says that it has, 0 where it does not; refuse too many before it is decoded."""
     import PIL.Image
 
     try:
         with quiet(), PIL.Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
     except Exception:  # what is wrong with it is told when it is read
-        return
+        return 0
     check_size(width, height, "The picture")
+    return int(width * height)

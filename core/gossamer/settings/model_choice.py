@@ -32,7 +32,7 @@ Device: TypeAlias = Literal[
     "auto", "cpu", "cuda", "mps", "xpu", "directml", "tensorrt", "coreml", "openvino:GPU", "openvino:NPU"
 ]
 RuntimeChoice: TypeAlias = Literal["auto", "onnx", "torch", "openvino"]
-Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+Precision: TypeAlias = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 Combination: TypeAlias = Literal["mean", "max", "vote"]
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
@@ -88,7 +88,7 @@ class ModelChoice(Settings, strict=True):
             title="Precision",
             description="auto: float16 on CUDA where the model's authors use it in torch, bfloat16 on processors that "
             "have it for models whose masks stay the same to 0.05/255, else float32. ONNX Runtime runs models in what "
-            "they are stored in; bfloat16 needs torch or OpenVINO.",
+            "they are stored in; bfloat16 needs torch or OpenVINO; int8 what gossamer models quantise has made.",
         ),
     ] = "auto"
     compile: Annotated[

@@ -84,6 +84,7 @@ def finetune(
     dataset: Data | None = None,
     general: str | Path | None = None,
     backgrounds: str | Path | None = None,
+    photographs: str | Path | None = None,
     resume: bool = False,
     accept_licence: bool = False,
     progress: ProgressCallback | Progress | None = None,
@@ -114,6 +115,9 @@ def finetune(
         part of the way to them are.
     backgrounds : path, optional
         A folder of pictures that cut-outs are laid over.
+    photographs : path, optional
+        A folder of pictures of anything, without masks: the network is held to what the base finds in them, and
+        weights that find something else in those set aside are not kept.
     resume : bool
         Go on with what is in `out`.
     accept_licence : bool
@@ -152,8 +156,13 @@ def finetune(
         steps, say = Progress(), lambda sentence: None
     base = base_of(model, architecture, accept_licence=accept_licence, progress=steps, announce=say)
     say_licence(base, say)
-    lessons = lessons_of(data, general, backgrounds, reading, steps, say)
-    asked = _asked(base, chosen, reading, lessons, data, general, backgrounds)
+    if photographs is not None and chosen.general_truth == "masks":
+        raise InputError(
+            "Photographs without masks teach what the base finds in them, and masks were asked for.",
+            "Give --general-truth base, or leave --general-photographs out.",
+        )
+    lessons = lessons_of(data, general, backgrounds, reading, steps, say, photographs)
+    asked = _asked(base, chosen, reading, lessons, data, general, backgrounds, photographs)
     if resume:
         _check_same(folder.asked(), asked)
     with ExitStack() as stack:
@@ -217,6 +226,7 @@ def _asked(
     data: str | Path,
     general: str | Path | None,
     backgrounds: str | Path | None,
+    photographs: str | Path | None,
 ) -> dict[str, Any]:
     """Return what a run writes down of what it was asked."""
     return {
@@ -225,6 +235,7 @@ def _asked(
         "data": os.path.abspath(source_path(data, "data")),
         "general": None if general is None else os.path.abspath(source_path(general, "general data")),
         "backgrounds": None if backgrounds is None else os.path.abspath(source_path(backgrounds, "backgrounds")),
+        "photographs": None if photographs is None else os.path.abspath(source_path(photographs, "photographs")),
         "seed": settings.seed,
         "settings": settings.model_dump(),
         "dataset": reading.model_dump(),
@@ -242,7 +253,7 @@ def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
         raise InputError(
             f"The run was begun with {(was.get('base') or {}).get('id')}, not {now['base']['id']}.", remedy
         )
-    for key in ("data", "general", "backgrounds"):
+    for key in ("data", "general", "backgrounds", "photographs"):
         if was.get(key) != now[key]:
             raise InputError(
                 f"The run was begun with {was.get(key) or 'no'} as {key}, not {now[key] or 'none'}.", remedy

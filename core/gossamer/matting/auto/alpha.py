@@ -7,11 +7,13 @@ do not follow the picture, drawn or from prompts, are corrected freely (see :mod
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
-from gossamer.matting.auto.evidence import belief
+from gossamer.matting.auto.evidence import Grounds, belief, grounds
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
@@ -20,7 +22,7 @@ from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.key.unmix import unmix
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
-from gossamer.parallel.patience import patiently
+from gossamer.parallel.patience import Begun, patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels, bilinear
 
@@ -63,35 +65,57 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
+    reading = Begun(lambda: _read(small, hint, unit))  # beside what looks at the background
     distance = patiently(lambda: signed_distance(hint), report)
     plain = patiently(lambda: plain_background(picture, small, hint, distance, unit), report)
+    read = reading.result(report)
     if plain is None:
-        return _corrected(picture, whole, small, hint, distance, unit, report)
+        return _corrected(picture, whole, small, hint, distance, read, unit, report)
     measured = unmix(picture, small, plain.plate, whole, report.part(0.05, 0.3))
     if plain.dropped.any():
         measured *= 1 - bilinear(plain.dropped.astype(np.float32), *whole.shape)
     if plain.sure.all():
         report(1.0)
         return measured
-    usual = _corrected(picture, whole, small, hint, distance, unit, report.part(0.3, 1.0))
+    usual = _corrected(picture, whole, small, hint, distance, read, unit, report.part(0.3, 1.0))
     measured -= usual
     measured *= bilinear(plain.sure, *whole.shape)
     measured += usual
     return np.clip(measured, 0, 1, out=measured)
 
 
+class _Reading(NamedTuple):
+    """What is seen of a mask before anything is estimated: how far it follows the picture, and its places."""
+
+    faith: Array
+    care: Array
+    grounds: Grounds
+
+
+def _read(small: Array, hint: Array, unit: float) -> _Reading:
+    faith = mask_faith(small, hint, unit)
+    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
+    return _Reading(faith, care, grounds(small, hint, care, unit))
+
+
 def _corrected(
-    picture: Pixels, whole: Array, small: Array, hint: Array, distance: Array, unit: float, report: Progress
+    picture: Pixels,
+    whole: Array,
+    small: Array,
+    hint: Array,
+    distance: Array,
+    read: _Reading,
+    unit: float,
+    report: Progress,
 ) -> Array:
     """Return the mask corrected where the picture gives evidence, whatever its background."""
-    faith = mask_faith(small, hint, unit)
     report(0.05)
-    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
+    faith, care, known = read
     reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
     asked = in_doubt(hint, distance, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
     found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
-    trust, room = belief(small, hint, found, care, unit)
+    trust, room = belief(small, hint, found, care, known, unit)
     report(0.85)
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:

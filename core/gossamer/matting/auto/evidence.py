@@ -14,6 +14,8 @@ The less a mask follows the picture, the less these doubts count: a mask drawn b
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.thin_parts import SHARE
 from gossamer.resampling import bilinear, shrink, wide_blur
 
-__all__ = ["belief"]
+__all__ = ["Grounds", "belief", "grounds"]
 
 SURE = 0.9  # mask values above are surely subject, below one minus that surely not
 BESIDE = 10.0  # units; a contour is where both are this near on average
@@ -38,7 +40,32 @@ MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
-def belief(image: Array, mask: Array, found: Estimate, care: Array, unit: float) -> tuple[Array, Array]:
+class Grounds(NamedTuple):
+    """What picture and mask tell before anything is estimated.
+
+    Attributes
+    ----------
+    place : (H, W) float32
+        How near a contour between subject and background is, in [0, 1].
+    thin : (H, W) float32
+        How far what is thin in the mask is to be kept, in [0, 1].
+    unexplained : (h, w) float32
+        Variance of the colours that the mask leaves when each window is a mixture of two, at half size.
+    """
+
+    place: Array
+    thin: Array
+    unexplained: Array
+
+
+def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
+    """Return what is known of the mask's places; arguments are those of :func:`belief`."""
+    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
+    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
+    return Grounds(place, np.minimum(care / np.float32(MODEL), 1) * thinness(mask), _unexplained(image, mask, unit))
+
+
+def belief(image: Array, mask: Array, found: Estimate, care: Array, known: Grounds, unit: float) -> tuple[Array, Array]:
     """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
 
     Parameters
@@ -51,6 +78,8 @@ def belief(image: Array, mask: Array, found: Estimate, care: Array, unit: float)
         What it may step to, and what colours say.
     care : (H, W) float32 ndarray
         How far to treat the mask as a model's, in [0, 1]; 0: as a hint.
+    known : Grounds
+        What :func:`grounds` says of them.
     unit : float
         Pixels in a unit of length.
 
@@ -59,19 +88,15 @@ def belief(image: Array, mask: Array, found: Estimate, care: Array, unit: float)
     step, room : (H, W) float32 ndarray
         In [0, 1].
     """
-    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
-    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
+    place, thin, unexplained = known
     height, width = mask.shape
-    size = (max(width // 2, 1), max(height // 2, 1))
-    halved, radius = shrink(image, size), max(round(WINDOW * unit / 2), 1)
     before, after = (
-        bilinear(_unexplained(halved, shrink(plane, size), radius) + np.float32(NOISE), height, width)
-        for plane in (mask, found.alpha)
+        bilinear(variance + np.float32(NOISE), height, width)
+        for variance in (unexplained, _unexplained(image, found.alpha, unit))
     )
     better = ramp(np.log(before / after), *BETTER)
     # A single pixel's vote is noise.
     raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
-    thin = np.minimum(care / np.float32(MODEL), 1) * thinness(mask)
     lowered = place * (1 - care * (1 - better)) * (1 - thin)
     told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
     return np.where(found.alpha > mask, raised, lowered) * told, place * np.maximum(1 - 2 * thin, 0)
@@ -97,10 +122,13 @@ def _away(zone: NDArray[np.bool_]) -> Array:
     return np.asarray(cv2.distanceTransform((~zone).view(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
-def _unexplained(image: Array, alpha: Array, radius: int) -> Array:
-    """Return the variance of the colours that is left when each window is a mixture of two by `alpha`, (H, W)."""
+def _unexplained(image: Array, alpha: Array, unit: float) -> Array:
+    """Return the variance of the colours left when each window is a mixture of two by `alpha`, (H / 2, W / 2)."""
     import cv2
 
+    height, width = alpha.shape
+    size = (max(width // 2, 1), max(height // 2, 1))
+    image, alpha, radius = shrink(image, size), shrink(alpha, size), max(round(WINDOW * unit / 2), 1)
     window = (2 * radius + 1, 2 * radius + 1)
 
     def mean(plane: Array) -> Array:

@@ -75,8 +75,8 @@ def plain_background(picture: Pixels, image: Array, mask: Array, distance: Array
     behind = (mask < EMPTY) & (distance < -APART * unit)
     if behind.mean() < LEAST:
         return None
-    screen = find_screen(image, behind, uneven=UNEVEN)
-    if screen is None or screen.noise > QUIET or screen.rough > EVEN:
+    screen = find_screen(image, behind, uneven=UNEVEN, roughest=EVEN)
+    if screen is None or screen.noise > QUIET:
         return None
     if screen.share < PURE:
         return None

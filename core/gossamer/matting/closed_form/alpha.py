@@ -9,7 +9,7 @@ our own (:mod:`gossamer.matting.closed_form.multigrid`). The solution is the one
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,10 @@ from gossamer.errors import InputError
 from gossamer.native import library
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["closed_form_alpha", "solve_matting_laplacian"]
+if TYPE_CHECKING:
+    from gossamer.matting.closed_form.solver import Groundwork
+
+__all__ = ["closed_form_alpha", "groundwork", "solve_matting_laplacian"]
 
 _Array = NDArray[np.float32]
 
@@ -87,6 +90,7 @@ def solve_matting_laplacian(
     epsilon: float = 1e-7,
     tolerance: float = 3e-6,
     progress: Progress | ProgressCallback | None = None,
+    ground: Groundwork | None = None,
 ) -> _Array:
     """Minimise a'La + sum of weight (a - target)^2 with some pixels of a fixed.
 
@@ -107,6 +111,8 @@ def solve_matting_laplacian(
         The targets in [0, 1]; needed with `weight`.
     epsilon, tolerance, progress
         As in :func:`closed_form_alpha`.
+    ground : Groundwork, optional
+        What :func:`groundwork` made of the same picture, known pixels and `epsilon` before.
 
     Returns
     -------
@@ -144,13 +150,7 @@ def solve_matting_laplacian(
         if min(alpha.shape) < 3:
             _fill_tiny(alpha, free, pull, goal)
         else:
-            solve = _solver()
-            rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
-            # Windows that hold a free pixel reach two pixels further; the rest of the picture does not matter.
-            box = (
-                slice(max(int(rows[0]) - 2, 0), int(rows[-1]) + 3),
-                slice(max(int(columns[0]) - 2, 0), int(columns[-1]) + 3),
-            )
+            solve, box = _solver(), _box(free)
             alpha[box][free[box]] = solve(
                 picture[box],
                 free[box],
@@ -160,9 +160,48 @@ def solve_matting_laplacian(
                 epsilon,
                 tolerance,
                 report,
+                ground,
             )
     report(1.0, "Closed-form matting")
     return np.clip(alpha, 0, 1, out=alpha)
+
+
+def groundwork(image: _Array, free: NDArray[np.bool_], epsilon: float) -> Groundwork | None:
+    """Begin :func:`solve_matting_laplacian` for these free pixels, before weight and target are known, in one thread.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    free : (H, W) bool ndarray
+        What is not known.
+    epsilon : float
+        As in :func:`closed_form_alpha`.
+
+    Returns
+    -------
+    Groundwork or None
+        None where there is nothing to begin with.
+    """
+    if library() is None or min(free.shape) < 3 or not free.any():
+        return None
+    from gossamer.matting.closed_form.layout import Team
+    from gossamer.matting.closed_form.solver import Groundwork
+
+    box, team = _box(free), Team(Progress(), 1)
+    try:
+        return Groundwork(image[box], free[box], epsilon, team)
+    finally:
+        team.close()
+
+
+def _box(free: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the part that matters: windows that hold a free pixel reach two pixels further."""
+    rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
+    return (
+        slice(max(int(rows[0]) - 2, 0), int(rows[-1]) + 3),
+        slice(max(int(columns[0]) - 2, 0), int(columns[-1]) + 3),
+    )
 
 
 def _solver() -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.matting.closed_form.layout import BLOCK, Layout, Team
-from gossamer.native import COUNT, FOUND, NUMBER, PLACE, function, places
+from gossamer.native import COUNT, FOUND, PLACE, function, places
 
 __all__ = ["CoarseSpace"]
 
@@ -37,13 +37,32 @@ _galerkin = function(
 )
 _restrict = function("restrict", FOUND, COUNT, *4 * (FOUND,), COUNT, COUNT, FOUND)
 _prolong = function("prolong", FOUND, COUNT, *6 * (FOUND,), COUNT, COUNT, FOUND)
-_remainder = function("remainder", *4 * (FOUND,), COUNT, COUNT, FOUND)
-_chebyshev = function("chebyshev", *3 * (FOUND,), NUMBER, NUMBER, FOUND, COUNT, COUNT, *3 * (FOUND,))
+_chebyshev = function("chebyshev", *3 * (FOUND,), *8 * (COUNT,), *4 * (FOUND,))
 _lift = function("lift", *3 * (PLACE,), COUNT, COUNT, PLACE)
 _lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
 _factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
 _solve = function("solve", PLACE, PLACE, COUNT, PLACE, PLACE)
 _coarsen = function("coarsen", *6 * (PLACE,), COUNT, PLACE)
+
+
+_STEPS = 4  # of a smoother
+_FEW, _MANY = 128, 1024  # cells of a band: where much is done for each, and where little is
+
+
+def _factors(from_nothing: bool) -> _Array:
+    """Return two factors a Chebyshev step for the upper part of a spectrum that ends at 1."""
+    low = 1 / 30
+    mid, half = (1 + low) / 2, (1 - low) / 2
+    rho = half / mid
+    found = [] if from_nothing else [(0.0, 1 / mid)]
+    for _ in range(_STEPS - 1):
+        last, rho = rho, 1 / (2 * mid / half - rho)
+        found.append((rho * last, 2 * rho / half))
+    return np.array([*found, (0.0, 0.0)], np.float32)
+
+
+_FIRST = 1 / ((1 + 1 / 30) / 2)
+_FROM_NOTHING, _AGAIN = _factors(True), _factors(False)
 
 
 def _bases(gram: _Array) -> _Array:
@@ -88,44 +107,41 @@ class _Level:
     def __init__(self, nodes: _Nodes, stencil: _Array, team: Team) -> None:
         self._team = team
         self.near, self._blocks = nodes.near, np.ascontiguousarray(stencil[:, 12:])  # it is symmetric
-        count = len(nodes)
-        pieces = max(min(count // 2048, 16), 1)
-        cuts = [count * i // pieces for i in range(pieces + 1)]
-        self._tasks = list(itertools.pairwise(cuts))
+        self._count = count = len(nodes)
+        own = np.arange(count, dtype=np.int32)[:, None]
+        self._lag = int(np.abs(np.where(self.near < 0, own, self.near) - own).max())
+        pieces = min(max(count // max(2048, 4 * _STEPS * self._lag), 1), 16)
+        self._cuts = [count * i // pieces for i in range(pieces + 1)]
         # Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
         total = np.abs(stencil).sum(axis=(1, 3))
         self.scale = np.divide(1, total, out=np.zeros_like(total), where=total > 1e-9)
         self._places = places(self.near, self._blocks, self.scale)
+        self._room = np.empty((_STEPS + 1, count, 4), np.float32)
 
-    def remainder(self, b: _Array, x: _Array) -> _Array:
-        """Return b - A x."""
-        out = np.empty_like(x)
-        matrix, vectors, to = self._places[:2], places(b, x), places(out)
-        self._team.run(lambda start, stop: _remainder(*matrix, *vectors, start, stop, *to), self._tasks)
-        return out
+    def smooth(self, b: _Array) -> tuple[_Array, _Array]:
+        """Four Chebyshev steps on the upper part of the spectrum, from nothing; return x and b - A x."""
+        first = self._room[0]
+        np.multiply(self.scale, b, out=first)
+        first *= np.float32(_FIRST)
+        x, rest = first.copy(), b.copy()
+        self._step(_FROM_NOTHING, True, rest, x)
+        return x, rest
 
-    def smooth(self, b: _Array, x: _Array | None) -> _Array:
-        """Four Chebyshev steps on the upper part of the spectrum."""
-        low = 1 / 30
-        mid, half = (1 + low) / 2, (1 - low) / 2
-        rho = half / mid
-        r = b.copy()
-        if x is None:
-            p = self.scale * r
-            p *= np.float32(1 / mid)
-            x = p.copy()
-        else:
-            p, x = self._stepped(0.0, 1 / mid, x, r, x.copy())
-        for _ in range(3):
-            last, rho = rho, 1 / (2 * mid / half - rho)
-            p, x = self._stepped(rho * last, 2 * rho / half, p, r, x)
-        return x
+    def smooth_again(self, b: _Array, x: _Array) -> None:
+        """Add four steps to `x`."""
+        self._room[0] = x
+        self._step(_AGAIN, False, b.copy(), x)
 
-    def _stepped(self, c1: float, c2: float, p: _Array, r: _Array, x: _Array) -> tuple[_Array, _Array]:
-        following = np.empty_like(p)
-        from_, to = places(p), places(r, following, x)
-        self._team.run(lambda a, b: _chebyshev(*self._places, c1, c2, *from_, a, b, *to), self._tasks)
-        return following, x
+    def _step(self, factors: _Array, ends: bool, r: _Array, x: _Array) -> None:
+        kept, vectors, cuts = self._places, places(factors, self._room, r, x), self._cuts
+
+        def work(start: int, stop: int, low: int, high: int) -> None:
+            _chebyshev(*kept, self._count, start, stop, low, high, self._lag, _STEPS, ends, *vectors)
+
+        last = len(cuts) - 2
+        self._team.run(work, [(cuts[i], cuts[i + 1], int(i > 0), -int(i < last)) for i in range(last + 1)])
+        if last:
+            self._team.run(work, [(cut, cut, -1, 1) for cut in cuts[1:-1]])
 
 
 class _Bottom:
@@ -185,41 +201,45 @@ class CoarseSpace:
     Parameters
     ----------
     layout : Layout
-    weights, data, scale : compact float32 ndarrays
-        The matrix (see the kernels); `scale` is zero where a pixel is not free.
+    free : (N,) bool ndarray
+        Which of the compact pixels are solved for.
     colour : (3, N) float32 ndarray
         Compact colours.
     team : Team
-    direct : int
-        At most so many unknowns are solved exactly.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        weights: _Array,
-        data: _Array,
-        scale: _Array,
-        colour: _Array,
-        team: Team,
-        direct: int = 1200,
-    ) -> None:
-        self._team = team
-        self._scale, self._colour, self._size = scale, colour, layout.size
-        nodes, mean = self._cells(layout, scale, colour)
+    def __init__(self, layout: Layout, free: NDArray[np.bool_], colour: _Array, team: Team) -> None:
+        self._team, self._layout, self._colour, self._size = team, layout, colour, layout.size
+        self._nodes, self._exact_mean = self._cells(layout, free, colour)
+
+    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team, direct: int = 1200) -> None:
+        """Make the coarse matrices, without which it answers nothing.
+
+        Parameters
+        ----------
+        weights, data, scale : compact float32 ndarrays
+            The matrix (see the kernels); `scale` is zero where a pixel is not free.
+        team : Team
+            Who works from now on.
+        direct : int
+            At most so many unknowns are solved exactly.
+        """
+        self._team, self._scale = team, scale
+        nodes, layout = self._nodes, self._layout
         stencil = np.zeros((len(nodes), 25, 4, 4), np.float32)
-        phases = self._tasks[::2], self._tasks[1::2]
+        bands = self._bands(_FEW)
+        phases = bands[::2], bands[1::2]
         for phase in phases:  # neighbouring bands share a row of nodes
             team.run(
                 lambda a, b: _galerkin(
-                    weights, data, scale, colour, layout.size, layout.block_at, *layout.block_at.shape, layout.step,
-                    self._cell_y, self._cell_x, nodes.number, *nodes.number.shape, mean, nodes.centre, nodes.basis,
-                    a, b, stencil,
+                    weights, data, scale, self._colour, layout.size, layout.block_at, *layout.block_at.shape,
+                    layout.step, self._cell_y, self._cell_x, nodes.number, *nodes.number.shape, self._exact_mean,
+                    nodes.centre, nodes.basis, a, b, stencil,
                 ),
                 phase,
             )  # fmt: skip
         self._levels: list[_Level] = []
-        self._transfers: list[tuple[Any, Any]] = []
+        self._transfers: list[tuple[Any, Any, int]] = []
         while len(nodes) * 4 > direct:
             self._levels.append(_Level(nodes, stencil, team))
             team.tick()
@@ -227,9 +247,9 @@ class CoarseSpace:
         team.tick()
         self._bottom = _Bottom(nodes, stencil)
 
-    def _cells(self, layout: Layout, scale: _Array, colour: _Array) -> tuple[_Nodes, _Array]:
+    def _cells(self, layout: Layout, wanted: NDArray[np.bool_], colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
-        free = layout.own(scale > 0)
+        free = layout.own(wanted)
         rows = -(-layout.height // BLOCK)
         columns = layout.active.shape[1]
         cell = (layout.block_y // BLOCK) * columns + layout.block_x
@@ -290,11 +310,16 @@ class CoarseSpace:
             self._basis[:, e] = own
         self._mean = mean.astype(np.float32)
         self._moments = np.zeros((len(used) + 1, 4, 4), np.float32)
-        starts = np.flatnonzero(np.diff(self._cell_y, prepend=-1))
-        wanted = np.linspace(0, len(used), int(min(max(len(used) // 1024, 1), 16)) + 1)[1:-1]
-        cuts = np.unique(np.concatenate(([0], starts[np.searchsorted(starts, wanted, side="right") - 1], [len(used)])))
-        self._tasks = [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
+        self._tasks = self._bands(_MANY)
         return result, mean
+
+    def _bands(self, cells: int) -> list[tuple[int, int]]:
+        """Cut the cells into bands of whole rows, of about so many each."""
+        count = len(self._cell_y)
+        starts = np.flatnonzero(np.diff(self._cell_y, prepend=-1))
+        wanted = np.linspace(0, count, int(min(max(count // cells, 1), 16)) + 1)[1:-1]
+        cuts = np.unique(np.concatenate(([0], starts[np.searchsorted(starts, wanted, side="right") - 1], [count])))
+        return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
 
     def _coarsen(self, nodes: _Nodes, stencil: _Array) -> tuple[_Nodes, _Array]:
         """Build the level with twice the spacing and the transfer to it."""
@@ -329,7 +354,7 @@ class CoarseSpace:
         transfer[child, which] = values
         result = np.zeros((len(coarse), 25, 4, 4), np.float32)
         _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), result)
-        self._transfers.append((parent, transfer))
+        self._transfers.append((parent, transfer, len(coarse)))
         return coarse, result
 
     def strengthen(self) -> bool:
@@ -352,9 +377,10 @@ class CoarseSpace:
     def _solve(self, index: int, b: _Array) -> _Array:
         if index == len(self._levels):
             return self._bottom.solve(b)
-        level, (parent, transfer) = self._levels[index], self._transfers[index]
-        x = level.smooth(b, None)
-        rest = np.zeros((int(parent.max()) + 1, 4), np.float32)
-        _lower(parent, transfer, level.remainder(b, x), len(x), rest)
-        _lift(parent, transfer, self._solve(index + 1, rest), 0, len(x), x)
-        return level.smooth(b, x)
+        level, (parent, transfer, count) = self._levels[index], self._transfers[index]
+        x, rest = level.smooth(b)
+        above = np.zeros((count, 4), np.float32)
+        _lower(parent, transfer, rest, len(x), above)
+        _lift(parent, transfer, self._solve(index + 1, above), 0, len(x), x)
+        level.smooth_again(b, x)
+        return x

@@ -67,6 +67,7 @@ def solve(
     epsilon: float,
     tolerance: float,
     progress: Progress,
+    ground: None = None,
 ) -> _Array:
     """Do what :func:`gossamer.matting.closed_form.solver.solve` does."""
     import scipy.sparse

@@ -13,7 +13,7 @@ from gossamer.matting.closed_form.multigrid import CoarseSpace
 from gossamer.native import COUNT, EXACT, FOUND, NUMBER, PLACE, function, places
 from gossamer.progress import Progress
 
-__all__ = ["solve"]
+__all__ = ["Groundwork", "solve"]
 
 _Array = NDArray[np.float32]
 
@@ -39,14 +39,24 @@ _SECOND = _RHO * _HALF / _MIDDLE, 2 * _RHO / _HALF  # of the first step and of t
 _MOST = 400  # iterations; ordinary pictures need 15 to 60
 
 
-class _Matrix:
-    """A = L + diag(data) on the compact pixels, and the passes over memory that the solver is made of."""
+class Groundwork:
+    """What the free pixels and their colours alone say of the equations: made before weights and targets are known.
 
-    def __init__(
-        self, image: _Array, free: NDArray[np.bool_], data: NDArray[Any] | None, epsilon: float, team: Team
-    ) -> None:
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        At least 3 x 3 pixels.
+    free : (H, W) bool ndarray
+        What to solve for; at least one pixel.
+    epsilon : float
+        See :func:`gossamer.matting.closed_form.alpha.closed_form_alpha`.
+    team : Team
+        Who makes it.
+    """
+
+    def __init__(self, image: _Array, free: NDArray[np.bool_], epsilon: float, team: Team) -> None:
+        image = np.ascontiguousarray(image)
         self.layout = layout = Layout(free)
-        self._team = team
         seg, win = layout.segments, layout.windows
         self.weights = np.zeros(12 * layout.step, np.float32)
         height, width = free.shape
@@ -57,9 +67,20 @@ class _Matrix:
             _build_weights(image, height, width, *segments, layout.step, epsilon, top, bottom, room, self.weights)
 
         team.run(build, layout.bands())
+        self.inside = layout.gather(free)
+        self.near = layout.near(self.inside)
+        team.tick()
+        self.coarse = CoarseSpace(layout, self.inside, layout.gather_colours(image), team)
+
+
+class _Matrix:
+    """A = L + diag(data) on the compact pixels, and the passes over memory that the solver is made of."""
+
+    def __init__(self, ground: Groundwork, data: NDArray[Any] | None, team: Team) -> None:
+        self.layout = layout = ground.layout
+        self.weights, self._near = ground.weights, ground.near
+        self._team = team
         self.data = np.zeros(layout.size, np.float32) if data is None else layout.gather(data)
-        inside = layout.gather(free)
-        self._near = layout.near(inside)
         self._shares = layout.shares(len(self._near))
         self._all = layout.shares(layout.size // BLOCK)
         self._none = np.zeros(0, np.float32)
@@ -71,7 +92,7 @@ class _Matrix:
             self._shares,
         )
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
-        self.scale *= inside
+        self.scale *= ground.inside
         self._places = places(self.weights, self.data, self.scale, self._near)
         self._lag = layout.lag(self._near)
 
@@ -136,6 +157,7 @@ def solve(
     epsilon: float,
     tolerance: float,
     progress: Progress,
+    ground: Groundwork | None = None,
 ) -> _Array:
     """Return the free pixels' alpha, in the order of ``array[free]``, not clipped.
 
@@ -152,12 +174,14 @@ def solve(
     epsilon, tolerance : float
         See :func:`gossamer.matting.closed_form.alpha.closed_form_alpha`.
     progress : Progress
+    ground : Groundwork, optional
+        What was made of the first two and `epsilon` before.
     """
-    image = np.ascontiguousarray(image)
     team = Team(progress)
     try:
-        matrix = _Matrix(image, free, data, epsilon, team)
-        layout = matrix.layout
+        ground = ground or Groundwork(image, free, epsilon, team)
+        matrix = _Matrix(ground, data, team)
+        layout, coarse = matrix.layout, ground.coarse
         progress(0.1)
         # The fixed pixels' part of the equations, brought to the right-hand side.
         right = np.zeros(layout.size, np.float32)
@@ -165,9 +189,7 @@ def solve(
             right = matrix.data * layout.gather(target) * (matrix.scale > 0)
         matrix.residual(right, layout.gather(values), right)
         team.tick()
-        colour = layout.gather_colours(image)
-        team.tick()
-        coarse = CoarseSpace(layout, matrix.weights, matrix.data, matrix.scale, colour, team)
+        coarse.build(matrix.weights, matrix.data, matrix.scale, team)
         progress(0.3)
         x = _conjugate_gradients(matrix, coarse, right, tolerance, progress.part(0.3, 1.0))
         return layout.scatter(x)[free]

@@ -68,8 +68,8 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
     found = estimate(small, hint, distance, faith, asked, None, unit, report.part(0.15, 0.85))
     alpha = estimated = np.where(asked, found.alpha, settled)
     if hint is not whole:
-        hard = (whole > 0.5).astype(np.float32)
-        alpha = enlarge_onto(picture, hard, small, estimated, asked.astype(np.float32), report.part(0.85, 0.9))
+        believed = asked.astype(np.float32)
+        alpha = enlarge_onto(picture, whole, small, estimated, believed, report.part(0.85, 0.9), hard=True)
     alpha = sample_hair(picture, alpha, estimated, found.gate, report.part(0.9, 1.0))
     report(1.0)
     return alpha

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, unit_float
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.native import COUNT, NUMBER, PLACE, function
+from gossamer.resampling import Pixels
 
 __all__ = ["Sampled", "sample_alpha"]
 
@@ -39,7 +40,7 @@ class Sampled:
 
 
 def sample_alpha(
-    image: Array,
+    image: Pixels,
     asked: NDArray[np.bool_],
     foreground: NDArray[np.bool_],
     background: NDArray[np.bool_],
@@ -50,8 +51,8 @@ def sample_alpha(
 
     Parameters
     ----------
-    image : (H, W, 3) float32 ndarray
-        RGB in [0, 1].
+    image : (H, W, 3) uint8 or float32 ndarray
+        RGB: bytes, or floats in [0, 1].
     asked : (H, W) bool ndarray
         The pixels to estimate.
     foreground, background : (H, W) bool ndarray
@@ -81,12 +82,13 @@ def sample_alpha(
 
     parts = _cuts(len(tiles), 2000)
     team.run(find, [(side, a, b) for side in (0, 1) for a, b in parts])
-    tables = [np.hstack([image[tuple(place.T.astype(np.intp))], place]) for place in places]
+    tables = [np.hstack([unit_float(image[tuple(place.T.astype(np.intp))]), place]) for place in places]
     result = Sampled(np.zeros(asked.shape, np.float32), np.zeros(asked.shape, np.float32))
     fit = _fit if _sample() is None else _fit_compiled
     far = FAR / scale
-    image, asked = np.ascontiguousarray(image), np.ascontiguousarray(asked)
-    team.run(lambda a, b: fit(image, asked, tiles, near, tables, far, a, b, result), parts)
+    pixels: Any = np.ascontiguousarray(image)
+    asked = np.ascontiguousarray(asked)
+    team.run(lambda a, b: fit(pixels, asked, tiles, near, tables, far, a, b, result), parts)
     return result
 
 
@@ -102,19 +104,24 @@ def _on_lattice(side: NDArray[np.bool_], step: int) -> Array:
 def _tiles(asked: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the (row, column) of the tiles that hold pixels that are asked, row after row."""
     height, width = asked.shape
-    padded = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.uint8)
-    padded[:height, :width] = asked
-    rows = padded.view(f"u{TILE}").reshape(-1, TILE, padded.shape[1] // TILE)
-    return np.argwhere(rows.any(axis=1)).astype(np.int32)
+    padded = asked.view(np.uint8)
+    if height % TILE or width % TILE or not asked.flags.c_contiguous:
+        padded = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.uint8)
+        padded[:height, :width] = asked
+    rows = padded.view(f"u{TILE}")
+    held = rows[::TILE] | rows[1::TILE]
+    for row in range(2, TILE):
+        held |= rows[row::TILE]
+    return np.argwhere(held).astype(np.int32)
 
 
 def _sample() -> Any:
-    given = PLACE, COUNT, COUNT, *5 * (PLACE,), COUNT, PLACE, PLACE, *3 * (NUMBER,)
+    given = PLACE, *3 * (COUNT,), *5 * (PLACE,), COUNT, PLACE, PLACE, *3 * (NUMBER,)
     return function("sample", *given, COUNT, COUNT, PLACE, PLACE)
 
 
 def _fit_compiled(
-    image: Array,
+    image: Pixels,
     asked: NDArray[np.bool_],
     tiles: NDArray[np.int32],
     near: list[NDArray[np.int32]],
@@ -126,13 +133,20 @@ def _fit_compiled(
 ) -> None:
     """Find the pairs of colours that explain the pixels of some tiles best; write what they say to `result`."""
     _sample()(
-        *(image, *asked.shape, asked, np.ascontiguousarray(tiles[:, 0]), np.ascontiguousarray(tiles[:, 1])),
+        *(
+            image,
+            image.itemsize,
+            *asked.shape,
+            asked,
+            np.ascontiguousarray(tiles[:, 0]),
+            np.ascontiguousarray(tiles[:, 1]),
+        ),
         *(*near, near[0].shape[1], *tables, far, MISFIT, APART, start, stop, result.alpha, result.confidence),
     )
 
 
 def _fit(
-    image: Array,
+    image: Pixels,
     asked: NDArray[np.bool_],
     tiles: NDArray[np.int32],
     near: list[NDArray[np.int32]],
@@ -150,7 +164,7 @@ def _fit(
         way = [far * np.hypot(y[:, None] - side[:, 3], x[:, None] - side[:, 4]) for side in (fore, back)]
         line = fore[:, None, :3] - back[None, :, :3]  # (foreground, background, colour); pixels come before these
         length = (line**2).sum(axis=2)
-        off = image[y, x][:, None, None] - back[None, None, :, :3]
+        off = unit_float(image[y, x])[:, None, None] - back[None, None, :, :3]
         t = np.clip((off * line).sum(axis=3) / (length + np.float32(1e-6)), 0, 1)
         cost = np.sqrt(((off - t[..., None] * line) ** 2).sum(axis=3)) + way[0][:, :, None] + way[1][:, None, :]
         best = np.argpartition(cost.reshape(len(y), -1), BEST, axis=1)[:, :BEST]

@@ -9,14 +9,13 @@ filter", 2015; what the windows left over is added again.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.matting.guided import local_slopes
+from gossamer.matting.guided import local_lines
 from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
-from gossamer.resampling import Pixels
+from gossamer.resampling import Pixels, between
 
 __all__ = ["enlarge_onto"]
 
@@ -25,7 +24,9 @@ EPSILON = 1e-5
 ROWS = 128  # enlarged at a time by one thread
 
 
-def enlarge_onto(image: Pixels, mask: Array, small: Array, alpha: Array, belief: Array, report: Progress) -> Array:
+def enlarge_onto(
+    image: Pixels, mask: Array, small: Array, alpha: Array, belief: Array, report: Progress, *, hard: bool = False
+) -> Array:
     """Correct a mask at the picture's size by a matte that was found at a smaller one.
 
     Parameters
@@ -40,50 +41,48 @@ def enlarge_onto(image: Pixels, mask: Array, small: Array, alpha: Array, belief:
         The matte there, and how much of it to take.
     report : Progress
         What it raises passes through.
+    hard : bool
+        Whether the mask counts as 0 or 1: what is above one half is subject.
 
     Returns
     -------
     (H, W) float32 ndarray
         In [0, 1]; the mask itself where the matte is not believed.
     """
-    slopes = local_slopes(small, alpha, RADIUS, EPSILON, report.part(0.0, 0.5))
     planes = np.zeros((*alpha.shape, 8), np.float32)
-    planes[..., :3], planes[..., 4] = slopes, belief
-    planes[..., 3] = alpha - (slopes * small).sum(axis=2)
-    result = mask.copy()
+    planes[..., 4] = belief
+    local_lines(small, alpha, RADIUS, EPSILON, planes, report.part(0.0, 0.4))
+    result = np.empty_like(mask, order="C")
     height, width = alpha.shape
-    compiled = function("enlarge", PLACE, COUNT, COUNT, PLACE, *4 * (COUNT,), PLACE, PLACE)
+    compiled = function("enlarge", PLACE, COUNT, COUNT, PLACE, COUNT, PLACE, *4 * (COUNT,), PLACE, PLACE)
 
     def work(top: int, bottom: int) -> None:
+        before = np.ascontiguousarray(mask[top:bottom])
+        if hard:
+            before = (before > np.float32(0.5)).astype(np.float32)
         if not belief[max(top * height // len(mask) - 1, 0) : bottom * height // len(mask) + 2].any():
+            result[top:bottom] = before
             return
-        part = np.ascontiguousarray(unit_float(image[top:bottom]))
+        part = np.ascontiguousarray(image[top:bottom])
         if compiled is None:
-            _enlarge(planes, part, top, bottom, result)
+            _enlarge(planes, unit_float(part), before, top, bottom, result)
             return
-        compiled(planes, height, width, part, *mask.shape, top, bottom, np.empty(8 * width, np.float32), result)
+        room = np.empty(8 * width, np.float32)
+        compiled(planes, height, width, part, part.itemsize, before, *mask.shape, top, bottom, room, result)
 
     with Strips() as strips:
-        strips.each(work, len(mask), ROWS, report.part(0.5, 1.0))
-    return np.clip(result, 0, 1, out=result)
+        strips.each(work, len(mask), ROWS, report.part(0.4, 1.0))
+    return result
 
 
-def _enlarge(planes: Array, strip: Array, top: int, bottom: int, result: Array) -> None:
+def _enlarge(planes: Array, strip: Array, before: Array, top: int, bottom: int, result: Array) -> None:
     """Do what the compiled kernel does, where that was not compiled."""
     (first, second, share), (left, right, part) = (
-        _between(many, few) for many, few in zip(result.shape, planes.shape[:2], strict=True)
+        between(many, few) for many, few in zip(result.shape, planes.shape[:2], strict=True)
     )
     rows = slice(top, bottom)
     above, below = planes[first[rows]], planes[second[rows]]
     lines = above + share[rows, None, None] * (below - above)
     lines = lines[:, left] + part[:, None] * (lines[:, right] - lines[:, left])
     fine = np.einsum("ijk,ijk->ij", strip, lines[..., :3]) + lines[..., 3]
-    result[rows] += lines[..., 4] * (np.clip(fine, 0, 1) - result[rows])
-
-
-def _between(many: int, few: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """Return for each of many pixels its two neighbours among few, and the second's share."""
-    step = np.float32(few / many)
-    place = np.clip((np.arange(many, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5), 0, few - 1)
-    first = np.minimum(place.astype(np.intp), max(few - 2, 0))
-    return first, np.minimum(first + 1, few - 1), (place - first).astype(np.float32)
+    result[rows] = np.clip(before + lines[..., 4] * (np.clip(fine, 0, 1) - before), 0, 1)

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
-from gossamer.matting.closed_form.alpha import solve_matting_laplacian
+from gossamer.matting.closed_form.alpha import groundwork, solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.palette import BAND, Palette
 from gossamer.matting.signed_distance import weighted
+from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels, bilinear, shrink
+
+if TYPE_CHECKING:
+    from gossamer.matting.closed_form.solver import Groundwork
 
 __all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
 
@@ -142,15 +147,14 @@ def estimate(
     distance = weighted(distance, mask, (BAND + REACH) * unit)
     near = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_AREA), np.float32)
     picture = shrink(image, size)
+    open_to_doubt = shrink(asked.astype(np.float32), size) > 0
+    half = _Scale(picture, shrink(mask, size), near / np.float32(step), open_to_doubt, shrink(faith, size), unit / step)
+    begun = _begin(half, EPSILON[0])
     palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)
     report(0.2)
     team = Team(report)
     try:
-        open_to_doubt = shrink(asked.astype(np.float32), size) > 0
-        half = _Scale(
-            picture, shrink(mask, size), near / np.float32(step), open_to_doubt, shrink(faith, size), unit / step
-        )
-        first = _solve(half, palette, palette.vote(), None, team, report.part(0.2, 0.5))
+        first = _solve(half, begun, palette, palette.vote(), None, team, report.part(0.2, 0.5))
         unclear = ((first > CLEAR) & (first < 1 - CLEAR)).astype(np.uint8)
         edge = cv2.morphologyEx((first > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         unclear = cv2.dilate(unclear | edge, np.ones((3, 3), np.uint8))
@@ -159,8 +163,9 @@ def estimate(
         unclear = cv2.resize(unclear, (width, height), interpolation=cv2.INTER_NEAREST)
         free = cv2.dilate(unclear | lost.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
         whole = _Scale(image, mask, distance, free & asked, faith, unit, lost)
+        begun = _begin(whole, EPSILON[1])
         vote = palette.vote(first)
-        alpha = _solve(whole, palette, vote, first, team, report.part(0.5, 1.0))
+        alpha = _solve(whole, begun, palette, vote, first, team, report.part(0.5, 1.0))
     finally:
         team.close()
     vote, gate = (bilinear(plane, height, width) for plane in (vote * palette.gate, palette.gate))
@@ -168,7 +173,20 @@ def estimate(
     return Estimate(np.where(asked, stretched, mask), vote, gate)
 
 
-def _solve(at: _Scale, palette: Palette, vote: Array, first: Array | None, team: Team, report: Progress) -> Array:
+def _begin(at: _Scale, epsilon: float) -> Begun[Groundwork | None]:
+    """Begin what the equations need of picture and free pixels, beside what looks at the colours."""
+    return Begun(lambda: groundwork(at.image, at.free, epsilon))
+
+
+def _solve(
+    at: _Scale,
+    begun: Begun[Groundwork | None],
+    palette: Palette,
+    vote: Array,
+    first: Array | None,
+    team: Team,
+    report: Progress,
+) -> Array:
     """Gather what is known of every free pixel and solve for alpha, given a first answer at half size or none."""
     import cv2
 
@@ -214,6 +232,7 @@ def _solve(at: _Scale, palette: Palette, vote: Array, first: Array | None, team:
         epsilon=EPSILON[first is not None],
         tolerance=TOLERANCE,
         progress=report.part(0.45, 1.0),
+        ground=begun.result(report),
     )
 
 

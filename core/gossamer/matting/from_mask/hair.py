@@ -7,15 +7,18 @@ own colour knows more about it. Beside a plain contour it does not: a mixture of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from gossamer.arrays import Array, unit_float
+from gossamer.arrays import Array
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.signed_distance import unit_length
+from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
-from gossamer.resampling import Pixels, bilinear, wide_blur
+from gossamer.resampling import Pixels, bilinear_at, wide_blur
 
 __all__ = ["sample_hair"]
 
@@ -25,6 +28,7 @@ DENSE = 0.2, 0.4  # share of it that is soft where hair begins, and where it sur
 OPEN = 0.02  # alpha further than this from 0 and 1 may change
 CERTAIN = 0.05  # alpha nearer than this to 0 or 1 gives samples
 BESIDE = 10.0  # units; samples come from this far around
+ROWS = 128  # looked at at a time by one thread
 KEPT = 0.3  # weight of what was estimated, beside 1 of a fully confident sample
 
 
@@ -58,20 +62,51 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     hairy = cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     rows = np.flatnonzero(hairy.any(axis=1)) * height / len(hairy)
     band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + height // len(hairy) + reach + 1)
-    inner, part = alpha[band], np.ascontiguousarray(unit_float(image[band]))  # whole rows: nothing is copied
-    free = cv2.resize(hairy, (width, height), interpolation=cv2.INTER_NEAREST)[band]
-    free = (free & cv2.inRange(inner, OPEN, 1 - OPEN)) > 0
-    if not free.any():
-        return alpha
-    report(0.1)
-    near = cv2.dilate(free.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    inner = alpha[band]  # whole rows: nothing is copied
+    part: Any = np.ascontiguousarray(image[band])
+    down, across = (
+        np.minimum((np.arange(many) * (few / many)).astype(np.intp), few - 1)
+        for many, few in zip(alpha.shape, hairy.shape, strict=True)
+    )
+    hairy, down = np.ascontiguousarray(hairy[:, across]), down[band]
+    free, inside, outside = (np.zeros(inner.shape, np.uint8) for _ in range(3))
+
+    def part_of(top: int, bottom: int, around: int) -> tuple[slice, slice] | None:
+        """Return these rows where there is hair within so many pixels: the columns that matter."""
+        first, last = max(top - around, 0), min(bottom + around, len(free))
+        held = np.flatnonzero(hairy[down[first] : down[last - 1] + 1].any(axis=0))
+        if not len(held):
+            return None
+        return slice(top, bottom), slice(max(int(held[0]) - around, 0), int(held[-1]) + around + 1)
+
+    def find(top: int, bottom: int) -> None:
+        if (place := part_of(top, bottom, 0)) is not None:
+            free[place] = hairy[down[top:bottom], place[1]] & cv2.inRange(inner[place], OPEN, 1 - OPEN)
+
+    def beside(top: int, bottom: int) -> None:
+        if (place := part_of(top, bottom, reach)) is None:
+            return
+        first = max(top - reach, 0)
+        near = cv2.dilate(free[first : bottom + reach, place[1]], np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        near, own = near[top - first : bottom - first], inner[place]
+        np.bitwise_and(near, own > 1 - CERTAIN, out=inside[place])
+        np.bitwise_and(near, own < CERTAIN, out=outside[place])
+
+    with Strips() as strips:
+        strips.each(find, len(free), ROWS, report.part(0.0, 0.1))
+        if not cv2.countNonZero(free):
+            return alpha
+        strips.each(beside, len(free), max(ROWS, 2 * reach), report.part(0.1, 0.3))
     team = Team(report)
     try:
-        sampled = sample_alpha(part, free, near & (inner > 1 - CERTAIN), near & (inner < CERTAIN), unit, team)
+        asked, certain = free.view(np.bool_), (inside.view(np.bool_), outside.view(np.bool_))
+        sampled = sample_alpha(part, asked, *certain, unit, team)
     finally:
         team.close()
     if sampled is not None:
-        weight = bilinear(share, height, width)[band][free] * sampled.confidence[free]
-        inner[free] += weight / (weight + np.float32(KEPT)) * (sampled.alpha[free] - inner[free])
+        y, x = np.nonzero(asked)
+        weight = bilinear_at(share, height, width, y + band.start, x) * sampled.confidence[y, x]
+        here = inner[y, x]
+        inner[y, x] = here + weight / (weight + np.float32(KEPT)) * (sampled.alpha[y, x] - here)
     report(1.0)
     return alpha

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_pixels
-from gossamer.colours import read_colour
+from gossamer.colours import read_colour, screen_channel
 from gossamer.errors import InputError
 from gossamer.matting.from_mask.estimate import work_size
 from gossamer.matting.key.noise import Noise, picture_noise
@@ -21,7 +21,6 @@ __all__ = ["key_alpha", "plate_of"]
 FRAME = 0.04  # of the shorter side: the border in which a screen is looked for
 PART = 0.3  # of that border that the screen must take
 NOISY = 0.06  # a standard deviation above is no screen's
-COLOURED = 0.1  # how far a channel stands out of a coloured screen's others
 APART = 2.0  # units around what is dropped that go with it
 
 
@@ -130,9 +129,7 @@ def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | 
 
 def _channel(screen: Screen) -> int | None:
     """Return which channel a coloured screen is of, or None."""
-    colour = screen.field.mean(axis=(0, 1))
-    order = np.argsort(colour)
-    return int(order[2]) if colour[order[2]] - colour[order[1]] > COLOURED else None
+    return screen_channel(screen.field.mean(axis=(0, 1)))
 
 
 def _apart(small: Array, screen: Screen, hint: Array) -> NDArray[np.bool_]:

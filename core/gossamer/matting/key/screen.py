@@ -62,6 +62,7 @@ def find_screen(
     uneven: float = UNEVEN,
     *,
     shaded: bool = False,
+    roughest: float = math.inf,
 ) -> Screen | None:
     """Find the plain backdrop of a picture; None where there is none.
 
@@ -80,6 +81,8 @@ def find_screen(
         How far its light may leave a smooth surface.
     shaded : bool
         Whether lamps and shadows may fall on it: then wide areas of its tint are it, too, however bright.
+    roughest : float
+        What a smooth surface may leave of it at most (:attr:`Screen.rough`): a rougher one counts as none.
     """
     import cv2
 
@@ -98,6 +101,8 @@ def find_screen(
     if not its.any():
         return None
     rough, field = float(np.sqrt(np.mean(np.square((calm - surface)[its])))), surface
+    if rough > roughest:
+        return None
     for _ in range(2):
         field = surface + _followed(calm - surface, its, unit)
         light, tint = _apart(calm - field, surface)
@@ -166,9 +171,17 @@ def _apart(rest: Array, surface: Array) -> tuple[Array, Array]:
 
     Light falls unevenly, but smoke and glass before a green screen are not green.
     """
-    along = surface / np.maximum(np.linalg.norm(surface, axis=-1, keepdims=True), np.float32(1e-3))
-    light = (rest * along).sum(axis=-1)
-    return np.abs(light), np.linalg.norm(rest - light[..., None] * along, axis=-1)
+    # Colour by colour: numpy is slow along axes of three.
+    length = np.maximum(_length(*(surface[..., c] for c in range(3))), np.float32(1e-3))
+    along, seen = ([plane[..., c] for c in range(3)] for plane in (surface, rest))
+    along = [plane / length for plane in along]
+    light = seen[0] * along[0] + seen[1] * along[1] + seen[2] * along[2]
+    return np.abs(light), _length(*(one - light * other for one, other in zip(seen, along, strict=True)))
+
+
+def _length(red: Array, green: Array, blue: Array) -> Array:
+    result: Array = np.sqrt(red * red + green * green + blue * blue)
+    return result
 
 
 def _terms(x: Array, y: Array) -> Array:
