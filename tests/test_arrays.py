@@ -56,6 +56,7 @@ def test_a_good_picture_is_not_copied() -> None:
         (np.zeros((0, 4, 3)), "no pixels"),
         (np.full((2, 2, 3), 2.0), "from 2 to 2"),
         (np.full((2, 2, 3), np.nan), "NaN"),
+        (np.full((2, 2, 3), np.inf), "inf"),
         (np.zeros((2, 2, 3), np.int64), "int64"),
     ],
 )

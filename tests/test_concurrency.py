@@ -59,6 +59,7 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
     return results
 
 
+@pytest.mark.long
 def test_several_runs_at_once_give_what_one_gives_and_load_once(
     pipeline: gossamer.Pipeline, picture: np.ndarray
 ) -> None:
@@ -72,6 +73,7 @@ def test_several_runs_at_once_give_what_one_gives_and_load_once(
             assert np.array_equal(alpha, expected)
 
 
+@pytest.mark.long
 def test_unloading_at_any_time_lets_runs_finish(pipeline: gossamer.Pipeline, picture: np.ndarray) -> None:
     expected = pipeline.run(picture).alpha
     on, end = threading.Event(), threading.Event()
@@ -93,6 +95,7 @@ def test_unloading_at_any_time_lets_runs_finish(pipeline: gossamer.Pipeline, pic
     assert all(np.array_equal(alpha, expected) for alpha in alphas)
 
 
+@pytest.mark.long
 def test_unloading_in_the_middle_of_a_run_frees_the_network_at_its_end(
     pipeline: gossamer.Pipeline, picture: np.ndarray
 ) -> None:
@@ -122,6 +125,7 @@ NETWORKS = {
 SIZES = {"onnx": 1024, "torch": 448}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", NETWORKS)
 def test_a_run_that_is_given_up_ends_long_before_it_would(runtime: str) -> None:
     network = NETWORKS[runtime]()
@@ -151,6 +155,7 @@ def test_a_run_that_is_given_up_ends_long_before_it_would(runtime: str) -> None:
     assert np.array_equal(network.run(small, Progress()), expected)
 
 
+@pytest.mark.long
 def test_a_run_that_waits_for_another_is_given_up_at_once_and_the_other_goes_on() -> None:
     network = NETWORKS["onnx"]()
     batch = np.full((1, 3, 1024, 1024), 0.5, np.float32)

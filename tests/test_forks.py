@@ -26,6 +26,7 @@ STAGES = {
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", STAGES)
 def test_every_stage_gives_the_same_in_a_forked_process(group: str, tmp_path: Path) -> None:
     # In a process of its own: this one has threads of whatever other tests have used.

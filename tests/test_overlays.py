@@ -21,6 +21,7 @@ TESTS = (
     "tests/prompting/test_grounded_sam2.py",
     "tests/prompting/test_families.py",
     "tests/test_session_networks.py",
+    "tests/training/test_sam2_decoder.py",
 )
 
 
@@ -40,9 +41,9 @@ def test_networks_run_through_openvino() -> None:
     run_tests_over(folder, *tests, "tests/test_quantisation.py")
 
 
-def test_a_batch_runs_on_a_cluster() -> None:
+def test_a_batch_and_a_training_run_on_a_cluster() -> None:
     # Half a gigabyte that nothing else needs.
     schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
     folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
-    run_tests_over(folder, "tests/batch/test_ray.py", "tests/batch/test_parquet.py")
+    run_tests_over(folder, "tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")

@@ -25,6 +25,7 @@ def pipeline() -> gossamer.Pipeline:
     return gossamer.Pipeline(model="u2netp", device="cpu")
 
 
+@pytest.mark.long
 def test_every_kind_of_picture_gives_the_same_cutout(tmp_path: Path) -> None:
     array = skimage.data.chelsea()
     PIL.Image.fromarray(array).save(tmp_path / "cat.png")
@@ -43,6 +44,7 @@ def test_every_kind_of_picture_gives_the_same_cutout(tmp_path: Path) -> None:
     assert first.recipe == gossamer.Recipe()
 
 
+@pytest.mark.long
 def test_the_model_stays_warm_and_runs_repeat_exactly(pipeline: gossamer.Pipeline) -> None:
     one = pipeline.run(skimage.data.astronaut())
     two = pipeline.run(skimage.data.astronaut())
@@ -136,6 +138,7 @@ def test_a_mask_of_another_size_is_refused() -> None:
         gossamer.refine(np.zeros((8, 8, 3), np.uint8), np.zeros((6, 7)))
 
 
+@pytest.mark.long
 def test_an_existing_alpha_multiplies_and_colours_stay_straight(pipeline: gossamer.Pipeline) -> None:
     array = skimage.data.chelsea()
     ramp = np.linspace(0, 255, 451).astype(np.uint8)[None].repeat(300, 0)
@@ -167,6 +170,7 @@ def test_far_from_the_subject_its_colours_go_on() -> None:
     assert np.array_equal(foreground[alpha == 1], picture[alpha == 1])
 
 
+@pytest.mark.long
 def test_progress_rises_and_cancelling_stops(pipeline: gossamer.Pipeline) -> None:
     seen: list[tuple[float, str]] = []
     pipeline.run(skimage.data.chelsea(), lambda fraction, message: seen.append((fraction, message)))
@@ -185,6 +189,7 @@ def test_progress_rises_and_cancelling_stops(pipeline: gossamer.Pipeline) -> Non
             pipeline.run(skimage.data.chelsea(), stop)
 
 
+@pytest.mark.long
 def test_one_pipeline_serves_several_threads(pipeline: gossamer.Pipeline) -> None:
     expected = pipeline.run(skimage.data.chelsea()).alpha
     results: list[np.ndarray] = []
@@ -199,6 +204,7 @@ def test_one_pipeline_serves_several_threads(pipeline: gossamer.Pipeline) -> Non
     assert all(np.array_equal(result, expected) for result in results)
 
 
+@pytest.mark.long
 def test_saving(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
     cutout = pipeline.run(skimage.data.chelsea())
     cutout.save(tmp_path / "cat.png")
@@ -282,6 +288,7 @@ def test_a_report_says_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyP
     assert sum("python -m gossamer.native" in warning for warning in warnings) == 1
 
 
+@pytest.mark.long
 def test_the_best_quality_looks_closer_unless_it_is_told_not_to() -> None:
     photo = skimage.data.astronaut()
     best = gossamer.Pipeline(model="u2netp", device="cpu", quality="best")

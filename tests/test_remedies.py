@@ -63,6 +63,7 @@ def sentences() -> Iterator[tuple[str, str]]:
                 yield f"{path.name}:{node.lineno}", text
 
 
+@pytest.mark.long
 def test_no_remedy_in_comfyui_names_a_flag_or_a_command_of_ours(spoken: Callable[[str], str]) -> None:
     found = dict(sentences())
     assert len(found) > 20

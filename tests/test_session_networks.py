@@ -199,6 +199,7 @@ def test_auto_takes_what_the_prompt_needs_of_what_is_installed(folder: Path) -> 
     ]
 
 
+@pytest.mark.long
 def test_a_certain_model_by_its_id_or_folder(folder: Path, tmp_path: Path) -> None:
     own = shutil.copytree(folder / "sam2.1-hiera-tiny", tmp_path / "my own")
     for name in ("sam2.1-hiera-tiny", "facebook/sam2.1-hiera-tiny", str(own)):
@@ -254,6 +255,7 @@ def test_vitmatte_stays_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(loads) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flags", "model"),
     [

@@ -49,6 +49,7 @@ assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 """
 
 
+@pytest.mark.long
 def test_one_file_imports_what_tells_of_its_user() -> None:
     places = []
     for folder in ("core", "comfyui_nodes", "tests", "docs", "gimp_plugin"):
@@ -147,6 +148,7 @@ def test_the_worker_calls_nobody(watched: Watched, tmp_path: Path) -> None:
     assert watched.files() == set()
 
 
+@pytest.mark.long
 def test_a_host_that_has_imported_onnx_runtime_has_it_silenced_from_then_on(photograph: Path) -> None:
     # What the import has noted by then cannot be taken back; the switch is there for all that the host starts.
     environment = {**os.environ, "GOSSAMER_HOME": str(weights_home())}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array, unit_float
 from gossamer.errors import InputError, OutputError
 from gossamer.image import Metadata, best_within, check_output, encode_image, format_of, rounded, write_bytes
+from gossamer.image.white import FINEST, white_kept
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.recipe import Recipe
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Cutout", "Origin", "Report"]
 
 _NOTHING = 0.001  # of the picture
+_CLEAR = 0.5 / 255  # of alpha: what 8 bits round to nothing
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ class Cutout:
         Parameters
         ----------
         format : {"png", "webp", "tiff", "jpeg"}
-            JPEG has no transparency: it takes a recipe with a background, or `mask_only`.
+            JPEG has no transparency: it takes a recipe with a background, or `mask_only`. At the quality 100 a
+            background of pure white stays pure white beside the subject, too.
         mask_only : bool
             Encode the alpha as a grey picture.
         progress : callable, optional
@@ -199,6 +202,10 @@ class Cutout:
         if most and progress is not None:  # several are made, nobody knows how many: nothing but a chance to cancel
             steps = Progress.of(progress)
             progress = Progress(lambda *_: steps.tick())
+        if format == "jpeg" and output.quality == FINEST:
+            steps = Progress.of(progress)
+            rgb = white_kept(rounded(rgb, None, 8), self.alpha < _CLEAR, progress=steps)
+            progress = None if progress is None else steps.part(0.5, 1.0)
 
         def encoded(quality: int) -> bytes:
             return encode_image(

@@ -16,6 +16,8 @@ __all__ = [
     "OutputError",
     "OutputExists",
     "WorkerError",
+    "first_line",
+    "import_failure",
     "is_lack_of_memory",
 ]
 
@@ -136,7 +138,7 @@ def import_failure(error: ImportError, what: str, extra: str) -> GossamerError |
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(
         f"{what} needs a package that is installed, but cannot be loaded: {lines[-1].strip()[:200]}.",
-        f"Install it anew: pip install --force-reinstall 'gossamer[{extra}]'",
+        f"Remove that package with pip, then type: pip install 'gossamer[{extra}]'",
     )
 
 
@@ -160,7 +162,10 @@ _NO_MEMORY = (
     "insufficient memory",
     "bad_alloc",
     "bad alloc",
-    "failed to allocate memory",
+    "failed to allocate",
+    "can't allocate memory",
+    "alloc_failed",
+    "out_of_resources",
     "not enough memory",
     "out of memory",
     "cannot allocate memory",
@@ -168,11 +173,18 @@ _NO_MEMORY = (
 )
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of others says, cut off where it is long, or its type."""
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__
+
+
 def is_lack_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that there is not enough memory: what others say where Python says MemoryError.
 
-    OpenCV, ONNX Runtime and torch have errors of their own, threads need room for their stacks, and of a library that
-    it has no room for the loader says that it "failed to map" it (with a reason after that where there is another).
+    OpenCV, ONNX Runtime, OpenVINO and torch have errors of their own, on processors told by their text alone; threads
+    need room for their stacks, and of a library that has no room the loader says that it "failed to map" it (with
+    a reason after that where there is another).
     """
     if isinstance(error, MemoryError):
         return True

@@ -42,6 +42,8 @@ _LINES = 32  # resampled at a time by one thread
 _COARSE = 4.0  # wide blurs are made of pixels of which sigma has so many
 _TRUNCATE = 4.0  # scipy.ndimage.gaussian_filter cuts the Gaussian at four standard deviations
 _STRIP = 64  # rows at a time: what is held beside the picture stays in the cache
+_LARGE = 1 << 21  # numbers from which on means of areas are worth threads of our own
+_SLIVER = 1e-3  # OpenCV does without a pixel that is covered by less
 _SAME = 1e-5  # 8-bit values divided by 255 in another order or precision differ by less; 16-bit neighbours by 1.5e-5
 
 
@@ -115,12 +117,44 @@ def area(array: Array, height: int, width: int) -> Array:
 
 def shrink(array: Pixels, size: tuple[int, int]) -> Array:
     """Average (H, W) or (H, W, C), bytes or floats in [0, 1], down to a (width, height); bytes to bytes first."""
+    if (found := _means(array, *size)) is not None:
+        if array.dtype == np.uint8:
+            return unit_float(np.rint(found, out=found).astype(np.uint8))
+        return np.clip(found, 0, 1, out=found)
     if array.dtype == np.uint8:
         import cv2
 
         return unit_float(np.asarray(cv2.resize(array, size, interpolation=cv2.INTER_AREA)))
     result: Array = np.clip(area(np.asarray(array, np.float32), size[1], size[0]), 0, 1)
     return result
+
+
+def _means(array: Pixels, width: int, height: int) -> Array | None:
+    """Return a large array's means of areas as OpenCV has them, in less time; None where it is the one to ask.
+
+    They differ by the rounding of their sums. For whole factors it has a way of its own.
+    """
+    if array.size < _LARGE or array.shape[0] < 2 * height or array.shape[1] < 2 * width:
+        return None
+    if array.shape[0] % height == 0 or array.shape[1] % width == 0 or _compiled_resample() is None:
+        return None
+    if array.dtype not in (np.uint8, np.float32):
+        return None
+    planes = np.ascontiguousarray(array).reshape(*array.shape[:2], -1)
+    found = resample(planes, _area_taps(array.shape[0], height), _area_taps(array.shape[1], width))
+    return found.reshape(height, width, *array.shape[2:])
+
+
+def _area_taps(size: int, new_size: int) -> Taps:
+    """Return for each of few wide pixels the narrow ones that it covers, by the share of it that they are."""
+    scale = size / new_size
+    left = np.arange(new_size) * scale
+    right = np.minimum(left + scale, size)
+    start = np.floor(left).astype(np.int64)
+    places = start[:, None] + np.arange(int(np.ceil(scale)) + 1)
+    covered = np.minimum(places + 1, right[:, None]) - np.maximum(places, left[:, None])
+    weights = np.where(covered > _SLIVER, covered, 0) / (right - left)[:, None]
+    return _inside(start, weights, size)
 
 
 def wide_blur(plane: Array, sigma: float) -> Array:
@@ -164,10 +198,9 @@ def bilinear_at(array: Array, height: int, width: int, rows: NDArray[np.intp], c
     (above, below, down), (left, right, across) = between(height, array.shape[0]), between(width, array.shape[1])
     above, below, down = above[rows], below[rows], down[rows]
     left, right, across = left[columns], right[columns], across[columns]
-    upper = array[above, left] * (1 - across) + array[above, right] * across
-    lower = array[below, left] * (1 - across) + array[below, right] * across
-    result: Array = upper * (1 - down) + lower * down
-    return result
+    upper = array[above, left] + across * (array[above, right] - array[above, left])
+    lower = array[below, left] + across * (array[below, right] - array[below, left])
+    return np.asarray(upper + down * (lower - upper), np.float32)
 
 
 def bilinear_align_corners(array: Array, height: int, width: int) -> Array:

@@ -53,6 +53,7 @@ def measured(source: Path, out: Path) -> list[tuple[int, int, int]]:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_is_the_same_after_many_pictures(tmp_path: Path) -> None:
     """In a process of its own: this one's memory is that of all tests before."""

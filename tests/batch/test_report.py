@@ -239,6 +239,7 @@ def test_the_page_holds_every_picture_and_nothing_that_could_run(finished: Finis
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", text)
 
 
+@pytest.mark.long
 def test_the_page_stays_within_its_size_and_shows_the_worst_large(finished: Finished, tmp_path: Path) -> None:
     for number in range(40):
         finished.add(f"{number}.jpg", [FAULT] if number % 10 == 7 else [], warnings=["x" * 18_000])
@@ -340,6 +341,7 @@ def test_where_there_is_no_batch(tmp_path: Path) -> None:
 # -- contact sheets --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_contact_sheets_have_every_picture_on_their_pages(finished: Finished, tmp_path: Path) -> None:
     names = [*EVIL, *(f"{number}.jpg" for number in range(10)), "中.jpg", "\udce9.jpg"]
     for number, name in enumerate(names):

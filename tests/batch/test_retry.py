@@ -36,6 +36,7 @@ def test_better_recipes_come_in_turn_and_nothing_is_fetched() -> None:
     assert not list(attempts(Recipe(), ModelChoice(), "sam2.1-hiera-tiny", prompted=True))
 
 
+@pytest.mark.long
 def test_the_best_by_the_checks_is_kept_and_said(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_MODELS", 0)
     photograph = tmp_path / "cat.jpg"

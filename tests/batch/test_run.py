@@ -138,6 +138,7 @@ def test_what_somebody_has_changed_since_is_left_to_them(batch: Batch, pictures:
     assert (out / "p0.png").read_bytes() != retouched
 
 
+@pytest.mark.long
 def test_an_output_without_its_record_is_known_by_its_intent(batch: Batch, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     batch(pictures, "--out", out)
@@ -252,6 +253,7 @@ def test_a_fault_of_ours_is_a_record_and_not_the_end(
     assert shown.summary["failures"][0]["exit_code"] == 70
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_after_the_pictures_in_hand(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         photograph(tmp_path / "in" / f"p{number}.png", number)

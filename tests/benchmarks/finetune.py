@@ -4,11 +4,11 @@
 
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
-folder of any photographs: one half is what is composed for training, and what the network is to find unchanged
-(``general_truth="base"`` asks for no masks); over the other half lie the unseen pictures. ``--general`` is one with
-``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: every second one is what the training validates in
-general, the others are measured on alone. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures by
-heart, in at most ``--budget`` processor seconds.
+folder of any photographs: one half is what is composed for training, and what the network is to find unchanged (without
+masks, a fifth of it set aside for the validation); over the other half lie the unseen pictures. ``--general`` is one
+with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: every second one is what the training validates
+in general, the others are measured on alone. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures
+by heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from own_domains import Made, made, photographs
+from own_domains import Made, files_in, made, photographs
 from torch import nn
 
 from gossamer.networks.architectures.birefnet import birefnet
@@ -32,6 +32,7 @@ from gossamer.settings.training import LOSSES, Training, teaching_of
 from gossamer.training.bases import Base, base_of
 from gossamer.training.lessons import Lessons
 from gossamer.training.parts import prepare
+from gossamer.training.photographs import Photograph
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.stepping import Stepper, optimiser_of
@@ -44,12 +45,13 @@ SETTINGS = {
     "steps": 60,
     "batch": 8,
     "loss": "thin",
-    "rate": 2e-4,
-    "average": 0.9,
+    "rate": 1e-4,
+    "average": 0.95,
     "general": 0.5,
-    "general_truth": "base",
+    "keep": 60.0,
     "tail": False,
-    "warmup": 3,
+    "warmup": 4,
+    "worst": 0,
 }
 HEIGHT = 224  # of what is made
 
@@ -65,15 +67,6 @@ def photographed(folder: Path) -> list[Made]:
     for path in sorted((folder / "input").glob("*.png")):
         alpha = cv2.imread(str(folder / "alpha" / path.name), cv2.IMREAD_GRAYSCALE)
         found.append(sized(cv2.imread(str(path))[..., ::-1], alpha.astype(np.float32) / 255, path.stem))
-    return found
-
-
-def unlabelled(photos: list[Any]) -> list[Made]:
-    """Photographs without masks: what the base finds in them is learnt in place of these."""
-    found = []
-    for number, photo in enumerate(photos):
-        rgb = np.rint(photo * 255).astype(np.uint8)
-        found.append(sized(rgb, np.zeros(rgb.shape[:2], np.float32), f"photograph {number}"))
     return found
 
 
@@ -135,6 +128,7 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=16)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--overfit", action="store_true")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
@@ -149,24 +143,27 @@ def main() -> None:
     if arguments.overfit:
         note(learnt_by_heart(arguments.budget))
         return
-    photos = photographs(arguments.photos)
+    photos, files = photographs(arguments.photos), files_in(arguments.photos)
     order = np.random.default_rng(0).permutation(len(photos))
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
+    shown = [Photograph(files[i].name, files[i]) for i in order[:half]] if files else []
+    held_photos, shown = shown[: half // 5], shown[half // 5 :]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
-    general = tuple(unlabelled(own) + made("general", 6, own, 2, HEIGHT))
+    general = (*shown, *made("general", 6, own, 2, HEIGHT))
     true = photographed(arguments.general) if arguments.general else made("general", 16, other, 102, HEIGHT)
     checked, aside = true[::2], true[1::2]
     forgotten = measured(plain, base, aside, side)
-    settings = Training.of(**{**SETTINGS, "steps": arguments.steps, "validate_every": arguments.steps, "side": side})
+    asked = {"steps": arguments.steps, "validate_every": arguments.steps, "side": side}
+    settings = Training.of(**{**SETTINGS, **asked, "precision": arguments.precision})
     for domain in arguments.domain:
         unseen = made(domain, arguments.unseen, other, 101, HEIGHT)
         before = measured(plain, base, unseen, side)
         held = tuple(made(domain, 8, own, 50, HEIGHT))
         for count in arguments.pictures:
             run = arguments.out / f"{domain}-{count}-{os.getpid()}"
-            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, tuple(checked))
+            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, (*checked, *held_photos))
             seconds, result = trained(base, lessons, run, settings)
             network = load_network(run / "best.safetensors", base.network)
             after, still = (measured(network, base, pictures, side) for pictures in (unseen, aside))

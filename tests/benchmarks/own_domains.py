@@ -40,14 +40,19 @@ def photographs(folder: Path | None) -> list[Array]:
 
         found = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     else:
-        paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
-        found = [cv2.imread(str(path))[..., ::-1] for path in paths]
+        found = [cv2.imread(str(path))[..., ::-1] for path in files_in(folder)]
     photos = []
     for picture in found:
         scale = 640 / max(picture.shape[:2])
         small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
         photos.append(np.ascontiguousarray(small).astype(np.float32) / 255)
     return photos
+
+
+def files_in(folder: Path | None) -> list[Path]:
+    """Return the files of a folder's photographs, in their order."""
+    found = [] if folder is None else sorted(folder.iterdir())
+    return [path for path in found if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
 
 
 def made(domain: str, count: int, photos: Sequence[Array], seed: int, height: int = 420) -> list[Made]:

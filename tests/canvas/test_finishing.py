@@ -12,7 +12,8 @@ import skimage.data
 from PIL import ImageCms
 
 import gossamer
-from gossamer.canvas import finish_cutout
+from gossamer.canvas import Box, finish_cutout, preset
+from gossamer.canvas.face import chin_by_eyes
 from gossamer.canvas.head import head_box
 from gossamer.canvas.straight import looks_premultiplied
 from gossamer.compositing import is_opaque, read_backdrop
@@ -190,6 +191,22 @@ def test_a_head_is_found_by_its_outline() -> None:
     assert covered.bottom == pytest.approx(180, abs=24)
     told = head_box(bust(100), read_span("10% 45%"))
     assert (told.top, told.bottom) == (40, 180)
+
+
+def test_the_chin_of_a_face_is_found_by_its_eyes() -> None:
+    face = skimage.data.astronaut()  # crown about row 16, chin at 178
+    large = face.repeat(4, 0).repeat(4, 1)
+    for height, photo in ((190, face), (150, face), (180, np.float32(face) / 255), (170, large)):
+        scale = len(photo) / 512
+        chin = chin_by_eyes(photo, Box(150 * scale, 16 * scale, 300 * scale, (16 + height) * scale))
+        assert chin is not None
+        assert chin / scale == pytest.approx(178, abs=5)  # 3 % of the head's height
+    for other in (skimage.data.chelsea(), skimage.data.coffee(), np.zeros((300, 400, 3), np.uint8)):
+        assert chin_by_eyes(other, Box(100, 10, 300, 200)) is None
+    y, x = np.mgrid[:512, :512]
+    person = (np.hypot((x - 224) / 74, (y - 97) / 81) < 1) | (np.hypot((x - 224) / 250, (y - 520) / 330) < 1)
+    cutout = finish_cutout(np.dstack([face, 255 * person]).astype(np.uint8), preset("passport").recipe())
+    assert any("the chin by the eyes" in told for told in cutout.report.warnings)
 
 
 def test_a_passport_photograph_has_its_head_height() -> None:

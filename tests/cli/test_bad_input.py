@@ -66,6 +66,7 @@ def test_a_huge_picture_is_refused_by_its_header(gossamer: Run, tmp_path: Path) 
     assert_one_sentence(gossamer("remove", "bomb.png", "--model", "u2netp"), 2, "100000")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["CMYK", "P", "L", "LA", "1", "I;16", "RGBA"])
 def test_unusual_pictures_work(gossamer: Run, tmp_path: Path, mode: str) -> None:
     picture = PIL.Image.fromarray(skimage.data.chelsea())
@@ -148,6 +149,7 @@ def test_errors_are_json_for_scripts(gossamer: Run) -> None:
     assert "absent.jpg" in error["message"]
 
 
+@pytest.mark.long
 def test_a_full_disk_loses_nothing(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
     old = tmp_path / "out.png"
     old.write_bytes(b"old")
@@ -180,6 +182,7 @@ def test_a_full_disk_loses_nothing(gossamer: Run, photograph: Path, tmp_path: Pa
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_half_way_leaves_nothing(photograph: Path, number: signal.Signals) -> None:
     large = photograph.with_name("large.png")

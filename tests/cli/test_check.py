@@ -81,6 +81,7 @@ def test_the_mask_it_was_made_of(gossamer: Run, cutouts: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_model_gives_its_opinion_only_of_a_photograph(gossamer: Run, cutouts: Path) -> None:
     done = gossamer("check", "good-cutout.png", "--model", "u2netp")
     assert done.returncode == 2

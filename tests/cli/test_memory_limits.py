@@ -11,6 +11,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from gossamer import read_image
+from gossamer.errors import InputError
+from gossamer.networks.state_dict import read_state_dict
 from tests.cached_weights import weights_home
 from tests.cli.test_bad_input import assert_one_sentence
 
@@ -61,7 +64,7 @@ def test_what_has_room_works_and_fewer_threads_need_less(tmp_path: Path) -> None
     done = limited(tmp_path, 600, *command, OPENBLAS_NUM_THREADS="1")
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "b.png").exists()
-    assert limited(tmp_path, 150, "presets", "list").returncode == 0
+    assert limited(tmp_path, 250, "presets", "list").returncode == 0
 
 
 def test_a_model_that_finds_no_room_is_not_called_damaged(tmp_path: Path) -> None:
@@ -73,3 +76,20 @@ def test_a_model_that_finds_no_room_is_not_called_damaged(tmp_path: Path) -> Non
     assert text.startswith("gossamer: There is not enough memory"), text
     assert text.count("\n") == 1, text
     assert not (tmp_path / "b.png").exists()
+
+
+def test_what_does_not_fit_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    for name in ("a.pth", "a.onnx", "a.png"):
+        (tmp_path / name).write_bytes(b"anything")
+    monkeypatch.setattr("torch.load", full)
+    monkeypatch.setattr("onnx.load", full)
+    for name in ("a.pth", "a.onnx"):
+        with pytest.raises(MemoryError, match="you tried to allocate"):
+            read_state_dict(tmp_path / name)
+    picture = Image.new("RGB", (4, 4))
+    monkeypatch.setattr("gossamer.image.read.decode_pillow", full)
+    with pytest.raises(InputError, match="does not fit into memory"):
+        read_image(picture)

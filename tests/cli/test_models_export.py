@@ -21,6 +21,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_goes_to_both_formats_and_back(
     tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_model_goes_to_both_formats_and_back(
         assert picture.width == 4 * 480 + 3 * 4
 
 
+@pytest.mark.long
 def test_the_table_names_the_pictures(photograph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["u2netp", "u2netp", str(photograph), "--runtime", "onnx", "--device", "cpu", "--quiet"]
     assert models_compare.run(arguments) == 0

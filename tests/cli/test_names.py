@@ -144,6 +144,7 @@ def test_a_picture_too_large_for_its_format_is_told_before_the_model_runs(gossam
     assert_one_sentence(gossamer("compare", "s.webp", "wide.png", *recipes, *absent), 3, "16383")
 
 
+@pytest.mark.long
 def test_recipes_and_prompts_of_windows_editors(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
     text = '[background]\r\nfill = "#0000ff"\r\n'
     for encoding in ("utf-8-sig", "utf-16-be"):

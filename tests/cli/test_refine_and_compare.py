@@ -55,6 +55,7 @@ def test_a_mask_of_another_size(gossamer: Run, photograph: Path) -> None:
     assert not photograph.with_name("out.png").exists()
 
 
+@pytest.mark.long
 def test_compare_recipes_and_files(gossamer: Run, photograph: Path) -> None:
     photograph.with_name("plain.toml").write_text('[foreground]\nmethod = "none"\n')
     photograph.with_name("edges.json").write_text('{"matting": {"method": "closed_form"}}')

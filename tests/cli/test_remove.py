@@ -21,6 +21,7 @@ def pixels(source: Path | bytes) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
 
 
+@pytest.mark.long
 def test_the_main_job(process: Run, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = process("remove", "photo.jpg", "--model", "u2netp")
     assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def test_an_existing_output_needs_force(gossamer: Run, photograph: Path) -> None
     assert pixels(precious).shape == (300, 451, 4)
 
 
+@pytest.mark.long
 def test_pipes(gossamer: Run, process: Run, photograph: Path) -> None:
     done = process("remove", "-", "-", "--model", "u2netp", "--quiet", stdin=photograph.read_bytes())
     assert (done.returncode, done.stderr) == (0, b"")
@@ -68,6 +70,7 @@ def test_the_report(gossamer: Run, photograph: Path) -> None:
     assert abs(report["coverage"] - alpha.mean() / 255) < 0.01
 
 
+@pytest.mark.long
 def test_mask_only(gossamer: Run, photograph: Path) -> None:
     assert gossamer("remove", photograph, "--mask-only", "--model", "u2netp").returncode == 0
     assert gossamer("remove", photograph, "cut.png", "--model", "u2netp").returncode == 0
@@ -76,6 +79,7 @@ def test_mask_only(gossamer: Run, photograph: Path) -> None:
     assert np.array_equal(mask, pixels(photograph.with_name("cut.png"))[..., 3])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("out", ["out.jpg", "out.png", "out.tif"])
 def test_a_colour_behind(gossamer: Run, photograph: Path, out: str) -> None:
     done = gossamer("remove", photograph, out, "--background", "#ff00ff", "--model", "u2netp")
@@ -85,6 +89,7 @@ def test_a_colour_behind(gossamer: Run, photograph: Path, out: str) -> None:
     assert np.abs(picture[5, 5].astype(int) - [255, 0, 255]).max() <= 3
 
 
+@pytest.mark.long
 def test_a_picture_and_a_blur_behind(gossamer: Run, photograph: Path) -> None:
     PIL.Image.new("RGB", (100, 100), (10, 200, 30)).save(photograph.with_name("sky.png"))
     assert gossamer("remove", photograph, "a.png", "--background", "sky.png", "--model", "u2netp").returncode == 0
@@ -95,6 +100,7 @@ def test_a_picture_and_a_blur_behind(gossamer: Run, photograph: Path) -> None:
     assert blurred[corner].std() < original[corner].std()
 
 
+@pytest.mark.long
 def test_every_stage_option(gossamer: Run, photograph: Path) -> None:
     for foreground in ("none", "blur_fusion", "multilevel"):
         done = gossamer(
@@ -109,6 +115,7 @@ def test_every_stage_option(gossamer: Run, photograph: Path) -> None:
     assert not np.array_equal(none[..., :3], fused[..., :3])
 
 
+@pytest.mark.long
 def test_a_recipe_file_and_flags_that_win(gossamer: Run, photograph: Path) -> None:
     photograph.with_name("r.toml").write_text('[background]\nfill = "#0000ff"\n[foreground]\nmethod = "none"\n')
     assert gossamer("remove", photograph, "a.png", "--recipe", "r.toml", "--model", "u2netp").returncode == 0
@@ -118,6 +125,7 @@ def test_a_recipe_file_and_flags_that_win(gossamer: Run, photograph: Path) -> No
     assert pixels(photograph.with_name("b.png")).shape[2] == 4
 
 
+@pytest.mark.long
 def test_auto_says_which_model_and_why(gossamer: Run, photograph: Path) -> None:
     done = gossamer("remove", photograph)
     assert done.returncode == 0
@@ -126,6 +134,7 @@ def test_auto_says_which_model_and_why(gossamer: Run, photograph: Path) -> None:
     assert report["model"] == "isnet-general-use"
 
 
+@pytest.mark.long
 def test_sixteen_bits_and_the_profile_survive(gossamer: Run, tmp_path: Path) -> None:
     import cv2
     from PIL import ImageCms
@@ -158,6 +167,7 @@ def _tiff_with_profile(picture: np.ndarray, profile: bytes) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.long
 def test_an_existing_alpha_multiplies_the_result(gossamer: Run, photograph: Path) -> None:
     rgba = np.dstack([skimage.data.chelsea(), np.full((300, 451), 255, np.uint8)])
     rgba[:, :225, 3] = 0

@@ -48,6 +48,7 @@ def assert_told(done: subprocess.CompletedProcess[bytes], status: int, *words: s
         assert word in text, text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["--help", "--version", "remove --help", "models list", "models path u2netp"])
 def test_every_listing_says_that_stdout_cannot_be_written(shell: Shell, command: str) -> None:
     assert_told(shell(f"$G {command} > /dev/full"), 3, "No space left on device")
@@ -59,6 +60,7 @@ def test_a_listing_for_nobody(shell: Shell) -> None:
     assert (gone.returncode, gone.stderr) == (3, b"")
 
 
+@pytest.mark.long
 def test_a_picture_for_a_stdout_that_takes_none(shell: Shell, photograph: Path) -> None:
     remove = "$G remove photo.jpg - --model u2netp --quiet"
     assert_told(shell(f"{remove} > /dev/full"), 3, "No space left on device")
@@ -69,6 +71,7 @@ def test_a_picture_for_a_stdout_that_takes_none(shell: Shell, photograph: Path) 
     assert not photograph.with_name("out.png").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>&1 >&- | true", ">&- 2>&- <&-"])
 def test_the_work_is_done_where_nobody_can_be_told(shell: Shell, photograph: Path, redirection: str) -> None:
     done = shell(f"$G remove photo.jpg out.png --model u2netp {redirection}; exit ${{PIPESTATUS[0]}}")
@@ -92,6 +95,7 @@ def test_stdin_that_holds_no_picture(shell: Shell) -> None:
     assert_told(shell("$G remove - out.png < /dev/null"), 2, "empty")
 
 
+@pytest.mark.long
 def test_names_do_nothing_to_a_terminal(shell: Shell, tmp_path: Path) -> None:
     evil = "\x1b]0;gotcha\x07\x1b[31m\u202egnp.\nb\xff"
     done = shell(f"$G remove {shlex.quote(evil)}.png")
@@ -113,6 +117,7 @@ def test_what_is_visible() -> None:
     assert visible("C:\\new\\photo.png") == "C:\\new\\photo.png"
 
 
+@pytest.mark.long
 def test_an_encoding_without_the_letters_escapes_them(shell: Shell, tmp_path: Path) -> None:
     done = shell("$G models list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr

@@ -65,6 +65,7 @@ def test_rows_are_those_of_the_arrays_and_means_those_of_the_set(folders: Folder
         result.worst(1, "speed")
 
 
+@pytest.mark.long
 def test_workers_change_nothing(folders: Folders) -> None:
     seen: list[float] = []
     one = evaluate_folder(*folders, measures=QUICK, workers=1)
@@ -198,7 +199,7 @@ def test_a_missing_package_ends_the_work(folders: Folders, monkeypatch: pytest.M
     monkeypatch.undo()
     home = folders.truth.parent / "home"
     home.mkdir()
-    (home / "py_sod_metrics.py").write_text("raise ImportError('not here')\n")
+    (home / "py_sod_metrics.py").write_text("raise ModuleNotFoundError('not here')\n")
     monkeypatch.setenv("PYTHONPATH", str(home))
     with pytest.raises(MissingExtra, match="Measuring masks needs an optional package"):
         evaluate_folder(*folders)

@@ -40,6 +40,7 @@ def test_what_cannot_be_read_is_never_written_over(tmp_path: Path, text: str) ->
         assert json.loads(file.read_text()) == {"b": 1}
 
 
+@pytest.mark.long
 @as_root
 def test_two_users_of_one_folder_both_write_its_table() -> None:
     for mode, others in ((0o2770, 0o660), (0o1777, 0o666)):

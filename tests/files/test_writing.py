@@ -77,6 +77,7 @@ def test_access_control_lists_are_kept_and_not_widened(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.long
 @as_root
 def test_a_link_that_somebody_else_planted_is_not_followed() -> None:
     with common_folder(0o1777) as folder, common_folder(0o777) as elsewhere:

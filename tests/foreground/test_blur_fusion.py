@@ -60,6 +60,7 @@ def mattes(random, height, width):
     yield "everything", np.ones_like(soft)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("height", "width", "radius", "fine_radius"),
     [
@@ -90,6 +91,7 @@ def test_equals_the_published_code_at_every_pixel(height, width, radius, fine_ra
         np.testing.assert_array_equal(blur_fusion(image, alpha, radius, fine_radius), result.foreground)
 
 
+@pytest.mark.long
 def test_strips_do_not_show(monkeypatch):
     # Enough for the three strips that 1100 x 5000 pixels are; the blurred alpha vanishes in some and not in others.
     monkeypatch.setattr(box_blur, "_PIXELS", box_blur._PIXELS // 10)

@@ -103,6 +103,7 @@ def test_a_file_with_zeros_in_the_middle(kind: str, capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [k for k in WHOLE if k != "heic"])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())

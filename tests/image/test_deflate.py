@@ -64,6 +64,7 @@ def test_where_a_block_ends_is_found(bits_left: Callable[[bytes], int | None]) -
     assert set(known) == set(range(8))
 
 
+@pytest.mark.long
 def test_both_ways_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = deflate._compiled_bits_left()
     monkeypatch.setattr(deflate, "_compiled_bits_left", lambda: None)

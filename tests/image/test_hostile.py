@@ -347,6 +347,7 @@ def xz() -> bytes:
     return b"".join(packer.compress(block) for _ in range(600)) + packer.flush()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BOMBS)
 def test_what_inflates_to_600_megabytes_takes_no_memory(kind: str, tmp_path: Path) -> None:
     """In a process that may not take 400 MB more than it has when it begins to read."""

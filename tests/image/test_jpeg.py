@@ -149,6 +149,7 @@ def test_cut_off_files(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_a_picture_that_lacks_its_end_is_whole_or_refused() -> None:
     """Whatever is read has the pixels of the whole file, to the last bit."""
     rng = np.random.default_rng(8)

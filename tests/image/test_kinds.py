@@ -137,6 +137,46 @@ def numbers(data: bytes) -> list[list[int]]:
     return read_image(data).pixels[::-1, :, 2].tolist()
 
 
+def test_bmp_whose_unused_bytes_differ_says_so() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (4, 6, 4), np.uint8)
+    for fourth, told in ((pixels[..., 3], 1), (0, 0), (255, 0)):
+        pixels[..., 3] = fourth
+        header = struct.pack("<IiiHHIIiiII", 40, 6, 4, 1, 32, 0, 96, 0, 0, 0, 0)
+        image = read_image(b"BM" + struct.pack("<IHHI", 54 + 96, 0, 0, 54) + header + pixels.tobytes())
+        assert image.alpha is None
+        assert np.array_equal(image.pixels, pixels[::-1, :, 2::-1])
+        assert len(image.warnings) == told
+
+
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (16, (0x7C00, 0x3E0, 0x1F, 0x8000)),  # GIMP's A1 R5 G5 B5
+        (16, (0x0F00, 0xF0, 0x0F, 0xF000)),
+        (16, (0xF800, 0x7C0, 0x3E, 0x1)),
+        (32, (0xFF, 0xFF00, 0xFF0000, 0xFF000000)),
+        (32, (0xFF000000, 0xFF0000, 0xFF00, 0xFF)),
+        (32, (0x3FF00000, 0xFFC00, 0x3FF, 0xC0000000)),
+    ],
+)
+@pytest.mark.parametrize("down", [False, True])
+def test_bmp_with_alpha_in_fields_of_any_bits(bits: int, masks: tuple[int, ...], down: bool) -> None:
+    values = np.random.default_rng(3).integers(0, 1 << bits, (5, 7), np.uint64)
+    most = [mask >> ((mask & -mask).bit_length() - 1) for mask in masks]
+    parts = [((values & mask) >> ((mask & -mask).bit_length() - 1)) for mask in masks]
+    wanted = np.stack([np.rint(part * 255 / top) for part, top in zip(parts, most, strict=True)], -1)
+    rows = np.zeros((5, (7 * bits + 31) // 32 * 4), np.uint8)
+    stored = values if down else values[::-1]
+    rows[:, : 7 * bits // 8] = stored.astype("<u2" if bits == 16 else "<u4").view(np.uint8)
+    header = struct.pack("<IiiHHIIiiII", 124, 7, -5 if down else 5, 1, bits, 3, rows.nbytes, 0, 0, 0, 0)
+    header += struct.pack("<4I", *masks) + b"BGRs" + bytes(124 - 60)
+    data = b"BM" + struct.pack("<IHHI", 138 + rows.nbytes, 0, 0, 138) + header + rows.tobytes()
+    image = read_image(data)
+    assert np.array_equal(image.pixels, wanted[..., :3])
+    assert image.alpha is not None
+    assert np.abs(image.alpha * 255 - wanted[..., 3]).max() < 1e-4
+
+
 def test_run_lengths_of_bmp() -> None:
     """Runs, literals of odd length, ends of lines, jumps; the lowest row comes first."""
     runs = b"\3\5\1\6\0\0" + b"\0\3\7\x08\x09\0\0\0" + b"\0\2\2\0\2\x0a\0\1"
@@ -177,6 +217,18 @@ def test_what_a_first_frame_does_not_cover_is_transparent() -> None:
         assert image.alpha.sum() == 19 * 23
         assert np.array_equal(image.pixels[:19, :23], colours)
         assert "does not cover" in image.warnings[-1]
+
+
+def test_a_gif_whose_palette_has_shrunk_says_so() -> None:
+    picture = Pillow.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8), "L").convert("P")
+    whole = bytearray(saved(picture, "GIF"))
+    assert whole[10] & 0x80
+    assert read_image(bytes(whole)).warnings == ()
+    colours = 2 << (whole[10] & 7)
+    whole[10] &= 0xF8  # two colours are left, and what was the rest of the palette goes with it
+    shrunk = bytes(whole[: 13 + 6] + whole[13 + 3 * colours :])
+    (warning,) = read_image(shrunk).warnings
+    assert "its palette lacks" in warning
 
 
 def test_a_gif_of_one_colour_is_whole() -> None:

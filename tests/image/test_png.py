@@ -143,6 +143,7 @@ def test_kernels_change_no_byte(kind: type[np.unsignedinteger], monkeypatch: pyt
     assert encode(pixels, threads=1) == with_them
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "pixels",
     [

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from gossamer.errors import InputError
 from gossamer.image import Image, encode_image, read_image
 
 RNG = np.random.default_rng(7)
@@ -298,6 +299,7 @@ def test_arrays() -> None:
     assert same(read_image(RGBA16), RGBA16)
     assert same(read_image(RGBA16.astype(">u2")), RGBA16)
     assert same(read_image(RGBA8[..., 0]), RGBA8[..., 0])
+    assert same(read_image(RGBA8[..., :1]), RGBA8[..., 0])
     assert same(read_image(RGBA8[::-1, ::2, :3]), RGBA8[::-1, ::2, :3])
     floats = RNG.random((5, 6, 3))
     own = floats.astype(np.float32)
@@ -306,6 +308,9 @@ def test_arrays() -> None:
     assert own.flags.writeable
     assert np.array_equal(read_image(floats).rgb, own)
     assert np.array_equal(read_image(own[..., 0]).rgb[..., 2], own[..., 0])
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(InputError, match="not numbers"):
+            read_image(np.where(own > 0.5, np.float32(wrong), own))
 
 
 # -- orientation -----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny-vitmatte")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stage", "method"), JOBS)
 @pytest.mark.parametrize("when", [0.3, 0.7])
 def test_leaving_in_the_middle_leaves_nothing_running(stage: str, method: str, when: float, model: Path) -> None:
@@ -72,6 +73,7 @@ except Cancelled:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", ["0.12", "0.55"])
 @pytest.mark.parametrize(
     ("stage", "method"),
@@ -107,6 +109,7 @@ print((resident() - before) / 2**20)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell the resident memory so")
 @pytest.mark.parametrize(("stage", "method"), JOBS)
 def test_fifty_runs_take_no_more_memory_than_ten(stage: str, method: str, model: Path) -> None:

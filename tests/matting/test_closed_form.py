@@ -87,6 +87,7 @@ def test_unknown_pixels_at_every_edge_of_the_picture(height, width, where):
     np.testing.assert_allclose(closed_form_alpha(image, trimap), direct(image, trimap), atol=2e-3)
 
 
+@pytest.mark.long
 def test_is_pymattings_solution():
     from pymatting import estimate_alpha_cf
     from skimage.data import astronaut
@@ -391,6 +392,7 @@ for work in (lambda: closed_form_alpha(image, trimap), lambda: matte_from_mask(i
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_fifty_mattes_take_no_more_memory_than_ten():
     done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)

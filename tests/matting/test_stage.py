@@ -47,6 +47,7 @@ def test_ropes_and_birds_stay(method: str) -> None:
     assert cutout.report.warnings == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "module", "sentence"),
     [

@@ -39,6 +39,7 @@ def test_uncertain_values_are_unknown():
         assert (trimap[:15, 150:160] == 0).all()
 
 
+@pytest.mark.long
 def test_the_band_grows_with_the_picture():
     counts = []
     for factor in (1, 3):

@@ -30,6 +30,7 @@ from tests.matting.tiny_vitmatte import scene
 pytestmark = pytest.mark.usefixtures("one_thread", "alone")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("normalisation", ["half", "imagenet"])
 @pytest.mark.parametrize("size", [(32, 32), (33, 64), (45, 71), (101, 17), (7, 5), (1, 3)])
 def test_equals_transformers_own_processor_and_model(folder: Path, size: tuple[int, int], normalisation: str) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,6 +69,7 @@ def test_they_are_compiled_where_a_compiler_is() -> None:
 SHAPES = [(1, 1), (1, 40), (33, 1), (97, 130), (1501, 1403)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_they_give_what_numpy_s_give(shape, monkeypatch, plain) -> None:
     _, expected = layers(band_plain, monkeypatch, shape)
@@ -78,6 +80,7 @@ def test_they_give_what_numpy_s_give(shape, monkeypatch, plain) -> None:
             np.testing.assert_allclose(one, other, atol=2e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_are_the_floats_rounded_but_for_hidden_colours_that_hardly_differ(shape, monkeypatch, plain) -> None:
     alpha, (floats, _) = layers(band_plain, monkeypatch, shape)
@@ -187,6 +190,7 @@ def test_building_without_a_compiler_says_so(tmp_path: Path, monkeypatch: pytest
     assert build.compile_kernels(tmp_path) == "no C compiler was found"
 
 
+@pytest.mark.long
 def test_a_clone_is_compiled_by_its_install_script(tmp_path: Path) -> None:
     shutil.copy(ROOT / "install.py", tmp_path)
     package = tmp_path / "core" / "gossamer"
@@ -202,6 +206,7 @@ def test_a_clone_is_compiled_by_its_install_script(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_they_can_be_compiled_after_installing(tmp_path: Path) -> None:
     package = tmp_path / "gossamer"
     shutil.copytree(ROOT / "core" / "gossamer", package, ignore=shutil.ignore_patterns("__pycache__", "kernels.so"))
@@ -214,3 +219,16 @@ def test_they_can_be_compiled_after_installing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "no-such-compiler" in done.stderr
+
+
+@pytest.mark.parametrize(("shape", "size"), [((1100, 1003, 3), (407, 301)), ((1403, 1501), (700, 699))])
+def test_means_of_areas_are_opencv_s(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    floats = np.random.default_rng(0).random(shape, np.float32)
+    expected = cv2.resize(floats, size, interpolation=cv2.INTER_AREA)
+    assert resampling._means(floats, *size) is not None
+    np.testing.assert_allclose(resampling.shrink(floats, size), expected, atol=1e-5)
+    array = (floats * 255).astype(np.uint8)
+    found = resampling.shrink(array, size) * 255
+    off = np.abs(found - cv2.resize(array, size, interpolation=cv2.INTER_AREA))
+    assert off.max() < 1.001  # sums of another order round to the next number here and there
+    assert (off > 0.5).mean() < 1e-3

@@ -112,7 +112,7 @@ def test_openvinos_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_device("openvino:NPU", "openvino")
 
     def absent() -> None:
-        raise ImportError
+        raise ModuleNotFoundError
 
     monkeypatch.setattr(devices, "openvino", absent)
     with pytest.raises(MissingExtra, match=r"gossamer\[openvino\]"):

@@ -23,6 +23,7 @@ from tests.networks.conftest import batch
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.long
 def test_an_exported_file_reproduces_torch_at_any_size_and_batch(u2netp: torch.nn.Module, tmp_path: Path) -> None:
     made = export_onnx(u2netp, "u2netp", tmp_path / "m.onnx", size=(128, 128))
     assert made.difference <= TOLERANCE
@@ -36,6 +37,7 @@ def test_an_exported_file_reproduces_torch_at_any_size_and_batch(u2netp: torch.n
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+@pytest.mark.long
 def test_isnet_goes_to_onnx_and_back(models: Path, tmp_path: Path) -> None:
     """Its export lacks the layers that only training runs; the rest comes back bit by bit but for the folding."""
     isnet = load_network(models / "isnet-general-use-float16.onnx", "isnet")
@@ -58,6 +60,7 @@ def transformer(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     return network
 
 
+@pytest.mark.long
 def test_a_transformer_is_exported_for_any_size(transformer: torch.nn.Module, tmp_path: Path) -> None:
     # Traced on 64 x 32, so with other windows than in the trace, more of them, and other ones at the seams.
     made = export_onnx(transformer, "birefnet_swin_t", tmp_path / "m.onnx", size=(160, 96))
@@ -67,6 +70,7 @@ def test_a_transformer_is_exported_for_any_size(transformer: torch.nn.Module, tm
     assert not any(getattr(module, "any_size", False) for module in transformer.modules())
 
 
+@pytest.mark.long
 def test_weights_under_two_names_are_written_under_both(tmp_path: Path) -> None:
     modnet = build("modnet")
     seed_weights(modnet)
@@ -80,12 +84,14 @@ def test_weights_under_two_names_are_written_under_both(tmp_path: Path) -> None:
     assert made.tried == ((1, 64, 96), (3, 32, 96))
 
 
+@pytest.mark.long
 def test_fixed_sizes_are_fixed(u2netp: torch.nn.Module, tmp_path: Path) -> None:
     made = export_onnx(u2netp, "u2netp", tmp_path / "m.onnx", size=(64, 32), dynamic_batch=False, dynamic_size=False)
     assert made.tried == ((1, 32, 64),)
     assert onnxruntime().InferenceSession(str(made.path)).get_inputs()[0].shape == [1, 3, 32, 64]
 
 
+@pytest.mark.long
 def test_a_file_that_does_not_reproduce_torch_is_not_left(u2netp: torch.nn.Module, tmp_path: Path) -> None:
     class Forgetful(torch.nn.Module):
         """Takes the number of rows of the trace for a constant."""

@@ -101,6 +101,25 @@ def test_another_file_of_the_name_is_made_ready_anew(model: Path, tmp_path: Path
     assert len(kept(folder)) == 1, "what belongs to the file before is gone"
 
 
+def test_removing_a_model_removes_what_is_kept_of_it_alone(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path))
+    folder = prepared_graph.prepared_folder()
+    assert folder == tmp_path / "compiled"
+    opened_twice(model, folder)
+    (tmp_path / "elsewhere").mkdir()
+    other = Path(shutil.copy(model, tmp_path / "elsewhere"))  # another file of the same name
+    opened_twice_more = [found(other, folder) for _ in range(2)]
+    assert len(kept(folder)) == 2, "they do not drive each other out"
+    prepared_graph.forget_prepared(model)
+    (left,) = kept(folder)
+    assert np.array_equal(found(other, folder), opened_twice_more[0])
+    prepared_graph.forget_prepared(other)
+    assert not list(folder.iterdir())
+    assert not left.exists()
+
+
 def test_a_folder_that_cannot_be_written_to_does_no_harm(model: Path, tmp_path: Path) -> None:
     place = tmp_path / "compiled"
     place.write_text("a file where the folder should be")

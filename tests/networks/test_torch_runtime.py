@@ -23,6 +23,7 @@ from tests.networks.conftest import batch
 from tests.networks.sessions import bare_session
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "network", "size"),
     [("u2netp.onnx", "u2netp", 320), ("u2net.onnx", "u2net", 320), ("isnet-general-use-float16.onnx", "isnet", 1024)],
@@ -62,6 +63,7 @@ def test_progress_advances_with_the_layers(small: TorchNetwork) -> None:
     assert any(0.1 < fraction < 0.95 for fraction in seen), seen
 
 
+@pytest.mark.long
 def test_a_run_stops_between_two_layers_and_the_network_can_run_again(small: TorchNetwork) -> None:
     pictures = batch(320, 3)  # a second of work
 
@@ -109,8 +111,10 @@ def test_half_weights_run_as_float32_on_the_cpu(tmp_path: Path, u2netp: torch.nn
 def test_precisions(models: Path, small: TorchNetwork) -> None:
     with pytest.raises(DeviceError, match=r"float16 does not run on the CPU.*stored in half precision are fine"):
         TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu", precision="float16")
-    with pytest.raises(InputError, match="no precision 'int8'"):
+    with pytest.raises(DeviceError, match=r"torch runs nothing in int8.*openvino"):
         TorchNetwork(models / "u2netp.onnx", "u2netp", precision="int8")
+    with pytest.raises(InputError, match="no precision 'int4'"):
+        TorchNetwork(models / "u2netp.onnx", "u2netp", precision="int4")
     coarse = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu", precision="bfloat16")
     assert coarse.precision == "bfloat16"
     difference = np.abs(coarse.run(batch(128, 1), Progress()) - small.run(batch(128, 1), Progress()))
@@ -164,6 +168,7 @@ def test_cuda_is_never_pretended(models: Path) -> None:
             TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
 
 
+@pytest.mark.long
 def test_a_host_can_move_the_module_away_and_back(models: Path) -> None:
     network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
     (module,) = network.modules
@@ -186,6 +191,7 @@ def test_a_driver_that_does_not_start_falls_back_and_says_so(models: Path, monke
         TorchNetwork(models / "u2netp.onnx", "u2netp", device="cuda")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("shown", "named"), [("rows", "columns"), ("columns", "rows"), ("columns", "columns"), (None, "columns")]
@@ -261,6 +267,7 @@ class Doubles(TorchDispatchMode):
         return result
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", ["u2netp", "isnet", "birefnet_swin_t", "modnet", "inspyrenet"])
 def test_no_network_computes_in_double_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

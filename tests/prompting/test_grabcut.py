@@ -304,6 +304,7 @@ def test_a_blob_that_the_salient_model_did_not_see_is_believed() -> None:
     assert iou(model.predict(model.embed(picture), Prompt(mask=rough))[0].mask, one) > 0.9
 
 
+@pytest.mark.long
 def test_a_blob_on_the_astronaut_comes_to_what_her_box_does(monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
     import skimage.data
@@ -321,6 +322,7 @@ def test_a_blob_on_the_astronaut_comes_to_what_her_box_does(monkeypatch: pytest.
         assert iou(model.predict(model.embed(picture), Prompt(mask=blob))[0].mask, boxed) > 0.96
 
 
+@pytest.mark.long
 def test_a_blob_anywhere_on_the_astronaut_means_all_of_her(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paint that covers half of her, only her middle, or only her face, and reaches over the edge."""
     import cv2
@@ -367,6 +369,7 @@ def _patterns() -> dict[str, np.ndarray]:
     return {"noise": noise, "stripes": stripes, "flat": np.full((420, 600, 3), 128, np.uint8)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", _patterns())
 def test_where_colours_tell_nothing_little_is_solved(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # At half a megapixel one cut of noise took a minute, and ten of stripes.

@@ -291,6 +291,7 @@ def test_a_mask_is_checked_beside_its_photograph_and_refused_alone(tmp_path: Pat
             gossamer.check(opaque)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "16"])
 def test_files_of_any_kind_are_checked(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "cut.png"

@@ -13,6 +13,7 @@ from gossamer.settings.recipe import Refinement
 from tests.refinement.shapes import Mask, disc, edge, length_of_contour, radii
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distance", [2.5, -2.5, 0.4, -0.7, 1.0, 7.3, -20.25])
 @pytest.mark.parametrize("softness", [0, 1.5, 5])
 def test_shift_moves_the_contour_and_keeps_its_softness(distance: float, softness: float) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.robustness.kill_batches import kill_batches
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_nothing_is_lost_done_twice_or_half_written(tmp_path: Path) -> None:
     tally = kill_batches(8, 17, tmp_path)

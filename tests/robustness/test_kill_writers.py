@@ -9,6 +9,7 @@ import pytest
 from tests.robustness.kill_writers import go_on, writers
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX")
 def test_killed_writers_lose_nothing() -> None:
     with writers(seed=1) as some:

@@ -57,6 +57,7 @@ def authors_u2net(picture: np.ndarray, run) -> np.ndarray:
     return torch.nn.functional.interpolate(torch.tensor(result), picture.shape[:2], mode="bilinear")[0, 0].numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "authors", "limit"),
     [
@@ -85,6 +86,7 @@ def test_the_same_picture_gives_the_same_mask() -> None:
     assert np.array_equal(model.predict(picture), model.predict(picture.astype(np.float32) / 255))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 400, 3), (3, 2, 3), (40, 4000, 3)])
 def test_odd_sizes(shape: tuple[int, int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -132,6 +134,7 @@ def test_nothing_is_fetched_in_silence(
     assert "(4.6 MB, licence Apache-2.0)" in said[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["u2netp", "isnet-general-use"])
 def test_a_page_without_a_subject_stays_empty(model: str) -> None:
     """Stretched to the full range, what a network hardly believes becomes smears."""

@@ -56,6 +56,7 @@ def same(mask: np.ndarray, other: np.ndarray) -> bool:
     return float(np.abs(mask - other).mean()) * 255 <= 0.02
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
 @pytest.mark.parametrize("architecture", [None, "u2netp", "u2net"])
 def test_a_users_torch_file_is_recognised_or_named(
@@ -71,6 +72,7 @@ def test_a_users_torch_file_is_recognised_or_named(
     assert same(model.predict(skimage.data.chelsea()), cat_mask)
 
 
+@pytest.mark.long
 def test_an_onnx_file_is_recognised_and_runs_in_either_runtime(u2netp: Path, cat_mask: np.ndarray) -> None:
     picture = skimage.data.chelsea()
     assert np.array_equal(load_model(str(u2netp), device="cpu").predict(picture), cat_mask)
@@ -126,6 +128,7 @@ def test_a_file_that_holds_its_sigmoid_is_not_given_another(tmp_path: Path) -> N
             assert np.allclose(mask, 1 / (1 + np.exp(-0.75)), atol=1e-6)
 
 
+@pytest.mark.long
 def test_several_models_are_one_with_commas_between(u2netp: Path, tmp_path: Path, cat_mask: np.ndarray) -> None:
     both = load_models(f"u2netp, {u2netp}", device="cpu", architecture="u2netp", combine="vote")
     assert isinstance(both, Ensemble)
@@ -216,6 +219,7 @@ def test_impossible_wishes_are_refused() -> None:
         load_model("u2netp", device="tpu")
 
 
+@pytest.mark.long
 def test_what_ran_is_told(u2netp: Path, cat_mask: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
     cat = skimage.data.chelsea()

@@ -15,6 +15,7 @@ import gossamer
 from tests.service.conftest import KEYED, Client, pixels, png
 
 
+@pytest.mark.long
 def test_form_body_and_json_give_what_the_library_gives(client: Client, photograph: np.ndarray) -> None:
     data = png(photograph)
     recipe = gossamer.Recipe.of({"matting": {"method": "closed_form", "band": 6}})
@@ -63,6 +64,7 @@ def test_a_picture_may_be_the_background(client: Client, screen: np.ndarray) -> 
     assert np.abs(flat[30:66, 46:82].astype(int) - (200, 30, 40)).max() < 6
 
 
+@pytest.mark.long
 def test_a_box_is_a_prompt(client: Client, screen: np.ndarray) -> None:
     for fields in (
         {"box": "28%,20%,72%,80%"},

@@ -92,6 +92,7 @@ def test_removebg_formats_channels_and_backgrounds(client: Client, screen: np.nd
         assert (pixels(archive.read("alpha.png"))[30:66, 46:82] == 255).all()
 
 
+@pytest.mark.long
 def test_removebg_sizes_crops_and_places(client: Client, screen: np.ndarray) -> None:
     service = client()
     large = np.ascontiguousarray(screen.repeat(8, 0).repeat(8, 1))  # 768 x 1024
@@ -216,6 +217,7 @@ def test_rembg_switches(client: Client, screen: np.ndarray) -> None:
     assert service.get("/api/remove", params={"url": "http://127.0.0.1/a.png"}).status_code == 403
 
 
+@pytest.mark.long
 def test_real_clients_need_another_address_alone(
     serve: Callable[..., Server], photograph: np.ndarray, keyed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

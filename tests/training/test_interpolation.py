@@ -24,6 +24,7 @@ from gossamer.training.parts import prepare
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.stepping import Stepper, optimiser_of
+from gossamer.training.supervision import outputs_of
 from gossamer.training.trainer import Trainer
 from gossamer.training.validation import Seen, validated
 from gossamer.weights.catalogue import architecture
@@ -175,38 +176,78 @@ def test_what_a_network_knew_is_kept_where_training_on_alone_loses_it(tmp_path: 
     )
 
 
-def test_of_general_pictures_what_the_base_finds_can_be_the_truth() -> None:
+def test_what_is_recalled_is_what_the_base_gives_side_outputs_included() -> None:
     network = tiny.network().eval()
     pictures = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        expected = network(pictures)
+        expected, final = outputs_of(network, pictures), network(pictures)
     origin = Origin(network)
     with torch.no_grad():
         for one in network.parameters():
             one.mul_(1.1)
-        assert not torch.allclose(network(pictures), expected, atol=1e-3)
+        assert not torch.allclose(network(pictures), final, atol=1e-3)
     network.train()
-    torch.testing.assert_close(origin.recalled(pictures, Tensor.clone), expected)
+    found = origin.recalled(pictures)
+    assert len(found.maps) == 7
+    for one, other in zip(found.maps, expected.maps, strict=True):
+        torch.testing.assert_close(one, other)
+        assert not one.requires_grad
+    torch.testing.assert_close(found.maps[0].sigmoid(), final)
     assert network.training
 
 
-@pytest.mark.parametrize("parts", [1, 2, 4])
-def test_only_what_is_general_is_held_against_it(parts: int) -> None:
-    settings = tiny.settings(general=0.25, clip=0.0, parts=parts)
+def gradients(given: Batch, settings: Training, recall: bool, moved: float = 0.0) -> list[Tensor]:
+    """Return the gradients of a step from the base, or from somewhere near it."""
+    network, teaching = tiny.network(), teaching_of("u2netp")
+    prepare(network, settings, teaching)
+    origin = Origin(network)
+    with torch.no_grad():
+        for value in network.parameters():
+            value.mul_(1 + moved)
+    recalled = origin.recalled if recall else None
+    optimiser = optimiser_of(network, settings, teaching)
+    precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    one = Stepper(network, optimiser, settings, precision=precision, recalled=recalled)
+    one.step(0, given, 0.0, LOSSES["u2net"])
+    return [value.grad for value in network.parameters() if value.grad is not None]
+
+
+def fed(settings: Training) -> Batch:
     pictures = tiny.lessons()
-    batch = Feed(pictures.train, pictures.general, settings, architecture("u2net").input).batch(0)
+    return Feed(pictures.train, pictures.general, settings, architecture("u2net").input).batch(0)
+
+
+def test_what_has_not_changed_has_no_slope() -> None:
+    """Where the network is its base, general pictures do not move it: neither its map nor its side outputs."""
+    settings = tiny.settings(general=0.5, clip=0.0)
+    batch = fed(settings)
+    general = Batch(batch.pictures[2:], batch.truths[2:], batch.names[2:], general=2)
+    assert max(float(one.abs().max()) for one in gradients(general, settings, recall=True)) < 1e-7
+    assert max(float(one.abs().max()) for one in gradients(general, settings, recall=True, moved=0.05)) > 1e-4
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_only_what_is_general_is_held_against_the_base(parts: int) -> None:
+    """The gradient is that of the domain's pictures, and `keep` times that of the change on the general ones."""
+    settings = tiny.settings(general=0.25, clip=0.0, parts=parts, keep=7.0)
+    batch = fed(settings)
     assert batch.general == 1
+    own = Batch(batch.pictures[:3], batch.truths[:3], batch.names[:3])
+    general = Batch(batch.pictures[3:], batch.truths[3:], batch.names[3:], general=1)
+    unweighed = settings.model_copy(update={"keep": 1.0, "parts": 1})
+    changed = gradients(general, unweighed, recall=True, moved=0.05)
+    learnt = gradients(own, unweighed, recall=True, moved=0.05)
+    found = gradients(batch, settings, recall=True, moved=0.05)
+    for one, mine, other in zip(found, learnt, changed, strict=True):
+        torch.testing.assert_close(one, mine + 7 * other, rtol=1e-3, atol=1e-5)
 
-    def gradients(given: Batch, recalled: Any) -> list[Tensor]:
-        network, teaching = tiny.network(), teaching_of("u2netp")
-        prepare(network, settings, teaching)
-        one = Stepper(network, optimiser_of(network, settings, teaching), settings, recalled=recalled)
-        one.step(0, given, 0.0, LOSSES["u2net"])
-        return [value.grad for value in network.parameters() if value.grad is not None]
 
-    truths = batch.truths.copy()
-    truths[3:] = 0.25
-    found = gradients(batch, lambda given: torch.full_like(given[:, :1], 0.25))
-    expected = gradients(Batch(batch.pictures, truths, batch.names), None)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+def test_in_half_precision_the_network_learns_and_not_its_base() -> None:
+    """Autocast keeps weights that it has cast: those of the base must not be the network's."""
+    settings = tiny.settings(general=0.5, clip=0.0)
+    batch = fed(settings)
+    expected = gradients(batch, settings, recall=True, moved=0.05)
+    found = gradients(batch, settings.model_copy(update={"precision": "bfloat16"}), recall=True, moved=0.05)
+    assert len(found) == len(expected)
+    whole, other = (torch.cat([one.flatten() for one in given]) for given in (expected, found))
+    assert float(nn.functional.cosine_similarity(whole, other, dim=0)) > 0.95

@@ -133,6 +133,41 @@ def test_folded_normalisation_is_not_trained() -> None:
         prepare(network, tiny.settings(normalisation="trained"), TEACHING)
 
 
+def test_channels_whose_normalisation_was_folded_learn_at_their_own_scale() -> None:
+    """The function stays; a channel that is next to nothing stays so, where a step would make noise of it."""
+    network = tiny.network()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_var is not None
+            layer.running_var.fill_(1 - layer.eps)
+    block = network.get_submodule("stage1.rebnconvin")
+    convolution, layer = block.conv_s1, block.bn_s1
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(layer, nn.BatchNorm2d)
+    with torch.no_grad():
+        convolution.weight[0] *= 1e-6
+    pictures = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        expected = network.eval()(pictures)
+    settings = tiny.settings(clip=0.0)
+    prepare(network, settings, TEACHING)
+    with torch.no_grad():
+        torch.testing.assert_close(network(pictures), expected, rtol=1e-4, atol=1e-5)
+    size = convolution.weight.detach().square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(size, torch.full_like(size, (2 / 27) ** 0.5))
+
+    def product() -> Tensor:
+        return (convolution.weight * layer.weight[:, None, None, None]).detach().clone()
+
+    before, kept = product(), layer.weight.detach().clone()
+    one = Stepper(network, optimiser_of(network, settings, TEACHING), settings)
+    one.step(0, batch(), 1e-3, WEIGHTS)
+    assert torch.equal(layer.weight, kept)
+    moved = (product() - before).abs().amax((1, 2, 3))
+    assert float(moved[0]) < 2e-8
+    assert float(moved[1]) > 1e-4
+
+
 def test_an_average_forgets_slowly() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 0.0)

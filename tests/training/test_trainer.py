@@ -79,6 +79,16 @@ def test_it_learns_and_leaves_what_it_says(whole: Path) -> None:
     assert len(list((whole / "worst").glob("*.png"))) == 4
 
 
+def test_a_side_smaller_than_the_bases_own_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    base = tiny.base()
+    assert base.input.size == (320, 320)
+    result = trainer(tmp_path, told, steps=1, validate_every=1).run(resume=False)
+    assert "sees pictures at 320 pixels, and is trained at 32" in told[0]
+    assert result["warnings"] == (told[0],)
+    assert [base.told_of(side) for side in (0, 320, 640)] == ["", "", ""]
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -119,7 +129,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_been(whole: Path, tmp
     result = trainer(tmp_path, told).run(resume=True)
     assert result["steps"] == STEPS
     assert 0 < result["resumed"] < STEPS
-    assert told[0].startswith("Going on after step")
+    assert told[1].startswith("Going on after step")
     assert_same(tmp_path, whole)
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -200,8 +210,18 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
         folder.check(resume=False)
 
 
-def test_two_processes_come_to_what_one_comes_to(whole: Path, tmp_path: Path) -> None:
-    pytest.importorskip("accelerate")
+GROUPED = """
+import torch
+torch.distributed.init_process_group("gloo")
+{script}
+torch.distributed.destroy_process_group()  # still there: whoever began it ends it
+"""
+
+
+@pytest.mark.parametrize("by", ["torch", "accelerate"])
+def test_two_processes_come_to_what_one_comes_to(by: str, whole: Path, tmp_path: Path) -> None:
+    """Started by accelerate; or in a group that has been begun already, as Ray Train's workers are."""
+    pytest.importorskip(by)
     import socket
 
     with socket.socket() as probe:
@@ -209,9 +229,10 @@ def test_two_processes_come_to_what_one_comes_to(whole: Path, tmp_path: Path) ->
         port = str(probe.getsockname()[1])
     own = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     own["ACCELERATE_USE_CPU"] = "true"
+    script = SCRIPT if by == "accelerate" else GROUPED.format(script=SCRIPT)
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path), "begin"],
+            [sys.executable, "-c", script, str(tmp_path), "begin"],
             env=environment(**own, RANK=rank, LOCAL_RANK=rank),
             stdout=subprocess.DEVNULL,
         )

@@ -78,6 +78,33 @@ def test_a_cut_is_no_reason_to_remember() -> None:
     assert max(np.abs(a - t).max() for a, t in zip(result[:8], seen, strict=True)) < 0.02
 
 
+def test_what_goes_on_across_a_cut_holds_still_and_what_is_flat_is_not_taken_for_it() -> None:
+    frames, truths, seen = scene(12, 1.0, 0.08)
+    other = texture(9)[:HEIGHT, :WIDTH]
+    for number in range(6, 12):  # the subject goes on before another background
+        alpha = truths[number][..., None]
+        frames[number] = (frames[number] * alpha + other * (1 - alpha) + 0.5).astype(np.uint8)
+    result = held(frames, seen)
+    inside = np.minimum(truths[5], truths[6]) == 1
+    steps = [np.abs(one[6] - one[5])[inside].mean() for one in (seen, result)]
+    assert steps[1] < 0.5 * steps[0]
+    # Two pictures that have a black half in common, and nothing else.
+    halves = [texture(4)[:HEIGHT, :WIDTH].copy(), texture(5)[:HEIGHT, :WIDTH].copy()]
+    for one in halves:
+        one[:, : WIDTH // 2] = 0
+    back, forth = motion_between(reduced(halves[0]), reduced(halves[1]))
+    assert max(back.trust.max(), forth.trust.max()) == 0
+
+
+def test_a_matte_that_is_sure_counts_more() -> None:
+    frames = [texture(6)[:HEIGHT, :WIDTH] for _ in range(9)]
+    unsure = [np.full((HEIGHT, WIDTH), 0.5 if number % 3 == 1 else 1.0, np.float32) for number in range(9)]
+    middle = held(frames, unsure)[4]
+    assert middle.mean() > 1 - 0.5 / 3 + 0.02  # the mean would be five sixths
+    hair = [np.full((HEIGHT, WIDTH), 0.5, np.float32) for _ in range(9)]
+    assert all(np.abs(one - 0.5).max() < 1e-6 for one in held(frames, hair))
+
+
 def test_no_strength_changes_nothing() -> None:
     frames, _, seen = scene(4, 1.0, 0.1)
     assert all(a is b for a, b in zip(held(frames, seen, 0.0), seen, strict=True))

@@ -73,6 +73,7 @@ def test_in_and_out_points_move_pictures_and_sound_alike(tmp_path: Path) -> None
     assert all(wanted[time + Fraction(4, 10)] == data for time, data in sounds)
 
 
+@pytest.mark.long
 def test_sound_that_the_file_cannot_hold_is_encoded_anew_and_told(tmp_path: Path) -> None:
     import av
 
@@ -147,6 +148,7 @@ def test_pictures_in_and_pictures_out(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "again.mkv")) == 5
 
 
+@pytest.mark.long
 def test_it_can_be_cancelled_and_goes_on_to_the_very_same_result(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", 120)
     settings = Video(hold="flow")
@@ -171,6 +173,7 @@ def test_it_can_be_cancelled_and_goes_on_to_the_very_same_result(tmp_path: Path)
     assert not (tmp_path / "out.mov.parts").exists()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_run_goes_on_at_the_last_whole_segment(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", 200)
@@ -210,6 +213,7 @@ def test_nothing_between_the_points_is_told(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit for files")
 def test_a_full_disk_is_told_and_what_is_finished_stays_playable(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", 150)

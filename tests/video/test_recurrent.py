@@ -50,6 +50,7 @@ def moving(picture: np.ndarray, count: int, width: int, height: int) -> list[np.
     return frames
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "height", "ratio"), [(128, 96, 1.0), (181, 147, 0.5), (211, 163, 0.375), (97, 75, 0.9)]
 )
@@ -153,6 +154,7 @@ def write_person(path: Path, person: np.ndarray, count: int) -> None:
             out.mux(packet)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 def test_memory_is_written_down_with_each_segment(person: np.ndarray, tmp_path: Path, runtime: str) -> None:

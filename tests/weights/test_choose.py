@@ -67,6 +67,7 @@ def test_a_model_that_is_asked_for_is_taken(models: Path) -> None:
         store.choose("u2nett")
 
 
+@pytest.mark.long
 def test_auto_fetches_the_best_that_can_be_fetched(
     home: Path, site: Site, no_network: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_folder_in_its_place_is_named(restricted: ModelCard, home: Path) -> No
     assert file.is_dir()
 
 
+@pytest.mark.long
 @as_root
 def test_users_of_one_home_accept_and_see_what_others_accepted() -> None:
     code = (

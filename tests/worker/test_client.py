@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -103,6 +104,32 @@ def test_a_newer_worker_of_another_protocol(path: str) -> None:
     with Impostor(path, len(hello).to_bytes(4, "big") + hello):
         with pytest.raises(WorkerFailure, match=r"of Gossamer 99\.1.*gossamer gimp install"):
             Client(settings(), path)
+
+
+def test_a_worker_that_is_ended_by_a_library_is_quoted_with_what_it_said_since(path: str) -> None:
+    log = Path(path).parent / "worker.log"
+
+    class Ended(Impostor):
+        def _answer(self, answer: bytes) -> None:
+            line, _ = self.listener.accept()
+            with line, log.open("a") as file:
+                line.recv(1 << 16)
+                line.sendall(answer)
+                file.write("a warning of long ago\n")
+                file.flush()
+                line.recv(1 << 16)
+                file.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
+
+    frame = json.dumps({"type": "hello", "gossamer": settings().gossamer, "protocol": 2, "payload": 0}).encode()
+    with Ended(path, len(frame).to_bytes(4, "big") + frame), Client(settings(), path) as client:
+        while not log.exists() or not log.stat().st_size:
+            time.sleep(0.01)
+        with pytest.raises(WorkerFailure) as caught:
+            client.ping()
+    text = str(caught.value)
+    assert text.startswith("The worker ended in the middle of the work. Try again: it starts anew.\n\nThe worker said:")
+    assert text.endswith("'std::bad_alloc'")
+    assert "long ago" not in text
 
 
 def test_a_process_that_does_not_answer(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

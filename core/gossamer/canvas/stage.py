@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, as_rgb, unit_float
+from gossamer.canvas.face import chin_by_eyes
 from gossamer.canvas.geometry import Content, Layout, lay_out
 from gossamer.canvas.head import head_box
 from gossamer.canvas.photographed import photographed_shadow
@@ -173,13 +174,15 @@ def _box_of(alpha: Array, around: str, needed: bool) -> Box | None:
 
 def _layout(alpha: Array, box: Box | None, canvas: Canvas, source: Image, warn: Callable[[str], object]) -> Layout:
     height, width = alpha.shape
-    around = canvas.around
+    around, told, chin = canvas.around, read_span(canvas.head), None
     if canvas.is_the_photograph:
         return Layout(width, height)
     if around == "frame" or box is None:
         content = Content(Box(0, 0, width, height))
     elif around == "head":
-        content = Content(head_box(alpha, read_span(canvas.head)), by_height=True)
+        head = head_box(alpha, told)
+        chin = None if told is not None else chin_by_eyes(source.pixels, head)
+        content = Content(head if chin is None else head._replace(bottom=chin), by_height=True)
     else:
         cut = cut_off(alpha, box)
         content = Content(box, mass=centre_of_mass(alpha) if canvas.align == "mass" else None, cut=cut)
@@ -189,7 +192,11 @@ def _layout(alpha: Array, box: Box | None, canvas: Canvas, source: Image, warn: 
     if content.cut:
         warn(f"The photograph cuts the subject off at the {' and '.join(content.cut)}{_of_cuts(content, layout)}.")
     if around == "head" and box is not None:
-        _check_bust(alpha, box, layout, warn)
+        _check_bust(alpha, box, layout)
+        if told is None:
+            how = "Crown and chin are found by the outline"
+            how = how if chin is None else "The crown is found by the outline, and the chin by the eyes"
+            warn(f"{how}: compare them with the authority's template, and see --canvas-head.")
     return layout
 
 
@@ -206,8 +213,8 @@ def _of_cuts(content: Content, layout: Layout) -> str:
     return f": the cut can be seen at the {' and '.join(seen)}" if seen else ", where it stays at the picture's edge"
 
 
-def _check_bust(alpha: Array, box: Box, layout: Layout, warn: Callable[[str], object]) -> None:
-    """Refuse a head whose neck or shoulders would float, and say how the head was found."""
+def _check_bust(alpha: Array, box: Box, layout: Layout) -> None:
+    """Refuse a head whose neck or shoulders would float."""
     height, width = alpha.shape
     cut = cut_off(alpha, box)
     end = layout.placed(Box(0, 0, width, height))
@@ -231,7 +238,6 @@ def _check_bust(alpha: Array, box: Box, layout: Layout, warn: Callable[[str], ob
             "The shoulders do not reach the lower edge of this picture.",
             "Take one that shows more of the body, or give a larger --canvas-fill.",
         )
-    warn("Crown and chin are found by the outline: compare them with the authority's template, and see --canvas-head.")
 
 
 def _behind(

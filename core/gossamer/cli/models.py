@@ -298,6 +298,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     from gossamer.hosts.gimp_models import refresh_models
+    from gossamer.networks.prepared_graph import forget_prepared
 
     rows: list[dict[str, str | None]] = []
     for card in [any_card(name) for name in arguments.ids]:
@@ -317,6 +318,7 @@ def _remove(arguments: argparse.Namespace) -> int:
                 path = folder_path(card) if isinstance(card, FolderCard) else store.path(card)
                 _check_is_own(card.title, path)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+                forget_prepared(path)
                 rows.append({"id": card.id, "path": str(path)})
                 if not arguments.json:
                     show(f"Removed {path}")

@@ -1,9 +1,11 @@
-"""The header of a BMP file: its colours, and its run lengths spread out."""
+"""The header of a BMP file: its colours, its run lengths spread out, and fields of pixels brought to bytes."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from gossamer.image.colour import SRGB, Colour, Curve, Primaries, by_chromaticities, gamma
 from gossamer.image.limits import check_delivered, check_size, unknown_kind
@@ -11,6 +13,8 @@ from gossamer.image.limits import check_delivered, check_size, unknown_kind
 __all__ = ["BmpFile", "read_header"]
 
 _CORE, _V4, _V5 = 12, 108, 124
+_WITH_ALPHA = 56
+_USUAL = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)  # masks of red, green, blue and alpha
 _HEADERS = (_CORE, 40, 52, 56, 64, _V4, _V5)
 _RAW, _RLE8, _RLE4, _FIELDS = 0, 1, 2, 3
 _CALIBRATED, _SRGB, _WINDOWS, _LINKED, _EMBEDDED = 0, b"BGRs", b" niW", b"KNIL", b"DEBM"
@@ -23,7 +27,7 @@ class BmpFile:
     Attributes
     ----------
     clean : bytes
-        The file, its pixels not compressed.
+        The file, its pixels not compressed, and where they hold alpha of eight bits a channel.
     """
 
     clean: bytes
@@ -64,6 +68,14 @@ def read_header(data: bytes, label: str) -> BmpFile:
         bmp.clean = _spread(bmp, data, offset, compression == _RLE4)
     elif offset + (width * bits + 31) // 32 * 4 * abs(height) > len(data):
         raise ValueError("the pixels end too early")
+    if size >= _WITH_ALPHA and compression == _FIELDS and bits != 24:
+        masks = struct.unpack_from("<4I", data, 14 + 40)
+        if masks[3] and masks != _USUAL:  # of these Pillow knows some, without their alpha where a pixel has 16 bits
+            bmp.clean = _fields_apart(bmp, data, offset, bits, masks)
+    if bits == 32 and compression == _RAW:
+        fourth = np.frombuffer(data, np.uint8, 4 * width * abs(height), offset)[3::4]
+        if fourth.size and fourth.min() != fourth.max():
+            bmp.notes.append("its header calls the fourth byte of its pixels unused: if that is alpha, it is lost")
     if size >= _V4:
         _take_colour(bmp, data, size)
     return bmp
@@ -146,6 +158,26 @@ def _spread(bmp: BmpFile, data: bytes, offset: int, four: bool) -> bytes:
     struct.pack_into("<HI", header, 28, 8, _RAW)
     struct.pack_into("<I", header, 46, colours or (16 if four else 256))
     return bytes(header) + bytes(rows)
+
+
+def _fields_apart(bmp: BmpFile, data: bytes, offset: int, bits: int, masks: tuple[int, ...]) -> bytes:
+    """Return the file with the fields of its pixels, whichever bits they have, as four bytes in the usual order."""
+    row = (bmp.width * bits + 31) // 32 * 4
+    rows = np.frombuffer(data, np.uint8, row * bmp.height, offset).reshape(bmp.height, row)
+    values = rows.view("<u2" if bits == 16 else "<u4")[:, : bmp.width].astype(np.uint32)
+    pixels = np.empty((bmp.height, bmp.width, 4), np.uint8)
+    for channel, mask in zip((2, 1, 0, 3), masks, strict=True):  # blue comes first in the file
+        low = (mask & -mask).bit_length() - 1 if mask else 0
+        most = mask >> low
+        if most & (most + 1) or mask >= 1 << bits:
+            raise ValueError("a field that is not of bits side by side")
+        # Rounded: 31 of 31 is white.
+        pixels[..., channel] = np.rint(((values & mask) >> low) * (255 / most)) if most else 0
+    header = bytearray(data[:offset])
+    struct.pack_into("<HI", header, 28, 32, _FIELDS)
+    struct.pack_into("<I", header, 34, pixels.nbytes)
+    struct.pack_into("<4I", header, 14 + 40, *_USUAL)
+    return bytes(header) + pixels.tobytes()
 
 
 def _put(rows: bytearray, start: int, x: int, width: int, pixels: bytes, count: int) -> int:

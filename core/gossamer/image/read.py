@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 
 from gossamer.arrays import in_range, unit_float
-from gossamer.errors import GossamerError, InputError
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
 from gossamer.image.metadata import Metadata
@@ -232,6 +232,8 @@ def _from_pillow(source: Any) -> Decoded:
         except GossamerError:
             raise
         except Exception as error:
+            if is_lack_of_memory(error):
+                raise InputError("The picture does not fit into memory.", "Make it smaller.") from error
             failure = error
     if failure is None and not ends_blank:
         return decoded
@@ -283,7 +285,7 @@ _DARK = "The array has no number above 255, of 65535 for white: it is all but bl
 
 def _from_array(array: NDArray[Any]) -> Decoded:
     """Check the contract of an array and bring it to float32."""
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise InputError(f"An array of shape {array.shape} is not a picture.", "Give (H, W), (H, W, 3) or (H, W, 4).")
     height, width = array.shape[:2]
     check_size(width, height, "The picture")
@@ -300,8 +302,8 @@ def _from_array(array: NDArray[Any]) -> Decoded:
         told = [_DARK] if size == 2 and 1 < int(array.max()) <= 255 else []
         return Decoded(rgb, alpha, 8 * size, warnings=told)
     low, high = float(array.min()), float(array.max())
-    if np.isnan(low):
-        raise InputError("The array has values that are not numbers (NaN).", "Replace them: np.nan_to_num.")
+    if not np.isfinite((low, high)).all():
+        raise InputError("The array has values that are not numbers (NaN, infinity).", "Replace them: np.nan_to_num.")
     if not in_range(low, high):
         raise InputError(
             f"The array has values from {low:g} to {high:g}, not from 0 to 1.",

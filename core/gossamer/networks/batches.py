@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError
+from gossamer.errors import DeviceError, ModelError
 from gossamer.progress import Progress
 
-__all__ = ["POLL", "BatchSize", "Exhausted", "watched"]
+__all__ = ["POLL", "BatchSize", "Exhausted", "filled_up", "one_mask", "watched"]
 
 POLL = 0.05  # seconds between looks at a running inference; progress is promised ten times a second
 _NOTICE = 0.3  # seconds in which work that was stopped should notice: one layer of a large network may take longer
@@ -77,6 +78,23 @@ class BatchSize:
                 continue
             done += size
         return np.concatenate(maps)
+
+
+def filled_up(pictures: Array, size: int) -> Array:
+    """Return a batch with its last picture repeated until there are `size`, as graphs for a fixed size want it."""
+    if len(pictures) >= size:
+        return pictures
+    return np.concatenate([pictures, np.repeat(pictures[-1:], size - len(pictures), axis=0)])
+
+
+def one_mask(result: NDArray[Any]) -> Array:
+    """Return a network's output (N, 1, h, w) or (N, h, w) as (N, h, w) float32; raises ModelError of another shape."""
+    array = np.asarray(result, dtype=np.float32)
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 3:
+        raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
+    return array
 
 
 def watched(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.errors import ModelError, import_failure
+from gossamer.errors import ModelError, import_failure, is_lack_of_memory
 from gossamer.networks.architectures.networks import NETWORKS, build
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _graph(path: Path) -> Any:
     try:
         graph = onnx.load(path).graph
     except Exception as error:  # protobuf's own, the checker's, or a system error
-        raise ModelError(f"{path.name} is not a readable .onnx file ({_brief(error)}).", "Fetch it again.") from None
+        raise _damaged(path, error) from None
     if not graph.node:
         raise ModelError(f"{path.name} is not a readable .onnx file (it holds no graph).", "Fetch it again.")
     return graph
@@ -263,8 +263,10 @@ def _convolutions_of(graph: Any) -> Iterator[_Convolution]:
         yield _Convolution(node.name, arrays[0], bias, normalisation, epsilon)
 
 
-def _damaged(path: Path, error: BaseException) -> ModelError:
-    return ModelError(f"{path.name} is damaged ({type(error).__name__}: {_brief(error)}).", "Fetch it again.")
+def _damaged(path: Path, error: BaseException) -> ModelError | MemoryError:
+    if is_lack_of_memory(error):
+        return MemoryError(_brief(error))
+    return ModelError(f"{path.name} is not a readable .onnx file ({_brief(error)}).", "Fetch it again.")
 
 
 def _brief(error: BaseException) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
-from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
 from gossamer.networks.busy import is_busy
 from gossamer.networks.devices import device_kind, provider_of, resolve_device
-from gossamer.networks.onnx_session import first_line, is_of_a_run, open_session, session_options
+from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import return_memory
@@ -173,15 +173,14 @@ class OnnxNetwork:
         options = onnxruntime().RunOptions()
         options.log_severity_level = 4
         thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
+        if self.device == "cpu":
+            return_memory()  # of the stages before
         if thrifty:
             # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
             # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            return_memory()  # of the stages before
         count = len(part)
-        pictures = part.astype(self._type, copy=False)
-        if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self._fixed - count, axis=0)])
+        pictures = filled_up(part.astype(self._type, copy=False), self._fixed)
 
         def stop() -> None:
             options.terminate = True
@@ -191,7 +190,7 @@ class OnnxNetwork:
         except Exception as error:
             if not is_of_a_run(error):
                 raise
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise Exhausted from None
             raise ModelError(
                 f"The model could not be run ({first_line(error)}).",
@@ -199,12 +198,7 @@ class OnnxNetwork:
             ) from None
         if thrifty:
             return_memory()
-        array = np.asarray(result, dtype=np.float32)[:count]
-        if array.ndim == 4 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.ndim != 3:
-            raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
-        return array
+        return one_mask(result[:count])
 
     def _output_of(self, session: Any, pictures: NDArray[Any], options: Any) -> NDArray[Any]:
         """Run the graph; where its output's shape is known from another run, without a place in the arena for it.
@@ -229,8 +223,3 @@ def _options() -> Any:
     # A plan for one contiguous arena holds a second copy of every activation, and makes no run here faster.
     options.enable_mem_pattern = False
     return options
-
-
-def _is_exhausted(error: BaseException) -> bool:
-    text = str(error).lower()
-    return any(phrase in text for phrase in ("failed to allocate memory", "bad_alloc", "out of memory", "alloc_failed"))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import ModelError, is_lack_of_memory
+from gossamer.errors import ModelError, first_line, is_lack_of_memory
 from gossamer.parallel.threads import thread_count
 from gossamer.telemetry import onnxruntime
 
-__all__ = ["first_line", "is_of_a_run", "open_session", "session_options"]
+__all__ = ["is_of_a_run", "open_session", "session_options"]
 
 
 def session_options() -> Any:
@@ -46,7 +46,10 @@ def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     """
     try:
         # Its own second attempt, on the CPU, prints lines on standard output, which may be the picture's.
-        return onnxruntime().InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        session = onnxruntime().InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        for each in (*session.get_inputs(), *session.get_outputs()):
+            _ = each.name, each.shape  # which may be no text, and raise only when they are asked for
+        return session
     except Exception as error:  # onnxruntime's exceptions share no base class
         if is_lack_of_memory(error):
             raise MemoryError(first_line(error)) from None
@@ -63,9 +66,3 @@ def is_of_a_run(error: BaseException) -> bool:
     """
     said = isinstance(error, RuntimeError) and str(error).startswith("Error in execution")
     return said or type(error).__module__.startswith("onnxruntime")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, cut off where it is long."""
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
+from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
 from gossamer.native.processor import has_bfloat16
-from gossamer.networks.batches import BatchSize, Exhausted, watched
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
 from gossamer.networks.devices import device_kind, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
@@ -174,7 +174,7 @@ class OpenVinoNetwork:
         try:  # by its path: what is compiled already is then found without reading the model
             return package.Core().compile_model(str(self._path), name, settings)
         except RuntimeError as error:
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise DeviceError(
                     f"There is not enough memory to load {self._path.name}.", "Free memory, or choose a smaller model."
                 ) from None
@@ -187,9 +187,7 @@ class OpenVinoNetwork:
 
     def _run_part(self, request: Any, part: Array, progress: Progress) -> Array:
         count = len(part)
-        pictures = np.ascontiguousarray(part, self._type)
-        if count < self._fixed:  # a graph made for batches of a fixed size above 1: the last part is filled up
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self._fixed - count, axis=0)])
+        pictures = filled_up(np.ascontiguousarray(part, self._type), self._fixed)
 
         def work() -> Array:
             request.infer([pictures], share_inputs=True)
@@ -198,7 +196,7 @@ class OpenVinoNetwork:
         try:
             result = watched(work, progress, request.cancel, thread=self._thread())
         except RuntimeError as error:
-            if _is_exhausted(error):
+            if is_lack_of_memory(error):
                 raise Exhausted from None
             raise ModelError(
                 f"The model could not be run ({_last_line(error)}).",
@@ -206,7 +204,7 @@ class OpenVinoNetwork:
             ) from None
         if self.device == "cpu":
             return_memory()
-        return _mask(result[:count])
+        return one_mask(result[:count])
 
 
 def _is_writable(folder: Path) -> bool:
@@ -216,18 +214,6 @@ def _is_writable(folder: Path) -> bool:
     except OSError:
         return False
     return os.access(folder, os.W_OK)
-
-
-def _mask(result: Array) -> Array:
-    array = result[:, 0] if result.ndim == 4 and result.shape[1] == 1 else result
-    if array.ndim != 3:
-        raise ModelError(f"The model's output has the shape {array.shape}.", "Give a model that predicts one mask.")
-    return array
-
-
-def _is_exhausted(error: BaseException) -> bool:
-    text = str(error).lower()
-    return any(phrase in text for phrase in ("bad_alloc", "out of memory", "failed to allocate", "out_of_resources"))
 
 
 def _last_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ are laid out as the processor likes them. For IS-Net that is nine tenths of a st
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -15,10 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gossamer.errors import InputError
 from gossamer.files import read_json, staging_folder
 from gossamer.platform import processor_kind
+from gossamer.weights.folders import home
 
-__all__ = ["PreparedGraph"]
+__all__ = ["PreparedGraph", "forget_prepared", "prepared_folder"]
 
 _WORTH_IT = 1 << 25  # bytes of a file below which it opens quickly enough
 _GRAPH, _DATA, _SIZES, _SEEN = "graph.onnx", "graph.data", "sizes.json", ".seen"
@@ -46,8 +49,8 @@ class PreparedGraph:
         status = path.stat()
         said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT]
         self._folder = folder if status.st_size >= _WORTH_IT else None
-        self._stem = path.stem
-        self._name = f"{path.stem}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]}"
+        self._prefix = _prefix(path)
+        self._name = f"{self._prefix}{_digest(json.dumps(said))}"
 
     def ready(self) -> Path | None:
         """Return the graph where it is there, and whole."""
@@ -107,6 +110,39 @@ class PreparedGraph:
             with each.open("rb+") as file:
                 os.fsync(file.fileno())
         made.rename(folder / self._name)  # raises where another process was first
-        for other in folder.glob(f"{self._stem}-{'?' * 16}*"):
-            if not other.name.startswith(self._name):
-                shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
+        _clear(folder, self._prefix, kept=self._name)
+
+
+def prepared_folder() -> Path | None:
+    """Return where graphs are kept that were made ready, which need not exist yet; None for a user without a home."""
+    try:
+        return home() / "compiled"
+    except InputError:
+        return None
+
+
+def forget_prepared(path: Path) -> None:
+    """Remove what is kept of a file that was removed."""
+    if (folder := prepared_folder()) is not None:
+        _clear(folder, _prefix(path))
+
+
+def _prefix(path: Path) -> str:
+    """Return how all that is kept of a file begins: many models' files have one name."""
+    return f"{path.stem}-{_digest(str(path.absolute()))}-"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _clear(folder: Path, prefix: str, kept: str | None = None) -> None:
+    """Remove all that is kept of a file, but for one version of it."""
+    for each in folder.glob(f"{glob.escape(prefix)}*"):
+        if kept is not None and each.name.startswith(kept):
+            continue
+        if each.is_dir():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                each.unlink()

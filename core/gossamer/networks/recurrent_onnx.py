@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
 from gossamer.networks.batches import watched
 from gossamer.networks.devices import resolve_device
-from gossamer.networks.onnx_session import first_line, is_of_a_run, open_session, session_options
+from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.networks.recurrence import Recurrence
 from gossamer.parallel.forks import PerProcess
 from gossamer.progress import Progress

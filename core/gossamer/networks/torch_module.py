@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gossamer.errors import DeviceError, ModelError
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
 from gossamer.networks.batches import POLL, Exhausted, watched
 from gossamer.networks.convolutions import mend_convolutions
 from gossamer.networks.devices import empty_cache, require_own_process
@@ -25,7 +25,7 @@ from gossamer.progress import Progress
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["TorchModule", "checked_bfloat16", "first_line", "is_exhausted", "placed"]
+__all__ = ["TorchModule", "checked_bfloat16", "placed"]
 
 _T = TypeVar("_T")
 
@@ -153,7 +153,7 @@ class TorchModule:
             raise
         except (RuntimeError, MemoryError, IndexError, ValueError, TypeError) as error:
             failure = error
-        if not is_exhausted(failure):
+        if not is_lack_of_memory(failure):
             raise ModelError(
                 f"{self.title} could not be run{f' on {on}' if on else ''} ({first_line(failure)}).",
                 "Try --device cpu --precision float32." if self._counts else "Leave --compile out.",
@@ -204,7 +204,7 @@ def placed(module: nn.Module, title: str, device: str, **how: Any) -> nn.Module:
     try:
         moved: nn.Module = module.to(device=device, **how)
     except (RuntimeError, MemoryError) as error:
-        if not is_exhausted(error):
+        if not is_lack_of_memory(error):
             raise
         raise DeviceError(
             f"There is not enough memory to load {title}.",
@@ -219,21 +219,3 @@ def checked_bfloat16() -> None:
 
     if not torch.cuda.is_bf16_supported():
         raise DeviceError("This graphics card has no bfloat16.", "Choose --precision float16 or float32.")
-
-
-def is_exhausted(error: BaseException) -> bool:
-    """Return whether an error of torch's says that memory ran out: on the CPU only its text tells."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return any(
-        phrase in text for phrase in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its type."""
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__

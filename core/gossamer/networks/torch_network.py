@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, InputError, ModelError
+from gossamer.errors import DeviceError, InputError, ModelError, first_line
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import BatchSize
 from gossamer.networks.devices import started_device
 from gossamer.networks.state_dict import load_network
-from gossamer.networks.torch_module import TorchModule, checked_bfloat16, first_line, placed
+from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import PRECISIONS
 

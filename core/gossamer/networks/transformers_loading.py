@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import MissingExtra, ModelError, import_failure
+from gossamer.errors import MissingExtra, ModelError, first_line, import_failure, is_lack_of_memory
 from gossamer.networks.torch_package import torch_package
 from gossamer.telemetry import switch_off
 from gossamer.weights.model_folder import CONFIG
@@ -100,6 +100,8 @@ def load_pretrained(
             )
         # transformers, safetensors and huggingface_hub raise some dozen unrelated types for damaged files
         except Exception as error:
+            if is_lack_of_memory(error):
+                raise MemoryError(first_line(error)) from None
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(f"The model in {folder} could not be loaded: {reason.rstrip('.')}.", AGAIN) from error
         missing = _completed(network, set(loaded["missing_keys"]), tied or {}, lambda: model(made))

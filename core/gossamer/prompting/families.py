@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gossamer.errors import ModelError
+from gossamer.errors import ModelError, is_lack_of_memory
 from gossamer.networks.transformers_loading import (
     AGAIN,
     load_classes,
@@ -240,5 +240,7 @@ def _tokenizer(folder: Path, tokenizer: Any) -> Any:
         try:
             return tokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # tokenizers raises bare Exception for damaged files
+            if is_lack_of_memory(error):
+                raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise ModelError(f"The tokenizer in {folder} could not be read: {reason}.", AGAIN) from error

@@ -284,8 +284,9 @@ class _Loader:
             return OpenVinoNetwork(file.path, plan.device, plan.precision, file.output, home() / "compiled")
         if file.runtime == "onnx" or file.network is None:
             from gossamer.networks.onnx_network import OnnxNetwork
+            from gossamer.networks.prepared_graph import prepared_folder
 
-            return OnnxNetwork(file.path, plan.device, file.output, home() / "compiled")
+            return OnnxNetwork(file.path, plan.device, file.output, prepared_folder())
         from gossamer.networks.torch_network import TorchNetwork
 
         return TorchNetwork(

@@ -386,10 +386,21 @@ class Training(Settings, strict=True):
         Literal["masks", "base"],
         Field(
             title="General truth",
-            description="What is learnt of the general data. masks: their own; base: what the base finds in them, so "
-            "that the network stays as it is there.",
+            description="What is learnt of the general data. base: what the base finds in them, side outputs included, "
+            "so that the network stays as it is there; masks: their own masks.",
         ),
-    ] = "masks"
+    ] = "base"
+
+    keep: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=1000.0,
+            title="Keep",
+            description="Where general_truth is base: how much a change of what the network finds in the general data "
+            "counts against what is learnt of the domain.",
+        ),
+    ] = 60.0
 
     @classmethod
     def of(cls, base: Training | None = None, **settings: Any) -> Training:

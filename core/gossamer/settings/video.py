@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gossamer.settings.base import Settings, validated
 
@@ -19,6 +19,15 @@ VideoFormatName: TypeAlias = Literal[
 FORMATS: tuple[VideoFormatName, ...] = get_args(VideoFormatName)
 
 _MOST = 16384  # pixels a side: what the codecs take
+
+
+def _a_size_is_one(value: str) -> str:
+    if value.strip():
+        read_size(value)
+    return value.strip()
+
+
+_Size = Annotated[str, AfterValidator(_a_size_is_one)]
 
 
 class Video(Settings, strict=True):
@@ -68,7 +77,7 @@ class Video(Settings, strict=True):
         ),
     ] = 0.0
     size: Annotated[
-        str,
+        _Size,
         Field(
             title="Size",
             description="Width and height of the result: 1280x720, or one of them (1280x, x720), the other as the "
@@ -145,13 +154,6 @@ class Video(Settings, strict=True):
             read_time(value)
         return value.strip()
 
-    @field_validator("size")
-    @classmethod
-    def _a_size_is_one(cls, value: str) -> str:
-        if value.strip():
-            read_size(value)
-        return value.strip()
-
     @field_validator("roi")
     @classmethod
     def _a_region_is_one(cls, value: str) -> str:
@@ -219,7 +221,7 @@ class Live(Settings, strict=True):
         Field(ge=0.0, le=1e6, title="Seconds", description="How long; 0: until it ends or is ended."),
     ] = 0.0
     size: Annotated[
-        str,
+        _Size,
         Field(
             title="Size",
             description="Width and height of what is shown, and asked of a camera: 1280x720, or one of them (1280x, "
@@ -271,13 +273,6 @@ class Live(Settings, strict=True):
             json_schema_extra={"remedy": "Give the path of a .pth, .safetensors or .onnx file."},
         ),
     ] = ""
-
-    @field_validator("size")
-    @classmethod
-    def _a_size_is_one(cls, value: str) -> str:
-        if value.strip():
-            read_size(value)
-        return value.strip()
 
     @model_validator(mode="after")
     def _raw_pictures_have_a_size(self) -> Live:

@@ -73,6 +73,16 @@ class Base:
         """Return the network with its weights, float32, on the CPU; raises ModelError where they do not fit."""
         return load_network(self.path, self.network, self.rename)
 
+    def told_of(self, side: int) -> str:
+        """Return what people should know of a training with pictures of `side` pixels; empty where it is nothing."""
+        own = max(self.input.size or (0, 0))
+        if not 0 < side < own:
+            return ""
+        return (
+            f"{self.id} sees pictures at {own} pixels, and is trained at {side}: it has to learn to see small, and "
+            "what comes of it is fed as small. Leave --side out where time allows."
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return what a run writes down of it."""
         card = self.card

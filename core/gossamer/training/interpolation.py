@@ -7,7 +7,7 @@ what was learnt is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gossamer.training.averaging import changing
 from gossamer.training.lora import LowRank
+from gossamer.training.supervision import Outputs, outputs_of
 
 __all__ = ["SHARES", "Origin", "chosen", "evaluating"]
 
@@ -54,21 +55,20 @@ class Origin:
                 for name, value in kept.items():
                     own[name].copy_(value)
 
-    def recalled(self, pictures: Tensor, probability: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what the origin finds in pictures: what a network that is to forget nothing goes on finding.
+    def recalled(self, pictures: Tensor) -> Outputs:
+        """Return what the origin gives for pictures: what a network that is to forget nothing goes on giving.
 
         Parameters
         ----------
         pictures : Tensor, (N, 3, h, w)
-        probability : callable
-            Maps what its forward gives to [0, 1].
 
         Returns
         -------
-        Tensor, (N, 1, h, w) float32
+        Outputs
+            Side outputs included, without gradients.
         """
         with torch.no_grad(), evaluating(self._network), self.mixed(0.0):
-            return probability(self._network(pictures).float())
+            return outputs_of(self._network, pictures)
 
 
 def chosen(found: Mapping[float, Mapping[str, float]], floor: float) -> float | None:

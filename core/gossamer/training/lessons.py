@@ -17,6 +17,8 @@ from gossamer.paths import source_path
 from gossamer.progress import Progress
 from gossamer.settings.dataset import Data
 from gossamer.training.dataset import Example, compose, read_dataset, split
+from gossamer.training.feeding import Taught
+from gossamer.training.photographs import photographs_of
 
 __all__ = ["Lesson", "Lessons", "lessons_of"]
 
@@ -57,7 +59,7 @@ class Lessons:
     ----------
     train, validation : tuple of Lesson
         Of the domain. A third part of it, the test, nothing sees before the proof.
-    general, general_validation : tuple of Lesson
+    general, general_validation : tuple of Lesson or Photograph
         What is not to be forgotten; maybe none.
     test : tuple of str
         Names.
@@ -65,8 +67,8 @@ class Lessons:
 
     train: tuple[Lesson, ...]
     validation: tuple[Lesson, ...]
-    general: tuple[Lesson, ...] = ()
-    general_validation: tuple[Lesson, ...] = ()
+    general: tuple[Taught, ...] = ()
+    general_validation: tuple[Taught, ...] = ()
     test: tuple[str, ...] = ()
     general_test: tuple[str, ...] = ()
 
@@ -85,6 +87,7 @@ def lessons_of(
     reading: Data,
     progress: Progress,
     announce: Callable[[str], object],
+    photographs: str | Path | None = None,
 ) -> Lessons:
     """Read and split what a network is taught with.
 
@@ -100,6 +103,8 @@ def lessons_of(
         May raise to cancel.
     announce : callable
         Told what was left out.
+    photographs : path, optional
+        A folder of pictures of anything, without masks.
 
     Raises
     ------
@@ -113,12 +118,11 @@ def lessons_of(
             f"{data} leaves {len(train)} pictures to train on and {len(validation)} to validate on.",
             "Give more pictures, or another share to --validation.",
         )
-    if general is None:
-        return Lessons(train, validation, test=test)
-    own, held, tested = _parts(general, reading, behind, progress, announce)
-    if not own or not held:
+    own, held, tested = ((), (), ()) if general is None else _parts(general, reading, behind, progress, announce)
+    if general is not None and not (own and held):
         raise InputError(f"{general} leaves too few pictures.", "Give more, or leave --general-data out.")
-    return Lessons(train, validation, own, held, test, tested)
+    shown, looked = ((), ()) if photographs is None else photographs_of(photographs, reading, progress)
+    return Lessons(train, validation, (*own, *shown), (*held, *looked), test, tested)
 
 
 def _parts(

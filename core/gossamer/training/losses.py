@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -9,7 +10,14 @@ from gossamer.settings.training import LossWeights
 from gossamer.training import terms
 from gossamer.training.supervision import Outputs
 
-__all__ = ["loss_of"]
+__all__ = ["TERMS", "loss_of", "loss_of_change"]
+
+TERMS = (
+    *("bce", "iou", "ssim", "mae", "mse", "gradient"),
+    *("alpha", "laplacian", "alpha_steady", "colours", "colours_steady"),
+    "change",
+)
+"""All that losses are sums of, by the names that people see."""
 
 
 def loss_of(
@@ -67,3 +75,31 @@ def loss_of(
             add(name, share * weights.matting, value)
     total = sum(found.values(), truth.new_zeros(()))
     return total, {name: float(value.detach()) for name, value in found.items()}
+
+
+def loss_of_change(outputs: Outputs, base: Outputs, share: float = 1.0) -> tuple[Tensor, dict[str, float]]:
+    """Return how far what a network gives has moved from what its base gives for the same pictures.
+
+    Each map, side outputs included, is held against the base's own: their Kullback-Leibler divergence by pixel, which
+    is nothing, and has no slope, where nothing has changed. Held against the final map instead, the side outputs of a
+    network that has forgotten nothing would be moved. After Li and Hoiem, "Learning without forgetting" (ECCV 2016).
+
+    Parameters
+    ----------
+    outputs, base : Outputs
+        Of the network, and of what it was before.
+    share : float
+        Which share of the whole batch these pictures are.
+
+    Returns
+    -------
+    loss : Tensor, ()
+    parts : dict of str to float
+    """
+    total = outputs.maps[0].new_zeros((), dtype=torch.float32)
+    for logits, before in zip(outputs.maps, base.maps, strict=True):
+        truth = before.float().sigmoid()
+        crossed = functional.binary_cross_entropy_with_logits(logits.float(), truth)
+        least = functional.binary_cross_entropy_with_logits(before.float(), truth)
+        total = total + share * (crossed - least)
+    return total, {"change": float(total.detach())}

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from gossamer.errors import InputError
 from gossamer.networks.architectures.birefnet import BasicDecBlk
 from gossamer.networks.architectures.swin import Block
-from gossamer.networks.architectures.u2net import ResidualUBlock
+from gossamer.networks.architectures.u2net import ConvBlock, ResidualUBlock
 from gossamer.settings.training import Teaching, Training
 from gossamer.training.lora import add_low_rank, has_matrices
 
@@ -58,9 +58,34 @@ def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
             "In these weights batch normalisation is folded into the convolutions, and cannot be trained.",
             "Leave --normalisation out, or start from weights of PyTorch (.pth, .safetensors).",
         )
+    _unfold(network)
     if settings.recompute:
         for block in (module for module in network.modules() if isinstance(module, _BLOCKS)):
             setattr(block, "forward", _computed_twice(block.forward))  # noqa: B010 - a method, for the type checker
+
+
+@torch.no_grad()
+def _unfold(network: nn.Module) -> None:
+    """Give the channels of convolutions with folded normalisation a scale of their own again: the same function.
+
+    An optimiser moves each weight by about its rate. Folded, the weights of a channel are as large as what its
+    normalisation multiplied by, down to 1e-6 where the channel is not used: a step would make noise of it. With the
+    scale taken out, and kept, they are as large as those of a new network, which authors' rates are for.
+    """
+    for block in (module for module in network.modules() if isinstance(module, ConvBlock)):
+        convolution, layer = block.conv_s1, block.bn_s1
+        if not isinstance(layer, nn.BatchNorm2d) or not _is_folded(layer) or convolution.bias is None:
+            continue
+        layer.bias.add_(layer.weight * convolution.bias)
+        convolution.bias.zero_()
+        weight = convolution.weight
+        found = weight.square().mean((1, 2, 3)).sqrt()
+        usual = (2 / weight[0].numel()) ** 0.5  # He 2015
+        scale = (found / usual).where(found > 0, torch.ones_like(found))
+        weight.div_(scale[:, None, None, None])
+        layer.weight.mul_(scale)
+        convolution.bias.requires_grad_(False)
+        layer.weight.requires_grad_(False)
 
 
 def learning(network: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,13 +1,15 @@
-"""Several processes that train one network together: what they share, by accelerate; alone, nothing.
+"""Several processes that train one network together, and what they share; alone, nothing.
 
-``accelerate launch --num_processes 2 -m gossamer finetune …`` (``--cpu`` without graphics cards) starts them; each
-takes its part of every batch, gradients are summed up, and the first one validates, writes and speaks.
+``accelerate launch --num_processes 2 -m gossamer finetune …`` (``--cpu`` without graphics cards) starts them on one
+machine; on many, Ray Train calls :func:`gossamer.training.loop.finetune` in each of its workers, as does whoever else
+has begun a process group of torch's. Each takes its part of every batch, gradients are summed up, and the first one
+validates, writes and speaks.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from gossamer.errors import import_failure
 
@@ -17,6 +19,76 @@ if TYPE_CHECKING:
 __all__ = ["Processes"]
 
 
+class _Together(Protocol):
+    """What processes of one training do together."""
+
+    count: int
+    number: int
+    device: str
+
+    def sum(self, tensor: Tensor) -> None:
+        """Sum a tensor up over all, in place."""
+
+    def wait(self) -> None:
+        """Wait for all."""
+
+    def end(self) -> None:
+        """Take leave of the others."""
+
+
+class _Accelerated:
+    """Processes that accelerate has started."""
+
+    def __init__(self, device: str) -> None:
+        try:
+            from accelerate import Accelerator
+        except ImportError as error:
+            raise import_failure(error, "Training in several processes", "train") from None
+        self._accelerator = Accelerator(cpu=device == "cpu")
+        self.count, self.number = self._accelerator.num_processes, self._accelerator.process_index
+        self.device = str(self._accelerator.device)
+
+    def sum(self, tensor: Tensor) -> None:
+        tensor.copy_(self._accelerator.reduce(tensor, "sum"))
+
+    def wait(self) -> None:
+        self._accelerator.wait_for_everyone()
+
+    def end(self) -> None:
+        self._accelerator.end_training()
+        import torch
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+class _Grouped:
+    """Processes that somebody else has brought together, who also takes them apart."""
+
+    def __init__(self, device: str) -> None:
+        from torch import cuda, distributed
+
+        self.count, self.number = distributed.get_world_size(), distributed.get_rank()
+        own = int(os.environ.get("LOCAL_RANK") or 0)
+        self.device = "cpu" if device == "cpu" else f"cuda:{own % max(cuda.device_count(), 1)}"
+
+    def sum(self, tensor: Tensor) -> None:
+        from torch import distributed
+
+        there = tensor.to(self.device)  # what a group of graphics cards shares has to lie on them
+        distributed.all_reduce(there)
+        if there is not tensor:
+            tensor.copy_(there)
+
+    def wait(self) -> None:
+        from torch import distributed
+
+        distributed.barrier()
+
+    def end(self) -> None:
+        pass
+
+
 class Processes:
     """Those that train together, this one among them.
 
@@ -24,18 +96,22 @@ class Processes:
     ----------
     device : str
         Where it trains: ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    MissingExtra
+        There are several, and nothing through which they could share anything.
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self.count, self.number = int(os.environ.get("WORLD_SIZE") or 1), 0
-        self._accelerator: Any = None
-        if self.count > 1:
-            try:
-                from accelerate import Accelerator
-            except ImportError as error:
-                raise import_failure(error, "Training in several processes", "train") from None
-            self._accelerator = Accelerator(cpu=device == "cpu")
-            self.count, self.number = self._accelerator.num_processes, self._accelerator.process_index
+        self._together: _Together | None = None
+        if _is_grouped():
+            self._together = _Grouped(device)
+        elif int(os.environ.get("WORLD_SIZE") or 1) > 1:
+            self._together = _Accelerated(device)
+        self.count, self.number = 1, 0
+        if self._together is not None:
+            self.count, self.number = self._together.count, self._together.number
 
     @property
     def is_first(self) -> bool:
@@ -45,32 +121,35 @@ class Processes:
     @property
     def device(self) -> str | None:
         """Which device is this process's own, where several have been handed out."""
-        return None if self._accelerator is None else str(self._accelerator.device)
+        return None if self._together is None else self._together.device
 
     def sum(self, tensor: Tensor) -> None:
         """Sum a tensor up over all, in place."""
-        if self._accelerator is not None:
-            tensor.copy_(self._accelerator.reduce(tensor, "sum"))
+        if self._together is not None:
+            self._together.sum(tensor)
 
     def any(self, flag: bool) -> bool:
         """Tell whether any of them says so."""
-        if self._accelerator is None:
+        if self._together is None:
             return flag
         import torch
 
-        told = torch.tensor([float(flag)], device=self._accelerator.device)
-        return bool(self._accelerator.reduce(told, "sum").item() > 0)
+        told = torch.tensor([float(flag)], device=self._together.device)
+        self._together.sum(told)
+        return bool(told.item() > 0)
 
     def wait(self) -> None:
         """Wait for all."""
-        if self._accelerator is not None:
-            self._accelerator.wait_for_everyone()
+        if self._together is not None:
+            self._together.wait()
 
     def end(self) -> None:
         """Take leave of the others."""
-        if self._accelerator is not None:
-            self._accelerator.end_training()
-            import torch
+        if self._together is not None:
+            self._together.end()
 
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
+
+def _is_grouped() -> bool:
+    from torch import distributed
+
+    return bool(distributed.is_available() and distributed.is_initialized())

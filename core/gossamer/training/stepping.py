@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gossamer.errors import Cancelled, DeviceError, ModelError
+from gossamer.errors import Cancelled, DeviceError, ModelError, is_lack_of_memory
 from gossamer.networks.devices import empty_cache
-from gossamer.networks.torch_module import is_exhausted
 from gossamer.settings.training import LossWeights, Teaching, Training
 from gossamer.training.feeding import Batch
-from gossamer.training.losses import loss_of
+from gossamer.training.losses import TERMS, loss_of, loss_of_change
 from gossamer.training.parts import learning
-from gossamer.training.supervision import outputs_of
+from gossamer.training.supervision import Outputs, outputs_of
 
 __all__ = ["Step", "Stepper", "optimiser_of"]
 
@@ -58,7 +57,7 @@ class Stepper:
     summed : callable, optional
         Sums tensors up over all processes, in place; and the number of these.
     recalled : callable, optional
-        Gives what general pictures are to be held against in place of their masks.
+        Gives what the base gives for general pictures, which the network is then held against in place of their masks.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Stepper:
         announce: Callable[[str], object] = lambda sentence: None,
         summed: Callable[[Tensor], None] | None = None,
         together: Callable[[bool], bool] = lambda failed: failed,
-        recalled: Callable[[Tensor], Tensor] | None = None,
+        recalled: Callable[[Tensor], Outputs] | None = None,
     ) -> None:
         self.network, self.optimiser = network, optimiser
         self.parts = settings.parts
@@ -129,7 +128,7 @@ class Stepper:
             try:
                 loss, terms = self._gradients(batch, weights)
             except (RuntimeError, MemoryError) as error:
-                if not is_exhausted(error):
+                if not is_lack_of_memory(error):
                     raise
                 failed = True
             if not self._together(failed):
@@ -158,18 +157,40 @@ class Stepper:
                 torch.from_numpy(array[first : first + size]).to(self._device)
                 for array in (batch.pictures, batch.truths)
             )
-            low = self._precision != "float32"
-            own = max(0, len(batch.names) - batch.general - first)
-            with torch.autocast(self._device, dtype=getattr(torch, self._precision)) if low else nullcontext():
-                if self._recalled is not None and own < len(pictures):
-                    truths = torch.cat((truths[:own], self._recalled(pictures[own:])))
+            own = min(len(pictures), max(0, len(batch.names) - batch.general - first))
+            before = None
+            if self._recalled is not None and own < len(pictures):
+                with self._low():
+                    before = self._recalled(pictures[own:])
+            # Of its own: within one, the network would run on with the base's weights, which autocast keeps cast.
+            with self._low():
                 outputs = outputs_of(self.network, pictures)
-            loss, found = loss_of(outputs, truths, weights, len(pictures) / self._settings.batch)
+            loss, found = self._loss(outputs, truths, weights, own, before)
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
             for name, value in found.items():
                 terms[name] = terms.get(name, 0.0) + value
         return total, terms
+
+    def _low(self) -> AbstractContextManager[object]:
+        """Let what is computed meanwhile be in the precision that was asked for."""
+        if self._precision == "float32":
+            return nullcontext()
+        return torch.autocast(self._device, dtype=getattr(torch, self._precision))
+
+    def _loss(
+        self, outputs: Outputs, truths: Tensor, weights: LossWeights, own: int, before: Outputs | None
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return loss and terms of some pictures, of which the `own` first are of the domain."""
+        whole = self._settings.batch
+        if before is None:
+            return loss_of(outputs, truths, weights, len(truths) / whole)
+        learnt, kept = outputs.parted(own)
+        loss, found = loss_of_change(kept, before, self._settings.keep * (len(truths) - own) / whole)
+        if own:
+            more, terms = loss_of(learnt, truths[:own], weights, own / whole)
+            loss, found = loss + more, {**terms, **found}
+        return loss, found
 
     def _gradient_norm(self) -> float:
         self.scaler.unscale_(self.optimiser)
@@ -185,10 +206,15 @@ class Stepper:
             if one.grad is None:
                 one.grad = torch.zeros_like(one)
             self._summed(one.grad)
-        names = sorted(terms)
-        values = torch.tensor([loss, *(terms[name] for name in names)], dtype=torch.float64)
+        # Not every process has met every term: one has general pictures, another one has none.
+        values = torch.tensor(
+            [loss, *(terms.get(name, 0.0) for name in TERMS), *(float(name in terms) for name in TERMS)],
+            dtype=torch.float64,
+        )
         self._summed(values)
-        return float(values[0]), dict(zip(names, values[1:].tolist(), strict=True))
+        whole, *rest = values.tolist()
+        found = zip(TERMS, rest[: len(TERMS)], rest[len(TERMS) :], strict=True)
+        return whole, {name: value for name, value, met in found if met}
 
     def _first_broken(self) -> str:
         for name, one in self.network.named_parameters():

@@ -34,6 +34,17 @@ class Outputs:
     gradients: tuple[tuple[Tensor, Tensor], ...] = field(default=())
     matte: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
+    def parted(self, first: int) -> tuple[Outputs, Outputs]:
+        """Return what was given for the `first` pictures of a batch, and for the others."""
+
+        def part(place: slice) -> Outputs:
+            maps = tuple(one[place] for one in self.maps)
+            gradients = tuple((one[place], label[place]) for one, label in self.gradients)
+            matte = None if self.matte is None else tuple(one[place] for one in self.matte)
+            return Outputs(maps, gradients, matte)  # type: ignore[arg-type]
+
+        return part(slice(None, first)), part(slice(first, None))
+
 
 def outputs_of(network: nn.Module, pictures: Tensor) -> Outputs:
     """Run a network as it is trained.

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
+from gossamer.arrays import Array
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.networks.torch_module import checked_bfloat16
 from gossamer.parallel.threads import thread_count
 from gossamer.settings.training import Training
 from gossamer.training.averaging import Average
 from gossamer.training.bases import Base
+from gossamer.training.board import Board
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
 from gossamer.training.feeding import Feed, Taught, general_count
@@ -26,11 +29,12 @@ from gossamer.training.interpolation import SHARES, Origin, chosen, evaluating
 from gossamer.training.lessons import Lessons
 from gossamer.training.lora import merged
 from gossamer.training.parts import prepare
+from gossamer.training.photographs import recalled
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.schedules import base_rate, epoch_length, rate_at, weights_at
 from gossamer.training.stepping import Stepper, optimiser_of
-from gossamer.training.validation import Seen, validated, worst_of
+from gossamer.training.validation import Seen, mask_of, validated, worst_of
 
 if TYPE_CHECKING:
     from gossamer.training.stepping import Step
@@ -92,7 +96,7 @@ class Trainer:
         self._share, self._walk = 1.0, list[dict[str, float]]()
         self._general_before: list[float] = []
         self._steady = -math.inf
-        self._writer: Any = None
+        self._board = Board(folder.tensorboard)
 
     def stop(self) -> None:
         """End the work soon, between two layers: :class:`gossamer.Cancelled` is raised on its thread."""
@@ -111,15 +115,21 @@ class Trainer:
         try:
             return self._run(resume)
         finally:
-            self._close()
+            self._board.close()
             self.ended.set()
 
     def _run(self, resume: bool) -> dict[str, Any]:
         device = self._device()
+        if told := self._base.told_of(self._settings.side):
+            self._warn(told)
         with _torch_settings():
             network = self._base.load()
             prepare(network, self._settings, self._base.teaching)
             network.to(device)
+            precision = self._precision(device)
+            if precision != "float32":
+                # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._network, self._where = network, device
             optimiser = optimiser_of(network, self._settings, self._base.teaching)
             average = Average(network, self._settings.average)
@@ -129,14 +139,16 @@ class Trainer:
                 optimiser,
                 self._settings,
                 device=device.partition(":")[0],
-                precision=self._precision(device),
+                precision=precision,
                 announce=self._warn,
                 summed=self.processes.sum if self.processes.count > 1 else None,
                 together=self.processes.any,
-                recalled=self._recalled if self._settings.general_truth == "base" else None,
+                recalled=self._origin.recalled if self._settings.general_truth == "base" else None,
             )
             if self._stopped:
                 raise Cancelled
+            if self.processes.is_first:
+                self._recall()
             first = self._begin(optimiser, average, resume)
             done, early = self._steps(first, optimiser, average)
         return {
@@ -230,10 +242,7 @@ class Trainer:
             step / self._settings.steps,
             f"Step {step} of {self._settings.steps}, loss {made.loss:.4g}{best}, {_duration(left)} left",
         )
-        if self._writer is not None:
-            for name, value in self._rows[-1].items():
-                if name != "step":
-                    self._writer.add_scalar(f"train/{name}", value, step)
+        self._board.step(step, self._rows[-1])
 
     # -- validating -----------------------------------------------------------------------------------------
 
@@ -253,7 +262,7 @@ class Trainer:
             self._keep(step, self._on_the_way(step, found))
         self.folder.write_rows(self._rows)
         self.folder.write_picture(self.folder.path / "curves.png", curves(self._rows, _PANELS))
-        self._log(step, found)
+        self._board.validation(step, found)
 
     def _on_the_way(self, step: int, found: dict[str, float]) -> dict[float, dict[str, float]]:
         """Measure what lies between the base and the network, of which `found` was measured, by the share of it."""
@@ -307,9 +316,17 @@ class Trainer:
             kept = {f"kept_{name}": each for name, each in self._best.items()}
             self._rows.append({"step": step, "kept_step": self._best_step, "kept_share": self._share, **kept})
 
-    def _recalled(self, pictures: Tensor) -> Tensor:
-        """Return what the base finds in general pictures."""
-        return self._origin.recalled(pictures, torch.sigmoid if self._base.logits else Tensor.clone)
+    def _recall(self) -> None:
+        """Give the photographs that are validated what the base, which the network still is, finds in them."""
+
+        def find(rgb: NDArray[np.uint8]) -> Array:
+            if self._stopped:
+                raise Cancelled
+            return mask_of(self._network, rgb, **self._how())
+
+        with evaluating(self._network):
+            held = recalled(self._lessons.general_validation, find)
+        self._lessons = dataclasses.replace(self._lessons, general_validation=held)
 
     def _seen(self, pictures: Sequence[Taught]) -> list[Seen]:
         found = []
@@ -346,30 +363,6 @@ class Trainer:
             "scaler": self._stepper.scaler.state_dict(),
         }
         save_checkpoint(self.folder.checkpoints, step, tensors_of(self._network, optimiser, average.tensors), told)
-
-    def _log(self, step: int, found: dict[str, float]) -> None:
-        """Write what a validation measured for TensorBoard."""
-        if self._writer is None:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of packages that TensorBoard brings along
-                    from torch.utils.tensorboard import SummaryWriter
-
-                    self._writer = SummaryWriter(str(self.folder.tensorboard), purge_step=step)
-            except ImportError:
-                self._writer = _Silent()
-            except OSError as error:
-                raise OutputError(
-                    f"{self.folder.tensorboard} could not be written: {error}.", "Free the disk."
-                ) from None
-        for name, value in found.items():
-            self._writer.add_scalar(f"validation/{name}", value, step)
-        self._writer.flush()
-
-    def _close(self) -> None:
-        with suppress(Exception):
-            if self._writer is not None:
-                self._writer.close()
 
     def _warn(self, sentence: str) -> None:
         self._warnings.append(sentence)
@@ -411,19 +404,6 @@ class _Numbered:
     def load(self, seed: int = 0) -> Any:
         """Return what its own number draws."""
         return self._picture.load(self._number)
-
-
-class _Silent:
-    """Stands in where TensorBoard is not installed: curves.png and metrics.jsonl hold the same."""
-
-    def add_scalar(self, *told: Any) -> None:
-        """Do nothing."""
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def _means(seen: Sequence[Seen]) -> dict[str, float]:

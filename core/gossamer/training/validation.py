@@ -19,9 +19,11 @@ from gossamer.sheets.layout import framed, labelled, scaled
 from gossamer.training.feeding import Taught, shrunk
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 
-__all__ = ["Seen", "mask_of", "validated", "worst_of"]
+__all__ = ["LONGEST", "Seen", "mask_of", "validated", "worst_of"]
 
-_LONGEST = 640  # pixels of a side at which masks are measured: a validation is to be short
+LONGEST = 640
+"""Pixels of a side at which masks are measured: a validation is to be short."""
+
 _MEASURES = ("weighted_f", "mae", "iou")
 _CELL = 240
 
@@ -91,7 +93,7 @@ def validated(
     """
     seen = []
     for number, picture in enumerate(pictures):
-        rgb, alpha = shrunk(*picture.load(number), _LONGEST)
+        rgb, alpha = shrunk(*picture.load(number), LONGEST)
         mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side)
         scores = evaluate_mask(mask, np.clip(alpha, 0, 1), measures=_MEASURES)
         seen.append(Seen(picture.name, {name: float(scores.values[name]) for name in _MEASURES}))
@@ -129,7 +131,7 @@ def worst_of(
     rows = []
     order = sorted(range(len(seen)), key=lambda place: (seen[place].values["weighted_f"], seen[place].name))
     for place in order[:count]:
-        rgb, alpha = shrunk(*pictures[place].load(place), _LONGEST)
+        rgb, alpha = shrunk(*pictures[place].load(place), LONGEST)
         mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side)
         over, under = np.maximum(mask - alpha, 0), np.maximum(alpha - mask, 0)
         both = np.minimum(mask, alpha) * np.float32(0.5)

@@ -1,9 +1,10 @@
 """Mattes that hold still: what flickers is told from what moves by optical flow, and taken out.
 
 Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees
-with the other one; their mean is what a matte would be without flicker. What has no fellow (what comes from behind
-something, what is beyond a cut) stays as the model saw it. All of this happens in a small copy, and only the small
-matte's change is brought back: hair, which is finer, stays as it is in the frame's own matte.
+with the other one; their mean, in which those count more that are sure, is what a matte would be without flicker. What
+has no fellow (what comes from behind something, what is beyond a cut) stays as the model saw it. All of this happens in
+a small copy, and only the small matte's change is brought back: hair, which is finer, stays as it is in the frame's own
+matte.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from gossamer.video.motion import Motion, motion_between, reduced
 
 __all__ = ["Held", "Past", "Steady"]
 
-AHEAD = 6  # frames that are looked at before one is given out
+AHEAD = 8  # frames that are looked at before one is given out
+_UNSURE = 1.0  # so little does it matter how sure a matte is: one half weighs half as much as one that is certain
 _BLUR = 0.7  # px of the small copy, of the change: no blocks
 
 _T = TypeVar("_T")
@@ -158,14 +160,14 @@ class Steady(Generic[_T]):
         import cv2
 
         first = self._waiting[0]
-        own = np.dstack([first.matte, np.ones_like(first.matte)])
+        own = _own(first.matte)
         forward = own
         if first.back is not None and self.past is not None:
             forward = own + self._weight(first.back) * first.back.moved(self.past.mean)
         backward = None
         for here, there in zip(reversed(list(self._waiting)[:-1]), reversed(list(self._waiting)[1:]), strict=True):
-            ahead = np.dstack([there.matte, np.ones_like(there.matte)]) if backward is None else backward
-            backward = np.dstack([here.matte, np.ones_like(here.matte)])
+            ahead = _own(there.matte) if backward is None else backward
+            backward = _own(here.matte)
             if there.forth is not None:
                 backward = backward + self._weight(there.forth) * there.forth.moved(ahead)
         both = forward if backward is None else forward + backward - own
@@ -185,3 +187,13 @@ class Steady(Generic[_T]):
 
     _before: Array | None = None
     _motion: Motion | None = None
+
+
+def _own(matte: Array) -> Array:
+    """Return a matte times its weight, and that weight: a model that says one half does not know.
+
+    Where all mattes that meet say the same, as in hair, their weights are the same.
+    """
+    sure = np.square(2 * matte - 1)
+    weight = (np.float32(_UNSURE) + sure) / np.float32(1 + _UNSURE)
+    return np.dstack([matte * weight, weight])

@@ -15,7 +15,11 @@ __all__ = ["Motion", "motion_between", "reduced"]
 _LONGEST = 512  # px: of the picture in which motion is looked for
 _DIFFERENCE = 0.045  # of the colours' range: how far a moved picture may be off before it shows another thing
 _LOOP, _FASTER = 1.0, 0.05  # px, and of the speed: how far forth and back may lead away from the start
-_CUT = 0.11  # mean difference of a moved picture beyond which there was a cut
+_CUT = 0.11  # mean difference of a moved picture beyond which most of it is another one: a cut
+_TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across a cut, where flat areas agree by chance
+_FOUND = 0.05  # of the picture: what has texture and is found again across a cut, where something is
+_AROUND = 12.0  # px: flat areas go on with what is around them
+_PART = 0.3  # of what is found again around a pixel: so much has to have texture
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,8 @@ class Motion:
     place : (h, w, 2) float32
         x and y in the other picture.
     trust : (h, w) float32
-        In [0, 1]; 0 where they show something else, and everywhere across a cut.
+        In [0, 1]; 0 where they show something else. Across a cut what goes on, as a subject before another background,
+        is trusted where it has texture, and nothing where next to nothing goes on.
     """
 
     place: Array
@@ -85,10 +90,25 @@ def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[An
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     off = cv2.absdiff(moved, here).astype(np.float32).mean(2) / np.float32(255)
-    if float(off.mean()) > _CUT:
-        return Motion(place, np.zeros((height, width), np.float32))
+    is_cut = float(off.mean()) > _CUT
     off = cv2.GaussianBlur(off, (0, 0), 1.0)
     allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
     astray = np.linalg.norm(flow + returned, axis=2)
     trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
+    if is_cut:
+        trust = _across_a_cut(trust.astype(np.float32), here)
     return Motion(place, np.asarray(cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0), np.float32))
+
+
+def _across_a_cut(trust: Array, here: NDArray[np.uint8]) -> Array:
+    """Return how far what is found again across a cut can be trusted: near enough of it has to have texture."""
+    import cv2
+
+    grey = cv2.cvtColor(here, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+    mean = cv2.GaussianBlur(grey, (0, 0), 3.0)
+    variance = np.maximum(cv2.GaussianBlur(grey * grey, (0, 0), 3.0) - mean * mean, 0)
+    sure = trust * (1 - np.exp(-variance / np.float32(_TEXTURE**2)))
+    if float(sure.mean()) < _FOUND:
+        return np.zeros_like(trust)
+    part = cv2.GaussianBlur(sure, (0, 0), _AROUND) / (cv2.GaussianBlur(trust, (0, 0), _AROUND) + np.float32(1e-3))
+    return np.asarray(trust * np.minimum(part / np.float32(_PART), 1), np.float32)

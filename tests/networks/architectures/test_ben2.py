@@ -16,11 +16,13 @@ def network(one_thread):
     return network
 
 
+@pytest.mark.long
 def test_names_and_shapes_are_the_checkpoints(network):
     assert state_digest(network) == (535, "7f6df0fb040e2880806b50b3ac6a23a451990644ce81f8f0e910de226cb913f6")
     assert sum(weight.numel() for weight in network.parameters()) == 94134658
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("size", "mean", "deviation", "masks"),
     [

@@ -91,6 +91,7 @@ def test_published_files_are_as_large_as_this_networks(told):
     assert checked == (7 if told else 1)
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_was_compiled_on_several_gpus_is_read(lite, tmp_path):
     """ToonOut's keys begin with module._orig_mod., which its authors strip as well."""
     torch.save({f"module._orig_mod.{key}": value for key, value in lite.state_dict().items()}, tmp_path / "toonout.pth")
@@ -107,6 +108,7 @@ def test_a_checkpoint_that_was_compiled_on_several_gpus_is_read(lite, tmp_path):
 
 # Mean, standard deviation and some of the authors' logits. The old order of patches is that of their code before
 # November 2024 (5198d3f), put into today's.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("patches", "size", "mean", "deviation", "logits"),
     [
@@ -153,6 +155,7 @@ def test_channels_last_gives_the_same(lite):
     torch.testing.assert_close(turned, plain, atol=1e-4, rtol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float16, 0.02), (torch.bfloat16, 0.15)])
 def test_half_precision(lite, dtype, bound):
     picture = seeded_picture(1, 64, 64, seed=3)

@@ -16,6 +16,7 @@ def network(one_thread):
     return network
 
 
+@pytest.mark.long
 def test_names_and_shapes_are_the_checkpoints(network):
     assert state_digest(network) == (1625, "9b7d126dc19a5d1417fc2d178e4db58fcdb252829b578ddd6cbc487e61e33e62")
     assert sum(weight.numel() for weight in network.parameters()) == 90721443
@@ -23,6 +24,7 @@ def test_names_and_shapes_are_the_checkpoints(network):
 
 # The last column: logits of the full size, before the authors' sigmoid and stretch. They sum over whole pictures, so
 # rounding alone moves them by 1e-4.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("base", "size", "mean", "deviation", "logits"),
     [

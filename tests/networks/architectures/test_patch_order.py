@@ -83,6 +83,7 @@ def trained(target: Callable[[Tensor], Tensor], order: PatchOrder, steps: int) -
     return network.state_dict()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", ["rows", "columns"])
 @pytest.mark.parametrize("target", [salient, luminance, edges])
 def test_training_leaves_its_order_in_the_weights(target: Callable[[Tensor], Tensor], order: PatchOrder) -> None:

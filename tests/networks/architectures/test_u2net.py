@@ -130,6 +130,7 @@ AUTHORS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", AUTHORS)
 def test_names_and_outputs_are_the_authors(name: str) -> None:
     digest, expected = AUTHORS[name]

@@ -86,8 +86,9 @@ def sample_alpha(
     result = Sampled(np.zeros(asked.shape, np.float32), np.zeros(asked.shape, np.float32))
     fit = _fit if _sample() is None else _fit_compiled
     far = FAR / scale
-    image, asked = np.ascontiguousarray(image), np.ascontiguousarray(asked)
-    team.run(lambda a, b: fit(image, asked, tiles, near, tables, far, a, b, result), parts)
+    pixels: Any = np.ascontiguousarray(image)
+    asked = np.ascontiguousarray(asked)
+    team.run(lambda a, b: fit(pixels, asked, tiles, near, tables, far, a, b, result), parts)
     return result
 
 

@@ -7,6 +7,8 @@ own colour knows more about it. Beside a plain contour it does not: a mixture of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gossamer.arrays import Array
@@ -60,13 +62,14 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     hairy = cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     rows = np.flatnonzero(hairy.any(axis=1)) * height / len(hairy)
     band = slice(max(int(rows[0]) - reach, 0), int(rows[-1]) + height // len(hairy) + reach + 1)
-    inner, part = alpha[band], np.ascontiguousarray(image[band])  # whole rows: nothing is copied
+    inner = alpha[band]  # whole rows: nothing is copied
+    part: Any = np.ascontiguousarray(image[band])
     down, across = (
         np.minimum((np.arange(many) * (few / many)).astype(np.intp), few - 1)
         for many, few in zip(alpha.shape, hairy.shape, strict=True)
     )
     hairy, down = np.ascontiguousarray(hairy[:, across]), down[band]
-    free, *sides = (np.zeros(inner.shape, np.uint8) for _ in range(3))
+    free, inside, outside = (np.zeros(inner.shape, np.uint8) for _ in range(3))
 
     def part_of(top: int, bottom: int, around: int) -> tuple[slice, slice] | None:
         """Return these rows where there is hair within so many pixels: the columns that matter."""
@@ -86,8 +89,8 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
         first = max(top - reach, 0)
         near = cv2.dilate(free[first : bottom + reach, place[1]], np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         near, own = near[top - first : bottom - first], inner[place]
-        np.bitwise_and(near, own > 1 - CERTAIN, out=sides[0][place])
-        np.bitwise_and(near, own < CERTAIN, out=sides[1][place])
+        np.bitwise_and(near, own > 1 - CERTAIN, out=inside[place])
+        np.bitwise_and(near, own < CERTAIN, out=outside[place])
 
     with Strips() as strips:
         strips.each(find, len(free), ROWS, report.part(0.0, 0.1))
@@ -96,11 +99,12 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
         strips.each(beside, len(free), max(ROWS, 2 * reach), report.part(0.1, 0.3))
     team = Team(report)
     try:
-        sampled = sample_alpha(part, free.view(np.bool_), *(side.view(np.bool_) for side in sides), unit, team)
+        asked, certain = free.view(np.bool_), (inside.view(np.bool_), outside.view(np.bool_))
+        sampled = sample_alpha(part, asked, *certain, unit, team)
     finally:
         team.close()
     if sampled is not None:
-        y, x = np.nonzero(free.view(np.bool_))
+        y, x = np.nonzero(asked)
         weight = bilinear_at(share, height, width, y + band.start, x) * sampled.confidence[y, x]
         here = inner[y, x]
         inner[y, x] = here + weight / (weight + np.float32(KEPT)) * (sampled.alpha[y, x] - here)

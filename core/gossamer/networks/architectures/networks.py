@@ -172,6 +172,7 @@ def build(name: str) -> torch.nn.Module:
     if spec is None:
         raise InputError(f"There is no network {name!r}.", f"Choose one of: {', '.join(NETWORKS)}.")
     torch = torch_package("Running a network in torch")
+    from torch.nn import Module
     from torch.overrides import TorchFunctionMode
 
     class WithoutDrawing(TorchFunctionMode):
@@ -196,7 +197,7 @@ def build(name: str) -> torch.nn.Module:
     }
     module = importlib.import_module(f"gossamer.networks.architectures.{spec.module}")
     with WithoutDrawing():
-        network: torch.nn.Module = getattr(module, spec.factory)(*spec.arguments)
+        network: Module = getattr(module, spec.factory)(*spec.arguments)
     return network.eval().requires_grad_(False)
 
 

@@ -1,0 +1,113 @@
+"""Photographs of anything, without masks: what a base finds in them is what a network is to go on finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.errors import InputError
+from gossamer.image import read_image
+from gossamer.progress import Progress
+from gossamer.settings.dataset import Data
+from gossamer.training.dataset import Example, split
+from gossamer.training.dataset.backgrounds import backgrounds_in
+from gossamer.training.dataset.duplicates import look_at
+from gossamer.training.feeding import Taught, shrunk
+from gossamer.training.validation import LONGEST
+
+__all__ = ["Photograph", "Recalled", "photographs_of", "recalled"]
+
+_LEAST = 0.005  # of a picture: where a base finds less than that, a handful of pixels would decide the measure
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture without a mask, see :class:`gossamer.training.feeding.Taught`."""
+
+    name: str
+    path: Path
+    drawn: bool = False
+
+    def load(self, seed: int = 0) -> tuple[NDArray[np.uint8], Array]:
+        """Return (H, W, 3) uint8, and nothing as its alpha; raises InputError where it cannot be read."""
+        pixels = read_image(self.path).pixels
+        rgb = pixels if pixels.dtype == np.uint8 else np.rint(pixels * np.float32(255)).astype(np.uint8)
+        return rgb, np.zeros(rgb.shape[:2], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """A photograph with what a base finds in it, as small as it is measured."""
+
+    name: str
+    rgb: NDArray[np.uint8]
+    alpha: Array
+    drawn: bool = False
+
+    def load(self, seed: int = 0) -> tuple[NDArray[np.uint8], Array]:
+        """Return picture and mask."""
+        return self.rgb, self.alpha
+
+
+def photographs_of(
+    folder: str | Path, reading: Data, progress: Progress
+) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+    """Return the photographs of a folder to learn from, and those to validate on: none nearly alike in both.
+
+    Parameters
+    ----------
+    folder : path
+    reading : Data
+        Its ``validation`` and ``split_seed``.
+    progress : Progress
+        May raise to cancel.
+
+    Raises
+    ------
+    InputError
+        It holds no pictures, too few, or one that cannot be read.
+    """
+    files = backgrounds_in(folder)
+    examples, root = [], Path(folder)
+    for number, file in enumerate(files):
+        progress(number / len(files), f"Looking at the photographs: {number} of {len(files)}")
+        name = f"photograph {file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name}"
+        rgb, _ = Photograph(name, file).load()
+        examples.append(Example(name, name, file, None, "photograph", look=look_at(rgb)))
+    try:
+        parts = split(examples, reading.model_copy(update={"test": 0.0}))
+    except InputError as error:
+        raise InputError(f"{folder}: {error.message}", "Give a folder of more photographs.") from None
+    train, held = (tuple(Photograph(one.name, one.picture) for one in part) for part in (parts.train, parts.validation))
+    return train, held
+
+
+def recalled(pictures: Sequence[Taught], find: Callable[[NDArray[np.uint8]], Array]) -> tuple[Taught, ...]:
+    """Return pictures to validate on, where those without masks have what the base finds; others stay.
+
+    Parameters
+    ----------
+    pictures : sequence of Taught
+    find : callable
+        Returns the base's mask of (H, W, 3) uint8.
+
+    Returns
+    -------
+    tuple of Taught
+        Without the photographs in which the base finds next to nothing: there is nothing to lose in them.
+    """
+    kept: list[Taught] = []
+    for one in pictures:
+        if not isinstance(one, Photograph):
+            kept.append(one)
+            continue
+        rgb, _ = shrunk(*one.load(), LONGEST)
+        alpha = find(rgb)
+        if float((alpha > 0.5).mean()) >= _LEAST:
+            kept.append(Recalled(one.name, rgb, alpha))
+    return tuple(kept)

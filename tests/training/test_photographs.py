@@ -1,0 +1,91 @@
+"""Photographs without masks: split without near-duplicates across, and measured against what the base finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gossamer.errors import InputError
+from gossamer.progress import Progress
+from gossamer.settings.dataset import Data
+from gossamer.settings.training import Training
+from gossamer.training.loop import finetune
+from gossamer.training.photographs import Photograph, Recalled, photographs_of, recalled
+from tests.cached_weights import weights_home
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ellipses, one of them twice: as it is and mirrored; and a mask that belongs to none of them."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "more").mkdir()
+    for number in range(8):
+        rgb, _ = tiny.Ellipse(number + 40).load()
+        cv2.imwrite(str(folder / ("more" if number % 2 else ".") / f"{number}.png"), rgb[..., ::-1])
+        if number == 3:
+            cv2.imwrite(str(folder / "mirrored.png"), rgb[:, ::-1, ::-1])
+    return folder
+
+
+def test_those_nearly_alike_are_not_learnt_from_and_measured_on(folder: Path) -> None:
+    for seed in range(4):
+        train, held = photographs_of(folder, Data(validation=30, split_seed=seed), Progress())
+        names = [{one.name for one in part} for part in (train, held)]
+        assert len(names[0] | names[1]) == 9
+        assert not names[0] & names[1]
+        assert any({"photograph mirrored.png", "photograph more/3.png"} <= part for part in names)
+    rgb, alpha = held[0].load()
+    assert rgb.shape == (48, 64, 3)
+    assert not alpha.any()
+
+
+def test_one_photograph_is_too_few(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), tiny.Ellipse(1).load()[0])
+    with pytest.raises(InputError) as caught:
+        photographs_of(tmp_path, Data(), Progress())
+    assert caught.value.remedy == "Give a folder of more photographs."
+
+
+def test_what_the_base_finds_becomes_the_truth_and_where_it_finds_nothing_nothing_is_measured(folder: Path) -> None:
+    pictures = [Photograph(name, folder / name) for name in ("0.png", "2.png")]
+    asked: list[NDArray[np.uint8]] = []
+
+    def find(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        asked.append(rgb)
+        return np.full(rgb.shape[:2], 0.75 if len(asked) == 1 else 0.25, np.float32)
+
+    kept = recalled([tiny.Ellipse(1), *pictures], find)  # type: ignore[list-item]
+    assert [one.name for one in kept] == ["ellipse 1", "0.png"]
+    assert isinstance(kept[1], Recalled)
+    rgb, alpha = kept[1].load()
+    np.testing.assert_array_equal(rgb, asked[0])
+    assert (alpha == 0.75).all()
+
+
+def test_a_training_is_held_to_them(folder: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for number in range(5):
+        rgb, alpha = tiny.Ellipse(number + 20).load()
+        cv2.imwrite(str(data / f"{number}.jpg"), rgb[..., ::-1])
+        cv2.imwrite(str(data / f"{number}.png"), np.rint(alpha * 255).astype(np.uint8))
+    settings = Training(steps=1, batch=2, general=0.5, side=64, validate_every=1, worst=0, warmup=0, readers=1)
+    model, reading = str(weights_home() / "models" / "u2netp.onnx"), Data(validation=25, test=0)
+    report = finetune(data, out, settings, model=model, dataset=reading, photographs=folder)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert next(row for row in rows if "loss" in row)["change"] == pytest.approx(0, abs=1e-5)  # it still is the base
+    assert report.before["general_weighted_f"] > 0.9  # its mask is not all black and white
+    assert report.before["general_kept"] == report.before["general_weighted_f"]
+    split = json.loads((out / "run.json").read_text())["split"]
+    assert len(split["general"]) + len(split["general_validation"]) == 9
+    with pytest.raises(InputError, match="masks were asked for"):
+        finetune(
+            data, tmp_path / "b", Training(general_truth="masks"), model=model, dataset=reading, photographs=folder
+        )
+    assert not (tmp_path / "b").exists()
