@@ -57,6 +57,8 @@ def test_a_recipe_is_a_file_or_settings(tmp_path: Path) -> None:
         ("path of it\n1\n", "no column source"),
         ("source,name\na.jpg\n", "Row 1"),
         ("source,recipe\na.jpg,{\n", "row 1"),
+        (f"source,recipe\na.jpg,{'[' * 3000}\n", "Row 1"),
+        (f'source,recipe\na.jpg,"{{""a"":{"[" * 3000}"\n', "row 1"),
         ('source,recipe\na.jpg,"{""matting"": {""band"": -1}}"\n', "Row 1"),
         ("source,preset\na.jpg,nowhere\n", "Row 1"),
         ("source,name\n,b\n", "Row 1"),

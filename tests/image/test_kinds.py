@@ -219,6 +219,18 @@ def test_what_a_first_frame_does_not_cover_is_transparent() -> None:
         assert "does not cover" in image.warnings[-1]
 
 
+def test_a_gif_whose_palette_has_shrunk_says_so() -> None:
+    picture = Pillow.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8), "L").convert("P")
+    whole = bytearray(saved(picture, "GIF"))
+    assert whole[10] & 0x80
+    assert read_image(bytes(whole)).warnings == ()
+    colours = 2 << (whole[10] & 7)
+    whole[10] &= 0xF8  # two colours are left, and what was the rest of the palette goes with it
+    shrunk = bytes(whole[: 13 + 6] + whole[13 + 3 * colours :])
+    (warning,) = read_image(shrunk).warnings
+    assert "its palette lacks" in warning
+
+
 def test_a_gif_of_one_colour_is_whole() -> None:
     for shade in (0, 3):
         flat = Pillow.new("P", (20, 10), shade)

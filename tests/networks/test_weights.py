@@ -218,3 +218,33 @@ def test_batch_normalisation_that_was_not_folded_comes_over(
     found, expected = load_network(path, "u2netp").state_dict(), u2netp.state_dict()
     for key in expected:
         torch.testing.assert_close(found[key], expected[key], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("fault", ["several disks", "no list", "a number too large", "cut in the middle"])
+def test_what_the_readers_themselves_stumble_over_is_a_damaged_file(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.zeros(3)}, path, _use_new_zipfile_serialization=fault == "several disks")
+    data = bytearray(path.read_bytes())
+    if fault == "several disks":  # the 64-bit end of the directory: Python's own look at it raises
+        data[data.index(b"PK\6\7") + 16] = 2
+    elif fault == "no list":
+        data[data.index(b"q\1") : data.index(b"q\1") + 2] = b"0."
+    elif fault == "a number too large":
+        data = data.replace(b"K\3", b"K\xff")
+    else:
+        del data[len(data) // 2 : len(data) // 2 + 9]
+    path.write_bytes(data)
+    for read in (read_state_dict, recognise_file):
+        with pytest.raises(ModelError, match=r"x\.pth|There are no weights"):
+            read(path)
+
+
+def test_a_graph_whose_array_is_of_no_type_is_damaged(tmp_path: Path) -> None:
+    array = onnx.numpy_helper.from_array(torch.zeros(2).numpy(), "a")
+    array.data_type = 33
+    node = onnx.helper.make_node("Identity", ["a"], ["b"])
+    graph = onnx.helper.make_graph([node], "g", [], [], [array])
+    (tmp_path / "g.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    for read in (read_state_dict, recognise_file):
+        with pytest.raises(ModelError, match=r"g\.onnx is not a readable"):
+            read(tmp_path / "g.onnx")

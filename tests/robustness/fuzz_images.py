@@ -95,7 +95,7 @@ def _read(data: bytes, name: str = "", of: str = "pictures") -> tuple[str, str]:
 
 def _loss(image: Any, jpeg: bool) -> tuple[str, str]:
     """Tell rows at the end that are of one colour throughout, of mid-grey in a JPEG: no seed has such."""
-    told = any(word in line for line in image.warnings for word in ("blank", "cover", "missing"))
+    told = any(word in line for line in image.warnings for word in ("blank", "cover", "lacks", "missing"))
     pixels = np.asarray(image.pixels)
     blank = (
         (abs(pixels.astype(np.int16) - 128) <= 1).all(axis=(1, 2))

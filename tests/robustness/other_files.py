@@ -213,9 +213,9 @@ def _array(random: Random, shape: tuple[int, ...]) -> Any:
     )
     with np.errstate(all="ignore"):
         try:
-            array = values.astype(random.choice(kinds))
+            array = np.asarray(values).astype(random.choice(kinds))
         except (TypeError, ValueError):
-            array = values
+            array = np.asarray(values)
     return random.choice(
         (
             lambda: array,

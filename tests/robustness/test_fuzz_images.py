@@ -43,6 +43,7 @@ def test_spoilt_pictures_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -
     assert len(findings.by_seed) == len(fuzz.seeds())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on memory are set as POSIX sets them")
 def test_other_spoilt_files_and_arrays_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -> None:
     findings = fuzz.run(OTHERS, jobs=1, of="files")

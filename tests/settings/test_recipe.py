@@ -195,6 +195,10 @@ def test_a_recipe_file_is_toml_or_json(tmp_path: Path) -> None:
         ("binary.toml", b"\xff\xfe\x00"),
         ("unknown.toml", b"[mating]\nband = 3\n"),
         ("absent.toml", None),
+        ("digits.toml", b"[matting]\nband = " + b"1" * 5000),
+        ("digits.json", b'{"matting": {"band": ' + b"1" * 5000 + b"}}"),
+        ("deep.json", b"[" * 100_000),
+        ("long.toml", b"[matting]\n" + b"x" * 5000 + b" = 1"),
     ],
 )
 def test_a_bad_recipe_file_is_one_sentence(tmp_path: Path, name: str, content: bytes | None) -> None:
@@ -204,3 +208,4 @@ def test_a_bad_recipe_file_is_one_sentence(tmp_path: Path, name: str, content: b
     with pytest.raises(InputError) as caught:
         Recipe.load(path)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))

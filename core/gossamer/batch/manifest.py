@@ -23,6 +23,7 @@ __all__ = ["is_manifest", "listed", "read_decisions", "read_manifest", "table_ro
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _SOURCE = ("source", "source_path", "path", "file", "filename", "image", "picture", "input", "photo")
+_LONGEST_PATH = 255  # a name may have no more; a path that is longer is some other cell's text
 _KNOWN = ("name", "recipe", "preset", "prompt")
 _AGAIN = ("reject", "rejected", "redo")
 _LEFT = ("accept", "accepted", "keep", "")
@@ -184,6 +185,8 @@ def _recipe(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any] |
             base = Recipe.of(dict(given))
         elif text := _text(given).strip():
             inline = text.startswith("{")
+            if not inline and len(text) > _LONGEST_PATH:
+                raise InputError("A recipe's path cannot be that long.", _HELP)
             base = Recipe.of(json.loads(text)) if inline else Recipe.load(path.parent / source_path(text, "recipe"))
         if wanted:
             from gossamer.canvas.presets import preset

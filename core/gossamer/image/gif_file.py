@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Pillow
 
-__all__ = ["GifFile", "check_whole", "read_blocks"]
+__all__ = ["GifFile", "check_whole", "lacks_colours", "read_blocks"]
 
 _MOST_FRAMES = 1000  # counted; more are "more than"
 _MOST_STEPS = 1_000_000
@@ -30,6 +30,10 @@ class GifFile:
         A GIF file of the first frame alone.
     box : tuple of int
         Left, top, width and height of that frame.
+    colours : int
+        How many its palette has.
+    transparent : int
+        Which number stands for no colour; -1: none.
     frames : int
         How many there are, of 1000 and more at least so many.
     """
@@ -39,6 +43,8 @@ class GifFile:
     height: int
     box: tuple[int, int, int, int]
     icc_profile: bytes | None = None
+    colours: int = 256
+    transparent: int = -1
     frames: int = 1
     countless: bool = False
 
@@ -78,6 +84,11 @@ def read_blocks(data: bytes) -> GifFile:
     position = _skip(data, _pixels(data, start))
     clean = head + control + data[start:position] + b";"
     gif = GifFile(clean, max(width, left + across), max(height, top + down), (left, top, across, down), icc)
+    own, common = data[start + 9], data[10]
+    if (own | common) & 0x80:
+        gif.colours = 2 << ((own if own & 0x80 else common) & 7)
+    if len(control) > 6 and control[3] & 1:
+        gif.transparent = control[6]
     _count(data, position, gif)
     return gif
 
@@ -102,6 +113,21 @@ def check_whole(gif: GifFile, pixels: NDArray[np.uint8]) -> None:
     other = np.asarray(_over(gif.clean, (int(frame[-1, 0]) + 1) % 256))[top : top + height, left : left + width]
     if not np.array_equal(frame, other):
         raise ValueError("the pixels end too early")
+
+
+def lacks_colours(gif: GifFile, pixels: NDArray[np.uint8]) -> bool:
+    """Tell whether pixels have numbers beyond the palette, as where it is damaged: they come out black.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        As for :func:`check_whole`.
+    """
+    left, top, width, height = gif.box
+    frame = pixels[top : top + height, left : left + width]
+    if frame.ndim != 2 or gif.colours >= 256:
+        return False
+    return bool(((frame >= gif.colours) & (frame != gif.transparent)).any())
 
 
 def _over(data: bytes, shade: int) -> Pillow.Image:

@@ -94,7 +94,7 @@ def _tiff(data: bytes, label: str) -> Decoded:
 
 
 def _gif(data: bytes, label: str) -> Decoded:
-    from gossamer.image.gif_file import check_whole, read_blocks
+    from gossamer.image.gif_file import check_whole, lacks_colours, read_blocks
 
     gif = read_blocks(data)
     check_size(gif.width, gif.height, label)
@@ -105,7 +105,10 @@ def _gif(data: bytes, label: str) -> Decoded:
     picture = _open("GIF", gif.clean)
     check_size(*picture.size, label)
     picture.load()
-    check_whole(gif, np.asarray(picture))
+    pixels = np.asarray(picture)
+    check_whole(gif, pixels)
+    if lacks_colours(gif, pixels):
+        told.notes.append("some of its pixels have colours that its palette lacks: they are black, it may be damaged")
     return _uncovered(decode_pillow(picture, label, told), gif.box, label)
 
 

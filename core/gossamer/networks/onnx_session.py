@@ -46,7 +46,10 @@ def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     """
     try:
         # Its own second attempt, on the CPU, prints lines on standard output, which may be the picture's.
-        return onnxruntime().InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        session = onnxruntime().InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        for each in (*session.get_inputs(), *session.get_outputs()):
+            _ = each.name, each.shape  # which may be no text, and raise only when they are asked for
+        return session
     except Exception as error:  # onnxruntime's exceptions share no base class
         if is_lack_of_memory(error):
             raise MemoryError(first_line(error)) from None

@@ -206,7 +206,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_pickle(path: Path, place: str) -> Any:
     """Return what a .pth file holds; with `place` "meta" only the shapes of its tensors are true."""
     torch = _torch()
-    zipped = zipfile.is_zipfile(path)
+    try:
+        zipped = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # where it is one, and damaged
+        zipped = True
     if zipped:
         _check_zip(path)
     try:
