@@ -21,6 +21,7 @@ TESTS = (
     "tests/prompting/test_grounded_sam2.py",
     "tests/prompting/test_families.py",
     "tests/test_session_networks.py",
+    "tests/training/test_sam2_decoder.py",
 )
 
 

@@ -12,7 +12,6 @@ import skimage.data
 
 import gossamer
 from gossamer.errors import OutputExists
-from gossamer.networks.busy import SMALL, is_busy
 from tests.cached_weights import weights_home
 
 
@@ -53,21 +52,6 @@ def test_the_model_stays_warm_and_runs_repeat_exactly(pipeline: gossamer.Pipelin
     assert np.array_equal(one.alpha, two.alpha)
     assert np.array_equal(one.foreground, two.foreground)
     assert two.report.seconds["load"] < 0.05
-
-
-def test_small_networks_keep_their_memory_from_the_second_picture_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, find = [], gossamer.Pipeline.find
-
-    def watched(self, *arguments, **named):
-        seen.append((is_busy(SMALL), is_busy(SMALL + 1)))
-        return find(self, *arguments, **named)
-
-    monkeypatch.setattr(gossamer.Pipeline, "find", watched)
-    fresh = gossamer.Pipeline(gossamer.Recipe.of({"matting": {"method": "none"}}), model="u2netp", device="cpu")
-    first, second = (fresh.run(skimage.data.chelsea()) for _ in range(2))
-    assert np.array_equal(first.alpha, second.alpha)
-    assert seen == [(False, False), (True, False)]
-    assert not is_busy(SMALL)
 
 
 def test_the_caller_s_array_is_not_touched(pipeline: gossamer.Pipeline) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,6 @@ from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
-from gossamer.networks.busy import SMALL, picture_after_picture
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
@@ -62,7 +60,6 @@ class Pipeline:
         self.recipe = checked_recipe(recipe) or Recipe()
         self.choice = ModelChoice.of(choice, **settings)
         self._model: SegmentationModel | Ensemble | None = None
-        self._has_run = False
 
     def load(
         self,
@@ -131,11 +128,7 @@ class Pipeline:
         with clock("read"):
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
-        # Who has cut out one picture and comes with the next has picture after picture.
-        again = picture_after_picture(SMALL) if self._has_run else nullcontext()
-        self._has_run = True
-        with again:
-            mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
+        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
         rest, runs = (steps, None) if keyed_alone else (steps.part(0.7, 1.0), Runs(self.choice.device, announce))
         return finish(source, mask, recipe, backdrop, origin, rest, runs)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The procedures' arguments: those of parameters.json, with the library's defaults, and what only GIMP has."""
 
+import functools
 import json
 import os
 
@@ -32,6 +33,8 @@ SUBJECTS = (
     ),
 )
 QUALITIES = ("fast", "balanced", "best")
+ANIMATED = ("matting", "foreground", "refinement_smooth", "refinement_feather", "refinement_shift_edge")
+"""The settings that are offered for an animation; all others are as they are by themselves."""
 SLIDERS = ("refinement_smooth", "refinement_feather", "refinement_contrast", "refinement_shift_edge")
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -63,6 +66,33 @@ def add(procedure, subject):
     """Give a procedure its arguments and its return values; `subject` is the default of the first."""
     data = known()
     _add_choice(procedure, "subject", _("S_ubject"), _("What is cut out."), SUBJECTS, subject)
+    _add_model(procedure, data)
+    _add_choice(procedure, "output", _("Ou_tput"), _("Where the result goes."), OUTPUTS, "layer")
+    for argument in data["arguments"]:
+        _add_argument(procedure, argument)
+    _add_more(procedure, data)
+    _add_fetch(procedure)
+    text = _("The part of the layer that is foreground")
+    procedure.add_double_return_value("coverage", _("Coverage"), text, 0.0, 1.0, 0.0, GObject.ParamFlags.READWRITE)
+    text = _("The layer that has the result")
+    procedure.add_layer_return_value("layer", _("Layer"), text, False, GObject.ParamFlags.READWRITE)
+
+
+def add_to_animation(procedure):
+    """Give the procedure for animations its arguments and its return value."""
+    choices = [one for one in SUBJECTS if one[0] in QUALITIES]
+    _add_choice(procedure, "subject", _("S_ubject"), _("What is cut out."), choices, "balanced")
+    data = known()
+    _add_model(procedure, data)
+    for argument in data["arguments"]:
+        if argument["name"] in ANIMATED:
+            _add_argument(procedure, argument)
+    _add_fetch(procedure)
+    text = _("The image that has the result")
+    procedure.add_image_return_value("result", _("Image"), text, False, GObject.ParamFlags.READWRITE)
+
+
+def _add_model(procedure, data):
     models = [
         ("auto", N_("Automatic"), ""),
         *((model["id"], model["title"], "") for model in data["models"]),
@@ -70,16 +100,11 @@ def add(procedure, subject):
     ]
     text = _("What finds the subject where that is automatic; Automatic takes what fits the subject's quality.")
     _add_choice(procedure, "model", _("_Model"), text, models, "auto")
-    _add_choice(procedure, "output", _("Ou_tput"), _("Where the result goes."), OUTPUTS, "layer")
-    for argument in data["arguments"]:
-        _add_argument(procedure, argument)
-    _add_more(procedure, data)
+
+
+def _add_fetch(procedure):
     text = _("Fetch a model that is not on this machine without asking (for scripts; the dialog asks).")
     procedure.add_boolean_argument("fetch", _("Fetch models"), text, False, GObject.ParamFlags.READWRITE)
-    text = _("The part of the layer that is foreground")
-    procedure.add_double_return_value("coverage", _("Coverage"), text, 0.0, 1.0, 0.0, GObject.ParamFlags.READWRITE)
-    text = _("The layer that has the result")
-    procedure.add_layer_return_value("layer", _("Layer"), text, False, GObject.ParamFlags.READWRITE)
 
 
 def _add_more(procedure, data):
@@ -96,11 +121,20 @@ def _add_more(procedure, data):
     _add_choice(procedure, "preset", _("_Preset"), text, presets, presets[0][0])
 
 
-def options(config):
-    """Return the library's settings, by their flat names."""
-    return {
-        argument["name"]: config.get_property(argument["name"].replace("_", "-")) for argument in known()["arguments"]
-    }
+def kept():
+    """Return the names of the arguments that a preset of the user's keeps: all but layers and what scripts may."""
+    return ["subject", "model", "output", "text", "preset", *(name.replace("_", "-") for name in _names())]
+
+
+def options(config, names=None):
+    """Return the library's settings, by their flat names: all, or those that are named."""
+    return {name: config.get_property(name.replace("_", "-")) for name in (_names() if names is None else names)}
+
+
+@functools.cache
+def _names():
+    """Return the library's settings, by their flat names: asked for at every move of a slider."""
+    return [argument["name"] for argument in known()["arguments"]]
 
 
 def _add_argument(procedure, argument):

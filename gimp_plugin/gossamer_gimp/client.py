@@ -11,7 +11,6 @@ See frames.py for how a thing is said, and ``gossamer/worker/protocol.py`` for w
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ if __package__:
     from .exchanged import Finished, Picture, Result
     from .failure import WorkerFailure, with_remedy
     from .language import _
-    from .record import PROTOCOL, Settings
+    from .record import PROTOCOL, Settings, version_numbers
 else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import frames
@@ -31,7 +30,7 @@ else:  # GIMP runs the plug-in from a folder
     from exchanged import Finished, Picture, Result
     from failure import WorkerFailure, with_remedy
     from language import _
-    from record import PROTOCOL, Settings
+    from record import PROTOCOL, Settings, version_numbers
 
 _START = 60.0  # seconds that a worker gets to answer after its start, on a cold disk
 _END = 60.0  # seconds that an outdated worker gets to finish what it has in hand
@@ -226,6 +225,18 @@ class Client:
             raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
         return Finished(width, height, channels, payload, answer["report"])
 
+    def clip(self, width: int, height: int, *, progress=None, **wish) -> None:
+        """Begin to have frames cut out; `wish` as for :meth:`segment`, and ``dtype``."""
+        self._answer("begun", {"request": "clip", "width": width, "height": height, **wish}, b"", progress)
+
+    def frame(self, data: bytes, size: int, *, progress=None) -> tuple[list[memoryview], list[str]]:
+        """Send a clip's next frame, RGBA of `size` bytes, or b"" after the last; return those cut out, and warnings."""
+        answer, payload = self._answer("framed", {"request": "frame"}, data, progress, most=_MOST)
+        if len(payload) != answer["count"] * size:
+            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+        view = memoryview(payload)
+        return [view[start : start + size] for start in range(0, len(payload), size)], answer["warnings"]
+
     def close(self, picture: int) -> None:
         """Have an opened picture forgotten."""
         self._answer("closed", {"request": "close", "picture": picture})
@@ -289,7 +300,7 @@ class Client:
         return line
 
     def _is_outdated(self, greeting: dict) -> bool:
-        old = _numbers(greeting.get("gossamer")) < _numbers(self._settings.gossamer)
+        old = version_numbers(greeting.get("gossamer")) < version_numbers(self._settings.gossamer)
         return old or (isinstance(greeting["protocol"], int) and greeting["protocol"] < PROTOCOL)
 
     def _reach(self) -> socket.socket | None:
@@ -435,7 +446,3 @@ def _shut_down(line: socket.socket) -> None:
         pass
     finally:
         line.close()
-
-
-def _numbers(version: object) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", str(version))[:3])

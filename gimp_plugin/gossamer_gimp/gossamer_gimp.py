@@ -22,6 +22,7 @@ from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True  # GIMP's plug-ins folder holds what was installed and nothing else
 sys.path.insert(0, HERE)
+import animation  # noqa: E402
 import arguments  # noqa: E402
 import cutting  # noqa: E402
 import environment  # noqa: E402
@@ -79,7 +80,7 @@ class GossamerPlugIn(Gimp.PlugIn):
 
     def do_query_procedures(self):
         """Return the names of the procedures."""
-        return [*PROCEDURES, NOW, SET_UP, EXTRACT]
+        return [*PROCEDURES, NOW, animation.NAME, SET_UP, EXTRACT]
 
     def do_create_procedure(self, name):
         """Describe a procedure."""
@@ -87,6 +88,12 @@ class GossamerPlugIn(Gimp.PlugIn):
             return self._now(name)
         if name == SET_UP:
             return self._set_up(name)
+        if name == animation.NAME:
+            procedure = self._described(name, self.run_animation, _(animation.SHORT), _(animation.LONG))
+            procedure.set_menu_label(f"{_(animation.TITLE)}…")
+            procedure.add_menu_path(MENU)
+            arguments.add_to_animation(procedure)
+            return procedure
         if name == EXTRACT:
             return self._described(name, self.run_extraction, _(extraction.SHORT), _(extraction.LONG))
         title, subject, short, long = PROCEDURES[name]
@@ -140,26 +147,44 @@ class GossamerPlugIn(Gimp.PlugIn):
         """Run a procedure, in all three modes."""
         end_with(os.getppid())
         Gegl.init(None)
-        try:
-            drawables = sweep(image, drawables)
+
+        def work():
+            meant = sweep(image, drawables)
             if run_mode != Gimp.RunMode.NONINTERACTIVE and not environment.is_set_up(HERE):
-                _offer(image, drawables)
-            coverage, result = _run(procedure, run_mode, image, drawables, config)
-        except _GivenUp:
-            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
-        except layers.Refused as error:
-            return _failure(procedure, Gimp.PDBStatusType.CALLING_ERROR, str(error))
-        except WorkerFailure as error:
-            return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
-        except Exception as error:  # uncaught, it would reach nobody but stderr
-            text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
-            return _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
+                _offer(image, meant)
+            return _run(procedure, run_mode, image, meant, config)
+
+        done, failure = _tried(procedure, work)
+        if failure is not None:
+            return failure
+        coverage, result = done
         values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
         for index, value in enumerate(
             (GObject.Value(GObject.TYPE_DOUBLE, coverage), GObject.Value(Gimp.Layer, result)), 1
         ):
             values.remove(index)
             values.insert(index, value)
+        return values
+
+    def run_animation(self, procedure, run_mode, image, drawables, config, data):
+        """Cut the subject out of all layers, as frames."""
+        end_with(os.getppid())
+        Gegl.init(None)
+
+        def work():
+            if run_mode != Gimp.RunMode.NONINTERACTIVE and not environment.is_set_up(HERE) and not _show_set_up():
+                raise _GivenUp
+            sweep(image, drawables)
+            if run_mode == Gimp.RunMode.INTERACTIVE:
+                _ask_plainly(procedure, config)
+            return _animated(run_mode, image, config)
+
+        new, failure = _tried(procedure, work)
+        if failure is not None:
+            return failure
+        values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
+        values.remove(1)
+        values.insert(1, GObject.Value(Gimp.Image, new))
         return values
 
     def run_set_up(self, procedure, config, data):
@@ -206,6 +231,21 @@ class GossamerPlugIn(Gimp.PlugIn):
         return _failure(procedure, done.index(0), done.index(1))
 
 
+def _tried(procedure, work):
+    """Return what some work gives and None, or None and what its procedure returns where it went wrong."""
+    try:
+        return work(), None
+    except _GivenUp:
+        return None, procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
+    except layers.Refused as error:
+        return None, _failure(procedure, Gimp.PDBStatusType.CALLING_ERROR, str(error))
+    except WorkerFailure as error:
+        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
+    except Exception as error:  # uncaught, it would reach nobody but stderr
+        text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
+        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
+
+
 class _GivenUp(Exception):
     """The user does not want it any more."""
 
@@ -247,8 +287,7 @@ def _run(procedure, run_mode, image, drawables, config):
     output = config.get_property("output")
     for layer in found:
         layers.check_can_change(layer, outputs.changes_layer(output))
-    fetch = config.get_property("fetch")
-    agree = _agree if run_mode != Gimp.RunMode.NONINTERACTIVE else lambda needs: False if fetch else None
+    agree = _agreeing(run_mode, config)
     Gimp.progress_init(_("Removing the background"))
     sizes = [(layer.get_width(), layer.get_height()) for layer in found]
     client = (ready and ready.client) or cutting.connect(Gimp.progress_set_text)
@@ -262,6 +301,29 @@ def _run(procedure, run_mode, image, drawables, config):
             raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
         layers.check_can_change(layer, outputs.changes_layer(output))
     return _placed(image, found, results, output)
+
+
+def _animated(run_mode, image, config):
+    """Cut the frames out; return the new image."""
+    Gimp.progress_init(_("Removing the background"))
+
+    def show(fraction, text):
+        Gimp.progress_set_text(_(text))
+        Gimp.progress_update(fraction)
+
+    with cutting.connect(Gimp.progress_set_text) as client:
+        new, notes = animation.cut(client, image, config, _agreeing(run_mode, config), show)
+    Gimp.progress_end()
+    Gimp.displays_flush()
+    if notes:
+        Gimp.message("\n".join(dict.fromkeys(notes)))
+    return new
+
+
+def _agreeing(run_mode, config):
+    """Return what says whether a model may be fetched."""
+    fetch = config.get_property("fetch")
+    return _agree if run_mode != Gimp.RunMode.NONINTERACTIVE else lambda needs: False if fetch else None
 
 
 def _placed(image, found, results, output):
@@ -314,6 +376,20 @@ def _ask(procedure, config, layer):
             ready.client.hang_up()
         raise _GivenUp
     return ready
+
+
+def _ask_plainly(procedure, config):
+    """Show the arguments in GIMP's own dialog."""
+    gi.require_version("GimpUi", "3.0")
+    from gi.repository import GimpUi
+
+    GimpUi.init(procedure.get_name())
+    dialog = GimpUi.ProcedureDialog.new(procedure, config, _(animation.TITLE))
+    dialog.fill(["subject", "model", *(name.replace("_", "-") for name in arguments.ANIMATED)])
+    go_on = dialog.run()
+    dialog.destroy()
+    if not go_on:
+        raise _GivenUp
 
 
 def _agree(needs):

@@ -195,7 +195,7 @@ def _remove_behind(image, layer):
 
 def _finished_image(image, layer, result, depth):
     """Return the one layer of a new image that is a finished picture, in sRGB."""
-    new = _image_like(image, Gimp.ImageBaseType.RGB, result.width, result.height)
+    new = image_like(image, Gimp.ImageBaseType.RGB, result.width, result.height)
     kind = Gimp.ImageType.RGBA_IMAGE if result.channels == 4 else Gimp.ImageType.RGB_IMAGE
     name = layer.get_name()
     only = Gimp.Layer.new(new, name, result.width, result.height, kind, 100, Gimp.LayerMode.NORMAL)
@@ -204,11 +204,11 @@ def _finished_image(image, layer, result, depth):
     if image.get_color_profile() is not None:
         intent = Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC
         new.convert_color_profile(Gimp.ColorProfile.new_rgb_srgb(), intent, True)
-    _show(new)
+    show(new)
     return only
 
 
-def _image_like(image, kind, width, height):
+def image_like(image, kind, width, height):
     """Return a new image of the precision, profile and resolution of another, of which nothing can be undone yet."""
     new = Gimp.Image.new_with_precision(width, height, kind, image.get_precision())
     new.undo_disable()
@@ -220,7 +220,8 @@ def _image_like(image, kind, width, height):
     return new
 
 
-def _show(new):
+def show(new):
+    """Open a window with a new image, whose changes can be undone from here on."""
     new.undo_enable()
     try:
         Gimp.Display.new(new)
@@ -232,14 +233,14 @@ def _new_image(image, layer, result, depth):
     kind = image.get_base_type()
     if kind == Gimp.ImageBaseType.INDEXED:  # its own palette would be a third thing to copy
         kind = Gimp.ImageBaseType.RGB
-    new = _image_like(image, kind, layer.get_width(), layer.get_height())
+    new = image_like(image, kind, layer.get_width(), layer.get_height())
     cut = _coloured(new, layer, result, depth)
     new.insert_layer(cut, None, 0)
     cut.set_opacity(100)
     cut.set_mode(Gimp.LayerMode.NORMAL)
     _fill(cut, result.foreground, depth)
     _add_mask(cut, result, depth)
-    _show(new)
+    show(new)
     return cut
 
 

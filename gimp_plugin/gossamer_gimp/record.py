@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 
 if __package__:
@@ -53,3 +54,8 @@ class Settings:
             json.dump(asdict(self), file, indent=2)
             file.write("\n")
         os.replace(f"{path}.new", path)
+
+
+def version_numbers(version: object) -> tuple[int, ...]:
+    """Return the numbers of a version, to compare it with another one."""
+    return tuple(int(number) for number in re.findall(r"\d+", str(version))[:3])

@@ -45,12 +45,13 @@ SETTINGS = {
     "steps": 60,
     "batch": 8,
     "loss": "thin",
-    "rate": 2e-4,
-    "average": 0.9,
+    "rate": 1e-4,
+    "average": 0.95,
     "general": 0.5,
-    "general_truth": "base",
+    "keep": 60.0,
     "tail": False,
-    "warmup": 3,
+    "warmup": 4,
+    "worst": 0,
 }
 HEIGHT = 224  # of what is made
 
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=16)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--overfit", action="store_true")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
@@ -153,7 +155,8 @@ def main() -> None:
     true = photographed(arguments.general) if arguments.general else made("general", 16, other, 102, HEIGHT)
     checked, aside = true[::2], true[1::2]
     forgotten = measured(plain, base, aside, side)
-    settings = Training.of(**{**SETTINGS, "steps": arguments.steps, "validate_every": arguments.steps, "side": side})
+    asked = {"steps": arguments.steps, "validate_every": arguments.steps, "side": side}
+    settings = Training.of(**{**SETTINGS, **asked, "precision": arguments.precision})
     for domain in arguments.domain:
         unseen = made(domain, arguments.unseen, other, 101, HEIGHT)
         before = measured(plain, base, unseen, side)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,10 @@ _LARGE = """() => {
     app.canvas.ds.offset = [400 - node.pos[0], 120 - node.pos[1]]
     app.canvas.setDirty(true, true)
 }"""
+_INTO_VIEW = """([across, down]) => {
+    app.canvas.ds.offset = [app.canvas.ds.offset[0] + across, app.canvas.ds.offset[1] + down]
+    app.canvas.setDirty(true, true)
+}"""
 _MARKED = """() => {
     const node = app.graph.nodes.find(one => one.type == 'GossamerCutOutByPoints')
     return Object.fromEntries(['points', 'not_points', 'box'].map(
@@ -76,14 +81,21 @@ _MARKED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("nodes", ["classic", "2.0"])
+@pytest.fixture
+def drawn(request: pytest.FixtureRequest, either: Server) -> Iterator[str]:
+    """How nodes are drawn: on the classic canvas, or as Nodes 2.0."""
+    either.post("/api/settings", {"Comfy.VueNodes.Enabled": request.param == "2.0"})
+    yield request.param
+    either.post("/api/settings", {"Comfy.VueNodes.Enabled": False})
+
+
+@pytest.mark.parametrize(("either", "drawn"), [("own", "classic"), ("1.58.1", "2.0")], indirect=["either", "drawn"])
 def test_clicks_in_the_picture_are_points_and_boxes(
-    request: pytest.FixtureRequest, either: Server, astronaut: np.ndarray, tmp_path: Path, nodes: str
+    request: pytest.FixtureRequest, either: Server, drawn: str, astronaut: np.ndarray, tmp_path: Path
 ) -> None:
     """Clicked, dragged, taken back and run on the node itself; pictures come from the server alone."""
     assert "//" not in re.sub(r"(?m)(^|\s)//.*$", "", (REPOSITORY / "comfyui_nodes/web/points.js").read_text())
     either.upload("example.png", astronaut)
-    either.post("/api/settings", {"Comfy.VueNodes.Enabled": nodes == "2.0"})
     graph = json.loads((EXAMPLES / "gossamer_6_points.json").read_text(encoding="utf-8"))
     for one in graph["nodes"]:
         if one["type"] == "GossamerCutOutByPoints":
@@ -100,6 +112,10 @@ def test_clicks_in_the_picture_are_points_and_boxes(
         picture = page.locator(".gossamer-points canvas")
         page.wait_for_function("document.querySelector('.gossamer-points canvas')?.width > 100")
         page.wait_for_timeout(1500)
+        box = picture.bounding_box()
+        assert box is not None
+        page.evaluate(_INTO_VIEW, [500 - box["x"], 250 - box["y"]])
+        page.wait_for_timeout(1000)
         box = picture.bounding_box()
         assert box is not None
         side = min(box["width"], box["height"])  # the astronaut is square
@@ -120,7 +136,7 @@ def test_clicks_in_the_picture_are_points_and_boxes(
         page.mouse.move(*at(500, 505), steps=3)
         page.mouse.up()
         marked = page.evaluate(_MARKED)
-        name = f"comfyui-points-{nodes}-{request.node.callspec.params['either']}.png"
+        name = f"comfyui-points-{drawn}-{request.node.callspec.params['either']}.png"
         page.screenshot(path=cache_folder() / name)  # to be looked at
         wanted = [(one["x"], one["y"]) for one in json.loads(marked["points"])]
         unwanted = [(one["x"], one["y"]) for one in json.loads(marked["not_points"])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from gossamer.hosts.gimp_files import FILES, RECORD, TRANSLATIONS
 from gossamer.image import encode_image
 from gossamer.matting.from_trimap import trimap_alpha
 from gossamer.settings.parameters import parameters
+from gossamer.video import FrameCutter
+from gossamer.video.clip import Frame
+from tests.cached_weights import weights_home
 from tests.gimp.conftest import Cases, Desk, Library
 
 # What lies upon the layer that it came from has no other background, canvas, shadow or file.
@@ -330,6 +334,35 @@ def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
     new, original = cases["now"]["stack"]
     assert (new["name"], new["visible"], original["visible"]) == ("Background cut-out", True, False)
     assert new["mask"] is not None
+
+
+def test_layers_are_frames_that_are_cut_out_and_held_still(cases: Cases, cat: np.ndarray) -> None:
+    assert cases["animation"]["status"] == "success", cases["animation"].get("error")
+    assert cases["animation"]["kept"]
+    names = [layer["name"] for layer in cases["animation"]["stack"]]
+    assert names == ["three (replace)", "two (80ms) (replace)", "one (40ms) (replace)"]
+    second = cat.copy()
+    second[30:80, 20:80] = 255
+    seen = [cat, second, np.ascontiguousarray(cat[:, ::-1])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOSSAMER_HOME", str(weights_home()))
+        with FrameCutter(*cat.shape[:2], choice=gossamer.ModelChoice(model="u2netp", device="cpu")) as cutter:
+            frames = [Frame(number, Fraction(number, 25), pixels) for number, pixels in enumerate(seen)]
+            expected = list(cutter.cut(frames, 3))
+    for number, one in enumerate(expected):
+        found = cases.plane("animation", f"frame-{number}")
+        assert difference(found[..., 3], one.matte) <= 0.51
+        shows = one.matte > 0
+        assert difference(found[..., :3][shows], one.rgb[shows]) <= 1
+    assert 0.1 < expected[0].matte.mean() < 0.9
+
+
+def test_an_animation_has_several_layers_and_nothing_is_fetched_for_it_unasked(cases: Cases) -> None:
+    assert cases["no_animation"]["status"] == "calling-error"
+    assert cases["no_animation"]["error"] == "An animation has a layer for each frame, and this image has one."
+    assert cases["animation_missing"]["status"] == "execution-error"
+    assert "BiRefNet is not on this machine" in cases["animation_missing"]["error"]
+    assert cases["animation_missing"]["kept"]
 
 
 def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:

@@ -101,6 +101,16 @@ def test_views_show_the_matte_on_the_canvas(story: Story, cat: np.ndarray, cutou
     assert np.abs(story.pixels("view-3").astype(int) - cat)[cutout.alpha > 0.99].mean() < 2
 
 
+def test_a_preset_keeps_what_is_set_under_a_name(story: Story) -> None:
+    (kept,) = story["presets saved"]["presets"]
+    assert kept["name"] == "Fine hair"
+    assert kept["settings"]["matting"] == "auto"
+    assert kept["settings"]["refinement-feather"] == 0
+    assert np.array_equal(story.mask("preset-chosen"), story.mask("preset-saved"))
+    assert np.abs(story.mask("preset-left").astype(int) - story.mask("preset-saved")).max() > 20
+    assert story["presets deleted"]["presets"] == []
+
+
 def test_the_brush_changes_what_it_went_over_and_nothing_else(story: Story, cat: np.ndarray) -> None:
     assert story["brush"]["undo"] is False  # strokes are no part of the history
     assert story["brush"]["selection"] is False  # nothing holds the brush back

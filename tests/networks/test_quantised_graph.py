@@ -19,7 +19,7 @@ SIDE = 64
 
 
 def network(path: Path, *, loud: float = 1.0, half: bool = False, size: int | str = SIDE) -> Path:
-    """Write a small network of five convolutions; every other channel within it is louder by a factor."""
+    """Write a small network, down and up again; every other channel within it is louder by a factor."""
     from onnx import TensorProto, helper, numpy_helper, save_model
 
     drawn = np.random.default_rng(0)
@@ -40,13 +40,14 @@ def network(path: Path, *, loud: float = 1.0, half: bool = False, size: int | st
         nodes.append(helper.make_node("Cast", ["picture"], ["halved"], to=TensorProto.FLOAT16))
         start = "halved"
     first = convolution("first", start, 16, 3, out=scale)
-    second = convolution("second", first, 16, 16, into=scale, out=scale)
-    nodes.append(helper.make_node("Concat", [first, second], ["joined"], axis=1))
+    nodes.append(helper.make_node("MaxPool", [first], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]))
+    second = convolution("second", "pooled", 16, 16, into=scale, out=scale)
+    values["twice"] = np.array([1, 1, 2, 2], np.float32)
+    nodes.append(helper.make_node("Resize", [second, "", "twice"], ["enlarged"], mode="linear"))
+    nodes.append(helper.make_node("Concat", [first, "enlarged"], ["joined"], axis=1))
     third = convolution("third", "joined", 16, 32, into=np.concatenate([scale, scale]))
     fourth = convolution("fourth", third, 16, 16)
-    nodes[-1:] = []
     values["last.weight"] = (drawn.standard_normal((1, 16, 3, 3)) / 12).astype(kind)
-    nodes.append(helper.make_node("Relu", ["fourth"], [fourth]))
     nodes.append(helper.make_node("Conv", [fourth, "last.weight"], ["logits"], name="last", pads=[1, 1, 1, 1]))
     nodes.append(helper.make_node("Sigmoid", ["logits"], ["halves" if half else "mask"]))
     if half:
@@ -83,13 +84,13 @@ def test_its_masks_are_those_of_the_float_file(loud: float, half: bool, tmp_path
     path = network(tmp_path / "small.onnx", loud=loud, half=half)
     seen, others = pictures(8, 1), pictures(4, 2)
     count = quantise_graph(path, 0, seen, len(seen), tmp_path / "made.xml", Progress())
-    assert count == 3  # neither the first nor the last
+    assert count == 2  # the third and the fourth: those before the smallest maps and the last one are not
     exact = masks(path, "float32", others)
     assert exact.std() > 0.02
     difference = np.abs(masks(tmp_path / "made.xml", "int8", others) - exact)
     assert 0 < difference.mean() < 0.01
     assert difference.mean() < exact.std() / 10
-    assert (tmp_path / "made.bin").stat().st_size < path.stat().st_size * 0.6 or half
+    assert (tmp_path / "made.bin").stat().st_size < path.stat().st_size * 0.7 or half
 
 
 def test_what_is_cancelled_or_cannot_be_quantised_leaves_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from gossamer.networks.transformers_loading import quiet_transformers
 SIDE = 64
 """Of the pictures that the small SAM 2 sees."""
 
+SAM3_SIDE = 112
+"""Of those that the small SAM 3 sees."""
+
 VOCABULARY = ("a", "the", "lamp", "table", "cat", "red", "##s", "dog")
 HAS_SAM3 = int(transformers.__version__.partition(".")[0]) >= 5
 
@@ -171,6 +174,50 @@ def save_sam2_tracking(folder: Path) -> Path:
 
 def save_sam3(folder: Path) -> Path:
     """A SAM 3 with a tokenizer of letters."""
+    _save(transformers.Sam3Model, transformers.Sam3Config(**sam3_settings()), folder)
+    return _with_letters(folder)
+
+
+def save_sam3_tracking(folder: Path) -> Path:
+    """What is published: SAM 3 with the tracker that follows through clips; both look with the same eyes."""
+    settings, width = sam3_settings(), 128
+    vision = {**settings["vision_config"], "fpn_hidden_size": width}
+    part = {"hidden_size": width, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    detector = {
+        **settings,
+        "vision_config": vision,
+        "geometry_encoder_config": part,
+        "detr_encoder_config": part,
+        "detr_decoder_config": {**part, "num_queries": 12},
+        "mask_decoder_config": {"hidden_size": width, "num_attention_heads": 2},
+    }
+    tracker = {
+        "vision_config": vision,
+        "prompt_encoder_config": {"hidden_size": width, "image_size": SAM3_SIDE, "patch_size": 14},
+        "mask_decoder_config": {
+            "hidden_size": width,
+            "mlp_dim": 32,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+            "num_hidden_layers": 1,
+        },
+        "image_size": SAM3_SIDE,
+        "memory_attention_hidden_size": width,
+        "memory_attention_num_layers": 1,
+        "memory_attention_feed_forward_hidden_size": 32,
+        "memory_encoder_hidden_size": width,
+        "mask_downsampler_embed_dim": width,
+        "memory_fuser_embed_dim": width,
+        "memory_fuser_intermediate_dim": width,
+        "memory_fuser_num_layers": 1,
+        "memory_attention_rope_feat_sizes": [SAM3_SIDE // 14] * 2,
+    }
+    config = transformers.Sam3VideoConfig(detector_config=detector, tracker_config=tracker)
+    _save(transformers.Sam3VideoModel, config, folder)
+    return _with_letters(folder)
+
+
+def sam3_settings() -> dict[str, Any]:
     width = 32
     part = {"hidden_size": width, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     vit = {
@@ -179,7 +226,7 @@ def save_sam3(folder: Path) -> Path:
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "image_size": 112,
+        "image_size": SAM3_SIDE,
         "patch_size": 14,
         "window_size": 4,
         "global_attn_indexes": [1],
@@ -199,20 +246,22 @@ def save_sam3(folder: Path) -> Path:
         "eos_token_id": 1,
         "pad_token_id": 1,
     }
-    config = transformers.Sam3Config(
-        vision_config={
+    return {
+        "vision_config": {
             "model_type": "sam3_vision_model",
             "backbone_config": vit,
             "fpn_hidden_size": width,
             "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
         },
-        text_config=clip,
-        geometry_encoder_config=part,
-        detr_encoder_config=part,
-        detr_decoder_config={**part, "num_queries": 12},
-        mask_decoder_config={"hidden_size": width, "num_attention_heads": 2},
-    )
-    _save(transformers.Sam3Model, config, folder)
+        "text_config": clip,
+        "geometry_encoder_config": part,
+        "detr_encoder_config": part,
+        "detr_decoder_config": {**part, "num_queries": 12},
+        "mask_decoder_config": {"hidden_size": width, "num_attention_heads": 2},
+    }
+
+
+def _with_letters(folder: Path) -> Path:
     letters = "abcdefghijklmnopqrstuvwxyz"
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
     vocabulary = {token: number for number, token in enumerate(tokens)}

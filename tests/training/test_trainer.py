@@ -84,7 +84,7 @@ def test_a_side_smaller_than_the_bases_own_is_told(tmp_path: Path) -> None:
     base = tiny.base()
     assert base.input.size == (320, 320)
     result = trainer(tmp_path, told, steps=1, validate_every=1).run(resume=False)
-    assert "at 320 pixels where it is used, and is trained at 32" in told[0]
+    assert "sees pictures at 320 pixels, and is trained at 32" in told[0]
     assert result["warnings"] == (told[0],)
     assert [base.told_of(side) for side in (0, 320, 640)] == ["", "", ""]
 

@@ -54,16 +54,18 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         show_json({"gossamer": gossamer.__version__, **report.as_dict()})
     elif not arguments.quiet:
-        before, after = report.before["weighted_f"], report.after["weighted_f"]
+        made, key = (report.made, "iou") if report.made else (f"{report.out}/best.safetensors", "weighted_f")
+        measure = "IoU" if report.made else "weighted F"
+        before, after = report.before[key], report.after[key]
         if report.best_step:
             tell(
-                f"Wrote {report.out}/best.safetensors: weighted F {after:.3f} on the validation pictures, {before:.3f} "
+                f"Wrote {made}: {measure} {after:.3f} on the validation pictures, {before:.3f} "
                 f"before ({report.steps} steps, the best after {report.best_step}{_way(report.share)})."
             )
         else:
             tell(
-                f"Nothing became better than {report.base} itself (weighted F {before:.3f}): its weights lie in "
-                f"{report.out}."
+                f"Nothing became better than {report.base} itself ({measure} {before:.3f}): its weights lie in "
+                f"{report.made or report.out}."
             )
     return 0
 

@@ -109,7 +109,9 @@ class _InOrder(argparse.Action):
 
 def _add_prompts(parser: Parser) -> None:
     group = parser.add_argument_group(
-        "prompt", "What is meant on one frame is followed by SAM 2.1 through all of them, forth and back."
+        "prompt",
+        "What is meant on one frame is followed by SAM 2.1, or by SAM 3 (--model sam3), through all of them, forth and "
+        "back.",
     )
     group.add_argument(
         "--at",
@@ -126,6 +128,14 @@ def _add_prompts(parser: Parser) -> None:
     }
     for name, (_, form) in _SAID.items():
         group.add_argument(name, action=_InOrder, dest="said", default=[], metavar=form, help=helps[name])
+    group.add_argument(
+        "--text",
+        action=_InOrder,
+        dest="said",
+        default=[],
+        metavar="WORDS",
+        help="words for it; again for another thing: looked for in that frame by SAM 3, or Grounding DINO with SAM 2.1",
+    )
 
 
 def _prompts(said: Sequence[tuple[str, str]], settings: Video) -> list[tuple[Fraction, Prompt]]:
@@ -138,16 +148,21 @@ def _prompts(said: Sequence[tuple[str, str]], settings: Video) -> list[tuple[Fra
             except ValueError:
                 raise InputError(f"--at {text} is no time.", "Give seconds, e.g. 12.5, or 0:01:12.5.") from None
             continue
+        if option == "--text":
+            found.setdefault(at, {}).setdefault("text", []).append(text)
+            continue
         count, form = _SAID[option]
         numbers, unit = read_coordinates(text, count, option, form)
-        here = found.setdefault(at, {"unit": [unit]})
-        if here["unit"] != [unit]:
+        here = found.setdefault(at, {})
+        if here.setdefault("unit", [unit]) != [unit]:
             raise InputError("Some coordinates are pixels and some are percent.", "Give all with a % sign, or none.")
         here.setdefault(_FIELDS[option], []).append(numbers)
     if said and not found:
-        raise InputError("--at says when, and nothing says what.", "Add --box or --point after it.")
+        raise InputError("--at says when, and nothing says what.", "Add --box, --point or --text after it.")
     made = []
     for time, named in sorted(found.items()):
-        fields: dict[str, Any] = {name: tuple(rows) for name, rows in named.items()} | {"unit": named["unit"][0]}
+        fields: dict[str, Any] = {name: tuple(rows) for name, rows in named.items()}
+        if "unit" in named:
+            fields["unit"] = named["unit"][0]
         made.append((time, Prompt(**fields)))
     return made

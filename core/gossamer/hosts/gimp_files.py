@@ -19,8 +19,10 @@ BUNDLE = "bundle.json"
 
 FILES = (
     f"{NAME}.py",
+    "animation.py",
     "arguments.py",
     "client.py",
+    "collection.py",
     "cutting.py",
     "dialogs/__init__.py",
     "dialogs/aside.py",
@@ -29,6 +31,7 @@ FILES = (
     "dialogs/cutting_out.py",
     "dialogs/live.py",
     "dialogs/models.py",
+    "dialogs/presets.py",
     "dialogs/set_up.py",
     "environment.py",
     "exchanged.py",

@@ -1,10 +1,13 @@
 """A network's costly convolutions in 8-bit integers: made on this machine from its float file, run by OpenVINO.
 
-Activations get one range a channel, which photographs tell, and are all scaled to [0, 1]; the scales go into the
-weights, which then get one range an output channel. (Moving what is hard to quantise from activations to weights is
-the idea of Xiao et al.: "SmoothQuant", ICML 2023, here for convolutions and in full.) With one range a tensor,
-as is usual, quiet channels are lost beside loud ones, and a mask loses several times as much. Where there
-is little work there is little to win: the first convolution, the last, and all small ones stay in floating point.
+Photographs tell the range of each channel of what a convolution takes. Most of the difference between channels goes
+into the weights, which have one range an output channel, so that one step serves all channels (Xiao et al.:
+"SmoothQuant", ICML 2023, here for convolutions). A channel reaches as far as its largest values do on average, not as
+far as the largest of all: what is rarer is cut off, and the steps are finer.
+
+Only what comes after the smallest maps is quantised: a network of U²-Net's kind finds the subject on the way down to
+them, where an error moves whole regions, and draws it on the way up, where one stays at an edge. Where there is little
+work there is little to win: small convolutions and the last one stay in floating point, too.
 """
 
 from __future__ import annotations
@@ -30,9 +33,11 @@ __all__ = ["quantise_graph"]
 _SHARE = 0.005
 """Of a network's work: a convolution with less stays in floating point."""
 
+_NOTED = 0.001
+"""Of a network's work: what has less does not tell where the maps are smallest."""
+
 _QUIET = 1e-3
-"""Of a tensor's largest value: a channel that stayed below it is taken to reach it, lest a picture unlike all others
-be cut off there."""
+"""Of the loudest channel: what stayed below it is taken to reach it, lest a picture unlike all others be cut off."""
 
 _SHIFTED = 0.75
 """How much of the differences between an activation's channels goes into the weights; what 1 would move is all."""
@@ -90,8 +95,7 @@ def quantise_graph(
 
 def _float_model(package: Any, path: Path, output: int) -> Any:
     """Return the graph with one output, in float32 throughout: casts from and to half precision are taken out."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     try:
         model = package.Core().read_model(str(path))
     except RuntimeError as error:
@@ -118,19 +122,22 @@ def _replace(old: Any, new: Any) -> None:
 
 
 def _costly(model: Any) -> list[Any]:
-    """Return the convolutions with much work, in order, but for the first ones and the last."""
+    """Return the convolutions with much work after the smallest maps, in order, but for the last."""
     every = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
     if any(node.output(0).get_partial_shape().is_dynamic for node in every):
         raise ModelError("The model takes pictures of any size.", "Give a file that was exported for one size.")
-    last = {node.friendly_name for node in _before(model.get_results())}
     work = [float(np.prod(node.output(0).get_shape()) * np.prod(list(node.input(1).get_shape())[1:])) for node in every]
+    noted = [min(node.output(0).get_shape()[2:]) for node in every]
+    sides = [side if done >= _NOTED * sum(work) else max(noted) for side, done in zip(noted, work, strict=True)]
+    turn = max((number for number, side in enumerate(sides) if side == min(sides)), default=0)
+    last = {node.friendly_name for node in _before(model.get_results())}
     return [
         node
-        for node, done in zip(every, work, strict=True)
-        if done >= _SHARE * sum(work)
+        for number, (node, done) in enumerate(zip(every, work, strict=True))
+        if number > turn
+        and done >= _SHARE * sum(work)
         and node.friendly_name not in last
         and node.input_value(1).get_node().get_type_name() == "Constant"
-        and not any(leaf.get_node().get_type_name() == "Parameter" for leaf in _leaves(node.input_value(0)))
     ]
 
 
@@ -179,8 +186,7 @@ def _spreads(
     progress: Progress,
 ) -> dict[str, _Spread]:
     """Look at all photographs, and return what each tensor's channels held."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     over = ops.constant(np.array([0, 2, 3], np.int64))
     ends = [end(each, over, False) for each in tensors.values() for end in (ops.reduce_min, ops.reduce_max)]
     watching = package.Model([end.output(0) for end in ends], model.get_parameters(), "ranges")
@@ -209,8 +215,7 @@ def _spread(ends: Array) -> _Spread:
 
 def _put_in(package: Any, chosen: Sequence[Any], spreads: dict[str, _Spread]) -> None:
     """Let convolutions take 8-bit integers, times 8-bit weights."""
-    from openvino import opset13 as ops
-
+    ops = package.opset13
     for node in chosen:
         value, weights = node.input_value(0), node.input_value(1).get_node().data
         seen = [spreads[_name(leaf)] for leaf in _leaves(value)]

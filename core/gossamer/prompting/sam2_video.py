@@ -23,7 +23,7 @@ from gossamer.prompting.places import Places
 from gossamer.prompting.sam import stretched
 from gossamer.prompting.sam2 import preprocess
 
-__all__ = ["POINTERS", "Sam2Tracker", "Track", "load_sam2_tracker"]
+__all__ = ["POINTERS", "TIED", "Sam2Tracker", "Track", "load_sam2_tracker"]
 
 POINTERS = 16
 """Frames that the network looks back at by what it remembers of their subject; at masks of 7."""
@@ -42,9 +42,13 @@ class Sam2Tracker:
         As for :class:`~gossamer.prompting.sam.Sam`.
     """
 
+    what = "SAM 2"
+    session = "Sam2VideoInferenceSession"
+    """The class of transformers that keeps what is remembered of one clip."""
+
     def __init__(self, module: Any, id: str = "sam2", *, device: str = "auto", precision: str = "auto") -> None:
         self.id, self.side = id, int(module.config.image_size)
-        self.network = TransformersNetwork(module, "SAM 2", device=device, precision=precision, automatic="bfloat16")
+        self.network = TransformersNetwork(module, self.what, device=device, precision=precision, automatic="bfloat16")
 
     @property
     def device(self) -> str:
@@ -61,6 +65,10 @@ class Sam2Tracker:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.ascontiguousarray(cv2.resize(pixels, (self.side, self.side), interpolation=how))
 
+    def prepared(self, small: NDArray[np.uint8]) -> Any:
+        """Return what :meth:`small` gave as the network takes it, a tensor (1, 3, side, side)."""
+        return preprocess(small, self.side)
+
 
 class Track:
     """Subjects that are followed through a clip.
@@ -76,7 +84,7 @@ class Track:
 
     def __init__(self, tracker: Sam2Tracker, height: int, width: int, count: int = POINTERS) -> None:
         self._tracker, self._size = tracker, (height, width)
-        classes = load_classes("SAM 2 on clips", "prompts", "Sam2VideoInferenceSession")
+        classes = load_classes(f"{tracker.what} on clips", "prompts", tracker.session)
         self._session: Any = classes[0](
             video_height=height,
             video_width=width,
@@ -130,7 +138,7 @@ class Track:
         corrects = bool(places) and tracked and all(one.box is None and one.mask is None for one in places)
 
         def work(module: Any) -> NDArray[np.float32]:
-            picture = preprocess(small, self._tracker.side).to(self._tracker.device, self._session.dtype)
+            picture = self._tracker.prepared(small).to(self._tracker.device, self._session.dtype)
             self._session.add_new_frame(picture, number)
             if corrects:
                 module(self._session, frame_idx=number, reverse=back)
@@ -202,14 +210,14 @@ def load_sam2_tracker(
     name, folder = find_weights(model, "sam2", folders=folders, progress=steps, announce=announce)
 
     def load() -> Sam2Tracker:
-        module = load_pretrained(folder, model=classes[0], config=classes[1], types={"sam2_video": ""}, tied=_TIED)
+        module = load_pretrained(folder, model=classes[0], config=classes[1], types={"sam2_video": ""}, tied=TIED)
         return Sam2Tracker(module, name, device=device, precision=precision)
 
     return patiently(load, steps)
 
 
-# Saved twice by transformers 5, once by transformers 4.
-_TIED = {"prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"}
+TIED = {"prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"}
+"""Tensors that are the same as others: saved twice by transformers 5, once by transformers 4."""
 
 
 def _torch() -> Any:

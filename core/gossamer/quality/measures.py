@@ -73,6 +73,8 @@ class Measures:
         With another opinion: the difference against both together.
     mirrored : float or None
         The same of a model's masks of the picture and of the mirrored picture.
+    missing : float or None
+        With a photograph: how much alpha its colours would add beside the edge, a length of contour, in units.
     """
 
     coverage: float
@@ -109,6 +111,7 @@ class Measures:
     thin_lost: float | None = None
     disagreement: float | None = None
     mirrored: float | None = None
+    missing: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as plain types, rounded to six digits, ready for JSON."""

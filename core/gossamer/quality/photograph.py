@@ -42,6 +42,8 @@ class Agreement(NamedTuple):
         What a segmentation by colours that begins with the cut-out takes differently, against the subject's area.
     false_holes : float
         Area of holes that the photograph has no edge around, or the subject's colours in, against the subject's.
+    missing : float
+        Alpha that matting would add, a length of contour, in units: at the working size, where hair can be seen.
     """
 
     unsupported: float
@@ -52,6 +54,7 @@ class Agreement(NamedTuple):
     removed: float
     regrown: float
     false_holes: float
+    missing: float
 
 
 def edges_of(view: View) -> NDArray[np.bool_]:
@@ -79,9 +82,10 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
     assert view.photo is not None  # noqa: S101 - whoever asks has one
     photo, alpha = at_area(view, _MATTE_AREA)
     nowhere, across = view.contour & ~support, continued(view)
-    solved = matte_from_mask(photo, alpha, progress=steps.part(0.0, 0.6))
-    more = solved - alpha
-    steps(0.6)
+    more = matte_from_mask(photo, alpha, progress=steps.part(0.0, 0.2)) - alpha
+    steps(0.2)
+    finer = matte_from_mask(view.photo, view.alpha, progress=steps.part(0.2, 0.7)) - view.alpha
+    steps(0.7)
     return Agreement(
         unsupported=float(np.count_nonzero(nowhere)) / view.length,
         continued=float(np.count_nonzero(across)) / view.length,
@@ -91,6 +95,7 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
         removed=float(np.maximum(-more, 0).mean(dtype=np.float64)),
         regrown=_regrown(view),
         false_holes=false_holes(view),
+        missing=float(np.maximum(finer, 0).sum(dtype=np.float64)) / view.length / view.unit,
     )
 
 

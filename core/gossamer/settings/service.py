@@ -99,8 +99,8 @@ class Service(Settings):
             ge=1,
             le=64,
             title="Workers",
-            description="How many pictures are worked on at once. 1: in the process itself, on all cores; more: each "
-            "in a process of its own, with networks of its own and its part of the cores.",
+            description="How many processes work on pictures. 1: the service's own, on two pictures at once and on all "
+            "cores; more: as many, each on one picture, with networks of its own and its part of the cores.",
         ),
     ] = 1
     urls: Annotated[

@@ -400,7 +400,7 @@ class Training(Settings, strict=True):
             description="Where general_truth is base: how much a change of what the network finds in the general data "
             "counts against what is learnt of the domain.",
         ),
-    ] = 10.0
+    ] = 60.0
 
     @classmethod
     def of(cls, base: Training | None = None, **settings: Any) -> Training:

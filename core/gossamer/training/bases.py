@@ -79,8 +79,8 @@ class Base:
         if not 0 < side < own:
             return ""
         return (
-            f"{self.id} sees pictures at {own} pixels where it is used, and is trained at {side}: it learns to see "
-            f"small, and at {own} may find less than before. Leave --side out where time allows."
+            f"{self.id} sees pictures at {own} pixels, and is trained at {side}: it has to learn to see small, and "
+            "what comes of it is fed as small. Leave --side out where time allows."
         )
 
     def as_dict(self) -> dict[str, Any]:

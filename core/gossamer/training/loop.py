@@ -15,6 +15,7 @@ from gossamer.errors import InputError
 from gossamer.parallel.patience import Begun
 from gossamer.paths import source_path
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.families import family_of
 from gossamer.settings.dataset import Data
 from gossamer.settings.training import Training
 from gossamer.training.bases import Base, base_of, check_packages
@@ -22,6 +23,7 @@ from gossamer.training.lessons import Lessons, lessons_of
 from gossamer.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from gossamer.training.sam2_decoder import DecoderTrainer
     from gossamer.training.trainer import Trainer
 
 __all__ = ["FinetuneReport", "finetune"]
@@ -54,6 +56,8 @@ class FinetuneReport:
         :mod:`gossamer.training.interpolation`.
     walk : tuple of dict
         What the validation measured on that way, by ``share``.
+    made : str
+        Of a SAM 2: the folder of the whole network with its best decoder.
     """
 
     out: str
@@ -68,6 +72,7 @@ class FinetuneReport:
     warnings: tuple[str, ...] = ()
     share: float = 1.0
     walk: tuple[dict[str, float], ...] = ()
+    made: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, ready for JSON."""
@@ -104,7 +109,9 @@ def finetune(
         A new folder, or with `resume` one that has been begun.
     settings : Training, optional
     model : str
-        What to begin with: an id of the catalogue, or a file of weights.
+        What to begin with: an id of the catalogue, or a file of weights. Of a SAM 2.1, or a folder that
+        ``save_pretrained`` wrote, the mask decoder is trained, see :mod:`gossamer.training.sam2_decoder`; the whole
+        lies in ``model`` then, for :func:`gossamer.prompting.sam2.load_sam2`.
     architecture : str
         For a file: what feeds it, where that is not its network's usual way.
     dataset : Data, optional
@@ -146,6 +153,13 @@ def finetune(
     steps, tell = Progress.of(progress), announce or (lambda sentence: None)
     chosen, reading = settings or Training(), dataset or Data()
     folder = RunFolder(out)
+    if family_of(model) == "sam2":
+        if general is not None or photographs is not None:
+            raise InputError(
+                "The mask decoder of SAM 2 is trained on its domain alone.",
+                "Leave --general-data and --general-photographs out.",
+            )
+        return _of_sam2(model, data, folder, chosen, reading, backgrounds, resume, steps, tell)
     from gossamer.training.processes import Processes
 
     processes = Processes(chosen.device if chosen.device != "auto" else _device())
@@ -178,6 +192,42 @@ def finetune(
         return _watched(trainer, asked, steps, resume)
 
 
+def _of_sam2(
+    model: str,
+    data: str | Path,
+    folder: RunFolder,
+    settings: Training,
+    reading: Data,
+    backgrounds: str | Path | None,
+    resume: bool,
+    steps: Progress,
+    say: Callable[[str], object],
+) -> FinetuneReport:
+    """Fine-tune the mask decoder of a SAM 2."""
+    from gossamer.prompting.families import load_member
+    from gossamer.training.sam2_decoder import DecoderTrainer, check_settings
+
+    check_settings(settings)
+    folder.check(resume)
+    loaded = load_member(model, "sam2", progress=steps, announce=say)
+    lessons = lessons_of(data, None, backgrounds, reading, steps, say)
+    asked = {
+        "gossamer": gossamer.__version__,
+        "base": {"id": loaded.name, "network": "sam2", "licence": None},
+        **_data_asked(data, None, backgrounds, None),
+        "seed": settings.seed,
+        "settings": settings.model_dump(),
+        "dataset": reading.model_dump(),
+        "split": lessons.names(),
+    }
+    if resume:
+        _check_same(folder.asked(), asked)
+    with folder.taken():
+        if not resume:
+            folder.write_run(asked)
+        return _watched(DecoderTrainer(loaded, lessons, settings, folder, say), asked, steps, resume)
+
+
 def say_licence(base: Base, say: Callable[[str], object]) -> None:
     """Say what the base's licence lets one do with what comes of it."""
     card = base.card
@@ -190,7 +240,7 @@ def say_licence(base: Base, say: Callable[[str], object]) -> None:
         )
 
 
-def _watched(trainer: Trainer, asked: dict[str, Any], steps: Progress, resume: bool) -> FinetuneReport:
+def _watched(trainer: Trainer | DecoderTrainer, asked: dict[str, Any], steps: Progress, resume: bool) -> FinetuneReport:
     """Train on a thread of its own, with a chance to cancel twenty times a second."""
     begun = time.monotonic()
 
@@ -232,14 +282,22 @@ def _asked(
     return {
         "gossamer": gossamer.__version__,
         "base": base.as_dict(),
-        "data": os.path.abspath(source_path(data, "data")),
-        "general": None if general is None else os.path.abspath(source_path(general, "general data")),
-        "backgrounds": None if backgrounds is None else os.path.abspath(source_path(backgrounds, "backgrounds")),
-        "photographs": None if photographs is None else os.path.abspath(source_path(photographs, "photographs")),
+        **_data_asked(data, general, backgrounds, photographs),
         "seed": settings.seed,
         "settings": settings.model_dump(),
         "dataset": reading.model_dump(),
         "split": lessons.names(),
+    }
+
+
+def _data_asked(
+    data: str | Path, general: str | Path | None, backgrounds: str | Path | None, photographs: str | Path | None
+) -> dict[str, str | None]:
+    """Return where everything is read from."""
+    given = {"data": data, "general": general, "backgrounds": backgrounds, "photographs": photographs}
+    return {
+        name: None if path is None else os.path.abspath(source_path(path, name.replace("general", "general data")))
+        for name, path in given.items()
     }
 
 

@@ -210,6 +210,11 @@ def _told(folder: RunFolder) -> dict[str, Any]:
     if not folder.run.is_file():
         raise InputError(f"{folder.path} holds no training.", "Give the folder that gossamer finetune wrote to.")
     told = folder.asked()
+    if isinstance(told.get("base"), dict) and told["base"].get("network") == "sam2":
+        raise InputError(
+            f"{folder.path} holds a SAM 2, which is found by prompts and not promoted.",
+            f"Use it as it is: --prompt-model {folder.path / 'model'}",
+        )
     if not folder.best.is_file():
         raise InputError(
             f"{folder.path} has no best.safetensors yet.", "Let the training go on: gossamer finetune with --resume."

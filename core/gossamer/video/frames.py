@@ -126,6 +126,7 @@ class FrameCutter:
             raise
         holds = settings.hold == "flow" or (settings.hold == "auto" and not self._matter.remembers)
         self._strength = settings.hold_strength if holds else 0.0
+        self._steady: Steady[Frame] | None = None
         self.remembered = remembered or Remembered()
 
     def __enter__(self) -> FrameCutter:
@@ -158,22 +159,46 @@ class FrameCutter:
         InputError
             A frame is of another size.
         """
-        steps = Progress.of(progress)
-        steady: Steady[Frame] = Steady(self._strength, self.remembered.past)
-        recurrence = self.remembered.recurrence
+        steps, self._steady = Progress.of(progress), None
         for number, frame in enumerate(frames):
-            if frame.pixels.shape[:2] != self._size:
-                raise InputError(f"Frame {frame.number + 1} is of another size.", "Give frames of one size.")
             part = steps.part(min(number / count, 1.0), min((number + 1) / count, 1.0))
-            found = self._matter.matte(frame, recurrence, part.part(0.0, 0.6))
-            recurrence = found.remembered
-            alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, part.part(0.6, 0.9))
-            for held in steady.add(frame, frame.pixels, alpha):
-                yield self._finished(held, steady, part.part(0.9, 1.0))
-            self.remembered = Remembered(recurrence, steady.past)
+            yield from self.add(frame, part)
+        yield from self.rest(steps.part(1.0, 1.0))
+
+    def add(self, frame: Frame, progress: ProgressCallback | Progress | None = None) -> Iterator[FrameCutout]:
+        """Take the next frame, from whoever is handed frames instead of having them; yield those that are ready.
+
+        Parameters
+        ----------
+        frame : Frame
+            Of the cutter's size.
+        progress : callable, optional
+            Of this frame; raising :class:`gossamer.Cancelled` in it stops the work.
+
+        Raises
+        ------
+        InputError
+            The frame is of another size.
+        """
+        if frame.pixels.shape[:2] != self._size:
+            raise InputError(f"Frame {frame.number + 1} is of another size.", "Give frames of one size.")
+        if self._steady is None:
+            self._steady = Steady(self._strength, self.remembered.past)
+        steps, steady = Progress.of(progress), self._steady
+        found = self._matter.matte(frame, self.remembered.recurrence, steps.part(0.0, 0.6))
+        alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, steps.part(0.6, 0.9))
+        for held in steady.add(frame, frame.pixels, alpha):
+            yield self._finished(held, steady, steps.part(0.9, 1.0))
+        self.remembered = Remembered(found.remembered, steady.past)
+
+    def rest(self, progress: ProgressCallback | Progress | None = None) -> Iterator[FrameCutout]:
+        """Yield the frames that still wait for others: there are no more."""
+        steady, self._steady = self._steady, None
+        if steady is None:
+            return
         for held in steady.rest():
-            yield self._finished(held, steady, steps.part(1.0, 1.0))
-        self.remembered = Remembered(recurrence, steady.past)
+            yield self._finished(held, steady, Progress.of(progress))
+        self.remembered = Remembered(self.remembered.recurrence, steady.past)
 
     def _finished(self, held: Held[Frame], steady: Steady[Frame], progress: Progress) -> FrameCutout:
         frame = held.thing

@@ -17,7 +17,9 @@ _DIFFERENCE = 0.045  # of the colours' range: how far a moved picture may be off
 _LOOP, _FASTER = 1.0, 0.05  # px, and of the speed: how far forth and back may lead away from the start
 _CUT = 0.11  # mean difference of a moved picture beyond which most of it is another one: a cut
 _TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across a cut, where flat areas agree by chance
-_FOUND = 0.05  # of the picture: what is found again across a cut, where something is
+_FOUND = 0.05  # of the picture: what has texture and is found again across a cut, where something is
+_AROUND = 12.0  # px: flat areas go on with what is around them
+_PART = 0.3  # of what is found again around a pixel: so much has to have texture
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +96,19 @@ def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[An
     astray = np.linalg.norm(flow + returned, axis=2)
     trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
     if is_cut:
-        trust = trust * _textured(here)
-        if float(trust.mean()) < _FOUND:
-            trust = np.zeros_like(trust)
+        trust = _across_a_cut(trust.astype(np.float32), here)
     return Motion(place, np.asarray(cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0), np.float32))
 
 
-def _textured(picture: NDArray[np.uint8]) -> Array:
-    """Return where a picture shows something that is not found elsewhere by chance, in [0, 1]."""
+def _across_a_cut(trust: Array, here: NDArray[np.uint8]) -> Array:
+    """Return how far what is found again across a cut can be trusted: near enough of it has to have texture."""
     import cv2
 
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+    grey = cv2.cvtColor(here, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     mean = cv2.GaussianBlur(grey, (0, 0), 3.0)
     variance = np.maximum(cv2.GaussianBlur(grey * grey, (0, 0), 3.0) - mean * mean, 0)
-    return np.asarray(1 - np.exp(-variance / np.float32(_TEXTURE**2)), np.float32)
+    sure = trust * (1 - np.exp(-variance / np.float32(_TEXTURE**2)))
+    if float(sure.mean()) < _FOUND:
+        return np.zeros_like(trust)
+    part = cv2.GaussianBlur(sure, (0, 0), _AROUND) / (cv2.GaussianBlur(trust, (0, 0), _AROUND) + np.float32(1e-3))
+    return np.asarray(trust * np.minimum(part / np.float32(_PART), 1), np.float32)

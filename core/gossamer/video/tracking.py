@@ -1,4 +1,4 @@
-"""Prompts on a clip's frames, followed through all of them before the clip is cut: SAM 2.1's masks, one a frame."""
+"""Prompts on a clip's frames, followed through all of them before the clip is cut: SAM's masks, one a frame."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from gossamer.errors import InputError
 from gossamer.networks.recurrence import Recurrence
 from gossamer.progress import Progress
+from gossamer.prompting.choice import choose
+from gossamer.prompting.families import family_of
 from gossamer.prompting.places import Places, places_of, points_of
 from gossamer.prompting.prompt import Prompt
 from gossamer.prompting.sam2_video import POINTERS, Sam2Tracker, Track, load_sam2_tracker
+from gossamer.prompting.sam3_video import load_sam3_tracker
+from gossamer.session import Session
 from gossamer.settings import ModelChoice
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
@@ -40,7 +44,7 @@ class TimedPrompt:
     at : Fraction
         Seconds of the clip: the frame that is shown then.
     prompt : Prompt
-        Boxes, points, a mask or scribbles; no text.
+        Boxes, points, a mask, scribbles, or words, which a model of pictures looks for in that frame.
     """
 
     at: Fraction
@@ -61,11 +65,13 @@ class Tracked:
         Gives all frames between the in point and the out point, as often as it is called.
     progress : Progress
         Called for each frame; may raise to cancel.
+    named : callable, optional
+        Given a frame and a prompt with words it returns where the subjects are that they name, one each.
 
     Raises
     ------
     InputError
-        A prompt has text, names no place, or lies on no frame.
+        A prompt has words and nothing reads them, names no place, or lies on no frame.
     """
 
     remembers = False
@@ -79,9 +85,10 @@ class Tracked:
         begin: Fraction,
         frames: Callable[[], Iterator[Frame]],
         progress: Progress,
+        named: Callable[[Frame, Prompt], list[Places]] | None = None,
     ) -> None:
         self.id, self.device = tracker.id, tracker.device
-        self._tracker, self._progress = tracker, progress
+        self._tracker, self._progress, self._named = tracker, progress, named
         self._size = clip.height, clip.width
         # One after the other, packed: a clip of any length takes no memory for them.
         self._file: Any = tempfile.TemporaryFile(prefix="gossamer-track-")
@@ -111,19 +118,18 @@ class Tracked:
 
     def _by_frame(
         self, prompts: Sequence[TimedPrompt], begin: Fraction, frames: Callable[[], Iterator[Frame]], clip: Clip
-    ) -> dict[int, Prompt]:
-        """Return the prompts in pixels, by the number of the frame that is shown at their time."""
-        found: dict[int, Prompt] = {}
+    ) -> dict[int, list[Places]]:
+        """Return where the subjects of the prompts are, by the number of the frame that is shown at their time."""
+        found: dict[int, list[Places]] = {}
         waiting = sorted(prompts, key=lambda one: one.at)
-        for one in waiting:
-            if one.prompt.text:
-                raise InputError("A clip's subject is not named by words.", "Give a box or a point.")
+        if self._named is None and any(one.prompt.text for one in waiting):
+            raise InputError("A clip's subject is not named by words.", "Give a box or a point.")
         shown = None
         for frame in frames():
             self._progress.tick()
             while waiting and shown is not None and waiting[0].at - begin < frame.time:
                 self._put(found, shown, waiting.pop(0), clip)
-            shown = frame.number
+            shown = frame
             if not waiting:
                 break
         if shown is None:
@@ -132,22 +138,23 @@ class Tracked:
             self._put(found, shown, one, clip)
         return found
 
-    @staticmethod
-    def _put(found: dict[int, Prompt], number: int, timed: TimedPrompt, clip: Clip) -> None:
-        prompt = _in_pixels(timed.prompt, clip)
-        if number in found:
+    def _put(self, found: dict[int, list[Places]], frame: Frame, timed: TimedPrompt, clip: Clip) -> None:
+        if frame.number in found:
             raise InputError("Two prompts are for the same frame.", "Give them together.")
-        if not _places(prompt):
+        if timed.prompt.text and self._named is not None:
+            found[frame.number] = self._named(frame, timed.prompt)
+            return
+        places = _places(_in_pixels(timed.prompt, clip))
+        if not places:
             raise InputError(f"The prompt at {float(timed.at):g} s names no place.", "Give a box, a point or a mask.")
-        found[number] = prompt
+        found[frame.number] = places
 
-    def _follow(self, prompts: dict[int, Prompt], frames: Callable[[], Iterator[Frame]]) -> None:
-        first = min(prompts)
+    def _follow(self, places: dict[int, list[Places]], frames: Callable[[], Iterator[Frame]]) -> None:
+        first = min(places)
         count = sum(1 for _ in itertools.islice(frames(), POINTERS))
         track = Track(self._tracker, *self._size, count)
-        if not any(one.box or one.points or one.mask is not None for one in _places(prompts[first])):
+        if not any(one.box or one.points or one.mask is not None for one in places[first]):
             raise InputError("The first prompt only says what is not meant.", "Say also what is: a box or a point.")
-        places = {number: _places(prompt) for number, prompt in prompts.items()}
         start = next(frame for frame in frames() if frame.number == first)
         self._look(track, start.number, self._tracker.small(start.pixels), places.get(first, []), False)
         for number, small in self._reversed(first, frames):
@@ -201,6 +208,10 @@ def _places(prompt: Prompt) -> list[Places]:
     return [Places(None, (), aside)] if aside else []
 
 
+def _is_sam3(model: str) -> bool:
+    return family_of(model) == "sam3"
+
+
 def tracked(
     source: Source,
     prompts: Sequence[TimedPrompt],
@@ -209,14 +220,17 @@ def tracked(
     progress: Progress,
     announce: Callable[[str], object] | None,
 ) -> Tracked:
-    """Return the subjects of prompts in every frame of a clip, followed by SAM 2.1.
+    """Return the subjects of prompts in every frame of a clip, followed by SAM 2.1 or SAM 3.
+
+    Words are looked for in their frame, as in a picture: by SAM 3, or by Grounding DINO with SAM 2.1.
 
     Parameters
     ----------
     source : Source
     prompts : sequence of TimedPrompt
     choice : ModelChoice
-        Its model: auto, an id of SAM 2.1, or a folder.
+        Its model: auto (SAM 2.1; SAM 3 where it is the one that reads the prompt's words), an id of SAM 2.1, sam3, or a
+        folder.
     settings : Video
     progress : Progress
     announce : callable, optional
@@ -225,12 +239,33 @@ def tracked(
     Raises
     ------
     GossamerError
-        As :func:`gossamer.prompting.sam2_video.load_sam2_tracker` and :class:`Tracked`.
+        As :func:`gossamer.prompting.sam2_video.load_sam2_tracker`,
+        :func:`gossamer.prompting.sam3_video.load_sam3_tracker`, :meth:`gossamer.Session.subjects` and :class:`Tracked`.
     """
     if settings.roi:
         raise InputError("A prompt says where the subject is already.", "Leave the region out.")
-    tracker = load_sam2_tracker(
-        choice.model,
+    model, words = choice.model, next((one.prompt for one in prompts if one.prompt.text), None)
+    if model == "auto" and words is not None and choose(words, folders=choice.folders)[0] == "sam3":
+        model = "sam3"
+    reads = _is_sam3(model)
+
+    def named(frame: Frame, prompt: Prompt) -> list[Places]:
+        device, folders = choice.device, choice.folders
+        looking = Session(frame.pixels, prompt_model=model if reads else "auto", device=device, folders=folders)
+        quiet = Progress(lambda fraction, message: progress.tick())
+        found = looking.subjects(prompt, on_empty="empty", progress=quiet, announce=announce)
+        looking.unload()  # or two large networks are held
+        if not found.found:
+            phrases = " or ".join(f'"{phrase}"' for phrase in prompt.text)
+            raise InputError(
+                f"Nothing was found for {phrases} in frame {frame.number + 1}.",
+                "Name it otherwise, choose a time at which it shows well, or give a box.",
+            )
+        return [Places(mask=subject.mask) for subject in found.subjects]
+
+    load = load_sam3_tracker if reads else load_sam2_tracker
+    tracker = load(
+        model,
         device=choice.device,
         precision=choice.precision,
         folders=choice.folders,
@@ -238,4 +273,4 @@ def tracked(
         announce=announce,
     )
     begin, _ = settings.span
-    return Tracked(tracker, prompts, source.clip, begin, lambda: frames_of(source, settings), progress)
+    return Tracked(tracker, prompts, source.clip, begin, lambda: frames_of(source, settings), progress, named)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gossamer import __version__
 from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory
+from gossamer.worker.clips import OpenedClip
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory, NotHere
 from gossamer.worker.pictures import OpenedPicture, Shelf
@@ -27,6 +28,7 @@ from gossamer.worker.protocol import (
 )
 from gossamer.worker.requests import (
     BrushRequest,
+    ClipRequest,
     FetchRequest,
     FinishRequest,
     OpenRequest,
@@ -100,13 +102,14 @@ class Conversation:
         self._last: tuple[float, str] | None = None
         self._opened: dict[int, tuple[OpenedPicture, int]] = {}  # and the room that it takes
         self._number = 0
+        self._clip: tuple[OpenedClip, int] | None = None  # likewise
         self.busy = self.working = False
         self.heard = time.monotonic()
 
     @property
     def holding(self) -> bool:
-        """Whether it has a picture open."""
-        return bool(self._opened)
+        """Whether it has a picture or a clip open."""
+        return bool(self._opened or self._clip)
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,6 +140,7 @@ class Conversation:
         finally:
             for number in list(self._opened):
                 self._close(number)
+            self._close_clip()
 
     def _handshake(self) -> bool:
         hello, payload = receive_header(self._connection, time.monotonic() + _PATIENCE)
@@ -159,7 +163,7 @@ class Conversation:
 
     def _request(self, understood: bool) -> bool:
         """Answer one request; return whether to wait for the next."""
-        self._connection.settimeout(_AT_WORK if self._opened else _IDLE)
+        self._connection.settimeout(_AT_WORK if self.holding else _IDLE)
         self._connection.recv(1, socket.MSG_PEEK)
         header, payload = receive_header(self._connection, time.monotonic() + _PATIENCE)
         self._connection.settimeout(_PATIENCE)
@@ -180,6 +184,8 @@ class Conversation:
             self._segment(SegmentRequest.of(header), payload)
         elif what == "brush":
             self._brush(BrushRequest.of(header), payload)
+        elif what == "frame":
+            self._frame(payload)
         elif payload:
             raise ProtocolError("This request carries no payload.")
         elif what == "refine":
@@ -188,6 +194,9 @@ class Conversation:
         elif what == "finish":
             with self._answering():
                 self._finish(FinishRequest.of(header))
+        elif what == "clip":
+            with self._answering():
+                self._begin_clip(ClipRequest.of(header))
         elif what == "fetch":
             with self._answering():
                 self._fetch(FetchRequest.of(header))
@@ -244,6 +253,39 @@ class Conversation:
             self.working = True
             self._server.cutter.brush(picture, request, plane, self._progress)
             send_frame(self._connection, {"type": "brushed"})
+
+    def _begin_clip(self, request: ClipRequest) -> None:
+        self.working = True
+        self._close_clip()
+        room = self._server.shelf.take(OpenedClip.room(request), 0)
+        try:
+            self._clip = self._server.cutter.clip(request, self._progress), room
+        except BaseException:
+            self._server.shelf.give_back(room)
+            raise
+        send_frame(self._connection, {"type": "begun"})
+
+    def _frame(self, payload: int) -> None:
+        """Take a clip's next frame, or hear that there are no more."""
+        if self._clip is None or payload not in (0, self._clip[0].request.payload):
+            raise ProtocolError(f"No clip is begun whose frames have {payload} bytes.")
+        clip = self._clip[0]
+        with self._answering():
+            data = self._received(payload) if payload else None
+            self.working = True
+            ready = self._server.cutter.frames(clip, data, self._progress)
+            warnings = [warning_in_gimp(warning) for warning in clip.warnings]
+            if data is None:
+                self._close_clip()
+            self._connection.settimeout(_PATIENCE + sum(one.nbytes for one in ready) / _SLOWEST)
+            send_frame(self._connection, {"type": "framed", "count": len(ready), "warnings": warnings}, *ready)
+
+    def _close_clip(self) -> None:
+        if self._clip is not None:
+            clip, room = self._clip
+            self._clip = None
+            clip.close()
+            self._server.shelf.give_back(room)
 
     def _finish(self, request: FinishRequest) -> None:
         self.working = True

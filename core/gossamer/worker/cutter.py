@@ -19,12 +19,20 @@ from gossamer.worker.brushing import brushed, solve_again
 from gossamer.worker.finishing import Answer, as_dtype, exact_answer, shop_picture
 from gossamer.worker.inventory import Inventory
 from gossamer.worker.pictures import Found, OpenedPicture
-from gossamer.worker.requests import BrushRequest, FetchRequest, FinishRequest, RefineRequest, SegmentRequest
+from gossamer.worker.requests import (
+    BrushRequest,
+    ClipRequest,
+    FetchRequest,
+    FinishRequest,
+    RefineRequest,
+    SegmentRequest,
+)
 
 if TYPE_CHECKING:
     from gossamer.pipeline import Pipeline
     from gossamer.settings import Recipe
     from gossamer.weights.catalogue import ModelCard
+    from gossamer.worker.clips import OpenedClip
 
 __all__ = ["Cutter"]
 
@@ -203,6 +211,36 @@ class Cutter:
         recipe = preset(request.preset).recipe(recipe_from_flat(request.options))
         with self._my_turn(progress):
             return shop_picture(picture, recipe, self.device, Progress.of(progress))
+
+    def clip(self, request: ClipRequest, progress: ProgressCallback) -> OpenedClip:
+        """Begin to cut out frames.
+
+        Raises
+        ------
+        NotHere
+            The model would have to be fetched.
+        InputError
+            A setting is unknown or impossible.
+        ModelError
+            The model cannot be loaded.
+        """
+        from gossamer.worker.clips import OpenedClip
+
+        device = request.device or self.device
+        with self._my_turn(progress):
+            models = self._inventory.models_for(request.model, request.quality, device)
+            return OpenedClip(request, ",".join(models), device, progress)
+
+    def frames(self, clip: OpenedClip, data: bytearray | None, progress: ProgressCallback) -> list[NDArray[Any]]:
+        """Return the frames that are cut out after the next one, `data`, or after the last.
+
+        Raises
+        ------
+        GossamerError
+            As :meth:`gossamer.video.FrameCutter.add`.
+        """
+        with self._my_turn(progress):
+            return list(clip.rest(progress) if data is None else clip.add(data, progress))
 
     def fetch(self, request: FetchRequest, progress: ProgressCallback) -> ModelCard:
         """Fetch a model that the client's user wants to have.

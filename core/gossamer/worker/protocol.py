@@ -27,6 +27,13 @@ never change. After it the client sends requests, one at a time; each is an obje
 ``finish`` (picture, options, preset)
     ``finished`` (``width``, ``height``, ``channels``, ``dtype``, ``report``), whose payload is the picture as the
     preset's shop wants it: canvas, margins, shadow and background.
+``clip`` (width, height, dtype, model, quality, device, options)
+    ``begun``: frames of that size can be sent, RGBA of 8 or 16 bits; a client has one clip at a time. For weights that
+    are missing it is as for ``segment``.
+``frame`` (payload: a frame's rows; none after the last)
+    ``framed`` with ``count`` and ``warnings``; its payload are so many frames cut out, RGBA with straight alpha, in
+    their order. A matte is held still with those after it, so they come some frames later, the last ones after a
+    ``frame`` without a payload, which ends the clip.
 ``close`` (picture)
     ``closed``. The end of the connection closes all.
 ``models``
@@ -42,9 +49,9 @@ never change. After it the client sends requests, one at a time; each is an obje
 ``shutdown``
     ``bye``; the worker finishes what it works on, ends, and closes the connection.
 
-While the worker is at ``segment``, ``refine``, ``brush``, ``finish`` or ``fetch`` it sends any number of ``progress``
-frames (``fraction``, ``message``). Any request may be answered by ``{"type": "error", "message", "remedy", "kind",
-"fatal"}``; after a fatal one the worker closes the connection.
+While the worker is at ``segment``, ``refine``, ``brush``, ``finish``, ``clip``, ``frame`` or ``fetch`` it sends any
+number of ``progress`` frames (``fraction``, ``message``). Any request may be answered by ``{"type": "error",
+"message", "remedy", "kind", "fatal"}``; after a fatal one the worker closes the connection.
 
 The worker hangs up on a client that asks for nothing for five minutes (an hour, where it has a picture open), or takes
 longer for a frame than half a minute and a second for each ten megabytes. Where more than sixteen clients come, those

@@ -12,6 +12,7 @@ __all__ = [
     "MAX_PIXELS",
     "SIZES",
     "BrushRequest",
+    "ClipRequest",
     "FetchRequest",
     "FinishRequest",
     "OpenRequest",
@@ -271,6 +272,58 @@ class FinishRequest:
             preset=isinstance(request.preset, str) and bool(request.preset),
         )
         return request
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """Frames that are to be cut out and held still.
+
+    Attributes
+    ----------
+    width, height : int
+        Of all of them.
+    dtype : {"u8", "u16"}
+        Of the frames, which have four channels, and of what comes back.
+    model, quality, device : str
+        As for :class:`SegmentRequest`.
+    options : Mapping
+        Settings by their flat names.
+    """
+
+    width: int
+    height: int
+    dtype: str
+    model: str
+    quality: str
+    device: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> ClipRequest:
+        """Check a request's header; raises ProtocolError where a field is missing, of a wrong type or impossible."""
+        opened = OpenRequest.of({**header, "channels": 4})
+        request = cls(
+            opened.width,
+            opened.height,
+            opened.dtype,
+            header.get("model", "auto"),
+            header.get("quality", "balanced"),
+            header.get("device", ""),
+            header.get("options", {}),
+        )
+        _check(
+            dtype=request.dtype in ("u8", "u16"),
+            model=isinstance(request.model, str) and bool(request.model),
+            quality=request.quality in _QUALITIES,
+            device=isinstance(request.device, str),
+            options=isinstance(request.options, dict),
+        )
+        return request
+
+    @property
+    def payload(self) -> int:
+        """How many bytes a frame has."""
+        return self.width * self.height * 4 * SIZES[self.dtype]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import layers
 import outputs
 from dialogs import consent
 from dialogs.live import Ask, Live
+from dialogs.presets import Presets
 from language import N_, _
 from preview import COLOURED, VIEWS, Canvas
 
@@ -68,6 +69,7 @@ class CuttingOut:
             self._show_what_counts()
             changes = self._config.connect("notify", self._on_change)
             self._on_change()
+            self._hide_single_slot()
             go_on = self._dialog.run()
             self._config.disconnect(changes)
             self._take_strokes()
@@ -115,8 +117,19 @@ class CuttingOut:
         self._shop = self._apart(box, "preset", rows)
         box.pack_start(self._advanced(), False, False, 0)
         box.pack_start(self._brushes(), False, False, 0)
+        self._presets = Presets(self._config, dialog, self._on_preset)
+        box.pack_start(self._presets, False, False, 0)
         box.show_all()
         dialog.get_content_area().pack_start(box, True, True, 0)
+
+    def _hide_single_slot(self):
+        """Hide GIMP's own two buttons, which keep one choice without a name: presets keep any number."""
+        boxes = [self._dialog.get_content_area()]
+        for box in boxes:
+            boxes += [one for one in box.get_children() if isinstance(one, Gtk.Box)]
+            if isinstance(box, Gtk.ButtonBox) and box != self._dialog.get_action_area():
+                box.set_no_show_all(True)
+                box.hide()
 
     def _labelled(self, name, rows):
         """Return a property's own widget, its label as wide as the others."""
@@ -234,6 +247,15 @@ class CuttingOut:
                 self._setting = False
                 self._on_change()
 
+    def _on_preset(self, settings):
+        self._setting = True
+        for name, value in settings.items():
+            self._config.set_property(name, value)
+        self._setting = False
+        self._show_what_counts()
+        self._shrink()
+        self._on_change()
+
     def _edge_now(self):
         """Return the edge whose settings are those that are set."""
         for edge in self._known["edges"]:
@@ -313,6 +335,7 @@ class CuttingOut:
             self._shrink()
         self._setting = True
         self._edge.set_active_id(self._edge_now())
+        self._presets.show_what_is_set()
         self._setting = False
         if self._waiting:
             GLib.source_remove(self._waiting)

@@ -416,6 +416,46 @@ def now():
     image.delete()
 
 
+def animation():
+    """Three layers as frames: a whole one, a part that lies upon it, and one that replaces both."""
+    image = load("cat.png")
+    (first,) = image.get_layers()
+    first.set_name("one (40ms)")
+    part = Gimp.Layer.new(image, "two (80ms) (combine)", 60, 50, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(part, None, 0)
+    part.set_offsets(20, 30)
+    part.fill(Gimp.FillType.WHITE)
+    last = Gimp.Layer.new_from_drawable(first, image)
+    last.set_name("three (replace)")
+    image.insert_layer(last, None, 0)
+    last.transform_flip_simple(Gimp.OrientationType.HORIZONTAL, True, 0)
+    before = stack(image)
+    procedure = Gimp.get_pdb().lookup_procedure("plug-in-gossamer-cut-out-animation")
+    for case, model in (("animation", "u2netp"), ("animation_missing", "birefnet-general")):
+        config = procedure.create_config()
+        config.set_property("image", image)
+        config.set_core_object_array("drawables", [first])
+        config.set_property("model", model)
+        result = procedure.run(config)
+        facts[case] = {"status": result.index(0).value_nick, "planes": {}, "kept": stack(image) == before}
+        if result.index(0) != Gimp.PDBStatusType.SUCCESS:
+            facts[case]["error"] = result.index(1)
+            continue
+        new = result.index(1)
+        facts[case]["stack"] = stack(new)
+        for number, layer in enumerate(reversed(new.get_layers())):
+            save(case, f"frame-{number}", layer, "R'G'B'A u8")
+        new.delete()
+    for layer in (part, last):
+        image.remove_layer(layer)
+    config = procedure.create_config()
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", [first])
+    result = procedure.run(config)
+    facts["no_animation"] = {"status": result.index(0).value_nick, "planes": {}, "error": result.index(1)}
+    image.delete()
+
+
 def missing():
     """A model that is not here is not fetched unasked."""
     image = load("cat.png")
@@ -460,7 +500,7 @@ def arguments():
 
 for part in (
     arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
-    marked, filled_in, now, missing, script_fu
+    marked, filled_in, now, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()

@@ -8,58 +8,9 @@ import subprocess
 import sys
 import time
 
-SHARE, SCRIPTS = os.environ["SHARE"], os.environ["SCRIPTS"]
+from desktop import KEY, SHARE, ask, began, end, gone, picture, start, wait_until, window, xdotool
+
 story = []
-began = time.monotonic()
-
-
-def xdotool(*words):
-    done = subprocess.run(["xdotool", *words], capture_output=True, text=True, check=False)
-    return done.stdout.split()
-
-
-def window(name, seconds=60):
-    """Wait for a window of this name to be on the screen, go there, and return its id."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = xdotool("search", "--onlyvisible", "--name", name)
-        if found:
-            xdotool("windowactivate", "--sync", found[0])
-            time.sleep(0.5)
-            return found[0]
-        time.sleep(0.1)
-    picture("lost")
-    sys.exit(f"no window {name!r} came; see lost.png")
-
-
-def gone(name, seconds=30):
-    until = time.monotonic() + seconds
-    while xdotool("search", "--onlyvisible", "--name", name):
-        if time.monotonic() > until:
-            picture("lost")
-            sys.exit(f"the window {name!r} stays; see lost.png")
-        time.sleep(0.1)
-
-
-def picture(name):
-    subprocess.run(["import", "-window", "root", os.path.join(SHARE, f"{name}.png")], check=True)
-
-
-def ask(question, seconds=60):
-    path = os.path.join(SHARE, "answer")
-    if os.path.exists(path):
-        os.remove(path)
-    with open(os.path.join(SHARE, "question.part"), "w") as file:
-        file.write(question)
-    os.rename(os.path.join(SHARE, "question.part"), os.path.join(SHARE, "question"))
-    until = time.monotonic() + seconds
-    while not os.path.exists(path):
-        if time.monotonic() > until:
-            picture("lost")
-            sys.exit(f"GIMP did not answer {question!r}; see lost.png")
-        time.sleep(0.05)
-    with open(path) as file:
-        return json.load(file)
 
 
 def note(step):
@@ -74,17 +25,6 @@ def note(step):
     return seen
 
 
-def wait_until(what, wanted, seconds=120):
-    """Wait until the image looks as is wanted: ``wanted(look)``."""
-    until = time.monotonic() + seconds
-    while not wanted(ask("look")):
-        if time.monotonic() > until:
-            picture("lost")
-            sys.exit(f"{what} does not come; see lost.png")
-        time.sleep(0.2)
-    time.sleep(0.5)
-
-
 def settle(seconds=3):
     """Wait until the preview has stood still for so long: the first ones are drafts."""
     seen, since = None, time.monotonic()
@@ -93,6 +33,13 @@ def settle(seconds=3):
         if now != seen:
             seen, since = now, time.monotonic()
         time.sleep(0.2)
+
+
+def presets(step):
+    """Write down which presets of the user there are."""
+    path = os.path.join(os.environ["GIMP3_DIRECTORY"], "gossamer-presets.json")
+    with open(path, encoding="utf-8") as file:
+        story.append({"step": f"presets {step}", **json.load(file)})
 
 
 def open_dialog():
@@ -132,24 +79,8 @@ def stroke(points):
     return time.monotonic()
 
 
-KEY = "ctrl+shift+j"  # which the test gave the action
 BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
-server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
-os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
-for _ in range(20):  # on a busy machine the display can be slow to open
-    manager = subprocess.Popen(["openbox"])
-    time.sleep(0.5)
-    if manager.poll() is None:
-        break
-watch = os.path.join(SCRIPTS, "watch.py")
-gimp = subprocess.Popen(
-    ["gimp", "--no-splash", os.path.join(SHARE, "cat.png"), "--batch-interpreter=python-fu-eval",
-     "-b", f"exec(compile(open({watch!r}).read(), {watch!r}, 'exec'))"]
-)  # fmt: skip
-window(r"\(imported\)", 120)
-for welcome in xdotool("search", "--onlyvisible", "--name", "Welcome to GIMP"):
-    xdotool("windowclose", welcome)
-window(r"\(imported\)")
+start(os.path.join(SHARE, "cat.png"))
 note("opened")
 
 # Looked at and given up
@@ -167,6 +98,36 @@ for number in range(1, 9):  # every view
     time.sleep(1)
     note(f"view-{number}")
     picture(f"4-view-{number}")
+# Presets: saved under a name, something else set, chosen again, deleted
+xdotool("key", "F4")
+time.sleep(1)
+settle()
+note("preset-saved")
+xdotool("key", "alt+s")
+window("^Save Preset$")
+xdotool("type", "Fine hair")
+picture("4-preset")
+xdotool("key", "Return")
+gone("^Save Preset$")
+presets("saved")
+window("^Remove Background$")
+xdotool("key", "alt+v")
+xdotool("key", "Tab", "Tab", "Page_Up")  # the second slider: feather
+time.sleep(1)
+settle()
+note("preset-left")
+picture("4-preset-left")
+xdotool("key", "alt+y", "Down")
+time.sleep(1)
+settle()
+note("preset-chosen")
+picture("4-preset-chosen")
+xdotool("key", "alt+l")
+time.sleep(1)
+picture("4-preset-delete")
+xdotool("key", "Return")
+time.sleep(1)
+presets("deleted")
 close_dialog("Escape")
 note("cancelled")
 
@@ -242,6 +203,5 @@ note("repeating-undone")
 
 with open(os.path.join(SHARE, "story.json"), "w") as file:
     json.dump(story, file)
-with open(os.path.join(SHARE, "question"), "w") as file:
-    file.write("quit")
+end()
 print("GUI-TEST-OK")

@@ -4,7 +4,8 @@ Masks of models are wrong in ways of their own. What they overlooked is far more
 every upward correction that colours support is right, while a region that a model doubts (grey over a wide area) is
 either subject or truly transparent, hardly ever background. So alpha is
 
-- raised beside a contour, and elsewhere only where the colours there are those of what the mask is sure of;
+- raised beside a contour, and elsewhere only where the colours there are those of what the mask is sure of, or the mask
+  itself has nearly all of it (models leave 0.9 or 0.95 deep in a subject; smoke and glass are below that);
 - lowered only beside a contour between what surely is subject and what surely is not, only where the picture becomes
   easier to explain as a mixture of two colours by it, and not where the mask shows something thin: fine lines have no
   colours of their own that samples could come from.
@@ -28,12 +29,13 @@ from gossamer.resampling import bilinear, shrink, wide_blur
 __all__ = ["Grounds", "belief", "grounds"]
 
 SURE = 0.9  # mask values above are surely subject, below one minus that surely not
-BESIDE = 10.0  # units; a contour is where both are this near on average
+BESIDE = 12.0  # units; a contour is where both are this near on average
 ROUGH = 30.0  # the same in a mask that does not follow the picture
 WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
 BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
 SUPPORT = 0.5, 0.7  # share of foreground among the colours' votes; where nobody is heard it is one half
+WHOLE = 0.8, 0.9  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
 TOGETHER = 2.0  # sigma in units over which votes are averaged
 TELLING = 0.33  # how far colours are to be believed at least: where they tell nothing a model's mask stays
 MODEL = 0.8  # care from which on what is thin is kept entirely
@@ -97,6 +99,7 @@ def belief(image: Array, mask: Array, found: Estimate, care: Array, known: Groun
     better = ramp(np.log(before / after), *BETTER)
     # A single pixel's vote is noise.
     raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
+    np.maximum(raised, ramp(mask, *WHOLE), out=raised)
     lowered = place * (1 - care * (1 - better)) * (1 - thin)
     told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
     return np.where(found.alpha > mask, raised, lowered) * told, place * np.maximum(1 - 2 * thin, 0)
