@@ -194,7 +194,7 @@ def test_weights_that_have_forgotten_the_general_are_not_kept(tmp_path: Path) ->
 
 
 def test_training_ends_early_where_nothing_is_gained(tmp_path: Path) -> None:
-    one = trainer(tmp_path, rate=1e-9, patience=2, validate_every=1, warmup=0, worst=0)
+    one = trainer(tmp_path, rate=1e-15, patience=2, validate_every=1, warmup=0, worst=0)
     result = one.run(resume=False)
     assert result["stopped_early"]
     assert result["steps"] < STEPS
