@@ -19,7 +19,7 @@ import time
 
 if __package__:
     from . import frames, system
-    from .exchanged import Finished, Picture, Result
+    from .exchanged import Finished, Picture, Result, result
     from .failure import WorkerFailure, with_remedy
     from .language import _
     from .record import PROTOCOL, Settings, version_numbers
@@ -27,7 +27,7 @@ else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import frames
     import system
-    from exchanged import Finished, Picture, Result
+    from exchanged import Finished, Picture, Result, result
     from failure import WorkerFailure, with_remedy
     from language import _
     from record import PROTOCOL, Settings, version_numbers
@@ -145,6 +145,7 @@ class Client:
         draft=False,
         region=None,
         dtype="",
+        changes=False,
         progress=None,
     ) -> Result:
         """Have the matte, and the subject's colours, of a picture whose subject was found.
@@ -166,6 +167,8 @@ class Client:
             Left, top, width and height of the part that is wanted.
         dtype : str
             Of the answer; without it the picture's.
+        changes : bool
+            Of a preview: have those parts of the matte alone that differ from the last one.
         progress : callable, optional
             ``progress(fraction, text)``.
 
@@ -176,19 +179,17 @@ class Client:
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
         header |= {"background": background}
+        header |= {"changes": changes}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
             width, height = region[2:]
         plane = width * height * _SIZES[dtype or own]
         answer, payload = self._answer("result", header, b"", progress, most=9 * plane)
-        front, behind = answer["foreground"], answer.get("background", 0)
-        if len(payload) != plane * (1 + front + behind):
+        found = result(answer, payload, width, height, _SIZES[dtype or own])
+        if found is None:
             raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
-        view = memoryview(payload)
-        alpha, view = view[:plane], view[plane:]
-        colours, rest = view[: front * plane], view[front * plane :]
-        return Result(alpha, colours if front else None, answer["report"], rest if behind else None)
+        return found
 
     def brush(self, picture: int, region=None, plane: bytes = b"", *, progress=None) -> None:
         """Have the matte solved again below a stroke, for all answers to come; without one, have them all forgotten.

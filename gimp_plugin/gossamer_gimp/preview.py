@@ -31,6 +31,7 @@ VIEWS = (
 _MARK = "gossamer-preview"
 _SKIN = 0.3  # of the original that the onion skin leaves
 _FREEZES = 8  # more than can be open at once
+_MANY = 200  # parts of a mask that wait to be written, from which on all of it is
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Canvas:
         self._clean = not image.is_dirty()
         self._visible = layer.get_visible()
         self._view, self._painted, self._behind = None, None, None
-        self._alpha = self._colours = self._written = None
+        self._alpha = self._colours = None
+        self._written, self._pending = None, []  # the view that the mask is of, and what has changed since
         self._papers = {}
         self._ants = False
         with self._quietly():
@@ -125,9 +127,18 @@ class Canvas:
         self._view = view
         self._draw()
 
-    def update(self, alpha, colours=None):
-        """Show a new matte, a byte a pixel, and the subject's colours, three bytes a pixel, where they are given."""
-        self._alpha = bytes(alpha)
+    def update(self, alpha, colours=None, boxes=None):
+        """Show a new matte, a byte a pixel, and the subject's colours, three bytes a pixel, where they are given.
+
+        With boxes (left, top, width, height) the matte is their pixels alone; around them it is as it was.
+        """
+        if boxes is None:
+            self._alpha, self._written = bytearray(alpha), None  # all of it is written
+        else:
+            planes.put_in(self._alpha, self._top.get_width(), boxes, alpha)
+            self._pending += boxes
+            if len(self._pending) > _MANY:
+                self._written = None
         if colours is not None:
             self._colours = bytes(colours)
             if self._painted == "subject":
@@ -225,12 +236,13 @@ class Canvas:
     def _write_mask(self, look):
         if self._alpha is None or look.top is None:
             return
-        plane = self._alpha if look.table is None else self._alpha.translate(look.table)
         wide, high = self._top.get_width(), self._top.get_height()
-        whole = [(0, 0, wide, high)]
-        for box in whole if self._written is None else planes.changed(self._written, plane, wide, high):
-            layers.put_part(self._mask, Gegl.Rectangle.new(*box), "u8", planes.cut_out(plane, wide, box))
-        self._written = plane
+        same = self._written is not None and self._written.table == look.table
+        for box in self._pending if same else [(0, 0, wide, high)]:
+            part = planes.cut_out(self._alpha, wide, box)
+            part = part if look.table is None else part.translate(look.table)
+            layers.put_part(self._mask, Gegl.Rectangle.new(*box), "u8", part)
+        self._written, self._pending = look, []
 
     def _arrange(self, look):
         """Show and hide what the view is made of; until there is a matte, that is the original alone."""

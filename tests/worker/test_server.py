@@ -21,7 +21,7 @@ from gossamer.settings.parameters import recipe_from_flat
 from gossamer.worker import conversation
 from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
 from gossamer.worker.server import default_socket, serve
-from gossamer_gimp import system
+from gossamer_gimp import planes, system
 from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
 from gossamer_gimp.client import Client, WorkerFailure, socket_path
 from tests.cached_weights import weights_home
@@ -270,6 +270,27 @@ def test_a_preview_is_near_the_exact_answer(shared: Worker) -> None:
     colours = [np.frombuffer(one.foreground, np.uint8).reshape(large.shape).astype(int) for one in (exact, near)]
     seen = np.abs(colours[0] - colours[1])[alphas[0] > 128]
     assert seen.mean() < 4
+
+
+def test_of_a_preview_only_what_changed_is_sent(shared: Worker) -> None:
+    large = skimage.data.astronaut().repeat(2, 0).repeat(2, 1)
+    plane, sizes = bytearray(), []
+    with shared.client() as client:
+        number = client.open(picture(large))
+        client.segment(number, model="u2netp")
+        for feather in (0.0, 6.0, 6.0, 2.0):
+            options = {"matting": "none", "refinement_feather": feather}
+            part = client.refine(number, options, scale=0.5, dtype="u8", changes=True)
+            whole = client.refine(number, options, scale=0.5, dtype="u8")
+            if part.boxes is None:
+                plane = bytearray(part.alpha)
+            else:
+                planes.put_in(plane, 1024, part.boxes, part.alpha)
+            assert plane == whole.alpha
+            sizes.append(len(part.alpha))
+    assert sizes[0] == 1024 * 1024
+    assert 0 < sizes[1] < sizes[0]
+    assert sizes[2] == 0
 
 
 def test_a_region_is_that_part_of_the_whole(shared: Worker, photograph: np.ndarray) -> None:

@@ -143,7 +143,9 @@ def _costly(model: Any) -> list[Any]:
 
 def _before(nodes: Sequence[Any]) -> list[Any]:
     """Return the convolutions from which something comes to these nodes without another between."""
-    found, seen, left = [], set(), list(nodes)
+    found: list[Any] = []
+    seen: set[str] = set()
+    left = list(nodes)
     while left:
         node = left.pop()
         for value in node.input_values():

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gossamer.arrays import Array
-from gossamer.errors import Cancelled, InputError, ModelError
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
 from gossamer.files import make_folder, move_into_place, staging_folder
 from gossamer.prompting.families import LoadedModel
 from gossamer.prompting.sam import mask_of
@@ -143,7 +143,10 @@ class DecoderTrainer:
 
     def _run(self, resume: bool) -> dict[str, Any]:
         settings = self._settings
-        self._where = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+        there = torch.cuda.is_available()
+        if settings.device == "cuda" and not there:
+            raise DeviceError("There is no graphics card that torch can use.", "Choose --device cpu.")
+        self._where = "cuda" if settings.device != "cpu" and there else "cpu"
         self._module.to(self._where).requires_grad_(False).eval()
         self._decoder.requires_grad_(True)
         for layer in self._module.modules():
@@ -305,6 +308,7 @@ class DecoderTrainer:
 
     def _write_model(self) -> None:
         """Write the whole network with its best decoder, as ``load_sam2`` reads it."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from gossamer.networks.transformers_loading import quiet_transformers
@@ -312,11 +316,14 @@ class DecoderTrainer:
         self.state = (1.0, "Writing the model")
         self._decoder.load_state_dict(load_file(self.folder.best, self._where))
         folder = self.folder.path / "model"
-        make_folder(folder)
-        with staging_folder(folder) as staging, quiet_transformers():
-            self._module.to("cpu").save_pretrained(staging)
-            for path in sorted(staging.iterdir()):
-                move_into_place(path, folder / path.name, force=True)
+        try:
+            make_folder(folder)
+            with staging_folder(folder) as staging, quiet_transformers():
+                self._module.to("cpu").save_pretrained(staging)
+                for path in sorted(staging.iterdir()):
+                    move_into_place(path, folder / path.name, force=True)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"{folder} could not be written: {error}.", "Free the disk, then add --resume.") from None
 
     def _ask(self, layer: nn.Module, inputs: Any) -> None:
         if self._stopped:

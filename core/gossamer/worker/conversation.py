@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import numpy as np
+
 from gossamer import __version__
 from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory
 from gossamer.worker.clips import OpenedClip
@@ -309,7 +311,13 @@ class Conversation:
         picture = self._picture(request.picture)
         answer = self._server.cutter.refine(picture, request, self._progress)
         coloured = [plane for plane in (answer.foreground, answer.background) if plane is not None]
-        planes = [answer.alpha, *coloured]
+        parts = [answer.alpha]
+        if answer.boxes is not None:
+            parts = [
+                np.ascontiguousarray(answer.alpha[top : top + tall, left : left + across])
+                for left, top, across, tall in answer.boxes
+            ]
+        planes = [*parts, *coloured]
         high, wide = answer.alpha.shape
         channels, behind = (0 if one is None else one.shape[2] for one in (answer.foreground, answer.background))
         warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
@@ -322,6 +330,7 @@ class Conversation:
             "dtype": request.dtype or picture.request.dtype,
             "foreground": channels,
             "background": behind,
+            **({} if answer.boxes is None else {"boxes": answer.boxes}),
             "report": {**answer.report, "warnings": warnings},
         }
         self._connection.settimeout(_PATIENCE + sum(plane.nbytes for plane in planes) / _SLOWEST)

@@ -356,10 +356,16 @@ class Cutter:
         dtype: str,
         steps: Progress,
     ) -> Answer:
-        from gossamer.worker.previewing import preview
+        import cv2
+
+        from gossamer.worker.previewing import changed, preview
 
         made = preview(picture, recipe, request.scale, colours=request.foreground, draft=request.draft, steps=steps)
         alpha = np.ascontiguousarray(as_dtype(made.alpha[part], dtype))
         colours = None if made.colours is None else np.ascontiguousarray(as_dtype(made.colours[part], dtype))
-        report = {"coverage": float(made.alpha.mean()) / 255, "warnings": list(made.warnings)}
-        return Answer(part[1].start, part[0].start, alpha, colours, report)
+        report = {"coverage": cv2.mean(made.alpha)[0] / 255, "warnings": list(made.warnings)}
+        boxes = None
+        if request.changes:
+            boxes = None if picture.shown is None else changed(picture.shown, made.alpha)
+            picture.shown = made.alpha
+        return Answer(part[1].start, part[0].start, alpha, colours, report, boxes=boxes)

@@ -43,6 +43,8 @@ class Answer:
         In the same dtype.
     report : dict
         What was done, see :class:`gossamer.Report`.
+    boxes : list of tuple or None
+        Left, top, width and height of the parts of alpha that are sent; None: all of it.
     """
 
     left: int
@@ -51,6 +53,7 @@ class Answer:
     foreground: NDArray[Any] | None
     report: dict[str, Any]
     background: NDArray[Any] | None = None
+    boxes: list[tuple[int, int, int, int]] | None = None
 
 
 def exact_answer(

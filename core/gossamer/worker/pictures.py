@@ -119,6 +119,8 @@ class OpenedPicture:
         What previews have computed, by what it depends on.
     patches : list of Patch
         What the brush had solved again.
+    shown : (H, W) uint8 or None
+        The preview that the client has, where it asks for changes.
     session : Session or None
         What prompted models remember of it.
 
@@ -148,6 +150,7 @@ class OpenedPicture:
         self.wish: Hashable = None
         self.kept: dict[Hashable, Any] = {}
         self.patches: list[Patch] = []
+        self.shown: NDArray[np.uint8] | None = None
         self.session: Session | None = None
 
     def close(self) -> None:

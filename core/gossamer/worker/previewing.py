@@ -22,12 +22,13 @@ from gossamer.settings import Recipe
 from gossamer.worker.brushing import Patch, brushed
 from gossamer.worker.pictures import OpenedPicture
 
-__all__ = ["Preview", "preview", "scaled"]
+__all__ = ["Preview", "changed", "preview", "scaled"]
 
 _T = TypeVar("_T")
 _KEPT = {"small": 2, "mask": 2, "matte": 4, "colours": 4}
 _DRAFT = 0.4  # of a preview's sides: those of the first draft
 _LENGTHS = ("smooth", "shift_edge", "feather", "fill_holes", "remove_specks")
+_BLOCK = 256  # pixels of the side of what is looked at for changes
 _SOLID = 0.98  # alpha from which a pixel's colour is its own
 
 
@@ -140,6 +141,27 @@ def preview(
     if image.alpha is not None:
         whole = _bytes(whole * (image.alpha / np.float32(255)))
     return Preview(whole, subject, (*found.warnings, *solved.warnings))
+
+
+def changed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
+    """Return boxes (left, top, width, height) that hold all in which two previews differ, from top to bottom.
+
+    A slider moves an edge: to send what it changed, and to draw it, takes a fraction of the time that the whole would.
+    """
+    height, width = after.shape
+    boxes = []
+    for top in range(0, height, _BLOCK):
+        rows = slice(top, top + _BLOCK)
+        columns = cv2.absdiff(before[rows], after[rows]).max(axis=0)
+        differs = [*np.logical_or.reduceat(columns, np.arange(0, width, _BLOCK)), False]
+        start: int | None = None
+        for block, one in enumerate(differs):
+            if one and start is None:
+                start = block * _BLOCK
+            elif start is not None and not one:
+                boxes.append((start, top, min(block * _BLOCK, width) - start, min(_BLOCK, height - top)))
+                start = None
+    return boxes
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,6 +175,8 @@ class RefineRequest:
         Of the answer; empty: the picture's.
     draft : bool
         Of a preview: make do with a rougher one where the better one would take long.
+    changes : bool
+        Of a whole preview in bytes: answer with those parts of the matte alone that differ from the last such answer.
     """
 
     picture: int
@@ -185,6 +187,7 @@ class RefineRequest:
     background: bool
     dtype: str
     draft: bool
+    changes: bool
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> RefineRequest:
@@ -200,16 +203,20 @@ class RefineRequest:
             background=header.get("background", False),
             dtype=header.get("dtype", ""),
             draft=header.get("draft", False),
+            changes=header.get("changes", False),
         )
+        possible = isinstance(scale, (int, float)) and not isinstance(scale, bool) and _SMALLEST <= scale <= 1
+        small = possible and scale < 1 and region is None and request.dtype == "u8"
         _check(
             picture=_is_int(request.picture),
             options=isinstance(request.options, dict),
-            scale=isinstance(scale, (int, float)) and not isinstance(scale, bool) and _SMALLEST <= scale <= 1,
+            scale=possible,
             region=good or region is None,
             foreground=isinstance(request.foreground, bool),
             background=isinstance(request.background, bool) and not (request.background and scale < 1),
             dtype=request.dtype == "" or (isinstance(request.dtype, str) and request.dtype in SIZES),
             draft=isinstance(request.draft, bool),
+            changes=isinstance(request.changes, bool) and (small or not request.changes),
         )
         return request
 

@@ -19,8 +19,8 @@ gi.require_version("Gtk", "3.0")
 from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E402
 
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
-_SOON = 40  # milliseconds without a change after which the preview is asked for
-_SETTLED = 350  # and after which a better one is, with the subject's colours
+_PAUSE = 120  # milliseconds without a change of what is no slider, after which the preview is asked for
+_SETTLED = 350  # milliseconds without a change after which a better one is, with the subject's colours
 _FOLDED = 140  # pixels of the screen that the folded settings take: with more, OK is off a small one
 _ROW = 45  # of them that they give up for each row that is there only now and then
 _CUSTOM = "custom"
@@ -50,6 +50,7 @@ class CuttingOut:
         self._config, self._layer, self._image = config, layer, layer.get_image()
         self._known = arguments.known()
         self._waiting = self._settling = 0
+        self._at_once = False
         self._ask = None
         self._setting = False
         self._needs = None
@@ -337,25 +338,31 @@ class CuttingOut:
         self._edge.set_active_id(self._edge_now())
         self._presets.show_what_is_set()
         self._setting = False
-        if self._waiting:
+        self._at_once = self._at_once or about == (False,)
+        soon = len(about) < 2 or about[1].name.replace("-", "_") in arguments.SLIDERS
+        if self._waiting and not soon:
             GLib.source_remove(self._waiting)
-        self._waiting = GLib.timeout_add(_SOON, self._wish, about == (False,))
+            self._waiting = 0
+        if not self._waiting:  # what a slider changes meanwhile is asked for with it; through lists people walk by keys
+            self._waiting = GLib.idle_add(self._wish_now) if soon else GLib.timeout_add(_PAUSE, self._wish_now)
 
     def _better_soon(self):
         if self._settling:
             GLib.source_remove(self._settling)
         self._settling = GLib.timeout_add(_SETTLED, self._wish, True)
 
+    def _wish_now(self):
+        self._waiting = 0
+        if self._settling:
+            GLib.source_remove(self._settling)
+        settled, self._at_once = self._at_once, False
+        return self._wish(settled)
+
     def _wish(self, settled):
-        if settled:
-            self._settling = 0
-        else:
-            self._waiting = 0
-            if self._settling:
-                GLib.source_remove(self._settling)
-                self._settling = 0
+        self._settling = 0
         what = self._what(self.on_failure)
         if what is None:
+            self._live.drop()
             return GLib.SOURCE_REMOVE
         longest = max(self._layer.get_width(), self._layer.get_height())
         colours = settled and self._view.get_active_id() in COLOURED
@@ -398,7 +405,7 @@ class CuttingOut:
         self._bar.hide()
         self._fetch.hide()
         self._say("\n".join([*self._hint(), *self._model, *result.report["warnings"]]))
-        self._canvas.update(result.alpha, result.foreground)
+        self._canvas.update(result.alpha, result.foreground, result.boxes)
         if ask.draft and ask is self._ask:
             self._better_soon()
 

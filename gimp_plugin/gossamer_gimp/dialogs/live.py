@@ -63,11 +63,16 @@ class Live(threading.Thread):
         self.client, self.number = None, None
 
     def ask(self, ask):
-        """Wish for something new; what is in work for an older wish is given up, unless both need it."""
+        """Wish for something new; what is in work for an older wish is given up, unless both need it.
+
+        A draft of the same subject is shown first: while a slider is dragged there would never be anything to see.
+        """
         with self._changed:
             self._next = ask
-            same = self._now is not None and self._now.wish == ask.wish
-            if self.client is not None and self._now is not None and not (same and self._stage == "segment"):
+            now = self._now
+            same = now is not None and now.wish == ask.wish
+            goes_on = same and (self._stage == "segment" or (now.draft and now.strokes == ask.strokes))
+            if self.client is not None and now is not None and not goes_on:
                 self.client.cancel()
             self._changed.notify()
 
@@ -80,6 +85,13 @@ class Live(threading.Thread):
     def mute(self):
         """Say nothing more."""
         self._told = None
+
+    def drop(self):
+        """Wish for nothing any more: what is in work is given up."""
+        with self._changed:
+            self._next = None
+            if self._now is not None:
+                self.give_up()
 
     def give_up(self):
         """Stop what is in work."""
@@ -114,6 +126,7 @@ class Live(threading.Thread):
                 if agreed is not None:
                     self._stage = "fetch"
                     self.client.fetch(agreed[0], accept_licence=agreed[1], progress=self._progress)
+                    self._found = None  # the same wish can mean another model now
                     self._say("on_fetched")
                 else:
                     self._answer(self._now)
@@ -140,10 +153,10 @@ class Live(threading.Thread):
         if self.number is None:
             self.number = self.client.open(self._picture, "keep")
             self._say("on_opened", self.client)
-        self._stage = "segment"
-        found = self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
-        self._say("on_found", found)
         if ask.wish != self._found:
+            self._stage = "segment"
+            found = self.client.segment(self.number, plane=ask.wish.plane, progress=self._progress, **ask.wish.fields)
+            self._say("on_found", found)
             self._found, self._brushed = ask.wish, ()
         with self._changed:
             self._stage = "refine"
@@ -160,6 +173,7 @@ class Live(threading.Thread):
             scale=ask.scale,
             draft=ask.draft,
             dtype="u8",
+            changes=True,
         )
         self._say("on_preview", ask, result)
 

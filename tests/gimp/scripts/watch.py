@@ -68,27 +68,6 @@ def blacken():
     return look()
 
 
-def after():
-    """Put a dark layer below the result, so that what is left of the old background would be seen."""
-    image = Gimp.get_images()[0]
-    size = image.get_width(), image.get_height()
-    dark = Gimp.Layer.new(image, "dark", *size, Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL)
-    image.insert_layer(dark, None, len(image.get_layers()))
-    dark.get_buffer().set_color(Gegl.Rectangle.new(0, 0, *size), Gegl.Color.new("#10202c"))
-    dark.update(0, 0, *size)
-    Gimp.displays_flush()
-    return look()
-
-
-def before():
-    """Show the original in the result's place."""
-    result, original, *_rest = Gimp.get_images()[0].get_layers()
-    result.set_visible(False)
-    original.set_visible(True)
-    Gimp.displays_flush()
-    return look()
-
-
 question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")
 while True:
     time.sleep(0.05)
@@ -100,7 +79,7 @@ while True:
     if asked == "quit":
         break
     try:
-        said = {"look": look, "blacken": blacken, "select": select, "after": after, "before": before}[asked]()
+        said = {"look": look, "blacken": blacken, "select": select}[asked]()
     except Exception:
         said = {"fault": traceback.format_exc()}
     with open(answer + ".part", "w") as file:

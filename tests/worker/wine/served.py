@@ -47,7 +47,8 @@ class Echo:
         high, wide = picture.shape
         colours = memoryview(picture.data).cast("B", (high, wide, picture.request.channels))
         alpha = memoryview(bytes(picture.data[: high * wide])).cast("B", (high, wide))
-        return SimpleNamespace(alpha=alpha, foreground=colours, background=None, left=0, top=0, report={"warnings": []})
+        there = {"left": 0, "top": 0, "boxes": None, "report": {"warnings": []}}
+        return SimpleNamespace(alpha=alpha, foreground=colours, background=None, **there)
 
 
 conversation.OpenedPicture = Kept
