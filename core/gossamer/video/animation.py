@@ -1,4 +1,4 @@
-"""Animated pictures: GIF, WebP and APNG, read through Pillow, written through FFmpeg, one frame at a time."""
+"""Animated pictures: GIF, WebP and APNG, read through Pillow, written with FFmpeg's encoders, one frame at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.progress import Progress
+from gossamer.video.apng_file import write_apng
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.libav import libav, writing_to
 from gossamer.video.segment import FilmPlan
@@ -21,6 +22,7 @@ from gossamer.video.tags import ColourTags
 
 __all__ = ["AnimationSource", "animate", "is_animation"]
 
+_KEPT = "What is finished is kept."
 _SUFFIXES = (".gif", ".webp", ".apng", ".png")
 _USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less than 20 ms
 _LEAST = 20  # ms
@@ -174,49 +176,56 @@ def animate(
     av, name = libav(), plan.format.id
     gif = name == "gif"
     base = Fraction(1, 100 if gif else 1000)
-    pixels = {"gif": "pal8", "apng": "rgba" if plan.alpha else "rgb24", "webp": "bgra"}[name]
-    if plan.grey and name == "apng":
-        pixels = "gray"
     last = max(1, round(1 / plan.rate / base))
-    options = {"gif": {"loop": "0", "final_delay": str(last)}, "apng": {"plays": "0", "final_delay": f"{last}/1000"}}
-    left = 0
-    with (
-        writing_to(target, "What is finished is kept."),
-        av.open(str(target), "w", format=name, options=options.get(name, {"loop": "0"})) as out,
-    ):
-        stream = out.add_stream(plan.format.codec, rate=plan.rate, options=_quality(plan))
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = plan.width, plan.height, pixels
-        context.time_base = stream.time_base = base
-        palette = _Palette(plan) if gif else None
-        shown = -last
-        for number, frame in enumerate(_decoded(segments)):
-            progress(number / len(times))
-            at = round(times[number] / base)
-            if at - shown < (2 if gif else 1):  # browsers show a GIF's shorter frames for a tenth of a second
-                left += 1
-                continue
-            shown = at
-            given = frame.reformat(format="rgba" if gif else pixels)
-            given.pts, given.time_base = at, base
-            for made in palette.of(given) if palette else (given,):
-                for packet in stream.encode(made):
-                    out.mux(packet)
-        for packet in stream.encode():
-            out.mux(packet)
-    if name == "webp":
-        _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - shown))
-    if not left:
+    # Browsers show a GIF's shorter frames for a tenth of a second.
+    pictures = _timed(segments, times, base, 2 if gif else 1, progress)
+    if name == "apng":
+        pixels = "gray" if plan.grey else "rgba" if plan.alpha else "rgb24"
+        with writing_to(target, _KEPT):
+            count = write_apng(target, (plan.width, plan.height), pixels, pictures, last)
+    else:
+        count, shown = 0, 0
+        pixels = "pal8" if gif else "bgra"
+        options = {"loop": "0", "final_delay": str(last)} if gif else {"loop": "0"}
+        with writing_to(target, _KEPT), av.open(str(target), "w", format=name, options=options) as out:
+            stream = out.add_stream(plan.format.codec, rate=plan.rate, options=_quality(plan))
+            context = stream.codec_context
+            context.width, context.height, context.pix_fmt = plan.width, plan.height, pixels
+            context.time_base = stream.time_base = base
+            palette = _Palette(plan) if gif else None
+            for at, frame in pictures:
+                given = frame.reformat(format="rgba" if gif else pixels)
+                given.pts, given.time_base = at, base
+                for made in palette.of(given) if palette else (given,):
+                    for packet in stream.encode(made):
+                        out.mux(packet)
+                shown, count = at, count + 1
+            for packet in stream.encode():
+                out.mux(packet)
+        if name == "webp":
+            _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - shown))
+    if count == len(times):
         return []
     most = f"{plan.format.title} shows at most {50 if gif else 1000} a second"
-    return [f"{left} of {len(times)} frames were left out: {most}."]
+    return [f"{len(times) - count} of {len(times)} frames were left out: {most}."]
+
+
+def _timed(
+    segments: Sequence[Path], times: Sequence[Fraction], base: Fraction, least: int, progress: Progress
+) -> Iterator[tuple[int, Any]]:
+    """Yield each picture with when it is shown, but those that come too soon after another."""
+    shown = -least
+    for number, frame in enumerate(_decoded(segments)):
+        progress(number / len(times))
+        at = round(times[number] / base)
+        if at - shown >= least:
+            shown = at
+            yield at, frame
 
 
 def _quality(plan: FilmPlan) -> dict[str, str]:
     if plan.format.id == "gif":
         return {}
-    if plan.format.id == "apng":
-        return {"pred": "mixed"}
     return {"lossless": "1"} if plan.crf == 0 else {"quality": str(100 - plan.crf)}
 
 
