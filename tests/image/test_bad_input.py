@@ -249,7 +249,7 @@ def test_pillows_own_limit_neither_stops_nor_warns(monkeypatch: pytest.MonkeyPat
         (np.zeros((5, 5, 3), complex), "An array of complex128"),
         (np.full((5, 5, 3), 200.0), "values from 200 to 200, not from 0 to 1. Divide 8-bit values by 255"),
         (np.full((5, 5), -0.1, np.float32), "values from -0.1"),
-        (np.full((5, 5), np.nan, np.float32), "not numbers (NaN)"),
+        (np.full((5, 5), np.nan, np.float32), "not numbers (NaN, infinity)"),
     ],
     ids=str,
 )

@@ -131,7 +131,8 @@ def test_a_session_looks_once_and_finds_every_thing_of_every_phrase(folder: Path
         np.testing.assert_allclose(one.mask, other.mask, atol=1e-5)
     [best] = session.subjects(Prompt(text="lamp"), every=False, **easy).subjects
     np.testing.assert_allclose(best.mask, lamps[0].mask, atol=1e-5)
-    union = session.cutout(Prompt(text="lamp"), recipe=gossamer.Recipe(), **easy)
+    plain = gossamer.Recipe(matting={"method": "none"})
+    union = session.cutout(Prompt(text="lamp"), recipe=plain, **easy)
     np.testing.assert_allclose(union.alpha, np.max([one.mask for one in lamps], axis=0), atol=1e-5)
     with pytest.raises(InputError, match=r'"lamp": the best score is \d\.\d\d; the box threshold is 1'):
         session.cutout(Prompt(text="lamp"), box_threshold=1.0)

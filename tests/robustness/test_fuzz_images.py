@@ -40,7 +40,7 @@ def test_spoilt_pictures_are_read_or_refused_in_one_sentence(fuzz: ModuleType) -
     assert sum(findings.results.values()) == CASES
     assert findings.results["read"] > CASES / 10
     assert findings.results["refused"] > CASES / 3
-    assert len(findings.by_seed) == len(fuzz.seeds())
+    assert len(findings.by_seed) == len(fuzz.mutations.seeds())
 
 
 @pytest.mark.long
@@ -55,4 +55,4 @@ def test_other_spoilt_files_and_arrays_are_read_or_refused_in_one_sentence(fuzz:
 
 
 def test_a_case_is_made_of_its_number(fuzz: ModuleType) -> None:
-    assert fuzz.case(77, fuzz.seeds()) == fuzz.case(77, fuzz.seeds())
+    assert fuzz.case(77, fuzz.mutations.seeds()) == fuzz.case(77, fuzz.mutations.seeds())

@@ -330,6 +330,8 @@ def _checked(image: ArrayLike, trimap: ArrayLike) -> tuple[Array, NDArray[np.boo
 def _resolved_precision(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(f"There is no precision {precision!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
+    if precision == "int8":
+        raise DeviceError("torch runs nothing in int8.", "Choose the precision float32.")
     if precision == "float16" and device == "cpu":
         raise DeviceError("ViTMatte does not run in float16 on the CPU.", "Choose the precision float32.")
     return "float32" if precision == "auto" else precision
