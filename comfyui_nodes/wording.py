@@ -43,6 +43,10 @@ _RULES = (
     (r"gossamer refine PHOTO MASK\b", "Refine (Gossamer)"),
     (r"(over black and white): gossamer compare\b", r"\1 with Composite (Gossamer)"),
     (r"Give others with --start and --end\b", "Give others in start and end"),
+    (
+        r"Make (?:it|them again): gossamer models quantise \S+ --photos FOLDER(?: --force)?",
+        f"Choose the precision auto in {_LOAD}",
+    ),
     (r"Leave --architecture out\b", f"Choose the architecture auto in {_LOAD}"),
 )
 

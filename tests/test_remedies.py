@@ -20,7 +20,7 @@ CORE = REPOSITORY / "core" / "gossamer"
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 COMMAND = re.compile(r"\bgossamer (models|doctor|remove|refine|gimp|worker|segment)\b|'gossamer\[")
 # Rooms whose messages no node and no dialog can show.
-TERMINAL = ("batch", "cli", "worker", "evaluation", "hosts", "service", "training", "video")
+TERMINAL = ("batch", "cli", "worker", "evaluation", "hosts", "quantisation.py", "service", "training", "video")
 
 
 @pytest.fixture(scope="module")

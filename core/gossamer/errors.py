@@ -138,7 +138,7 @@ def import_failure(error: ImportError, what: str, extra: str) -> GossamerError |
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(
         f"{what} needs a package that is installed, but cannot be loaded: {lines[-1].strip()[:200]}.",
-        f"Remove that package with pip, then type: pip install 'gossamer[{extra}]'",
+        f"Remove that package with pip. Type: pip install 'gossamer[{extra}]'",
     )
 
 

@@ -97,7 +97,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray, rough: np.n
 
 
 def test_it_registers_and_offers_gimp_s_own_extraction_at_once(tried: Tried, rough: np.ndarray) -> None:
-    assert len(tried.facts["names"]) == 6
+    assert len(tried.facts["names"]) == 7
     assert tried.facts["nothing selected"][0] == "GIMP_PDB_CALLING_ERROR"
     assert tried.facts["extracted"][0] == "GIMP_PDB_SUCCESS"
     assert len(tried.facts["layers"]) == 2

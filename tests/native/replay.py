@@ -92,6 +92,7 @@ def main(path: str, variant: str) -> None:
     from gossamer.matting import matte_from_mask
     from gossamer.matting.closed_form import multigrid as closed_form_multigrid
     from gossamer.matting.from_mask import estimate as from_mask_estimate
+    from gossamer.networks.binary_convolution import BinaryConvolution
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:72, :86]
@@ -100,7 +101,7 @@ def main(path: str, variant: str) -> None:
     image = alpha[..., None] * layers[0] + (1 - alpha[..., None]) * layers[1]
     image = np.clip(image + random.normal(0, 0.03, image.shape), 0, 1).astype(np.float32)
     small = np.rint(image * 255).astype(np.uint8)
-    closed_form_multigrid.CoarseSpace.__init__.__defaults__ = (40,)  # more than one coarse level
+    closed_form_multigrid.CoarseSpace.build.__defaults__ = (40,)  # more than one coarse level
     matte_from_mask(image, (alpha > 0.5).astype(np.float32))
     from_mask_estimate.WORK_AREA = 4000
     matte_from_mask(image, (alpha > 0.5).astype(np.float32))
@@ -116,6 +117,9 @@ def main(path: str, variant: str) -> None:
     for noise in (0, 3, 60):
         pixels = np.clip(large + random.integers(0, noise + 1, large.shape), 0, 255).astype(np.uint8)
         encode_png(lambda top, bottom, out, pixels=pixels: np.copyto(out, pixels[top:bottom]), pixels.shape, 8)
+    signs = random.choice(np.int8((-1, 1)), (8, 40, 3, 3))
+    none, one = np.zeros(40, np.float32), np.ones(8, np.float32)
+    BinaryConvolution(signs, none, one, none[:8], padding=1)(random.normal(size=(40, 12, 14)).astype(np.float32))
     recorder.write(Path(path))
     Path(path).with_suffix(".names").write_text("\n".join(sorted(recorder.names)))
 
