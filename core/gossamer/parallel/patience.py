@@ -74,7 +74,8 @@ class Begun(Generic[T]):
         # Not join(): Python before 3.13 takes a thread for ended whose join() was interrupted.
         self._done = threading.Event()
         context = contextvars.copy_context()  # what is set for this thread, such as a limit on pixels, holds there too
-        threading.Thread(target=context.run, args=(self._run,), name="gossamer-patience", daemon=False).start()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="gossamer-patience", daemon=False)
+        self._thread.start()
 
     def result(self, progress: Progress, tell: Callable[[], object] | None = None) -> T:
         """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised.
@@ -92,6 +93,11 @@ class Begun(Generic[T]):
         if self._errors:
             raise self._errors[0]
         return self._results[0]
+
+    def end(self) -> None:
+        """Wait until it has ended, whatever came of it: for what is short, and would else go on after a cancel."""
+        self._done.wait()
+        self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -149,11 +149,10 @@ def estimate(
     picture = shrink(image, size)
     open_to_doubt = shrink(asked.astype(np.float32), size) > 0
     half = _Scale(picture, shrink(mask, size), near / np.float32(step), open_to_doubt, shrink(faith, size), unit / step)
-    begun = _begin(half, EPSILON[0])
-    palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)
-    report(0.2)
-    team = Team(report)
+    begun, team = _begin(half, EPSILON[0]), Team(report)
     try:
+        palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)
+        report(0.2)
         first = _solve(half, begun, palette, palette.vote(), None, team, report.part(0.2, 0.5))
         unclear = ((first > CLEAR) & (first < 1 - CLEAR)).astype(np.uint8)
         edge = cv2.morphologyEx((first > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -168,6 +167,7 @@ def estimate(
         alpha = _solve(whole, begun, palette, vote, first, team, report.part(0.5, 1.0))
     finally:
         team.close()
+        begun.end()
     vote, gate = (bilinear(plane, height, width) for plane in (vote * palette.gate, palette.gate))
     stretched: Array = np.clip((alpha - np.float32(ENDS)) / np.float32(1 - 2 * ENDS), 0, 1)
     return Estimate(np.where(asked, stretched, mask), vote, gate)
