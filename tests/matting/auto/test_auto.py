@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import cv2
 import numpy as np
 import pytest
 
 from gossamer import InputError
 from gossamer.matting import auto_alpha
+from gossamer.matting.auto import alpha as auto_stage
 from gossamer.matting.signed_distance import signed_distance
 
 HEIGHT, WIDTH = 300, 400
@@ -236,3 +240,27 @@ def test_progress_rises_and_can_stop_the_work():
 
     with pytest.raises(Stopped):
         auto_alpha(image, mask, progress=stop)
+
+
+def test_what_was_begun_beside_it_ends_with_a_cancelled_matte(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(Exception):
+        pass
+
+    begun, ended, read = threading.Event(), threading.Event(), auto_stage._read
+
+    def slow(*arguments):
+        begun.set()
+        time.sleep(0.3)
+        found = read(*arguments)
+        ended.set()
+        return found
+
+    def stop(fraction: float, message: str) -> None:
+        if begun.is_set():
+            raise Stop
+
+    monkeypatch.setattr(auto_stage, "_read", slow)
+    truth = drawn(furry)
+    with pytest.raises(Stop):
+        auto_alpha(composite(truth), truth, progress=stop)
+    assert ended.is_set()

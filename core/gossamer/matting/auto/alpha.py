@@ -66,9 +66,12 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         return whole.copy()
     unit = unit_length(hint.shape)
     reading = Begun(lambda: _read(small, hint, unit))  # beside what looks at the background
-    distance = patiently(lambda: signed_distance(hint), report)
-    plain = patiently(lambda: plain_background(picture, small, hint, distance, unit), report)
-    read = reading.result(report)
+    try:
+        distance = patiently(lambda: signed_distance(hint), report)
+        plain = patiently(lambda: plain_background(picture, small, hint, distance, unit), report)
+        read = reading.result(report)
+    finally:
+        reading.end()
     if plain is None:
         return _corrected(picture, whole, small, hint, distance, read, unit, report)
     measured = unmix(picture, small, plain.plate, whole, report.part(0.05, 0.3))
