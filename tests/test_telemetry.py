@@ -17,6 +17,7 @@ import skimage.data
 from gossamer.image import encode_image
 from gossamer_gimp.client import PROTOCOL, Client, Picture, Settings
 from tests.cached_weights import weights_home
+from tests.debian import debian
 from tests.matting.tiny_vitmatte import write_model
 
 ROOT = Path(__file__).parent.parent
@@ -71,9 +72,7 @@ def strace() -> str:
     if shutil.which("strace") is None:
         if os.name != "posix" or os.geteuid() != 0:
             pytest.skip("strace is not installed; to have it, type: sudo apt-get install strace")
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "strace"]):
-            subprocess.run(["apt-get", *command], check=True, capture_output=True)
-    return "strace"
+    return debian("strace", "strace")
 
 
 class Watched:

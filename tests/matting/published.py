@@ -1,0 +1,43 @@
+"""Pymatting's own solutions, without compiling all of pymatting: on a new machine that takes most of a minute."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+_PLAIN = ("laplacian.lbdm_laplacian", "foreground.estimate_foreground_ml")
+"""Modules that take longer to compile than they then save on small pictures."""
+
+
+@functools.cache
+def published(name: str) -> Callable[..., Any]:
+    """Return a function of pymatting's, such as ``estimate_alpha_cf``, that works as it is published.
+
+    Importing pymatting compiles all of its modules; here each is imported by itself, under packages that import none.
+    """
+    spec = importlib.util.find_spec("pymatting")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
+    packages = {"pymatting": folder} | {f"pymatting.{path.name}": path for path in folder.iterdir() if path.is_dir()}
+    with mock.patch.dict(sys.modules):  # whoever imports pymatting afterwards gets the whole of it
+        for package in [each for each in sys.modules if each.partition(".")[0] == "pymatting"]:
+            del sys.modules[package]
+        for package, path in packages.items():
+            sys.modules[package] = module = ModuleType(package)
+            module.__path__ = [str(path)]
+        from numba import config
+
+        with mock.patch.object(config, "DISABLE_JIT", True):
+            for plain in _PLAIN:
+                importlib.import_module(f"pymatting.{plain}")
+        room = "alpha" if name.startswith("estimate_alpha") else "foreground"
+        found: Callable[..., Any] = getattr(importlib.import_module(f"pymatting.{room}.{name}"), name)
+    return found
