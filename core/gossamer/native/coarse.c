@@ -252,6 +252,25 @@ void KERNEL(gossamer_prolong)(const float *colour, int64_t size, const float *sc
     }
 }
 
+/* Of the nodes n0 to n1 keep the blocks that `row_of` needs, and what their rows are to be scaled by.
+ *
+ * Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
+ */
+void KERNEL(gossamer_keep)(const float *stencil, int64_t n0, int64_t n1, float *matrix, float *scale) {
+    for (int64_t n = n0; n < n1; n++) {
+        const float *from = stencil + 16 * NODES * n;
+        v8 sums[2] = {{0}, {0}};
+        memcpy(matrix + 16 * AFTER * n, from + 16 * (NODES - AFTER), sizeof(float) * 16 * AFTER);
+        for (int k = 0; k < NODES; k++, from += 16) sums[0] += magnitude(load(from)), sums[1] += magnitude(load(from + 8));
+        for (int half = 0; half < 2; half++) {
+            v8 s = sums[half];
+            float one = (s[0] + s[1]) + (s[2] + s[3]), other = (s[4] + s[5]) + (s[6] + s[7]);
+            scale[4 * n + 2 * half] = one > 1e-9f ? 1.0f / one : 0.0f;
+            scale[4 * n + 2 * half + 1] = other > 1e-9f ? 1.0f / other : 0.0f;
+        }
+    }
+}
+
 /* Four numbers, twice. */
 INLINE v8 twice(const float *at) {
     v4 four;
