@@ -45,6 +45,7 @@ _solve = function("solve", PLACE, PLACE, COUNT, PLACE, PLACE)
 _coarsen = function("coarsen", *6 * (PLACE,), COUNT, PLACE)
 
 
+_DIRECT = 1200  # so many unknowns at most are solved exactly
 _STEPS = 4  # of a smoother
 _FEW, _MANY = 128, 1024  # cells of a band: where much is done for each, and where little is
 
@@ -210,9 +211,14 @@ class CoarseSpace:
 
     def __init__(self, layout: Layout, free: NDArray[np.bool_], colour: _Array, team: Team) -> None:
         self._team, self._layout, self._colour, self._size = team, layout, colour, layout.size
-        self._nodes, self._exact_mean = self._cells(layout, free, colour)
+        nodes, self._exact_mean = self._cells(layout, free, colour)
+        self._nodes = [nodes]
+        self._transfers: list[tuple[Any, Any, int]] = []
+        while len(self._nodes[-1]) * 4 > _DIRECT:
+            team.tick()
+            self._nodes.append(self._above(self._nodes[-1]))
 
-    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team, direct: int = 1200) -> None:
+    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team) -> None:
         """Make the coarse matrices, without which it answers nothing.
 
         Parameters
@@ -221,11 +227,9 @@ class CoarseSpace:
             The matrix (see the kernels); `scale` is zero where a pixel is not free.
         team : Team
             Who works from now on.
-        direct : int
-            At most so many unknowns are solved exactly.
         """
         self._team, self._scale = team, scale
-        nodes, layout = self._nodes, self._layout
+        nodes, layout = self._nodes[0], self._layout
         stencil = np.zeros((len(nodes), 25, 4, 4), np.float32)
         bands = self._bands(_FEW)
         phases = bands[::2], bands[1::2]
@@ -239,13 +243,14 @@ class CoarseSpace:
                 phase,
             )  # fmt: skip
         self._levels: list[_Level] = []
-        self._transfers: list[tuple[Any, Any, int]] = []
-        while len(nodes) * 4 > direct:
+        for nodes, (parent, transfer, count) in zip(self._nodes, self._transfers, strict=False):
             self._levels.append(_Level(nodes, stencil, team))
             team.tick()
-            nodes, stencil = self._coarsen(nodes, stencil)
+            above = np.zeros((count, 25, 4, 4), np.float32)
+            _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), above)
+            stencil = above
         team.tick()
-        self._bottom = _Bottom(nodes, stencil)
+        self._bottom = _Bottom(self._nodes[-1], stencil)
 
     def _cells(self, layout: Layout, wanted: NDArray[np.bool_], colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
@@ -321,8 +326,8 @@ class CoarseSpace:
         cuts = np.unique(np.concatenate(([0], starts[np.searchsorted(starts, wanted, side="right") - 1], [count])))
         return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
 
-    def _coarsen(self, nodes: _Nodes, stencil: _Array) -> tuple[_Nodes, _Array]:
-        """Build the level with twice the spacing and the transfer to it."""
+    def _above(self, nodes: _Nodes) -> _Nodes:
+        """Find the level with twice the spacing and the transfer to it."""
         height, width = ((n - 1) // 2 + 2 for n in nodes.number.shape)
         weight, target = [], []
         for i in (0, 1):
@@ -352,10 +357,8 @@ class CoarseSpace:
         values = (inverse[child] @ (shift @ coarse.basis[to])) * share[:, None, None]
         transfer = np.zeros((len(nodes), 4, 4, 4), np.float32)
         transfer[child, which] = values
-        result = np.zeros((len(coarse), 25, 4, 4), np.float32)
-        _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), result)
         self._transfers.append((parent, transfer, len(coarse)))
-        return coarse, result
+        return coarse
 
     def strengthen(self) -> bool:
         """Make the coarsest matrix more definite, after rounding made it indefinite; False at the limit."""
