@@ -27,9 +27,8 @@ def published(name: str) -> Callable[..., Any]:
     assert spec.origin is not None
     folder = Path(spec.origin).parent
     packages = {"pymatting": folder} | {f"pymatting.{path.name}": path for path in folder.iterdir() if path.is_dir()}
-    with mock.patch.dict(sys.modules):  # whoever imports pymatting afterwards gets the whole of it
-        for package in [each for each in sys.modules if each.partition(".")[0] == "pymatting"]:
-            del sys.modules[package]
+    before = _taken_out()
+    try:
         for package, path in packages.items():
             sys.modules[package] = module = ModuleType(package)
             module.__path__ = [str(path)]
@@ -40,4 +39,12 @@ def published(name: str) -> Callable[..., Any]:
                 importlib.import_module(f"pymatting.{plain}")
         room = "alpha" if name.startswith("estimate_alpha") else "foreground"
         found: Callable[..., Any] = getattr(importlib.import_module(f"pymatting.{room}.{name}"), name)
+    finally:
+        _taken_out()
+        sys.modules.update(before)  # whoever imports pymatting afterwards gets the whole of it
     return found
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name.partition(".")[0] == "pymatting"]
+    return {name: sys.modules.pop(name) for name in names}

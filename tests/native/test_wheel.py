@@ -58,6 +58,12 @@ def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Wine keeps its Windows, which takes longer to make than all else here."""
+    return tmp_path_factory.mktemp("windows") / "wine"
+
+
 def names(calls: Path) -> list[str]:
     return calls.with_suffix(".names").read_text().split()
 
@@ -84,12 +90,12 @@ def test_it_is_one_for_all_and_carries_all(wheel: Path) -> None:
 
 
 def test_it_works_where_no_compiler_is(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     bin_ = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     python = bin_ / "python"
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "CC")}
     wanted = ["numpy", "opencv-python-headless", "isal", "pydantic", "scipy", "pillow"]
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile"]  # for a single start
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile"]  # for a single start
     subprocess.run([*pip, *wanted], check=True, env=environment)
     environment["PATH"] = str(bin_)
     subprocess.run([*pip, "--no-deps", wheel], check=True, env=environment)
@@ -101,7 +107,7 @@ def test_it_works_where_no_compiler_is(wheel: Path, tmp_path: Path) -> None:
 
 
 @ONLY_LINUX
-def test_windows_library_computes_what_this_one_does(wheel: Path, calls: Path, tmp_path: Path) -> None:
+def test_windows_library_computes_what_this_one_does(wheel: Path, windows: Path, calls: Path, tmp_path: Path) -> None:
     wine = debian("wine", "wine", "wine64", recommended=True)
     with zipfile.ZipFile(wheel) as archive:
         body = archive.read(f"gossamer/native/{native.carried('windows-x86_64').name}")
@@ -110,7 +116,7 @@ def test_windows_library_computes_what_this_one_does(wheel: Path, calls: Path, t
     shutil.copy(calls, tmp_path / "calls.bin")
     environment = {
         **os.environ,
-        "WINEPREFIX": str(tmp_path / "wine"),
+        "WINEPREFIX": str(windows),
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=",
     }
