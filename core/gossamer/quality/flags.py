@@ -19,6 +19,7 @@ _MISSING = 0.36  # units that matting adds along the edge of what lacks hair; on
 _TEXTURED, _LONG = 1.5, 4.0  # what textures, and runs against the diagonal, may be of the limit of what has no edge
 _MUCH, _MUCH_ACROSS, _LONG_RUN = 0.05, 0.15, 0.07  # of the contour and the diagonal: from there on it is a fault
 _GHOST = 0.05  # of what lies far away
+_ENDS = 0.006  # of the diagonal: ends along one line that the photograph goes on beyond
 _FREE = 10.0  # how much longer a straight end must be where there is no photograph
 
 
@@ -90,6 +91,11 @@ def _of_shape(found: Measures, sides: tuple[str, ...], limits: Checks, photo: bo
         )
         remedy = "Look whether a part of it was cut off; a box or a tile may end there."
         yield Flag("cut", "fault" if photo else "note", reason, remedy)
+    elif (found.ends or 0.0) > _ENDS:
+        reason = (
+            f"Parts of it end along one line ({found.ends:.1%} of the diagonal), and the photograph goes on beyond."
+        )
+        yield Flag("cut", "fault", reason, "Look whether a part of it was cut off there.")
     if found.specks > limits.specks:
         reason = f"It has {found.specks} specks, islands below a hundredth of the largest."
         yield Flag("specks", "note", reason, "Remove them: --refinement-remove-specks.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.progress import Progress
 from gossamer.quality.continuity import continued, longest_run
+from gossamer.quality.ends import straight_ends
 from gossamer.quality.false_holes import false_holes
 from gossamer.quality.view import View, at_area
 
@@ -44,6 +45,8 @@ class Agreement(NamedTuple):
         Area of holes that the photograph has no edge around, or the subject's colours in, against the subject's.
     missing : float
         Alpha that matting would add, a length of contour, in units: at the working size, where hair can be seen.
+    ends : float
+        Length of the ends along one straight line that the photograph goes on beyond, of the diagonal.
     """
 
     unsupported: float
@@ -55,6 +58,7 @@ class Agreement(NamedTuple):
     regrown: float
     false_holes: float
     missing: float
+    ends: float
 
 
 def edges_of(view: View) -> NDArray[np.bool_]:
@@ -96,6 +100,7 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
         regrown=_regrown(view),
         false_holes=false_holes(view),
         missing=float(np.maximum(finer, 0).sum(dtype=np.float64)) / view.length / view.unit,
+        ends=straight_ends(view),
     )
 
 
