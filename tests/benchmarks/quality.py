@@ -171,7 +171,7 @@ def planted(true: Picture) -> Iterator[Planted]:
         top = int(rows.min() + 0.15 * np.ptp(rows))
         yield Planted("cut off by the frame", alpha[top:], colours[top:], photo[top:])
     mirrored = alpha[:, ::-1]
-    if np.minimum(alpha, mirrored).sum() < 0.5 * np.maximum(alpha, mirrored).sum():  # else it is the same subject
+    if np.minimum(alpha, mirrored).sum() < 0.9 * np.maximum(alpha, mirrored).sum():  # else it is the same subject
         yield Planted("wrong subject: mirrored", mirrored, photo, photo)
     shift = random.uniform(0.12, 0.3, 2) * random.choice([-1, 1], 2) * (height, width)
     yield Planted("wrong subject: elsewhere", np.roll(alpha, shift.astype(int), (0, 1)), photo, photo)
