@@ -18,9 +18,11 @@ from gossamer.networks import devices
 from gossamer.networks.runtimes import planned
 from gossamer.quantisation import quantise_model
 from gossamer.segmentation import loading
+from gossamer.service.allowed import Allowed
 from gossamer.settings import ModelChoice
 from gossamer.weights.catalogue import model_card
 from gossamer.weights.quantised import find_quantised, quantised_record
+from gossamer.worker.inventory import Inventory
 from tests.cached_weights import weights_home
 
 
@@ -108,6 +110,11 @@ def test_a_model_is_made_proved_taken_and_removed(
     for settings in ({"runtime": "openvino"}, {"runtime": "auto"}):
         assert load_model(quality="fast", device="cpu", **settings).engine == "openvino int8"
     assert load_model(quality="fast", device="cpu", runtime="onnx").engine == "onnx float32"
+    # The worker, whom GIMP asks, and the service decide before they load.
+    fast = ModelChoice.of(quality="fast", device="cpu")
+    for decided in (Inventory().decided, Allowed("installed").decided):
+        assert (decided(fast).model, decided(fast).precision) == ("u2netp", "int8")
+        assert decided(ModelChoice.of(model="auto,u2netp", quality="fast")).precision == "auto"
     with pytest.raises(OutputExists, match="is here in int8 already"):
         quantise_model("u2netp", folder)
 
@@ -119,6 +126,7 @@ def test_a_model_is_made_proved_taken_and_removed(
     said: list[str] = []
     left = load_model(quality="fast", device="cpu", runtime="openvino", announce=said.append)
     assert left.engine == "openvino float32"
+    assert Inventory().decided(fast).precision == "auto"
     assert "Make them again: gossamer models quantise u2netp" in said[0]
     (own / "u2netp.onnx").unlink()
     (own / "u2netp.onnx").write_bytes((weights_home() / "models" / "u2netp.onnx").read_bytes())

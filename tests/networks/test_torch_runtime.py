@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +94,28 @@ def test_torch_is_left_as_it_was(small: TorchNetwork, monkeypatch: pytest.Monkey
     assert seen == [(1, True)]
     assert torch.get_num_threads() == threads
     assert not torch.is_inference_mode_enabled()
+
+
+def test_every_run_is_on_one_thread_which_takes_its_callers_number_of_threads(
+    small: TorchNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A thread that ended after each run held MKL's locks meanwhile: what was forked just then hung for ever.
+    before, seen = torch.get_num_threads(), []
+    expected = min(before, torch_module.thread_count())
+    monkeypatch.setattr(
+        small._module,
+        "_call",
+        lambda x: (seen.append((threading.get_ident(), torch.get_num_threads())), x.mean(1, keepdim=True))[1],
+    )
+    try:
+        for threads in (before, 1, before):
+            torch.set_num_threads(threads)
+            small.run(batch(64, 1), Progress())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len({thread for thread, _ in seen}) == 1
+    assert [count for _, count in seen] == [expected, 1, expected]
 
 
 def test_half_weights_run_as_float32_on_the_cpu(tmp_path: Path, u2netp: torch.nn.Module) -> None:

@@ -77,7 +77,7 @@ def test_every_face_lists_it_at_once_and_it_finds_what_its_base_finds(
     assert Path(rows["my-shoes"]["path"]).is_relative_to(home)
     # The worker, which GIMP asks, and the service.
     assert inventory.installed() == {"my-shoes"}
-    assert inventory.models_for("my-shoes", "balanced", "cpu") == ("my-shoes",)
+    assert inventory.decided(gossamer.ModelChoice.of(model=" my-shoes,my-shoes")).model == "my-shoes,my-shoes"
     assert [model["id"] for model in allowed.told()["models"]] == ["my-shoes"]
     # GIMP's own list: what the plug-in reads where it is installed.
     source = ast.parse((plug_in.folder / "arguments.py").read_text(encoding="utf-8"))

@@ -142,7 +142,7 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
     beside = near if alpha is None else near & (alpha < _CLEAR)
     if beside.any() and int(darkest[beside].min()) < (_RINGING if alpha is None else 255):
         told.append(
-            f"JPEG darkens the white beside the subject to {int(darkest[beside].min())} of 255: --output-quality 100 "
+            f"JPEG darkens the white beside the subject to {int(darkest[beside].min())} of 255: the highest quality "
             "keeps it, in a file that may be large enough."
         )
     return told

@@ -14,7 +14,7 @@ from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError
 from gossamer.progress import Progress
 
-__all__ = ["POLL", "BatchSize", "Exhausted", "filled_up", "one_mask", "watched"]
+__all__ = ["POLL", "BatchSize", "Exhausted", "filled_up", "one_mask", "one_thread", "watched"]
 
 POLL = 0.05  # seconds between looks at a running inference; progress is promised ten times a second
 _NOTICE = 0.3  # seconds in which work that was stopped should notice: one layer of a large network may take longer
@@ -97,6 +97,17 @@ def one_mask(result: NDArray[Any]) -> Array:
     return array
 
 
+def one_thread() -> ThreadPoolExecutor:
+    """Return a thread that networks are run on, already running; raises RuntimeError where the system gives none.
+
+    It stays: what libraries keep for each thread (OpenMP's team, MKL's memory) is made once, and none ends while its
+    process forks. While a thread ends MKL locks its lists of memory, and a child that is forked then waits for ever.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="gossamer-network")
+    pool.submit(int).result()  # or work that was handed to a thread that could not begin would wait in its queue
+    return pool
+
+
 def watched(
     work: Callable[[], _T],
     progress: Progress,
@@ -123,13 +134,8 @@ def watched(
     ended : callable, optional
         Called when nothing of `work` runs any more, from whichever thread.
     """
-    pool = thread or ThreadPoolExecutor(1, thread_name_prefix="gossamer-network")
-    try:
-        future = pool.submit(work)
-    except RuntimeError:  # the system has no more threads to give
-        if ended is not None:
-            ended()
-        raise
+    pool = thread or one_thread()
+    future = pool.submit(work)
     if ended is not None:
         future.add_done_callback(lambda _: ended())
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
-from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
 from gossamer.networks.devices import device_kind, provider_of, resolve_device
 from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
@@ -76,7 +75,7 @@ class OnnxNetwork:
         self._batches = BatchSize(size if isinstance(size, int) else None)
         self._fixed = size if isinstance(size, int) else 0
         # Always the same thread: glibc has an arena for each, and keeps some 35 MB in every one that ran the graph.
-        self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
+        self._thread = PerProcess(one_thread)
         self._results: dict[tuple[int, ...], tuple[tuple[int, ...], np.dtype[Any]]] = {}  # of shapes of pictures
 
     @property

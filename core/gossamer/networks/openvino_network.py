@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
 from gossamer.native.processor import has_bfloat16
-from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, watched
+from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.devices import device_kind, resolve_device
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
@@ -100,7 +99,7 @@ class OpenVinoNetwork:
         size = compiled.inputs[0].partial_shape[0]
         self._fixed = 0 if size.is_dynamic else int(size.get_length())
         self._batches = BatchSize(self._fixed or None)
-        self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
+        self._thread = PerProcess(one_thread)
 
     @property
     def engine(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
-from gossamer.networks.batches import watched
+from gossamer.networks.batches import one_thread, watched
 from gossamer.networks.devices import resolve_device
 from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
 from gossamer.networks.recurrence import Recurrence
@@ -55,7 +54,7 @@ class RecurrentOnnx:
             )
         self._type = np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
         self._session: PerProcess[Any] | None = PerProcess(self._opened, session)
-        self._thread = PerProcess(lambda: ThreadPoolExecutor(1, thread_name_prefix="gossamer-network"))
+        self._thread = PerProcess(one_thread)
 
     def run(
         self, frame: Array, remembered: Recurrence, ratio: float, progress: Progress

@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
-from gossamer.networks.batches import POLL, Exhausted, watched
+from gossamer.networks.batches import POLL, Exhausted, one_thread, watched
 from gossamer.networks.convolutions import mend_convolutions
 from gossamer.networks.devices import empty_cache, require_own_process
 from gossamer.networks.memory import module_bytes
-from gossamer.parallel.forks import Lock
+from gossamer.parallel.forks import Lock, PerProcess
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
 from gossamer.progress import Progress
@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 # One run at a time in a process: each uses every core or the whole card anyway, and what a run sets for its time
 # (threads, cuDNN) belongs to the process, so that two at once could leave it changed.
 _RUNNING = Lock()
+_THREAD = PerProcess(one_thread)
 
 
 class TorchModule:
@@ -127,12 +128,16 @@ class TorchModule:
         if call is None:
             raise ModelError("The model was unloaded.", "Load it again.")
         require_own_process(self.device, self._process)
+        threads = _threads()
+        thread = _THREAD()
         while not _RUNNING.acquire(timeout=POLL):
             progress.tick()
         self._stop, self._passed = threading.Event(), 0
         fraction = self._fraction if self._counts else None
         # Given back when nothing runs any more, which after a stop may be a layer later.
-        result = watched(lambda: self._run(call, work, on), progress, self._stop.set, fraction, ended=_RUNNING.release)
+        result = watched(
+            lambda: self._run(call, work, threads, on), progress, self._stop.set, fraction, thread, _RUNNING.release
+        )
         self._layers = max(self._layers, self._passed)
         return result
 
@@ -145,9 +150,9 @@ class TorchModule:
     def _fraction(self) -> float:
         return min(1.0, self._passed / self._layers)
 
-    def _run(self, call: Callable[..., Any], work: Callable[[Any], _T], on: str) -> _T:
+    def _run(self, call: Callable[..., Any], work: Callable[[Any], _T], threads: int, on: str) -> _T:
         try:
-            with self._settings():
+            with self._settings(threads):
                 return work(call)
         except _Stopped:
             raise
@@ -175,16 +180,20 @@ class TorchModule:
                 layer.register_forward_pre_hook(before)
 
     @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """Set torch for one run on this thread, and what belongs to the process back afterwards."""
+    def _settings(self, host: int) -> Iterator[None]:
+        """Set torch for one run on this thread, and what belongs to the process back afterwards.
+
+        `host` is how many threads torch uses where it was called from: each thread has its own number.
+        """
         import torch
 
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad() if self._remembers else torch.inference_mode())
-            threads = torch.get_num_threads()
-            if thread_count() < threads:  # torch does not see a cgroup's quota; a lower number is its host's choice
-                torch.set_num_threads(thread_count())
-                stack.callback(torch.set_num_threads, threads)
+            threads = min(thread_count(), host)  # torch sees no cgroup's quota; a lower number is its host's choice
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            if threads != host:
+                stack.callback(torch.set_num_threads, host)
             if self._autocast is not None:
                 stack.enter_context(torch.autocast(self.device, dtype=getattr(torch, self._autocast)))
             if self.device == "cuda":
@@ -193,6 +202,12 @@ class TorchModule:
                     torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
                 )
             yield
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
 
 
 class _Stopped(Exception):

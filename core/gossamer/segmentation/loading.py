@@ -41,7 +41,7 @@ from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
 from gossamer.weights.quantised import find_quantised, require_quantised
 
-__all__ = ["likely_device", "load_model", "load_models", "model_of"]
+__all__ = ["in_bytes_where_faster", "likely_device", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -106,7 +106,7 @@ def load_model(
         )
     from gossamer.weights import store
 
-    choice = _in_bytes_where_faster(choice, announce or _log.warning, steps)
+    choice = in_bytes_where_faster(choice, announce, steps)
     try:
         chosen = store.choose(
             ModelChoice.of(choice, runtime=runtime_for_files(choice)),
@@ -169,6 +169,41 @@ def model_of(
     if plan.precision == "int8":
         file = replace(file, path=require_quantised(card, steps).path, output=0)
     return _model(card.id, _Loader(file, plan, choice.compile), (card.input, output), steps, weights.warnings)
+
+
+def in_bytes_where_faster(
+    choice: ModelChoice, announce: Callable[[str], object] | None = None, progress: Progress | None = None
+) -> ModelChoice:
+    """Return a choice of the best model that was made in int8 here, where ``auto`` shall be fast on the processor.
+
+    Parameters
+    ----------
+    choice : ModelChoice
+        Returned as it is where it asks for something else, or nothing was made in int8.
+    announce : callable, optional
+        Told of a damaged one: nobody asked for it.
+    progress : Progress, optional
+        Called while files are looked at; what it raises passes through.
+    """
+    asked = choice.model, choice.quality, choice.precision, choice.subject
+    anywhere = choice.runtime in ("auto", "openvino") and choice.device in ("auto", "cpu")
+    if asked != ("auto", "fast", "auto", "any") or not anywhere or not is_installed("openvino") or not has_int8():
+        return choice
+    steps = progress or Progress()
+    if patiently(lambda: likely_device(choice.device, choice.runtime), steps) != "cpu":
+        return choice
+    from gossamer.weights import store
+    from gossamer.weights.choice import ranking
+
+    folders = tuple(Path(folder) for folder in choice.folders)
+    for card in ranking("balanced", "any", "cpu", "onnx").fitting:
+        try:
+            if find_quantised(card, steps) and store.look(card, extra_folders=folders, runtime="onnx")[0]:
+                _log.info("Model %s: the best that is fast here, in int8.", card.id)
+                return ModelChoice.of(choice, model=card.id, precision="int8")
+        except ModelIntegrityError as error:
+            (announce or _log.warning)(f"{error.message} {error.remedy}")
+    return choice
 
 
 def load_models(
@@ -331,28 +366,6 @@ def _choice(choice: ModelChoice | str, settings: Mapping[str, Any], announce: ob
     """Check what a caller gave: here a model that is None is a mistake, not the default."""
     check_call(announce, "announce", "announce(sentence)")
     return ModelChoice.of(**{"model": None, **settings}) if choice is None else ModelChoice.of(choice, **settings)
-
-
-def _in_bytes_where_faster(choice: ModelChoice, announce: Callable[[str], object], progress: Progress) -> ModelChoice:
-    """Return a choice of the best model that was made in int8 here, where ``auto`` shall be fast on the processor."""
-    asked = choice.model, choice.quality, choice.precision, choice.subject
-    anywhere = choice.runtime in ("auto", "openvino") and choice.device in ("auto", "cpu")
-    if asked != ("auto", "fast", "auto", "any") or not anywhere or not is_installed("openvino") or not has_int8():
-        return choice
-    if patiently(lambda: likely_device(choice.device, choice.runtime), progress) != "cpu":
-        return choice
-    from gossamer.weights import store
-    from gossamer.weights.choice import ranking
-
-    folders = tuple(Path(folder) for folder in choice.folders)
-    for card in ranking("balanced", "any", "cpu", "onnx").fitting:
-        try:
-            if find_quantised(card, progress) and store.look(card, extra_folders=folders, runtime="onnx")[0]:
-                _log.info("Model %s: the best that is fast here, in int8.", card.id)
-                return ModelChoice.of(choice, model=card.id, precision="int8")
-        except ModelIntegrityError as error:  # nobody asked for this one
-            announce(f"{error.message} {error.remedy}")
-    return choice
 
 
 def _is_file(model: str) -> bool:

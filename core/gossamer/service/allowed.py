@@ -61,10 +61,15 @@ class Allowed:
         from gossamer.weights.catalogue import load_catalogue
 
         allowed = self.ids()
+        if choice.model.strip() == "auto":
+            best = self._inventory.automatic(choice)
+            return (
+                best if best.model in allowed else choice.model_copy(update={"model": self._instead(choice, allowed)})
+            )
         names = []
         for name in (part.strip() for part in choice.model.split(",")):
             if name == "auto":
-                name = self._inventory.automatic(choice.quality, choice.device)
+                name = self._inventory.automatic(choice.model_copy(update={"precision": "float32"})).model
                 if name not in allowed:
                     name = self._instead(choice, allowed)
             elif name != _NONE and name not in allowed:

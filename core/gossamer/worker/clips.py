@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from gossamer.progress import ProgressCallback
 from gossamer.worker.pictures import DTYPES
 from gossamer.worker.requests import ClipRequest, OpenRequest
+
+if TYPE_CHECKING:
+    from gossamer.settings import ModelChoice
 
 __all__ = ["OpenedClip"]
 
@@ -27,9 +30,8 @@ class OpenedClip:
     Parameters
     ----------
     request : ClipRequest
-    model : str
-        Ids of models that are here, with commas between them.
-    device : {"auto", "cpu", "cuda"}
+    choice : ModelChoice
+        Of models that are here.
     progress : callable
         Of loading the model; what it raises stops it.
 
@@ -41,15 +43,13 @@ class OpenedClip:
         The model cannot be loaded.
     """
 
-    def __init__(self, request: ClipRequest, model: str, device: str, progress: ProgressCallback) -> None:
-        from gossamer.settings import ModelChoice
+    def __init__(self, request: ClipRequest, choice: ModelChoice, progress: ProgressCallback) -> None:
         from gossamer.settings.parameters import recipe_from_flat
         from gossamer.settings.video import Video
         from gossamer.video.frames import FrameCutter
 
         self.request = request
         recipe = recipe_from_flat({"background": "transparent"}, recipe_from_flat(request.options)).unfinished()
-        choice = ModelChoice.of(model=model, quality=request.quality, device=device)
         self._cutter = FrameCutter(
             request.height, request.width, Video(), recipe, choice, progress=progress, announce=_log.info
         )

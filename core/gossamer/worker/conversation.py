@@ -434,12 +434,14 @@ class Conversation:
         raise Cancelled("It was cancelled.", "Start it again when you like.")
 
     def _models(self) -> dict[str, Any]:
+        from gossamer.settings import ModelChoice
         from gossamer.settings.model_choice import QUALITIES
         from gossamer.weights.catalogue import load_catalogue
 
-        inventory = self._server.inventory
+        inventory, device = self._server.inventory, self._server.cutter.device
+        wishes = {quality: ModelChoice.of(quality=quality, device=device) for quality in QUALITIES}
         return {
             "type": "models",
             "models": [inventory.told(card) for card in load_catalogue().values()],
-            "automatic": {quality: inventory.automatic(quality, self._server.cutter.device) for quality in QUALITIES},
+            "automatic": {quality: inventory.automatic(wish).model for quality, wish in wishes.items()},
         }

@@ -30,7 +30,7 @@ from gossamer.worker.requests import (
 
 if TYPE_CHECKING:
     from gossamer.pipeline import Pipeline
-    from gossamer.settings import Recipe
+    from gossamer.settings import ModelChoice, Recipe
     from gossamer.weights.catalogue import ModelCard
     from gossamer.worker.clips import OpenedClip
 
@@ -61,7 +61,7 @@ class Cutter:
         self._inventory = inventory
         self.device = device
         self._turn = threading.Lock()
-        self._pipelines: OrderedDict[tuple[str, str, str], Pipeline] = OrderedDict()
+        self._pipelines: OrderedDict[ModelChoice, Pipeline] = OrderedDict()
 
     @property
     def busy(self) -> bool:
@@ -96,16 +96,16 @@ class Cutter:
         recipe = recipe_from_flat(request.options)
         device = request.device or self.device
         with self._my_turn(progress):
-            models: tuple[str, ...] = ()
+            choice: ModelChoice | None = None
             if request.source == "automatic":
-                models = self._inventory.models_for(request.model, request.quality, device)
+                choice = self._decided(request, device)
             settings = (recipe.segmentation, recipe.matting if request.source == "trimap" else None)
-            wish = (request.source, request.box, request.text, models, request.quality, device, settings, bytes(plane))
+            wish = (request.source, request.box, request.text, choice, request.quality, device, settings, bytes(plane))
             if wish == picture.wish and picture.found is not None:
                 return picture.found
             steps = Progress.of(progress)
-            if request.source == "automatic":
-                found = self._seen(picture, ",".join(models), request.quality, device, recipe, steps)
+            if choice is not None:
+                found = self._seen(picture, choice, recipe, steps)
                 if request.limit:
                     mask = np.minimum(found.mask, picture.plane(plane))
                     found = Found(mask, found.model, found.device, found.seconds, found.warnings)
@@ -228,8 +228,7 @@ class Cutter:
 
         device = request.device or self.device
         with self._my_turn(progress):
-            models = self._inventory.models_for(request.model, request.quality, device)
-            return OpenedClip(request, ",".join(models), device, progress)
+            return OpenedClip(request, self._decided(request, device), progress)
 
     def frames(self, clip: OpenedClip, data: bytearray | None, progress: ProgressCallback) -> list[NDArray[Any]]:
         """Return the frames that are cut out after the next one, `data`, or after the last.
@@ -268,26 +267,28 @@ class Cutter:
         finally:
             self._turn.release()
 
-    def _seen(
-        self, picture: OpenedPicture, model: str, quality: str, device: str, recipe: Recipe, steps: Progress
-    ) -> Found:
+    def _decided(self, request: SegmentRequest | ClipRequest, device: str) -> ModelChoice:
+        from gossamer.settings import ModelChoice
+
+        return self._inventory.decided(ModelChoice.of(model=request.model, quality=request.quality, device=device))
+
+    def _seen(self, picture: OpenedPicture, choice: ModelChoice, recipe: Recipe, steps: Progress) -> Found:
         """Return what a model sees by itself, as :meth:`gossamer.Pipeline.run` asks it."""
         from gossamer.pipeline import Pipeline
         from gossamer.segmentation.ensemble import Ensemble
 
         clock = time.perf_counter()
-        key = (model, quality, device)
-        if key not in self._pipelines:
-            pipeline = Pipeline(model=model, quality=quality, device=device)
+        if choice not in self._pipelines:
+            pipeline = Pipeline(choice=choice)
             pipeline.load(steps.part(0.0, 0.3), _log.info)
-            self._pipelines[key] = pipeline  # only one whose model could be loaded
-        self._pipelines.move_to_end(key)
+            self._pipelines[choice] = pipeline  # only one whose model could be loaded
+        self._pipelines.move_to_end(choice)
         while len(self._pipelines) > _KEPT:
             self._pipelines.popitem(last=False)
-        loaded = self._pipelines[key].load()
+        loaded = self._pipelines[choice].load()
         seconds = {"load": -clock + (clock := time.perf_counter())}
         settings = recipe.segmentation
-        look = {"flips": settings.flips, "detail": settings.looks_closer(quality == "best")}
+        look = {"flips": settings.flips, "detail": settings.looks_closer(choice.quality == "best")}
         part = steps.part(0.3, 1.0)
         if isinstance(loaded, Ensemble):
             mask = loaded.predict_all(picture.image.pixels, part, **look).mask

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gossamer.errors import ModelError, ModelNotFound
 
 if TYPE_CHECKING:
+    from gossamer.settings import ModelChoice
     from gossamer.weights.catalogue import ModelCard
 
 __all__ = ["Inventory", "NotHere"]
@@ -64,15 +65,13 @@ class Inventory:
         """Return what is equal for as long as nothing has changed."""
         return self._looked()[0]
 
-    def models_for(self, model: str, quality: str, device: str) -> tuple[str, ...]:
-        """Return the models that a wish means, all of which are here.
+    def decided(self, choice: ModelChoice) -> ModelChoice:
+        """Return what a choice means, with ids of models that are here.
 
         Parameters
         ----------
-        model : str
+        choice : ModelChoice
             Ids with commas between them, ``auto`` among them or not; a file of weights stands for itself.
-        quality, device : str
-            For ``auto``, as :class:`gossamer.ModelChoice` takes them.
 
         Raises
         ------
@@ -83,31 +82,40 @@ class Inventory:
         """
         from gossamer.weights.catalogue import load_catalogue, model_card
 
+        if choice.model.strip() == "auto":
+            choice = self.automatic(choice)
         names = []
-        for name in (part.strip() for part in model.split(",")):
+        for name in (part.strip() for part in choice.model.split(",")):
             if name == "auto":
-                name = self.automatic(quality, device)
+                name = self._first(choice)
             card = load_catalogue().get(name)
             if card is None and not any(mark in name for mark in "./\\"):
                 card = model_card(name)
             if card is not None and card.id not in self.installed():
                 raise NotHere(self.told(card))
             names.append(name)
-        return tuple(names)
+        return choice.model_copy(update={"model": ",".join(names)})
 
-    def automatic(self, quality: str, device: str) -> str:
-        """Return the id of the model that ``auto`` takes, as :func:`gossamer.weights.store.choose` would.
+    def automatic(self, choice: ModelChoice) -> ModelChoice:
+        """Return what ``auto`` takes, as :func:`gossamer.load_model` would: a model's id, and int8 where that is best.
 
         Whoever names no quality is served with what is there.
         """
+        from gossamer.segmentation.loading import in_bytes_where_faster
+
+        choice = choice.model_copy(update={"model": "auto"})
+        found = in_bytes_where_faster(choice)
+        return found if found.model != "auto" else choice.model_copy(update={"model": self._first(choice)})
+
+    def _first(self, choice: ModelChoice) -> str:
         from gossamer.segmentation.loading import likely_device
         from gossamer.weights.choice import ranking
 
-        ranked = ranking(quality, "any", likely_device(device, "auto"))  # type: ignore[arg-type]
+        ranked = ranking(choice.quality, "any", likely_device(choice.device, "auto"))
         installed = self.installed()
-        cards = ranked.fitting if quality != "balanced" else (*ranked.fitting, *ranked.costlier)
+        cards = ranked.fitting if choice.quality != "balanced" else (*ranked.fitting, *ranked.costlier)
         here = [card.id for card in cards if card.id in installed]
-        if here and (quality == "balanced" or here[0] == ranked.fitting[0].id):
+        if here and (choice.quality == "balanced" or here[0] == ranked.fitting[0].id):
             return here[0]
         return ranked.fitting[0].id
 

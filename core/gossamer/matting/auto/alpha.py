@@ -118,8 +118,7 @@ def _corrected(
     asked = in_doubt(hint, distance, reach, unit)
     heard = ramp(np.abs(2 * hint - 1), *SURE)
     found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
-    trust, room = belief(small, hint, found, care, known, unit)
-    report(0.85)
+    trust, room = belief(small, hint, found, care, known, unit, report.part(0.8, 0.85))
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:
         result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))
