@@ -10,21 +10,22 @@ __all__ = ["start"]
 
 def start() -> int:
     """Run the command that this process was started with; returns its exit status."""
+    status = 0
     try:
         from gossamer.cli import main
         from gossamer.cli.leaving import at_once, leave
         from gossamer.platform import ignore_interrupts
 
-        status = 0
         ending = atexit.register(lambda: at_once(status))  # after all others, which come later
-        status = main()
+        try:
+            status = main()
+        except Exception:  # told by Python, with an exit status of its own
+            atexit.unregister(ending)
+            raise
         ignore_interrupts()  # nothing is left to be stopped
     except KeyboardInterrupt:
         os.write(2, b"gossamer: Cancelled.\n")
         os._exit(130)
-    except BaseException:
-        atexit.unregister(ending)
-        raise
     if status:
         leave(status)
     return status
