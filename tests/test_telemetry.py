@@ -36,7 +36,17 @@ trimap = image[..., 0] * 0 + 0.5
 trimap[:8], trimap[-8:] = 0, 1
 vitmatte_alpha(image, trimap, model=tiny, device="cpu")
 found.save(picture + ".cut.png")
-main(["doctor"])
+for command in (
+    ["doctor"],
+    ["models", "list"],
+    ["presets", "list"],
+    ["check", picture + ".cut.png"],
+    ["finish", picture + ".cut.png", picture + ".shop.png", "--preset", "amazon"],
+    ["batch", picture, "--out", picture + ".batch", "--model", "u2netp", "--quiet"],
+    ["segment", picture, "--box", "100,50,400,500", "--quiet"],
+):
+    assert main(command) in (0, 1), command
+import av, fastapi, huggingface_hub, uvicorn  # what other commands load
 """
 HOST = """
 import os, sys
