@@ -20,6 +20,25 @@ _GAP = 5  # pixels
 _ENOUGH = 0.02  # of the window must be beside the contour
 
 
+class _Zone:
+    """Some of the pixels, and what windows of a side around others hold of them."""
+
+    def __init__(self, where: NDArray[np.bool_], side: int, around: tuple[NDArray[np.intp], ...]) -> None:
+        self._weight, self._side, self._around = where.astype(np.float32), side, around
+        self.share = self._nearby(self._weight)
+
+    def mean(self, plane: Array) -> Array:
+        """Return the means of a plane over the zone in each window, (N,)."""
+        means: Array = self._nearby(plane * self._weight) / np.maximum(self.share, 1e-6)
+        return means
+
+    def _nearby(self, plane: Array) -> Array:
+        import cv2
+
+        window = (self._side, self._side)
+        return np.asarray(cv2.boxFilter(plane, -1, window, borderType=cv2.BORDER_CONSTANT)[self._around])
+
+
 def continued(view: View) -> NDArray[np.bool_]:
     """Return the contour across which the photograph goes on as if there was nothing.
 
@@ -32,8 +51,6 @@ def continued(view: View) -> NDArray[np.bool_]:
     -------
     (h, w) bool
     """
-    import cv2
-
     assert view.photo is not None  # noqa: S101 - whoever asks has one
     result = np.zeros(view.contour.shape, np.bool_)
     if not view.contour.any():
@@ -43,28 +60,22 @@ def continued(view: View) -> NDArray[np.bool_]:
     side = 2 * view.reach(_WINDOW) + 1
     contour = np.nonzero(view.contour)
 
-    def mean(plane: Array, where: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Return the means of what is nearby on the contour's pixels, and how much of the window that is."""
-        weight = where.astype(np.float32)
-        share = cv2.boxFilter(weight, -1, (side, side), borderType=cv2.BORDER_CONSTANT)[contour]
-        sums = cv2.boxFilter(plane * weight, -1, (side, side), borderType=cv2.BORDER_CONSTANT)[contour]
-        return sums / np.maximum(share, 1e-6), share
-
     change = _across(view)
-    on, _ = mean(change, np.abs(distance) < _ON)
-    (within, some), (without, others) = mean(change, inner), mean(change, outer)
+    on = _Zone(np.abs(distance) < _ON, side, contour).mean(change)
+    sides = _Zone(inner, side, contour), _Zone(outer, side, contour)
+    within, without = (zone.mean(change) for zone in sides)
     apart = spread = np.zeros(len(on), np.float32)
     for channel in range(3):
         plane = np.ascontiguousarray(view.photo[..., channel])
         squares = plane * plane
-        means = [mean(plane, where)[0] for where in (inner, outer)]
+        means = [zone.mean(plane) for zone in sides]
         apart = apart + (means[0] - means[1]) ** 2
-        for where, average in zip((inner, outer), means, strict=True):
-            spread = spread + np.maximum(mean(squares, where)[0] - average * average, 0)
+        for zone, average in zip(sides, means, strict=True):
+            spread = spread + np.maximum(zone.mean(squares) - average * average, 0)
     same = (on + _STEP < _NO_STRONGER * (np.minimum(within, without) + 2 * _STEP)) & (
         apart < _NO_OTHER**2 * (spread + _NOISE)
     )
-    same &= (some > _ENOUGH) & (others > _ENOUGH)
+    same &= (sides[0].share > _ENOUGH) & (sides[1].share > _ENOUGH)
     result[contour] = same
     return result
 

@@ -137,10 +137,9 @@ def _working(shape: tuple[int, ...], area: int) -> tuple[int, int] | None:
 
 
 def _straight(colours: Pixels, alpha: Array, small: Array, size: tuple[int, int]) -> Array:
-    """Return colours made smaller, each counting by its alpha; plain means where all is transparent."""
+    """Return colours made smaller, each counting by its alpha; black where all is transparent."""
     import cv2
 
-    plain = shrink(colours, size)
     if colours.dtype == np.uint8:  # bytes stay bytes: their means are finer than they are
         rounded = cv2.convertScaleAbs(alpha, alpha=255)
         weighted = shrink(cv2.multiply(np.ascontiguousarray(colours), cv2.merge([rounded] * 3), scale=1 / 255), size)
@@ -148,7 +147,7 @@ def _straight(colours: Pixels, alpha: Array, small: Array, size: tuple[int, int]
         planes = [shrink(unit_float(colours[..., channel]) * alpha, size) for channel in range(3)]
         weighted = np.stack(planes, axis=2)
     seen = small[..., None] > _FAINT
-    result: Array = np.where(seen, np.clip(weighted / np.maximum(small, _FAINT)[..., None], 0, 1), plain)
+    result: Array = np.where(seen, np.clip(weighted / np.maximum(small, _FAINT)[..., None], 0, 1), 0)
     return result
 
 
