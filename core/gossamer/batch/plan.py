@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gossamer.batch.addresses import where_of
 from gossamer.batch.identity import is_of_this_source, recipe_hash, state_of
 from gossamer.batch.journal import Journal, Record
 from gossamer.batch.sources import Found, Source, Unusable
@@ -99,9 +100,10 @@ class Item:
         text = self.source.prompt
         if text is None:
             return self.prompt
-        return (
-            Prompt.from_json(text, folder=self.source.path.parent) if text.lstrip().startswith("{") else Prompt((text,))
-        )
+        if not text.lstrip().startswith("{"):
+            return Prompt((text,))
+        source = self.source.path
+        return Prompt.from_json(text, folder=source.parent if isinstance(source, Path) else None)
 
 
 @dataclass
@@ -174,7 +176,9 @@ def only_these(found: Found, wanted: set[str], journal: Journal, given: bool) ->
         sources = [source for source in found.sources if source.name in wanted or str(source.path) in wanted]
     else:
         sources = [
-            Source(Path(record.source_path), record.source, output=str(PurePosixPath(record.target).with_suffix("")))
+            Source(
+                where_of(record.source_path), record.source, output=str(PurePosixPath(record.target).with_suffix(""))
+            )
             for record in journal.records.values()
             if record.target is not None and (record.source in wanted or record.source_path in wanted)
         ]
@@ -238,7 +242,8 @@ class Planner:
 
     def _fits(self, record: Record, item: Item) -> bool:
         try:
-            status = item.source.path.stat()
+            source = item.source.path
+            status = source.stat() if isinstance(source, Path) else source.status or source.stat()
         except OSError:
             return True  # what is gone cannot be done again
         by_another = (
