@@ -19,6 +19,7 @@ import pytest
 
 from gossamer.batch.journal import FOLDER, read_journal
 from gossamer.batch.plan import Asked
+from gossamer.batch.report.rows import read_rows
 from gossamer.batch.run import Summary, planned, run_batch
 from gossamer.batch.sources import find_sources
 from gossamer.pipeline import Pipeline
@@ -149,6 +150,8 @@ def test_what_is_in_a_store_becomes_what_the_same_folder_becomes(
                 *(record.state, record.sha256, record.score, record.recipe),
             )
             assert other.source_tag or other.state == "failed"
+    rows = [row for row in read_rows(out)[2] if row.state == "done"]
+    assert [(row.source, row.notes) for row in rows] == [(None, ())] * (COUNT + 1)  # nothing is wrong with them
     again = batch("s3://shop/in", "--out", out, "--resume", "--json").summary
     assert (again["already"], again["done"], again["failed"]) == (COUNT + 1, 0, 1)
 
@@ -182,6 +185,8 @@ def test_single_objects_patterns_lists_and_tables(store: Store, local: Path, tmp
         "p0.png": "s3://shop/in/shelf0/p0.png",
     }
     assert worked(plan, asked(tmp_path / "out")).exit_status == 0
+    again = planned([str(table)], [], asked(tmp_path / "out", resume=True))
+    assert (again.already, again.items) == (1, [])
     made, wanted = outputs(tmp_path / "out"), outputs(local)
     assert made["chair.png"] == wanted["shelf1/p1.png"]
     assert made["p2.png"] == wanted["shelf2/p2.png"]

@@ -11,7 +11,7 @@ from typing import Any
 from gossamer.batch.addresses import where_of
 from gossamer.batch.identity import is_of_this_source, recipe_hash, state_of
 from gossamer.batch.journal import Journal, Record
-from gossamer.batch.sources import Found, Source, Unusable
+from gossamer.batch.sources import Found, Source, Unusable, looked_up
 from gossamer.batch.targets import check_targets, place, target_of
 from gossamer.errors import InputError, OutputExists
 from gossamer.progress import Progress
@@ -146,7 +146,8 @@ def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> 
     """
     plan = Plan(unusable=found.unusable, passed_over=found.passed_over)
     planner = Planner(asked, journal)
-    pairs = [(planner.target(source, number), source) for number, source in enumerate(found.sources, 1)]
+    sources = looked_up(found.sources) if asked.resume else found.sources
+    pairs = [(planner.target(source, number), source) for number, source in enumerate(sources, 1)]
     check_targets(pairs, asked.out)
     taken: list[str] = []
     for number, (target, source) in enumerate(pairs):

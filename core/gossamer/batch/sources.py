@@ -26,7 +26,7 @@ from gossamer.errors import GossamerError, InputError, MissingExtra
 from gossamer.image.limits import READABLE, kind_of
 from gossamer.paths import cannot_read, source_path
 
-__all__ = ["Found", "Source", "Unusable", "find_sources", "is_passed_over"]
+__all__ = ["Found", "Source", "Unusable", "find_sources", "is_passed_over", "looked_up"]
 
 _SYSTEM = {
     "$recycle.bin",
@@ -172,6 +172,20 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
     unique = [source for source in found.sources if not (source.path in seen or seen.add(source.path))]  # type: ignore[func-returns-value]
     found.sources = unique
     return found
+
+
+def looked_up(sources: list[Source]) -> list[Source]:
+    """Return sources with what stores tell of those objects that no list has told of, many asked about at once."""
+    unknown = [each.path for each in sources if isinstance(each.path, Address) and each.path.status is None]
+    known = {
+        address: replace(address, status=status)
+        for address, status in zip(unknown, statuses(unknown), strict=True)
+        if not isinstance(status, GossamerError)
+    }
+    return [
+        replace(each, path=known.get(each.path, each.path)) if isinstance(each.path, Address) else each
+        for each in sources
+    ]
 
 
 def is_passed_over(name: str) -> bool:
