@@ -21,6 +21,7 @@ def overlay(*packages: str) -> Path:
     with FileLock(cache / f"{name}.lock"):
         if not (folder / "complete").exists():
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps", "--target", str(folder)]
+            pip.append("--no-compile")  # all of it takes longer than what is used of it
             subprocess.run([*pip, *packages], check=True, stdout=subprocess.DEVNULL)
             (folder / "complete").touch()
     return folder

@@ -175,7 +175,8 @@ class Cutout:
         ----------
         format : {"png", "webp", "tiff", "jpeg"}
             JPEG has no transparency: it takes a recipe with a background, or `mask_only`. At the quality 100 a
-            background of pure white stays pure white beside the subject, too.
+            background of pure white stays pure white beside the subject, too, also where the recipe's largest size
+            makes the rest coarser.
         mask_only : bool
             Encode the alpha as a grey picture.
         progress : callable, optional
@@ -196,39 +197,62 @@ class Cutout:
                 "JPEG cannot hold a transparent background.",
                 "Write .png, .webp or .tiff, or give a background.",
             )
-        rgb, alpha = self._planes()
         output = self.recipe.output
         most = 1000 * output.max_kb if format == "jpeg" else 0
         if most and progress is not None:  # several are made, nobody knows how many: nothing but a chance to cancel
             steps = Progress.of(progress)
             progress = Progress(lambda *_: steps.tick())
         if format == "jpeg" and output.quality == FINEST:
-            steps = Progress.of(progress)
-            rgb = white_kept(rounded(rgb, None, 8), self.alpha < _CLEAR, progress=steps)
-            progress = None if progress is None else steps.part(0.5, 1.0)
-
-        def encoded(quality: int) -> bytes:
-            return encode_image(
-                rgb,
-                alpha,
-                format,
-                bit_depth=self.bit_depth,
-                icc_profile=self.icc_profile,
-                dpi=self.dpi,
-                quality=quality,
-                metadata=self.metadata,
-                progress=progress,
-            )
-
+            return self._finest(most, None if progress is None else Progress.of(progress))
         if most:
-            return best_within(encoded, output.quality, most)
-        data = encoded(output.quality)
+            return best_within(lambda quality: self._encoded(format, progress, quality=quality), output.quality, most)
+        data = self._encoded(format, progress, quality=output.quality)
         if output.max_kb and len(data) > 1000 * output.max_kb:
             raise OutputError(
                 f"The picture takes {len(data) / 1000:.0f} kB as {format}, more than {output.max_kb}.",
                 "Write JPEG, give a smaller canvas, or allow a larger file.",
             )
         return data
+
+    def _finest(self, most: int, progress: Progress | None) -> bytes:
+        """Return a JPEG file of the best quality, in which white stays white, of `most` bytes at most (0: any size)."""
+        steps = Progress(None) if progress is None else progress
+        kept = white_kept(rounded(self._planes()[0], None, 8), self.alpha < _CLEAR, progress=steps)
+        last = None if progress is None else steps.part(0.5, 1.0)
+
+        def encoded(quality: int) -> bytes:
+            ycbcr = kept.ycbcr if quality == FINEST else kept.coarser(quality)
+            return self._encoded("jpeg", last, quality=FINEST, ycbcr=ycbcr)
+
+        if not most:
+            return encoded(FINEST)
+        try:
+            return best_within(encoded, FINEST, most)
+        except OutputError:  # without the finest tables there is room for less: a check tells what that does to white
+            return best_within(lambda quality: self._encoded("jpeg", last, quality=quality), FINEST, most)
+
+    def _encoded(
+        self,
+        format: str,
+        progress: ProgressCallback | Progress | None,
+        *,
+        quality: int,
+        ycbcr: NDArray[Any] | None = None,
+    ) -> bytes:
+        """Return the picture in a format; `ycbcr` are its colours as JPEG holds them, where they are not its own."""
+        rgb, alpha = self._planes()
+        return encode_image(
+            rgb if ycbcr is None else ycbcr,
+            alpha,
+            format,
+            bit_depth=self.bit_depth,
+            icc_profile=self.icc_profile,
+            dpi=self.dpi,
+            quality=quality,
+            metadata=self.metadata,
+            ycbcr=ycbcr is not None,
+            progress=progress,
+        )
 
     def _planes(self) -> tuple[NDArray[Any], Array | None]:
         return (self.pixels, self.alpha) if self.composite is None else (self.composite, self.composite_alpha)

@@ -170,7 +170,9 @@ def planted(true: Picture) -> Iterator[Planted]:
     if max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max(), alpha[:, -1].max()) < 0.5:
         top = int(rows.min() + 0.15 * np.ptp(rows))
         yield Planted("cut off by the frame", alpha[top:], colours[top:], photo[top:])
-    yield Planted("wrong subject: mirrored", alpha[:, ::-1], photo, photo)
+    mirrored = alpha[:, ::-1]
+    if np.minimum(alpha, mirrored).sum() < 0.9 * np.maximum(alpha, mirrored).sum():  # else it is the same subject
+        yield Planted("wrong subject: mirrored", mirrored, photo, photo)
     shift = random.uniform(0.12, 0.3, 2) * random.choice([-1, 1], 2) * (height, width)
     yield Planted("wrong subject: elsewhere", np.roll(alpha, shift.astype(int), (0, 1)), photo, photo)
     yield Planted("haze everywhere", np.maximum(alpha, random.uniform(0.02, 0.07)), colours, photo)

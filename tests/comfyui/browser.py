@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.comfyui.server import Server
+from tests.debian import debian
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,25 +25,8 @@ _SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "C
 
 def chromium() -> str:
     """Return the path of Debian's Chromium; install it where it is missing and we may."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    if not any(map(shutil.which, names)) and hasattr(os, "geteuid") and os.geteuid() == 0:
-        quiet = {"check": True, "stdout": subprocess.DEVNULL}
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = [
-            "apt-get",
-            "install",
-            "-qq",
-            "-y",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-        ]
-        subprocess.run(install, env=environment, **quiet)
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    raise RuntimeError("There is no Chromium. Type: sudo apt-get install chromium")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or debian("chromium", "chromium", "fonts-dejavu-core")
 
 
 @contextmanager

@@ -127,7 +127,8 @@ def _without_torch(path: Path) -> str:
 
 def _pip(folder: Path, command: str, *arguments: str | Path) -> None:
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", command, "-qq", *arguments], check=True)
+    own = ("--no-compile",) if command == "install" else ()  # what is used is compiled when it is
+    subprocess.run([python, "-m", "pip", command, "-qq", *own, *arguments], check=True)
 
 
 if __name__ == "__main__":

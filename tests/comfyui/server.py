@@ -77,7 +77,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self._client = uuid.uuid4().hex
         kept = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTHON", "GOSSAMER_"))}
-        environment = kept | {"GOSSAMER_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+        environment = kept | {"GOSSAMER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
         command = [installation.python, Path(__file__).with_name("launch.py"), installation.root]
         command += ["--cpu", "--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]
         command += ["--base-directory", base, "--database-url", f"sqlite:///{base}/comfy.db"]

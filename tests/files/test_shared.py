@@ -27,6 +27,26 @@ def test_nothing_is_lost_when_several_write_at_once(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"table.json", ".table.lock"}
 
 
+def test_a_holder_of_the_lock_that_is_killed_keeps_nobody_waiting(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom gossamer.files import change_json\n"
+        "def change(table):\n    print('held', flush=True)\n    time.sleep(300)\n"
+        "change_json(Path(sys.argv[1]), change, 60)\n"
+    )
+    file = tmp_path / "table.json"
+    file.write_text('{"a": 1}')
+    holder = subprocess.Popen([sys.executable, "-c", code, file], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(TimeoutError):
+            change_json(file, lambda table: {**table, "b": 1}, 0.05)
+        holder.kill()
+        holder.wait(60)
+    change_json(file, lambda table: {**table, "b": 1}, 5)
+    assert read_json(file) == {"a": 1, "b": 1}
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"a": ' + "[" * 100_000])
 def test_what_cannot_be_read_is_never_written_over(tmp_path: Path, text: str) -> None:
     file = tmp_path / "table.json"

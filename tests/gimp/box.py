@@ -25,6 +25,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.cached_weights import cache_folder
+from tests.debian import debian
 
 RECIPE = "1"
 """Part of the root's folder name: raise it when the recipe below changes."""
@@ -54,17 +55,8 @@ def gimp_root() -> Path:
 
 
 def _install_tools() -> None:
-    missing = [
-        tool for tool, name in (("debootstrap", "debootstrap"), ("bubblewrap", "bwrap")) if not shutil.which(name)
-    ]
-    if not missing:
-        return
-    if os.geteuid() != 0:
-        raise RuntimeError(
-            f"The GIMP tests need {' and '.join(missing)}: type: sudo apt-get install {' '.join(missing)}"
-        )
-    _call(["apt-get", "update"])
-    _call(["apt-get", "install", "--yes", "--no-install-recommends", *missing])
+    debian("debootstrap", "debootstrap")
+    debian("bwrap", "bubblewrap")
 
 
 def _make(root: Path) -> None:

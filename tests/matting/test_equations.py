@@ -15,6 +15,7 @@ from gossamer.foreground import estimate_foreground
 from gossamer.matting import knn_alpha, learning_based_alpha
 from gossamer.matting.trimap import trimap_from_mask
 from gossamer.platform import memory
+from tests.matting.published import published
 
 
 def scene(size: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -30,37 +31,31 @@ def scene(size: int = 120) -> tuple[np.ndarray, np.ndarray]:
     ("ours", "theirs"), [(knn_alpha, "estimate_alpha_knn"), (learning_based_alpha, "estimate_alpha_lbdm")]
 )
 def test_the_solution_is_pymattings(ours: Callable[..., np.ndarray], theirs: str) -> None:
-    import pymatting
-
     picture, trimap = scene()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = getattr(pymatting, theirs)(picture.astype(np.float64), trimap.astype(np.float64))
+        expected = published(theirs)(picture.astype(np.float64), trimap.astype(np.float64))
     unknown = trimap == 0.5
     assert np.abs(ours(picture, trimap) - expected)[unknown].mean() < 0.002
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_closed_form_foreground_is_pymattings() -> None:
-    from pymatting import estimate_foreground_cf
-
     picture, _ = scene()
     y, x = np.mgrid[:120, :120]
     alpha = np.clip((40 - np.hypot(y - 60, x - 60)) / 12 + 0.5, 0, 1)
     ours = estimate_foreground(picture, alpha.astype(np.float32), "closed_form").foreground
-    theirs = estimate_foreground_cf(picture.astype(np.float64), alpha)
+    theirs = published("estimate_foreground_cf")(picture.astype(np.float64), alpha)
     soft = (alpha > 0.05) & (alpha < 1)
     assert np.abs(ours - theirs)[soft].mean() < 0.01
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_multilevel_foreground_is_as_good_as_pymattings(composite_of_two: tuple[np.ndarray, ...]) -> None:
-    from pymatting import estimate_foreground_ml
-
     picture, alpha, truth = composite_of_two
     soft = (alpha > 0.1) & (alpha < 1)
     ours = estimate_foreground(picture, alpha, "multilevel").foreground
-    theirs = estimate_foreground_ml(picture, alpha)
+    theirs = published("estimate_foreground_ml")(picture, alpha)
     error = [float(np.abs(layer - truth)[soft].mean()) for layer in (ours, theirs)]
     assert error[0] < 1.05 * error[1]
 

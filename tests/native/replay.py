@@ -101,7 +101,7 @@ def main(path: str, variant: str) -> None:
     image = alpha[..., None] * layers[0] + (1 - alpha[..., None]) * layers[1]
     image = np.clip(image + random.normal(0, 0.03, image.shape), 0, 1).astype(np.float32)
     small = np.rint(image * 255).astype(np.uint8)
-    closed_form_multigrid.CoarseSpace.build.__defaults__ = (40,)  # more than one coarse level
+    closed_form_multigrid._DIRECT = 40  # unknowns: more than one coarse level
     matte_from_mask(image, (alpha > 0.5).astype(np.float32))
     from_mask_estimate.WORK_AREA = 4000
     matte_from_mask(image, (alpha > 0.5).astype(np.float32))

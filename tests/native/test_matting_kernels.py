@@ -14,8 +14,8 @@ from gossamer.matting.closed_form import multigrid
 from gossamer.matting.closed_form import plain as closed_form_plain
 from gossamer.matting.closed_form import solver as closed_form_solver
 from gossamer.matting.closed_form.layout import Team
-from gossamer.matting.from_mask import colour_sampling, enlarge, palette
-from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask import colour_sampling, enlarge, hair, palette
+from gossamer.matting.from_mask.colour_sampling import Sampled, sample_alpha
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.nearest import Nearest
 from gossamer.matting.from_mask.palette import Palette
@@ -68,15 +68,15 @@ def test_the_nearest_are_the_nearest(count: int, axes: int, wanted: int, kind: s
     assert all(len(set(row)) == wanted for row in index.tolist())
 
 
-@pytest.mark.parametrize("shape", [(70, 90), (131, 67)])
-def test_sampling_is_numpy_s(shape: tuple[int, int], plainly: Callable[..., object]) -> None:
+@pytest.mark.parametrize(("shape", "scale"), [((70, 90), 1.0), ((131, 67), 1.0), ((155, 161), 4.0)])  # squares share
+def test_sampling_is_numpy_s(shape: tuple[int, int], scale: float, plainly: Callable[..., object]) -> None:
     image, alpha = scene(*shape)
     asked = (alpha > 0.02) & (alpha < 0.98)
     asked[-1, -1] = asked[0, -1] = True  # tiles that hang over the picture's edge
     team = Team(Progress())
 
     def work() -> object:
-        return sample_alpha(image, asked, alpha > 0.98, alpha < 0.02, 1.0, team)
+        return sample_alpha(image, asked, alpha > 0.98, alpha < 0.02, scale, team)
 
     try:
         found, expected = work(), plainly(work, colour_sampling)  # of samples equally far either may be taken
@@ -90,6 +90,25 @@ def test_sampling_is_numpy_s(shape: tuple[int, int], plainly: Callable[..., obje
     rim = asked.copy()
     rim[-1, -1] = rim[0, -1] = False
     assert np.abs(found.alpha - alpha)[rim].mean() < 0.08
+
+
+def test_hair_goes_towards_its_samples_as_numpy_s_does(plainly: Callable[..., object]) -> None:
+    random = np.random.default_rng(2)
+    alpha, seen, sure = (random.random((60, 45), np.float32) for _ in range(3))
+    sure *= random.random(sure.shape) > 0.5
+    share = random.random((9, 7), np.float32)
+
+    def work() -> np.ndarray:
+        result = alpha.copy()
+        for top in range(0, 60, 20):
+            hair._settle(Sampled(seen, sure), share, 15, 90, result, top, top + 20)
+        return result
+
+    found, expected = work(), plainly(work, hair)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.array_equal(found[sure == 0], alpha[sure == 0])
+    nearer = np.abs(found - seen) < np.abs(alpha - seen)
+    assert nearer[(sure > 0) & (np.abs(alpha - seen) > 1e-3)].mean() > 0.99
 
 
 def test_palettes_are_numpy_s(plainly: Callable[..., object]) -> None:

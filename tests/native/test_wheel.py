@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gossamer import native
+from tests.debian import debian
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -57,20 +58,14 @@ def calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Wine keeps its Windows, which takes longer to make than all else here."""
+    return tmp_path_factory.mktemp("windows") / "wine"
+
+
 def names(calls: Path) -> list[str]:
     return calls.with_suffix(".names").read_text().split()
-
-
-def debian(command: str, packages: str) -> str:
-    """Return a command, with the packages that have it; installs them as root, as the tests with hosts do."""
-    if (path := shutil.which(command)) is None:
-        if os.geteuid() != 0:
-            raise RuntimeError(f"This test needs {packages}: type: sudo apt-get install {packages}")
-        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", *packages.split()], check=True, capture_output=True)
-        path = shutil.which(command)
-        assert path is not None
-    return path
 
 
 def zig(target: str, *arguments: str | Path) -> None:
@@ -95,14 +90,15 @@ def test_it_is_one_for_all_and_carries_all(wheel: Path) -> None:
 
 
 def test_it_works_where_no_compiler_is(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     bin_ = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     python = bin_ / "python"
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "CC")}
     wanted = ["numpy", "opencv-python-headless", "isal", "pydantic", "scipy", "pillow"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True, env=environment)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile"]  # for a single start
+    subprocess.run([*pip, *wanted], check=True, env=environment)
     environment["PATH"] = str(bin_)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True, env=environment)
+    subprocess.run([*pip, "--no-deps", wheel], check=True, env=environment)
     done = subprocess.run(
         [python, "-c", USED], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
     )
@@ -111,8 +107,8 @@ def test_it_works_where_no_compiler_is(wheel: Path, tmp_path: Path) -> None:
 
 
 @ONLY_LINUX
-def test_windows_library_computes_what_this_one_does(wheel: Path, calls: Path, tmp_path: Path) -> None:
-    wine = debian("wine", "wine wine64")
+def test_windows_library_computes_what_this_one_does(wheel: Path, windows: Path, calls: Path, tmp_path: Path) -> None:
+    wine = debian("wine", "wine", "wine64", recommended=True)
     with zipfile.ZipFile(wheel) as archive:
         body = archive.read(f"gossamer/native/{native.carried('windows-x86_64').name}")
     (tmp_path / "kernels.so").write_bytes(body)  # under that very name it is loaded
@@ -120,7 +116,7 @@ def test_windows_library_computes_what_this_one_does(wheel: Path, calls: Path, t
     shutil.copy(calls, tmp_path / "calls.bin")
     environment = {
         **os.environ,
-        "WINEPREFIX": str(tmp_path / "wine"),
+        "WINEPREFIX": str(windows),
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=",
     }
@@ -135,7 +131,7 @@ def test_windows_library_computes_what_this_one_does(wheel: Path, calls: Path, t
 def test_arm_computes_what_this_one_does(calls: Path, tmp_path: Path) -> None:
     if any(name.endswith("avx2") for name in names(calls)):
         pytest.skip("ARM has one variant")
-    qemu = debian("qemu-aarch64", "qemu-user")
+    qemu = debian("qemu-aarch64", "qemu-user", recommended=True)
     table = "".join(f"K({name}) " for name in names(calls))
     sources = sorted(native.LIBRARY.parent.glob("*.c"))
     zig("aarch64-linux-musl", f"-DTABLE={table}", "-static", HERE / "replay.c", *sources, "-o", tmp_path / "replay")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(threads, "_CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(threads, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(16)), raising=False)
+    monkeypatch.setattr(threads, "monotonic", itertools.count(0, 2).__next__)  # quotas are kept for a second
     return tmp_path
 
 
@@ -39,6 +41,19 @@ def test_version_2_of_a_service_and_what_it_is_in(cgroups: Path) -> None:
     write(cgroups / "cgroup/system.slice/gossamer.service/cpu.max", "800000 100000")
     assert threads.thread_count() == 8
     write(cgroups / "cgroup/system.slice/cpu.max", "200000 100000")
+    assert threads.thread_count() == 2
+
+
+def test_quotas_are_looked_up_once_a_second(cgroups: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(threads, "monotonic", lambda: now[0])
+    write(cgroups / "membership", "0::/")
+    write(cgroups / "cgroup" / "cpu.max", "800000 100000")
+    assert threads.thread_count() == 8
+    write(cgroups / "cgroup" / "cpu.max", "200000 100000")
+    now[0] = 0.9
+    assert threads.thread_count() == 8
+    now[0] = 1.1
     assert threads.thread_count() == 2
 
 

@@ -15,7 +15,7 @@ import gossamer
 from gossamer.cutout import Cutout, Report
 from gossamer.errors import InputError
 from gossamer.quality import Check
-from tests.quality.scenes import CENTRE, RADIUS, SIZE, rgba, scene, true_cutout
+from tests.quality.scenes import CENTRE, RADIUS, SIZE, over, rgba, scene, true_cutout
 
 
 def flags(found: Check) -> set[str]:
@@ -137,6 +137,24 @@ def test_a_part_that_is_cut_off_is_seen_beside_the_photograph(angle: float) -> N
     found = gossamer.check(rgba(true.colours, true.alpha * (beyond < 0)), true.photo)
     assert flags(found) & {"cut", "outline"}
     assert found.faulty
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_a_cut_through_thin_parts_is_seen_where_the_photograph_goes_on(slope: float) -> None:
+    true = scene()
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    bars = np.clip(2.5 - np.abs((x - 200) % 40 - 20), 0, 1) * (x > 200) * (x < 440)  # six, 3 pixels wide
+    whole = np.maximum(bars * np.clip(y - 99.5, 0, 1) * (y < 300), np.clip(121 - np.hypot(x - 320, y - 300), 0, 1))
+    calm = [plane.mean((0, 1)) + 0.3 * (plane - plane.mean((0, 1))) for plane in (true.colours, true.background)]
+    photo = over(calm[0], whole, calm[1])
+    limit = 140 + slope * (x - 320)
+    cut = whole * np.clip(y - limit + 0.5, 0, 1)
+    there, here = (gossamer.check(rgba(calm[0], alpha), photo) for alpha in (whole, cut))
+    assert there.measures.ends == 0
+    assert "cut" not in flags(there)
+    assert "cut" in flags(here)
+    length = 6 * 3 * np.hypot(1, slope) / np.hypot(*SIZE)
+    assert here.measures.ends == pytest.approx(length, rel=0.4)
 
 
 def test_another_thing_s_mask_is_seen_beside_the_photograph() -> None:

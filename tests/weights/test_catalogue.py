@@ -7,6 +7,7 @@ from importlib import resources
 
 import pytest
 
+from gossamer import quantisation
 from gossamer.errors import InputError, ModelError, ModelNotFound
 from gossamer.weights.catalogue import (
     Variant,
@@ -174,6 +175,17 @@ def test_lucida_is_the_version_that_its_author_went_back_to() -> None:
     assert file.hugging_face[0].repo == "egeorcun/lucida"
     assert file.hugging_face[0].revision == "6cbedc9722652dc9a3df91dd871f0c4f3334e922"
     assert file.sha256 == "2f1aa6913426537d4b93dd5f7138ae5c6664e99abda98c95f3d5b9101283e7d5"
+
+
+def test_figures_in_int8_are_of_a_file_of_the_model_and_would_be_kept() -> None:
+    measured = {card.id: card.int8 for card in load_catalogue().values() if card.int8 is not None}
+    assert "isnet-general-use" in measured
+    for name, found in measured.items():
+        assert found.source in {variant.sha256 for variant in model_card(name).weights}
+        assert found.looked_at + found.proved_on >= quantisation.FEWEST
+        assert found.difference <= quantisation.DIFFERENCE
+        assert found.iou >= quantisation.IOU
+        assert found.boundary_iou >= quantisation.BOUNDARY_IOU
 
 
 def test_an_architecture_alone_gives_the_same_processing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_users_of_one_home_accept_and_see_what_others_accepted() -> None:
         )
         run_as(ALICE, set_home + code.partition(" licences.accept")[0] + "\n" + refused, folder, "silueta")
         assert set(json.loads((folder / "licences.json").read_text())) == {"silueta", "rmbg-1.4"}
+        # Nor is a lock that may not be taken called a want of space.
+        (folder / "licences.json").unlink()
+        os.chown(folder / ".licences.lock", 0, 0)
+        (folder / ".licences.lock").chmod(0o600)
+        locked = (
+            "from gossamer.errors import OutputError\ntry: licences.accept(card)\n"
+            "except OutputError as said: assert '.licences.lock' in str(said) and 'permissions' in said.remedy, said\n"
+            "else: raise SystemExit('it was not refused')\n"
+        )
+        run_as(ALICE, set_home + code.partition(" licences.accept")[0] + "\n" + locked, folder, "silueta")
+        assert not (folder / "licences.json").exists()
 
 
 def test_a_home_that_is_only_read_has_what_was_accepted(restricted: ModelCard, home: Path) -> None:

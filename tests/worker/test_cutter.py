@@ -83,7 +83,7 @@ def test_a_bad_wish_leaves_what_is_warm(home: Path, photograph: np.ndarray, load
         with pytest.raises(GossamerError):
             cut(cutter, array, **wish)
         cut(cutter, photograph, device="cpu")
-        cut(cutter, photograph, device="auto")
+    cut(cutter, photograph, device="auto")
     assert [name for name in loads if name != "bad"] == ["u2netp"]
 
 

@@ -19,7 +19,7 @@ import filelock
 import pytest
 
 from tests.cached_weights import cache_folder
-from tests.native.test_wheel import debian
+from tests.debian import debian
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Wine stands in for Windows on Linux alone")
 
@@ -49,7 +49,7 @@ def windows_python(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    wine = debian("wine", "wine wine64")
+    wine = debian("wine", "wine", "wine64", recommended=True)
     folder = tmp_path_factory.mktemp("windows")
     python = windows_python(folder)
     shutil.copytree(Path(filelock.__file__).parent, folder / "packages" / "filelock")

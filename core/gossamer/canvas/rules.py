@@ -21,7 +21,7 @@ _CLEAR = 0.5 / 255  # of alpha: what 8 bits round to nothing
 _HAZE = 0.05  # of alpha: less than that, far off the subject, is no hair but background
 _BLOCK = 8  # pixels of a JPEG block: one with the subject in it rings, one without does not
 _NOT_WHITE = 250  # of 255: what is brighter is taken as background where no alpha tells
-_RINGING = 245  # of 255: darker than that near the subject is to be seen
+_RINGING = 245  # of 255: darker than that near the subject is to be seen, where nothing tells its edge from white
 _STRAY = 0.05  # percent of the background
 _UNLIKE = 0.01  # between two ratios that are said to be one
 _ROUNDING = 0.5  # percent: of a small picture's side, a pixel
@@ -140,8 +140,9 @@ def _whiteness(picture: Image, alpha: Array | None, kind: str) -> list[str]:
             "darkest."
         )
     beside = near if alpha is None else near & (alpha < _CLEAR)
-    if beside.any() and int(darkest[beside].min()) < _RINGING:
+    if beside.any() and int(darkest[beside].min()) < (_RINGING if alpha is None else 255):
         told.append(
-            f"JPEG darkens the white beside the subject to {int(darkest[beside].min())} of 255: see --output-quality."
+            f"JPEG darkens the white beside the subject to {int(darkest[beside].min())} of 255: the highest quality "
+            "keeps it, in a file that may be large enough."
         )
     return told

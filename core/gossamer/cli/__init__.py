@@ -6,17 +6,17 @@ import errno
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
 import gossamer
 from gossamer.cli import terminal
+from gossamer.cli.leaving import Leaving, failure, leave
 from gossamer.errors import Cancelled, DeviceError, GossamerError, InputError, OutputError, is_lack_of_memory
 from gossamer.networks.memory import require_addresses
 from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
-from gossamer.platform import core_count, on_termination
+from gossamer.platform import core_count
 from gossamer.spelling import did_you_mean
 from gossamer.telemetry import switch_off
 
@@ -97,50 +97,67 @@ options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
-    status = _status(list(sys.argv[1:] if argv is None else argv))
-    if argv is None and status == Cancelled.exit_code:
-        _leave(status)
+    """Run one command; returns its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The command and its arguments. None is those of this process, which is then taken to be ours alone: who asks it
+        to end is heard, and where work goes on that cannot be stopped the process ends.
+    """
+    if argv is not None:
+        return _status(list(argv), Leaving(_wants_json(argv)))
+    arguments = sys.argv[1:]
+    leaving = Leaving(_wants_json(arguments))
+    with leaving.heard():
+        status = _status(arguments, leaving)
+    if status == Cancelled.exit_code:
+        leave(status)
     return status
 
 
-def _leave(status: int) -> None:
-    """End the process at once where work goes on that cannot be stopped, for which Python would wait."""
-    if any(thread.name.startswith("gossamer") for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # None, closed, or its reader is gone
-                stream.flush()
-        os._exit(status)
+def _wants_json(arguments: Sequence[str]) -> bool:
+    return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
 
 
-def _status(arguments: list[str]) -> int:
+def _status(arguments: list[str], leaving: Leaving) -> int:
     terminal.ready()
-    as_json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    as_json = leaving.as_json
     try:
-        return _run(arguments)
-    except terminal.ReaderGone as error:
+        status = _run(arguments)
+        leaving.is_over = True
+        return status
+    except BaseException as error:
+        # Asked to end while a library is at work, some raise an error of their own.
+        cancelled = leaving.is_asked or isinstance(error, KeyboardInterrupt)
+        leaving.is_over = True
+        if cancelled:
+            return _fail("Cancelled.", "", Cancelled.exit_code, as_json)
+        return _told(error, as_json)
+
+
+def _told(error: BaseException, as_json: bool) -> int:
+    """Say what went wrong; return the exit status for it."""
+    if isinstance(error, terminal.ReaderGone):
         return error.exit_code
-    except GossamerError as error:
+    if isinstance(error, GossamerError):
         return _fail(error.message, error.remedy, error.exit_code, as_json)
-    except SystemExit as leaving:  # argparse, after --help
-        return leaving.code if isinstance(leaving.code, int) else 0
-    except KeyboardInterrupt:
-        return _fail("Cancelled.", "", Cancelled.exit_code, as_json)
-    except Exception as error:
-        if os.environ.get("GOSSAMER_TRACEBACK"):
-            raise
-        if is_lack_of_memory(error):
-            return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
-        if isinstance(error, OSError) and error.errno in _REFUSALS:
-            place = f" ({error.filename})" if isinstance(error.filename, str) else ""
-            remedy = remedy_of(error, "Check permissions, disk and limits.")
-            return _fail(f"The system refuses: {error.strerror}{place}.", remedy, OutputError.exit_code, as_json)
-        return _fail(
-            f"Unexpected {type(error).__name__}: {error}.",
-            "This is a fault of Gossamer: please report it, with what GOSSAMER_TRACEBACK=1 prints.",
-            70,
-            as_json,
-        )
+    if isinstance(error, SystemExit):  # argparse, after --help
+        return error.code if isinstance(error.code, int) else 0
+    if os.environ.get("GOSSAMER_TRACEBACK") or not isinstance(error, Exception):
+        raise error
+    if is_lack_of_memory(error):
+        return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        place = f" ({error.filename})" if isinstance(error.filename, str) else ""
+        remedy = remedy_of(error, "Check permissions, disk and limits.")
+        return _fail(f"The system refuses: {error.strerror}{place}.", remedy, OutputError.exit_code, as_json)
+    return _fail(
+        f"Unexpected {type(error).__name__}: {error}.",
+        "This is a fault of Gossamer: please report it, with what GOSSAMER_TRACEBACK=1 prints.",
+        70,
+        as_json,
+    )
 
 
 _REFUSALS = {
@@ -170,7 +187,6 @@ def _run(arguments: list[str]) -> int:
         raise InputError(f"There is no command {arguments[0]!r}.", f"{close}Choose one of: {', '.join(COMMANDS)}.")
     switch_off()
     rest_while_waiting()
-    on_termination(_terminate)
     _require_room(arguments[0])
     command = importlib.import_module(f"gossamer.cli.{arguments[0]}")
     status: int = command.run(arguments[1:])
@@ -206,14 +222,9 @@ _IN_THREADS = ("batch", "camera", "finetune", "serve", "video", "worker")
 _MOST_THREADS = 64  # NumPy's OpenBLAS is built for no more
 
 
-def _terminate() -> None:
-    """Turn SIGTERM into the same clean way out as Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 def _fail(message: str, remedy: str, status: int, as_json: bool) -> int:
     terminal.tell(f"gossamer: {message} {remedy}".rstrip())
     if as_json:
         with suppress(OutputError):  # that standard output fails may be what is told
-            terminal.show_json({"error": {"message": message, "remedy": remedy, "exit_status": status}})
+            terminal.show_json(failure(message, remedy, status))
     return status

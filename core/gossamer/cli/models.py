@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         "path": str(found.path) if found else None,
         "problem": problem,
         "int8": str(quantised_record(card)) if quantised_record(card).is_file() else None,
+        "int8_measured": None if card.int8 is None else asdict(card.int8),
         "added": card.id in added_cards(),
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from gossamer.files.drafts import staging_folder, sweep
+from gossamer.files.drafts import abandon, staging_folder, sweep
 from gossamer.files.names import move_into_place
 from gossamer.files.shared import change_json, folder_lock, lock_alone, lock_file, make_folder, read_json
 from gossamer.files.writing import check_folder, check_place, write_bytes
 from gossamer.platform import exchange, share
 
 __all__ = [
+    "abandon",
     "change_json",
     "check_folder",
     "check_place",

@@ -19,12 +19,15 @@ from pathlib import Path
 
 from gossamer.platform import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move
 
-__all__ = ["Draft", "draft", "note", "staging_folder", "sweep"]
+__all__ = ["Draft", "abandon", "draft", "note", "staging_folder", "sweep"]
 
 
 _PREFIX, _DRAFT, _NOTE = ".gossamer-", ".tmp", ".claim"
 _SETTLED = 1 << 24  # bytes that are brought to the disk at a time
 _FORGOTTEN = 86400.0  # seconds after which what cannot be locked is nobody's any more
+
+
+_open: set[Path] = set()  # what this process is writing
 
 
 class Draft:
@@ -44,6 +47,7 @@ class Draft:
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
             self._open = True
             if hold(self.descriptor) and _is_still(self.path, self.descriptor):
+                _open.add(self.path)
                 return
             self.close()  # swept in the moment before it was locked
 
@@ -79,6 +83,7 @@ class Draft:
         """Close it, and so let go of the lock."""
         if self._open:
             self._open = False
+            _open.discard(self.path)
             with suppress(OSError):
                 os.close(self.descriptor)
 
@@ -124,12 +129,23 @@ def staging_folder(folder: Path) -> Iterator[Path]:
                 break
         if descriptor is not None:
             os.close(descriptor)
+    _open.add(staging)
     try:
         yield staging
     finally:
+        _open.discard(staging)
         shutil.rmtree(staging, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def abandon() -> None:
+    """Remove whatever this process is writing, in whichever thread: just before it ends at once."""
+    for path in list(_open):
+        with suppress(OSError):
+            if path.suffix == _NOTE:
+                _take_back(path, path.lstat())
+            _remove(path)
 
 
 def sweep(folder: Path) -> None:

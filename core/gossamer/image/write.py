@@ -73,6 +73,7 @@ def encode_image(
     quality: int = 95,
     software: str = SOFTWARE,
     metadata: Metadata | None = None,
+    ycbcr: bool = False,
     progress: ProgressCallback | Progress | None = None,
 ) -> bytes:
     """Encode a picture, straight alpha, colours under alpha 0 kept.
@@ -99,6 +100,8 @@ def encode_image(
     metadata : Metadata, optional
         What of EXIF (TIFF has its own tags instead) and XMP goes into the file: that of
         :func:`~gossamer.image.metadata.kept_metadata`.
+    ycbcr : bool
+        `rgb` holds bytes of YCbCr, for a JPEG file to keep as they are.
     progress : callable, optional
         ``progress(fraction, message)``, called at least ten times a second; what it raises ends the work, but for
         WebP, which runs to its end unheard.
@@ -121,6 +124,8 @@ def encode_image(
     if rgb is None and alpha is None:
         raise ValueError("rgb or alpha must be given")
     shape = rgb.shape[:2] if rgb is not None else alpha.shape[:2]  # type: ignore[union-attr]
+    if ycbcr and (format != "jpeg" or rgb is None or rgb.dtype != np.uint8):
+        raise ValueError("YCbCr is for bytes in JPEG")
     if (rgb is not None and rgb.shape != (*shape, 3)) or (alpha is not None and alpha.shape != shape):
         raise ValueError("rgb must be (H, W, 3) and alpha (H, W)")
     if format == "jpeg" and rgb is not None and alpha is not None:
@@ -134,7 +139,7 @@ def encode_image(
             return _png(rgb, alpha, min(bit_depth, 16), icc_profile, dpi, software, metadata, reached)
         if format == "tiff":
             return _tiff(rgb, alpha, bit_depth, icc_profile, dpi, software, metadata, reached)
-        return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software, metadata, reached)
+        return _pillow(rgb, alpha, format, icc_profile, dpi, quality, software, metadata, ycbcr, reached)
 
     if progress is None:
         return work(lambda fraction: None)
@@ -305,6 +310,7 @@ def _pillow(
     quality: int,
     software: str,
     metadata: Metadata | None,
+    ycbcr: bool,
     reached: Callable[[float], None],
 ) -> bytes:
     from PIL import Image
@@ -323,7 +329,8 @@ def _pillow(
     reached(0.2)
     stream = _Heard(reached, pixels.nbytes)
     try:
-        Image.fromarray(pixels).save(stream, format.upper(), **options)
+        picture = Image.frombytes("YCbCr", pixels.shape[1::-1], pixels.tobytes()) if ycbcr else Image.fromarray(pixels)
+        picture.save(stream, format.upper(), **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"The picture could not be encoded as {format}.", "Write it as PNG or TIFF.") from error
     return stream.getvalue()

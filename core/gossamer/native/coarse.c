@@ -12,109 +12,129 @@
 #include "kernels.h"
 #include "lanes.h"
 
-enum { FORWARD = 12, DEEP = 12, BROAD = 24, NODES = 25, AFTER = 13, MOST_STEPS = 8, AT_ONCE = 64 };
+enum { FORWARD = 12, DEEP = 12, NODES = 25, AFTER = 13, MOST_STEPS = 8, AT_ONCE = 64 };
 
-/* The pixels of a cell with two more around it (in x: the blocks beside it). */
+/* The pixels of a cell with two more around it. */
 typedef struct {
-    double phi[DEEP][BROAD][4]; /* the four functions without their hats: 1 and the colours about the cell's mean */
-    double w[FORWARD][DEEP][BROAD], extra[DEEP][BROAD];
+    /* The four functions, 1 and the colours about the cell's mean, times the hat of the nodes left of a pixel, and right. */
+    double left[DEEP][DEEP][4], right[DEEP][DEEP][4];
+    double w[FORWARD][DEEP][DEEP], extra[DEEP][DEEP];
 } Patch;
 
 INLINE void fetch(Patch *p, const float *weights, const float *data, const float *scale, const float *colour,
                   int64_t size, const int32_t *block_at, int64_t height, int64_t blocks, int64_t step, int64_t cy,
                   int64_t cx, const double *mean) {
+    static const int FROM[3] = {6, 0, 0}, COUNT[3] = {2, 8, 2}, TO[3] = {0, 2, 10};
     for (int64_t i = 0; i < DEEP; i++) {
         int64_t y = 8 * cy - 2 + i;
         for (int64_t side = 0; side < 3; side++) {
-            int64_t bx = cx - 1 + side, k = -1;
+            int64_t bx = cx - 1 + side, k = -1, to = TO[side], count = COUNT[side];
             if (y >= 0 && y < height && bx >= 0 && bx < blocks) k = block_at[y * blocks + bx];
             if (k < 0) {
-                memset(p->phi[i][8 * side], 0, sizeof p->phi[i][0] * 8);
-                for (int t = 0; t < FORWARD; t++) memset(p->w[t][i] + 8 * side, 0, sizeof(double) * 8);
+                memset(p->left[i][to], 0, sizeof p->left[i][0] * (size_t)count);
+                memset(p->right[i][to], 0, sizeof p->right[i][0] * (size_t)count);
+                for (int t = 0; t < FORWARD; t++) memset(p->w[t][i] + to, 0, sizeof(double) * (size_t)count);
                 continue;
             }
-            for (int64_t j = 0; j < 8; j++) {
-                int64_t at = 8 * k + j, to = 8 * side + j;
-                double on = scale[at] > 0.0f ? 1.0 : 0.0;
-                p->phi[i][to][0] = on;
-                for (int64_t t = 0; t < 3; t++)
-                    p->phi[i][to][t + 1] = ((double)colour[t * size + at] - mean[t]) * on;
-                p->extra[i][to] = data[at];
+            int64_t at = 8 * k + FROM[side];
+            for (int64_t j = 0; j < count; j++) {
+                double on = scale[at + j] > 0.0f ? 1.0 : 0.0, share = 0.125 * (double)(FROM[side] + j);
+                v4d phi = {1.0, (double)colour[at + j] - mean[0], (double)colour[size + at + j] - mean[1],
+                           (double)colour[2 * size + at + j] - mean[2]};
+                store4(p->left[i][to + j], same4(on * (1.0 - share)) * phi);
+                store4(p->right[i][to + j], same4(on * share) * phi);
+                p->extra[i][to + j] = data[at + j];
             }
             for (int64_t t = 0; t < FORWARD; t++)
-                for (int64_t j = 0; j < 8; j++) p->w[t][i][8 * side + j] = weights[t * step + 8 * k + j];
+                for (int64_t j = 0; j < count; j++) p->w[t][i][to + j] = weights[t * step + at + j];
         }
     }
 }
 
-/* A row of A P for the pixel (i, j) of the cell: 4 x 4 nodes around it, four functions each. */
-INLINE void row_of_product(const Patch *p, int64_t i, int64_t j, v4d q[4][4]) {
-    double diagonal = p->extra[i + 2][j + 8];
-    for (int n = 0; n < 16; n++) q[n >> 2][n & 3] = same4(0.0);
-    for (int64_t dy = -2; dy <= 2; dy++) {
-        v4d part[4] = {{0}, {0}, {0}, {0}};
-        for (int64_t dx = -2; dx <= 2; dx++) {
-            double v;
-            if (dy > 0 || (dy == 0 && dx > 0))
-                v = p->w[dy == 0 ? dx - 1 : 5 * dy + dx - 1][i + 2][j + 8];
-            else if (dy < 0 || dx < 0)
-                v = p->w[dy == 0 ? -dx - 1 : -5 * dy - dx - 1][i + 2 + dy][j + 8 + dx];
-            else
-                continue;
-            diagonal += v;
-            int64_t x = j + dx + 8;
-            double right = v * (0.125 * (double)(x & 7));
-            v4d phi = load4(p->phi[i + 2 + dy][x]);
-            part[x >> 3] -= same4(v - right) * phi;
-            part[(x >> 3) + 1] -= same4(right) * phi;
+/* The columns of nodes that a pixel of column j has to do with, and the rows of one of row j: from this to that. */
+INLINE int first_of(int64_t j) { return j < 2 ? 0 : 1; }
+INLINE int last_of(int64_t j) { return j < 6 ? 3 : 4; }
+
+/* What the pixels `dy` below (i, j) add to its row of A P, by columns of nodes; returns the sum of their weights. */
+INLINE double taps_of(const Patch *p, int64_t i, int j, int dy, v4d part[4]) {
+    double sum = 0.0;
+    for (int c = 0; c < 4; c++) part[c] = same4(0.0);
+    for (int dx = -2; dx <= 2; dx++) {
+        double v;
+        if (dy > 0 || (dy == 0 && dx > 0))
+            v = p->w[dy == 0 ? dx - 1 : 5 * dy + dx - 1][i + 2][j + 2];
+        else if (dy < 0 || dx < 0)
+            v = p->w[dy == 0 ? -dx - 1 : -5 * dy - dx - 1][i + 2 + dy][j + 2 + dx];
+        else
+            continue;
+        sum += v;
+        int column = (j + dx + 8) >> 3;
+        part[column] -= same4(v) * load4(p->left[i + 2 + dy][j + dx + 2]);
+        if ((j + dx) & 7) part[column + 1] -= same4(v) * load4(p->right[i + 2 + dy][j + dx + 2]);
+    }
+    return sum;
+}
+
+/* A row of A P for the pixel (i, j) of the cell: 4 x 4 nodes around it, four functions each. The compiler knows j. */
+INLINE void row_of_product(const Patch *p, int64_t i, int j, v4d q[4][4]) {
+    v4d part[5][4];
+    double diagonal = p->extra[i + 2][j + 2] + taps_of(p, i, j, -2, part[0]) + taps_of(p, i, j, -1, part[1]);
+    diagonal += (taps_of(p, i, j, 0, part[2]) + taps_of(p, i, j, 1, part[3])) + taps_of(p, i, j, 2, part[4]);
+    v4d left = same4(diagonal) * load4(p->left[i + 2][j + 2]), right = same4(diagonal) * load4(p->right[i + 2][j + 2]);
+    part[2][1] += left, part[2][2] += right; /* the same row: its nodes are those of dy = 0 */
+    for (int y = first_of(i); y < last_of(i); y++) {
+        double share[5]; /* the hats' height in the row y of nodes, of the pixels' five rows */
+        for (int dy = 0; dy < 5; dy++) {
+            double away = 0.125 * (double)(i + dy - 2) - (double)(y - 1);
+            share[dy] = away < 0.0 ? 1.0 + away : 1.0 - away;
+            share[dy] = share[dy] > 0.0 ? share[dy] : 0.0;
         }
-        int64_t above = (i + dy + 8) >> 3;
-        double fy = 0.125 * (double)((i + dy + 8) & 7);
-        for (int n = 0; n < 4; n++) {
-            q[above][n] += same4(1.0 - fy) * part[n];
-            q[above + 1][n] += same4(fy) * part[n];
+        for (int x = first_of(j); x < last_of(j); x++) {
+            v4d sum = same4(share[0]) * part[0][x];
+            for (int dy = 1; dy < 5; dy++) sum += same4(share[dy]) * part[dy][x];
+            q[y][x] = sum;
         }
     }
-    double fy = 0.125 * (double)i, fx = 0.125 * (double)j;
-    v4d own = same4(diagonal) * load4(p->phi[i + 2][j + 8]);
-    q[1][1] += same4((1.0 - fy) * (1.0 - fx)) * own;
-    q[1][2] += same4((1.0 - fy) * fx) * own;
-    q[2][1] += same4(fy * (1.0 - fx)) * own;
-    q[2][2] += same4(fy * fx) * own;
 }
 
 /* The cell's part of P'AP: for its four corners and their four functions, the 16 nodes around and theirs. */
 INLINE void cell_matrix(const Patch *p, v4d b[4][4][16]) {
     memset(b, 0, sizeof(v4d) * 256);
     for (int64_t i = 0; i < 8; i++) {
-        v4d row[2][4][16]; /* one row of pixels: the hats' heights in y come in afterwards */
-        int rows[2] = {i < 2 ? 0 : 1, i < 6 ? 3 : 4}, any = 0;
-        for (int64_t j = 0; j < 8; j++) {
-            if (p->phi[i + 2][j + 8][0] == 0.0) continue;
-            if (!any) memset(row, 0, sizeof row);
-            any = 1;
-            v4d q[4][4];
-            row_of_product(p, i, j, q);
-            int columns[2] = {j < 2 ? 0 : 1, j < 6 ? 3 : 4};
-            double fx = 0.125 * (double)j;
-            for (int s = 0; s < 4; s++) {
-                double phi = p->phi[i + 2][j + 8][s];
-                v4d left = same4((1.0 - fx) * phi), right = same4(fx * phi);
-                for (int y = rows[0]; y < rows[1]; y++)
-                    for (int x = columns[0]; x < columns[1]; x++) {
-                        row[0][s][4 * y + x] += left * q[y][x];
-                        row[1][s][4 * y + x] += right * q[y][x];
-                    }
-            }
+        v4d q[8][4][4]; /* one row of pixels: the hats' heights in y come in afterwards */
+        int held[9], count = 0, begin[4] = {0, 0, 0, 0}, end[4];
+        for (int j = 0; j < 8; j++) {
+            if (j == 6) begin[3] = count;
+            if (p->left[i + 2][j + 2][0] != 0.0) held[count++] = j; /* the one left of a free pixel is never zero */
+            if (j == 1) end[0] = count;
         }
-        if (!any) continue;
-        double fy = 0.125 * (double)i;
-        for (int side = 0; side < 2; side++)
-            for (int s = 0; s < 4; s++)
-                for (int m = 4 * rows[0]; m < 4 * rows[1]; m++) {
-                    b[side][s][m] += same4(1.0 - fy) * row[side][s][m];
-                    b[2 + side][s][m] += same4(fy) * row[side][s][m];
+        end[1] = end[2] = end[3] = count;
+        if (!count) continue;
+        for (int h = 0; h < count; h++) switch (held[h]) {
+            case 0: row_of_product(p, i, 0, q[0]); break;
+            case 1: row_of_product(p, i, 1, q[1]); break;
+            case 2: row_of_product(p, i, 2, q[2]); break;
+            case 3: row_of_product(p, i, 3, q[3]); break;
+            case 4: row_of_product(p, i, 4, q[4]); break;
+            case 5: row_of_product(p, i, 5, q[5]); break;
+            case 6: row_of_product(p, i, 6, q[6]); break;
+            default: row_of_product(p, i, 7, q[7]); break;
+            }
+        v4d low = same4(0.125 * (double)i), high = same4(1.0) - low;
+        for (int y = first_of(i); y < last_of(i); y++)
+            for (int x = 0; x < 4; x++) {
+                v4d left[4] = {{0}, {0}, {0}, {0}}, right[4] = {{0}, {0}, {0}, {0}};
+                for (int h = begin[x]; h < end[x]; h++) {
+                    int j = held[h];
+                    const double *one = p->left[i + 2][j + 2], *other = p->right[i + 2][j + 2];
+                    v4d own = q[j][y][x];
+                    for (int s = 0; s < 4; s++) left[s] += same4(one[s]) * own, right[s] += same4(other[s]) * own;
                 }
+                for (int s = 0; s < 4; s++) {
+                    b[0][s][4 * y + x] += high * left[s], b[1][s][4 * y + x] += high * right[s];
+                    b[2][s][4 * y + x] += low * left[s], b[3][s][4 * y + x] += low * right[s];
+                }
+            }
     }
 }
 
@@ -144,8 +164,10 @@ void KERNEL(gossamer_galerkin)(const float *weights, const float *data, const fl
                 for (int s = 0; s < 3; s++)
                     local[m][0][t] += (mean[3 * c + s] - centre[3 * at[m] + s]) * own[4 * (s + 1) + t];
             for (int e = 0; e < 16; e++) {
-                v4d value = b[e >> 2][e & 3][m], sum = {0};
-                for (int s = 0; s < 4; s++) sum += same4(value[s]) * load4(local[m][s]);
+                double value[4];
+                memcpy(value, &b[e >> 2][e & 3][m], sizeof value);
+                v4d sum = same4(value[0]) * load4(local[m][0]);
+                for (int s = 1; s < 4; s++) sum += same4(value[s]) * load4(local[m][s]);
                 b[e >> 2][e & 3][m] = sum;
             }
         }
@@ -158,7 +180,10 @@ void KERNEL(gossamer_galerkin)(const float *weights, const float *data, const fl
                     for (int s = 0; s <= t; s++) sum += same4(local[k][s][t]) * b[n][s][m];
                     int o = ((m >> 2) - (n >> 1) + 1) * 5 + (m & 3) - (n & 1) + 1;
                     float *to = stencil + ((at[k] * NODES + o) * 4 + t) * 4;
-                    for (int s = 0; s < 4; s++) to[s] += (float)sum[s];
+                    v4 more = __builtin_convertvector(sum, v4), held;
+                    memcpy(&held, to, sizeof held);
+                    held += more;
+                    memcpy(to, &held, sizeof held);
                 }
         }
     }
@@ -223,6 +248,25 @@ void KERNEL(gossamer_prolong)(const float *colour, int64_t size, const float *sc
             for (int s = 1; s < 4; s++)
                 v += (u[s] + f * d[s]) * (load(colour + (s - 1) * size + at) - same(mean[3 * c + s - 1]));
             store(z + at, load(z + at) + where_positive(load(scale + at), v));
+        }
+    }
+}
+
+/* Of the nodes n0 to n1 keep the blocks that `row_of` needs, and what their rows are to be scaled by.
+ *
+ * Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
+ */
+void KERNEL(gossamer_keep)(const float *stencil, int64_t n0, int64_t n1, float *matrix, float *scale) {
+    for (int64_t n = n0; n < n1; n++) {
+        const float *from = stencil + 16 * NODES * n;
+        v8 sums[2] = {{0}, {0}};
+        memcpy(matrix + 16 * AFTER * n, from + 16 * (NODES - AFTER), sizeof(float) * 16 * AFTER);
+        for (int k = 0; k < NODES; k++, from += 16) sums[0] += magnitude(load(from)), sums[1] += magnitude(load(from + 8));
+        for (int half = 0; half < 2; half++) {
+            v8 s = sums[half];
+            float one = (s[0] + s[1]) + (s[2] + s[3]), other = (s[4] + s[5]) + (s[6] + s[7]);
+            scale[4 * n + 2 * half] = one > 1e-9f ? 1.0f / one : 0.0f;
+            scale[4 * n + 2 * half + 1] = other > 1e-9f ? 1.0f / other : 0.0f;
         }
     }
 }

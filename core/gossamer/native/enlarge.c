@@ -6,15 +6,6 @@
 #include "kernels.h"
 #include "lanes.h"
 
-/* Where a pixel's centre lies among `few` wider ones: the first of two neighbours, and the second's share. */
-INLINE float place_among(int64_t at, float step, int64_t few, int64_t *first) {
-    float place = ((float)at + 0.5f) * step - 0.5f;
-    if (place < 0.0f) place = 0.0f;
-    if (place > (float)(few - 1)) place = (float)(few - 1);
-    *first = least((int64_t)place, few > 1 ? few - 2 : 0);
-    return place - (float)*first;
-}
-
 INLINE float colour_at(const void *image, int64_t bytes, int64_t place) {
     return bytes == 1 ? (float)((const uint8_t *)image)[place] * (1.0f / 255.0f) : ((const float *)image)[place];
 }

@@ -35,19 +35,18 @@ INLINE void select_nth(const float *points, int64_t axes, int64_t axis, int32_t 
     }
 }
 
-/* Sort `order`, which holds 0 to count - 1, into `leaves` leaves, and write every node's box: least and most, 8 each. */
-void KERNEL(gossamer_grow)(const float *points, int64_t count, int64_t axes, int64_t leaves, int32_t *order,
-                           float *boxes, float *packed, int32_t *numbers) {
+INLINE void grow_as(const float *points, int64_t count, int64_t axes, int64_t leaves, int32_t *order, float *boxes,
+                    float *packed, int32_t *numbers) {
     for (int64_t breadth = 1, node = 0; breadth <= leaves; breadth *= 2)
         for (int64_t j = 0; j < breadth; j++, node++) {
             int64_t from = count * j / breadth, to = count * (j + 1) / breadth;
             float *low = boxes + 2 * AXES * node, *high = low + AXES;
-            for (int64_t axis = 0; axis < AXES; axis++) {
+            for (int64_t axis = 0; axis < AXES; axis++)
                 low[axis] = axis < axes ? FLT_MAX : 0.0f, high[axis] = axis < axes ? -FLT_MAX : 0.0f;
-                for (int64_t n = from; axis < axes && n < to; n++) {
-                    float value = points[order[n] * axes + axis];
-                    low[axis] = lower(low[axis], value), high[axis] = higher(high[axis], value);
-                }
+            for (int64_t n = from; n < to; n++) {
+                const float *point = points + order[n] * axes;
+                for (int64_t axis = 0; axis < axes; axis++)
+                    low[axis] = lower(low[axis], point[axis]), high[axis] = higher(high[axis], point[axis]);
             }
             if (breadth < leaves) {
                 int64_t widest = 0;
@@ -65,7 +64,21 @@ void KERNEL(gossamer_grow)(const float *points, int64_t count, int64_t axes, int
         }
 }
 
-INLINE float to_box(const float *box, v8 query) {
+/* Sort `order`, which holds 0 to count - 1, into `leaves` leaves, and write every node's box: least and most, 8 each. */
+void KERNEL(gossamer_grow)(const float *points, int64_t count, int64_t axes, int64_t leaves, int32_t *order,
+                           float *boxes, float *packed, int32_t *numbers) {
+    if (axes == 2) /* known to the compiler: places in a picture */
+        grow_as(points, count, 2, leaves, order, boxes, packed, numbers);
+    else
+        grow_as(points, count, axes, leaves, order, boxes, packed, numbers);
+}
+
+INLINE float to_box(const float *box, int64_t axes, v8 query) {
+    if (axes == 2) {
+        float y = higher(higher(box[0] - query[0], query[0] - box[AXES]), 0.0f);
+        float x = higher(higher(box[1] - query[1], query[1] - box[AXES + 1]), 0.0f);
+        return y * y + x * x;
+    }
     v8 away = larger(larger(load(box) - query, query - load(box + AXES)), same(0.0f));
     return total(away * away);
 }
@@ -81,10 +94,9 @@ INLINE int to_leaf(const float *leaf, int64_t axes, const float *query, float li
     return any((near < same(limit)) | (rest < same(limit)));
 }
 
-/* The `wanted` nearest points of the queries n0 to n1, the nearest first, and their squared distances. */
-void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves, const float *boxes,
-                              const float *packed, const int32_t *numbers, const float *queries, int64_t wanted,
-                              int64_t n0, int64_t n1, int32_t *index, float *squared) {
+INLINE void nearest_as(const float *points, int64_t axes, int64_t leaves, const float *boxes, const float *packed,
+                       const int32_t *numbers, const float *queries, int64_t wanted, int64_t n0, int64_t n1,
+                       int32_t *index, float *squared) {
     for (int64_t n = n0; n < n1; n++) {
         int32_t *found = index + n * wanted;
         float *away = squared + n * wanted, limit = FLT_MAX;
@@ -110,7 +122,8 @@ void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves,
             if (least_away[depth] >= limit) continue;
             while (node < leaves - 1) {
                 int64_t left = 2 * node + 1, right = left + 1;
-                float to_left = to_box(boxes + 2 * AXES * left, place), to_right = to_box(boxes + 2 * AXES * right, place);
+                float to_left = to_box(boxes + 2 * AXES * left, axes, place);
+                float to_right = to_box(boxes + 2 * AXES * right, axes, place);
                 int64_t farther = to_left <= to_right ? right : left;
                 node = to_left <= to_right ? left : right;
                 float more = higher(to_left, to_right);
@@ -130,4 +143,14 @@ void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves,
             }
         }
     }
+}
+
+/* The `wanted` nearest points of the queries n0 to n1, the nearest first, and their squared distances. */
+void KERNEL(gossamer_nearest)(const float *points, int64_t axes, int64_t leaves, const float *boxes,
+                              const float *packed, const int32_t *numbers, const float *queries, int64_t wanted,
+                              int64_t n0, int64_t n1, int32_t *index, float *squared) {
+    if (axes == 2) /* known to the compiler, as above */
+        nearest_as(points, 2, leaves, boxes, packed, numbers, queries, wanted, n0, n1, index, squared);
+    else
+        nearest_as(points, axes, leaves, boxes, packed, numbers, queries, wanted, n0, n1, index, squared);
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 from gossamer.platform import core_count
 
@@ -27,9 +29,15 @@ def rest_while_waiting() -> None:
 def thread_count() -> int:
     """Return how many cores this process may use: affinity and the quotas of its cgroups are respected."""
     cores = core_count()
-    for quota in _quotas():
+    for quota in _quotas_at(int(monotonic()), _CGROUPS, _MEMBERSHIP):
         cores = min(cores, round(quota))
     return max(1, cores)
+
+
+@functools.lru_cache(1)
+def _quotas_at(second: int, cgroups: Path, membership: Path) -> tuple[float, ...]:
+    """Return the quotas, looked up once a second at most: it is asked for every time that threads are wanted."""
+    return tuple(_quotas())
 
 
 def _quotas() -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""What differs between systems, in this one place: users, files, locks, memory, sockets, processes, processors.
+"""What differs between systems, in this one place: users, files, locks, memory, sockets, signals, processes.
 
 No other file of the library names what exists on one system only (a test keeps it so).
 """
@@ -6,6 +6,7 @@ No other file of the library names what exists on one system only (a test keeps 
 from __future__ import annotations
 
 from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, usual_camera
+from gossamer.platform.ends import catch_ends, hear_ends, ignore_interrupts
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
 from gossamer.platform.memory import (
@@ -19,12 +20,10 @@ from gossamer.platform.names import exchange, is_planted, links_are_followed_for
 from gossamer.platform.permissions import inherit, share
 from gossamer.platform.processes import (
     application_folders,
-    catch_ends,
     core_count,
     end_group,
     has_local_sockets,
     has_posix_shell,
-    ignore_interrupts,
     in_forked_child,
     is_of_this_user,
     is_socket,
@@ -33,7 +32,6 @@ from gossamer.platform.processes import (
     local_socket,
     make_private_folder,
     new_group,
-    on_termination,
     privacy_fault,
     runtime_folder,
     write_private,
@@ -54,6 +52,7 @@ __all__ = [
     "folders_have_locks",
     "has_local_sockets",
     "has_posix_shell",
+    "hear_ends",
     "hold",
     "ignore_interrupts",
     "in_forked_child",
@@ -70,7 +69,6 @@ __all__ = [
     "local_socket",
     "make_private_folder",
     "new_group",
-    "on_termination",
     "open_files_can_move",
     "physical_memory",
     "privacy_fault",

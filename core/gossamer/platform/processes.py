@@ -1,4 +1,4 @@
-"""What differs between systems, in this one place: users, folders, sockets, signals, processes, cores, forks.
+"""What differs between systems, in this one place: users, folders, sockets, processes, cores, forks.
 
 No other file of the library names what exists on one system only (a test keeps it so). ``sys.platform`` is compared
 as type checkers know it, so that mypy checks the other systems' lines as well (``mypy --platform win32``).
@@ -21,12 +21,10 @@ from typing import Any
 
 __all__ = [
     "application_folders",
-    "catch_ends",
     "core_count",
     "end_group",
     "has_local_sockets",
     "has_posix_shell",
-    "ignore_interrupts",
     "in_forked_child",
     "is_of_this_user",
     "is_socket",
@@ -35,7 +33,6 @@ __all__ = [
     "local_socket",
     "make_private_folder",
     "new_group",
-    "on_termination",
     "privacy_fault",
     "runtime_folder",
     "write_private",
@@ -162,39 +159,7 @@ def is_of_this_user(connection: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-# Signals and processes
-
-
-def on_termination(stop: Callable[[], object]) -> None:
-    """Call `stop` in the main thread when this process is asked to end (SIGTERM; on Windows also Ctrl-Break)."""
-    numbers = [signal.SIGTERM]
-    if sys.platform == "win32":
-        numbers.append(signal.SIGBREAK)
-    for number in numbers:
-        signal.signal(number, lambda *_: stop())
-
-
-def catch_ends(stop: Callable[[], object]) -> Callable[[], None]:
-    """Call `stop` for every signal that asks for the end, Ctrl-C too; return what puts the handlers back.
-
-    Only the main thread may call it.
-    """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if sys.platform == "win32":
-        before[signal.SIGBREAK] = signal.getsignal(signal.SIGBREAK)
-    on_termination(stop)
-    signal.signal(signal.SIGINT, lambda *_: stop())
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
-
-
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that started this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+# Processes
 
 
 def new_group() -> dict[str, Any]:

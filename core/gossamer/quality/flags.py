@@ -15,10 +15,12 @@ __all__ = ["Flag", "flags_of"]
 _WIDE = 0.45  # of halo: an edge that is more than so much background is too wide, not only tinted
 _TEETH = 0.45  # units of roughness of an edge that is not soft
 _HARD_EDGE = 1.6  # units
-_MISSING = 0.36  # units that matting adds along the edge of what lacks hair; on true mattes it adds half as much
+_MISSING = 0.5  # units that matting adds along the edge of what lacks hair; on true mattes it may add as much as this
+_BEYOND, _SOME = 0.03, 0.2  # far outside the contour it adds to those alone, if it adds some at all
 _TEXTURED, _LONG = 1.5, 4.0  # what textures, and runs against the diagonal, may be of the limit of what has no edge
 _MUCH, _MUCH_ACROSS, _LONG_RUN = 0.05, 0.15, 0.07  # of the contour and the diagonal: from there on it is a fault
 _GHOST = 0.05  # of what lies far away
+_ENDS = 0.006  # of the diagonal: ends along one line that the photograph goes on beyond
 _FREE = 10.0  # how much longer a straight end must be where there is no photograph
 
 
@@ -90,6 +92,11 @@ def _of_shape(found: Measures, sides: tuple[str, ...], limits: Checks, photo: bo
         )
         remedy = "Look whether a part of it was cut off; a box or a tile may end there."
         yield Flag("cut", "fault" if photo else "note", reason, remedy)
+    elif (found.ends or 0.0) > _ENDS:
+        reason = (
+            f"Parts of it end along one line ({found.ends:.1%} of the diagonal), and the photograph goes on beyond."
+        )
+        yield Flag("cut", "fault", reason, "Look whether a part of it was cut off there.")
     if found.specks > limits.specks:
         reason = f"It has {found.specks} specks, islands below a hundredth of the largest."
         yield Flag("specks", "note", reason, "Remove them: --refinement-remove-specks.")
@@ -143,8 +150,9 @@ def _of_photograph(found: Measures, limits: Checks) -> Iterator[Flag]:
         # Shadows and dark soles hide a little of many true edges.
         sure = max(without / _MUCH, across / _MUCH_ACROSS, run / _LONG_RUN) > 1
         yield Flag("outline", "fault" if sure else "note", reason, remedy)
-    if found.missing is not None and found.missing > _MISSING:
-        much = f"{found.missing:.2f} pixels of a picture of 800 x 600 along all of it"
+    missing = found.missing or 0.0
+    if missing > _MISSING or (missing > _SOME and (found.beyond or 0.0) > _BEYOND):
+        much = f"{missing:.2f} pixels of a picture of 800 x 600 along all of it"
         reason = f"The photograph's colours speak for more beside the edge: {much}."
         yield Flag("lost", "note", reason, "Look for hair and thin parts that are missing.")
     if found.blur is not None and found.blur * 100 > limits.blur:

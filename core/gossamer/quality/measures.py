@@ -75,6 +75,10 @@ class Measures:
         The same of a model's masks of the picture and of the mirrored picture.
     missing : float or None
         With a photograph: how much alpha its colours would add beside the edge, a length of contour, in units.
+    beyond : float or None
+        With a photograph: the part of `missing` that is far outside the contour.
+    ends : float or None
+        With a photograph: length of the ends along one straight line that it goes on beyond, of the diagonal.
     """
 
     coverage: float
@@ -112,6 +116,8 @@ class Measures:
     disagreement: float | None = None
     mirrored: float | None = None
     missing: float | None = None
+    beyond: float | None = None
+    ends: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as plain types, rounded to six digits, ready for JSON."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gossamer.matting.from_mask.alpha import matte_from_mask
 from gossamer.progress import Progress
 from gossamer.quality.continuity import continued, longest_run
+from gossamer.quality.ends import straight_ends
 from gossamer.quality.false_holes import false_holes
 from gossamer.quality.view import View, at_area
 
@@ -19,6 +20,7 @@ _MATTE_AREA = 90_000  # pixels: enough for how much matting would change
 _CUT_AREA = 40_000  # pixels: enough for what belongs together
 _ROUNDS = 2  # of GrabCut
 _FAINT = 0.012  # of a gradient that is seen, in [0, 1] a pixel
+_FAR = 6.0  # units outside the contour
 _NEARBY = 2.0  # units that a contour may lie beside its edge
 _REACH, _CORE = 0.12, 0.06  # of the diagonal: how far beyond its contour a subject may reach, and certainly does within
 
@@ -44,6 +46,10 @@ class Agreement(NamedTuple):
         Area of holes that the photograph has no edge around, or the subject's colours in, against the subject's.
     missing : float
         Alpha that matting would add, a length of contour, in units: at the working size, where hair can be seen.
+    beyond : float
+        The part of `missing` that is far outside the contour, where no soft edge of a true matte is.
+    ends : float
+        Length of the ends along one straight line that the photograph goes on beyond, of the diagonal.
     """
 
     unsupported: float
@@ -55,6 +61,8 @@ class Agreement(NamedTuple):
     regrown: float
     false_holes: float
     missing: float
+    beyond: float
+    ends: float
 
 
 def edges_of(view: View) -> NDArray[np.bool_]:
@@ -85,6 +93,7 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
     more = matte_from_mask(photo, alpha, progress=steps.part(0.0, 0.2)) - alpha
     steps(0.2)
     finer = matte_from_mask(view.photo, view.alpha, progress=steps.part(0.2, 0.7)) - view.alpha
+    grown = np.maximum(finer, 0)
     steps(0.7)
     return Agreement(
         unsupported=float(np.count_nonzero(nowhere)) / view.length,
@@ -95,7 +104,9 @@ def measure_agreement(view: View, support: NDArray[np.bool_], steps: Progress) -
         removed=float(np.maximum(-more, 0).mean(dtype=np.float64)),
         regrown=_regrown(view),
         false_holes=false_holes(view),
-        missing=float(np.maximum(finer, 0).sum(dtype=np.float64)) / view.length / view.unit,
+        missing=float(grown.sum(dtype=np.float64)) / view.length / view.unit,
+        beyond=float(grown[view.without >= _FAR].sum(dtype=np.float64)) / view.length / view.unit,
+        ends=straight_ends(view),
     )
 
 

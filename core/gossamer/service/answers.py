@@ -101,7 +101,10 @@ def _zipped(cutout: Cutout, colour: str) -> bytes:
     alpha = cutout.alpha if cutout.composite is None else cutout.composite_alpha
     told = {"icc_profile": cutout.icc_profile, "dpi": cutout.dpi, "bit_depth": cutout.bit_depth}
     format = "png" if colour.endswith(".png") else "jpeg"
-    files = {colour: encode_image(rgb, None, format, quality=own, **told)}  # type: ignore[arg-type]
+    if format == "jpeg" and cutout.composite is not None and alpha is None:
+        files = {colour: cutout.encode(format)}  # with all that the recipe wants of a file
+    else:
+        files = {colour: encode_image(rgb, None, format, quality=own, **told)}  # type: ignore[arg-type]
     if alpha is not None:
         files["alpha.png"] = encode_image(None, alpha, "png", bit_depth=cutout.bit_depth)
     made = io.BytesIO()

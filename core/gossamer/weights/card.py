@@ -15,6 +15,7 @@ __all__ = [
     "FileName",
     "HuggingFaceSource",
     "InputSpec",
+    "Integers",
     "ModelCard",
     "NpmSource",
     "OutputSpec",
@@ -297,6 +298,32 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Integers:
+    """What was found of a model that ``gossamer models quantise`` made in 8-bit integers.
+
+    Attributes
+    ----------
+    source : str
+        SHA-256 of the float file that it was made of.
+    looked_at, proved_on : int
+        How many photographs told the ranges, and on how many others its masks were compared.
+    difference : float
+        How far, of 255, its masks are from the float file's on average.
+    iou, boundary_iou : float
+        The means of both, of masks cut at one half.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
+
+    source: Sha256
+    looked_at: Annotated[int, Field(ge=1)]
+    proved_on: Annotated[int, Field(ge=1)]
+    difference: Annotated[float, Field(ge=0, le=255)]
+    iou: Annotated[float, Field(ge=0, le=1)]
+    boundary_iou: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What is known of one model.
 
@@ -333,6 +360,8 @@ class ModelCard:
     bfloat16 : float or None
         How far, of 255, its masks in bfloat16 are from float32's: a mean over photographs, as docs/benchmarks.md has
         them; None where nobody has measured it.
+    int8 : Integers or None
+        What was found of it in 8-bit integers; None where nobody has measured that.
     rank : int or None
         Place in the order in which ``auto`` chooses, 1 first; None is never chosen by ``auto``.
     terms : str
@@ -361,6 +390,7 @@ class ModelCard:
     metric: str = ""
     network: str | None = None
     bfloat16: Annotated[float, Field(ge=0.0)] | None = None
+    int8: Integers | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
     terms: str = ""
     by_hand: str = ""

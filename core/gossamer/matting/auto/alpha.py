@@ -7,13 +7,11 @@ do not follow the picture, drawn or from prompts, are corrected freely (see :mod
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
-from gossamer.matting.auto.evidence import Grounds, belief, grounds
+from gossamer.matting.auto.evidence import belief, grounds
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
@@ -87,18 +85,10 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     return np.clip(measured, 0, 1, out=measured)
 
 
-class _Reading(NamedTuple):
-    """What is seen of a mask before anything is estimated: how far it follows the picture, and its places."""
-
-    faith: Array
-    care: Array
-    grounds: Grounds
-
-
-def _read(small: Array, hint: Array, unit: float) -> _Reading:
+def _read(small: Array, hint: Array, unit: float) -> tuple[Array, Array]:
+    """Return how far the mask follows the picture, and how far it is to be treated as a model's."""
     faith = mask_faith(small, hint, unit)
-    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
-    return _Reading(faith, care, grounds(small, hint, care, unit))
+    return faith, np.maximum(faith, np.float32(MODEL * _softness(hint)))
 
 
 def _corrected(
@@ -107,19 +97,23 @@ def _corrected(
     small: Array,
     hint: Array,
     distance: Array,
-    read: _Reading,
+    read: tuple[Array, Array],
     unit: float,
     report: Progress,
 ) -> Array:
     """Return the mask corrected where the picture gives evidence, whatever its background."""
     report(0.05)
-    faith, care, known = read
-    reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
-    asked = in_doubt(hint, distance, reach, unit)
-    heard = ramp(np.abs(2 * hint - 1), *SURE)
-    found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
-    trust, room = belief(small, hint, found, care, known, unit)
-    report(0.85)
+    faith, care = read
+    known = Begun(lambda: grounds(small, hint, care, unit))  # beside the estimate, which has no need of them
+    try:
+        reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
+        asked = in_doubt(hint, distance, reach, unit)
+        heard = ramp(np.abs(2 * hint - 1), *SURE)
+        found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
+        places = known.result(report)
+    finally:
+        known.end()
+    trust, room = belief(small, hint, found, care, places, unit, report.part(0.8, 0.85))
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:
         result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))

@@ -24,6 +24,8 @@ from gossamer.arrays import Array
 from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.thin_parts import SHARE
+from gossamer.parallel.patience import Begun
+from gossamer.progress import Progress
 from gossamer.resampling import bilinear, shrink, wide_blur
 
 __all__ = ["Grounds", "belief", "grounds"]
@@ -67,7 +69,9 @@ def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
     return Grounds(place, np.minimum(care / np.float32(MODEL), 1) * thinness(mask), _unexplained(image, mask, unit))
 
 
-def belief(image: Array, mask: Array, found: Estimate, care: Array, known: Grounds, unit: float) -> tuple[Array, Array]:
+def belief(
+    image: Array, mask: Array, found: Estimate, care: Array, known: Grounds, unit: float, report: Progress
+) -> tuple[Array, Array]:
     """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
 
     Parameters
@@ -84,6 +88,8 @@ def belief(image: Array, mask: Array, found: Estimate, care: Array, known: Groun
         What :func:`grounds` says of them.
     unit : float
         Pixels in a unit of length.
+    report : Progress
+        What it raises passes through.
 
     Returns
     -------
@@ -92,16 +98,18 @@ def belief(image: Array, mask: Array, found: Estimate, care: Array, known: Groun
     """
     place, thin, unexplained = known
     height, width = mask.shape
-    before, after = (
-        bilinear(variance + np.float32(NOISE), height, width)
-        for variance in (unexplained, _unexplained(image, found.alpha, unit))
-    )
+    left = Begun(lambda: _unexplained(image, found.alpha, unit))
+    try:
+        # A single pixel's vote is noise.
+        raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
+        np.maximum(raised, ramp(mask, *WHOLE), out=raised)
+        told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
+        before = bilinear(unexplained + np.float32(NOISE), height, width)
+        after = bilinear(left.result(report) + np.float32(NOISE), height, width)
+    finally:
+        left.end()
     better = ramp(np.log(before / after), *BETTER)
-    # A single pixel's vote is noise.
-    raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
-    np.maximum(raised, ramp(mask, *WHOLE), out=raised)
     lowered = place * (1 - care * (1 - better)) * (1 - thin)
-    told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
     return np.where(found.alpha > mask, raised, lowered) * told, place * np.maximum(1 - 2 * thin, 0)
 
 

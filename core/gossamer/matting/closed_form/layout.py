@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -159,12 +160,14 @@ class Layout:
 class Team:
     """The caller's thread and helpers, for compiled loops that release the interpreter lock.
 
-    The caller's progress is ticked meanwhile, so that it can cancel.
+    The caller's progress is ticked meanwhile, so that it can cancel. An executor of the standard library takes longer
+    to hand over than many of these loops run, and a solution is made of hundreds of them.
     """
 
     def __init__(self, progress: Progress, threads: int | None = None) -> None:
         self._helpers = (threads or min(thread_count(), 8)) - 1
-        self._pool = ThreadPoolExecutor(max_workers=max(self._helpers, 1))
+        self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[Thread] = []
         self._progress = progress
 
     def run(self, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -189,11 +192,23 @@ class Team:
                 raise
             return True
 
-        def help_out() -> None:
-            while step():
-                pass
+        done: SimpleQueue[BaseException | None] = SimpleQueue()
 
-        futures = [self._pool.submit(help_out) for _ in range(min(self._helpers, len(tasks) - 1))]
+        def help_out() -> None:
+            error = None
+            try:
+                while step():
+                    pass
+            except BaseException as raised:
+                error = raised
+            done.put(error)
+
+        hands = min(self._helpers, len(tasks) - 1)
+        for _ in range(hands):
+            if len(self._threads) < self._helpers:
+                self._threads.append(Thread(target=_serve, args=(self._wanted,), name="gossamer-team"))
+                self._threads[-1].start()
+            self._wanted.put(help_out)
         told = monotonic()
         try:
             while step():
@@ -202,22 +217,33 @@ class Team:
                     told = monotonic()
         finally:  # cancelled by the tick
             waiting.clear()
-        self._wait(futures)
+        for _ in range(hands):
+            if (error := self._wait(done)) is not None:
+                raise error
         return results
 
     def tick(self) -> None:
         """Give the caller a chance to cancel."""
         self._progress.tick()
 
-    def _wait(self, futures: list[Future[Any]]) -> list[Any]:
-        try:
-            while wait(futures, timeout=_PATIENCE, return_when=FIRST_EXCEPTION).not_done:
+    def _wait(self, done: SimpleQueue[BaseException | None]) -> BaseException | None:
+        while True:
+            try:
+                return done.get(timeout=_PATIENCE)
+            except Empty:
                 self._progress.tick()
-            return [f.result() for f in futures]
-        finally:  # after an exception: do not begin what nobody waits for
-            for f in futures:
-                f.cancel()
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the threads, when what they are at is done."""
+        for _ in self._threads:
+            self._wanted.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+
+def _serve(wanted: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do what is wanted, one after the other, until that is None."""
+    while (work := wanted.get()) is not None:
+        work()
+        del work  # what it holds is the caller's

@@ -42,9 +42,11 @@ _lift = function("lift", *3 * (PLACE,), COUNT, COUNT, PLACE)
 _lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
 _factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
 _solve = function("solve", PLACE, PLACE, COUNT, PLACE, PLACE)
+_keep = function("keep", PLACE, COUNT, COUNT, PLACE, PLACE)
 _coarsen = function("coarsen", *6 * (PLACE,), COUNT, PLACE)
 
 
+_DIRECT = 1200  # so many unknowns at most are solved exactly
 _STEPS = 4  # of a smoother
 _FEW, _MANY = 128, 1024  # cells of a band: where much is done for each, and where little is
 
@@ -106,15 +108,16 @@ class _Level:
 
     def __init__(self, nodes: _Nodes, stencil: _Array, team: Team) -> None:
         self._team = team
-        self.near, self._blocks = nodes.near, np.ascontiguousarray(stencil[:, 12:])  # it is symmetric
+        self.near = nodes.near
         self._count = count = len(nodes)
         own = np.arange(count, dtype=np.int32)[:, None]
         self._lag = int(np.abs(np.where(self.near < 0, own, self.near) - own).max())
         pieces = min(max(count // max(2048, 4 * _STEPS * self._lag), 1), 16)
         self._cuts = [count * i // pieces for i in range(pieces + 1)]
-        # Row sums of absolute values bound the spectrum of the scaled matrix by 1, without an estimate.
-        total = np.abs(stencil).sum(axis=(1, 3))
-        self.scale = np.divide(1, total, out=np.zeros_like(total), where=total > 1e-9)
+        self._blocks = np.empty((count, 13, 4, 4), np.float32)  # the matrix is symmetric
+        self.scale = np.empty((count, 4), np.float32)
+        pairs = itertools.pairwise(count * i // 4 for i in range(5))
+        team.run(lambda a, b: _keep(stencil, a, b, self._blocks, self.scale), pairs)
         self._places = places(self.near, self._blocks, self.scale)
         self._room = np.empty((_STEPS + 1, count, 4), np.float32)
 
@@ -147,28 +150,35 @@ class _Level:
 class _Bottom:
     """The coarsest matrix, factorised: symmetric, by rows from the first column that is not empty."""
 
-    def __init__(self, nodes: _Nodes, stencil: _Array) -> None:
+    def __init__(self, nodes: _Nodes) -> None:
         node, k = np.nonzero(nodes.near >= 0)
         other = nodes.near[node, k]
         below = other <= node
         node, k, other = node[below], k[below], other[below]
-        # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
-        twin = np.swapaxes(stencil[other, 24 - k], 1, 2)
-        blocks = (stencil[node, k].astype(np.float64) + twin) / 2
         left = np.full(len(nodes), len(nodes), np.int64)
         np.minimum.at(left, node, other)
         row = np.arange(4 * len(nodes))
         self._first = np.repeat(4 * left, 4)
         length = row + 1 - self._first
         self._begin = np.concatenate(([0], np.cumsum(length)[:-1]))
-        self._plain = np.zeros(int(length.sum()))
+        self._size = int(length.sum())
         rows, columns = np.broadcast_arrays(
             4 * node[:, None, None] + np.arange(4)[:, None], 4 * other[:, None, None] + np.arange(4)
         )
-        lower = columns <= rows
-        rows, columns = rows[lower], columns[lower]
-        self._plain[self._begin[rows] + columns - self._first[rows]] = blocks[lower]
+        self._lower = columns <= rows
+        rows, columns = rows[self._lower], columns[self._lower]
+        self._place = self._begin[rows] + columns - self._first[rows]
+        self._pairs = node, k, other
         self._diagonal = self._begin + length - 1
+
+    def take(self, stencil: _Array) -> None:
+        """Take the matrix's numbers, (N, 25, 4, 4), and factorise it."""
+        node, k, other = self._pairs
+        # Node k of a neighbourhood sees this one as its node 24 - k: the mean of both makes the matrix symmetric.
+        twin = np.swapaxes(stencil[other, 24 - k], 1, 2)
+        blocks = (stencil[node, k].astype(np.float64) + twin) / 2
+        self._plain = np.zeros(self._size)
+        self._plain[self._place] = blocks[self._lower]
         self._shift = 1e-6 / 30
         self.strengthen()
 
@@ -210,9 +220,15 @@ class CoarseSpace:
 
     def __init__(self, layout: Layout, free: NDArray[np.bool_], colour: _Array, team: Team) -> None:
         self._team, self._layout, self._colour, self._size = team, layout, colour, layout.size
-        self._nodes, self._exact_mean = self._cells(layout, free, colour)
+        nodes, self._exact_mean = self._cells(layout, free, colour)
+        self._nodes = [nodes]
+        self._transfers: list[tuple[Any, Any, int]] = []
+        while len(self._nodes[-1]) * 4 > _DIRECT:
+            team.tick()
+            self._nodes.append(self._above(self._nodes[-1]))
+        self._bottom = _Bottom(self._nodes[-1])
 
-    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team, direct: int = 1200) -> None:
+    def build(self, weights: _Array, data: _Array, scale: _Array, team: Team) -> None:
         """Make the coarse matrices, without which it answers nothing.
 
         Parameters
@@ -221,11 +237,9 @@ class CoarseSpace:
             The matrix (see the kernels); `scale` is zero where a pixel is not free.
         team : Team
             Who works from now on.
-        direct : int
-            At most so many unknowns are solved exactly.
         """
         self._team, self._scale = team, scale
-        nodes, layout = self._nodes, self._layout
+        nodes, layout = self._nodes[0], self._layout
         stencil = np.zeros((len(nodes), 25, 4, 4), np.float32)
         bands = self._bands(_FEW)
         phases = bands[::2], bands[1::2]
@@ -239,13 +253,14 @@ class CoarseSpace:
                 phase,
             )  # fmt: skip
         self._levels: list[_Level] = []
-        self._transfers: list[tuple[Any, Any, int]] = []
-        while len(nodes) * 4 > direct:
+        for nodes, (parent, transfer, count) in zip(self._nodes, self._transfers, strict=False):
             self._levels.append(_Level(nodes, stencil, team))
             team.tick()
-            nodes, stencil = self._coarsen(nodes, stencil)
+            above = np.zeros((count, 25, 4, 4), np.float32)
+            _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), above)
+            stencil = above
         team.tick()
-        self._bottom = _Bottom(nodes, stencil)
+        self._bottom.take(stencil)
 
     def _cells(self, layout: Layout, wanted: NDArray[np.bool_], colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
@@ -321,8 +336,8 @@ class CoarseSpace:
         cuts = np.unique(np.concatenate(([0], starts[np.searchsorted(starts, wanted, side="right") - 1], [count])))
         return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
 
-    def _coarsen(self, nodes: _Nodes, stencil: _Array) -> tuple[_Nodes, _Array]:
-        """Build the level with twice the spacing and the transfer to it."""
+    def _above(self, nodes: _Nodes) -> _Nodes:
+        """Find the level with twice the spacing and the transfer to it."""
         height, width = ((n - 1) // 2 + 2 for n in nodes.number.shape)
         weight, target = [], []
         for i in (0, 1):
@@ -352,10 +367,8 @@ class CoarseSpace:
         values = (inverse[child] @ (shift @ coarse.basis[to])) * share[:, None, None]
         transfer = np.zeros((len(nodes), 4, 4, 4), np.float32)
         transfer[child, which] = values
-        result = np.zeros((len(coarse), 25, 4, 4), np.float32)
-        _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), result)
         self._transfers.append((parent, transfer, len(coarse)))
-        return coarse, result
+        return coarse
 
     def strengthen(self) -> bool:
         """Make the coarsest matrix more definite, after rounding made it indefinite; False at the limit."""

@@ -94,12 +94,20 @@ class _Matrix:
         np.divide(1, np.maximum(self.scale, 1e-9), out=self.scale)
         self.scale *= ground.inside
         self._places = places(self.weights, self.data, self.scale, self._near)
+        self._found: dict[tuple[int, ...], tuple[Any, ...]] = {}
         self._lag = layout.lag(self._near)
+
+    def _at(self, *vectors: _Array) -> tuple[Any, ...]:
+        """Return `places` of vectors, found once: a solution goes through the same few many times."""
+        key = tuple(map(id, vectors))
+        if key not in self._found:
+            self._found[key] = places(*vectors), vectors  # which are held, so that no other gets the same id
+        return self._found[key][0]  # type: ignore[no-any-return]
 
     def _run(
         self, mode: int, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array, c1: float = 0.0, c2: float = 0.0
     ) -> float:
-        step, matrix, vectors = self.layout.step, self._places, places(x, r, z, out, rest)
+        step, matrix, vectors = self.layout.step, self._places, self._at(x, r, z, out, rest)
         parts = self._team.run(lambda a, b: _apply(*matrix, step, a, b, mode, c1, c2, *vectors), self._shares)
         return float(sum(parts))
 
@@ -122,7 +130,7 @@ class _Matrix:
     def _run_both(self, again: bool, x: _Array, r: _Array, z: _Array, out: _Array, rest: _Array) -> float:
         """Run two modes in one pass over the matrix, and the second by itself where the shares meet."""
         step, lag, matrix, count = self.layout.step, self._lag, self._places, len(self._near)
-        vectors = places(x, r, z, out, rest)
+        vectors = self._at(x, r, z, out, rest)
 
         def work(a: int, b: int) -> float:
             low, high = lag if a > 0 else 0, lag if b < count else 0
@@ -136,14 +144,14 @@ class _Matrix:
         seams = [(a, b) for a, b in seams if a < b]
         if seams:
             mode, given = (4, (out, r, z, self._none, rest)) if again else (1, (out, rest, self._none, x, self._none))
-            addresses = places(*given)
+            addresses = self._at(*given)
             parts = self._team.run(lambda a, b: _apply(*matrix, step, a, b, mode, *_SECOND, *addresses), seams)
             total += float(sum(parts))
         return total
 
     def advance(self, length: float, p: _Array, product: _Array, x: _Array, r: _Array, first: _Array) -> float:
         """Let x += length p and r -= length product; begin the next smoothing in `first`; return r . r."""
-        scale, vectors = self._places[2], places(p, product, x, r, first)
+        scale, vectors = self._places[2], self._at(p, product, x, r, first)
         parts = self._team.run(lambda a, b: _advance(scale, a, b, length, _FIRST, *vectors), self._all)
         return float(sum(parts))
 

@@ -18,6 +18,7 @@ from gossamer.matting.from_mask.faith import mask_faith
 from gossamer.matting.from_mask.hair import sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
+from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress, ProgressCallback
 
 __all__ = ["matte_from_mask"]
@@ -60,9 +61,13 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
-    faith = mask_faith(small, hint, unit)
+    reading = Begun(lambda: mask_faith(small, hint, unit))
+    try:
+        distance = signed_distance(hint)
+        faith = reading.result(report)
+    finally:
+        reading.end()
     report(0.15)
-    distance = signed_distance(hint)
     asked = in_doubt(hint, distance, BAND, unit)
     settled = (hint > 0.5).astype(np.float32)
     found = estimate(small, hint, distance, faith, asked, None, unit, report.part(0.15, 0.85))

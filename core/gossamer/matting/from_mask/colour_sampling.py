@@ -26,6 +26,7 @@ SAMPLES = 8  # of each side; all pairs are tried
 THIN = 3  # in units, about: every so manyth certain pixel is a sample
 BEST = 3  # pairs that are averaged
 TILE = 4  # a tile's pixels, 4 x 4, share their candidates
+SHARED = 6  # so do tiles in squares of this many times less than the samples' spacing: theirs would be the same
 FAR = 0.0002  # cost of a pixel of distance to a sample, in colour units
 MISFIT = 0.03  # cost at which confidence has fallen to 1/e
 APART = 0.3  # colours this far apart, or further, tell alpha well
@@ -72,23 +73,24 @@ def sample_alpha(
     tiles = _tiles(asked)
     if not len(tiles) or min(map(len, places)) < SAMPLES:
         return None
-    centres = np.ascontiguousarray(tiles * TILE + (TILE - 1) / 2, np.float32)
-    near = [np.empty((len(tiles), SAMPLES), np.int32) for _ in places]
+    cells, row, side = _cells(tiles, max(round(step / SHARED), 1))
+    centres = np.ascontiguousarray(cells * side + (side - 1) / 2, np.float32)
+    near = [np.empty((len(cells), SAMPLES), np.int32) for _ in places]
     trees = team.run(Nearest, [(place,) for place in places])
 
-    def find(side: int, start: int, stop: int) -> None:
+    def find(which: int, start: int, stop: int) -> None:
         squared = np.empty((stop - start, SAMPLES), np.float32)
-        trees[side].find(centres[start:stop], 0, stop - start, near[side][start:stop], squared)
+        trees[which].find(centres[start:stop], 0, stop - start, near[which][start:stop], squared)
 
-    parts = _cuts(len(tiles), 2000)
-    team.run(find, [(side, a, b) for side in (0, 1) for a, b in parts])
+    team.run(find, [(which, a, b) for which in (0, 1) for a, b in _cuts(len(cells), 2000)])
     tables = [np.hstack([unit_float(image[tuple(place.T.astype(np.intp))]), place]) for place in places]
     result = Sampled(np.zeros(asked.shape, np.float32), np.zeros(asked.shape, np.float32))
     fit = _fit if _sample() is None else _fit_compiled
     far = FAR / scale
     pixels: Any = np.ascontiguousarray(image)
     asked = np.ascontiguousarray(asked)
-    team.run(lambda a, b: fit(pixels, asked, tiles, near, tables, far, a, b, result), parts)
+    given = pixels, asked, tiles, row, near, tables, far
+    team.run(lambda a, b: fit(*given, a, b, result), _cuts(len(tiles), 2000))
     return result
 
 
@@ -115,8 +117,20 @@ def _tiles(asked: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.argwhere(held).astype(np.int32)
 
 
+def _cells(tiles: NDArray[np.int32], many: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+    """Return the (row, column) of squares of so many tiles, the number of each tile's, and their side in pixels."""
+    if many == 1:
+        return tiles, np.arange(len(tiles), dtype=np.int32), TILE
+    y, x = (tiles // many).T
+    number = np.zeros((int(y.max()) + 1, int(x.max()) + 1), np.int32)
+    number[y, x] = 1
+    cells = np.argwhere(number).astype(np.int32)
+    number[cells[:, 0], cells[:, 1]] = np.arange(len(cells), dtype=np.int32)
+    return cells, number[y, x], TILE * many
+
+
 def _sample() -> Any:
-    given = PLACE, *3 * (COUNT,), *5 * (PLACE,), COUNT, PLACE, PLACE, *3 * (NUMBER,)
+    given = PLACE, *3 * (COUNT,), *6 * (PLACE,), COUNT, PLACE, PLACE, *3 * (NUMBER,)
     return function("sample", *given, COUNT, COUNT, PLACE, PLACE)
 
 
@@ -124,6 +138,7 @@ def _fit_compiled(
     image: Pixels,
     asked: NDArray[np.bool_],
     tiles: NDArray[np.int32],
+    row: NDArray[np.int32],
     near: list[NDArray[np.int32]],
     tables: list[Array],
     far: float,
@@ -140,6 +155,7 @@ def _fit_compiled(
             asked,
             np.ascontiguousarray(tiles[:, 0]),
             np.ascontiguousarray(tiles[:, 1]),
+            row,
         ),
         *(*near, near[0].shape[1], *tables, far, MISFIT, APART, start, stop, result.alpha, result.confidence),
     )
@@ -149,6 +165,7 @@ def _fit(
     image: Pixels,
     asked: NDArray[np.bool_],
     tiles: NDArray[np.int32],
+    row: NDArray[np.int32],
     near: list[NDArray[np.int32]],
     tables: list[Array],
     far: float,
@@ -157,7 +174,8 @@ def _fit(
     result: Sampled,
 ) -> None:
     """Do what the compiled kernel does, where that was not compiled."""
-    for tile, *samples in zip(tiles[start:stop], near[0][start:stop], near[1][start:stop], strict=True):
+    found = (side[row[start:stop]] for side in near)
+    for tile, *samples in zip(tiles[start:stop], *found, strict=True):
         y, x = np.nonzero(asked[TILE * tile[0] :, TILE * tile[1] :][:TILE, :TILE])
         y, x = y + TILE * tile[0], x + TILE * tile[1]
         fore, back = (table[numbers] for table, numbers in zip(tables, samples, strict=True))

@@ -42,9 +42,10 @@ ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is str
 EPSILON = 1e-7, 1e-6  # of the Laplacian, at half size and at full size
 TOLERANCE = 3e-3
 FAITH = 1.0  # weight of a soft mask's values where it follows the picture and is sure of itself
-POWER = 16  # of |2 mask - 1|: salient models give solid parts .999, holes that they overlooked .6 to .98
+DOUBLINGS = 4  # of the power of |2 mask - 1|: models give solid parts .999, holes that they overlooked .6 to .98
 CLEAR = 0.02  # a first answer this near to 0 or 1 is kept, away from edges
 SMALL = 64  # pictures of fewer rows or columns are not halved
+ROWS = 64  # looked at at a time by one thread
 WORK_AREA = 700_000  # larger pictures are worked on at this size
 SOFT = 0.03  # mask values further than this from 0 and 1 are open
 BESIDE = 4.0  # units around those are, too
@@ -196,12 +197,29 @@ def _solve(
     if not free.any():
         return known
     gate, vote, error = (bilinear(plane, height, width) for plane in (palette.gate, vote, palette.mask_error(vote)))
-    logit = np.clip(vote, 0.01, 0.99)
-    logit = np.log(logit / (1 - logit))
-    sides = np.tanh((at.distance / (error * np.float32(at.unit)) + gate * logit) / 2)  # 2 sigmoid - 1
-    side, here, wrong = sides[free], gate[free], error[free]
+    sides = np.empty_like(known)
+
+    def lean(top: int, bottom: int) -> None:
+        rows = slice(top, bottom)
+        logit = np.clip(vote[rows], 0.01, 0.99)
+        logit = np.log(logit / (1 - logit))
+        logit *= gate[rows]
+        logit += at.distance[rows] / (error[rows] * np.float32(at.unit))
+        np.tanh(logit / 2, out=sides[rows])  # 2 sigmoid - 1
+
+    team.run(lean, [(top, min(top + ROWS, height)) for top in range(0, height, ROWS)])
+    place = np.flatnonzero(free)
+
+    def of(plane: Array) -> Array:
+        return plane.reshape(-1)[place]
+
+    side, here, own = of(sides), of(gate), of(at.mask)
     target = (side > 0).astype(np.float32)
-    weight = (TRUSTING * np.sqrt(SLIGHT / wrong)) ** here * DOUBTING ** (1 - here) * side**2
+    # Between the two weights geometrically, by how far colours can be believed.
+    weight = here * np.log(np.float32(TRUSTING * math.sqrt(SLIGHT)) / np.sqrt(of(error)))
+    weight += (1 - here) * np.float32(math.log(DOUBTING))
+    np.exp(weight, out=weight)
+    weight *= side * side
     report(0.1)
     certain, limit = (sides, 0.8) if first is None else (2 * known - 1, 0.9)
     reach = 2 * round(REACH * at.unit) + 1
@@ -211,18 +229,20 @@ def _solve(
     sampled = sample_alpha(at.image, free, near & (certain > limit), near & (certain < -limit), at.unit, team)
     report(0.4)
     if sampled is not None:
-        extra = np.float32(SAMPLING) * sampled.confidence[free] * here * (1 - np.float32(SETTLED) * side**2)
-        target, weight = _join(target, weight, sampled.alpha[free], extra)
+        extra = np.float32(SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
+        target, weight = _join(target, weight, of(sampled.alpha), extra)
     if first is not None and at.lost is not None:
-        lost = at.lost[free]
-        mean, agreement = (bilinear(plane, height, width)[free] for plane in palette.look_alikes(first))
+        lost = at.lost.reshape(-1)[place]
+        mean, agreement = (of(bilinear(plane, height, width)) for plane in palette.look_alikes(first))
         target, weight = _join(target, weight, mean, np.float32(COMPANY) * agreement * here)
-        target, weight = _join(target, weight, known[free], np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
-    own = at.mask[free]
-    target, weight = _join(target, weight, own, np.float32(FAITH) * at.faith[free] * np.abs(2 * own - 1) ** POWER)
+        target, weight = _join(target, weight, of(known), np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
+    sure = np.abs(2 * own - 1)
+    for _ in range(DOUBLINGS):
+        sure *= sure
+    target, weight = _join(target, weight, own, np.float32(FAITH) * of(at.faith) * sure)
     report(0.45)
     pull, goal = np.zeros_like(known), np.zeros_like(known)
-    pull[free], goal[free] = weight, np.clip(target, 0, 1)
+    pull.reshape(-1)[place], goal.reshape(-1)[place] = weight, np.clip(target, 0, 1)
     return solve_matting_laplacian(
         at.image,
         ~free,

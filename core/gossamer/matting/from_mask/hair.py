@@ -7,15 +7,17 @@ own colour knows more about it. Beside a plain contour it does not: a mixture of
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gossamer.arrays import Array
 from gossamer.matting.closed_form.layout import Team
-from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.colour_sampling import Sampled, sample_alpha
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.signed_distance import unit_length
+from gossamer.native import COUNT, NUMBER, PLACE, function
 from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels, bilinear_at, wide_blur
@@ -57,7 +59,7 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     share = ramp(dense, *DENSE) * belief
     if not share.any():
         return alpha
-    height, width = alpha.shape
+    height = len(alpha)
     unit, reach = unit_length(alpha.shape), round(BESIDE * unit_length(alpha.shape))
     hairy = cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     rows = np.flatnonzero(hairy.any(axis=1)) * height / len(hairy)
@@ -97,16 +99,29 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
         if not cv2.countNonZero(free):
             return alpha
         strips.each(beside, len(free), max(ROWS, 2 * reach), report.part(0.1, 0.3))
-    team = Team(report)
+    team = Team(report.part(0.3, 0.9))
     try:
         asked, certain = free.view(np.bool_), (inside.view(np.bool_), outside.view(np.bool_))
         sampled = sample_alpha(part, asked, *certain, unit, team)
     finally:
         team.close()
     if sampled is not None:
-        y, x = np.nonzero(asked)
-        weight = bilinear_at(share, height, width, y + band.start, x) * sampled.confidence[y, x]
-        here = inner[y, x]
-        inner[y, x] = here + weight / (weight + np.float32(KEPT)) * (sampled.alpha[y, x] - here)
+        with Strips() as strips:
+            settle = partial(_settle, sampled, share, band.start, height, inner)
+            strips.each(settle, len(inner), ROWS, report.part(0.9, 1.0))
     report(1.0)
     return alpha
+
+
+def _settle(sampled: Sampled, share: Array, above: int, whole: int, alpha: Array, top: int, bottom: int) -> None:
+    """Let alpha, which begins so many rows below the top of a whole picture, go towards what was sampled."""
+    compiled = function("settle", *3 * (PLACE,), *5 * (COUNT,), NUMBER, COUNT, COUNT, PLACE)
+    if compiled is not None and alpha.flags.c_contiguous:
+        planes = sampled.alpha, sampled.confidence, share
+        compiled(*planes, *share.shape, above, whole, alpha.shape[1], KEPT, top, bottom, alpha)
+        return
+    y, x = np.nonzero(sampled.confidence[top:bottom])
+    y += top
+    weight = bilinear_at(share, whole, alpha.shape[1], y + above, x) * sampled.confidence[y, x]
+    here = alpha[y, x]
+    alpha[y, x] = here + weight / (weight + np.float32(KEPT)) * (sampled.alpha[y, x] - here)

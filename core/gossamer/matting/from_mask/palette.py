@@ -187,7 +187,7 @@ class Palette:
         if compiled is not None:
             table = np.zeros(tiles * int(np.prod(depth)), np.float32)
             count = len(self._cells) if which is None else len(which)
-            room = np.empty(2 * depth[1] * depth[2], np.float32)
+            room = np.empty(2 * depth[1] * depth[2] + 2, np.float32)
             compiled(self._cells, self._shares, worth, which, count, tiles, *depth, *spread, room, table)
             return table
         cells, shares = self._located(which)

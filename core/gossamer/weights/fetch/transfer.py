@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,9 +131,13 @@ def writing(target: Path, function: Callable[_P, _T], *args: _P.args, **kwargs: 
     try:
         return function(*args, **kwargs)
     except OSError as error:
+        other = isinstance(error.filename, str) and error.filename not in (str(target), str(target.parent))
+        place = f" ({error.filename})" if other and not Path(error.filename).name.startswith(".gossamer-") else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        first = "Free some space" if full else "Have its permissions and its folder's changed"
         raise OutputError(
-            f"{target} could not be written: {error.strerror or error}.",
-            "Free some space, or set GOSSAMER_HOME to a folder that can be written to.",
+            f"{target} could not be written: {error.strerror or error}{place}.",
+            f"{first}, or set GOSSAMER_HOME to a folder that can be written to.",
         ) from error
 
 
