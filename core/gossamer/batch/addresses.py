@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import errno
+import logging
 import os
 import re
 from collections.abc import Coroutine, Iterator, Sequence
@@ -44,6 +45,8 @@ _HELP = {
     "azure": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_CONNECTION_STRING"),
 }
 """The variables of the environment that say where the store is, and who asks."""
+_TALKATIVE = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "adlfs", "azure")
+"""Packages that would write tracebacks to where a program's messages go, if nobody listens to what they log."""
 _FORM = re.compile(rf"({'|'.join(_EXTRAS)})://([^/]*)/*(.*)", re.IGNORECASE | re.DOTALL)
 
 _TICK = 0.05  # seconds between two chances to leave
@@ -182,6 +185,10 @@ class Address:
     def _system(self) -> tuple[Any, str]:
         """Return fsspec's file system, and what it calls the object."""
         extra = _EXTRAS[self.scheme]
+        for name in _TALKATIVE:  # what they tell is told by the errors, in one sentence each
+            log = logging.getLogger(name)
+            if not log.handlers:
+                log.addHandler(logging.NullHandler())
         try:
             import fsspec.core
 
