@@ -27,9 +27,10 @@ def overlay(*packages: str) -> Path:
     return folder
 
 
-def run_tests_over(folder: Path, *tests: str) -> None:
-    """Run tests in a process that has an overlay; they all have to pass, and none may be skipped."""
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+def run_tests_over(folder: Path, *tests: str, also: Path | None = None) -> None:
+    """Run tests in a process that has an overlay, or two; they all have to pass, and none may be skipped."""
+    folders = [str(each) for each in (folder, also) if each is not None]
+    path = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

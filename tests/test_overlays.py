@@ -1,10 +1,11 @@
-"""What is tested with packages that are not installed: transformers before 5, OpenVINO, and Ray."""
+"""What is tested with packages that are not installed: transformers before 5, OpenVINO, Ray, and stores."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.overlays import overlay, run_tests_over
 
@@ -46,4 +47,24 @@ def test_a_batch_and_a_training_run_on_a_cluster() -> None:
     schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
     folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
-    run_tests_over(folder, "tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
+    tests = ("tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
+    run_tests_over(folder, *tests, "tests/batch/test_store.py", also=_store())
+
+
+def _store() -> Path:
+    """Return what speaks to S3, and a server of it, with what they need."""
+    speaks = ("aiobotocore==3.10.0", "botocore==1.43.117", "aioitertools", "jmespath", "wrapt", "urllib3", "idna")
+    http = ("aiohttp==3.14.5", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache", "yarl", "attrs")
+    serves = ("moto==5.2.5", "boto3==1.43.117", "s3transfer", "responses==0.26.3", "requests", "certifi")
+    pages = ("flask==3.1.3", "flask-cors==6.0.5", "werkzeug==3.1.9", "jinja2", "markupsafe", "itsdangerous", "blinker")
+    tables = (
+        "click",
+        "charset-normalizer",
+        "pyyaml",
+        "xmltodict",
+        "py-partiql-parser==0.6.3",
+        "python-dateutil",
+        "six",
+    )
+    sealed = ("cryptography", "cffi", "pycparser")
+    return overlay("s3fs==2026.9.0", "fsspec==2026.9.0", *speaks, *http, *serves, *pages, *tables, *sealed)

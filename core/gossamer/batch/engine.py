@@ -8,13 +8,16 @@ queues: memory depends on the largest pictures, never on how many there are.
 from __future__ import annotations
 
 import errno
+import io
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from gossamer.batch.addresses import StoreUnreachable
 from gossamer.batch.job import Job, Shop, failure_of
 from gossamer.batch.journal import Record
 from gossamer.batch.plan import Item
@@ -23,6 +26,7 @@ from gossamer.image.limits import quiet
 from gossamer.networks.busy import picture_after_picture
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import available_memory
+from gossamer.progress import Progress
 
 __all__ = ["TICK", "Engine", "Outcome"]
 
@@ -31,6 +35,7 @@ _STOPPED = 2.0  # seconds between two ticks that can only mean that the process 
 _PATIENCE = 0.4  # seconds for what is in hand to be left; what takes longer is left to the end of the process
 _FINISHERS = 4  # at most: each runs on several cores itself
 _A_PIXEL = 64  # bytes that a picture takes at its peak, measured with photographs of 12 megapixels
+_HEADER = 1 << 18  # bytes of an object in which its size in pixels stands, if not behind a long profile
 _SHARE = 0.6  # of the memory that can be had at the start
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ESTALE}
 """What happens to a disk rather than to a picture."""
@@ -173,7 +178,7 @@ class Engine:
                 if waiting is None and not is_empty and not self._halted.is_set() and self._has_place(in_hand):
                     try:
                         item = next(items)
-                        waiting = None if item is None else Job(item, _weight(item))
+                        waiting = None if item is None else Job(item, _weight(item, self._shop.steps))
                     except StopIteration:
                         is_empty = True
                 if self._halted.is_set():
@@ -263,6 +268,8 @@ class Engine:
             cause: Any = error.__cause__
             on_disk = isinstance(cause, OSError) and cause.errno in _DISK
             return on_disk or not self._shop.asked.out.is_dir()
+        if isinstance(error, StoreUnreachable):
+            return True
         # A network that has never run will not run for the next picture either.
         return number == 1 and not self._found_one and isinstance(error, (ModelError, DeviceError, MissingExtra))
 
@@ -271,16 +278,20 @@ class Engine:
         self._halted.set()
 
 
-def _weight(item: Item) -> int:
+def _weight(item: Item, steps: Progress) -> int:
     """Return about how many bytes a picture will take, from its header; nothing where that tells nothing."""
     import PIL.Image
 
     path = item.source.path
     try:
-        with quiet(), PIL.Image.open(path) as picture:
+        # Of an object that no list has told of all is asked for: not more comes than there is.
+        begin = path if isinstance(path, Path) else io.BytesIO(path.read(0, _HEADER, steps))
+        with quiet(), PIL.Image.open(begin) as picture:
             width, height = picture.size
         return int(width * height * _A_PIXEL)
     except Exception:  # what is wrong with it is told when it is read
+        if not isinstance(path, Path):
+            return 0 if path.status is None else 100 * path.status.st_size
         try:
             return 20 * path.stat().st_size
         except (OSError, ValueError):

@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gossamer.batch.addresses import ObjectStatus
 from gossamer.batch.journal import Record
 from gossamer.batch.targets import place
 from gossamer.errors import GossamerError
 from gossamer.image import read_image
 from gossamer.settings import Finding, ModelChoice, Recipe
 
-__all__ = ["content_of", "is_of_this_source", "recipe_hash", "state_of"]
+__all__ = ["content_of", "is_of_this_source", "recipe_hash", "stamp_of", "state_of"]
 
 _CHUNK = 1 << 20
 _WHERE = {
@@ -49,9 +50,14 @@ def content_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_of_this_source(record: Record, status: os.stat_result) -> bool:
-    """Tell whether a record is of a source as it is now, by its size and time of change."""
-    return (record.source_bytes, record.source_mtime) == (status.st_size, status.st_mtime_ns)
+def is_of_this_source(record: Record, status: os.stat_result | ObjectStatus) -> bool:
+    """Tell whether a record is of a source as it is now, by its size and time of change or what a store calls it."""
+    return (record.source_bytes, record.source_mtime, record.source_tag) == stamp_of(status)
+
+
+def stamp_of(status: os.stat_result | ObjectStatus) -> tuple[int, int, str]:
+    """Return what is the same as long as a file or object is: size, time of change in nanoseconds, a store's tag."""
+    return status.st_size, status.st_mtime_ns, getattr(status, "tag", "")
 
 
 def state_of(record: Record, out: Path) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.arrays import Array
+from gossamer.batch.addresses import ObjectStatus, Where
+from gossamer.batch.identity import stamp_of
 from gossamer.batch.journal import Failure, Record
 from gossamer.batch.plan import Asked, Item
 from gossamer.batch.retry import attempts
@@ -23,6 +25,8 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory
 from gossamer.files import write_bytes
 from gossamer.image import Image, check_size_for, read_image
+from gossamer.image.limits import check_length
+from gossamer.image.read import image_of
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
@@ -85,7 +89,7 @@ class Job:
     is_left: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    _status: os.stat_result | None = None
+    _status: os.stat_result | ObjectStatus | None = None
     _image: Image | None = None
     _backdrop: Backdrop | None = None
     _mask: Array | None = None
@@ -105,10 +109,10 @@ class Job:
         """
         path = self.item.source.path
         with self._clock("read"):
-            before = _status(path)
-            self._image = patiently(lambda: read_image(path), shop.steps)
-            self._status = _status(path)
-            if before is None or self._status is None or _stamp(before) != _stamp(self._status):
+            before = _status(path, shop.steps)
+            self._image = _picture(path, before, shop.steps)
+            self._status = _status(path, shop.steps)
+            if before is None or self._status is None or stamp_of(before) != stamp_of(self._status):
                 raise InputError(
                     f"{path} changed while it was read.", "Run it again with --resume when it is finished."
                 )
@@ -282,6 +286,7 @@ class Job:
             seconds=_rounded(self.seconds),
             source_bytes=0 if status is None else status.st_size,
             source_mtime=0 if status is None else status.st_mtime_ns,
+            source_tag=getattr(status, "tag", ""),
             finished=now(),
         )
 
@@ -327,12 +332,21 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in seconds.items()}
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
+def _picture(path: Where, status: os.stat_result | ObjectStatus | None, steps: Progress) -> Image:
+    """Read a picture from a file or a store."""
+    if isinstance(path, Path):
+        return patiently(lambda: read_image(path), steps)
+    if status is None:
+        raise InputError(f"{path} does not exist.", "Check its bucket and name.")
+    check_length(status.st_size, str(path))
+    data = path.read(0, status.st_size, steps)
+    if len(data) != status.st_size:
+        raise InputError(f"Of {path} there came {len(data)} of {status.st_size} bytes.", "Run it again with --resume.")
+    return patiently(lambda: image_of(data, str(path), path.stem), steps)
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: Where, steps: Progress) -> os.stat_result | ObjectStatus | None:
     try:
-        return path.stat()
+        return path.stat() if isinstance(path, Path) else path.stat(steps)
     except (OSError, ValueError):
         return None  # reading it tells the reason

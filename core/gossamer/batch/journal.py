@@ -85,7 +85,8 @@ class Record:
     source : str
         Its name below the folder that was given, with ``/`` between folders on every system.
     source_path : str
-        Its absolute path. Names that are no UTF-8 hold lone surrogates, as :func:`os.fsdecode` makes them.
+        Its absolute path, or its address in a store. Names that are no UTF-8 hold lone surrogates, as
+        :func:`os.fsdecode` makes them.
     target : str or None
         Where its output belongs, below OUT, with ``/``: what tells the records of one picture from those of others.
         None for what was never meant to have one.
@@ -124,6 +125,8 @@ class Record:
         Of the source when it was read, the latter in nanoseconds.
     finished : str
         When, ISO 8601 in UTC.
+    source_tag : str
+        What a store called this state of the source (its ETag); "" for a file.
     """
 
     source: str
@@ -148,6 +151,7 @@ class Record:
     source_bytes: int = 0
     source_mtime: int = 0
     finished: str = ""
+    source_tag: str = ""
 
     @property
     def key(self) -> str:

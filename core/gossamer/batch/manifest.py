@@ -1,7 +1,8 @@
 """Tables that say what is in a batch: a picture a row, with what is meant in it, how it is cut and what it is called.
 
 The columns `source`, `name`, `recipe` (a file, or settings in JSON), `preset` and `prompt` (a text, or a prompt in
-JSON) are known; every other one can stand in the name of outputs. Relative paths count from the table's own folder.
+JSON) are known; every other one can stand in the name of outputs. Relative paths count from the table's own folder;
+a source may be an address in a store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from gossamer.batch.addresses import Where, address_of, is_address
 from gossamer.batch.sources import Source
 from gossamer.errors import InputError
 from gossamer.paths import read_text, source_path
@@ -58,10 +60,14 @@ def read_manifest(given: str) -> list[Source]:
         given_source = str(row.get(column) or "").strip()
         if not given_source:
             raise InputError(f"Row {number} of {path} names no {column}.", _HELP)
-        picture = path.parent / source_path(given_source)
+        picture: Where
+        if is_address(given_source):
+            picture = address_of(given_source)
+        else:
+            picture = Path(os.path.abspath(path.parent / source_path(given_source)))
         found.append(
             Source(
-                Path(os.path.abspath(picture)),
+                picture,
                 picture.name,
                 fields={
                     name: _text(value)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gossamer.batch.addresses import where_of
 from gossamer.batch.identity import is_of_this_source, recipe_hash, state_of
 from gossamer.batch.journal import Journal, Record
-from gossamer.batch.sources import Found, Source, Unusable
+from gossamer.batch.sources import Found, Source, Unusable, looked_up
 from gossamer.batch.targets import check_targets, place, target_of
 from gossamer.errors import InputError, OutputExists
 from gossamer.progress import Progress
@@ -99,9 +100,10 @@ class Item:
         text = self.source.prompt
         if text is None:
             return self.prompt
-        return (
-            Prompt.from_json(text, folder=self.source.path.parent) if text.lstrip().startswith("{") else Prompt((text,))
-        )
+        if not text.lstrip().startswith("{"):
+            return Prompt((text,))
+        source = self.source.path
+        return Prompt.from_json(text, folder=source.parent if isinstance(source, Path) else None)
 
 
 @dataclass
@@ -144,7 +146,8 @@ def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> 
     """
     plan = Plan(unusable=found.unusable, passed_over=found.passed_over)
     planner = Planner(asked, journal)
-    pairs = [(planner.target(source, number), source) for number, source in enumerate(found.sources, 1)]
+    sources = looked_up(found.sources) if asked.resume else found.sources
+    pairs = [(planner.target(source, number), source) for number, source in enumerate(sources, 1)]
     check_targets(pairs, asked.out)
     taken: list[str] = []
     for number, (target, source) in enumerate(pairs):
@@ -174,7 +177,9 @@ def only_these(found: Found, wanted: set[str], journal: Journal, given: bool) ->
         sources = [source for source in found.sources if source.name in wanted or str(source.path) in wanted]
     else:
         sources = [
-            Source(Path(record.source_path), record.source, output=str(PurePosixPath(record.target).with_suffix("")))
+            Source(
+                where_of(record.source_path), record.source, output=str(PurePosixPath(record.target).with_suffix(""))
+            )
             for record in journal.records.values()
             if record.target is not None and (record.source in wanted or record.source_path in wanted)
         ]
@@ -238,7 +243,8 @@ class Planner:
 
     def _fits(self, record: Record, item: Item) -> bool:
         try:
-            status = item.source.path.stat()
+            source = item.source.path
+            status = source.stat() if isinstance(source, Path) else source.status or source.stat()
         except OSError:
             return True  # what is gone cannot be done again
         by_another = (

@@ -364,7 +364,8 @@ def _check_out(out: Path) -> None:
 
 def _check_apart(found: Found, out: Path) -> None:
     for source in found.sources:
-        if source.root and source.path.parent == out and source.name == source.path.name:
+        path = source.path
+        if source.root and isinstance(path, Path) and path.parent == out and source.name == path.name:
             raise OutputError(
                 f"{out} is both where pictures are and where outputs go.", "Give another folder with --out."
             )

@@ -7,16 +7,26 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gossamer.batch.addresses import (
+    Address,
+    ObjectStatus,
+    StoreUnreachable,
+    Where,
+    address_of,
+    heads,
+    is_address,
+    statuses,
+)
 from gossamer.batch.journal import Failure
-from gossamer.errors import GossamerError, InputError
+from gossamer.errors import GossamerError, InputError, MissingExtra
 from gossamer.image.limits import READABLE, kind_of
 from gossamer.paths import cannot_read, source_path
 
-__all__ = ["Found", "Source", "Unusable", "find_sources", "is_passed_over"]
+__all__ = ["Found", "Source", "Unusable", "find_sources", "is_passed_over", "looked_up"]
 
 _SYSTEM = {
     "$recycle.bin",
@@ -40,6 +50,7 @@ _PICTURES = frozenset(
 """Suffixes of pictures: what has one and cannot be read has failed, where other files are no concern of a batch."""
 
 _WILD = re.compile(r"[*?\[]")
+_HEAD = 64  # bytes by which a picture is known
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Source:
 
     Attributes
     ----------
-    path : Path
+    path : Path or Address
         Absolute.
     name : str
         Its name below what was given, with ``/``.
@@ -66,7 +77,7 @@ class Source:
         What is meant in it: a text, or a prompt in JSON.
     """
 
-    path: Path
+    path: Where
     name: str
     root: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +101,7 @@ class Unusable:
         It is no picture; else it may well be one, or hold some.
     """
 
-    path: Path
+    path: Where
     name: str
     failure: Failure
     is_skipped: bool
@@ -138,7 +149,12 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
         A name or pattern means nothing.
     """
     found = Found()
+    given = list(given)
+    told = _told_by_stores([name for name in given if is_address(name)])
     for name in given:
+        if name in told:
+            found.add(_in_store(*told[name], out))
+            continue
         path = source_path(name)
         if not os.path.lexists(path) and _WILD.search(name):
             found.add(_matching(path, out, is_known))
@@ -152,10 +168,24 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
             if not stat.S_ISREG(status.st_mode):  # whoever waits for a pipe waits for all pictures, perhaps for ever
                 raise InputError(f"{path} is a pipe or a device, not a file.", "Save it as a file first.")
             found.sources.append(Source(_absolute(path), path.name))
-    seen: set[Path] = set()
+    seen: set[Where] = set()
     unique = [source for source in found.sources if not (source.path in seen or seen.add(source.path))]  # type: ignore[func-returns-value]
     found.sources = unique
     return found
+
+
+def looked_up(sources: list[Source]) -> list[Source]:
+    """Return sources with what stores tell of those objects that no list has told of, many asked about at once."""
+    unknown = [each.path for each in sources if isinstance(each.path, Address) and each.path.status is None]
+    known = {
+        address: replace(address, status=status)
+        for address, status in zip(unknown, statuses(unknown), strict=True)
+        if not isinstance(status, GossamerError)
+    }
+    return [
+        replace(each, path=known.get(each.path, each.path)) if isinstance(each.path, Address) else each
+        for each in sources
+    ]
 
 
 def is_passed_over(name: str) -> bool:
@@ -180,7 +210,7 @@ def _in_folder(folder: Path, out: Path, is_known: Callable[[Path], bool] | None)
         if is_known is not None and error is None and is_known(path):
             continue
         name = path.relative_to(root).as_posix()
-        _take(Source(path, name, label), found, error)
+        _take(path, Source(path, name, label), found, error)
     return found
 
 
@@ -199,10 +229,77 @@ def _matching(pattern: Path, out: Path, is_known: Callable[[Path], bool] | None)
             if is_passed_over(path.name):
                 found.passed_over += 1
             else:
-                _take(Source(path, path.relative_to(root).as_posix(), root.name), found)
+                _take(path, Source(path, path.relative_to(root).as_posix(), root.name), found)
     if not matches:
         raise InputError(f"Nothing matches {pattern}.", "Check the pattern; a folder alone means all that is in it.")
     return found
+
+
+def _told_by_stores(given: list[str]) -> dict[str, tuple[Address, ObjectStatus | GossamerError]]:
+    """Return what stores tell of addresses, asked about together."""
+    addresses = [address_of(name) for name in given]
+    return dict(zip(given, zip(addresses, statuses(addresses), strict=True), strict=True))
+
+
+def _in_store(address: Address, status: ObjectStatus | GossamerError, out: Where) -> Found:
+    """Return the object of an address, all below it, or all that it matches."""
+    found = Found()
+    wild = _WILD.search(address.key)
+    if isinstance(status, GossamerError) and (isinstance(status, (StoreUnreachable, MissingExtra)) or not wild):
+        raise status
+    if not isinstance(status, GossamerError) and not status.is_folder:
+        found.sources.append(Source(replace(address, status=status), address.name))
+        return found
+    if isinstance(status, GossamerError):
+        root = replace(address, key=address.key[: wild.start()].rpartition("/")[0] if wild else "")
+        objects = list(address.matching())
+        if not objects:
+            raise InputError(
+                f"Nothing matches {address}.", "Check the pattern; a folder alone means all that is in it."
+            )
+    else:
+        root, objects = address, list(address.below())
+    named = [(each.key[len(root.key) :].lstrip("/"), each) for each in objects]
+    named.sort(key=lambda pair: _as_folders(pair[0]))
+    unknown: list[Source] = []
+    for name, each in named:
+        source = Source(each, name, root.name)
+        if isinstance(out, Address) and each.is_relative_to(out):
+            continue
+        if any(map(is_passed_over, name.split("/"))):
+            found.passed_over += 1
+        elif any(part in ("", ".", "..") for part in name.split("/")) or each.key != root.joinpath(name).key:
+            fault = InputError(f"{each} has a name that no folder can mirror.", "Name it in a table, with a name.")
+            found.unusable.append(Unusable(each, name, Failure.of(fault), is_skipped=False))
+        elif each.suffix.lower() in _PICTURES:
+            found.sources.append(source)
+        else:
+            unknown.append(source)
+    _take_by_heads(unknown, found)
+    found.sources.sort(key=lambda source: _as_folders(source.name))
+    return found
+
+
+def _take_by_heads(sources: list[Source], found: Found) -> None:
+    """Put objects whose names do not tell that they are pictures where they belong, by their first bytes."""
+    objects = [source.path for source in sources if isinstance(source.path, Address)]
+    for source, head in zip(sources, heads(objects, _HEAD), strict=True):
+        if isinstance(head, GossamerError):
+            found.unusable.append(Unusable(source.path, source.name, Failure.of(head), is_skipped=True))
+        elif kind_of(head) is None:
+            found.unusable.append(Unusable(source.path, source.name, _no_picture(source.path), is_skipped=True))
+        else:
+            found.sources.append(source)
+
+
+def _as_folders(name: str) -> list[tuple[bool, list[Any]]]:
+    """Return what names of objects are sorted by: as files in folders are, what is in a folder itself first."""
+    *folders, last = name.split("/")
+    return [*((True, natural(folder)) for folder in folders), (False, natural(last))]
+
+
+def _no_picture(path: Where) -> Failure:
+    return Failure.of(InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE))
 
 
 def _walk(root: Path, out: Path, found: Found) -> Iterator[tuple[Path, OSError | None]]:
@@ -234,9 +331,8 @@ def _walk(root: Path, out: Path, found: Found) -> Iterator[tuple[Path, OSError |
         waiting += reversed(folders)
 
 
-def _take(source: Source, found: Found, error: OSError | None = None) -> None:
+def _take(path: Path, source: Source, found: Found, error: OSError | None = None) -> None:
     """Put what was found in a folder where it belongs, by its first bytes or, failing these, by its suffix."""
-    path = source.path
     if error is None:
         looks_so = path.suffix.lower() in _PICTURES
         try:
@@ -245,15 +341,14 @@ def _take(source: Source, found: Found, error: OSError | None = None) -> None:
                 found.unusable.append(Unusable(path, source.name, Failure.of(fault), is_skipped=True))
                 return
             with path.open("rb") as file:
-                head = file.read(64)
+                head = file.read(_HEAD)
         except OSError as problem:
             error, is_skipped = problem, not looks_so
         else:
             if looks_so or kind_of(head) is not None:
                 found.sources.append(source)
             else:
-                fault = InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE)
-                found.unusable.append(Unusable(path, source.name, Failure.of(fault), is_skipped=True))
+                found.unusable.append(Unusable(path, source.name, _no_picture(path), is_skipped=True))
             return
         if looks_so:
             found.sources.append(source)  # reading it tells the reason

@@ -91,7 +91,7 @@ def check_targets(pairs: Sequence[tuple[str, Source]], out: Path) -> None:
             ", or leave --flat out.",
         )
     base = os.path.realpath(out)
-    sources = {same_name(os.path.realpath(source.path)): source for _, source in pairs}
+    sources = {same_name(os.path.realpath(source.path)): source for _, source in pairs if isinstance(source.path, Path)}
     for target, _ in pairs:
         if (taken := sources.get(same_name(str(place(Path(base), target))))) is not None:
             raise OutputError(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gossamer.batch.addresses import Where
 from gossamer.batch.journal import Failure
 from gossamer.batch.plan import Item, Plan, Planner
 from gossamer.batch.sources import Unusable, find_sources
@@ -42,12 +43,12 @@ def watched(
         Seconds that go on while nobody sets the time of day.
     """
     given = list(given)
-    taken: dict[Path, Stamp] = {}
-    targets: dict[str, Path] = {}
-    growing: dict[Path, tuple[Stamp, float]] = {}
+    taken: dict[Where, Stamp] = {}
+    targets: dict[str, Where] = {}
+    growing: dict[Where, tuple[Stamp, float]] = {}
     number, looked = 0, clock() - _LOOK
 
-    def is_known(path: Path) -> bool:
+    def is_known(path: Where) -> bool:
         return path in taken and _stamp(path) in (None, taken[path])
 
     while True:
@@ -85,7 +86,7 @@ def watched(
         yield None
 
 
-def _has_settled(path: Path, growing: dict[Path, tuple[Stamp, float]], now: float) -> bool:
+def _has_settled(path: Where, growing: dict[Where, tuple[Stamp, float]], now: float) -> bool:
     """Tell whether a file has been the same for long enough, and remember how it was."""
     stamp = _stamp(path)
     if stamp is None:
@@ -98,7 +99,7 @@ def _has_settled(path: Path, growing: dict[Path, tuple[Stamp, float]], now: floa
     return now - before[1] >= _SETTLED
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Where) -> Stamp | None:
     try:
         status = path.stat()
     except OSError:

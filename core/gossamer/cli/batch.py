@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gossamer
+from gossamer.batch.addresses import address_of, is_address
 from gossamer.batch.journal import Failure, Record, journal_path
 from gossamer.batch.manifest import is_manifest, listed, read_decisions
 from gossamer.batch.plan import Asked, Plan
@@ -22,7 +23,7 @@ from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.cli.report import check_report, report_after
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
 from gossamer.compositing import is_opaque
-from gossamer.errors import InputError
+from gossamer.errors import InputError, OutputError
 from gossamer.paths import target_path
 from gossamer.pipeline import NO_MODEL, Pipeline
 from gossamer.settings import ModelChoice
@@ -53,7 +54,7 @@ def run(argv: list[str]) -> int:
         asked = replace(asked, model=pipeline.load().id)  # which may be another one by now
     with Console(arguments.quiet) as console:
         plan = planned(names, from_list, asked, only=only, first=arguments.first, progress=console.progress)
-    if arguments.watch and (not names or any(is_manifest(name) for name in names)):
+    if arguments.watch and (not names or any(is_manifest(name) or is_address(name) for name in names)):
         raise InputError("Only folders and patterns can be watched.", "Name the folder into which pictures come.")
     with Console(arguments.quiet) as console:
         if arguments.dry_run:
@@ -88,8 +89,8 @@ def _parser() -> Parser:
         "inputs",
         metavar="IN",
         nargs="*",
-        help="folders, pictures, patterns, tables (CSV, JSON lines, Parquet; columns source, name, recipe, preset, "
-        "prompt); - reads a list of names from stdin",
+        help="folders, pictures, patterns, addresses in stores (s3://bucket/folder, gs://, az://), tables (CSV, JSON "
+        "lines, Parquet; columns source, name, recipe, preset, prompt); - reads a list of names from stdin",
     )
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the folder for the outputs; made if missing")
     parser.add_argument("--resume", action="store_true", help="leave what an earlier run has done, do the rest")
@@ -123,6 +124,11 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         raise InputError(f"--first {arguments.first} is no number of pictures.", "Give 1 or more.")
     if arguments.resume and arguments.reprocess:
         raise InputError("--resume leaves what is done, --reprocess does it again.", "Give one of them.")
+    if is_address(arguments.out):
+        raise OutputError(
+            f"{address_of(arguments.out)} lies in a store, and a batch writes into a folder.",
+            "Give a folder with --out, and copy it into the store afterwards.",
+        )
     settings = Batch(**given(arguments, Batch))
     recipe = recipe_of(arguments)
     if settings.format == "jpeg" and not is_opaque(recipe.background.fill):

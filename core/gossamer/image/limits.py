@@ -18,6 +18,7 @@ __all__ = [
     "READABLE",
     "at_most",
     "check_delivered",
+    "check_length",
     "check_size",
     "damaged",
     "kind_of",
@@ -109,6 +110,15 @@ def _general_limit() -> int:
 def most_bytes() -> int:
     """Return how many bytes a file of the largest picture may have: four floats a pixel, and something beside."""
     return 16 * _limit() + (1 << 26)
+
+
+def check_length(length: int, label: str) -> None:
+    """Refuse a file of more bytes than the largest picture has; raises InputError."""
+    if length > most_bytes():
+        raise InputError(
+            f"{label} is larger than any picture within the limit on pixels.",
+            "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
+        )
 
 
 def check_delivered(width: int, height: int, length: int, label: str) -> None:

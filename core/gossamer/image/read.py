@@ -14,7 +14,7 @@ import numpy as np
 from gossamer.arrays import in_range, unit_float
 from gossamer.errors import GossamerError, InputError, is_lack_of_memory
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
-from gossamer.image.limits import READABLE, check_size, kind_of, most_bytes, quiet
+from gossamer.image.limits import READABLE, check_length, check_size, kind_of, most_bytes, quiet
 from gossamer.image.metadata import Metadata
 from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, source_path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Pillow
 
-__all__ = ["Image", "ImageSource", "read_image"]
+__all__ = ["Image", "ImageSource", "image_of", "read_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +162,25 @@ def _read(source: ImageSource) -> Image:
     )
 
 
+def image_of(data: bytes, label: str, name: str) -> Image:
+    """Read the bytes of a picture that has a name although it is no file.
+
+    Parameters
+    ----------
+    data : bytes
+    label : str
+        What messages call it.
+    name : str
+        Its :attr:`Image.name`.
+
+    Raises
+    ------
+    InputError, MissingExtra
+        As :func:`read_image`.
+    """
+    return _finish(decode(_not_empty(data, label), label), name or "image")
+
+
 def _place(source: Any) -> int:
     """Return how many bytes of a file lie before its place; 0 where it does not tell."""
     try:
@@ -210,11 +229,7 @@ def _bytes_of(path: Path) -> bytes:
             while total <= limit and (part := file.read(max(1 << 20, status.st_size))):
                 parts.append(part)
                 total = sum(map(len, parts)) if stat.S_ISFIFO(status.st_mode) else total
-            if total > limit:
-                raise InputError(
-                    f"{path} is larger than any picture within the limit on pixels.",
-                    "Make it smaller, or set GOSSAMER_MAX_PIXELS to a larger number of pixels.",
-                )
+            check_length(total, str(path))
             return b"".join(parts)
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not a picture.", "Name one picture file in it.") from None

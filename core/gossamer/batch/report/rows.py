@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gossamer.batch.addresses import is_address
 from gossamer.batch.journal import Journal, Record, journal_path, read_journal
 from gossamer.errors import InputError
 from gossamer.paths import cannot_read, source_path
@@ -145,7 +146,9 @@ def _row(out: Path, record: Record, state: str) -> Row:
     """Return what is told of a picture, its files looked at now."""
     notes: list[str] = []
     source, status = _file(record.source_path)
-    if status is None:
+    if is_address(str(record.source_path)):
+        pass  # it lies in a store, which is not asked for so many pictures again
+    elif status is None:
         notes.append("The photograph is not where it was any more.")
     elif (known := _number(record.source_mtime)) and (
         status.st_size != record.source_bytes or abs(status.st_mtime_ns - known) > _SLACK

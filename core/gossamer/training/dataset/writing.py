@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gossamer.arrays import Array
+from gossamer.batch.addresses import is_address
 from gossamer.batch.manifest import table_rows
 from gossamer.batch.report.rows import Row, is_trouble, read_rows
 from gossamer.errors import GossamerError, InputError
@@ -232,7 +233,8 @@ def _decisions(given: str | os.PathLike[str] | None, rows: Sequence[Row]) -> dic
 def _mask_of(row: Row) -> Array:
     """Return the alpha that a batch has made of a picture, in the picture's size."""
     if row.source is None:
-        raise InputError("The photograph is not where it was any more.")
+        in_store = is_address(row.record.source_path)
+        raise InputError(f"The photograph {'lies in a store' if in_store else 'is not where it was any more'}.")
     if row.output is None:
         raise InputError("It has no cut-out." if row.record.error is None else row.record.error.message)
     if any("photograph was changed" in note or "replaced" in note for note in row.notes):
