@@ -165,6 +165,7 @@ _NO_MEMORY = (
     "failed to allocate",
     "can't allocate memory",
     "alloc_failed",
+    "alloc failed",  # protobuf's arenas
     "out_of_resources",
     "not enough memory",
     "out of memory",

@@ -61,7 +61,8 @@ def hear_ends(
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     restore_handlers = _handled(handler)
     _hearing.add(over)
-    threading.Thread(target=wait, name="ends", daemon=True).start()
+    with contextlib.suppress(RuntimeError):  # no room for one more thread: the main thread hears it all the same
+        threading.Thread(target=wait, name="ends", daemon=True).start()
 
     def restore() -> None:
         over.set()
