@@ -274,6 +274,16 @@ def test_floats_outside_the_range_are_told() -> None:
     ]
 
 
+@pytest.mark.filterwarnings("error")
+def test_signalling_nan_where_white_is_zero_is_told_by_us_alone() -> None:
+    values = np.full((4, 5), 0.25, np.float32)
+    values.view(np.uint32)[1, 1] = 0x7F800001  # to compute with it is "invalid", other than with a quiet one
+    image = read_image(tiff_bytes(values, photometric="miniswhite"))
+    assert image.rgb[0, 0].tolist() == [0.75] * 3
+    assert image.rgb[1, 1].tolist() == [0, 0, 0]
+    assert "values are not numbers (NaN) and are taken as 0." in image.warnings[0]
+
+
 def test_heic_of_eight_and_ten_bits() -> None:
     flat = np.zeros((64, 48, 3), np.uint16)
     flat[:32], flat[32:] = (60000, 20000, 5000), (1000, 30000, 50000)

@@ -107,7 +107,8 @@ def read_tiff(tiff: TiffPicture, notes: list[str]) -> Raw | None:
         pixels, white = pixels * np.uint8(255 // int(white)), 255
     if photometric == _WHITE_IS_ZERO:
         grey = pixels[..., :1]
-        grey = (1.0 - grey) if kind == "f" else np.subtract(int(white), grey, dtype=pixels.dtype)
+        with np.errstate(invalid="ignore"):  # what is no number stays none, and is told of below
+            grey = (1.0 - grey) if kind == "f" else np.subtract(int(white), grey, dtype=pixels.dtype)
         pixels = grey if pixels.shape[2] == 1 else np.concatenate([grey, pixels[..., 1:]], axis=-1)
     if photometric == _SEPARATED:
         if bits == 16:  # as Pillow reads it: profiles of inks are tables of few bits
