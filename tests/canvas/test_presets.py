@@ -65,7 +65,7 @@ def test_white_is_255_after_jpeg_beside_the_subject_too() -> None:
     change = np.abs(decoded.astype(int) - rounded(cutout.composite, None, 8))
     assert change.mean() < 0.7
     assert np.percentile(change[~clear], 99.9) <= 6
-    assert change.max() <= 40  # a single pixel, at the edge
+    assert change.max() <= 10  # nothing that is seen
     for quality in (10, 95):
         coarse = encode_image(cutout.composite, None, "jpeg", quality=quality)
         assert any("JPEG darkens the white" in told for told in check_picture(coarse, shop, cutout.alpha))

@@ -124,11 +124,6 @@ class Address:
         """Return the address of what is below."""
         return Address(self.scheme, self.bucket, "/".join(filter(None, (self.key, *parts))))
 
-    def is_relative_to(self, other: Address) -> bool:
-        """Tell whether it is, or is below, another."""
-        here = (self.scheme, self.bucket) == (other.scheme, other.bucket)
-        return here and f"{self.key}/".startswith(f"{other.key}/" if other.key else "")
-
     def stat(self, steps: Progress | None = None) -> ObjectStatus:
         """Return what the store tells of it.
 

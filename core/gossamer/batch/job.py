@@ -268,7 +268,8 @@ class Job:
 
     def _told(self, shop: Shop, state: Any, output: str | None) -> Record:
         """Return the record as far as it is known."""
-        source, found, status = self.item.source, self._check, self._status
+        source, found = self.item.source, self._check
+        size, changed, tag = (0, 0, "") if self._status is None else stamp_of(self._status)
         return Record(
             source=source.name,
             source_path=str(source.path),
@@ -284,9 +285,9 @@ class Job:
             recipe=self.item.hash,
             recipe_used=self._used,
             seconds=_rounded(self.seconds),
-            source_bytes=0 if status is None else status.st_size,
-            source_mtime=0 if status is None else status.st_mtime_ns,
-            source_tag=getattr(status, "tag", ""),
+            source_bytes=size,
+            source_mtime=changed,
+            source_tag=tag,
             finished=now(),
         )
 

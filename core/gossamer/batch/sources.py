@@ -153,7 +153,7 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
     told = _told_by_stores([name for name in given if is_address(name)])
     for name in given:
         if name in told:
-            found.add(_in_store(*told[name], out))
+            found.add(_in_store(*told[name]))
             continue
         path = source_path(name)
         if not os.path.lexists(path) and _WILD.search(name):
@@ -241,7 +241,7 @@ def _told_by_stores(given: list[str]) -> dict[str, tuple[Address, ObjectStatus |
     return dict(zip(given, zip(addresses, statuses(addresses), strict=True), strict=True))
 
 
-def _in_store(address: Address, status: ObjectStatus | GossamerError, out: Where) -> Found:
+def _in_store(address: Address, status: ObjectStatus | GossamerError) -> Found:
     """Return the object of an address, all below it, or all that it matches."""
     found = Found()
     wild = _WILD.search(address.key)
@@ -264,8 +264,6 @@ def _in_store(address: Address, status: ObjectStatus | GossamerError, out: Where
     unknown: list[Source] = []
     for name, each in named:
         source = Source(each, name, root.name)
-        if isinstance(out, Address) and each.is_relative_to(out):
-            continue
         if any(map(is_passed_over, name.split("/"))):
             found.passed_over += 1
         elif any(part in ("", ".", "..") for part in name.split("/")) or each.key != root.joinpath(name).key:

@@ -135,7 +135,12 @@ def watched(
         Called when nothing of `work` runs any more, from whichever thread.
     """
     pool = thread or one_thread()
-    future = pool.submit(work)
+    try:
+        future = pool.submit(work)
+    except RuntimeError:  # the interpreter is about to end
+        if ended is not None:
+            ended()
+        raise
     if ended is not None:
         future.add_done_callback(lambda _: ended())
     try:

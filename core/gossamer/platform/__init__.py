@@ -6,7 +6,6 @@ No other file of the library names what exists on one system only (a test keeps 
 from __future__ import annotations
 
 from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, usual_camera
-from gossamer.platform.ends import catch_ends, hear_ends, ignore_interrupts
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
 from gossamer.platform.memory import (
@@ -37,6 +36,7 @@ from gossamer.platform.processes import (
     write_private,
 )
 from gossamer.platform.processors import processor_flags, processor_kind
+from gossamer.platform.signals import catch_ends, hear_ends, ignore_interrupts
 
 __all__ = [
     "BINARY",

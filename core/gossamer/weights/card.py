@@ -299,14 +299,14 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Integers:
-    """What was found of a model that ``gossamer models quantise`` made in 8-bit integers.
+    """What was found of a model in 8-bit integers, made in the way of ``gossamer models quantise``.
 
     Attributes
     ----------
     source : str
         SHA-256 of the float file that it was made of.
     looked_at, proved_on : int
-        How many photographs told the ranges, and on how many others its masks were compared.
+        How many photographs told the ranges, and on how many others, kept aside, its masks were compared.
     difference : float
         How far, of 255, its masks are from the float file's on average.
     iou, boundary_iou : float

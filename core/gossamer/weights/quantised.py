@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from gossamer.errors import ModelIntegrityError, ModelNotFound
 from gossamer.files import make_folder, move_into_place, read_json, write_bytes
 from gossamer.progress import Progress
-from gossamer.weights.card import ModelCard
+from gossamer.weights.card import Integers, ModelCard, Sha256
 from gossamer.weights.digests import checked_digest, remember
 from gossamer.weights.fetch.transfer import remove_quietly, writing
 from gossamer.weights.folders import models_folder
@@ -26,46 +26,30 @@ __all__ = [
     "require_quantised",
 ]
 
-_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Part = Annotated[float, Field(ge=0, le=1)]
 _SUFFIXES = (".bin", ".xml")
 """OpenVINO's graph, and its weights, which lie beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantised:
-    """What is known of a network in 8-bit integers.
+class Quantised(Integers):
+    """What is known of a network in 8-bit integers that was made here.
 
     Attributes
     ----------
     model : str
         Its id.
-    source : str
-        SHA-256 of the float file that it was made from.
     graph, weights : str
         SHA-256 of the .xml and of the .bin file.
     convolutions : int
         How many of them work in integers.
-    looked_at, proved_on : int
-        How many photographs told the ranges, and how many others were kept aside to compare masks on.
-    difference : float
-        On those: how far its masks are from the float file's on average, in levels of 255.
-    iou, boundary_iou : float
-        The means of both, of masks cut at one half.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     model: str
-    source: _Digest
-    graph: _Digest
-    weights: _Digest
+    graph: Sha256
+    weights: Sha256
     convolutions: Annotated[int, Field(ge=1)]
-    looked_at: Annotated[int, Field(ge=1)]
-    proved_on: Annotated[int, Field(ge=1)]
-    difference: Annotated[float, Field(ge=0, le=255)]
-    iou: _Part
-    boundary_iou: _Part
 
     @property
     def path(self) -> Path:
