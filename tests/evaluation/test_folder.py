@@ -189,7 +189,7 @@ def test_an_error_that_nobody_foresaw_is_named(folders: Folders, monkeypatch: py
     result = evaluate_folder(*folders, kind="matte", workers=1)
     assert len(result.rows) == 5
     assert result.failures[0].startswith("p2: Unexpected ZeroDivisionError: float division by zero.")
-    assert result.failures[1] == "p3: There was not enough memory for it. Use fewer workers."
+    assert result.failures[1] == "p3: There was not enough memory for it. Make the pictures smaller, or free memory."
 
 
 def test_a_missing_package_ends_the_work(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:

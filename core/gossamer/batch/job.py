@@ -22,7 +22,7 @@ from gossamer.batch.targets import SET_ASIDE, place
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
-from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory, memory_remedy
 from gossamer.files import write_bytes
 from gossamer.image import Image, check_size_for, read_image
 from gossamer.image.limits import check_length
@@ -311,7 +311,10 @@ def failure_of(error: BaseException) -> Failure:
         return Failure.of(error)
     if is_lack_of_memory(error):
         return Failure(
-            "There is not enough memory for this picture.", "Resize it first, or free memory.", "MemoryError", 1
+            "There is not enough memory for this picture.",
+            memory_remedy("Resize it first, or free memory."),
+            "MemoryError",
+            1,
         )
     return Failure(
         f"Unexpected {type(error).__name__}: {error}.",

@@ -22,7 +22,7 @@ from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
 from gossamer.files import check_folder, lock_alone, make_folder
 from gossamer.paths import remedy_of
-from gossamer.pipeline import Pipeline
+from gossamer.pipeline import Pipeline, Runs, prepare
 from gossamer.platform import catch_ends
 from gossamer.progress import Progress, ProgressCallback
 
@@ -169,6 +169,7 @@ def run_batch(
     KeyboardInterrupt
         The end was asked for twice, or by the system: nothing half-written is left.
     """
+    _prepare(plan, asked, pipeline, Progress(), announce)
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
     if model is not None and asked.cluster.engine == "ray":
         pipeline.unload()  # fetched and known to be sound; the workers load their own
@@ -304,6 +305,7 @@ def estimate(
     GossamerError
         The model cannot be had.
     """
+    _prepare(plan, asked, pipeline, Progress(progress), announce)
     items = plan.items
     spread = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
     chosen = spread if len(items) > _SAMPLES else items
@@ -347,6 +349,13 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _prepare(plan: Plan, asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callable[[str], object]) -> None:
+    """Have at hand what all pictures need after the model, or refuse: it would fail each of them after its model."""
+    recipes = (asked.recipe, *(item.recipe for item in plan.items))
+    for recipe in {recipe.matting: recipe for recipe in recipes}.values():
+        prepare(recipe, steps, Runs(pipeline.choice.device, announce))
 
 
 def _check_out(out: Path) -> None:

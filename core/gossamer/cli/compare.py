@@ -17,7 +17,7 @@ from gossamer.image import SHEET, check_output, check_size_for, encode_image, fo
 from gossamer.image.limits import check_size
 from gossamer.parallel.patience import patiently
 from gossamer.paths import target_path
-from gossamer.pipeline import Pipeline
+from gossamer.pipeline import Pipeline, Runs, prepare
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 from gossamer.sheets.contact_sheet import Entry, contact_sheet, sheet_size
@@ -96,9 +96,10 @@ def _by_recipe(inputs: list[str], arguments: argparse.Namespace, output: str, co
     picture = read_image(inputs[0], console.progress)
     # What would make the work useless is found before it.
     _check_sheet((picture.height, picture.width), len(settings), arguments, output)
+    pipeline = Pipeline(choice=model_choice_of(arguments))
     for _, recipe in settings:
         read_backdrop(recipe.background, picture.icc_profile)
-    pipeline = Pipeline(choice=model_choice_of(arguments))
+        prepare(recipe, Progress.of(console.progress), Runs(pipeline.choice.device, console.say))
     entries = []
     for name, recipe in settings:
         cutout = pipeline.run(picture, console.progress, recipe=recipe, announce=console.say)

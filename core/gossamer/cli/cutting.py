@@ -18,7 +18,7 @@ from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
 from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, read_image, write_bytes
 from gossamer.parallel.patience import patiently
-from gossamer.paths import target_path
+from gossamer.paths import source_path, target_path
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 
@@ -159,5 +159,5 @@ def _read_stdin() -> bytes:
 def _default_output(source: str, mask_only: bool) -> str:
     if source == "-":
         return "-"
-    path = Path(source)
+    path = source_path(source)
     return str(path.with_name(f"{path.stem}-{'mask' if mask_only else 'cutout'}.png"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 
 from gossamer.arrays import in_range, unit_float
-from gossamer.errors import GossamerError, InputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory, memory_remedy
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_length, check_size, kind_of, most_bytes, quiet
 from gossamer.image.metadata import Metadata
@@ -248,7 +248,7 @@ def _from_pillow(source: Any) -> Decoded:
             raise
         except Exception as error:
             if is_lack_of_memory(error):
-                raise InputError("The picture does not fit into memory.", "Make it smaller.") from error
+                raise InputError("The picture does not fit into memory.", memory_remedy("Make it smaller.")) from error
             failure = error
     if failure is None and not ends_blank:
         return decoded

@@ -20,7 +20,7 @@ from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.image.limits import READABLE, at_most, check_size, kind_of, quiet
 from gossamer.parallel.patience import patiently
-from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
+from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, prepare, profile_of
 from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
 from gossamer.service.allowed import Allowed, refuse_fetching
@@ -210,6 +210,7 @@ class Workshop:
         # The session has no place for a backdrop that is no file: it makes the cut-out, and the backdrop comes then.
         if wish.backdrop is None:
             return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
+        prepare(wish.recipe, steps, Runs(choice.device, refuse_fetching))
         plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
         rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
         told = rough.report

@@ -12,7 +12,7 @@ from gossamer.progress import Progress
 from gossamer.weights.catalogue import folder_cards
 from gossamer.weights.model_folder import model_folder
 
-__all__ = ["find_folder", "load_network", "require_extra"]
+__all__ = ["check_folder", "find_folder", "load_network", "require_extra"]
 
 # transformers 5 has tuples as defaults of these, and then fails to add them to lists.
 _SIZES: Mapping[str, list[int]] = {
@@ -62,14 +62,20 @@ def load_network(folder: Path) -> Any:
         The folder's files are damaged, incomplete or of another architecture.
     """
     network, config = require_extra()
-    _check_backbone(folder)
+    check_folder(folder)
     return load_pretrained(
         folder, model=network, config=lambda **settings: config(**{**_SIZES, **settings}), types={"vitmatte": ""}
     )
 
 
-def _check_backbone(folder: Path) -> None:
-    """Refuse what is no ViTMatte, and what would make transformers fetch a backbone from somewhere else."""
+def check_folder(folder: Path) -> None:
+    """Refuse what is no ViTMatte, and what would make transformers fetch a backbone from somewhere else.
+
+    Raises
+    ------
+    ModelError
+        It is such a folder.
+    """
     settings = read_settings(folder)
     backbone = settings.get("backbone_config") if isinstance(settings, dict) else None
     if not isinstance(backbone, dict) or settings.get("model_type") != "vitmatte":
