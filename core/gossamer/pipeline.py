@@ -17,6 +17,7 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
+from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
 from gossamer.parallel.patience import patiently
@@ -28,7 +29,7 @@ from gossamer.segmentation.model import SegmentationModel
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.belonging import knows_its_arguments
 
-__all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "prepare", "profile_of", "refine", "remove_background"]
+__all__ = ["Pipeline", "Runs", "checked_recipe", "finish", "profile_of", "refine", "remove_background"]
 
 NO_MODEL = "none"  # the model's name where the backdrop alone tells the subject
 
@@ -163,7 +164,7 @@ class Pipeline:
         clock = Clock(seconds)
         if self.choice.model == NO_MODEL:
             return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
-        prepare(recipe, steps, Runs(self.choice.device, announce))
+        prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
         loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
             model = self.load(steps.part(0.0, loaded), announce)
@@ -316,29 +317,6 @@ class Runs:
 
     device: str = "auto"
     announce: Callable[[str], object] | None = None
-
-
-def prepare(recipe: Recipe, steps: Progress, runs: Runs | None = None) -> None:
-    """Have at hand what stages after the mask need, so that no model runs in vain where something is missing.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    steps : Progress
-        May raise to cancel.
-    runs : Runs, optional
-        As for :func:`finish`.
-
-    Raises
-    ------
-    GossamerError
-        A package, weights or the device are missing, and cannot be had.
-    """
-    if recipe.matting.method != "none":
-        from gossamer.matting.stage import prepare_matting
-
-        runs = runs or Runs()
-        prepare_matting(recipe.matting, progress=steps.part(0.0, 0.0), device=runs.device, announce=runs.announce)
 
 
 def _slowness() -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.image import Image, ImageSource, read_image
+from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.parallel.patience import patiently
-from gossamer.pipeline import Runs, checked_recipe, finish, prepare, profile_of
+from gossamer.pipeline import Runs, checked_recipe, finish, profile_of
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.choice import check_prompt_model, choose, load_prompt_model
 from gossamer.prompting.combining import intersection, union
@@ -251,7 +252,7 @@ class Session:
         check_call(announce, "announce", "announce(sentence)")
         recipe = checked_recipe(recipe) or Recipe()
         backdrop = read_backdrop(recipe.background, profile_of(self.image, recipe))
-        prepare(recipe, steps, Runs(self.choice.device, announce))
+        prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
         if finding.combine == "intersection" and self._automatic is None and self._automatic_given is None:
             self._automatic_given = load_models(self.choice, progress=steps.part(0.0, 0.0), announce=announce)
         return recipe, backdrop

@@ -21,8 +21,9 @@ from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
 from gossamer.files import check_folder, lock_alone, make_folder
+from gossamer.matting.preparing import prepare_matting
 from gossamer.paths import remedy_of
-from gossamer.pipeline import Pipeline, Runs, prepare
+from gossamer.pipeline import Pipeline
 from gossamer.platform import catch_ends
 from gossamer.progress import Progress, ProgressCallback
 
@@ -354,8 +355,8 @@ def locked(out: Path) -> Iterator[None]:
 def _prepare(plan: Plan, asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callable[[str], object]) -> None:
     """Have at hand what all pictures need after the model, or refuse: it would fail each of them after its model."""
     recipes = (asked.recipe, *(item.recipe for item in plan.items))
-    for recipe in {recipe.matting: recipe for recipe in recipes}.values():
-        prepare(recipe, steps, Runs(pipeline.choice.device, announce))
+    for matting in dict.fromkeys(recipe.matting for recipe in recipes):
+        prepare_matting(matting, progress=steps, device=pipeline.choice.device, announce=announce)
 
 
 def _check_out(out: Path) -> None:

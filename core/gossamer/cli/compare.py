@@ -15,9 +15,10 @@ from gossamer.compositing import read_backdrop
 from gossamer.errors import InputError
 from gossamer.image import SHEET, check_output, check_size_for, encode_image, format_of, read_image, write_bytes
 from gossamer.image.limits import check_size
+from gossamer.matting.preparing import prepare_matting
 from gossamer.parallel.patience import patiently
 from gossamer.paths import target_path
-from gossamer.pipeline import Pipeline, Runs, prepare
+from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 from gossamer.sheets.contact_sheet import Entry, contact_sheet, sheet_size
@@ -99,7 +100,8 @@ def _by_recipe(inputs: list[str], arguments: argparse.Namespace, output: str, co
     pipeline = Pipeline(choice=model_choice_of(arguments))
     for _, recipe in settings:
         read_backdrop(recipe.background, picture.icc_profile)
-        prepare(recipe, Progress.of(console.progress), Runs(pipeline.choice.device, console.say))
+        steps = Progress.of(console.progress)
+        prepare_matting(recipe.matting, progress=steps, device=pipeline.choice.device, announce=console.say)
     entries = []
     for name, recipe in settings:
         cutout = pipeline.run(picture, console.progress, recipe=recipe, announce=console.say)

@@ -16,13 +16,13 @@ from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.signed_distance import signed_distance, unit_length
 from gossamer.matting.thin_parts import keep_thin, loss_warnings
 from gossamer.matting.trimap import trimap_from_mask
-from gossamer.matting.vitmatte.lent import lent_vitmatte, prepare_vitmatte
+from gossamer.matting.vitmatte.lent import lent_vitmatte
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels
 from gossamer.settings.recipe import Matting
 
-__all__ = ["band_pixels", "matte", "prepare_matting"]
+__all__ = ["band_pixels", "matte"]
 
 _SURE = 0.6
 """What a mask must reach somewhere to be solved again: from one that is sure of nothing solvers make nothing."""
@@ -38,32 +38,6 @@ _SOLVERS = {"knn": knn_alpha, "learning_based": learning_based_alpha}
 def band_pixels(settings: Matting, shape: tuple[int, ...]) -> int:
     """Return the band of the settings in pixels of a picture of this (height, width); at least 1."""
     return max(round(settings.band * unit_length(shape)), 1) if settings.relative else settings.band
-
-
-def prepare_matting(
-    settings: Matting,
-    *,
-    progress: Progress,
-    device: str = "auto",
-    announce: Callable[[str], object] | None = None,
-) -> None:
-    """Have at hand what the method of the settings needs, so that nothing is refused after a model has run for it.
-
-    Parameters
-    ----------
-    settings : Matting
-    progress : Progress
-        May raise to cancel.
-    device, announce
-        As for :func:`matte`.
-
-    Raises
-    ------
-    GossamerError
-        A package, weights or the device are missing, and cannot be had.
-    """
-    if settings.method == "vitmatte":
-        prepare_vitmatte(settings.model, device, progress, announce)
 
 
 def matte(

@@ -19,8 +19,9 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.image.limits import READABLE, at_most, check_size, kind_of, quiet
+from gossamer.matting.preparing import prepare_matting
 from gossamer.parallel.patience import patiently
-from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, prepare, profile_of
+from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
 from gossamer.service.allowed import Allowed, refuse_fetching
@@ -210,7 +211,7 @@ class Workshop:
         # The session has no place for a backdrop that is no file: it makes the cut-out, and the backdrop comes then.
         if wish.backdrop is None:
             return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
-        prepare(wish.recipe, steps, Runs(choice.device, refuse_fetching))
+        prepare_matting(wish.recipe.matting, progress=steps, device=choice.device, announce=refuse_fetching)
         plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
         rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
         told = rough.report
