@@ -19,6 +19,7 @@ from gossamer.batch.plan import Asked, Item, Plan, Planner, make_plan, only_thes
 from gossamer.batch.ray_engine import RayEngine
 from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
+from gossamer.compositing import read_backdrop
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
 from gossamer.files import check_folder, lock_alone, make_folder
 from gossamer.matting.preparing import prepare_matting
@@ -26,6 +27,8 @@ from gossamer.paths import remedy_of
 from gossamer.pipeline import Pipeline
 from gossamer.platform import catch_ends
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.choice import load_prompt_model
+from gossamer.prompting.lent import LentModel
 
 __all__ = ["Estimate", "Summary", "estimate", "planned", "run_batch"]
 
@@ -170,7 +173,8 @@ def run_batch(
     KeyboardInterrupt
         The end was asked for twice, or by the system: nothing half-written is left.
     """
-    _prepare(plan, asked, pipeline, Progress(), announce)
+    announce = _once(announce)
+    _prepare(asked, pipeline, Progress(), announce)
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
     if model is not None and asked.cluster.engine == "ray":
         pipeline.unload()  # fetched and known to be sound; the workers load their own
@@ -306,7 +310,7 @@ def estimate(
     GossamerError
         The model cannot be had.
     """
-    _prepare(plan, asked, pipeline, Progress(progress), announce)
+    _prepare(asked, pipeline, Progress(progress), announce)
     items = plan.items
     spread = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
     chosen = spread if len(items) > _SAMPLES else items
@@ -352,11 +356,27 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _prepare(plan: Plan, asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callable[[str], object]) -> None:
-    """Have at hand what all pictures need after the model, or refuse: it would fail each of them after its model."""
-    recipes = (asked.recipe, *(item.recipe for item in plan.items))
-    for matting in dict.fromkeys(recipe.matting for recipe in recipes):
-        prepare_matting(matting, progress=steps, device=pipeline.choice.device, announce=announce)
+def _once(announce: Callable[[str], object]) -> Callable[[str], object]:
+    """Return what passes each sentence on once: every picture is announced the same model."""
+    told: set[str] = set()
+
+    def say(sentence: str) -> None:
+        if sentence not in told:
+            told.add(sentence)
+            announce(sentence)
+
+    return say
+
+
+def _prepare(asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callable[[str], object]) -> None:
+    """Have at hand what is asked for all pictures, or refuse: each of them would fail of it."""
+    read_backdrop(asked.recipe.background)
+    prepare_matting(asked.recipe.matting, progress=steps, device=pipeline.choice.device, announce=announce)
+    if asked.prompt is not None:
+        how = {"choice": pipeline.choice, "progress": steps, "announce": announce}
+        model = load_prompt_model(asked.finding.prompt_model, asked.prompt, **how)
+        if asked.cluster.engine == "ray" and isinstance(model, LentModel):
+            model.unload()  # the workers load their own
 
 
 def _check_out(out: Path) -> None:
