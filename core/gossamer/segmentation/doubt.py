@@ -26,6 +26,7 @@ Of noise and cloth it is 0.67 to 1 (U2-Netp), of whole photographs 0.39 at most,
 no ground to refuse anything.
 """
 
+_SIDE = 320  # pixels, about: noise is less, beside what is seen through it, where a picture is smaller
 _BLOCKS = 20  # each way
 _LEAST = 8  # pixels of a block's side: from fewer nothing is told
 _IN_MEANS = 0.15
@@ -65,6 +66,9 @@ def is_of_noise(prediction: Array, seen: NDArray[np.float32]) -> bool:
 
 def _is_alike(grey: Array) -> bool:
     """Tell whether a picture has no structure larger than its texture."""
+    if (step := min(grey.shape) // _SIDE) > 1:
+        rows, columns = (side // step for side in grey.shape)
+        grey = grey[: rows * step, : columns * step].reshape(rows, step, columns, step).mean(axis=(1, 3))
     height, width = (side // _BLOCKS for side in grey.shape)
     if min(height, width) < _LEAST:
         return False

@@ -124,6 +124,7 @@ class Workshop:
         GossamerError
             As the pipeline's, the session's and :class:`Allowed`'s.
         """
+        self.allowed.check_matting(wish.recipe.matting)
         steps(0.0, "Reading the picture")
         image = self.read(wish.picture, steps)
         if prepared is not None:

@@ -343,14 +343,15 @@ def _at_hand(
     model: str | Path, device: str, precision: str, steps: Progress, announce: Callable[[str], object] | None
 ) -> tuple[str, Path, str, str]:
     """Return a model's name, its folder, the device and the precision, having fetched what was missing."""
-    from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra
+    from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra, require_packages
 
-    patiently(require_extra, steps)
-    device = patiently(lambda: started_device(device)[0], steps)
-    precision = _resolved_precision(precision, device)
+    require_packages()
+    # Before torch is imported, which takes seconds.
     name, folder = find_folder(model, progress=steps, announce=announce or _log.warning)
     check_folder(folder)
-    return name, folder, device, precision
+    patiently(require_extra, steps)
+    device = patiently(lambda: started_device(device)[0], steps)
+    return name, folder, device, _resolved_precision(precision, device)
 
 
 def _resolved_precision(precision: str, device: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import ModelError
+from gossamer.errors import MissingExtra, ModelError
 from gossamer.networks.transformers_loading import load_classes, load_pretrained, read_settings
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import folder_cards
-from gossamer.weights.model_folder import model_folder
+from gossamer.weights.model_folder import installed_folder, model_folder
 
-__all__ = ["check_folder", "find_folder", "load_network", "require_extra"]
+__all__ = ["check_folder", "find_folder", "is_at_hand", "load_network", "require_extra", "require_packages"]
 
 # transformers 5 has tuples as defaults of these, and then fails to add them to lists.
 _SIZES: Mapping[str, list[int]] = {
@@ -43,6 +44,34 @@ def find_folder(
         As :func:`gossamer.weights.model_folder.model_folder`.
     """
     return model_folder(model, folder_cards("vitmatte"), "ViTMatte", progress=progress, announce=announce)
+
+
+def is_at_hand(model: str | Path) -> bool:
+    """Return whether a model can be loaded with what is on this machine, as far as can be seen without importing torch.
+
+    Parameters
+    ----------
+    model
+        As for :func:`find_folder`.
+    """
+    if not _has_packages():
+        return False
+    published = folder_cards("vitmatte")
+    known = {"auto", *(one.id for one in published), *(one.repo for one in published)}
+    return str(model) not in known or installed_folder(model, published, progress=Progress()) is not None
+
+
+def require_packages() -> None:
+    """Raise MissingExtra where torch or transformers are not installed; imports neither, which takes seconds."""
+    if not _has_packages():
+        raise MissingExtra("ViTMatte", "vitmatte")
+
+
+def _has_packages() -> bool:
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
+    except ValueError:  # a stand-in that is no module
+        return False
 
 
 def require_extra() -> tuple[Any, Any]:
