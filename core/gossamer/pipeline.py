@@ -283,6 +283,7 @@ def refine(
         certain = None
         if hints is not None:
             certain = patiently(lambda: read_mask(hints, shape, "hints", scribbles=True), steps)
+    prepare_matting(recipe.matting, progress=steps, device=device, announce=announce)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane
