@@ -236,21 +236,25 @@ def test_sources_that_vanish_or_change_are_named(
     assert "changed while it was read" in told["p2.png"]
 
 
-def test_what_all_pictures_lack_is_told_once(
+def test_a_background_that_all_pictures_lack_is_told_once(batch: Batch, pictures: Path, tmp_path: Path) -> None:
+    shown = batch(pictures, "--out", tmp_path / "out", "--background", "nowhere.png")
+    assert (shown.status, shown.err) == (2, "gossamer: nowhere.png does not exist. Check its name and folder.\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_a_prompt_model_that_all_pictures_lack_is_told_once(
     batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "out"
-    shown = batch(pictures, "--out", out, "--background", "nowhere.png")
-    assert (shown.status, shown.err) == (2, "gossamer: nowhere.png does not exist. Check its name and folder.\n")
     for name in ("GOSSAMER_HOME", "HF_HUB_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / "nowhere"))
     monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
-    shown = batch(pictures, "--out", out, "--box", "10,10,50,40", "--prompt-model", "sam2.1-hiera-tiny")
+    prompted = (pictures, "--out", tmp_path / "out", "--box", "10,10,50,40", "--prompt-model")
+    shown = batch(*prompted, "sam2.1-hiera-tiny")
     assert shown.status == 4
     assert shown.err.count("would have to be fetched") == 1
-    assert not out.exists()
-    shown = batch(pictures, "--out", out, "--box", "10,10,50,40", "--prompt-model", "auto")
-    assert shown.err.count("Prompt model grabcut") == 1
+    assert not (tmp_path / "out").exists()
+    assert batch(*prompted, "auto").err.count("Prompt model grabcut") == 1
 
 
 def test_a_fault_of_ours_is_a_record_and_not_the_end(
