@@ -16,9 +16,11 @@ from gossamer.matting.vitmatte.tiles import GRID, Window, blended, tiles, window
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.torch_module import TorchModule, placed
+from gossamer.networks.transformers_loading import require_packages
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.model_choice import PRECISIONS
+from gossamer.weights.folders import forbidding_switch
 
 __all__ = ["NORMALISATION", "TILE", "VitMatte", "vitmatte_alpha"]
 
@@ -343,15 +345,18 @@ def _at_hand(
     model: str | Path, device: str, precision: str, steps: Progress, announce: Callable[[str], object] | None
 ) -> tuple[str, Path, str, str]:
     """Return a model's name, its folder, the device and the precision, having fetched what was missing."""
-    from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra, require_packages
+    from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra
 
-    require_packages()
-    # Before torch is imported, which takes seconds.
-    name, folder = find_folder(model, progress=steps, announce=announce or _log.warning)
-    check_folder(folder)
-    patiently(require_extra, steps)
+    require_packages("ViTMatte", "vitmatte")
+    fetching = {"progress": steps, "announce": announce or _log.warning}
+    if forbidding_switch() is not None:  # told before torch is imported, which takes seconds
+        find_folder(model, **fetching)
+    patiently(require_extra, steps)  # before anything is fetched in vain
     device = patiently(lambda: started_device(device)[0], steps)
-    return name, folder, device, _resolved_precision(precision, device)
+    precision = _resolved_precision(precision, device)
+    name, folder = find_folder(model, **fetching)
+    check_folder(folder)
+    return name, folder, device, precision
 
 
 def _resolved_precision(precision: str, device: str) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gossamer.errors import MissingExtra, ModelError
-from gossamer.networks.transformers_loading import load_classes, load_pretrained, read_settings
+from gossamer.errors import ModelError
+from gossamer.networks.transformers_loading import has_packages, load_classes, load_pretrained, read_settings
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import folder_cards
 from gossamer.weights.model_folder import installed_folder, model_folder
 
-__all__ = ["check_folder", "find_folder", "is_at_hand", "load_network", "require_extra", "require_packages"]
+__all__ = ["check_folder", "find_folder", "is_at_hand", "load_network", "require_extra"]
 
 # transformers 5 has tuples as defaults of these, and then fails to add them to lists.
 _SIZES: Mapping[str, list[int]] = {
@@ -54,24 +53,11 @@ def is_at_hand(model: str | Path) -> bool:
     model
         As for :func:`find_folder`.
     """
-    if not _has_packages():
+    if not has_packages():
         return False
     published = folder_cards("vitmatte")
     known = {"auto", *(one.id for one in published), *(one.repo for one in published)}
     return str(model) not in known or installed_folder(model, published, progress=Progress()) is not None
-
-
-def require_packages() -> None:
-    """Raise MissingExtra where torch or transformers are not installed; imports neither, which takes seconds."""
-    if not _has_packages():
-        raise MissingExtra("ViTMatte", "vitmatte")
-
-
-def _has_packages() -> bool:
-    try:
-        return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
-    except ValueError:  # a stand-in that is no module
-        return False
 
 
 def require_extra() -> tuple[Any, Any]:
