@@ -22,7 +22,7 @@ from gossamer.batch.targets import SET_ASIDE, place
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
-from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory, memory_remedy
+from gossamer.errors import Cancelled, GossamerError, InputError, OutputError, is_lack_of_memory, memory_remedy
 from gossamer.files import write_bytes
 from gossamer.image import Image, check_size_for, read_image
 from gossamer.image.limits import check_length
@@ -247,7 +247,9 @@ class Job:
                     pipeline = shop.pipeline if attempt.choice == choice else Pipeline(choice=attempt.choice)
                     cutout = self._cut(shop, attempt.recipe, pipeline, None, None)
                     found = self._checked(shop, cutout, attempt.recipe)
-                except (InputError, MemoryError) as error:
+                except Cancelled:
+                    raise
+                except (GossamerError, MemoryError) as error:  # nobody asked for it: what there is counts
                     self.warnings.append(f"The retry with {attempt.what} failed: {error}")
                     continue
                 tried.append(_attempt(attempt.what, found))
