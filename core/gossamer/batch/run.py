@@ -373,7 +373,7 @@ def _prepare(asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callab
     read_backdrop(asked.recipe.background)
     prepare_matting(asked.recipe.matting, progress=steps, device=pipeline.choice.device, announce=announce)
     if asked.prompt is not None:
-        how = {"choice": pipeline.choice, "progress": steps, "announce": announce}
+        how: dict[str, Any] = {"choice": pipeline.choice, "progress": steps, "announce": announce}
         model = load_prompt_model(asked.finding.prompt_model, asked.prompt, **how)
         if asked.cluster.engine == "ray" and isinstance(model, LentModel):
             model.unload()  # the workers load their own

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def _read(source: ImageSource) -> Image:
         label = _stem(getattr(source, "name", ""))
         start = _place(source)
         try:
-            data = bytes_of_stream(source, f"The file {label}")
+            data = bytes_of_stream(cast("BinaryIO", source), f"The file {label}")
             return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
         except (OSError, ValueError) as error:
             raise InputError(
