@@ -48,7 +48,8 @@ def test_a_batch_and_a_training_run_on_a_cluster() -> None:
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
     folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
     tests = ("tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
-    run_tests_over(folder, *tests, "tests/batch/test_store.py", also=_store())
+    stores = ("tests/batch/test_store.py", "tests/batch/test_stored.py")
+    run_tests_over(folder, *tests, *stores, also=_store())
 
 
 def _store() -> Path:
