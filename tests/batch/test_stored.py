@@ -22,11 +22,12 @@ from gossamer.batch.marks import mark_of, put, record_of
 from gossamer.batch.plan import Asked, Plan
 from gossamer.batch.run import Summary, planned, run_batch
 from gossamer.batch.stored import StoreResults
+from gossamer.cli import main
 from gossamer.errors import OutputError
 from gossamer.pipeline import Pipeline
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.batch import Batch as BatchSettings
-from tests.batch.conftest import Batch, photograph
+from tests.batch.conftest import KEYED, Batch, photograph
 from tests.batch.stores import COUNT, ROOT, SECRET, Store, command, outputs, run, store
 
 s3fs = pytest.importorskip("s3fs", reason="not installed here: tests/test_overlays.py runs these")
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of what these packages impo
 def local(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return what a folder gets."""
     out = tmp_path_factory.mktemp("local") / "out"
-    assert run(store.folder, "--out", out).returncode == 1
+    assert main(["batch", str(store.folder), "--out", str(out), *KEYED, "--quiet"]) == 1
     return outputs(out)
 
 
@@ -194,18 +195,21 @@ def test_what_somebody_else_has_put_there_is_never_replaced_unasked(
     shown = batch(small / "d.png", "--out", out)
     assert shown.status == 3
     assert batch(small, "--out", out, "--force", "--json").summary["done"] == 4
-    assert there(store, "shop/others") == {
-        f"{name}.png": data for name, data in zip("abcd", map(_png, _made(small, tmp_path)), strict=True)
-    }
+    assert batch(small, "--out", tmp_path / "here").status == 0
+    assert there(store, "shop/others") == outputs(tmp_path / "here")
 
 
-def _made(small: Path, tmp_path: Path) -> list[Path]:
-    assert run(small, "--out", tmp_path / "here").returncode == 0
-    return sorted((tmp_path / "here").glob("*.png"))
-
-
-def _png(path: Path) -> bytes:
-    return path.read_bytes()
+def test_two_that_do_the_same_at_once_put_each_picture_once(
+    store: Store, small: Path, counted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = f"s3://{counted}/both"
+    mine = planned([str(small)], [], asked(out))
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "other"))
+    assert worked(planned([str(small)], [], asked(out), first=2), asked(out)).outcome.done == 2
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "home"))
+    summary = worked(mine, asked(out))
+    assert (summary.outcome.done, summary.exit_status) == (3, 0)
+    assert puts(store, counted, "both") == {f"both/{name}.png": 1 for name in "abc"}
 
 
 def test_another_recipe_replaces_and_what_is_set_aside_moves(store: Store, small: Path, batch: Batch) -> None:
@@ -227,8 +231,6 @@ def test_another_recipe_replaces_and_what_is_set_aside_moves(store: Store, small
 
 
 def test_the_report_lies_in_the_store_or_here(store: Store, small: Path, batch: Batch, tmp_path: Path) -> None:
-    from gossamer.cli import main
-
     out, page = "s3://shop/told", "s3://shop/told/report.html"
     assert batch(small, "--out", out, "--report", page).status == 0
     data = store.files.cat_file("shop/told/report.html")

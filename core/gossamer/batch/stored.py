@@ -196,7 +196,7 @@ class StoreResults:
                 address.write(data, mark, new=not replaces, steps=steps)
                 break
             except OutputExists:
-                if marks([address]) != [mark]:  # else it is ours: an answer has got lost
+                if not self._is_that(record):
                     raise
                 break
             except OutputError as error:
@@ -273,6 +273,12 @@ class StoreResults:
             if target not in found or found[target].finished < record.finished:
                 found[target] = replace(record, output_tag=status.tag)
         return found
+
+    def _is_that(self, record: Record) -> bool:
+        """Tell whether what is there is the very output: an answer has got lost, or another machine does the same."""
+        pair = str(record.target), str(record.output)
+        found = record_of(str(marks([place(self.out, pair[1])])[0]), *pair)
+        return found is not None and (found.sha256, found.recipe) == (record.sha256, record.recipe)
 
     def _copy(self, steps: Progress) -> float:
         """Copy the journal into the store; return the seconds that it took. Raises OutputError."""
