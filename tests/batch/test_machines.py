@@ -44,13 +44,17 @@ class Machine:
         """Return a command as it runs there."""
         return ["ip", "netns", "exec", self.name, *words]
 
+    def beside(self, *words: str) -> list[str]:
+        """Return a command as it runs beside what was started there."""
+        assert self.node is not None
+        return ["nsenter", "--target", str(self.node.pid), "--net", "--mount", "--uts", "--wd=.", *words]
+
     def start(self, said: Path, *flags: str) -> None:
         """Let the machine be one of the cluster, and wait until it is."""
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1"]
         ray += ["--node-ip-address", self.address, "--disable-usage-stats", *flags]
         own = f"hostname {self.name}; mkdir -p /tmp/ray; "
-        if "--head" not in flags:  # whoever asks has to see the head's
-            own += "mount -t tmpfs none /tmp/ray; mount -t tmpfs none /dev/shm; "
+        own += "mount -t tmpfs none /tmp/ray; mount -t tmpfs none /dev/shm; "
         shell = ["unshare", "--mount", "--uts", "sh", "-c", own + 'exec "$@"', "sh", *ray]
         environment = {**os.environ, **QUICK, "RAY_USAGE_STATS_ENABLED": "0"}
         with said.open("wb") as file:
@@ -96,8 +100,8 @@ def system(*words: str) -> None:
 
 @pytest.fixture
 def machines() -> Iterator[tuple[Machine, Machine]]:
-    if sys.platform != "linux" or not all(map(shutil.which, ("ip", "unshare"))):
-        pytest.skip("machines are made by the commands ip and unshare of Linux")
+    if sys.platform != "linux" or not all(map(shutil.which, ("ip", "unshare", "nsenter"))):
+        pytest.skip("machines are made by the commands ip, unshare and nsenter of Linux")
     one, two = Machine("a", HEAD), Machine("b", OTHER)
     try:
         try:
@@ -129,7 +133,7 @@ def test_a_machine_that_is_lost_loses_nothing(machines: tuple[Machine, Machine],
     two.start(tmp_path / "two.txt", "--address", address)
     asks = command(tmp_path / "in", "--out", out, "--engine", "ray", "--address", address, "--json")
     pipe = subprocess.PIPE
-    process = subprocess.Popen(one.within(*asks), cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+    process = subprocess.Popen(one.beside(*asks), cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
     wait_for_outputs(out, 4)
     wait_for(two.works)
     before = outputs(out)

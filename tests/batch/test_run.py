@@ -257,7 +257,7 @@ def test_a_fault_of_ours_is_a_record_and_not_the_end(
 def test_ctrl_c_ends_after_the_pictures_in_hand(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         photograph(tmp_path / "in" / f"p{number}.png", number)
-    real, placed = job.write_bytes, []
+    real, placed = results.write_bytes, []
 
     def writing(path: Path, data: bytes, *, force: bool = False) -> None:
         real(path, data, force=force)
@@ -265,7 +265,7 @@ def test_ctrl_c_ends_after_the_pictures_in_hand(batch: Batch, tmp_path: Path, mo
         if len(placed) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(job, "write_bytes", writing)
+    monkeypatch.setattr(results, "write_bytes", writing)
     shown = batch(tmp_path / "in", "--out", tmp_path / "out", "--json")
     assert shown.status == 130
     assert shown.summary["stopped"]

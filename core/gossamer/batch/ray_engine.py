@@ -347,7 +347,9 @@ def _connected(asked: Asked) -> Any:
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(include_dashboard=False, object_store_memory=_STORE, _node_ip_address=_LOCAL, **quiet)
+            # "local", or it would be whichever cluster somebody else has started on this machine.
+            own: dict[str, Any] = {"object_store_memory": _STORE, "_node_ip_address": _LOCAL}
+            ray.init(address="local", include_dashboard=False, **own, **quiet)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DeviceError(

@@ -210,14 +210,14 @@ class StoreResults:
 
     def remove(self, name: str, steps: Progress) -> None:
         """Remove an output, if it is there and that can be done."""
-        with suppress(OutputError):
+        with suppress(InputError, OutputError):
             place(self.out, name).remove(steps)
 
     def is_there(self, steps: Progress) -> bool:
         """Tell whether anything can be written there."""
         try:
             self._own.joinpath(_PROBE).write(b"", steps=steps)
-        except OutputError:
+        except GossamerError:
             return False
         return True
 
@@ -245,7 +245,7 @@ class StoreResults:
 
     def halt(self) -> None:
         """Tell the workers of a cluster to begin no more."""
-        with suppress(OutputError):
+        with suppress(GossamerError):
             self._own.joinpath(_HALT).write(b"")
 
     def is_halted(self) -> bool:
