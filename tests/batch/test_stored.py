@@ -170,6 +170,20 @@ def test_whoever_goes_on_elsewhere_and_here_again_does_nothing_twice(
     assert (len(journal.runs), sorted(journal.records), journal.broken) == (2, ["a.png", "b.png", "c.png"], 0)
 
 
+def test_a_kill_before_the_copy_is_noted_turns_no_line_around(store: Store, small: Path, home: Path) -> None:
+    out = "s3://shop/noted"
+    assert worked(planned([str(small)], [], asked(out)), asked(out)).outcome.done == 3
+    (note,) = home.glob(f"batches/*/{FOLDER}/copied.json")
+    note.unlink()
+    own = journal_path(note.parent.parent)
+    with own.open("ab") as file:
+        file.write(b'{"more": "lines"}\n')
+    before = own.read_bytes()
+    assert planned([str(small)], [], asked(out, resume=True)).already == 3
+    assert own.read_bytes() == before
+    assert note.exists()
+
+
 def test_what_somebody_else_has_put_there_is_never_replaced_unasked(
     store: Store, small: Path, batch: Batch, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ _TRIES = 3
 _PAUSE = 1.0  # seconds before the second try, twice as many before the third
 _OFTEN = 60.0  # seconds between two copies of the journal
 _SHARE = 30  # times as long as the last copy took, at least
+_CHUNK = 1 << 20
 _LOOK = 2.0  # seconds between two looks of a worker whether it is to go on
 _HALT, _PROBE, _COPIED = "halt", "probe", "copied.json"
 
@@ -99,8 +100,9 @@ class StoreResults:
         came, merged = here.with_name("came.tmp"), here.with_name("merged.tmp")
         try:
             copy.download(came)
-            _merge(here, came, merged)
-            move_into_place(merged, here, force=True)
+            if not _begins_with(here, came):  # else killed between the copy and the note of it
+                _merge(here, came, merged)
+                move_into_place(merged, here, force=True)
             self._remember(status.tag)
         except OSError as error:
             remedy = remedy_of(error, "Make room there, or set GOSSAMER_HOME to another folder.")
@@ -316,6 +318,17 @@ class StoreResults:
     def _remember(self, tag: str) -> None:
         with suppress(OutputError):
             write_bytes(self.home / FOLDER / _COPIED, json.dumps({"tag": tag}).encode(), force=True)
+
+
+def _begins_with(here: Path, came: Path) -> bool:
+    """Tell whether one's own journal is the store's with more lines."""
+    if not here.exists() or came.stat().st_size > here.stat().st_size:
+        return False
+    with here.open("rb") as mine, came.open("rb") as theirs:
+        while piece := theirs.read(_CHUNK):
+            if mine.read(len(piece)) != piece:
+                return False
+    return True
 
 
 def _merge(here: Path, came: Path, merged: Path) -> None:
