@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.shape import significant
 from gossamer.quality.view import View
 
 __all__ = ["straight_ends"]
 
-_SPECK = 12.0  # square units: less is no part of its own
 _STRAIGHT = 1.0  # pixels that a line may be off the corners it joins
 _LEAST = 0.03  # of the diagonal: a shorter side of the hull is none
 _WITHIN, _BEYOND = (0.5, 1.0, 1.5, 2.0), 2.0  # units from the line: where the subject is, and nothing of it
@@ -95,10 +93,13 @@ def straight_ends(view: View) -> float:
 def _sides(view: View) -> list[_Side]:
     import cv2
 
-    there = significant(view.inside, _SPECK * view.unit**2)[0] > 0
-    points = cv2.findNonZero(there.astype(np.uint8))
-    if points is None:
+    there = view.islands[0] > 0
+    rows = np.flatnonzero(there.any(axis=1))
+    if not rows.size:
         return []
+    # The hull of the rows' ends is that of all.
+    first, last = there[rows].argmax(axis=1), there.shape[1] - 1 - there[rows, ::-1].argmax(axis=1)
+    points = np.concatenate([np.stack([end, rows], axis=1) for end in (first, last)]).astype(np.int32)
     corners = cv2.approxPolyDP(cv2.convexHull(points), _STRAIGHT * view.unit, True)[:, 0].astype(np.float64)
     middle = corners.mean(axis=0)
     sides = []
