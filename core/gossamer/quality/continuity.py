@@ -81,15 +81,21 @@ def continued(view: View) -> NDArray[np.bool_]:
     return result
 
 
-def longest_run(line: NDArray[np.bool_]) -> int:
-    """Return how many pixels of a contour's parts hang together, but for gaps of a few, at most."""
+def longest_run(line: NDArray[np.bool_]) -> float:
+    """Return how long that of a contour's parts is, in pixels, which hangs together but for gaps of a few.
+
+    Where strands lie side by side their contours hang together, too, and reach no further for their number: a part
+    counts by its pixels, but by no more than the diagonal of the box around it.
+    """
     import cv2
 
     if not line.any():
-        return 0
+        return 0.0
     thick = cv2.dilate(line.view(np.uint8), np.ones((_GAP, _GAP), np.uint8))
-    _, labels = cv2.connectedComponents(thick, connectivity=8, ltype=cv2.CV_32S)
-    return int(np.bincount(labels[line]).max())
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(thick, connectivity=8, ltype=cv2.CV_32S)
+    sides = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] - (_GAP - 1)
+    pixels = np.bincount(labels[line], minlength=len(boxes))
+    return float(np.minimum(pixels, np.hypot(*sides.T))[1:].max())
 
 
 def _across(view: View, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:

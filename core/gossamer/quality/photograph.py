@@ -16,7 +16,7 @@ from gossamer.quality.view import View, at_area
 
 __all__ = ["Agreement", "edges_of", "measure_agreement"]
 
-_MATTE_AREA = 120_000  # pixels: enough for how much matting would change, and for hair
+_MATTE_AREA = 160_000  # pixels: enough for how much matting would change, and for hair
 _CUT_AREA = 12_000  # pixels: enough for what belongs together
 _ROUNDS = 1  # of GrabCut: with more the answer hardly changes
 _FAINT = 0.012  # of a gradient that is seen, in [0, 1] a pixel
