@@ -116,7 +116,7 @@ def _beside(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return for some places the mean colours nearby of those pixels, (N, 3), and where there are any."""
     windows = Windows(where.shape, view.reach(_WINDOW), rows, columns)
-    places = np.nonzero(where)
-    colours = picture[places]
-    count, *sums = windows.sums(*places, None, *(colours[:, channel] for channel in range(3)))
+    y, x = np.nonzero(where)
+    red, green, blue = picture[y, x].T
+    count, *sums = windows.sums(y, x, None, red, green, blue)
     return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None], count > _KNOWN * windows.area

@@ -21,6 +21,7 @@ _NOISE = 6e-4  # of a spread's square, and
 _STEP = 0.002  # of a gradient, that is no texture
 _GAP = 5  # pixels
 _ENOUGH = 0.02  # of the window must be beside the contour
+_NONE = np.float32(1e-3)  # pixels: where a window holds none, sums are 0 and so are means
 _STEEP = 1e-3  # of a blurred contour's slope: below it, it has no direction
 
 
@@ -41,10 +42,11 @@ class _Zone(NamedTuple):
         count, change, red, green, blue, squares = windows.sums(
             rows, columns, None, _across(view, rows, columns), *values
         )
-        count = np.maximum(count, np.float32(1e-6) * windows.area)
+        share = count / np.float32(windows.area)
+        count = np.maximum(count, _NONE)
         means = np.stack([red, green, blue], axis=1) / count[:, None]
         spread = np.maximum(squares / count - np.einsum("nc,nc->n", means, means), 0)
-        return cls(count / windows.area, change / count, means, spread)
+        return cls(share, change / count, means, spread)
 
 
 def continued(view: View) -> NDArray[np.bool_]:
@@ -69,9 +71,9 @@ def continued(view: View) -> NDArray[np.bool_]:
     windows = Windows(view.alpha.shape, view.reach(_WINDOW), *contour)
 
     within, without = (_Zone.of(side, view, windows) for side in (inner, outer))
-    beside = np.nonzero(np.abs(distance) < _ON)
-    count, change = windows.sums(*beside, None, _across(view, *beside))
-    on = change / np.maximum(count, np.float32(1e-6) * windows.area)
+    rows, columns = np.nonzero(np.abs(distance) < _ON)
+    count, change = windows.sums(rows, columns, None, _across(view, rows, columns))
+    on = change / np.maximum(count, _NONE)
     apart = ((within.colours - without.colours) ** 2).sum(axis=1)
     same = (on + _STEP < _NO_STRONGER * (np.minimum(within.change, without.change) + 2 * _STEP)) & (
         apart < _NO_OTHER**2 * (within.spread + without.spread + _NOISE)

@@ -101,7 +101,8 @@ def _tiles(view: View) -> Array:
     corners = np.minimum(corners, size - side)
     span = np.arange(-1, side + 2)
     y, x = (np.clip(corners[:, axis, None] + span, 0, size[axis] - 1) for axis in (0, 1))
-    return view.whole[y[:, :, None], x[:, None]]
+    tiles: Array = view.whole[y[:, :, None], x[:, None]]
+    return tiles
 
 
 def _bent(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
