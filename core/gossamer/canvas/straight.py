@@ -66,7 +66,7 @@ def darkening(pixels: NDArray[Any], alpha: Array) -> float | None:
     )
     nearest = np.zeros(int(labels.max()) + 1, np.intp)
     nearest[labels[solid]] = np.flatnonzero(solid)
-    near = np.nonzero(soft & (away * step <= _NEAR))
+    near = np.unravel_index(np.flatnonzero(soft & (away * step <= _NEAR)), soft.shape)
     beside = np.unravel_index(nearest[labels[near]], solid.shape)
     share, own, theirs = alpha[near], unit_float(pixels[near]), unit_float(pixels[beside])
     tells = theirs.max(axis=1) > share + _ABOVE

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.canvas.straight import DARKENED, darkening
 from gossamer.quality.view import View
-from gossamer.quality.windows import Windows
+from gossamer.quality.windows import Windows, places
 
 __all__ = ["Colour", "measure_colour"]
 
@@ -62,7 +62,7 @@ def measure_colour(view: View) -> Colour:
     if view.pixels is None:
         return Colour()
     edge = (view.alpha > _VISIBLE) & (view.within < _EDGE[0]) & (view.without < _EDGE[1])
-    rows, columns = np.nonzero(edge)
+    rows, columns = places(edge)
     every = -(-rows.size // _ENOUGH)  # of a long edge some pixels tell as much
     rows, columns = rows[:: every or 1], columns[:: every or 1]
     core = (view.alpha >= _SURE) & (view.within > _DEPTH) & (view.within < _EDGE[0] + _CORNERS)
@@ -116,7 +116,7 @@ def _beside(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return for some places the mean colours nearby of those pixels, (N, 3), and where there are any."""
     windows = Windows(where.shape, view.reach(_WINDOW), rows, columns)
-    y, x = np.nonzero(where)
+    y, x = places(where)
     red, green, blue = picture[y, x].T
     count, *sums = windows.sums(y, x, None, red, green, blue)
     return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None], count > _KNOWN * windows.area

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.quality.view import View
-from gossamer.quality.windows import Windows
+from gossamer.quality.windows import Windows, places
 
 __all__ = ["continued", "longest_run"]
 
@@ -36,7 +36,7 @@ class _Zone(NamedTuple):
     @classmethod
     def of(cls, where: NDArray[np.bool_], view: View, windows: Windows) -> _Zone:
         assert view.photo is not None  # noqa: S101 - whoever asks has one
-        rows, columns = np.nonzero(where)
+        rows, columns = places(where)
         colours = view.photo[rows, columns]
         values = (colours[:, 0], colours[:, 1], colours[:, 2], np.einsum("nc,nc->n", colours, colours))
         count, change, red, green, blue, squares = windows.sums(
@@ -67,11 +67,11 @@ def continued(view: View) -> NDArray[np.bool_]:
         return result
     distance = view.within - view.without
     inner, outer = (distance > _NEAR) & (distance < _FAR), (distance < -_NEAR) & (distance > -_FAR)
-    contour = np.nonzero(view.contour)
+    contour = places(view.contour)
     windows = Windows(view.alpha.shape, view.reach(_WINDOW), *contour)
 
     within, without = (_Zone.of(side, view, windows) for side in (inner, outer))
-    rows, columns = np.nonzero(np.abs(distance) < _ON)
+    rows, columns = places(np.abs(distance) < _ON)
     count, change = windows.sums(rows, columns, None, _across(view, rows, columns))
     on = change / np.maximum(count, _NONE)
     apart = ((within.colours - without.colours) ** 2).sum(axis=1)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.view import View
+from gossamer.quality.view import View, blurred
+from gossamer.quality.windows import places
 
 __all__ = ["Edge", "measure_edge"]
 
@@ -81,8 +82,9 @@ def _steps(view: View) -> float:
     for planes in (tiles, tiles.transpose(0, 2, 1)):
         rows = np.ascontiguousarray(planes[:, 1:-2])
         inside = rows > 0.5
-        number, y, x = np.nonzero(_bent(inside[:, :, 1:-2] != inside[:, :, 2:-1]))
-        around = np.stack([rows[number, y, x + shift] for shift in range(4)])
+        bent = _bent(inside[:, :, 1:-2] != inside[:, :, 2:-1])
+        line, x = places(bent.reshape(-1, bent.shape[2]))
+        around = np.stack([rows.reshape(-1, rows.shape[2])[line, x + shift] for shift in range(4)])
         rise = around.max(axis=0) - around.min(axis=0)
         crossing = rise > _RISE
         jumps += int(np.count_nonzero(crossing & (np.abs(around[2] - around[1]) >= _WHOLE_STEP * rise)))
@@ -94,7 +96,7 @@ def _tiles(view: View) -> Array:
     """Return squares of alpha at its own size that the contour runs through, with one pixel before and two after."""
     size = np.array(view.whole.shape)
     side = int(min(_TILE, *size))
-    found = np.argwhere(view.contour) * (size / view.alpha.shape) // side
+    found = np.stack(places(view.contour), axis=1) * (size / view.alpha.shape) // side
     corners = np.unique(found.astype(np.intp), axis=0) * side
     if len(corners) > _LOOKED_AT:  # of many some tell as much
         corners = corners[np.arange(_LOOKED_AT) * len(corners) // _LOOKED_AT]
@@ -122,8 +124,6 @@ def _bent(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _roughness(view: View) -> float:
     """Return the area that smoothing the contour changes where alpha is sure, a length of contour."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(view.inside.astype(np.float32), (0, 0), _SMOOTH * view.unit) > 0.5
+    smooth = blurred(view.inside.astype(np.float32), _SMOOTH * view.unit) > 0.5
     teeth = (smooth != view.inside) & (np.abs(view.alpha - 0.5) > 0.4)
     return float(np.count_nonzero(teeth)) / view.length / view.unit

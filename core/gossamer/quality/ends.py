@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.view import View
+from gossamer.quality.view import View, blurred
 
 __all__ = ["straight_ends"]
 
@@ -52,12 +52,10 @@ def straight_ends(view: View) -> float:
     view : View
         With a photograph.
     """
-    import cv2
-
     assert view.photo is not None  # noqa: S101 - whoever asks has one
     if max(view.alpha.shape) > _REMAPPED:
         return 0.0
-    photo = cv2.GaussianBlur(view.photo, (0, 0), _FINE)
+    photo = blurred(view.photo, _FINE)
     longest = 0
     for side in _sides(view):
         seen = np.max([_at(view.alpha, *side.shifted(-by * view.unit)) for by in _WITHIN], axis=0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.quality.view import View
+from gossamer.quality.windows import places
 
 __all__ = ["Shape", "measure_shape"]
 
@@ -91,7 +92,7 @@ def _straight_end(view: View, support: NDArray[np.bool_] | None) -> float:
         crossings = inside[2:-3] != inside[3:-2]
         if seen is not None:
             crossings &= ~(seen[2:-3] | seen[3:-2])
-        y, x = np.nonzero(crossings)
+        y, x = places(crossings)
         # From two pixels before the step to two after it nearly all of alpha is gone: no soft edge.
         sudden = np.abs(alpha[y + 1, x] - alpha[y + 4, x]) > _SUDDEN
         longest = max(longest, _longest_run(y[sudden], x[sudden]))

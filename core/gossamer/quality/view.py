@@ -14,10 +14,11 @@ from gossamer.matting.signed_distance import unit_length
 from gossamer.quality.islands import enclosed, significant
 from gossamer.resampling import Pixels, area_taps, shrink
 
-__all__ = ["View", "at_area", "look"]
+__all__ = ["View", "at_area", "blurred", "look"]
 
 _WORK_AREA = 480_000  # pixels: there the unit of lengths is one pixel, and nothing below it meets the eye
 _FINE = 1.2  # sigma in pixels of what a gradient is taken of
+_REACH = 2.5  # sigma
 _ALONG = 2.5  # the same of a contour's direction
 _SPECK = 12.0  # square units: less is no part of its own
 _HOLE = 30.0  # square units: smaller holes are between hairs
@@ -106,7 +107,7 @@ class View:
         import cv2
 
         assert self.photo is not None  # noqa: S101 - whoever asks has one
-        smooth = cv2.GaussianBlur(self.photo, (0, 0), _FINE)
+        smooth = blurred(self.photo, _FINE)
         across, down = (cv2.Sobel(smooth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
         return np.asarray(across, np.float32), np.asarray(down, np.float32)
 
@@ -115,7 +116,7 @@ class View:
         """How fast what is inside, blurred, changes to the right and downwards, (h, w): the contour's direction."""
         import cv2
 
-        shape = cv2.GaussianBlur(self.inside.astype(np.float32), (0, 0), _ALONG)
+        shape = blurred(self.inside.astype(np.float32), _ALONG)
         right, down = (cv2.Sobel(shape, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
         return np.asarray(right, np.float32), np.asarray(down, np.float32)
 
@@ -125,7 +126,7 @@ class View:
         import cv2
 
         across, down = self.slopes
-        squares = cv2.add(cv2.multiply(across, across), cv2.multiply(down, down))
+        squares = cv2.accumulateSquare(down, cv2.multiply(across, across))
         return np.asarray(cv2.sqrt(cv2.transform(squares, np.ones((1, 3), np.float32))), np.float32)
 
     def reach(self, units: float) -> int:
@@ -188,6 +189,14 @@ def at_area(view: View, area: int) -> tuple[Array, Array]:
     if size is None:
         return view.photo, view.alpha
     return shrink(view.photo, size), np.ascontiguousarray(shrink(view.alpha, size))
+
+
+def blurred(plane: Array, sigma: float) -> Array:
+    """Return planes blurred by a Gaussian that ends at two and a half sigma: no measure here sees the rest."""
+    import cv2
+
+    side = 2 * math.ceil(_REACH * sigma) + 1
+    return np.asarray(cv2.GaussianBlur(plane, (side, side), sigma), np.float32)
 
 
 def _working(shape: tuple[int, ...], area: int) -> tuple[int, int] | None:

@@ -7,9 +7,15 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 
-__all__ = ["Windows"]
+__all__ = ["Windows", "places"]
 
 _CELL = 2  # pixels: windows begin and end at cells of so many, which halves each side of what is summed up
+
+
+def places(where: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of what is there, as ``np.nonzero`` does: in a plane of few that takes a tenth."""
+    rows, columns = np.divmod(np.flatnonzero(where), where.shape[1])
+    return rows, columns
 
 
 class Windows:
