@@ -20,7 +20,7 @@ _BESIDE = 0.1  # of alpha: what is beside an end within the line is background
 _ASIDE = (0, -1, 1, -2, 2)  # units: what crosses the line aslant goes on beside where it meets it
 _SAME = 0.06  # distance of two colours that are one
 _OTHER = 2.5  # times as far from the background beside it: else it could be either
-_MOSTLY, _SHARE = 0.6, 0.2  # of the ends that tell, and of all, must go on
+_MOSTLY, _SHARE = 0.5, 0.2  # of the ends that tell, and of all, must go on
 _REMAPPED = 32_000  # pixels: OpenCV's remap takes no longer side, and no picture is looked at that has one
 _FINE = 0.7  # sigma in pixels: the photograph's noise
 

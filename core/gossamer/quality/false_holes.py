@@ -58,14 +58,18 @@ def false_holes(view: View) -> float:
         ring = annulus & (view.alpha[place] > 0.9)
         if np.count_nonzero(ring) < max(_ENOUGH, _SOLID * np.count_nonzero(annulus)):
             continue
+        if np.count_nonzero(core) < _ENOUGH:  # it is all edge: of what is inside nothing can be said
+            continue
         beside = ring | (core > 0)
         change = view.gradient[place]
-        if float(change[wide > core].mean()) > _STRONGER * (float(change[beside].mean()) + 0.003):
+        line = cv2.morphologyEx(hole, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        edge = max(float(change[zone].mean()) for zone in (wide > core, line > 0))
+        if edge > _STRONGER * (float(change[beside].mean()) + 0.003):
             continue
         if background is None:
             background = _background(view, labels)
         bins = _bins(view.photo[place])
-        within = bins[(core if np.count_nonzero(core) >= _ENOUGH else hole) > 0]
+        within = bins[core > 0]
         likelier = np.log((_table(bins[ring])[within] + _FLOOR) / (background[within] + _FLOOR))
         if float(likelier.mean()) > _LIKE:
             false += float(areas[number - 1])
