@@ -13,6 +13,7 @@ from gossamer.quality.windows import places
 __all__ = ["Shape", "measure_shape"]
 
 _SUDDEN = 0.9  # of alpha
+_DEEP = 0.012  # of the diagonal: a straight end is deeper than this
 
 
 class Shape(NamedTuple):
@@ -81,8 +82,12 @@ def measure_shape(view: View, support: NDArray[np.bool_] | None) -> Shape:
 
 
 def _straight_end(view: View, support: NDArray[np.bool_] | None) -> float:
-    """Return the longest straight, sudden end along rows or columns, as a share of the diagonal."""
+    """Return the longest straight, sudden end along rows or columns, as a share of the diagonal.
+
+    What is long where it ends is deep as well, or else the line is the side of something thin, such as a mast.
+    """
     longest = 0
+    deep = round(_DEEP * view.diagonal)
     for inside, alpha, seen in (
         (view.inside, view.alpha, support),
         (view.inside.T, view.alpha.T, None if support is None else support.T),
@@ -95,7 +100,13 @@ def _straight_end(view: View, support: NDArray[np.bool_] | None) -> float:
         y, x = places(crossings)
         # From two pixels before the step to two after it nearly all of alpha is gone: no soft edge.
         sudden = np.abs(alpha[y + 1, x] - alpha[y + 4, x]) > _SUDDEN
-        longest = max(longest, _longest_run(y[sudden], x[sudden]))
+        y, x = y[sudden] + 2, x[sudden]
+        inner = np.where(inside[y, x], y, y + 1)
+        step = np.where(inside[y, x], -1, 1)
+        whole = np.ones(y.size, np.bool_)
+        for away in (deep // 3, 2 * deep // 3, deep):
+            whole &= inside[np.clip(inner + step * away, 0, len(inside) - 1), x]
+        longest = max(longest, _longest_run(y[whole], x[whole]))
     return longest / view.diagonal
 
 
