@@ -302,7 +302,7 @@ def sweep(image, drawables):
         _give_back_selection(image)
     finally:
         image.undo_thaw()
-    for _ in range(_FREEZES if painted else 0):  # who painted left it frozen
+    for _time in range(_FREEZES if painted else 0):  # who painted left it frozen
         if image.undo_is_enabled():
             break
         image.undo_thaw()
