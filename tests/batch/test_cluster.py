@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -110,7 +110,7 @@ def test_a_cluster_that_wants_a_token(
             )
 
     monkeypatch.setattr(telemetry, "ray", Ray)
-    monkeypatch.setattr(importlib, "import_module", lambda _: None)
+    monkeypatch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
     shown = batch(tmp_path / "in", "--out", tmp_path / "new", "--engine", "ray", "--address", "auto")
     assert shown.status == 5
     assert "takes nobody without its token. Set RAY_AUTH_MODE=token" in shown.err
