@@ -57,6 +57,7 @@ def test_too_little_room_is_said_before_anything_is_loaded(megabytes: int, comma
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.long
 def test_what_has_room_works_and_fewer_threads_need_less(tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()[:64, :64]).save(tmp_path / "a.png")
     Image.fromarray(skimage.data.astronaut()[:64, :64, 0]).save(tmp_path / "mask.png")
@@ -67,6 +68,7 @@ def test_what_has_room_works_and_fewer_threads_need_less(tmp_path: Path) -> None
     assert limited(tmp_path, 250, "presets", "list").returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("megabytes", [800, 820])  # for the network, and for reading its file
 def test_a_model_that_finds_no_room_is_not_called_damaged(megabytes: int, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
