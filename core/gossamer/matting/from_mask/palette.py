@@ -66,7 +66,7 @@ class Palette:
         if heard is not None:
             self._sure *= self._of(heard)
         self._trust: Array = self._sure * np.minimum(self._near / TRUST, 1) ** 2
-        self._sort_colours(image.reshape(-1, 3)[self._place])
+        self._sort_colours(image.reshape(-1, 3).take(self._place, axis=0))
         edge = cv2.morphologyEx((distance > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         # Length of edge per area; the gradient is two pixels wide.
         self._edge = self._around(np.asarray(edge, np.float32)) / 2 + np.float32(1e-3)
@@ -94,12 +94,14 @@ class Palette:
 
     def _sort_colours(self, colours: Array) -> None:
         """Find every pixel's colour among those that are told apart."""
-        colours = colours - colours.mean(axis=0)
-        axes = np.linalg.eigh(colours.T @ colours)[1][:, ::-1].astype(np.float32)
-        turned = colours @ axes
-        code = ((turned - turned.min(axis=0)) / np.float32(STEP)).astype(np.int32)
-        depth = self._depth = tuple(int(n) + 1 for n in code.max(axis=0))
-        self._colour: NDArray[np.int32] = (code[:, 0] * depth[1] + code[:, 1]) * depth[2] + code[:, 2]
+        colours = np.ascontiguousarray(colours.T)  # NumPy is quick along rows
+        colours -= colours.mean(axis=1, keepdims=True)
+        axes = np.linalg.eigh(colours @ colours.T)[1][:, ::-1].astype(np.float32)
+        turned = axes.T @ colours
+        turned -= turned.min(axis=1, keepdims=True)
+        code = (turned / np.float32(STEP)).astype(np.int32)
+        depth = self._depth = tuple(int(n) + 1 for n in code.max(axis=1))
+        self._colour: NDArray[np.int32] = (code[0] * depth[1] + code[1]) * depth[2] + code[2]
 
     def _judge(self, even: NDArray[np.bool_]) -> Array:
         """Let the two halves of a checkerboard foretell each other's side of the mask (cross-validation)."""
