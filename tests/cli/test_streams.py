@@ -82,6 +82,7 @@ def test_the_work_is_done_where_nobody_can_be_told(shell: Shell, photograph: Pat
         assert picture.size == (451, 300)
 
 
+@pytest.mark.long
 def test_stderr_that_is_closed_does_not_get_into_the_picture(shell: Shell, photograph: Path) -> None:
     PIL.Image.new("RGB", (40, 30), "white").save(photograph.with_name("blank.png"))  # which is warned about
     assert shell("$G remove blank.png - --model u2netp --background white > out.png 2>&-").returncode == 0
