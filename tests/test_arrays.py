@@ -14,6 +14,7 @@ from gossamer.errors import InputError
 from gossamer.resampling import bilinear, skimage_resize
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(height=st.integers(1, 900), width=st.integers(1, 700), seed=st.integers(0, 99))
 def test_skimage_resize_equals_skimage(height: int, width: int, seed: int) -> None:

@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import gossamer
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +47,7 @@ def test_public_names_exist() -> None:
     assert gossamer.foreground.blur_fusion is not None
 
 
+@pytest.mark.long
 def test_no_weights_and_no_unsafe_code_in_the_tree() -> None:
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, files.split("\0")):

@@ -54,6 +54,7 @@ def test_the_model_stays_warm_and_runs_repeat_exactly(pipeline: gossamer.Pipelin
     assert two.report.seconds["load"] < 0.05
 
 
+@pytest.mark.long
 def test_the_caller_s_array_is_not_touched(pipeline: gossamer.Pipeline) -> None:
     array = skimage.data.chelsea().astype(np.float32) / 255
     before = array.copy()
@@ -224,6 +225,7 @@ def test_saving(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
     assert np.asarray(PIL.Image.open(tmp_path / "cat.jpg"))[5, 5].min() >= 252
 
 
+@pytest.mark.long
 def test_the_profile_stays(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
     from PIL import ImageCms
 

@@ -50,6 +50,7 @@ def found(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield line, str(node.arg)
 
 
+@pytest.mark.long
 def test_no_other_file_names_what_one_system_has() -> None:
     files = [
         *ROOT.glob("core/gossamer/**/*.py"),
@@ -71,6 +72,7 @@ def test_the_check_sees_what_it_looks_for() -> None:
     assert {"os.getuid", "signal", "sys.platform", "os.killpg", "LOCALAPPDATA", "start_new_session"} <= seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["win32", "darwin"])
 def test_the_lines_for_other_systems_are_sound_to_a_type_checker(target: str) -> None:
     cache = ROOT / ".mypy_cache" / target  # of its own, and kept

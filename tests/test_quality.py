@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
     [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
-        ["mypy"],
+        pytest.param(["mypy"], marks=pytest.mark.long),
         ["importlinter.cli", "lint", "--no-cache"],
     ],
     ids=lambda command: " ".join(command[:2]),

@@ -83,6 +83,7 @@ def counted(model: Any) -> Counter[str]:
     return calls
 
 
+@pytest.mark.long
 def test_the_second_prompt_costs_only_decoders(folder: Path) -> None:
     model = load_prompt_model("grounded-sam2", device="cpu", folders=[folder])
     calls = counted(model)

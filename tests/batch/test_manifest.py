@@ -90,6 +90,7 @@ def test_a_review_names_what_is_done_again(tmp_path: Path) -> None:
         read_decisions(str(review))
 
 
+@pytest.mark.long
 def test_each_row_has_a_prompt_of_its_own(batch: Batch, tmp_path: Path) -> None:
     """Two boxes in one picture: a row asks for the left one, a row for the right one, by boxes for GrabCut."""
     pixels = np.full((120, 240, 3), (40, 180, 60), np.uint8)

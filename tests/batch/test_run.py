@@ -105,6 +105,7 @@ def test_a_second_run_is_refused_resumed_or_done_again_as_it_is_asked_for(
     assert all(path.stat().st_mtime_ns != changed for path, changed in before.items())
 
 
+@pytest.mark.long
 def test_resume_does_again_what_is_damaged_of_another_recipe_or_of_another_source(
     batch: Batch, pictures: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_resume_does_again_what_is_damaged_of_another_recipe_or_of_another_sourc
     assert (shown.summary["done"], shown.summary["already"]) == (6, 0)
 
 
+@pytest.mark.long
 def test_what_somebody_has_changed_since_is_left_to_them(batch: Batch, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     batch(pictures, "--out", out)
@@ -328,6 +330,7 @@ def test_a_jpeg_is_refused_before_the_work_where_it_cannot_be(batch: Batch, pict
     assert sorted(files(tmp_path / "out"))[0] == "more/deep/p4.jpg"
 
 
+@pytest.mark.long
 def test_what_is_flagged_is_kept_set_aside_or_tried_again(
     batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

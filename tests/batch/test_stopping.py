@@ -30,6 +30,7 @@ def wait_until(condition: object) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process is at is read from /proc")
 def test_ctrl_z_stops_it_and_fg_lets_it_go_on(tmp_path: Path) -> None:
     for number in range(COUNT):

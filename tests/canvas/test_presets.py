@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from pathlib import Path
 
@@ -22,13 +23,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 SHOPS = ("amazon", "google-merchant", "ebay", "shopify", "etsy", "walmart")
 
 
+@functools.cache
 def product(side: int = 2200) -> Image:
     """Return a cut-out with real texture and a soft edge, large enough for every shop."""
     texture = skimage.transform.resize(skimage.data.coffee(), (side, side), order=1, preserve_range=True)
     return Image(texture.astype(np.uint8), disc(side, side, 0.46 * side, 4))
-
-
-PRODUCT, SMALL = product(), product(600)
 
 
 def test_the_ids_and_their_sources_are_there() -> None:
@@ -43,7 +42,7 @@ def test_the_ids_and_their_sources_are_there() -> None:
 @pytest.mark.parametrize("id", SHOPS)
 def test_what_a_preset_makes_passes_its_rules(id: str) -> None:
     shop = preset(id)
-    cutout = finish_cutout(PRODUCT, shop.recipe())
+    cutout = finish_cutout(product(), shop.recipe())
     assert cutout.report.warnings == ()
     data = cutout.encode("jpeg")
     assert check_picture(data, shop, cutout.alpha, cutout.recipe) == []
@@ -55,9 +54,10 @@ def test_what_a_preset_makes_passes_its_rules(id: str) -> None:
     assert share == pytest.approx(shop.settings["canvas"]["fill"] / 100, abs=0.005)
 
 
+@pytest.mark.long
 def test_white_is_255_after_jpeg_beside_the_subject_too() -> None:
     shop = preset("amazon")
-    cutout = finish_cutout(PRODUCT, shop.recipe())
+    cutout = finish_cutout(product(), shop.recipe())
     data = cutout.encode("jpeg")
     decoded, clear = read_image(data).pixels, cutout.alpha < 0.5 / 255
     assert (decoded[clear] == 255).all()
@@ -77,12 +77,12 @@ def test_a_file_is_as_small_as_a_shop_wants_it_and_white_stays_white() -> None:
         assert recipe.output.max_kb == 1000 * shop.rules.max_mb
         assert (recipe.output.quality == 100) == (recipe.background.fill == "#ffffff")
     small = {"canvas": {"size": "500"}}
-    whole = finish_cutout(SMALL, preset("walmart").recipe(Recipe.of(small)))
+    whole = finish_cutout(product(600), preset("walmart").recipe(Recipe.of(small)))
     largest = len(whole.encode("jpeg"))
     errors = []
     for share in (0.9, 0.6):
         kb = int(share * largest / 1000)
-        cutout = finish_cutout(SMALL, preset("walmart").recipe(Recipe.of({**small, "output": {"max_kb": kb}})))
+        cutout = finish_cutout(product(600), preset("walmart").recipe(Recipe.of({**small, "output": {"max_kb": kb}})))
         data = cutout.encode("jpeg")
         assert 0.7 * 1000 * kb < len(data) <= 1000 * kb
         decoded = read_image(data).pixels
@@ -90,7 +90,9 @@ def test_a_file_is_as_small_as_a_shop_wants_it_and_white_stays_white() -> None:
         errors.append(np.abs(decoded.astype(int) - rounded(cutout.composite, None, 8)).mean())
     assert errors[0] < errors[1] < 4
     # So small that nothing is left of it: then white is not kept, and that is told.
-    tiny = finish_cutout(SMALL, preset("walmart").recipe(Recipe.of({**small, "output": {"max_kb": largest // 8000}})))
+    tiny = finish_cutout(
+        product(600), preset("walmart").recipe(Recipe.of({**small, "output": {"max_kb": largest // 8000}}))
+    )
     data = tiny.encode("jpeg")
     assert len(data) <= largest // 8
     assert any("JPEG darkens the white" in told for told in check_picture(data, preset("walmart"), tiny.alpha))
@@ -117,7 +119,7 @@ def test_what_breaks_a_rule_is_told(id: str, settings: dict[str, dict[str, objec
     shop = preset(id)
     # What is no question of size is seen in small as well.
     wanted = {**settings, "canvas": {"size": "500", **settings.get("canvas", {})}}
-    cutout = finish_cutout(SMALL, shop.recipe(Recipe.of(wanted)))
+    cutout = finish_cutout(product(600), shop.recipe(Recipe.of(wanted)))
     format = "png" if settings.get("background", {}).get("fill") == "transparent" else "jpeg"
     told = check_picture(cutout.encode(format), shop, cutout.alpha, cutout.recipe)
     assert any(words in one for one in told), told
@@ -125,7 +127,7 @@ def test_what_breaks_a_rule_is_told(id: str, settings: dict[str, dict[str, objec
 
 
 def test_haze_that_greys_the_white_is_cleared_or_told() -> None:
-    hazy = SMALL.alpha.copy()
+    hazy = product(600).alpha.copy()
     hazy[:60, :60] = 0.04
     hazy[:60, -60:] = 0.3  # as faint as a strand of hair may be
     source = Image(np.zeros((600, 600, 3), np.uint8), hazy)
@@ -142,7 +144,7 @@ def test_haze_that_greys_the_white_is_cleared_or_told() -> None:
 
 
 def test_a_photograph_that_is_too_small_is_told_and_not_enlarged() -> None:
-    small = finish_cutout(SMALL, preset("amazon").recipe())
+    small = finish_cutout(product(600), preset("amazon").recipe())
     told = [*small.report.warnings, *check_picture(small.encode("jpeg"), preset("amazon"), small.alpha)]
     assert any("not enlarged: the picture is" in one for one in told)
     assert any("pixels of 1600 at least" in one for one in told)

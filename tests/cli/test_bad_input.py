@@ -82,6 +82,7 @@ def test_unusual_pictures_work(gossamer: Run, tmp_path: Path, mode: str) -> None
         assert result.mode == "RGBA"
 
 
+@pytest.mark.long
 def test_an_animation_is_its_first_frame_with_a_warning(gossamer: Run, tmp_path: Path) -> None:
     frames = [PIL.Image.fromarray(skimage.data.chelsea()), PIL.Image.new("RGB", (451, 300))]
     frames[0].save(tmp_path / "in.webp", save_all=True, append_images=frames[1:], lossless=True)
@@ -221,6 +222,7 @@ gossamer.cli.main()
 """
 
 
+@pytest.mark.long
 def test_stopping_does_not_wait_for_what_cannot_be_stopped(photograph: Path) -> None:
     command = [sys.executable, "-c", BUSY, "remove", str(photograph), "--model", "none", "--matting", "key"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,24 @@ from tests.cli.conftest import Run
 from tests.quality.scenes import rgba, scene, true_cutout
 
 
-@pytest.fixture
-def cutouts(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a true cut-out, a hazy one, a photograph and a folder of it."""
-    (tmp_path / "photos").mkdir()
-    PIL.Image.fromarray(true_cutout()).save(tmp_path / "good-cutout.png")
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "photos").mkdir()
+    PIL.Image.fromarray(true_cutout()).save(folder / "good-cutout.png")
     hazy = rgba(scene().colours, np.maximum(scene().alpha, np.float32(0.04)))
-    PIL.Image.fromarray(hazy).save(tmp_path / "hazy-cutout.png")
-    photo = PIL.Image.fromarray(np.round(scene().photo * 255).astype(np.uint8))
-    for name in ("photo.png", "photos/good.png", "photos/hazy.png"):
-        photo.save(tmp_path / name)
+    PIL.Image.fromarray(hazy).save(folder / "hazy-cutout.png")
+    PIL.Image.fromarray(np.round(scene().photo * 255).astype(np.uint8)).save(folder / "photo.png")
+    for name in ("photos/good.png", "photos/hazy.png"):
+        shutil.copy(folder / "photo.png", folder / name)
+    return folder
+
+
+@pytest.fixture
+def cutouts(tmp_path: Path, made: Path) -> Path:
+    """Return such a folder of a test's own."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -39,6 +48,7 @@ def test_scores_reasons_and_the_exit_status(gossamer: Run, cutouts: Path) -> Non
     assert gossamer("check", "hazy-cutout.png", "--checks-haze", "100").returncode == 0
 
 
+@pytest.mark.long
 def test_json_has_the_score_flags_and_measures(gossamer: Run, cutouts: Path) -> None:
     done = gossamer("check", "--json", "good-cutout.png", "hazy-cutout.png", "--against", "photo.png")
     assert done.returncode == 1
@@ -51,6 +61,7 @@ def test_json_has_the_score_flags_and_measures(gossamer: Run, cutouts: Path) -> 
     assert good["measures"]["lost"] is None
 
 
+@pytest.mark.long
 def test_photographs_are_found_in_a_folder_by_name(gossamer: Run, cutouts: Path) -> None:
     done = gossamer("check", "--json", "good-cutout.png", "hazy-cutout.png", "--against", "photos")
     found = json.loads(done.stdout)["checks"]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gossamer as library
 from tests.cached_weights import weights_home
 from tests.cli.conftest import Run
@@ -118,6 +120,7 @@ def test_models_get_auto_takes_a_quality_and_says_what_it_took(gossamer: Run) ->
     assert b"Model u2netp: the best model that is installed, in fast quality on a CPU." in done.stderr
 
 
+@pytest.mark.long
 def test_doctor(gossamer: Run, tmp_path: Path) -> None:
     done = gossamer("doctor", "--json")
     assert done.returncode == 0, done.stderr

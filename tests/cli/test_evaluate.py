@@ -26,6 +26,7 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_table_with_the_worst(gossamer: Run, folders: Path) -> None:
     done = gossamer("evaluate", "P", "T", "--worst", "2", "--by", "s_measure")
     assert done.returncode == 0, done.stderr

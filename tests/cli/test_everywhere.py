@@ -93,6 +93,7 @@ def test_a_folder_that_may_not_be_read_is_told_as_one(command: str, tmp_path: Pa
     assert b"may not be read" in told.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 @pytest.mark.parametrize("command", ["remove", "compare", "check"])
 def test_who_waits_for_a_pipe_can_leave(command: str, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_pipes(gossamer: Run, cutout: Path) -> None:
     assert PIL.Image.open(io.BytesIO(done.stdout)).size == pytest.approx((243, 243), abs=2)
 
 
+@pytest.mark.long
 def test_a_photograph_for_a_shop_at_once(gossamer: Run, photograph: Path) -> None:
     done = gossamer("remove", "photo.jpg", "out.jpg", "--preset", "google-merchant", "--model", "u2netp", "--json")
     assert done.returncode == 0, done.stderr

@@ -58,6 +58,7 @@ DEAF = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", DEAF)
 def test_who_does_not_hear_is_ended_and_leaves_nothing(how: str, tmp_path: Path) -> None:
     body = "target = Path('a.png').absolute()\n"

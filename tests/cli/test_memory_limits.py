@@ -57,6 +57,7 @@ def test_too_little_room_is_said_before_anything_is_loaded(megabytes: int, comma
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.long
 def test_what_has_room_works_and_fewer_threads_need_less(tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()[:64, :64]).save(tmp_path / "a.png")
     Image.fromarray(skimage.data.astronaut()[:64, :64, 0]).save(tmp_path / "mask.png")
@@ -82,6 +83,7 @@ def test_where_a_limit_is_set_the_remedy_is_to_raise_it() -> None:
     assert limited.endswith("Or: make it smaller.")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("megabytes", [800, 820])  # for the network, and for reading its file
 def test_a_model_that_finds_no_room_is_not_called_damaged(megabytes: int, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")

@@ -82,6 +82,7 @@ def test_the_work_is_done_where_nobody_can_be_told(shell: Shell, photograph: Pat
         assert picture.size == (451, 300)
 
 
+@pytest.mark.long
 def test_stderr_that_is_closed_does_not_get_into_the_picture(shell: Shell, photograph: Path) -> None:
     PIL.Image.new("RGB", (40, 30), "white").save(photograph.with_name("blank.png"))  # which is warned about
     assert shell("$G remove blank.png - --model u2netp --background white > out.png 2>&-").returncode == 0
@@ -93,6 +94,7 @@ def test_stderr_that_is_closed_does_not_get_into_the_picture(shell: Shell, photo
 def test_stdin_that_holds_no_picture(shell: Shell) -> None:
     assert_told(shell("$G remove - out.png <&-"), 2, "standard input")
     assert_told(shell("$G remove - out.png < /dev/null"), 2, "empty")
+    assert_told(shell("$G remove - out.png < /dev/zero"), 2, "not a picture of a kind")  # which has no end
 
 
 @pytest.mark.long

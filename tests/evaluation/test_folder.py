@@ -136,6 +136,7 @@ def test_trimaps(folders: Folders, tmp_path: Path) -> None:
         evaluate_folder(*folders, trimaps=trimaps)
 
 
+@pytest.mark.long
 def test_a_stop_ends_the_workers_at_once(folders: Folders) -> None:
     prediction, truth = (np.tile(array, (12, 12)) for array in matte_pair())
     for number in range(6):

@@ -94,6 +94,7 @@ def test_a_mask_is_read_alike_everywhere(kind: str, tmp_path: Path) -> None:
     assert np.array_equal(read_opacity(path), TRUE)
 
 
+@pytest.mark.long
 def test_what_was_guessed_in_evaluating_is_told(tmp_path: Path) -> None:
     for name in ("truth", "found"):
         (tmp_path / name).mkdir()
@@ -431,6 +432,7 @@ def test_another_scale_is_refused_everywhere(scale: float) -> None:
 # -- the command line -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_command_line_reads_and_tells(tmp_path: Path) -> None:
     PIL.Image.fromarray(PHOTOGRAPH).save(tmp_path / "photo.png")
     GUESSED["0 and 1"][0].save(tmp_path / "mask.png")

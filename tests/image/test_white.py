@@ -35,6 +35,7 @@ def ragged(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(colours * alpha[..., None] + 255 * (1 - alpha[..., None])).astype(np.uint8), alpha
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(96, 120), (203, 245), (7, 90), (5, 3)])
 def test_every_clear_pixel_is_decoded_as_white(shape: tuple[int, int]) -> None:
     pixels, alpha = ragged(shape)

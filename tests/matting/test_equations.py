@@ -26,6 +26,7 @@ def scene(size: int = 120) -> tuple[np.ndarray, np.ndarray]:
     return picture, trimap_from_mask(inside.astype(np.float32), band=8)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(knn_alpha, "estimate_alpha_knn"), (learning_based_alpha, "estimate_alpha_lbdm")]
@@ -50,6 +51,7 @@ def test_the_closed_form_foreground_is_pymattings() -> None:
     assert np.abs(ours - theirs)[soft].mean() < 0.01
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_the_multilevel_foreground_is_as_good_as_pymattings(composite_of_two: tuple[np.ndarray, ...]) -> None:
     picture, alpha, truth = composite_of_two

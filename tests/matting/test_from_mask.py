@@ -106,6 +106,7 @@ def test_a_large_picture_is_solved_at_its_own_resolution():
     assert sad(alpha, truth) < 0.5 * sad(mask, truth)
 
 
+@pytest.mark.long
 def test_an_enlarged_matte_has_the_details_of_the_large_picture():
     """Work at 1 megapixel and a picture of 2.7: hairs are thinner than what was seen at first."""
     truth = furry_disc(1500, 1800)

@@ -37,6 +37,7 @@ def test_eight_bits_say_the_same() -> None:
     assert (trimap_alpha(picture, grey) == closed_form_alpha(picture, trimap)).all()
 
 
+@pytest.mark.long
 def test_vitmatte_keeps_what_is_certain(tmp_path: Path) -> None:
     picture, _, trimap = scene()
     found = trimap_alpha(picture, trimap, "vitmatte", model=str(write_model(tmp_path / "tiny")), device="cpu")

@@ -104,6 +104,7 @@ def test_the_picture_widens_the_band_where_the_mask_is_wrong():
     assert (trimap[200:400, 150:250] == 0.5).mean() < 0.1
 
 
+@pytest.mark.long
 def test_a_large_picture():
     mask = disc(1500, 2000, 500)
     image = np.where(mask[..., None] > 0, np.float32(0.8), np.float32(0.2)) * np.ones(3, np.float32)

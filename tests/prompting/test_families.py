@@ -124,6 +124,7 @@ def test_what_is_published_is_pinned() -> None:
     assert [one.id for one in folder_cards() if one.gated] == ["sam3"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("variable", "place"),
     [

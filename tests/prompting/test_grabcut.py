@@ -136,6 +136,7 @@ def test_tiny_pictures_and_flat_ones(shape: tuple[int, int]) -> None:
     assert found.warnings
 
 
+@pytest.mark.long
 def test_a_large_picture_keeps_its_size() -> None:
     picture, one, _ = scene()
     large = np.repeat(np.repeat(picture, 5, axis=0), 5, axis=1)

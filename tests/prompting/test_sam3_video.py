@@ -79,6 +79,7 @@ def theirs(tracker: Sam3Tracker, frames: list[np.ndarray], first: int, back: boo
     return {number: logits[0, 0].float().numpy() for number, logits in found.items()}
 
 
+@pytest.mark.long
 def test_what_is_published_holds_the_tracker_and_its_eyes(folder: Path, tracker: Sam3Tracker, tmp_path: Path) -> None:
     with reference():
         whole = transformers.Sam3VideoModel.from_pretrained(folder)
@@ -140,6 +141,7 @@ def test_words_are_looked_for_in_their_frame_and_followed_from_there(
     tracked.close()
 
 
+@pytest.mark.long
 def test_the_command_names_it_by_words(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def test_the_same_cutout_gets_the_same_numbers_and_they_are_plain() -> None:
     assert set(one.as_dict()) == {"score", "flags", "measures", "warnings"}
 
 
+@pytest.mark.long
 def test_measures_mean_the_same_at_four_times_the_pixels() -> None:
     size = (2 * SIZE[1], 2 * SIZE[0])
     small, photo = true_cutout(), scene().photo
@@ -53,6 +54,7 @@ def test_measures_mean_the_same_at_four_times_the_pixels() -> None:
     assert (other.haze, other.unsupported, other.false_holes) == (one.haze, one.unsupported, one.false_holes)
 
 
+@pytest.mark.long
 def test_what_the_faces_make_is_taken_as_it_is() -> None:
     cutout = Cutout(scene().colours, scene().alpha, Report(), gossamer.Recipe())
     assert gossamer.check(cutout, scene().photo).score == pytest.approx(
@@ -69,6 +71,7 @@ def test_what_an_edge_keeps_is_a_halo_only_where_it_leans_to_its_background(halo
 # -- colours -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0])
 def test_how_much_of_the_background_is_left_is_recovered(left: float) -> None:
     true = scene()
@@ -137,6 +140,7 @@ def test_the_frame_that_is_touched_is_told_with_its_share() -> None:
     assert found.measures.frame == pytest.approx(touched)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("angle", [0.0, 0.6, np.pi / 2])
 def test_a_part_that_is_cut_off_is_seen_beside_the_photograph(angle: float) -> None:
     true = scene()
@@ -159,6 +163,7 @@ def test_a_side_that_cannot_be_seen_is_no_end_where_the_thing_is_thin(width: int
     assert ("cut" in flags(found)) == cut
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slope", [0.0, 0.3])
 def test_a_cut_through_thin_parts_is_seen_where_the_photograph_goes_on(slope: float) -> None:
     true = scene()
@@ -220,6 +225,7 @@ def test_small_subjects_specks_and_veils() -> None:
     assert found.measures.veil == 1
 
 
+@pytest.mark.long
 def test_blur_of_the_photograph_grows_with_it() -> None:
     effects = []
     for sigma in (0, 0.8, 1.5):
@@ -233,6 +239,7 @@ def test_blur_of_the_photograph_grows_with_it() -> None:
 # -- masks -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_lost_hair_is_measured_against_the_mask() -> None:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     bald = cv2.morphologyEx(scene().alpha, cv2.MORPH_OPEN, disc)
@@ -263,6 +270,7 @@ def test_thresholds_are_the_recipe_s() -> None:
     assert "haze" not in flags(gossamer.check(hazy, recipe=recipe))
 
 
+@pytest.mark.long
 def test_worse_mattes_get_lower_scores() -> None:
     true = scene()
     scores = [gossamer.check(true_cutout(), true.photo).score]
@@ -315,6 +323,7 @@ def test_profiles_that_differ_are_told(tmp_path: Path) -> None:
     assert any("different colour profiles" in warning for warning in found.warnings)
 
 
+@pytest.mark.long
 def test_a_mask_is_checked_beside_its_photograph_and_refused_alone(tmp_path: Path) -> None:
     mask = PIL.Image.fromarray(np.round(scene().alpha * 255).astype(np.uint8))
     mask.save(tmp_path / "mask.png")

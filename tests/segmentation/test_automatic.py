@@ -80,6 +80,7 @@ def test_masks_are_the_authors(model: str, authors, limit: float, photographs: l
         assert difference.mean() <= limit, (model, picture.shape, difference.mean(), difference.max())
 
 
+@pytest.mark.long
 def test_the_same_picture_gives_the_same_mask() -> None:
     model = load_model("u2netp", device="cpu")
     picture = skimage.data.chelsea()
@@ -100,6 +101,7 @@ def test_a_black_picture_is_not_divided_by_zero() -> None:
     assert np.isfinite(mask).all()
 
 
+@pytest.mark.long
 def test_a_run_can_be_cancelled_while_the_network_works() -> None:
     model = load_model("u2net", device="cpu")
     calls = []

@@ -81,10 +81,12 @@ def test_an_onnx_file_is_recognised_and_runs_in_either_runtime(u2netp: Path, cat
     assert np.array_equal(fed_alike.predict(picture), cat_mask)
 
 
+@pytest.mark.long
 def test_the_catalogue_in_torch(cat_mask: np.ndarray) -> None:
     assert same(load_model("u2netp", device="cpu", runtime="torch").predict(skimage.data.chelsea()), cat_mask)
 
 
+@pytest.mark.long
 def test_an_unloaded_model_loads_itself_again(u2netp: Path, cat_mask: np.ndarray) -> None:
     model = load_model(str(u2netp), device="cpu")
     model.unload()

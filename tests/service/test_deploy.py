@@ -117,6 +117,7 @@ def test_the_unit_is_sound(tmp_path: Path) -> None:
     assert "gossamer.service" not in done.stderr, done.stderr
 
 
+@pytest.mark.long
 def test_uvicorn_runs_the_factory() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

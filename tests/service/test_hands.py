@@ -118,6 +118,7 @@ def test_work_is_done_elsewhere_and_errors_come_back_as_they_are(hands: Any) -> 
     assert worker.restarts == 0
 
 
+@pytest.mark.long
 def test_one_that_dies_costs_its_own_request_alone(hands: Any) -> None:
     worker = hands()
     _, first = worker(Sum(), steps())
@@ -132,6 +133,7 @@ def test_one_that_dies_costs_its_own_request_alone(hands: Any) -> None:
     assert worker.restarts == 2
 
 
+@pytest.mark.long
 def test_work_that_nobody_waits_for_stops_and_what_is_deaf_is_ended(hands: Any) -> None:
     worker = hands()
     _, first = worker(Sum(), steps())
@@ -160,6 +162,7 @@ def test_work_that_nobody_waits_for_stops_and_what_is_deaf_is_ended(hands: Any) 
             os.kill(pid, 0)
 
 
+@pytest.mark.long
 def test_too_long_work_is_stopped_elsewhere_too(hands: Any) -> None:
     worker = hands()
     worker(Sum(), steps())
@@ -169,6 +172,7 @@ def test_too_long_work_is_stopped_elsewhere_too(hands: Any) -> None:
     engine.close()
 
 
+@pytest.mark.long
 def test_each_has_its_part_of_the_cores(hands: Any) -> None:
     if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
         pytest.skip("there is one core")

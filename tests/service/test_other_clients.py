@@ -115,6 +115,7 @@ def test_removebg_sizes_crops_and_places(client: Client, screen: np.ndarray) -> 
     assert (rows[-1] + rows[0]) / 2 == pytest.approx(768 / 2, abs=4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fields", "across", "down", "fill"),
     [

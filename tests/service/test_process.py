@@ -152,6 +152,7 @@ def test_what_cannot_be_served_is_told_in_a_sentence(tmp_path: Path, capsys: Any
         assert "cannot be listened at" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_small_load_loses_no_answer(serve: Callable[..., Server]) -> None:
     from tests.benchmarks import service_load
 

@@ -145,6 +145,7 @@ def taught(network: U2Net, steps: int) -> U2Net:
     return network.eval()
 
 
+@pytest.mark.long
 def test_what_a_network_knew_is_kept_where_training_on_alone_loses_it(tmp_path: Path) -> None:
     base = taught(tiny.network(), 24)
 
@@ -226,6 +227,7 @@ def test_what_has_not_changed_has_no_slope() -> None:
     assert max(float(one.abs().max()) for one in gradients(general, settings, recall=True, moved=0.05)) > 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_only_what_is_general_is_held_against_the_base(parts: int) -> None:
     """The gradient is that of the domain's pictures, and `keep` times that of the change on the general ones."""

@@ -38,6 +38,7 @@ def weights() -> str:
     return str(weights_home() / "models" / "u2netp.onnx")
 
 
+@pytest.mark.long
 def test_from_a_folder_of_pictures_to_weights_that_load(pictures: Path, weights: str, tmp_path: Path) -> None:
     told: list[str] = []
     seen: list[tuple[float, str]] = []

@@ -90,6 +90,7 @@ def filled(network: torch.nn.Module) -> torch.nn.Module:
     return network.train()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("make", "side", "seed", "expected"),
     [

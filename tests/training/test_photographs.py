@@ -68,6 +68,7 @@ def test_what_the_base_finds_becomes_the_truth_and_where_it_finds_nothing_nothin
     assert (alpha == 0.75).all()
 
 
+@pytest.mark.long
 def test_a_training_is_held_to_them(folder: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "run"
     data.mkdir()

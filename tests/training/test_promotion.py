@@ -103,6 +103,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.long
 def test_what_is_better_is_promoted_with_both_files_and_its_card(
     tmp_path: Path, home: Path, weights: dict[str, Path], data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_what_is_better_is_promoted_with_both_files_and_its_card(
     assert again == gossamer.errors.OutputExists.exit_code
 
 
+@pytest.mark.long
 def test_what_is_worse_is_refused_unless_told(
     tmp_path: Path, home: Path, weights: dict[str, Path], data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Example, ...]:
     return read_dataset(root).examples
 
 
+@pytest.mark.long
 def test_every_measure_says_by_how_much_it_became_better(examples: tuple[Example, ...]) -> None:
     samples = samples_of(examples, (), Promotion())
     found = prove(Shifted(6), Shifted(1), samples, Promotion())

@@ -49,6 +49,7 @@ def run(data: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     return finetune(data, out, SETTINGS, model=str(model), dataset=READING), out
 
 
+@pytest.mark.long
 def test_it_learns_and_what_is_written_finds_what_was_measured(
     run: tuple[FinetuneReport, Path], model: Path, data: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_it_learns_and_what_is_written_finds_what_was_measured(
     assert all(name.startswith("mask_decoder.") for name in moved)
 
 
+@pytest.mark.long
 def test_gone_on_with_it_comes_to_the_same(
     run: tuple[FinetuneReport, Path], data: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max() + 1e-3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changed", [{"parts": 2}, {"parts": 4}, {"recompute": True}])
 def test_parts_and_recomputing_change_no_gradient(changed: dict[str, Any]) -> None:
     close(gradients(stepper(clip=0.0, **changed)), gradients(stepper(clip=0.0)))
@@ -205,6 +206,7 @@ def test_birefnet_is_trained_on_all_its_maps(swin: nn.Module) -> None:
     swin.zero_grad(set_to_none=True)
 
 
+@pytest.mark.long
 def test_lora_teaches_the_encoder_and_is_summed_into_it(swin: nn.Module) -> None:
     torch.manual_seed(1)
     pictures, truth = torch.randn(1, 3, 64, 64), torch.ones(1, 1, 64, 64)

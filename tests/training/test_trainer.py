@@ -115,6 +115,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **own, **more}
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path) -> None:
     """Killed for real, at a moment that chance chooses after a checkpoint and in the middle of what follows it."""
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), "begin"]
@@ -134,6 +135,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_been(whole: Path, tmp
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.long
 def test_stopped_it_leaves_whole_checkpoints_to_go_on_from(whole: Path, tmp_path: Path) -> None:
     one = trainer(tmp_path)
     note = one._note
@@ -193,6 +195,7 @@ def test_weights_that_have_forgotten_the_general_are_not_kept(tmp_path: Path) ->
     assert one._best_step == 2
 
 
+@pytest.mark.long
 def test_training_ends_early_where_nothing_is_gained(tmp_path: Path) -> None:
     one = trainer(tmp_path, rate=1e-15, patience=2, validate_every=1, warmup=0, worst=0)
     result = one.run(resume=False)
@@ -218,6 +221,7 @@ torch.distributed.destroy_process_group()  # still there: whoever began it ends 
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", ["torch", "accelerate"])
 def test_two_processes_come_to_what_one_comes_to(by: str, whole: Path, tmp_path: Path) -> None:
     """Started by accelerate; or in a group that has been begun already, as Ray Train's workers are."""

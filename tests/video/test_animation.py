@@ -22,6 +22,7 @@ def cut(source: Path, out: Path, **settings: object) -> object:
     return cut_video(source, out, Video.of(**settings), KEY, "none")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("suffix", "steps"), [(".apng", 0), (".webp", 0), (".gif", 128)])
 def test_animations_keep_alpha_and_times_and_go_in_again(tmp_path: Path, suffix: str, steps: int) -> None:
     make_clip(tmp_path / "in.mkv", times=TIMES)

@@ -44,6 +44,7 @@ def test_a_background_makes_them_opaque_and_the_matte_stays() -> None:
     assert np.abs(one.rgb - expected).mean() < 0.02
 
 
+@pytest.mark.long
 def test_what_is_remembered_makes_chunks_one_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSSAMER_HOME", str(video_weights().parents[1]))
     choice = ModelChoice.of(model="rvm-mobilenetv3", device="cpu", accept_licence=True)

@@ -53,6 +53,7 @@ def flicker_of(mattes: list[np.ndarray], truths: list[np.ndarray]) -> float:
     return 100 * float(np.sqrt(np.mean((found - true) ** 2)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [0.0, 1.7])
 def test_flicker_goes_and_the_shape_stays(speed: float) -> None:
     frames, truths, seen = scene(16, speed, 0.08)
@@ -110,6 +111,7 @@ def test_no_strength_changes_nothing() -> None:
     assert all(a is b for a, b in zip(held(frames, seen, 0.0), seen, strict=True))
 
 
+@pytest.mark.long
 def test_it_goes_on_where_another_one_stopped() -> None:
     frames, _, seen = scene(24, 1.3, 0.08)
     whole = held(frames, seen)

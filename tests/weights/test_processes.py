@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gossamer.weights import store
 from tests.weights.cards import content, url_card
 from tests.weights.server import Site, wait_until
@@ -19,6 +21,7 @@ def start(site: Site, *more: object) -> subprocess.Popen[str]:
     return subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_of_two_processes_one_fetches_and_both_have_it(site: Site, home: Path) -> None:
     site.files["/tiny.onnx"] = content(SIZE)
     site.pause = 0.1

@@ -159,7 +159,7 @@ def picture(array: np.ndarray) -> Picture:
     return Picture(array.shape[1], array.shape[0], array.shape[2], dtype, array.tobytes())
 
 
-@pytest.fixture(scope="module", params=["unix", "tcp"])
+@pytest.fixture(scope="module", params=["unix", pytest.param("tcp", marks=pytest.mark.long)])
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where client and worker meet, in this process and in those that it starts."""
     with pytest.MonkeyPatch.context() as patch:

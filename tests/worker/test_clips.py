@@ -45,6 +45,7 @@ def expected(frames: list[np.ndarray]) -> list[np.ndarray]:
             ]
 
 
+@pytest.mark.long
 def test_frames_come_back_cut_out_and_held_still_each_in_its_order(
     shared: Worker, frames: list[np.ndarray], expected: list[np.ndarray]
 ) -> None:

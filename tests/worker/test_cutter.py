@@ -25,11 +25,11 @@ def silent(fraction: float, message: str) -> None:
 
 
 def cut(cutter: Cutter, array: np.ndarray, **changed: Any) -> dict[str, Any]:
-    """Have a picture cut out, from opening it to its report."""
+    """Have a picture cut out, from opening it to its report: the mask alone, unless changed."""
     dtype = {"uint8": "u8", "float32": "float32"}[array.dtype.name]
     size = {"width": array.shape[1], "height": array.shape[0], "channels": array.shape[2], "dtype": dtype}
     picture = OpenedPicture(OpenRequest.of(size), bytearray(array.tobytes()))
-    wish = {"picture": 1, "model": "u2netp", **changed}
+    wish = {"picture": 1, "model": "u2netp", "options": {"matting": "none"}, **changed}
     cutter.segment(picture, SegmentRequest.of(wish), bytearray(), silent)
     return cutter.refine(picture, RefineRequest.of(wish), silent).report
 
@@ -61,6 +61,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+@pytest.mark.long
 def test_a_bad_wish_leaves_what_is_warm(home: Path, photograph: np.ndarray, loads: list[str]) -> None:
     cutter = Cutter(Inventory())
     cut(cutter, photograph, device="cpu")
@@ -95,6 +96,7 @@ def test_a_matting_that_is_not_here_is_told_before_the_model_runs(
     assert loads == []
 
 
+@pytest.mark.long
 def test_a_picture_beyond_the_limit_leaves_what_is_warm(
     home: Path, photograph: np.ndarray, loads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_picture_beyond_the_limit_leaves_what_is_warm(
     assert loads == ["u2netp"]
 
 
+@pytest.mark.long
 def test_the_store_is_asked_once_until_a_folder_changes(
     home: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_damaged_file_of_another_model_stops_nobody(home: Path, photograph: np
     assert cut(Cutter(inventory), photograph)["model"] == "u2netp"
 
 
+@pytest.mark.long
 def test_a_further_mark_has_no_network_run_again(
     home: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +173,7 @@ def test_a_further_mark_has_no_network_run_again(
     assert picture.session is None
 
 
+@pytest.mark.long
 def test_automatic_takes_a_better_model_that_has_come(home: Path, photograph: np.ndarray, loads: list[str]) -> None:
     cutter = Cutter(Inventory())
     assert cut(cutter, photograph, model="auto")["model"] == "u2netp"

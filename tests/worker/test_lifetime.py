@@ -31,6 +31,7 @@ def test_it_ends_when_nobody_asks(start: Start) -> None:
     assert line.is_closed()
 
 
+@pytest.mark.long
 def test_a_stop_in_the_middle_of_the_work_is_clean(start: Start, slow_picture: np.ndarray) -> None:
     worker = start().wait_until_it_serves()
     line = ask_slowly(worker, slow_picture)
@@ -43,6 +44,7 @@ def test_a_stop_in_the_middle_of_the_work_is_clean(start: Start, slow_picture: n
     assert not worker.path.exists()
 
 
+@pytest.mark.long
 def test_a_shutdown_lets_the_work_finish(start: Start, photograph: np.ndarray) -> None:
     worker = start().wait_until_it_serves()
     line = worker.line()

@@ -106,6 +106,7 @@ def test_highlights_above_white_survive(shared: Worker, photograph: np.ndarray) 
     assert np.array_equal(np.frombuffer(result.foreground, np.float32).reshape(bright.shape), bright)
 
 
+@pytest.mark.long
 def test_weights_are_fetched_when_it_was_agreed_to_and_never_before(
     start: Start, tmp_path: Path, photograph: np.ndarray
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_limit_is_nowhere_passed(shared: Worker, photograph: np.ndarray) -> No
     assert whole[:, 128:].max() == 255
 
 
+@pytest.mark.long
 def test_a_box_says_which_subject(shared: Worker) -> None:
     scene = np.full((200, 300, 3), (40, 90, 160), np.uint8)
     scene += np.random.default_rng(0).integers(0, 12, scene.shape, dtype=np.uint8)
@@ -248,6 +250,7 @@ def test_the_subject_s_own_colours_have_little_of_the_old_background(shared: Wor
     assert with_layer <= 0.6 * with_mask
 
 
+@pytest.mark.long
 def test_a_preview_is_near_the_exact_answer(shared: Worker) -> None:
     large = skimage.data.astronaut().repeat(2, 0).repeat(2, 1)
     options = {"refinement_shift_edge": -4.0, "refinement_feather": 6.0}
@@ -328,6 +331,7 @@ def test_what_is_in_work_can_be_cancelled_and_the_picture_stays(
         assert client.refine(number, {"matting": "none"}).report["coverage"] > 0.1
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_told_of_in_one_sentence(start: Start, slow_picture: np.ndarray) -> None:
     worker = start().wait_until_it_serves()
     with worker.client() as client:
@@ -481,6 +485,7 @@ def test_idle_lines_lock_nobody_out(start: Start) -> None:
             assert client.ping()["type"] == "pong"
 
 
+@pytest.mark.long
 def test_a_crowd_at_work_is_told_to_come_again(start: Start, slow_picture: np.ndarray, photograph: np.ndarray) -> None:
     worker = start().wait_until_it_serves()
     lines = [ask_slowly(worker, slow_picture)]
@@ -504,6 +509,7 @@ def test_a_crowd_at_work_is_told_to_come_again(start: Start, slow_picture: np.nd
             assert time.monotonic() < until
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["silent", "greeting", "idle", "header", "payload"])
 def test_who_takes_too_long_is_parted_with(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch, stage: str
@@ -603,6 +609,7 @@ def wait_until_busy(worker: Worker, wanted: bool, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_a_client_that_goes_away_cancels_its_picture(
     start: Start, slow_picture: np.ndarray, photograph: np.ndarray
 ) -> None:
@@ -619,6 +626,7 @@ def test_a_client_that_goes_away_cancels_its_picture(
         assert cut_out(client, picture(photograph), {}, model="u2netp").report["coverage"] > 0.1
 
 
+@pytest.mark.long
 def test_a_second_picture_waits_its_turn_and_can_be_given_up(
     start: Start, slow_picture: np.ndarray, photograph: np.ndarray
 ) -> None:

@@ -34,6 +34,7 @@ __all__ = ["run"]
 
 _LINE = 30.0  # seconds between two lines of progress where there is no terminal
 _NAMED = 20  # failures that are named at the end
+_LONGEST = 1 << 28  # bytes of a list on standard input
 
 
 def run(argv: list[str]) -> int:
@@ -184,9 +185,12 @@ def _listed(inputs: list[str]) -> list[str]:
             "There is no list on standard input.", "Pipe one: find photos -name '*.jpg' | gossamer batch -"
         )
     try:
-        return listed(sys.stdin.buffer.read())
+        names = sys.stdin.buffer.read(_LONGEST + 1)
     except OSError as error:
         raise InputError(f"Standard input could not be read: {error.strerror or error}.", "Pipe a list.") from None
+    if len(names) > _LONGEST:
+        raise InputError("The list on standard input is too large.", "Give a folder, or the names in pieces.")
+    return listed(names)
 
 
 class _View:

@@ -33,6 +33,7 @@
 #include "guide.c"
 #include "laplacian.c"
 #include "nearest.c"
+#include "nodes.c"
 #include "png.c"
 #include "resample.c"
 #include "sampling.c"

@@ -347,10 +347,10 @@ void KERNEL(gossamer_chebyshev)(const int32_t *near, const float *matrix, const 
     }
 }
 
-/* Add Q'AQ to `coarse`, the matrix of the level with twice the spacing. */
+/* Add what the nodes n0 to n1 contribute to Q'AQ to `coarse`, the matrix of the level with twice the spacing. */
 void KERNEL(gossamer_coarsen)(const int32_t *near, const int32_t *node_y, const int32_t *node_x, const float *stencil,
-                              const int32_t *parent, const float *transfer, int64_t count, float *coarse) {
-    for (int64_t n = 0; n < count; n++) {
+                              const int32_t *parent, const float *transfer, int64_t n0, int64_t n1, float *coarse) {
+    for (int64_t n = n0; n < n1; n++) {
         float part[4][16][4] = {{{0}}};
         int used[16] = {0};
         int64_t top = (node_y[n] - 2) >> 1, left = (node_x[n] - 2) >> 1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,10 +34,10 @@ AGAIN = "Delete the folder and fetch the model again, or give another one."
 
 def has_packages() -> bool:
     """Return whether torch and transformers are installed; imports neither, which takes seconds."""
-    try:
-        return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
-    except ValueError:  # a stand-in that is no module
-        return False
+    return all(
+        sys.modules[name] is not None if name in sys.modules else importlib.util.find_spec(name) is not None
+        for name in ("torch", "transformers")
+    )
 
 
 def require_packages(what: str, extra: str) -> None:

@@ -14,10 +14,10 @@ from gossamer.quality.windows import Windows, places
 
 __all__ = ["Colour", "measure_colour"]
 
-_WINDOW = 9.0  # radius in units of what is beside the edge
+_WINDOW = 10.0  # radius in units of what is beside the edge
 _DEPTH = 4.0  # units below the contour the subject's colours are its own, also where alpha is too wide
 _OUT = 1.5  # units beyond it the background's are
-_CORNERS = 14.0  # units from a window's middle to its corners, at most
+_CORNERS = 16.0  # units from a window's middle to its corners, at most
 _EDGE = 2.5, 8.0  # units within and without
 _VISIBLE = 0.1
 _SURE = 0.98

@@ -52,6 +52,7 @@ def lit(colour: tuple[float, float, float]) -> Array:
 GREEN, BLUE, SKIN = (0.15, 0.62, 0.2), (0.1, 0.2, 0.65), (0.8, 0.6, 0.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("screen", [GREEN, BLUE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.7, 0.7, 0.72)])
 def test_an_even_screen_is_keyed_to_a_level(screen: tuple[float, float, float]) -> None:
     alpha = rays()
@@ -113,6 +114,7 @@ def test_a_picture_without_a_screen_is_said_to_have_none() -> None:
         key_alpha(noise, screen="transparent-ish")
 
 
+@pytest.mark.long
 def test_a_screen_s_tint_goes_by_itself_and_the_subject_s_own_stays() -> None:
     alpha = cv2.GaussianBlur(drawn((240, 200, 100)), (0, 0), 3)
     keyed = gossamer.Recipe.of({"matting": {"method": "key"}})

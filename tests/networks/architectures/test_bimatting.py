@@ -76,6 +76,7 @@ def frames(count: int, height: int, width: int) -> Iterator[np.ndarray]:
         yield grown.clamp(0, 1).numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("height", "width", "ratio"), list(_RECORDED))
 def test_it_is_the_authors_network(checkpoint: Path, height: int, width: int, ratio: float) -> None:
     # In double precision: in float32 a sign may fall the other way where its number is next to 0.

@@ -145,6 +145,7 @@ def test_logits_of_the_authors(ordered, patches, size, mean, deviation, logits):
     assert out.std().item() == pytest.approx(deviation, abs=1e-5)
 
 
+@pytest.mark.long
 def test_channels_last_gives_the_same(lite):
     picture = seeded_picture(1, 64, 96, seed=2)
     with torch.inference_mode():

@@ -43,7 +43,15 @@ _lower = function("lower", *3 * (PLACE,), COUNT, PLACE)
 _factorise = function("factorise", PLACE, PLACE, COUNT, PLACE, result=COUNT)
 _solve = function("solve", PLACE, PLACE, COUNT, PLACE, PLACE)
 _keep = function("keep", PLACE, COUNT, COUNT, PLACE, PLACE)
-_coarsen = function("coarsen", *6 * (PLACE,), COUNT, PLACE)
+_coarsen = function("coarsen", *6 * (PLACE,), COUNT, COUNT, PLACE)
+_moments = function("moments", PLACE, COUNT, PLACE, PLACE, COUNT, COUNT, *3 * (PLACE,))
+_meet = function("meet", *4 * (PLACE,), COUNT, COUNT, *3 * (PLACE,))
+_bases = function("bases", PLACE, COUNT, COUNT, PLACE)
+_corners = function("corners", *4 * (PLACE,), COUNT, COUNT, PLACE)
+_around = function("around", PLACE, COUNT, COUNT, PLACE, PLACE, COUNT, PLACE)
+_parents = function("parents", PLACE, PLACE, *3 * (COUNT,), *3 * (PLACE,), result=COUNT)
+_ascend = function("ascend", PLACE, PLACE, COUNT, PLACE, PLACE, COUNT, *3 * (PLACE,))
+_transfer = function("transfer", PLACE, PLACE, COUNT, *6 * (PLACE,))
 
 
 _DIRECT = 1200  # so many unknowns at most are solved exactly
@@ -67,25 +75,6 @@ _FIRST = 1 / ((1 + 1 / 30) / 2)
 _FROM_NOTHING, _AGAIN = _factors(True), _factors(False)
 
 
-def _bases(gram: _Array) -> _Array:
-    """Columns that make {1, R, G, B} orthonormal at every node; what is linearly dependent there becomes zero."""
-    count = len(gram)
-    low, kept = np.zeros((count, 4, 4)), np.zeros((count, 4), bool)
-    faint = (0.01 / 255) ** 2 * gram[:, 0, 0]
-    for i in range(4):
-        for j in range(i):
-            rest = gram[:, i, j] - np.einsum("nk,nk->n", low[:, i, :j], low[:, j, :j])
-            low[:, i, j] = np.divide(rest, low[:, j, j], out=np.zeros(count), where=kept[:, j])
-        rest = gram[:, i, i] - np.einsum("nk,nk->n", low[:, i, :i], low[:, i, :i])
-        kept[:, i] = (rest > (faint if i else 1e-6)) & (rest > 1e-5 * gram[:, i, i])
-        low[:, i, i] = np.sqrt(np.where(kept[:, i], rest, 1.0))
-    for i in range(4):
-        low[:, i][~kept[:, i]] = np.eye(4)[i]
-        low[:, i + 1 :, i][~kept[:, i]] = 0
-    bases = np.swapaxes(np.linalg.inv(low), 1, 2)
-    return np.ascontiguousarray(np.where(kept[:, None, :], bases, 0.0))
-
-
 class _Nodes:
     """The nodes of one level: positions, numbering, mean colour, Gram matrix and basis."""
 
@@ -93,11 +82,11 @@ class _Nodes:
         self.number = number
         self.centre = centre
         self.gram = gram
-        self.basis = _bases(gram)
+        self.basis = np.empty_like(gram)
+        _bases(gram, 0, len(gram), self.basis)
         self.y, self.x = (a.astype(np.int32) for a in np.nonzero(number >= 0))
-        padded = np.full((number.shape[0] + 4, number.shape[1] + 4), -1, np.int32)
-        padded[2:-2, 2:-2] = number
-        self.near = np.stack([padded[self.y + i, self.x + j] for i in range(5) for j in range(5)], axis=1)
+        self.near = np.empty((len(gram), 25), np.int32)
+        _around(number, *number.shape, self.y, self.x, len(gram), self.near)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -112,7 +101,8 @@ class _Level:
         self._count = count = len(nodes)
         own = np.arange(count, dtype=np.int32)[:, None]
         self._lag = int(np.abs(np.where(self.near < 0, own, self.near) - own).max())
-        pieces = min(max(count // max(2048, 4 * _STEPS * self._lag), 1), 16)
+        # What lies between two pieces is left to one thread: of two that are as small as this an eighth of the work.
+        pieces = min(max(count // max(1536, 3 * _STEPS * self._lag), 1), 16)
         self._cuts = [count * i // pieces for i in range(pieces + 1)]
         self._blocks = np.empty((count, 13, 4, 4), np.float32)  # the matrix is symmetric
         self.scale = np.empty((count, 4), np.float32)
@@ -256,76 +246,61 @@ class CoarseSpace:
         for nodes, (parent, transfer, count) in zip(self._nodes, self._transfers, strict=False):
             self._levels.append(_Level(nodes, stencil, team))
             team.tick()
-            above = np.zeros((count, 25, 4, 4), np.float32)
-            _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, len(nodes), above)
-            stencil = above
+            stencil = self._coarser(nodes, stencil, parent, transfer, count)
         team.tick()
         self._bottom.take(stencil)
 
+    def _coarser(self, nodes: _Nodes, stencil: _Array, parent: _Array, transfer: _Array, count: int) -> _Array:
+        """Return the matrix, (count, 25, 4, 4), of the level above."""
+        above = np.zeros((count, 25, 4, 4), np.float32)
+        # Bands begin at even rows: then no two of one phase have a row of parents in common.
+        bands = 4 if len(nodes) > _MANY else 1
+        wanted = [2 * (len(nodes.number) * i // (2 * bands)) for i in range(1, bands)]
+        cuts = [0, *map(int, np.searchsorted(nodes.y, wanted)), len(nodes)]
+        pairs = list(itertools.pairwise(cuts))
+        for phase in (pairs[::2], pairs[1::2]):
+            self._team.run(
+                lambda a, b: _coarsen(nodes.near, nodes.y, nodes.x, stencil, parent, transfer, a, b, above), phase
+            )
+        return above
+
     def _cells(self, layout: Layout, wanted: NDArray[np.bool_], colour: _Array) -> tuple[_Nodes, _Array]:
         """Cells of 8 x 8 pixels with free pixels in them, and the nodes at their corners."""
-        free = layout.own(wanted)
-        rows = -(-layout.height // BLOCK)
-        columns = layout.active.shape[1]
+        rows, columns = -(-layout.height // BLOCK), layout.active.shape[1]
         cell = (layout.block_y // BLOCK) * columns + layout.block_x
-        number = np.bincount(cell, free.sum(axis=1), rows * columns)
-        used = np.flatnonzero(number)
-        index = np.full(rows * columns, -1, np.int64)
-        index[used] = np.arange(len(used))
+        index = np.full(rows * columns, -1, np.int32)
+        index[cell[layout.own(wanted).view(np.uint64)[:, 0] != 0]] = 0
+        used = np.flatnonzero(index == 0)
+        index[used] = np.arange(len(used), dtype=np.int32)
         cell = index[cell]
         inside = cell >= 0
-        cell, weight = cell[inside], number[used]
         self._cell_y, self._cell_x = (a.astype(np.int32) for a in divmod(used, columns))
         self._cell_block = np.full((len(used), BLOCK), -1, np.int32)
-        self._cell_block[cell, layout.block_y[inside] % BLOCK] = layout.block_at[layout.active][inside]
-        # Means first, then centred products: raw second moments would lose faint colours in float32.
-        mean = np.empty((len(used), 3))
-        moment = np.zeros((len(used), 4, 4))
-        centred = []
-        for c in range(3):
-            self._team.tick()
-            values = layout.own(colour[c])[inside] * free[inside]
-            mean[:, c] = np.bincount(cell, values.sum(axis=1), len(used)) / weight
-            values -= mean[cell, c, None].astype(np.float32) * free[inside]
-            centred.append(values)
-        for c in range(3):
-            self._team.tick()
-            for d in range(c + 1):
-                product = np.einsum("bj,bj->b", centred[c], centred[d])
-                moment[:, c + 1, d + 1] = moment[:, d + 1, c + 1] = np.bincount(cell, product, len(used))
-        moment[:, 0, 0] = weight
+        self._cell_block[cell[inside], layout.block_y[inside] % BLOCK] = layout.block_at[layout.active][inside]
+        weight, mean, moment = np.empty(len(used)), np.empty((len(used), 3)), np.empty((len(used), 4, 4))
+        self._tasks = self._bands(_MANY)
+        self._team.run(
+            lambda a, b: _moments(colour, layout.size, wanted, self._cell_block, a, b, weight, mean, moment),
+            self._tasks,
+        )
         corners = [(0, 0), (0, 1), (1, 0), (1, 1)]
         grid = np.full((rows + 1, columns + 1), -1, np.int32)
         for i, j in corners:
             grid[self._cell_y + i, self._cell_x + j] = 0
-        grid[grid == 0] = np.arange(np.count_nonzero(grid == 0), dtype=np.int32)
-        nodes = int(grid.max()) + 1
+        nodes = int(np.count_nonzero(grid == 0))
+        grid[grid == 0] = np.arange(nodes, dtype=np.int32)
         self._cell_node = np.stack([grid[self._cell_y + i, self._cell_x + j] for i, j in corners], axis=1)
         self._node_cell = np.full((4, nodes), len(used), np.int64)
-        total, centre = np.zeros(nodes), np.zeros((nodes, 3))
         for e in range(4):
             self._node_cell[e, self._cell_node[:, e]] = np.arange(len(used))
-            total[self._cell_node[:, e]] += weight
-            centre[self._cell_node[:, e]] += weight[:, None] * mean
-        centre /= total[:, None]
-        gram = np.zeros((nodes, 4, 4))
-        shift = np.zeros((len(used), 4, 4))
-        for e in range(4):
-            shift[:, 0, 1:] = mean - centre[self._cell_node[:, e]]
-            moved = moment + weight[:, None, None] * (shift[:, 0, :, None] * shift[:, 0, None, :])
-            moved[:, 0, 1:] = moved[:, 1:, 0] = weight[:, None] * shift[:, 0, 1:]
-            gram[self._cell_node[:, e]] += moved
+        centre, gram = np.zeros((nodes, 3)), np.zeros((nodes, 4, 4))
+        _meet(self._cell_node, weight, mean, moment, len(used), nodes, np.zeros(nodes), centre, gram)
         result = _Nodes(grid, centre, gram)
         # The nodes' bases in terms of every cell's own centred colours.
         self._basis = np.empty((len(used), 4, 4, 4), np.float32)
-        for e in range(4):
-            own = result.basis[self._cell_node[:, e]]
-            away = mean - centre[self._cell_node[:, e]]
-            own[:, 0] += np.einsum("na,nab->nb", away, own[:, 1:])
-            self._basis[:, e] = own
+        _corners(self._cell_node, mean, centre, result.basis, 0, len(used), self._basis)
         self._mean = mean.astype(np.float32)
         self._moments = np.zeros((len(used) + 1, 4, 4), np.float32)
-        self._tasks = self._bands(_MANY)
         return result, mean
 
     def _bands(self, cells: int) -> list[tuple[int, int]]:
@@ -339,35 +314,16 @@ class CoarseSpace:
     def _above(self, nodes: _Nodes) -> _Nodes:
         """Find the level with twice the spacing and the transfer to it."""
         height, width = ((n - 1) // 2 + 2 for n in nodes.number.shape)
-        weight, target = [], []
-        for i in (0, 1):
-            for j in (0, 1):
-                wy = np.where(nodes.y % 2 == 0, 1 - i, 0.5)
-                wx = np.where(nodes.x % 2 == 0, 1 - j, 0.5)
-                weight.append(wy * wx)
-                target.append((nodes.y // 2 + i) * width + nodes.x // 2 + j)
-        w, t = np.stack(weight, axis=1), np.stack(target, axis=1)
-        number = np.full(height * width, -1, np.int32)
-        used = np.unique(t[w > 0])
-        number[used] = np.arange(len(used), dtype=np.int32)
-        parent = np.where(w > 0, number[t], -1).astype(np.int32)
-        child, which = np.nonzero(parent >= 0)
-        to, share = parent[child, which], w[child, which]
-        mass = share * nodes.gram[child, 0, 0]
-        total = np.bincount(to, mass, len(used))
-        sums = [np.bincount(to, mass * nodes.centre[child, c], len(used)) for c in range(3)]
-        centre = np.stack(sums, axis=1) / total[:, None]
-        shift = np.zeros((len(child), 4, 4))
-        shift[:] = np.eye(4)
-        shift[:, 0, 1:] = nodes.centre[child] - centre[to]
-        moved = np.swapaxes(shift, 1, 2) @ (nodes.gram[child] * (share**2)[:, None, None]) @ shift
-        gram = np.stack([np.bincount(to, moved.reshape(-1, 16)[:, k], len(used)) for k in range(16)], axis=1)
-        coarse = _Nodes(number.reshape(height, width), centre, gram.reshape(-1, 4, 4))
-        inverse = np.swapaxes(nodes.basis, 1, 2) @ nodes.gram
-        values = (inverse[child] @ (shift @ coarse.basis[to])) * share[:, None, None]
-        transfer = np.zeros((len(nodes), 4, 4, 4), np.float32)
-        transfer[child, which] = values
-        self._transfers.append((parent, transfer, len(coarse)))
+        count, number = len(nodes), np.full((height, width), -1, np.int32)
+        parent, share = np.empty((count, 4), np.int32), np.empty((count, 4))
+        above = _parents(nodes.y, nodes.x, count, height, width, number, parent, share)
+        centre, gram = np.zeros((above, 3)), np.zeros((above, 4, 4))
+        _ascend(parent, share, count, nodes.centre, nodes.gram, above, np.zeros(above), centre, gram)
+        coarse = _Nodes(number, centre, gram)
+        transfer = np.zeros((count, 4, 4, 4), np.float32)
+        own = nodes.centre, nodes.gram, nodes.basis
+        _transfer(parent, share, count, *own, centre, coarse.basis, transfer)
+        self._transfers.append((parent, transfer, above))
         return coarse
 
     def strengthen(self) -> bool:

@@ -60,51 +60,55 @@ class Palette:
         self._distance, self._unit = distance, unit
         near = np.abs(distance)
         self._among = near < BAND
-        rows, columns = (a.astype(np.float32) for a in np.nonzero(self._among))
-        self._near, self._inside = near[self._among], distance[self._among] > 0
+        rows, columns = self._place_pixels()
+        self._near, self._inside = self._of(near), self._of(distance) > 0
         self._sure: Array = (self._near < FAR).astype(np.float32)
         if heard is not None:
-            self._sure *= heard[self._among]
+            self._sure *= self._of(heard)
         self._trust: Array = self._sure * np.minimum(self._near / TRUST, 1) ** 2
-        self._locate(image[self._among], rows, columns)
+        self._sort_colours(image.reshape(-1, 3).take(self._place, axis=0))
         edge = cv2.morphologyEx((distance > 0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         # Length of edge per area; the gradient is two pixels wide.
         self._edge = self._around(np.asarray(edge, np.float32)) / 2 + np.float32(1e-3)
-        cells = ((rows // (CELL * unit)) + (columns // (CELL * unit))).astype(np.int32) % 2
-        self.gate = self._judge(cells)
+        down, across = ((np.arange(n, dtype=np.float32) // (CELL * unit)).astype(np.int32) for n in distance.shape)
+        self.gate = self._judge((down[rows] + across[columns]) % 2 == 0)
 
-    def _locate(self, colours: Array, rows: Array, columns: Array) -> None:
-        """Find the four cells of the tables that every pixel is counted in, and its share of each."""
-        colours = colours - colours.mean(axis=0)
-        axes = np.linalg.eigh(colours.T @ colours)[1][:, ::-1].astype(np.float32)
-        turned = colours @ axes
-        code = ((turned - turned.min(axis=0)) / np.float32(STEP)).astype(np.int32)
-        depth = tuple(int(n) + 1 for n in code.max(axis=0))
-        colour = (code[:, 0] * depth[1] + code[:, 1]) * depth[2] + code[:, 2]
-        y, x = rows / np.float32(TILE * self._unit), columns / np.float32(TILE * self._unit)
+    def _place_pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Find the pixels to look at, sorted by the tile that they lie in, and where there; return (rows, columns)."""
+        height, width = self._among.shape
+        side = TILE * self._unit
+        self._corners = int((height - 1) / side) + 2, int((width - 1) / side) + 2
+        y, x = (np.arange(n, dtype=np.float32) / np.float32(side) for n in (height, width))
         top, left = y.astype(np.int32), x.astype(np.int32)
+        rows, columns = np.nonzero(self._among)
+        tile = (top * self._corners[1])[rows] + left[columns]
+        many = self._corners[0] * self._corners[1]
+        order = np.argsort(tile.astype(np.min_scalar_type(many)), kind="stable")  # small numbers are sorted at once
+        rows, columns = rows[order], columns[order]
+        self._begin: NDArray[np.int64] = np.concatenate(([0], np.cumsum(np.bincount(tile, minlength=many))))
+        self._place = rows * width + columns
         y -= top
         x -= left
-        shape = self._among.shape
-        tiles = tuple(int((n - 1) / (TILE * self._unit)) + 2 for n in shape)
-        self._shape = tiles + depth
-        corners = [(down, right) for down in (0, 1) for right in (0, 1)]
-        size = int(np.prod(depth))
-        self._cells: NDArray[np.int32] = np.stack(
-            [((top + down) * tiles[1] + left + right) * size + colour for down, right in corners], axis=1
-        )
-        self._shares: Array = np.stack(
-            [(y if down else 1 - y) * (x if right else 1 - x) for down, right in corners], axis=1
-        )
+        self._down, self._across = y[rows], x[columns]
+        return rows, columns
 
-    def _judge(self, cells: NDArray[np.int32]) -> Array:
+    def _sort_colours(self, colours: Array) -> None:
+        """Find every pixel's colour among those that are told apart."""
+        colours = np.ascontiguousarray(colours.T)  # NumPy is quick along rows
+        colours -= colours.mean(axis=1, keepdims=True)
+        axes = np.linalg.eigh(colours @ colours.T)[1][:, ::-1].astype(np.float32)
+        turned = axes.T @ colours
+        turned -= turned.min(axis=1, keepdims=True)
+        code = (turned / np.float32(STEP)).astype(np.int32)
+        depth = self._depth = tuple(int(n) + 1 for n in code.max(axis=1))
+        self._colour: NDArray[np.int32] = (code[0] * depth[1] + code[1]) * depth[2] + code[2]
+
+    def _judge(self, even: NDArray[np.bool_]) -> Array:
         """Let the two halves of a checkerboard foretell each other's side of the mask (cross-validation)."""
-        vote = np.full(len(cells), 0.5, np.float32)
         worth = self._trust * (self._near > NEAR)
-        for which in (0, 1):
-            judges, judged = (np.flatnonzero(half).astype(np.int32) for half in (cells == which, cells != which))
-            vote[judged] = self._share(worth, self._inside, UNJUDGED, judges, judged)
-        plane, inside, near = self._spread(vote), self._distance > 0, np.abs(self._distance)
+        foretold = [self._share(worth * half, self._inside, UNJUDGED, ~half) for half in (even, ~even)]
+        plane = self._spread(np.where(even, foretold[1], foretold[0]))
+        inside, near = self._distance > 0, np.abs(self._distance)
         error = np.abs(plane - inside)
         zone = self._among & (near > NEAR) & (near < FAR)
         heard = self._spread(self._sure)
@@ -128,7 +132,7 @@ class Palette:
         """
         if alpha is None:
             return self._spread(self._share(self._trust, self._inside, UNHEARD))
-        known = 2 * alpha[self._among] - 1
+        known = 2 * self._of(alpha) - 1
         worth = np.where(np.abs(known) > 0.8, known**2, 0) * self._sure
         return self._spread(self._share(worth, known > 0, UNHEARD))
 
@@ -140,14 +144,13 @@ class Palette:
         alpha : (H, W) float32 ndarray
             What is known so far.
         """
-        value, here = alpha[self._among], (self._near < FAR).astype(np.float32)
-        count = self._ask(self._table(here, TIGHT))
+        value, here = self._of(alpha), (self._near < FAR).astype(np.float32)
+        count, sums, squares = self._consult(np.stack([here, here * value, here * value**2]), TIGHT)
         least = np.maximum(count, np.float32(1e-3))
-        mean = self._ask(self._table(here * value, TIGHT)) / least
-        spread = self._ask(self._table(here * value**2, TIGHT)) / least - mean**2
-        agreement = np.zeros(self._among.shape, np.float32)
-        agreement[self._among] = np.minimum(count / MANY, 1) * np.exp(np.maximum(spread, 0) / -DISCORD)
-        return self._spread(np.clip(mean, 0, 1)), agreement
+        mean = sums / least
+        spread = squares / least - mean**2
+        agreement = np.minimum(count / MANY, 1) * np.exp(np.maximum(spread, 0) / -DISCORD)
+        return self._spread(np.clip(mean, 0, 1)), self._spread(agreement, 0.0)
 
     def mask_error(self, vote: Array) -> Array:
         """Return how far the mask's edge is from the vote's, in units, (H, W).
@@ -166,34 +169,34 @@ class Palette:
         return result
 
     def _share(
-        self,
-        worth: Array,
-        side: NDArray[np.bool_],
-        doubt: float,
-        voters: NDArray[np.int32] | None = None,
-        asked: NDArray[np.int32] | None = None,
+        self, worth: Array, side: NDArray[np.bool_], doubt: float, asked: NDArray[np.bool_] | None = None
     ) -> Array:
-        """Return the share of foreground that `voters` give to `asked`."""
-        ayes, noes = (
-            self._ask(self._table((worth * part).astype(np.float32), WIDE, voters), asked) for part in (side, ~side)
-        )
+        """Return the share of foreground that the pixels give to those `asked`, by what the word of each is worth."""
+        ayes, noes = self._consult(np.stack([worth * side, worth * ~side]).astype(np.float32, copy=False), WIDE, asked)
         result: Array = (ayes + np.float32(doubt)) / (ayes + noes + np.float32(2 * doubt))
         return result
 
-    def _table(self, worth: Array, spread: tuple[float, float], which: NDArray[np.int32] | None = None) -> Array:
-        """Count `worth` by place and colour, and let neighbouring cells have a part of it."""
-        tiles, depth = int(np.prod(self._shape[:2])), self._shape[2:]
-        compiled = function("tally", *4 * (PLACE,), *5 * (COUNT,), NUMBER, NUMBER, PLACE, PLACE)
-        if compiled is not None:
-            table = np.zeros(tiles * int(np.prod(depth)), np.float32)
-            count = len(self._cells) if which is None else len(which)
-            room = np.empty(2 * depth[1] * depth[2] + 2, np.float32)
-            compiled(self._cells, self._shares, worth, which, count, tiles, *depth, *spread, room, table)
-            return table
-        cells, shares = self._located(which)
-        counts = shares * (worth if which is None else worth[which])[:, None]
-        total = np.bincount(cells.reshape(-1), counts.reshape(-1), tiles * int(np.prod(depth)))
-        table = total.astype(np.float32).reshape(self._shape)
+    def _consult(self, worth: Array, spread: tuple[float, float], asked: NDArray[np.bool_] | None = None) -> Array:
+        """Count what pixels are `worth`, (M, N), by place and colour; return what those `asked` find there, (M, N).
+
+        Neighbouring colours have a part of each other's. For pixels that are not asked it is whatever comes of it.
+        """
+        compiled = function("consult", *6 * (PLACE,), *7 * (COUNT,), NUMBER, NUMBER, PLACE, PLACE)
+        if compiled is None:
+            return np.stack([self._look_up(self._count(one, spread)) for one in worth])
+        found = np.zeros_like(worth)
+        sheet = self._depth[1] * self._depth[2]
+        room = np.empty(len(worth) * ((self._depth[0] + 2) * sheet + 2), np.float32)
+        pixels, sizes = (self._colour, self._down, self._across), (*worth.shape, *self._corners, *self._depth)
+        compiled(*pixels, worth, asked, self._begin, *sizes, *spread, room, found)
+        return found
+
+    def _count(self, worth: Array, spread: tuple[float, float]) -> Array:
+        """Count one row of `worth` in tables of place and colour, where the kernel was not compiled."""
+        cells, shares = self._cells()
+        shape = *self._corners, *self._depth
+        total = np.bincount(cells.reshape(-1), (shares * worth).reshape(-1), int(np.prod(shape)))
+        table = total.astype(np.float32).reshape(shape)
         aside, kept = (np.float32(share) for share in spread)
         for axis in (2, 3, 4):  # the tiles overlap already
             other, part = table * kept, table * aside
@@ -202,24 +205,31 @@ class Palette:
             other[tuple(last)] += part[tuple(first)]
             other[tuple(first)] += part[tuple(last)]
             table = other
-        return table.reshape(-1)
+        return table
 
-    def _ask(self, table: Array, which: NDArray[np.int32] | None = None) -> Array:
-        compiled = function("look_up", *4 * (PLACE,), COUNT, PLACE)
-        if compiled is not None:
-            out = np.empty(len(self._cells) if which is None else len(which), np.float32)
-            compiled(self._cells, self._shares, table, which, len(out), out)
-            return out
-        cells, shares = self._located(which)
-        result: Array = np.einsum("ij,ij->i", table[cells], shares)
+    def _look_up(self, table: Array) -> Array:
+        cells, shares = self._cells()
+        result: Array = np.einsum("ij,ij->j", table.reshape(-1)[cells], shares)
         return result
 
-    def _located(self, which: NDArray[np.int32] | None) -> tuple[NDArray[np.int32], Array]:
-        return (self._cells, self._shares) if which is None else (self._cells[which], self._shares[which])
+    def _cells(self) -> tuple[NDArray[np.int64], Array]:
+        """Return the four cells of the tables that every pixel is counted in, and its share of each, (4, N)."""
+        tile = np.repeat(np.arange(len(self._begin) - 1), np.diff(self._begin))
+        size, y, x = int(np.prod(self._depth)), self._down, self._across
+        corners = [(down, right) for down in (0, 1) for right in (0, 1)]
+        cells = [(tile + down * self._corners[1] + right) * size + self._colour for down, right in corners]
+        shares = [(y if down else 1 - y) * (x if right else 1 - x) for down, right in corners]
+        return np.stack(cells), np.stack(shares)
 
-    def _spread(self, values: Array) -> Array:
-        plane = np.full(self._among.shape, 0.5, np.float32)
-        plane[self._among] = values
+    def _of(self, plane: Array) -> Array:
+        """Return a plane's values at the pixels that are looked at."""
+        values: Array = plane.reshape(-1)[self._place]
+        return values
+
+    def _spread(self, values: Array, other: float = 0.5) -> Array:
+        """Return a plane of the pixels' values; elsewhere it is `other`."""
+        plane = np.full(self._among.shape, other, np.float32)
+        plane.reshape(-1)[self._place] = values
         return plane
 
     def _around(self, plane: Array) -> Array:

@@ -348,13 +348,13 @@ def _at_hand(
     from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra
 
     require_packages("ViTMatte", "vitmatte")
-    fetching = {"progress": steps, "announce": announce or _log.warning}
+    say = announce or _log.warning
     if forbidding_switch() is not None:  # told before torch is imported, which takes seconds
-        find_folder(model, **fetching)
+        find_folder(model, progress=steps, announce=say)
     patiently(require_extra, steps)  # before anything is fetched in vain
     device = patiently(lambda: started_device(device)[0], steps)
     precision = _resolved_precision(precision, device)
-    name, folder = find_folder(model, **fetching)
+    name, folder = find_folder(model, progress=steps, announce=say)
     check_folder(folder)
     return name, folder, device, precision
 
