@@ -25,8 +25,10 @@ from gossamer.batch.stored import StoreResults
 from gossamer.cli import main
 from gossamer.errors import OutputError
 from gossamer.pipeline import Pipeline
+from gossamer.progress import Progress
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.batch import Batch as BatchSettings
+from gossamer.training.dataset.writing import write_batch
 from tests.batch.conftest import KEYED, Batch, photograph
 from tests.batch.stores import COUNT, ROOT, SECRET, Store, command, outputs, run, store
 
@@ -258,6 +260,8 @@ def test_the_report_lies_in_the_store_or_here(store: Store, small: Path, batch: 
     assert main(["report", out, str(tmp_path / "sheet.png")]) == 0
     assert b"cannot be shown" not in (tmp_path / "report.html").read_bytes()
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    learned = write_batch(out, None, tmp_path / "set", Progress())
+    assert (learned.accepted + learned.drafts, learned.left_out) == (3, ())
     store.put("told/words.html", b"words")
     assert batch(small, "--out", out, "--resume", "--report", "s3://shop/told/words.html").status == 3
 

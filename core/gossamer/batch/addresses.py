@@ -174,6 +174,12 @@ class Address:
         with self._reading():
             return bytes(_waited(system, system._cat_file(path, start=start, end=end), steps))
 
+    def whole(self, steps: Progress | None = None) -> bytes:
+        """Return all its bytes; raises InputError, MissingExtra."""
+        system, path = self._system()
+        with self._reading():
+            return bytes(_waited(system, system._cat_file(path), steps))
+
     def write(self, data: bytes, mark: str = "", *, new: bool = False, steps: Progress | None = None) -> None:
         """Put an object there, whole or not at all.
 

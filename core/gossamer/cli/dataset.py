@@ -87,7 +87,9 @@ def _parser() -> Parser:
     batch = add(
         "from-batch", "make data of what a batch has made: accepted ones are truths, rejected ones drafts", _batch
     )
-    batch.add_argument("batch", metavar="OUT", help="the folder that gossamer batch wrote to")
+    batch.add_argument(
+        "batch", metavar="OUT", help="the folder that gossamer batch wrote to, or its address in a store"
+    )
     batch.add_argument(
         "--accepted",
         metavar="FILE",

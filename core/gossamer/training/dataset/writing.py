@@ -152,7 +152,7 @@ def write_batch(
     Parameters
     ----------
     batch : path
-        The folder that ``gossamer batch`` wrote to.
+        The folder that ``gossamer batch`` wrote to, or its address in a store.
     decisions : path or None
         What the report's page has exported, CSV or JSON. Without it what the checks found no fault in is accepted, and
         what they did is rejected.
@@ -241,10 +241,11 @@ def _mask_of(row: Row) -> Array:
         raise InputError("Its cut-out lies in a store.")
     if any("photograph was changed" in note or "replaced" in note for note in row.notes):
         raise InputError("The photograph or the cut-out was changed since.")
-    picture, cutout = read_image(row.source), read_image(row.output)
+    output = row.output if isinstance(row.output, Path) else row.output.whole()
+    picture, cutout = read_image(row.source), read_image(output)
     if cutout.alpha is None:
         raise InputError("Its cut-out has a background, and so no alpha.")
-    alpha = read_mask(row.output, measured=True).plane
+    alpha = read_mask(output, measured=True).plane
     if alpha.shape != (picture.height, picture.width):
         raise InputError(
             f"Its cut-out is {cutout.width} x {cutout.height} pixels, and the photograph {picture.width} x "
