@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.overlays import overlay, run_tests_over
 
 # Laid over the installed packages, so that torch need not be installed twice; what it depends on and 5 has newer.
@@ -43,12 +45,22 @@ def test_networks_run_through_openvino() -> None:
 
 
 def test_a_batch_and_a_training_run_on_a_cluster() -> None:
-    # Half a gigabyte that nothing else needs.
+    tests = ("tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
+    stores = ("tests/batch/test_store.py", "tests/batch/test_stored.py")
+    run_tests_over(_ray(), *tests, *stores, also=_store())
+
+
+def test_a_batch_runs_on_two_machines() -> None:
+    reason = run_tests_over(_ray(), "tests/batch/test_machines.py", may_skip=True)
+    if reason:
+        pytest.skip(reason)
+
+
+def _ray() -> Path:
+    """Return Ray: half a gigabyte that nothing else needs."""
     schema = ("attrs", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py")
     tables = ("pandas", "pyarrow", "python-dateutil", "six", "tzdata", "fsspec")
-    folder = overlay("ray==2.60.0", "msgpack", *schema, *tables)
-    tests = ("tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
-    run_tests_over(folder, *tests, "tests/batch/test_store.py", also=_store())
+    return overlay("ray==2.60.0", "msgpack", *schema, *tables)
 
 
 def _store() -> Path:

@@ -303,3 +303,14 @@ def test_the_best_quality_looks_closer_unless_it_is_told_not_to() -> None:
     off = gossamer.Recipe.of({"segmentation": {"detail": False}})
     best.run(photo, lambda fraction, message: told.append(message), recipe=off)
     assert not any(message.startswith("Looking closer") for message in told)
+
+
+def test_noise_has_no_subject_and_a_noisy_photograph_has(pipeline: gossamer.Pipeline) -> None:
+    rng = np.random.default_rng(5)
+    for noise in (rng.integers(0, 256, (120, 160, 1)), rng.integers(0, 2, (200, 260, 1)) * 255):
+        cutout = pipeline.run(noise.astype(np.uint8).repeat(3, axis=2))
+        assert cutout.alpha.max() == 0
+        assert any("Almost nothing was found" in warning for warning in cutout.report.warnings)
+    photograph = skimage.data.astronaut()
+    noisy = np.clip(photograph + rng.normal(0, 60, photograph.shape), 0, 255).astype(np.uint8)
+    assert 0.1 < pipeline.run(noisy).report.coverage < 0.3

@@ -163,7 +163,10 @@ class CutOut(io.ComfyNode):
 def _cut_groups(model: Any, images: Images, results: Cutouts, recipe: Recipe, bar: Bar, detail: bool) -> io.NodeOutput:
     """Cut out with a model that was loaded; a picture that stands for many backgrounds is looked at once."""
     from gossamer import refine
+    from gossamer.matting import prepare_matting
+    from gossamer.progress import Progress
 
+    prepare_matting(recipe.matting, progress=Progress.of(bar.picture(0)), device=usual_device(), announce=announce)
     look = recipe.segmentation
     warn(model.warnings)
     for i, mask, steps in groups.masks(model, images, bar, flips=look.flips, detail=detail, share=0.6):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gossamer.platform import addresses_left
+
 __all__ = [
     "Cancelled",
     "DeviceError",
@@ -19,6 +21,7 @@ __all__ = [
     "first_line",
     "import_failure",
     "is_lack_of_memory",
+    "memory_remedy",
 ]
 
 
@@ -193,3 +196,17 @@ def is_lack_of_memory(error: BaseException) -> bool:
     return any(word in said for word in _NO_MEMORY) or (
         isinstance(error, ImportError) and said.endswith("failed to map segment from shared object")
     )
+
+
+def memory_remedy(otherwise: str) -> str:
+    """Return what to do where there is not enough memory.
+
+    Parameters
+    ----------
+    otherwise : str
+        What helps everywhere. Where a limit is set for the addresses of this process, what helps first is to raise it.
+    """
+    if addresses_left() is None:
+        return otherwise
+    limit = "Raise the limit that is set for this process (ulimit -v, ulimit -d, or that of the service manager)."
+    return f"{limit} Or: {otherwise[0].lower()}{otherwise[1:]}"

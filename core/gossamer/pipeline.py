@@ -17,6 +17,7 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
+from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.native import library
 from gossamer.parallel.patience import patiently
@@ -115,6 +116,8 @@ class Pipeline:
         ------
         InputError
             The picture, or the recipe's background, cannot be read or used: told before the model is loaded.
+        MissingExtra, ModelError
+            What the recipe's matting needs cannot be had: told before the model is loaded, too.
         ModelError
             The model cannot be found, fetched, loaded or run.
         """
@@ -155,12 +158,13 @@ class Pipeline:
 
         Raises
         ------
-        ModelError
-            As :meth:`run`.
+        GossamerError
+            As :meth:`run`, and for what stages after the mask lack.
         """
         clock = Clock(seconds)
         if self.choice.model == NO_MODEL:
             return np.ones(source.pixels.shape[:2], np.float32), Origin("", "cpu", clock.seconds)
+        prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
         loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
             model = self.load(steps.part(0.0, loaded), announce)
@@ -279,6 +283,7 @@ def refine(
         certain = None
         if hints is not None:
             certain = patiently(lambda: read_mask(hints, shape, "hints", scribbles=True), steps)
+    prepare_matting(recipe.matting, progress=steps, device=device, announce=announce)
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane

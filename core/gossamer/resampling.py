@@ -21,6 +21,7 @@ __all__ = [
     "Pixels",
     "Taps",
     "area",
+    "area_taps",
     "between",
     "bilinear",
     "bilinear_align_corners",
@@ -141,11 +142,11 @@ def _means(array: Pixels, width: int, height: int) -> Array | None:
     if array.dtype not in (np.uint8, np.float32):
         return None
     planes = np.ascontiguousarray(array).reshape(*array.shape[:2], -1)
-    found = resample(planes, _area_taps(array.shape[0], height), _area_taps(array.shape[1], width))
+    found = resample(planes, area_taps(array.shape[0], height), area_taps(array.shape[1], width))
     return found.reshape(height, width, *array.shape[2:])
 
 
-def _area_taps(size: int, new_size: int) -> Taps:
+def area_taps(size: int, new_size: int) -> Taps:
     """Return for each of few wide pixels the narrow ones that it covers, by the share of it that they are."""
     scale = size / new_size
     left = np.arange(new_size) * scale

@@ -14,6 +14,7 @@ from gossamer.arrays import Array
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
 from gossamer.image import Image, ImageSource, read_image
+from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import Runs, checked_recipe, finish, profile_of
@@ -159,8 +160,8 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        recipe, backdrop = self._finishing(recipe)
         wanted = self._request(finding, prompt_model, {"masks": "best", **settings})
+        recipe, backdrop = self._finishing(recipe, wanted.finding, steps, announce)
         found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         empty = np.zeros((self.image.height, self.image.width), np.float32)
         mask = patiently(
@@ -197,8 +198,8 @@ class Session:
             As :meth:`subjects`.
         """
         steps = Progress.of(progress)
-        recipe, backdrop = self._finishing(recipe)
         wanted = self._request(finding, prompt_model, settings)
+        recipe, backdrop = self._finishing(recipe, wanted.finding, steps, announce)
         found = self._subjects(prompt, wanted, steps.part(0.0, 0.6), announce)
         count = len(found.subjects)
         return [
@@ -244,10 +245,17 @@ class Session:
         model = given if given is not None else None if named else self._given
         return _Request(wanted, wanted.prompt_model if model is None else model)
 
-    def _finishing(self, recipe: Recipe | None) -> tuple[Recipe, Backdrop]:
-        """Return the recipe and its background: what is wrong with them is told before the work."""
+    def _finishing(
+        self, recipe: Recipe | None, finding: Finding, steps: Progress, announce: _Announce
+    ) -> tuple[Recipe, Backdrop]:
+        """Return the recipe and its background: what is wrong with them, or lacks for them, is told before the work."""
+        check_call(announce, "announce", "announce(sentence)")
         recipe = checked_recipe(recipe) or Recipe()
-        return recipe, read_backdrop(recipe.background, profile_of(self.image, recipe))
+        backdrop = read_backdrop(recipe.background, profile_of(self.image, recipe))
+        prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
+        if finding.combine == "intersection" and self._automatic is None and self._automatic_given is None:
+            self._automatic_given = load_models(self.choice, progress=steps.part(0.0, 0.0), announce=announce)
+        return recipe, backdrop
 
     def _subjects(self, prompt: Prompt, wanted: _Request, steps: Progress, announce: _Announce) -> Prediction:
         check_prompt(prompt)

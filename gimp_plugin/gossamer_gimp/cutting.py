@@ -200,6 +200,9 @@ def cut(client, layer, config, agree, progress, ready=None):
     def later(fraction, text):
         progress(0.7 + 0.3 * fraction, text)
 
+    # So that a matting that cannot be had is refused before the model runs.
+    later_on = {name: value for name, value in options.items() if name.startswith("matting")}
+    what = Wish({**what.fields, "options": {**what.fields.get("options", {}), **later_on}}, what.plane)
     try:
         found = find(client, number, what, agree, lambda fraction, text: progress(0.7 * fraction, text))
         if ready.sent is None:

@@ -17,7 +17,7 @@ KINDS = {
     "strokes": (N_("Refine brush: paint over hair"), 45),
 }
 _SIDE = 512  # pixels of the thumbnail's longer side
-_EVERY = 120  # milliseconds between looks at it
+_EVERY = 80  # milliseconds between looks at it
 _STILL = 2  # looks without a change after which a stroke is done
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import layers
 import planes
 from gi.repository import Gegl, Gimp
-from language import N_
+from language import N_, _
 from painting import PAPER, Paper
 
 VIEWS = (
@@ -95,9 +95,9 @@ class Canvas:
         self._papers = {}
         self._ants = False
         with self._quietly():
-            self._backdrop = self._added("Preview background", image.get_width(), image.get_height(), (0, 0))
+            self._backdrop = self._added(_("Preview background"), image.get_width(), image.get_height(), (0, 0))
             size = layer.get_width(), layer.get_height()
-            self._top = self._added("Preview", *size, tuple(layer.get_offsets()[1:]))
+            self._top = self._added(_("Preview"), *size, tuple(layer.get_offsets()[1:]))
             self._mask = self._top.create_mask(Gimp.AddMaskType.BLACK)
             self._top.add_mask(self._mask)
             image.set_selected_layers(self._selected)
@@ -302,7 +302,7 @@ def sweep(image, drawables):
         _give_back_selection(image)
     finally:
         image.undo_thaw()
-    for _ in range(_FREEZES if painted else 0):  # who painted left it frozen
+    for _time in range(_FREEZES if painted else 0):  # who painted left it frozen
         if image.undo_is_enabled():
             break
         image.undo_thaw()

@@ -8,12 +8,12 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from gossamer.batch import retry
+from gossamer.batch import job, retry
 from gossamer.batch.journal import read_journal
-from gossamer.batch.retry import attempts
+from gossamer.batch.retry import Attempt, attempts
 from gossamer.cli import main
 from gossamer.settings import ModelChoice, Recipe
-from tests.batch.conftest import Batch
+from tests.batch.conftest import Batch, photograph
 from tests.cached_weights import weights_home
 
 
@@ -34,6 +34,19 @@ def test_better_recipes_come_in_turn_and_nothing_is_fetched() -> None:
     assert first.recipe.matting.method == "auto"
     assert first.recipe.segmentation.detail
     assert not list(attempts(Recipe(), ModelChoice(), "sam2.1-hiera-tiny", prompted=True))
+
+
+def test_what_cannot_be_tried_costs_no_picture(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
+    missing = Attempt("vitmatte", Recipe.of({"matting": {"method": "vitmatte"}}), ModelChoice(model="u2netp"), {})
+    monkeypatch.setattr(job, "attempts", lambda *_, **__: [missing])
+    strict = tmp_path / "strict.toml"
+    strict.write_text("[checks]\nempty = 50.0\n")
+    source = photograph(tmp_path / "in" / "a.png")
+    shown = batch(source, "--out", tmp_path / "out", "--recipe", strict, "--on-flag", "retry", "--json")
+    record = read_journal(tmp_path / "out").records["a.png"]
+    assert (shown.status, record.state) == (0, "done")
+    assert any("The retry with vitmatte failed" in warning for warning in record.warnings), record.warnings
 
 
 @pytest.mark.long

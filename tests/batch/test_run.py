@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gossamer.batch import job
+from gossamer.batch import job, results
 from gossamer.batch.journal import read_journal
 from gossamer.cli import main
 from gossamer.errors import ModelError, OutputError
@@ -171,7 +171,7 @@ def test_foreign_files_are_never_replaced_unasked(batch: Batch, pictures: Path, 
 
 
 def test_two_runs_do_not_share_a_folder(batch: Batch, pictures: Path, tmp_path: Path) -> None:
-    from gossamer.batch.run import locked
+    from gossamer.batch.results import locked
 
     with locked(tmp_path / "out"):
         shown = batch(pictures, "--out", tmp_path / "out")
@@ -197,7 +197,7 @@ def test_a_full_disk_ends_the_run_cleanly_and_it_goes_on_later(
     batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = 0
-    real = job.write_bytes
+    real = results.write_bytes
 
     def full(path: Path, data: bytes, *, force: bool = False) -> None:
         nonlocal written
@@ -206,7 +206,7 @@ def test_a_full_disk_ends_the_run_cleanly_and_it_goes_on_later(
             raise OutputError(f"{path} could not be written: full.", "Make room.") from OSError(errno.ENOSPC, "full")
         real(path, data, force=force)
 
-    monkeypatch.setattr(job, "write_bytes", full)
+    monkeypatch.setattr(results, "write_bytes", full)
     shown = batch(pictures, "--out", tmp_path / "out", "--json")
     assert shown.status == 1
     assert (shown.summary["done"], shown.summary["failed"], shown.summary["left"]) == (2, 0, 4)
@@ -238,6 +238,27 @@ def test_sources_that_vanish_or_change_are_named(
     assert "changed while it was read" in told["p2.png"]
 
 
+def test_a_background_that_all_pictures_lack_is_told_once(batch: Batch, pictures: Path, tmp_path: Path) -> None:
+    shown = batch(pictures, "--out", tmp_path / "out", "--background", "nowhere.png")
+    assert (shown.status, shown.err) == (2, "gossamer: nowhere.png does not exist. Check its name and folder.\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_a_prompt_model_that_all_pictures_lack_is_told_once(
+    batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOSSAMER_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
+    prompted = (pictures, "--out", tmp_path / "out", "--box", "10,10,50,40", "--prompt-model")
+    shown = batch(*prompted, "sam2.1-hiera-tiny")
+    assert shown.status == 4
+    assert shown.err.count("would have to be fetched") == 1
+    assert not (tmp_path / "out").exists()
+    assert batch(*prompted, "auto").err.count("Prompt model grabcut") == 1
+
+
 def test_a_fault_of_ours_is_a_record_and_not_the_end(
     batch: Batch, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +280,7 @@ def test_a_fault_of_ours_is_a_record_and_not_the_end(
 def test_ctrl_c_ends_after_the_pictures_in_hand(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         photograph(tmp_path / "in" / f"p{number}.png", number)
-    real, placed = job.write_bytes, []
+    real, placed = results.write_bytes, []
 
     def writing(path: Path, data: bytes, *, force: bool = False) -> None:
         real(path, data, force=force)
@@ -267,7 +288,7 @@ def test_ctrl_c_ends_after_the_pictures_in_hand(batch: Batch, tmp_path: Path, mo
         if len(placed) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(job, "write_bytes", writing)
+    monkeypatch.setattr(results, "write_bytes", writing)
     shown = batch(tmp_path / "in", "--out", tmp_path / "out", "--json")
     assert shown.status == 130
     assert shown.summary["stopped"]

@@ -3,106 +3,31 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import signal
 import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gossamer.batch.journal import FOLDER, read_journal
+from gossamer.batch.journal import read_journal
 from gossamer.batch.plan import Asked
 from gossamer.batch.report.rows import read_rows
 from gossamer.batch.run import Summary, planned, run_batch
 from gossamer.batch.sources import find_sources
 from gossamer.pipeline import Pipeline
 from gossamer.settings import ModelChoice, Recipe
-from tests.batch.conftest import KEYED, Batch, photograph
+from tests.batch.conftest import Batch, photograph
+from tests.batch.stores import COUNT, ROOT, SECRET, Store, command, outputs, run, store
 
 s3fs = pytest.importorskip("s3fs", reason="not installed here: tests/test_overlays.py runs these")
 moto_server = pytest.importorskip("moto.server", reason="not installed here: tests/test_overlays.py runs these")
 fsspec_config = pytest.importorskip("fsspec.config")
 
+__all__ = ["store"]  # the fixture
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what these packages import
-ROOT = Path(__file__).parent.parent.parent
-COUNT = 12
-SECRET = "a-secret-that-nobody-may-see"  # noqa: S105 - of a server that is made here
-
-
-@dataclass
-class Store:
-    """A server of S3, and the folder whose pictures lie in its bucket ``shop`` below ``in``."""
-
-    address: str
-    folder: Path
-    files: Any
-    server: Any
-
-    def put(self, key: str, data: bytes) -> None:
-        self.files.pipe_file(f"shop/{key}", data)
-
-    def guarded(self, after: str) -> None:
-        """Ask who it is that asks, from some request on."""
-        address = f"{self.address}/moto-api/reset-auth"
-        urllib.request.urlopen(urllib.request.Request(address, after.encode(), {"Content-Type": "text/plain"})).close()  # noqa: S310
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    folder = tmp_path_factory.mktemp("pictures") / "in"
-    for number in range(COUNT):
-        photograph(folder / f"shelf{number % 3}" / f"p{number}.png", number)
-    whole = (folder / "shelf0" / "p0.png").read_bytes()
-    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (folder / "download (1)").write_bytes(whole)
-    (folder / "words.txt").write_text("no picture")
-    (folder / ".hidden.png").write_bytes(whole)
-    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        files = s3fs.S3FileSystem(use_listings_cache=False)
-        files.mkdir("shop")
-        made = Store(f"http://{host}:{port}", folder, files, server)
-        for path in folder.rglob("*"):
-            if path.is_file():
-                made.put(f"in/{path.relative_to(folder).as_posix()}", path.read_bytes())
-        made.put("in/shelf0/", b"")  # what browsers of buckets make of a new folder
-        yield made
-    server.stop()
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "gossamer", "batch", *map(str, arguments), *KEYED]
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, **environment}
-    done = subprocess.run(
-        command(*arguments), cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert SECRET not in done.stderr + done.stdout
-    return done
-
-
-def outputs(out: Path) -> dict[str, bytes]:
-    paths = [path for path in out.rglob("*") if path.is_file() and FOLDER not in path.parts and path.suffix != ".tmp"]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
 @pytest.fixture(scope="module")
@@ -245,15 +170,6 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(batch: Batch, tmp_
         assert shown.status == 2
         assert "holds a password" in shown.err
         assert SECRET not in shown.err
-
-
-def test_results_go_into_a_folder(batch: Batch, tmp_path: Path) -> None:
-    shown = batch(photograph(tmp_path / "a.png"), "--out", "s3://shop/out")
-    assert shown.status == 3
-    assert shown.err == (
-        "gossamer: s3://shop/out lies in a store, and a batch writes into a folder. "
-        "Give a folder with --out, and copy it into the store afterwards.\n"
-    )
 
 
 def test_a_package_that_is_missing_is_asked_for(batch: Batch, tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_over_another_background_it_looks_as_if_taken_there() -> None:
     assert error < 0.4 * np.abs(without.composite - truth).mean()
 
 
+@pytest.mark.parametrize(("margin", "told"), [("35%", False), ("4%", True)])
+def test_a_canvas_that_cuts_it_off_is_told(margin: str, told: bool) -> None:
+    image, alpha, _, _ = scene()
+    recipe = gossamer.Recipe.of({"foreground": {"shadow": "keep"}, "canvas": {"margin": margin}})
+    warnings = " ".join(gossamer.refine(image, alpha, recipe).report.warnings)
+    assert ("The shadow is cut off at the right" in warnings) == told
+
+
 def test_on_nothing_it_is_a_part_of_the_transparency_and_a_layer_of_its_own() -> None:
     image, alpha, _, shadow = scene()
     cutout = gossamer.refine(image, alpha, gossamer.Recipe.of({"foreground": {"shadow": "keep"}}))

@@ -68,6 +68,21 @@ def test_what_has_room_works_and_fewer_threads_need_less(tmp_path: Path) -> None
     assert limited(tmp_path, 250, "presets", "list").returncode == 0
 
 
+def test_where_a_limit_is_set_the_remedy_is_to_raise_it() -> None:
+    code = (
+        "import resource\n"
+        "from gossamer.errors import memory_remedy\n"
+        "print(memory_remedy('Make it smaller.'))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4_000_000_000,) * 2)\n"
+        "print(memory_remedy('Make it smaller.'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    free, limited = done.stdout.splitlines()
+    assert free == "Make it smaller."
+    assert limited.startswith("Raise the limit that is set for this process (ulimit -v")
+    assert limited.endswith("Or: make it smaller.")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("megabytes", [800, 820])  # for the network, and for reading its file
 def test_a_model_that_finds_no_room_is_not_called_damaged(megabytes: int, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ def test_names_that_begin_with_a_dash(gossamer: Run, two: tuple[Path, Path], tmp
     assert (tmp_path / "-b.png").exists()
     assert gossamer("compare", "--", "-sheet.png", "-b.png").returncode == 0
     assert_one_sentence(gossamer("remove", two[0], "--background", "-a.png"), 2, "--background=VALUE")
+    assert_one_sentence(gossamer("remove", "-a.png", *MODEL), 2, "begins with a dash", ": -- -a.png.")
+    assert_one_sentence(gossamer("remove", two[0], "--mating", "key"), 2, "--mating", "Did you mean --matting")
 
 
 def test_names_too_long(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
@@ -113,6 +115,11 @@ def test_addresses_and_homes(gossamer: Run, photograph: Path, tmp_path: Path) ->
     assert_one_sentence(gossamer("remove", photograph, "--background", "http://example.org/a.png"), 2, "Download")
     assert_one_sentence(gossamer("remove", "file://server/share/a.jpg"), 2, "address")
     assert gossamer("remove", photograph.as_uri(), "a.png", *MODEL).returncode == 0
+    assert gossamer("remove", photograph.as_uri(), *MODEL).returncode == 0
+    assert photograph.with_name("photo-cutout.png").exists()
+    photograph.with_name("photo-cutout.png").unlink()
+    assert gossamer("remove", "~/photo.jpg", *MODEL, HOME=str(tmp_path)).returncode == 0
+    assert photograph.with_name("photo-cutout.png").exists()
     assert gossamer("remove", "~/photo.jpg", "--out", "~/b.png", *MODEL, HOME=str(tmp_path)).returncode == 0
     assert (tmp_path / "b.png").exists()
 

@@ -94,6 +94,7 @@ def test_stderr_that_is_closed_does_not_get_into_the_picture(shell: Shell, photo
 def test_stdin_that_holds_no_picture(shell: Shell) -> None:
     assert_told(shell("$G remove - out.png <&-"), 2, "standard input")
     assert_told(shell("$G remove - out.png < /dev/null"), 2, "empty")
+    assert_told(shell("$G remove - out.png < /dev/zero"), 2, "not a picture of a kind")  # which has no end
 
 
 @pytest.mark.long

@@ -190,7 +190,17 @@ def test_an_error_that_nobody_foresaw_is_named(folders: Folders, monkeypatch: py
     result = evaluate_folder(*folders, kind="matte", workers=1)
     assert len(result.rows) == 5
     assert result.failures[0].startswith("p2: Unexpected ZeroDivisionError: float division by zero.")
-    assert result.failures[1] == "p3: There was not enough memory for it. Use fewer workers."
+    assert result.failures[1] == "p3: There was not enough memory for it. Make the pictures smaller, or free memory."
+
+
+def test_where_nothing_fits_into_memory_that_is_the_remedy(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: str, guessed: list[str]) -> np.ndarray:
+        raise MemoryError
+
+    monkeypatch.setattr(scoring, "read_opacity", fail)
+    with pytest.raises(InputError, match=r"There was not enough memory for it\. Make the pictures smaller") as caught:
+        evaluate_folder(*folders, kind="matte", workers=1)
+    assert "Check the files" not in str(caught.value)
 
 
 def test_a_missing_package_ends_the_work(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -461,3 +461,28 @@ def test_a_file_that_was_read_in_part_is_to_be_rewound_and_a_closed_one_opened(t
         for source in (stream, writing):
             with pytest.raises(InputError, match=r"cannot be read .*Open it with open\(path, 'rb'\)"):
                 read_image(source)
+
+
+class Endless(io.RawIOBase):
+    """A stream that begins as a picture does, and has no end."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head, self.read_so_far = head, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "all of it"
+        data = self._head[self.read_so_far : self.read_so_far + size].ljust(size, b"\0")
+        self.read_so_far += size
+        return data
+
+
+def test_a_stream_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Endless(b"no picture")
+    with pytest.raises(InputError, match="not a picture of a kind"):
+        read_image(text)
+    assert text.read_so_far <= 64
+    monkeypatch.setenv("GOSSAMER_MAX_PIXELS", "1000")
+    begun = Endless(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match="larger than any picture"):
+        read_image(begun)
+    assert begun.read_so_far < 100 << 20

@@ -449,3 +449,12 @@ def test_the_command_line_reads_and_tells(tmp_path: Path) -> None:
     expected = gossamer.refine(PHOTOGRAPH, TRUE)
     stream = io.BytesIO(expected.encode("png"))
     assert np.array_equal(alpha, np.asarray(PIL.Image.open(stream))[..., 3])
+
+
+def test_messages_call_a_mask_what_it_is() -> None:
+    with pytest.raises(InputError, match=r"^The mask has floats of another scale"):
+        read_mask(PIL.Image.fromarray(BYTES.astype(np.float32)))
+    with pytest.raises(InputError, match=r"^The scribbles is not a picture"):
+        read_mask(b"no picture", name="scribbles")
+    told = read_mask(PIL.Image.fromarray(BYTES.astype(np.int32))).warnings
+    assert [text.startswith("The mask: none of its numbers") for text in told] == [True]

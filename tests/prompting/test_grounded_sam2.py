@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gossamer.errors import InputError
+from gossamer.errors import InputError, ModelNotFound
 from gossamer.prompting.grounded_sam2 import GroundedSam2, load_grounded_sam2, narrowed
 from gossamer.prompting.grounding import Detections, load_grounding_dino
 from gossamer.prompting.places import Places
@@ -144,6 +144,17 @@ def test_narrowing_counts_more_than_half_of_a_box() -> None:
     assert narrowed(boxes, Prompt(text="x", boxes=[(0, 0, 10, 10)]), ()) == [0]
     assert narrowed(boxes, Prompt(text="x", boxes=[(0, 0, 12, 10)]), ()) == [0, 1]
     assert narrowed(boxes, Prompt(text="x"), [(8.0, 8.0)]) == [0, 1]
+
+
+def test_neither_is_loaded_where_one_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOSSAMER_HOME", "HF_HUB_CACHE", "GOSSAMER_MODEL_PATH"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    monkeypatch.setenv("GOSSAMER_OFFLINE", "1")
+    (tmp_path / "config.json").write_text('{"model_type": "grounding-dino"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"damaged: loading it would be told")
+    with pytest.raises(ModelNotFound, match=r"SAM 2\.1 tiny would have to be fetched"):
+        load_grounded_sam2(tmp_path, "sam2.1-hiera-tiny", device="cpu")
 
 
 def test_the_whole_chain_of_real_networks(folder: Path, segmenter: Sam2, monkeypatch: pytest.MonkeyPatch) -> None:

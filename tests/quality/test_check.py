@@ -14,7 +14,9 @@ import pytest
 import gossamer
 from gossamer.cutout import Cutout, Report
 from gossamer.errors import InputError
-from gossamer.quality import Check
+from gossamer.quality import Check, Measures
+from gossamer.quality.flags import flags_of
+from gossamer.settings.checks import Checks
 from tests.quality.scenes import CENTRE, RADIUS, SIZE, over, rgba, scene, true_cutout
 
 
@@ -58,6 +60,12 @@ def test_what_the_faces_make_is_taken_as_it_is() -> None:
     assert gossamer.check(cutout, scene().photo).score == pytest.approx(
         gossamer.check(true_cutout(), scene().photo).score, abs=1
     )
+
+
+@pytest.mark.parametrize(("halo", "seen"), [(0.2, True), (-0.01, False), (None, True)])
+def test_what_an_edge_keeps_is_a_halo_only_where_it_leans_to_its_background(halo: float | None, seen: bool) -> None:
+    found = flags_of(Measures(coverage=0.3, kept=1.1, halo=halo, relative_size=0.5), (), Checks(), photo=True)
+    assert ("halo" in {flag.id for flag in found}) == seen
 
 
 # -- colours -----------------------------------------------------------------------------------------------
@@ -141,6 +149,18 @@ def test_a_part_that_is_cut_off_is_seen_beside_the_photograph(angle: float) -> N
     found = gossamer.check(rgba(true.colours, true.alpha * (beyond < 0)), true.photo)
     assert flags(found) & {"cut", "outline"}
     assert found.faulty
+
+
+@pytest.mark.parametrize(("width", "cut"), [(7, False), (120, True)])
+def test_a_side_that_cannot_be_seen_is_no_end_where_the_thing_is_thin(width: int, cut: bool) -> None:
+    true = scene()
+    alpha = true.alpha.copy()
+    alpha[10:260, 320 : 320 + width] = 1
+    flat = np.broadcast_to(true.background.mean((0, 1)), true.background.shape)
+    colours = np.where((np.arange(SIZE[0]) < 110)[:, None, None], flat, true.colours)
+    found = gossamer.check(rgba(colours, alpha), over(colours, alpha, flat))
+    assert (found.measures.cut > 0.05) == cut
+    assert ("cut" in flags(found)) == cut
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
+import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,3 +260,53 @@ def test_a_letterbox_lies_in_the_middle() -> None:
 def test_a_prediction_that_is_not_a_number_is_an_error() -> None:
     with pytest.raises(ModelError, match="not a number"):
         postprocess(np.full((4, 4), np.nan, np.float32), READ, 8, 8)
+
+
+# -- pictures that are alike everywhere ---------------------------------------------------------------------------
+
+
+def of_kind(kind: str, height: int = 320, width: int = 320) -> np.ndarray:
+    """Noise of a kind, (3, H, W) in [0, 1]."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:height, :width]
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)), (0, 0), 0.8)
+    planes = {
+        "grey": rng.random((height, width)),
+        "binary": rng.random((height, width)) < 0.5,
+        "salt and pepper": 0.5
+        + 0.5 * (rng.random((height, width)) < 0.05)
+        - 0.5 * (rng.random((height, width)) < 0.05),
+        "film grain on a page": 0.4 + 0.05 * grain,
+        "cloth": 0.5 + 0.1 * np.sin(1.1 * x) * np.sign(np.sin(1.3 * y)) + 0.04 * rng.normal(0, 1, (height, width)),
+    }
+    if kind == "coloured":
+        return rng.random((3, height, width), dtype=np.float32)
+    return np.repeat(planes[kind][None].astype(np.float32), 3, axis=0)
+
+
+UNSURE = np.linspace(0, 0.85, 64 * 64, dtype=np.float32).reshape(64, 64)
+STRETCHED = dataclasses.replace(READ, normalise="before_resize")
+
+
+@pytest.mark.parametrize("kind", ["grey", "binary", "salt and pepper", "coloured", "film grain on a page", "cloth"])
+def test_of_noise_only_a_sure_output_is_believed(kind: str) -> None:
+    seen = of_kind(kind)
+    assert postprocess(UNSURE, STRETCHED, 50, 40, seen=seen).max() == 0
+    assert postprocess(UNSURE, STRETCHED, 50, 40).max() > 0.9  # of a part of a picture
+    sure = np.zeros_like(UNSURE)
+    sure[20:40, 20:40] = 0.99
+    assert postprocess(sure, STRETCHED, 50, 40, seen=seen).max() > 0.9
+    assert postprocess(UNSURE, READ, 50, 40, seen=seen).max() == pytest.approx(0.85, abs=0.02)  # nothing is stretched
+
+
+def test_what_stands_out_of_noise_is_no_noise() -> None:
+    """By its brightness, or by its texture alone; a gradient and a single line are something, too."""
+    y, x = np.mgrid[:320, :320]
+    disc = np.hypot(y - 150, x - 90) < 12
+    brighter, rougher, line = of_kind("film grain on a page"), of_kind("film grain on a page"), of_kind("cloth")
+    brighter[:, disc] += 0.2
+    rougher[:, disc] += 3 * (of_kind("grey")[:, disc] - 0.5)
+    line[:, 160:163] = 1
+    gradient = of_kind("grey") * 0.5 + np.linspace(0, 0.8, 320, dtype=np.float32)
+    for seen in (brighter, rougher, line, gradient, skimage.data.astronaut()[::2, ::2].transpose(2, 0, 1)):
+        assert postprocess(UNSURE, STRETCHED, 50, 40, seen=np.float32(seen)).max() > 0.9

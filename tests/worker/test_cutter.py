@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gossamer.errors import GossamerError
+from gossamer.errors import GossamerError, ModelNotFound
 from gossamer.segmentation import loading
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.weights import store
@@ -86,6 +86,14 @@ def test_a_bad_wish_leaves_what_is_warm(home: Path, photograph: np.ndarray, load
         cut(cutter, photograph, device="cpu")
     cut(cutter, photograph, device="auto")
     assert [name for name in loads if name != "bad"] == ["u2netp"]
+
+
+def test_a_matting_that_is_not_here_is_told_before_the_model_runs(
+    home: Path, photograph: np.ndarray, loads: list[str]
+) -> None:
+    with pytest.raises(ModelNotFound, match="vitmatte"):
+        cut(Cutter(Inventory()), photograph, options={"matting": "vitmatte"})
+    assert loads == []
 
 
 @pytest.mark.long

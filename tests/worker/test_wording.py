@@ -48,6 +48,8 @@ def text(node: ast.expr, constants: dict[str, ast.expr]) -> str:
         return text(node.body, constants) + " " + text(node.orelse, constants)
     if isinstance(node, ast.BinOp):
         return text(node.left, constants) + text(node.right, constants)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "memory_remedy":
+        return text(node.args[0], constants)
     return "X"
 
 
@@ -65,6 +67,10 @@ def test_every_remedy_of_the_library_is_one_in_gimp() -> None:
         (errors.InputError("x", "Make it smaller."), "Make it smaller."),
         (errors.DeviceError("x", "Free memory, or choose --device cpu."), "choose a smaller model in the dialog"),
         (errors.LicenceError("x", "type: gossamer models get rmbg --accept-licence"), "Choose another model"),
+        (
+            errors.ModelNotFound("ViTMatte", "type: hf download a --local-dir b"),
+            "another model or method in the dialog",
+        ),
         (errors.MissingExtra("ViTMatte", "vitmatte"), "another model or method in the dialog"),
         (errors.WorkerError("x", "Open a terminal and type: gossamer gimp install"), "gossamer gimp install"),
     ],

@@ -14,22 +14,26 @@ import logging
 import os
 import re
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias, TypeVar
 
-from gossamer.errors import GossamerError, InputError, MissingExtra, first_line
+from gossamer.batch.marks import marked, put
+from gossamer.errors import GossamerError, InputError, MissingExtra, OutputError, OutputExists, first_line
 from gossamer.progress import Progress
 
 __all__ = [
     "Address",
     "ObjectStatus",
+    "OutUnreachable",
     "StoreUnreachable",
     "Where",
     "address_of",
+    "check_address",
     "heads",
     "is_address",
+    "marks",
     "statuses",
     "where_of",
 ]
@@ -59,6 +63,10 @@ _SECRET = re.compile(r"(AWS|AZURE|GOOGLE|FSSPEC)_\w*(KEY|SECRET|TOKEN|PASSWORD|C
 
 class StoreUnreachable(InputError):
     """A store does not answer: nor will it for the next picture."""
+
+
+class OutUnreachable(OutputError):
+    """A store into which something is written does not answer: nor will it for the next picture."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +128,19 @@ class Address:
         """What the name ends in, with its dot."""
         return PurePosixPath(self.name).suffix
 
+    @property
+    def parent(self) -> Address:
+        """The address of what it lies in."""
+        return Address(self.scheme, self.bucket, self.key.rpartition("/")[0])
+
     def joinpath(self, *parts: str) -> Address:
         """Return the address of what is below."""
         return Address(self.scheme, self.bucket, "/".join(filter(None, (self.key, *parts))))
+
+    def is_below(self, other: Address) -> bool:
+        """Tell whether it is another address, or below that."""
+        own, others = (f"{each.bucket}/{each.key}".rstrip("/") + "/" for each in (self, other))
+        return _EXTRAS[self.scheme] == _EXTRAS[other.scheme] and own.startswith(others)
 
     def stat(self, steps: Progress | None = None) -> ObjectStatus:
         """Return what the store tells of it.
@@ -155,6 +173,47 @@ class Address:
         system, path = self._system()
         with self._reading():
             return bytes(_waited(system, system._cat_file(path, start=start, end=end), steps))
+
+    def write(self, data: bytes, mark: str = "", *, new: bool = False, steps: Progress | None = None) -> None:
+        """Put an object there, whole or not at all.
+
+        Parameters
+        ----------
+        data : bytes
+        mark : str
+            What it carries with it, in ASCII: see :mod:`gossamer.batch.marks`.
+        new : bool
+            Replace none.
+        steps : Progress, optional
+
+        Raises
+        ------
+        OutputExists
+            There is one, and `new` is set.
+        OutputError, MissingExtra
+            The store does not take it.
+        """
+        system, path = self._system()
+        with self._writing():
+            _waited(system, put(system, path, data, mark, new=new), steps)
+
+    def upload(self, file: Path, steps: Progress | None = None) -> None:
+        """Put a file's bytes there, whole or not at all; raises OutputError."""
+        system, path = self._system()
+        with self._writing():
+            _waited(system, system._put_file(str(file), path), steps)
+
+    def download(self, file: Path, steps: Progress | None = None) -> None:
+        """Write its bytes into a file; raises InputError."""
+        system, path = self._system()
+        with self._reading():
+            _waited(system, system._get_file(path, str(file)), steps)
+
+    def remove(self, steps: Progress | None = None) -> None:
+        """Remove the object, if it is there; raises OutputError."""
+        system, path = self._system()
+        with self._writing(), suppress(FileNotFoundError):
+            _waited(system, system._rm_file(path), steps)
 
     def below(self, steps: Progress | None = None) -> Iterator[Address]:
         """Yield all objects below it, with their status, in the store's order; raises InputError, MissingExtra."""
@@ -203,6 +262,30 @@ class Address:
         except Exception as error:
             raise self._cannot_read(error) from error
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except GossamerError:
+            raise
+        except Exception as error:
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: Exception) -> OutputError:
+        """Return what an error of a store means for what was to be written there."""
+        place, who = _HELP[_EXTRAS[self.scheme]]
+        said = _harmless(first_line(error)).rstrip(".")
+        if isinstance(error, FileExistsError) or _code_of(error) == "PreconditionFailed":
+            return OutputExists(f"{self} exists already.", "Give another name or add --force.")
+        if _is_away(error):
+            return OutUnreachable(f"The store of {self} cannot be reached: {said}.", f"Check the network and {place}.")
+        if isinstance(error, FileNotFoundError):
+            where = Address(self.scheme, self.bucket, "")
+            return OutputError(f"There is no {where} to write {self} into.", "Make it first, or give another.")
+        if isinstance(error, PermissionError) or _ASKING.search(type(error).__name__):
+            return OutputError(f"{self} may not be written: {said}.", f"Check the rights, and who asks: set {who}.")
+        return OutputError(f"{self} could not be written: {said}.", f"Check the address, and {place}.")
+
     def _cannot_read(self, error: Exception) -> GossamerError:
         """Return what an error of a store means, with a remedy and without secrets."""
         place, who = _HELP[_EXTRAS[self.scheme]]
@@ -248,6 +331,13 @@ def address_of(text: str) -> Address:
     return Address(scheme, bucket, key)
 
 
+def check_address(address: Address, force: bool = False) -> None:
+    """Refuse, before the work, a name in a store that is taken; raises OutputExists, InputError, MissingExtra."""
+    with suppress(FileNotFoundError):
+        if not address.stat().is_folder and not force:
+            raise OutputExists(f"{address} exists already.", "Give another name or add --force.")
+
+
 def where_of(text: str) -> Where:
     """Return the file or object that a text names, as the journal has it."""
     return address_of(text) if is_address(text) else Path(text)
@@ -271,6 +361,14 @@ def heads(addresses: Sequence[Address], length: int) -> list[bytes | GossamerErr
     return [
         _error_of(address, found) if isinstance(found, BaseException) else found
         for address, found in _each(addresses, head)
+    ]
+
+
+def marks(addresses: Sequence[Address]) -> list[str | GossamerError]:
+    """Return what objects carry with them, many at the same time: see :mod:`gossamer.batch.marks`."""
+    return [
+        _error_of(address, found) if isinstance(found, BaseException) else found
+        for address, found in _each(addresses, lambda system, path, _: marked(system, path))
     ]
 
 
@@ -317,6 +415,13 @@ def _status(told: dict[str, Any]) -> ObjectStatus:
 def _is_away(error: BaseException) -> bool:
     """Tell whether an error says that nobody answers, as the packages of the stores each say it."""
     return isinstance(error, (ConnectionError, TimeoutError)) or _AWAY.search(type(error).__name__) is not None
+
+
+def _code_of(error: BaseException) -> str:
+    """Return the word by which S3 calls what went wrong, "" where that is not known."""
+    response = getattr(error.__cause__ or error, "response", None)
+    told = response.get("Error") if isinstance(response, dict) else None
+    return str(told.get("Code", "")) if isinstance(told, dict) else ""
 
 
 def _harmless(text: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gossamer.batch.addresses import StoreUnreachable
+from gossamer.batch.addresses import OutUnreachable, StoreUnreachable
 from gossamer.batch.job import Job, Shop, failure_of
 from gossamer.batch.journal import Record
 from gossamer.batch.plan import Item
@@ -264,12 +264,12 @@ class Engine:
 
     def _ends_the_run(self, error: Exception, number: int) -> bool:
         """Tell whether every other picture would meet the same: the disk, OUT, the journal, or the model itself."""
+        if isinstance(error, (StoreUnreachable, OutUnreachable)):
+            return True
         if isinstance(error, OutputError):
             cause: Any = error.__cause__
             on_disk = isinstance(cause, OSError) and cause.errno in _DISK
-            return on_disk or not self._shop.asked.out.is_dir()
-        if isinstance(error, StoreUnreachable):
-            return True
+            return on_disk or not self._shop.results.is_there(self._shop.steps)
         # A network that has never run will not run for the next picture either.
         return number == 1 and not self._found_one and isinstance(error, (ModelError, DeviceError, MissingExtra))
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +16,16 @@ from gossamer.arrays import Array
 from gossamer.batch.addresses import ObjectStatus, Where
 from gossamer.batch.identity import stamp_of
 from gossamer.batch.journal import Failure, Record
+from gossamer.batch.objects import read_object
 from gossamer.batch.plan import Asked, Item
+from gossamer.batch.results import Results
 from gossamer.batch.retry import attempts
-from gossamer.batch.targets import SET_ASIDE, place
+from gossamer.batch.targets import SET_ASIDE
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
-from gossamer.errors import GossamerError, InputError, OutputError, is_lack_of_memory
-from gossamer.files import write_bytes
+from gossamer.errors import Cancelled, GossamerError, InputError, is_lack_of_memory, memory_remedy
 from gossamer.image import Image, check_size_for, read_image
-from gossamer.image.limits import check_length
-from gossamer.image.read import image_of
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
@@ -44,6 +43,8 @@ class Shop:
     Attributes
     ----------
     asked : Asked
+    results : Results
+        Where outputs go.
     pipeline : Pipeline
         With the one warm model.
     steps : Progress
@@ -55,6 +56,7 @@ class Shop:
     """
 
     asked: Asked
+    results: Results
     pipeline: Pipeline
     steps: Progress
     announce: Callable[[str], object]
@@ -172,7 +174,6 @@ class Job:
                 self.warnings += check_picture(data, preset(self.item.preset), cutout.alpha, cutout.recipe)
         aside = asked.settings.on_flag == "set-aside" and self._check is not None and self._check.faulty
         output = f"{SET_ASIDE}/{self.item.target}" if aside else self.item.target
-        path = place(asked.out, output)
         height, width = cutout.alpha.shape
         report = cutout.report
         self.warnings = [*report.warnings, *self.warnings]
@@ -186,9 +187,7 @@ class Job:
         )
         self._cutout = None
         with self._clock("write"):
-            self._settle(shop, path, data, meant)
-        with suppress(OSError):
-            meant = replace(meant, output_mtime=path.stat().st_mtime_ns)
+            meant = self._settle(shop, data, meant)
         self.record = replace(meant, seconds=_rounded(self.seconds), finished=now())
         shop.append(self.record)
 
@@ -198,23 +197,15 @@ class Job:
         with self._clock("encode"):
             return len(self._cutout.encode(shop.asked.settings.format))
 
-    def _settle(self, shop: Shop, path: Path, data: bytes, meant: Record) -> None:
-        out, earlier = shop.asked.out, self.item.earlier
-        if not out.is_dir():
-            raise OutputError(f"The folder {out} is gone.", "Bring it back, then go on with --resume.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"The folder {path.parent} could not be made: {error.strerror or error}.",
-                "Check what has its name, its permissions and the disk.",
-            ) from error
+    def _settle(self, shop: Shop, data: bytes, meant: Record) -> Record:
+        results, earlier = shop.results, self.item.earlier
         shop.intend(meant)
         # What is set aside is only ever ours: its folder is refused to everything else.
-        write_bytes(path, data, force=self.item.replaces or path != place(out, self.item.target))
+        replaces = self.item.replaces or meant.output != self.item.target
+        settled = results.put(meant, data, replaces=replaces, steps=shop.steps)
         if earlier is not None and earlier != meant.output:
-            with suppress(OSError):
-                place(out, earlier).unlink()
+            results.remove(earlier, shop.steps)
+        return settled
 
     def _cut(self, shop: Shop, recipe: Recipe, pipeline: Pipeline, mask: Array | None, origin: Origin | None) -> Cutout:
         assert self._image is not None  # noqa: S101 - the stages before
@@ -247,7 +238,9 @@ class Job:
                     pipeline = shop.pipeline if attempt.choice == choice else Pipeline(choice=attempt.choice)
                     cutout = self._cut(shop, attempt.recipe, pipeline, None, None)
                     found = self._checked(shop, cutout, attempt.recipe)
-                except (InputError, MemoryError) as error:
+                except Cancelled:
+                    raise
+                except (GossamerError, MemoryError) as error:  # nobody asked for it: what there is counts
                     self.warnings.append(f"The retry with {attempt.what} failed: {error}")
                     continue
                 tried.append(_attempt(attempt.what, found))
@@ -311,7 +304,10 @@ def failure_of(error: BaseException) -> Failure:
         return Failure.of(error)
     if is_lack_of_memory(error):
         return Failure(
-            "There is not enough memory for this picture.", "Resize it first, or free memory.", "MemoryError", 1
+            "There is not enough memory for this picture.",
+            memory_remedy("Resize it first, or free memory."),
+            "MemoryError",
+            1,
         )
     return Failure(
         f"Unexpected {type(error).__name__}: {error}.",
@@ -337,13 +333,8 @@ def _picture(path: Where, status: os.stat_result | ObjectStatus | None, steps: P
     """Read a picture from a file or a store."""
     if isinstance(path, Path):
         return patiently(lambda: read_image(path), steps)
-    if status is None:
-        raise InputError(f"{path} does not exist.", "Check its bucket and name.")
-    check_length(status.st_size, str(path))
-    data = path.read(0, status.st_size, steps)
-    if len(data) != status.st_size:
-        raise InputError(f"Of {path} there came {len(data)} of {status.st_size} bytes.", "Run it again with --resume.")
-    return patiently(lambda: image_of(data, str(path), path.stem), steps)
+    known = status if isinstance(status, ObjectStatus) else None
+    return read_object(replace(path, status=None), known, steps)
 
 
 def _status(path: Where, steps: Progress) -> os.stat_result | ObjectStatus | None:

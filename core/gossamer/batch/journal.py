@@ -127,6 +127,8 @@ class Record:
         When, ISO 8601 in UTC.
     source_tag : str
         What a store called this state of the source (its ETag); "" for a file.
+    output_tag : str
+        What a store called the output (its ETag): what need not be read again; "" for a file.
     """
 
     source: str
@@ -152,6 +154,7 @@ class Record:
     source_mtime: int = 0
     finished: str = ""
     source_tag: str = ""
+    output_tag: str = ""
 
     @property
     def key(self) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gossamer.batch.addresses import where_of
-from gossamer.batch.identity import is_of_this_source, recipe_hash, state_of
+from gossamer.batch.addresses import Where, where_of
+from gossamer.batch.identity import is_of_this_source, recipe_hash
 from gossamer.batch.journal import Journal, Record
+from gossamer.batch.results import Results, results_of
 from gossamer.batch.sources import Found, Source, Unusable, looked_up
-from gossamer.batch.targets import check_targets, place, target_of
+from gossamer.batch.targets import check_targets, target_of
 from gossamer.errors import InputError, OutputExists
 from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
@@ -30,7 +30,7 @@ class Asked:
 
     Attributes
     ----------
-    out : Path
+    out : Path or Address
         Absolute.
     settings : Batch
     recipe, choice, finding
@@ -51,7 +51,7 @@ class Asked:
         Who does the work.
     """
 
-    out: Path
+    out: Where
     settings: Batch = field(default_factory=Batch)
     recipe: Recipe = field(default_factory=Recipe)
     choice: ModelChoice = field(default_factory=ModelChoice)
@@ -132,7 +132,7 @@ class Plan:
     changed: list[str] = field(default_factory=list)
 
 
-def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> Plan:
+def make_plan(found: Found, asked: Asked, journal: Journal, results: Results, steps: Progress) -> Plan:
     """Decide what is done with everything that was found.
 
     Raises
@@ -145,17 +145,18 @@ def make_plan(found: Found, asked: Asked, journal: Journal, steps: Progress) -> 
         A name, recipe or prompt is impossible.
     """
     plan = Plan(unusable=found.unusable, passed_over=found.passed_over)
-    planner = Planner(asked, journal)
+    planner = Planner(asked, journal, results)
     sources = looked_up(found.sources) if asked.resume else found.sources
     pairs = [(planner.target(source, number), source) for number, source in enumerate(sources, 1)]
     check_targets(pairs, asked.out)
+    journal = planner.look([target for target, _ in pairs], steps)
     taken: list[str] = []
     for number, (target, source) in enumerate(pairs):
         steps(number / len(pairs), "Looking at what is there")
         taken += filter(None, [planner.decide(source, target, plan)])
     if taken:
         more = f", and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
-        ours = any(target in journal.records for target in taken)
+        ours = any(target in journal.records or target in journal.intents for target in taken)
         raise OutputExists(
             f"In {asked.out} there are {', '.join(taken[:_SHOWN])}{more} already.",
             "Add --resume to leave what is done, or --reprocess to do it again."
@@ -196,27 +197,35 @@ class Planner:
     asked : Asked
     journal : Journal
         Of earlier runs.
+    results : Results, optional
+        Where outputs go, if that is known already.
     """
 
-    def __init__(self, asked: Asked, journal: Journal) -> None:
+    def __init__(self, asked: Asked, journal: Journal, results: Results | None = None) -> None:
         self._asked = asked
         self._journal = journal
+        self._results = results or results_of(asked.out)
         self._kept: dict[str, tuple[Recipe, str]] = {}
 
     def target(self, source: Source, number: int) -> str:
         """Return the name of its output below OUT; raises InputError."""
         return target_of(source, number, self._asked.settings)
 
+    def look(self, targets: list[str], steps: Progress) -> Journal:
+        """Find out what is there; return all that is known by then. Raises InputError."""
+        self._journal = self._results.look(self._journal, targets, steps)
+        return self._journal
+
     def decide(self, source: Source, target: str, plan: Plan) -> str | None:
         """Put a picture where it belongs in a plan; return its target where something that is there forbids it."""
-        asked = self._asked
+        asked, results = self._asked, self._results
         recipe, hash = self._recipe(source)
         item = Item(source, target, recipe, hash, asked.prompt, source.preset or asked.preset)
         item.meant()  # what is impossible is told now
         intent, record = self._journal.intents.get(target), self._journal.records.get(target)
-        exists = os.path.lexists(place(asked.out, target))
-        if intent is not None and state_of(intent, asked.out) == "whole":
-            record = _settled(intent, asked.out)
+        exists = results.exists(target)
+        if intent is not None and results.state_of(intent) == "whole":
+            record = replace(results.settled(intent), source=source.name, source_path=str(source.path))
             if asked.resume and self._fits(record, item):
                 plan.adopted.append(record)
                 plan.already += 1
@@ -226,7 +235,7 @@ class Planner:
                 return target
             plan.items.append(replace(item, replaces=asked.force))
             return None
-        state = state_of(record, asked.out)
+        state = results.state_of(record)
         if state == "whole" and asked.resume and self._fits(record, item):
             plan.already += 1
             return None
@@ -263,11 +272,6 @@ class Planner:
             prompt = source.prompt or (None if asked.prompt is None else asked.prompt.to_json())
             self._kept[key] = recipe, recipe_hash(recipe, asked.choice, prompt, asked.finding)
         return self._kept[key]
-
-
-def _settled(intent: Record, out: Path) -> Record:
-    assert intent.output is not None  # noqa: S101 - no output is not whole
-    return replace(intent, output_mtime=place(out, intent.output).stat().st_mtime_ns)
 
 
 def _over(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import importlib
 import io
 import json
 import logging
-import os
 import queue
 import re
 import socket
@@ -22,16 +21,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import gossamer
 from gossamer.batch.engine import TICK, Engine, Outcome
-from gossamer.batch.identity import state_of
 from gossamer.batch.job import Shop
-from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, part_paths, read_journal
+from gossamer.batch.journal import Failure, JournalWriter, Record, part_paths
 from gossamer.batch.plan import Asked, Item
-from gossamer.batch.targets import place
+from gossamer.batch.results import Results, results_of
 from gossamer.errors import DeviceError, GossamerError, InputError, OutputError, import_failure
 from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["BlockWorker", "RayEngine"]
 
 _BLOCK = 8  # pictures that a worker is given at once: its stages overlap within them
-_HALT = "halt"  # the file that tells workers to begin no more
 _STORE = 256 << 20  # bytes of memory that a cluster of one machine keeps for rows, which are small
 _LOCAL = "127.0.0.1"
 _ANSWER = 5.0  # seconds that a cluster may take to answer
@@ -69,6 +67,7 @@ class BlockWorker:
 
     def __init__(self) -> None:
         self._asked = self.asked
+        self._results = results_of(self.asked.out)
         self._pipeline = Pipeline(self.asked.recipe, self.asked.choice)
         self._writer: JournalWriter | None = None
         self._id = uuid4().hex
@@ -93,49 +92,46 @@ class BlockWorker:
                 f"{socket.gethostname()} has Gossamer {gossamer.__version__}, not {self.version}.",
                 "Install the same version on all machines of the cluster.",
             )
-        if not out.is_dir():
+        if isinstance(out, Path) and not out.is_dir():
             raise OutputError(
                 f"There is no folder {out} on {socket.gethostname()}.",
                 "Give a folder for --out, and pictures, that all machines of the cluster see under the same name.",
             )
         if self._writer is None:
-            self._writer = JournalWriter(out, self._id)
+            self._writer = self._results.part(self._id)
+        writer = self._writer
         known = self._done_before(items)
         for record in known.values():
-            self._writer.append(record)
+            if writer is not None:
+                writer.append(record)
         records += known.values()
-        halt = out / FOLDER / _HALT
+        results = self._results
         engine: Engine
 
         def look(_: Outcome) -> None:
-            if halt.exists():
+            if results.is_halted():
                 engine.halt()
 
         shop = Shop(
             self._asked,
+            results,
             self._pipeline,
             Progress(lambda *_: engine.tick()),
             lambda _: None,
-            self._writer.intend,
-            self._writer.append,
+            _nothing if writer is None else writer.intend,
+            _nothing if writer is None else writer.append,
         )
         engine = Engine(shop, lambda record, _: records.append(record), look)
-        return engine.run(item for item in items if item.target not in known and not halt.exists()).ended_by
+        return engine.run(item for item in items if item.target not in known and not results.is_halted()).ended_by
 
     def _done_before(self, items: list[Item]) -> dict[str, Record]:
         """Return the records of what another worker, which died, has done of a block."""
-        there = [item for item in items if not item.replaces and os.path.lexists(place(self._asked.out, item.target))]
-        if not there:
-            return {}
-        journal = read_journal(self._asked.out)
-        found = {}
-        for item in there:
-            record = journal.intents.get(item.target) or journal.records.get(item.target)
-            if record is not None and record.recipe == item.hash and state_of(record, self._asked.out) == "whole":
-                with suppress(OSError):
-                    record = replace(record, output_mtime=place(self._asked.out, item.target).stat().st_mtime_ns)
-                found[item.target] = record
-        return found
+        made = self._results.made([item.target for item in items if not item.replaces])
+        return {
+            item.target: replace(made[item.target], source=item.source.name, source_path=str(item.source.path))
+            for item in items
+            if item.target in made and made[item.target].recipe == item.hash
+        }
 
 
 class RayEngine:
@@ -144,6 +140,8 @@ class RayEngine:
     Parameters
     ----------
     asked : Asked
+    results : Results
+        Where outputs go.
     announce : callable
         Told about the cluster.
     append : callable
@@ -162,28 +160,25 @@ class RayEngine:
     def __init__(
         self,
         asked: Asked,
+        results: Results,
         announce: Callable[[str], object],
         append: Callable[[Record], object],
         told: Callable[[Record, Outcome], object],
         seen: Callable[[Outcome], object],
     ) -> None:
         self._asked, self._append, self._told, self._seen = asked, append, told, seen
-        self._announce = announce
+        self._results, self._announce = results, announce
         self._halted, self._aborted = threading.Event(), threading.Event()
         self._ray = _connected(asked)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._cpus = asked.cluster.worker_cpus or min((node.get("CPU", 1.0) for node in nodes), default=1.0) or 1.0
         cores = sum(node.get("CPU", 0.0) for node in nodes)
         announce(f"The cluster has {len(nodes)} {'machine' if len(nodes) == 1 else 'machines'} with {cores:g} cores.")
-        self._flag = asked.out / FOLDER / _HALT
-        with suppress(OSError):
-            self._flag.unlink()
+        results.forget_halt()
 
     def halt(self) -> None:
         """Begin no more pictures; those in hand are finished."""
-        self._halted.set()
-        with suppress(OSError):
-            self._flag.touch()
+        self._halted.set()  # the workers are told by what runs: this may be called by a signal
 
     def abort(self) -> None:
         """Leave everything at once: what is in hand is as if it had never been begun."""
@@ -216,10 +211,13 @@ class RayEngine:
         rows: queue.Queue[str | Exception | None] = queue.Queue()
         missing = {item.target for item in items}
         thread = threading.Thread(target=self._stream, args=(items, rows), name="gossamer-batch-ray", daemon=True)
-        last = time.monotonic()
+        last, is_told = time.monotonic(), False
         try:
             thread.start()
             while not self._aborted.is_set():
+                if not is_told and (self._halted.is_set() or outcome.ended_by is not None):
+                    is_told = True
+                    self._results.halt()
                 self._seen(outcome)
                 for line in said.lines():
                     self._announce(line)
@@ -228,17 +226,15 @@ class RayEngine:
                     if row is None:
                         break
                     outcome.ended_by = self._take(row, missing, outcome) or outcome.ended_by
-                    if outcome.ended_by is not None and not self._flag.exists():
-                        self._flag.touch()  # by which the others are told
                 now = time.monotonic()
                 outcome.seconds += now - last
                 last = now
         finally:
             self._ray.shutdown()
-            with suppress(OSError):
-                self._flag.unlink()
+            if is_told:
+                self._results.forget_halt()
         if not missing:
-            for path in part_paths(self._asked.out):  # all that they say has come back
+            for path in part_paths(self._results.home):  # all that they say has come back
                 with suppress(OSError):
                     path.unlink()
         return outcome
@@ -287,6 +283,10 @@ class RayEngine:
             num_cpus=self._cpus,
             num_gpus=cluster.worker_gpus or None,
         )
+
+
+def _nothing(_: Record) -> None:
+    """Write no journal: what a worker makes tells of itself."""
 
 
 class _Said(io.TextIOBase):
@@ -347,7 +347,9 @@ def _connected(asked: Asked) -> Any:
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(include_dashboard=False, object_store_memory=_STORE, _node_ip_address=_LOCAL, **quiet)
+            # "local", or it would be whichever cluster somebody else has started on this machine.
+            own: dict[str, Any] = {"object_store_memory": _STORE, "_node_ip_address": _LOCAL}
+            ray.init(address="local", include_dashboard=False, **own, **quiet)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DeviceError(

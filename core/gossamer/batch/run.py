@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import gossamer
+from gossamer.batch.addresses import Where
 from gossamer.batch.engine import Engine, Outcome
 from gossamer.batch.job import Job, Shop, now
-from gossamer.batch.journal import FOLDER, Failure, JournalWriter, Record, Run, read_journal, take_parts
+from gossamer.batch.journal import Failure, JournalWriter, Record, Run, read_journal, take_parts
 from gossamer.batch.manifest import is_manifest, read_manifest
 from gossamer.batch.plan import Asked, Item, Plan, Planner, make_plan, only_these
 from gossamer.batch.ray_engine import RayEngine
+from gossamer.batch.results import Results, results_of
 from gossamer.batch.sources import Found, Unusable, find_sources
 from gossamer.batch.watch import watched
+from gossamer.compositing import read_backdrop
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
-from gossamer.files import check_folder, lock_alone, make_folder
-from gossamer.paths import remedy_of
+from gossamer.matting.preparing import prepare_matting
 from gossamer.pipeline import Pipeline
 from gossamer.platform import catch_ends
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.choice import load_prompt_model
+from gossamer.prompting.lent import LentModel
 
 __all__ = ["Estimate", "Summary", "estimate", "planned", "run_batch"]
 
@@ -115,8 +116,9 @@ def planned(
     OutputError
         Outputs clash.
     """
-    _check_out(asked.out)
-    journal = read_journal(asked.out, whole=False)
+    results = results_of(asked.out)
+    results.check()
+    journal = read_journal(results.home, whole=False)
     found = Found()
     for name in given:
         if is_manifest(name):
@@ -130,7 +132,7 @@ def planned(
     if first is not None:
         found.sources = found.sources[:first]
         found.unusable = []
-    return make_plan(found, asked, journal, Progress.of(progress))
+    return make_plan(found, asked, journal, results, Progress.of(progress))
 
 
 def run_batch(
@@ -169,15 +171,18 @@ def run_batch(
     KeyboardInterrupt
         The end was asked for twice, or by the system: nothing half-written is left.
     """
+    announce = _once(announce)
+    _prepare(asked, pipeline, Progress(), announce)
     model = None if pipeline.choice.model == "none" else pipeline.load(announce=announce)
     if model is not None and asked.cluster.engine == "ray":
         pipeline.unload()  # fetched and known to be sound; the workers load their own
     summary = Summary(already=plan.already, passed_over=plan.passed_over, changed=list(plan.changed))
-    with locked(asked.out):
-        earlier = read_journal(asked.out, whole=False)
-        writer = JournalWriter(asked.out)
+    results = results_of(asked.out)
+    with results.alone():
+        earlier = read_journal(results.home, whole=False)
+        writer = JournalWriter(results.home)
         try:
-            take_parts(asked.out, writer)
+            take_parts(results.home, writer)
             writer.begin(
                 Run(
                     gossamer.__version__,
@@ -203,16 +208,19 @@ def run_batch(
                 earlier.records[record.key] = replace(record, measures={}, flags=[], warnings=[])
                 told(record, summary)
 
-            if watch is None:
-                for unusable in plan.unusable:
-                    refuse(unusable)
-                items: Iterator[Item | None] = iter(plan.items)
-                _work(items, summary, asked, pipeline, writer, announce, told, seen, len(plan.items), False)
-            else:
-                # What is there already may still be growing: it is taken in the same way as what comes.
-                planner = Planner(replace(asked, resume=True), earlier)
-                items = watched(watch, asked.out, planner, refuse)
-                _work(items, summary, asked, pipeline, writer, announce, remember, seen, 0, True)
+            with results.keeping(announce):
+                if watch is None:
+                    for unusable in plan.unusable:
+                        refuse(unusable)
+                    items: Iterator[Item | None] = iter(plan.items)
+                    _work(
+                        items, summary, asked, results, pipeline, writer, announce, told, seen, len(plan.items), False
+                    )
+                else:
+                    # What is there already may still be growing: it is taken in the same way as what comes.
+                    planner = Planner(replace(asked, resume=True), earlier, results)
+                    items = watched(watch, results.home, planner, refuse)
+                    _work(items, summary, asked, results, pipeline, writer, announce, remember, seen, 0, True)
         finally:
             writer.close()
     return summary
@@ -222,6 +230,7 @@ def _work(
     items: Iterator[Item | None],
     summary: Summary,
     asked: Asked,
+    results: Results,
     pipeline: Pipeline,
     writer: JournalWriter,
     announce: Callable[[str], object],
@@ -253,10 +262,10 @@ def _work(
 
     engine: Engine | RayEngine
     if asked.cluster.engine == "ray":
-        engine = RayEngine(asked, announce, writer.append, ended, look)
+        engine = RayEngine(asked, results, announce, writer.append, ended, look)
     else:
         steps = Progress(lambda *_: local.tick())
-        shop = Shop(asked, pipeline, steps, announce, writer.intend, writer.append)
+        shop = Shop(asked, results, pipeline, steps, announce, writer.intend, writer.append)
         engine = local = Engine(shop, ended, look)
 
     def stop() -> None:
@@ -304,13 +313,15 @@ def estimate(
     GossamerError
         The model cannot be had.
     """
+    _prepare(asked, pipeline, Progress(progress), announce)
     items = plan.items
     spread = [items[(2 * number + 1) * len(items) // (2 * _SAMPLES)] for number in range(_SAMPLES)]
     chosen = spread if len(items) > _SAMPLES else items
     sizes: list[tuple[float, int]] = []
+    results = results_of(asked.out)
     for number, item in enumerate(chosen):
         steps = Progress(progress).part(number / len(chosen), (number + 1) / len(chosen))
-        shop = Shop(asked, pipeline, steps, announce, lambda _: None, lambda _: None)
+        shop = Shop(asked, results, pipeline, steps, announce, lambda _: None, lambda _: None)
         job = Job(item)
         with suppress(GossamerError):
             job.read(shop)
@@ -325,47 +336,32 @@ def estimate(
     return Estimate(seconds, sum(each[1] for each in sizes) / len(sizes) * len(items), len(sizes))
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Make a folder where there is none, and keep other runs out of it.
+def _once(announce: Callable[[str], object]) -> Callable[[str], object]:
+    """Return what passes each sentence on once: every picture is announced the same model."""
+    told: set[str] = set()
 
-    Raises
-    ------
-    OutputError
-        It cannot be made, or another run is in it.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        check_folder(out / FOLDER)
-        make_folder(out / FOLDER)
-        busy = f"Another batch is writing into {out}."
-        lock = lock_alone(out / FOLDER / "lock", busy, "Wait for its end, or give another folder.")
-    except OSError as error:
-        remedy = remedy_of(error, "Give another folder, or change its permissions.")
-        raise OutputError(f"The folder {out} cannot be used: {error.strerror or error}.", remedy) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    def say(sentence: str) -> None:
+        if sentence not in told:
+            told.add(sentence)
+            announce(sentence)
+
+    return say
 
 
-def _check_out(out: Path) -> None:
-    """Refuse a name that is no folder and cannot become one; raises OutputError."""
-    try:
-        if not stat.S_ISDIR(out.stat().st_mode):
-            raise OutputError(f"{out} is a file, not a folder.", "Give the folder for the outputs with --out.")
-    except FileNotFoundError:
-        if os.path.lexists(out):
-            raise OutputError(f"{out} is a link that leads nowhere.", "Remove it, or give another folder.") from None
-    except OSError as error:
-        remedy = remedy_of(error, "Give another folder, or change its permissions.")
-        raise OutputError(f"The folder {out} cannot be used: {error.strerror or error}.", remedy) from error
+def _prepare(asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callable[[str], object]) -> None:
+    """Have at hand what is asked for all pictures, or refuse: each of them would fail of it."""
+    read_backdrop(asked.recipe.background)
+    prepare_matting(asked.recipe.matting, progress=steps, device=pipeline.choice.device, announce=announce)
+    if asked.prompt is not None:
+        how: dict[str, Any] = {"choice": pipeline.choice, "progress": steps, "announce": announce}
+        model = load_prompt_model(asked.finding.prompt_model, asked.prompt, **how)
+        if asked.cluster.engine == "ray" and isinstance(model, LentModel):
+            model.unload()  # the workers load their own
 
 
-def _check_apart(found: Found, out: Path) -> None:
+def _check_apart(found: Found, out: Where) -> None:
     for source in found.sources:
-        path = source.path
-        if source.root and isinstance(path, Path) and path.parent == out and source.name == path.name:
+        if source.root and source.path == out.joinpath(source.name):
             raise OutputError(
                 f"{out} is both where pictures are and where outputs go.", "Give another folder with --out."
             )

@@ -131,14 +131,14 @@ class Found:
         self.passed_over += more.passed_over
 
 
-def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], bool] | None = None) -> Found:
+def find_sources(given: Iterable[str], out: Where, is_known: Callable[[Path], bool] | None = None) -> Found:
     """Return all pictures that names mean.
 
     Parameters
     ----------
     given : iterable of str
         Folders, which are searched with all folders in them; files; patterns such as ``photos/**/*.jpg``.
-    out : Path
+    out : Path or Address
         Where outputs go: never searched.
     is_known : callable, optional
         Tells of a path whether it is left out without being looked at.
@@ -153,7 +153,7 @@ def find_sources(given: Iterable[str], out: Path, is_known: Callable[[Path], boo
     told = _told_by_stores([name for name in given if is_address(name)])
     for name in given:
         if name in told:
-            found.add(_in_store(*told[name]))
+            found.add(_in_store(*told[name], out))
             continue
         path = source_path(name)
         if not os.path.lexists(path) and _WILD.search(name):
@@ -202,7 +202,7 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _in_folder(folder: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
+def _in_folder(folder: Path, out: Where, is_known: Callable[[Path], bool] | None) -> Found:
     found = Found()
     root = _absolute(folder)
     label = root.name
@@ -214,7 +214,7 @@ def _in_folder(folder: Path, out: Path, is_known: Callable[[Path], bool] | None)
     return found
 
 
-def _matching(pattern: Path, out: Path, is_known: Callable[[Path], bool] | None) -> Found:
+def _matching(pattern: Path, out: Where, is_known: Callable[[Path], bool] | None) -> Found:
     """Return what a pattern matches; the tree is mirrored from its last folder without one on."""
     parts = pattern.parts
     first = next(number for number, part in enumerate(parts) if _WILD.search(part))
@@ -223,7 +223,7 @@ def _matching(pattern: Path, out: Path, is_known: Callable[[Path], bool] | None)
     matches = sorted(glob.glob(str(pattern), recursive=True, include_hidden=False), key=natural)
     for match in matches:
         path = _absolute(Path(match))
-        if not path.is_relative_to(out) and path.is_file():
+        if not (isinstance(out, Path) and path.is_relative_to(out)) and path.is_file():
             if is_known is not None and is_known(path):
                 continue
             if is_passed_over(path.name):
@@ -241,7 +241,7 @@ def _told_by_stores(given: list[str]) -> dict[str, tuple[Address, ObjectStatus |
     return dict(zip(given, zip(addresses, statuses(addresses), strict=True), strict=True))
 
 
-def _in_store(address: Address, status: ObjectStatus | GossamerError) -> Found:
+def _in_store(address: Address, status: ObjectStatus | GossamerError, out: Where) -> Found:
     """Return the object of an address, all below it, or all that it matches."""
     found = Found()
     wild = _WILD.search(address.key)
@@ -259,6 +259,8 @@ def _in_store(address: Address, status: ObjectStatus | GossamerError) -> Found:
             )
     else:
         root, objects = address, list(address.below())
+    if isinstance(out, Address) and out != root:
+        objects = [each for each in objects if not each.is_below(out)]
     named = [(each.key[len(root.key) :].lstrip("/"), each) for each in objects]
     named.sort(key=lambda pair: _as_folders(pair[0]))
     unknown: list[Source] = []
@@ -300,7 +302,7 @@ def _no_picture(path: Where) -> Failure:
     return Failure.of(InputError(f"{path} is not a picture of a kind that Gossamer reads.", READABLE))
 
 
-def _walk(root: Path, out: Path, found: Found) -> Iterator[tuple[Path, OSError | None]]:
+def _walk(root: Path, out: Where, found: Found) -> Iterator[tuple[Path, OSError | None]]:
     """Yield every file below a folder, and every folder that cannot be opened with the reason."""
     waiting, seen = [root], set()
     while waiting:
@@ -322,7 +324,7 @@ def _walk(root: Path, out: Path, found: Found) -> Iterator[tuple[Path, OSError |
             if is_passed_over(entry.name):
                 found.passed_over += 1
             elif entry.is_dir():
-                if path != out and not (out.exists() and path.samefile(out)):
+                if not isinstance(out, Path) or (path != out and not (out.exists() and path.samefile(out))):
                     folders.append(path)
             else:
                 yield path, None

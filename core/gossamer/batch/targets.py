@@ -8,7 +8,9 @@ import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
+from gossamer.batch.addresses import Address, Where
 from gossamer.batch.journal import FOLDER
 from gossamer.batch.sources import Source
 from gossamer.errors import InputError, OutputError
@@ -19,6 +21,8 @@ __all__ = ["SET_ASIDE", "check_targets", "place", "same_name", "target_of"]
 
 SET_ASIDE = "set-aside"
 """The folder in OUT of what the checks flagged."""
+
+OutT = TypeVar("OutT", Path, Address)
 
 _OWN = ("stem", "suffix", "kind", "root", "number")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
@@ -63,12 +67,12 @@ def target_of(source: Source, number: int, settings: Batch) -> str:
     return _safe(folder / made, made, source)
 
 
-def place(out: Path, target: str) -> Path:
-    """Return where an output of a name lies."""
+def place(out: OutT, target: str) -> OutT:
+    """Return where an output of a name lies, below a folder or an address."""
     return out.joinpath(*PurePosixPath(target).parts)
 
 
-def check_targets(pairs: Sequence[tuple[str, Source]], out: Path) -> None:
+def check_targets(pairs: Sequence[tuple[str, Source]], out: Where) -> None:
     """Refuse a batch in which two outputs have one name, capitals or not, or one is a source.
 
     Raises
@@ -90,14 +94,19 @@ def check_targets(pairs: Sequence[tuple[str, Source]], out: Path) -> None:
             'Tell them apart, e.g. with --name "{stem}-{kind}{suffix}" or "{root}/{stem}{suffix}"'
             ", or leave --flat out.",
         )
-    base = os.path.realpath(out)
-    sources = {same_name(os.path.realpath(source.path)): source for _, source in pairs if isinstance(source.path, Path)}
+    base = _real(out)
+    sources = {same_name(str(_real(source.path))): source for _, source in pairs}
     for target, _ in pairs:
-        if (taken := sources.get(same_name(str(place(Path(base), target))))) is not None:
+        if (taken := sources.get(same_name(str(base.joinpath(*PurePosixPath(target).parts))))) is not None:
             raise OutputError(
                 f"The output {target} would replace the picture {taken.path}.",
                 'Give another folder with --out, or e.g. --name "{stem}-cutout{suffix}"',
             )
+
+
+def _real(path: Where) -> Where:
+    """Return where something lies, links followed."""
+    return Path(os.path.realpath(path)) if isinstance(path, Path) else path
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from gossamer.progress import Progress
 from gossamer.resampling import area
 from gossamer.settings.canvas import Shadow
 
-__all__ = ["ShadowLayer", "cast"]
+__all__ = ["ShadowLayer", "cast", "cut_warnings"]
 
 _SMALL = 176  # pixels of the longer side of what a contact shadow is worked out of
 _DEPTH = 0.8  # how deep bodies are, of their width: nothing tells it, and people, shoes and bottles differ
@@ -73,7 +73,7 @@ def cast(
         make = _drop if settings.kind == "drop" else _contact
         layer = ShadowLayer(parse_colour(settings.colour), make(placed.alpha, box, settings, progress))
     layer.alpha[...] *= strength
-    return layer._replace(warnings=_cut_warnings(layer.alpha, placed.alpha, settings.kind))
+    return layer._replace(warnings=cut_warnings(layer.alpha, placed.alpha, settings.kind))
 
 
 def _drop(alpha: Array, box: Box, settings: Shadow, progress: Progress) -> Array:
@@ -198,7 +198,7 @@ def _reflection(placed: Placed, box: Box, settings: Shadow) -> ShadowLayer:
     return ShadowLayer(pixels, alpha)
 
 
-def _cut_warnings(shadow: Array, subject: Array, kind: str) -> tuple[str, ...]:
+def cut_warnings(shadow: Array, subject: Array, kind: str) -> tuple[str, ...]:
     """Return what is to be told where a shadow ends at the picture's edge, and is not hidden there."""
     seen = shadow * (1 - subject)
     darkest = float(seen.max())

@@ -14,7 +14,7 @@ from gossamer.canvas.geometry import Content, Layout, lay_out
 from gossamer.canvas.head import head_box
 from gossamer.canvas.photographed import photographed_shadow
 from gossamer.canvas.placing import Placed, place, place_plane
-from gossamer.canvas.shadows import ShadowLayer, cast
+from gossamer.canvas.shadows import ShadowLayer, cast, cut_warnings
 from gossamer.canvas.sharpening import sharpened
 from gossamer.canvas.subject import Box, centre_of_mass, cleared, cut_off, subject_box
 from gossamer.compositing import Backdrop, conversion, over
@@ -149,6 +149,9 @@ def finish_picture(
             warn("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart.")
         else:
             own = place_plane(own if source.alpha is None else own * source.alpha, layout)
+            if not canvas.is_the_photograph and own.any():
+                for sentence in cut_warnings(own, placed.alpha, "drop"):
+                    warn(sentence)
     colours = pixels if estimated else None
     behind = patiently(lambda: _behind(backdrop, colours, alpha, source, layout, to_srgb), progress)
     layers = [] if own is None else [ShadowLayer(np.zeros(3, np.float32), own)]

@@ -57,24 +57,36 @@ def darkening(pixels: NDArray[Any], alpha: Array) -> float | None:
     solid = alpha >= _SOLID
     if np.count_nonzero(soft) < _LEAST or not solid.any():
         return None
-    red, green, blue = (pixels[..., channel] for channel in range(3))
-    brightest = unit_float(np.maximum(np.maximum(red, green), blue))
+    place = _around(soft, _NEAR // step + 1)
+    pixels, alpha, soft, solid = pixels[place], alpha[place], soft[place], np.ascontiguousarray(solid[place])
+    if not solid.any():
+        return None
     away, labels = cv2.distanceTransformWithLabels(
-        (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        (~solid).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     nearest = np.zeros(int(labels.max()) + 1, np.intp)
     nearest[labels[solid]] = np.flatnonzero(solid)
-    beside = nearest[labels]
-    tells = soft & (away * step <= _NEAR) & (brightest.ravel()[beside] > alpha + _ABOVE)
+    near = np.unravel_index(np.flatnonzero(soft & (away * step <= _NEAR)), soft.shape)
+    beside = np.unravel_index(nearest[labels[near]], solid.shape)
+    share, own, theirs = alpha[near], unit_float(pixels[near]), unit_float(pixels[beside])
+    tells = theirs.max(axis=1) > share + _ABOVE
     count = int(np.count_nonzero(tells))
     if count < _LEAST:
         return None
-    share = alpha[tells]
-    if np.count_nonzero(brightest[tells] > share + _ROUNDING) > _RARE * count:
+    share, own, theirs = share[tells], own[tells], theirs[tells]
+    if np.count_nonzero(own.max(axis=1) > share + _ROUNDING) > _RARE * count:
         return 0.0
-    own, theirs = unit_float(pixels[tells]), unit_float(pixels.reshape(-1, 3)[beside[tells]])
     black = theirs * (1 - share[:, None])
     return float(np.clip((black * (theirs - own)).sum() / max(float((black * black).sum()), 1e-9), 0, 1))
+
+
+def _around(there: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return the box around what is there, and a margin."""
+    rows, columns = (np.flatnonzero(there.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )
 
 
 def unmultiplied(pixels: NDArray[Any], alpha: Array) -> Array:

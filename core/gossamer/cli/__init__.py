@@ -12,7 +12,15 @@ from contextlib import suppress
 import gossamer
 from gossamer.cli import terminal
 from gossamer.cli.leaving import Leaving, failure, leave
-from gossamer.errors import Cancelled, DeviceError, GossamerError, InputError, OutputError, is_lack_of_memory
+from gossamer.errors import (
+    Cancelled,
+    DeviceError,
+    GossamerError,
+    InputError,
+    OutputError,
+    is_lack_of_memory,
+    memory_remedy,
+)
 from gossamer.networks.memory import require_addresses
 from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
@@ -147,7 +155,12 @@ def _told(error: BaseException, as_json: bool) -> int:
     if os.environ.get("GOSSAMER_TRACEBACK") or not isinstance(error, Exception):
         raise error
     if is_lack_of_memory(error):
-        return _fail("There is not enough memory for this picture.", "Resize it first, or free memory.", 1, as_json)
+        return _fail(
+            "There is not enough memory for this picture.",
+            memory_remedy("Resize it first, or free memory."),
+            1,
+            as_json,
+        )
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         place = f" ({error.filename})" if isinstance(error.filename, str) else ""
         remedy = remedy_of(error, "Check permissions, disk and limits.")

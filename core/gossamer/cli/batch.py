@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import gossamer
-from gossamer.batch.addresses import address_of, is_address
+from gossamer.batch.addresses import Where, address_of, is_address
 from gossamer.batch.journal import Failure, Record, journal_path
 from gossamer.batch.manifest import is_manifest, listed, read_decisions
 from gossamer.batch.plan import Asked, Plan
+from gossamer.batch.results import results_of
 from gossamer.batch.run import Estimate, Summary, estimate, planned, run_batch
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import add_model_flags, model_choice_of
@@ -23,7 +24,7 @@ from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.cli.report import check_report, report_after
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
 from gossamer.compositing import is_opaque
-from gossamer.errors import InputError, OutputError
+from gossamer.errors import InputError
 from gossamer.paths import target_path
 from gossamer.pipeline import NO_MODEL, Pipeline
 from gossamer.settings import ModelChoice
@@ -33,6 +34,7 @@ __all__ = ["run"]
 
 _LINE = 30.0  # seconds between two lines of progress where there is no terminal
 _NAMED = 20  # failures that are named at the end
+_LONGEST = 1 << 28  # bytes of a list on standard input
 
 
 def run(argv: list[str]) -> int:
@@ -92,7 +94,13 @@ def _parser() -> Parser:
         help="folders, pictures, patterns, addresses in stores (s3://bucket/folder, gs://, az://), tables (CSV, JSON "
         "lines, Parquet; columns source, name, recipe, preset, prompt); - reads a list of names from stdin",
     )
-    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the folder for the outputs; made if missing")
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        required=True,
+        help="the folder for the outputs, made if missing; or an address in a store (s3://bucket/folder, gs://, az://)",
+    )
     parser.add_argument("--resume", action="store_true", help="leave what an earlier run has done, do the rest")
     parser.add_argument("--reprocess", action="store_true", help="do again what an earlier run has done")
     parser.add_argument("--only", metavar="FILE", help="do again what a review (CSV or JSON of the report) rejects")
@@ -124,11 +132,15 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         raise InputError(f"--first {arguments.first} is no number of pictures.", "Give 1 or more.")
     if arguments.resume and arguments.reprocess:
         raise InputError("--resume leaves what is done, --reprocess does it again.", "Give one of them.")
+    out: Where
     if is_address(arguments.out):
-        raise OutputError(
-            f"{address_of(arguments.out)} lies in a store, and a batch writes into a folder.",
-            "Give a folder with --out, and copy it into the store afterwards.",
-        )
+        out = address_of(arguments.out)
+        if arguments.watch:
+            raise InputError(
+                "What comes into a watched folder goes into a folder, not into a store.", "Give a folder with --out."
+            )
+    else:
+        out = Path(os.path.abspath(target_path(arguments.out)))
     settings = Batch(**given(arguments, Batch))
     recipe = recipe_of(arguments)
     if settings.format == "jpeg" and not is_opaque(recipe.background.fill):
@@ -138,7 +150,7 @@ def _asked(arguments: argparse.Namespace) -> Asked:
     if settings.on_flag != "keep" and not settings.check:
         raise InputError(f"--on-flag {settings.on_flag} needs the checks.", "Leave --no-check out.")
     return Asked(
-        Path(os.path.abspath(target_path(arguments.out))),
+        out,
         settings,
         recipe,
         model_choice_of(arguments),
@@ -173,9 +185,12 @@ def _listed(inputs: list[str]) -> list[str]:
             "There is no list on standard input.", "Pipe one: find photos -name '*.jpg' | gossamer batch -"
         )
     try:
-        return listed(sys.stdin.buffer.read())
+        names = sys.stdin.buffer.read(_LONGEST + 1)
     except OSError as error:
         raise InputError(f"Standard input could not be read: {error.strerror or error}.", "Pipe a list.") from None
+    if len(names) > _LONGEST:
+        raise InputError("The list on standard input is too large.", "Give a folder, or the names in pieces.")
+    return listed(names)
 
 
 class _View:
@@ -230,8 +245,6 @@ def _size(number: float) -> str:
 
 
 def _foretell(plan: Plan, asked: Asked, pipeline: Pipeline, console: Console, arguments: argparse.Namespace) -> int:
-    import shutil
-
     taken = Estimate(None, None, 0)
     note = ""
     if plan.items:
@@ -240,8 +253,7 @@ def _foretell(plan: Plan, asked: Asked, pipeline: Pipeline, console: Console, ar
             taken = estimate(plan, asked, pipeline, console.say, console.progress)
         else:
             note = "The model would be fetched first: how long pictures take is not known before."
-    folder = next(each for each in (asked.out, *asked.out.parents) if each.exists())
-    free = shutil.disk_usage(folder).free
+    free = results_of(asked.out).free()
     failed = sum(not unusable.is_skipped for unusable in plan.unusable)
     if arguments.json:
         show_json(
@@ -276,10 +288,10 @@ def _foretell(plan: Plan, asked: Asked, pipeline: Pipeline, console: Console, ar
     )
     if taken.seconds is not None and taken.bytes is not None:
         show(
-            f"About {duration(taken.seconds)} and {_size(taken.bytes)} (measured on {taken.samples}); "
-            f"{_size(free)} are free."
+            f"About {duration(taken.seconds)} and {_size(taken.bytes)} (measured on {taken.samples})"
+            + ("." if free is None else f"; {_size(free)} are free.")
         )
-        if taken.bytes > free:
+        if free is not None and taken.bytes > free:
             warn("The disk has not enough room for that.")
     if note:
         show(note)
@@ -319,7 +331,7 @@ def _conclude(summary: Summary, asked: Asked, arguments: argparse.Namespace) -> 
             {
                 "gossamer": gossamer.__version__,
                 "out": str(asked.out),
-                "journal": str(journal_path(asked.out)),
+                "journal": str(journal_path(results_of(asked.out).home)),
                 "done": outcome.done,
                 "failed": summary.failed,
                 "set_aside": outcome.set_aside,
@@ -356,7 +368,7 @@ def _list_failures(summary: Summary, asked: Asked) -> None:
         for name, failure in summary.failures[:_NAMED]:
             tell(f"  {_named(name, failure)}")
         if summary.failed > _NAMED:
-            tell(f"  and {summary.failed - _NAMED} more, see {journal_path(asked.out)}")
+            tell(f"  and {summary.failed - _NAMED} more, see {journal_path(results_of(asked.out).home)}")
 
 
 def _named(source: str, failure: Failure, word: str = "") -> str:

@@ -15,6 +15,7 @@ from gossamer.compositing import read_backdrop
 from gossamer.errors import InputError
 from gossamer.image import SHEET, check_output, check_size_for, encode_image, format_of, read_image, write_bytes
 from gossamer.image.limits import check_size
+from gossamer.matting.preparing import prepare_matting
 from gossamer.parallel.patience import patiently
 from gossamer.paths import target_path
 from gossamer.pipeline import Pipeline
@@ -96,9 +97,11 @@ def _by_recipe(inputs: list[str], arguments: argparse.Namespace, output: str, co
     picture = read_image(inputs[0], console.progress)
     # What would make the work useless is found before it.
     _check_sheet((picture.height, picture.width), len(settings), arguments, output)
+    pipeline = Pipeline(choice=model_choice_of(arguments))
     for _, recipe in settings:
         read_backdrop(recipe.background, picture.icc_profile)
-    pipeline = Pipeline(choice=model_choice_of(arguments))
+        steps = Progress.of(console.progress)
+        prepare_matting(recipe.matting, progress=steps, device=pipeline.choice.device, announce=console.say)
     entries = []
     for name, recipe in settings:
         cutout = pipeline.run(picture, console.progress, recipe=recipe, announce=console.say)

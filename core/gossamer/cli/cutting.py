@@ -17,8 +17,9 @@ from gossamer.compositing import is_opaque
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
 from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, read_image, write_bytes
+from gossamer.image.read import bytes_of_stream
 from gossamer.parallel.patience import patiently
-from gossamer.paths import target_path
+from gossamer.paths import source_path, target_path
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 
@@ -148,7 +149,7 @@ def _read_stdin() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("There is no picture on standard input.", "Redirect one: gossamer remove - OUT < photo.jpg")
     try:
-        return sys.stdin.buffer.read()
+        return bytes_of_stream(sys.stdin.buffer, "The picture")
     except OSError as error:  # a folder, or open for writing only
         raise InputError(
             f"Standard input could not be read: {error.strerror or error}.",
@@ -159,5 +160,5 @@ def _read_stdin() -> bytes:
 def _default_output(source: str, mask_only: bool) -> str:
     if source == "-":
         return "-"
-    path = Path(source)
+    path = source_path(source)
     return str(path.with_name(f"{path.stem}-{'mask' if mask_only else 'cutout'}.png"))

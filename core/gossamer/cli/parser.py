@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
@@ -57,6 +59,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence with a remedy; also that of an action such as ``models get``."""
 
     def __init__(self, command: str = "", **kwargs: Any) -> None:
+        self._typed: list[str] = []
         super().__init__(
             **{
                 "prog": f"gossamer {command}",
@@ -69,6 +72,7 @@ class Parser(argparse.ArgumentParser):
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Return what the arguments mean, options and names in any order; after ``--`` there are only names."""
         given = list(argv)
+        self._typed = given[: given.index("--")] if "--" in given else given[:]
         if "--" in given:
             end = given.index("--")
             # argparse would take names that begin with a dash for options all the same.
@@ -92,7 +96,18 @@ class Parser(argparse.ArgumentParser):
             )
         if found := re.fullmatch(r"argument (?:[^\s/]+/)*(--[\w-]+): expected one argument", message):
             remedy = f"Where the value begins with a dash, write {found[1]}=VALUE. {remedy}"
+        else:
+            remedy = f"{self._meant(message)}{remedy}"
         raise InputError(f"{sentence}.", remedy)
+
+    def _meant(self, message: str) -> str:
+        """Return what was probably meant where an argument is not known, or is taken for another one."""
+        if named := [name for name in self._typed if name.startswith("-") and name != "-" and os.path.lexists(name)]:
+            return f"A name that begins with a dash is written after --, at the end: -- {shlex.quote(named[0])}. "
+        if found := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            return did_you_mean(found[1], flags)
+        return ""
 
     def print_help(self, file: Any = None) -> None:
         """Show the help."""

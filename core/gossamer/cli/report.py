@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
+from gossamer.batch.addresses import Where, address_of, check_address, is_address
 from gossamer.batch.report import is_report, make_report, make_sheets
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser, add_flags, given
@@ -23,7 +21,11 @@ def run(argv: list[str]) -> int:
     """Run the command."""
     arguments = _parser().parse(argv)
     choice = ReportChoice.of(**given(arguments, ReportChoice))
-    suffix = target_path(arguments.file).suffix.lower()
+    suffix = _suffix(arguments.file)
+    if suffix not in _PAGE and is_address(arguments.file):
+        raise OutputError(
+            f"{arguments.file} is no page: only those go into a store.", "End it in .html, or give a file."
+        )
     if suffix not in (*_PAGE, *_SHEET):
         raise OutputError(
             f"{arguments.file} is neither a page nor a contact sheet.",
@@ -47,17 +49,20 @@ def check_report(file: str) -> None:
     OutputError
         It is no page, something else has its name, or it cannot be written there.
     """
-    if target_path(file).suffix.lower() not in _PAGE:
+    if _suffix(file) not in _PAGE:
         raise OutputError(
             f"{file} is no page.", "Give a name that ends in .html; contact sheets are made by gossamer report."
         )
     try:
-        check_place(file, is_report(file))
+        if is_address(file):
+            check_address(address_of(file), is_report(file))
+        else:
+            check_place(file, is_report(file))
     except OutputExists as error:
         raise OutputExists(error.message, "It is no earlier report: give another name.") from None
 
 
-def report_after(out: Path, file: str, *, quiet: bool) -> int:
+def report_after(out: Where, file: str, *, quiet: bool) -> int:
     """Write the page of a batch that has ended; return the exit status, of which 0 is that all is well.
 
     What goes wrong with it is told, and is nothing against the batch's own end.
@@ -74,7 +79,7 @@ def report_after(out: Path, file: str, *, quiet: bool) -> int:
     return 0
 
 
-def _write_page(out: str | os.PathLike[str], file: str, choice: ReportChoice, force: bool, console: Console) -> None:
+def _write_page(out: str | Where, file: str, choice: ReportChoice, force: bool, console: Console) -> None:
     page = make_report(out, file, choice, force=force, progress=console.progress)
     count = "1 picture" if page.pictures == 1 else f"{page.pictures:,} pictures"
     console.say(f"Wrote {file} ({count}, {page.bytes / 1e6:.1f} MB)")
@@ -85,13 +90,17 @@ def _write_page(out: str | os.PathLike[str], file: str, choice: ReportChoice, fo
         )
 
 
+def _suffix(file: str) -> str:
+    return (address_of(file) if is_address(file) else target_path(file)).suffix.lower()
+
+
 def _parser() -> Parser:
     parser = Parser(
         "report",
         description="Show what gossamer batch made: .html is one page that works offline, to look through thousands of "
         "pictures and decide what to make again; .pdf and .png are contact sheets.",
     )
-    parser.add_argument("folder", metavar="OUT", help="the folder that the batch wrote to")
+    parser.add_argument("folder", metavar="OUT", help="the folder that the batch wrote to, or its address in a store")
     parser.add_argument("file", metavar="FILE", help="what to write: .html, .pdf or .png")
     add_flags(parser, ReportChoice, "look")
     parser.add_argument("--force", action="store_true", help="replace an earlier file")

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from gossamer.errors import OutputError
-from gossamer.paths import remedy_of
 from gossamer.spelling import visible
 
 __all__ = [
@@ -141,5 +140,5 @@ def _failed(error: OSError) -> OutputError:
         return ReaderGone()
     return OutputError(
         f"Standard output could not be written: {error.strerror or error}.",
-        remedy_of(error, "Redirect it to somewhere else."),
+        "Redirect it to where there is room and it may be written.",
     )

@@ -29,9 +29,10 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a pair could not be measured."""
+    """Why a pair could not be measured, and what to do."""
 
     message: str
+    remedy: str = ""
 
 
 def run_tasks(tasks: Sequence[Task], workers: int | None, progress: Progress) -> Iterator[tuple[int, Score | Failure]]:
@@ -99,7 +100,7 @@ def _drain(
         except MissingExtra as error:
             outcome = error
         except Exception as error:
-            outcome = Failure(" ".join(reason(error)).strip())
+            outcome = Failure(*reason(error, alone=member is None))
         done.put((index, outcome))
 
 

@@ -178,6 +178,7 @@ def evaluate_folder(
     ]
     rows: list[Row] = []
     failures: list[str] = []
+    remedies: list[str] = []
     guessed: list[str] = []
     curves: dict[str, Any] = {"f": 0.0, "e": 0.0}
     found: dict[int, Score | Failure] = {}
@@ -188,7 +189,8 @@ def evaluate_folder(
             pair, outcome = pairing.pairs[done], found.pop(done)
             done += 1
             if isinstance(outcome, Failure):
-                failures.append(f"{pair.name}: {outcome.message}")
+                failures.append(f"{pair.name}: {outcome.message} {outcome.remedy}".strip())
+                remedies.append(outcome.remedy)
                 continue
             guessed += outcome.guessed or ()
             rows.append(Row(pair, outcome.width, outcome.height, outcome.values, outcome.empty_truth, outcome.resized))
@@ -197,7 +199,7 @@ def evaluate_folder(
                     curves[letter] = curves[letter] + np.asarray(curve)
     if not rows:
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-        raise InputError(f"Nothing could be measured: {failures[0]}{more}", "Check the files.")
+        raise InputError(f"Nothing could be measured: {failures[0]}{more}", "" if remedies[0] else "Check the files.")
     return Evaluation(
         names,
         tuple(rows),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gossamer.arrays import Array, check_size
-from gossamer.errors import GossamerError, InputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory, memory_remedy
 from gossamer.evaluation.mask import evaluate_mask
 from gossamer.evaluation.matte import evaluate_matte
 from gossamer.evaluation.measures import MEASURES
@@ -90,10 +90,18 @@ def score(task: Task) -> Score:
     return Score(width, height, values, curves[0], curves[1], empty, resized, guessed)
 
 
-def reason(error: Exception) -> tuple[str, str]:
-    """Return why a pair could not be measured: a sentence and its remedy, also of an error that nobody foresaw."""
+def reason(error: Exception, *, alone: bool = False) -> tuple[str, str]:
+    """Return why a pair could not be measured: a sentence and its remedy, also of an error that nobody foresaw.
+
+    Parameters
+    ----------
+    error : Exception
+    alone : bool
+        Whether nothing else is measured at the same time.
+    """
     if isinstance(error, GossamerError):
         return error.message, error.remedy
     if is_lack_of_memory(error):
-        return "There was not enough memory for it.", "Use fewer workers."
+        smaller = "Make the pictures smaller, or free memory." if alone else "Use fewer workers, or smaller pictures."
+        return "There was not enough memory for it.", memory_remedy(smaller)
     return f"Unexpected {type(error).__name__}: {error}.", "This is a fault of Gossamer: please report it."

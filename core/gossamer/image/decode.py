@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import on_another_scale, unit_float
-from gossamer.errors import GossamerError, InputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory, memory_remedy
 from gossamer.image.cms import grey_table, inks_to_srgb, to_srgb
 from gossamer.image.deep import Raw
 from gossamer.image.limits import READABLE, check_size, damaged, kind_of, quiet, unknown_kind
@@ -95,12 +95,12 @@ def decode(data: bytes, label: str) -> Decoded:
         except GossamerError:
             raise
         except MemoryError as error:
-            raise InputError(f"{label} does not fit into memory.", "Make it smaller.") from error
+            raise InputError(f"{label} does not fit into memory.", memory_remedy("Make it smaller.")) from error
         except DecompressionBombError as error:  # Pillow's own limit, which its WebP class heeds
             raise InputError(f"{label} is larger than Pillow reads.", "Convert it to PNG.") from error
         except Exception as error:
             if is_lack_of_memory(error):  # as OpenCV and libtiff say it
-                raise InputError(f"{label} does not fit into memory.", "Make it smaller.") from error
+                raise InputError(f"{label} does not fit into memory.", memory_remedy("Make it smaller.")) from error
             if _UNKNOWN.search(str(error)):
                 raise unknown_kind(label, "HEIC" if kind == "HEIF" else kind) from error
             raise damaged(label) from error

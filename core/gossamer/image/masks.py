@@ -102,13 +102,21 @@ def read_mask(
     if not _is_picture(source):
         found = _of_array(source, name, scribbles, measured)
     else:
-        picture = read_image(cast("ImageSource", source))
+        try:
+            picture = read_image(cast("ImageSource", source))
+        except InputError as error:
+            raise InputError(_called(error.message, name), error.remedy) from error
         label = str(source) if isinstance(source, (str, os.PathLike)) else f"The {name}"
         white = _WHITES.get(picture.bit_depth, 0.0)
         found = _of_planes(picture.pixels, picture.alpha, white, label, scribbles, measured, source)
-        found = MaskPicture(found.plane, (*picture.warnings, *found.warnings))
+        found = MaskPicture(found.plane, (*(_called(text, name) for text in picture.warnings), *found.warnings))
     check_size(found.plane.shape, shape, name)
     return found
+
+
+def _called(text: str, name: str) -> str:
+    """Return what is told of a picture, where that is a mask."""
+    return f"The {name}{text.removeprefix('The picture')}" if text.startswith("The picture") else text
 
 
 def _is_picture(source: Any) -> bool:

@@ -7,12 +7,12 @@ import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 
 from gossamer.arrays import in_range, unit_float
-from gossamer.errors import GossamerError, InputError, is_lack_of_memory
+from gossamer.errors import GossamerError, InputError, is_lack_of_memory, memory_remedy
 from gossamer.image.decode import Decoded, decode, decode_pillow, planes
 from gossamer.image.limits import READABLE, check_length, check_size, kind_of, most_bytes, quiet
 from gossamer.image.metadata import Metadata
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Pillow
 
-__all__ = ["Image", "ImageSource", "image_of", "read_image"]
+__all__ = ["Image", "ImageSource", "bytes_of_stream", "image_of", "read_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,8 @@ class Image:
         """Width in pixels."""
         return int(self.pixels.shape[1])
 
+
+_HEAD, _PART = 64, 1 << 24  # bytes that tell a picture's kind, and that are read at a time
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Pillow.Image | NDArray[Any] | Image"
 
@@ -138,18 +140,15 @@ def _read(source: ImageSource) -> Image:
         label = _stem(getattr(source, "name", ""))
         start = _place(source)
         try:
-            data = source.read()
+            data = bytes_of_stream(cast("BinaryIO", source), f"The file {label}")
+            return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"The file {label} cannot be read ({str(error).rstrip('.')}).", "Open it with open(path, 'rb')."
             ) from None
-        if not isinstance(data, bytes):
-            raise InputError("The file is open as text.", "Open it in binary mode: open(path, 'rb').")
-        if not data and start > 0:
-            raise InputError(f"The file {label} has been read to its end.", "Rewind it: file.seek(0).")
-        try:
-            return _finish(decode(_not_empty(data, f"The file {label}"), f"The file {label}"), label)
         except InputError:
+            if start > 0 and _place(source) == start:
+                raise InputError(f"The file {label} has been read to its end.", "Rewind it: file.seek(0).") from None
             if start > 0:
                 raise InputError(
                     f"The file {label} holds no picture from where it stands, at byte {start}.",
@@ -215,6 +214,39 @@ def _not_empty(data: bytes, label: str) -> bytes:
     return data
 
 
+def bytes_of_stream(file: BinaryIO, label: str) -> bytes:
+    """Return what is left of an open file, of which only the first bytes are read where they are no picture's.
+
+    Parameters
+    ----------
+    file : binary file
+        A pipe or standard input, too, which may have no end.
+    label : str
+        What messages call it.
+
+    Returns
+    -------
+    bytes
+        Empty where nothing is left.
+
+    Raises
+    ------
+    InputError
+        It is no picture, larger than any, or open as text.
+    OSError, ValueError
+        It cannot be read.
+    """
+    data = bytearray()
+    while len(data) <= most_bytes() and (part := file.read(_PART if len(data) >= _HEAD else _HEAD)):
+        if not isinstance(part, bytes):
+            raise InputError("The file is open as text.", "Open it in binary mode: open(path, 'rb').")
+        data += part
+        if len(data) >= _HEAD and len(data) - len(part) < _HEAD and kind_of(bytes(data[:_HEAD])) is None:
+            raise InputError(f"{label} is not a picture of a kind that Gossamer reads.", READABLE)
+    check_length(len(data), label)
+    return bytes(data)
+
+
 def _bytes_of(path: Path) -> bytes:
     """Return the content of a picture file; of another file, however large, only the first bytes are read."""
     try:
@@ -248,7 +280,7 @@ def _from_pillow(source: Any) -> Decoded:
             raise
         except Exception as error:
             if is_lack_of_memory(error):
-                raise InputError("The picture does not fit into memory.", "Make it smaller.") from error
+                raise InputError("The picture does not fit into memory.", memory_remedy("Make it smaller.")) from error
             failure = error
     if failure is None and not ends_blank:
         return decoded

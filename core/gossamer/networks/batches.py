@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
+from gossamer.errors import DeviceError, ModelError, memory_remedy
 from gossamer.progress import Progress
 
 __all__ = ["POLL", "BatchSize", "Exhausted", "filled_up", "one_mask", "one_thread", "watched"]
@@ -71,7 +71,9 @@ class BatchSize:
                     height, width = batch.shape[2:]
                     raise DeviceError(
                         f"There is not enough memory to run this model on one picture of {width} x {height}.",
-                        "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
+                        memory_remedy(
+                            "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full."
+                        ),
                     ) from None
                 self.limit = size // 2
                 self.warnings = (f"Memory ran out: pictures go through the model {self.limit} at a time.",)

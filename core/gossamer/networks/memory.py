@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gossamer.errors import DeviceError
+from gossamer.errors import DeviceError, memory_remedy
 from gossamer.platform import addresses_left, available_memory
 
 __all__ = ["module_bytes", "require_addresses", "require_memory"]
@@ -30,7 +30,8 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
     available = available_memory()
     if available is not None and needed > available:
         raise DeviceError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are left.", remedy
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are left.",
+            memory_remedy(remedy),
         )
 
 

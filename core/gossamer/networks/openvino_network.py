@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, is_lack_of_memory
+from gossamer.errors import DeviceError, ModelError, is_lack_of_memory, memory_remedy
 from gossamer.native.processor import has_bfloat16
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.devices import device_kind, resolve_device
@@ -175,7 +175,8 @@ class OpenVinoNetwork:
         except RuntimeError as error:
             if is_lack_of_memory(error):
                 raise DeviceError(
-                    f"There is not enough memory to load {self._path.name}.", "Free memory, or choose a smaller model."
+                    f"There is not enough memory to load {self._path.name}.",
+                    memory_remedy("Free memory, or choose a smaller model."),
                 ) from None
             raise DeviceError(
                 f"OpenVINO could not compile {self._path.name} for {name} ({_last_line(error)}).",

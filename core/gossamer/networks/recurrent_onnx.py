@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import one_thread, watched
 from gossamer.networks.devices import resolve_device
 from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
@@ -107,7 +107,7 @@ class RecurrentOnnx:
             if is_lack_of_memory(error):
                 raise DeviceError(
                     f"There is not enough memory to run this model on frames of {width} x {height}.",
-                    "Give a smaller size or working ratio.",
+                    memory_remedy("Give a smaller size or working ratio."),
                 ) from None
             raise ModelError(
                 f"The model could not be run ({first_line(error)}).",

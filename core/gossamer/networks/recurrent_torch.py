@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError
+from gossamer.errors import DeviceError, ModelError, memory_remedy
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.graph_state_dict import graph_convolutions
@@ -89,7 +89,7 @@ class RecurrentTorch:
         except Exhausted:
             raise DeviceError(
                 f"There is not enough memory to run this model on frames of {width} x {height}.",
-                "Give a smaller size or working ratio.",
+                memory_remedy("Give a smaller size or working ratio."),
             ) from None
         kept = tuple(one.float().cpu().numpy() for one in after)
         return colours[0].cpu().numpy(), alpha[0, 0].cpu().numpy(), Recurrence(kept, (height, width))

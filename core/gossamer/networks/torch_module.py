@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import POLL, Exhausted, one_thread, watched
 from gossamer.networks.convolutions import mend_convolutions
 from gossamer.networks.devices import empty_cache, require_own_process
@@ -223,7 +223,7 @@ def placed(module: nn.Module, title: str, device: str, **how: Any) -> nn.Module:
             raise
         raise DeviceError(
             f"There is not enough memory to load {title}.",
-            "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
+            memory_remedy("Free memory, choose a smaller model, or choose --device cpu where a graphics card is full."),
         ) from None
     return moved
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +16,40 @@ from gossamer.networks.torch_package import torch_package
 from gossamer.telemetry import switch_off
 from gossamer.weights.model_folder import CONFIG
 
-__all__ = ["AGAIN", "load_classes", "load_pretrained", "quiet_transformers", "read_settings"]
+__all__ = [
+    "AGAIN",
+    "has_packages",
+    "load_classes",
+    "load_pretrained",
+    "quiet_transformers",
+    "read_settings",
+    "require_packages",
+]
 
 # Tables that follow from the configuration: transformers 4 saves and wants them, transformers 5 computes them.
 _TABLES = ("relative_position_index", "position_ids")
 AGAIN = "Delete the folder and fetch the model again, or give another one."
 """What to do about a damaged folder."""
+
+
+def has_packages() -> bool:
+    """Return whether torch and transformers are installed; imports neither, which takes seconds."""
+    return all(
+        sys.modules[name] is not None if name in sys.modules else importlib.util.find_spec(name) is not None
+        for name in ("torch", "transformers")
+    )
+
+
+def require_packages(what: str, extra: str) -> None:
+    """Raise MissingExtra where torch or transformers are not installed; imports neither.
+
+    Parameters
+    ----------
+    what, extra : str
+        As for :func:`load_classes`.
+    """
+    if not has_packages():
+        raise MissingExtra(what, extra)
 
 
 def load_classes(what: str, extra: str, *names: str) -> tuple[Any, ...]:

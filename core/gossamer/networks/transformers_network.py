@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import as_rgb
-from gossamer.errors import DeviceError, InputError
+from gossamer.errors import DeviceError, InputError, memory_remedy
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
@@ -98,7 +98,9 @@ class TransformersNetwork:
         except Exhausted:
             raise DeviceError(
                 f"There is not enough memory to run {self.title}.",
-                "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full.",
+                memory_remedy(
+                    "Free memory, choose a smaller model, or choose --device cpu where a graphics card is full."
+                ),
             ) from None
 
     @property

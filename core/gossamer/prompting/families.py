@@ -16,17 +16,20 @@ from gossamer.networks.transformers_loading import (
     load_pretrained,
     quiet_transformers,
     read_settings,
+    require_packages,
 )
 from gossamer.parallel.patience import patiently
 from gossamer.paths import expanded
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.weights.catalogue import folder_cards
+from gossamer.weights.folders import forbidding_switch
 from gossamer.weights.model_folder import CONFIG, installed_folder, model_folder
 
 __all__ = [
     "Family",
     "LoadedModel",
     "family_of",
+    "find_member",
     "find_weights",
     "installed_weights",
     "load_member",
@@ -188,6 +191,32 @@ def installed_weights(
     return installed_folder(model, folder_cards(family), progress=Progress.of(None), extra_folders=_paths(folders))
 
 
+def find_member(
+    model: str | Path,
+    family: Family,
+    *,
+    folders: Iterable[str | Path] = (),
+    progress: ProgressCallback | Progress | None = None,
+    announce: Callable[[str], object] | None = None,
+) -> tuple[tuple[Any, ...], str, Path]:
+    """Do all of :func:`load_member` that may be refused, and load nothing: for before another model is loaded.
+
+    Parameters and errors are those of :func:`load_member`.
+
+    Returns
+    -------
+    tuple
+        The classes of transformers, the model's name, and its folder.
+    """
+    kind, steps, extra = _KINDS[family], Progress.of(progress), tuple(folders)
+    names = (kind.network, kind.config, *filter(None, [kind.tokenizer]))
+    require_packages(kind.what, kind.extra)
+    if forbidding_switch() is not None:  # told before transformers is imported, which takes seconds
+        find_weights(model, family, folders=extra, progress=steps, announce=announce)
+    classes = patiently(lambda: load_classes(kind.what, kind.extra, *names), steps)
+    return classes, *find_weights(model, family, folders=extra, progress=steps, announce=announce)
+
+
 def load_member(
     model: str | Path,
     family: Family,
@@ -216,10 +245,7 @@ def load_member(
         The weights cannot be had, or are damaged.
     """
     kind, steps = _KINDS[family], Progress.of(progress)
-    names = (kind.network, kind.config, *filter(None, [kind.tokenizer]))
-    # Importing transformers takes seconds.
-    classes = patiently(lambda: load_classes(kind.what, kind.extra, *names), steps)
-    name, folder = find_weights(model, family, folders=folders, progress=steps, announce=announce)
+    classes, name, folder = find_member(model, family, folders=folders, progress=steps, announce=announce)
 
     def load() -> LoadedModel:
         network = load_pretrained(

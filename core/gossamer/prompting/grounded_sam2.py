@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from gossamer.errors import InputError
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
+from gossamer.prompting.families import Family, find_member
 from gossamer.prompting.grounding import Detections, load_grounding_dino
 from gossamer.prompting.places import Places, around, holds, points_of
 from gossamer.prompting.prompt import Box, Point, Prompt
@@ -231,6 +232,9 @@ def load_grounded_sam2(
         As the same.
     """
     steps, extra = Progress.of(progress), tuple(folders)
+    wanted: tuple[tuple[str | Path, Family], ...] = ((detector, "grounding-dino"), (segmenter, "sam2"))
+    for model, family in wanted:  # both, before one is loaded
+        find_member(model, family, folders=extra, progress=steps.part(0.0, 0.0), announce=announce)
     first = load_grounding_dino(
         detector, device=device, folders=extra, progress=steps.part(0.0, 0.5), announce=announce
     )

@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.canvas.straight import DARKENED, darkening
 from gossamer.quality.view import View
+from gossamer.quality.windows import Windows, places
 
 __all__ = ["Colour", "measure_colour"]
 
-_WINDOW = 9.0  # radius in units of what is beside the edge
+_WINDOW = 10.0  # radius in units of what is beside the edge
 _DEPTH = 4.0  # units below the contour the subject's colours are its own, also where alpha is too wide
 _OUT = 1.5  # units beyond it the background's are
+_CORNERS = 16.0  # units from a window's middle to its corners, at most
+_EDGE = 2.5, 8.0  # units within and without
 _VISIBLE = 0.1
 _SURE = 0.98
 _CLEAR = 0.09  # a haze hides no background
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST = 60  # pixels of edge: of fewer nothing can be said
+_ENOUGH = 6_000  # the same: more tell no more
+_KNOWN = 0.02  # of a window
 _CONTRAST = 0.01  # mean squared difference of both sides' colours: below it a halo is not seen
 _MIXTURE = 0.0008  # the same of what is mixed and what is the subject's alone
 
@@ -54,16 +59,19 @@ class Colour(NamedTuple):
 
 def measure_colour(view: View) -> Colour:
     """Measure the colours of a cut-out's edge."""
-    if view.colours is None:
+    if view.pixels is None:
         return Colour()
-    core = (view.alpha >= _SURE) & (view.within > _DEPTH)
-    subject, known = _beside(view.colours, core, view)
-    edge = (view.alpha > _VISIBLE) & (view.within < 2.5) & (view.without < 8) & known & ~core
-    if np.count_nonzero(edge) < _LEAST:
+    edge = (view.alpha > _VISIBLE) & (view.within < _EDGE[0]) & (view.without < _EDGE[1])
+    rows, columns = places(edge)
+    every = -(-rows.size // _ENOUGH)  # of a long edge some pixels tell as much
+    rows, columns = rows[:: every or 1], columns[:: every or 1]
+    core = (view.alpha >= _SURE) & (view.within > _DEPTH) & (view.within < _EDGE[0] + _CORNERS)
+    beside, known = _beside(view.plain, core, view, rows, columns)
+    rows, columns, beside = rows[known], columns[known], beside[known]
+    if rows.size * every < _LEAST:
         return Colour()
-    alpha = view.alpha[edge]
-    own, beside = view.colours[edge], subject[edge]
-    assert view.pixels is not None  # noqa: S101 - who has colours has them at their own size, too
+    alpha = view.alpha[rows, columns]
+    own = view.colours_at(rows, columns)
     black = darkening(view.pixels, view.whole)
     if black is not None and black > DARKENED:  # looked at as they were before
         own = np.clip(own / alpha[:, None], 0, 1)
@@ -78,14 +86,14 @@ def measure_colour(view: View) -> Colour:
     )
     if view.photo is None:
         return found
-    back, there = _beside(view.photo, (view.alpha <= _CLEAR) & (view.without > _OUT), view)
-    both = there[edge]
-    if np.count_nonzero(both) < _LEAST:
+    around = (view.alpha <= _CLEAR) & (view.without > _OUT) & (view.without < _EDGE[1] + _CORNERS)
+    behind, both = _beside(view.photo, around, view, rows, columns)
+    if np.count_nonzero(both) * every < _LEAST:
         return found
-    own, alpha, behind = own[both], alpha[both], back[edge][both]
-    halo, correlation = _regression(own - beside[both], behind - beside[both], alpha, _CONTRAST)
+    own, alpha, behind, beside = own[both], alpha[both], behind[both], beside[both]
+    halo, correlation = _regression(own - beside, behind - beside, alpha, _CONTRAST)
     # What the photograph shows of the subject itself, the background having been taken off.
-    shown = view.photo[edge][both]
+    shown = view.photo[rows[both], columns[both]]
     cleared = np.clip((shown - (1 - alpha[:, None]) * behind) / alpha[:, None], 0, 1)
     kept, _ = _regression(own - cleared, shown - cleared, alpha, _MIXTURE)
     return found._replace(halo=halo, correlation=correlation, kept=kept)
@@ -103,14 +111,12 @@ def _regression(
     return shared / energy, shared / float(np.sqrt(max(energy * spread, 1e-12)))
 
 
-def _beside(picture: Array, where: NDArray[np.bool_], view: View) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the mean colours nearby of some pixels, (h, w, 3), and where there are any."""
-    import cv2
-
-    radius = view.reach(_WINDOW)
-    window = (2 * radius + 1, 2 * radius + 1)
-    weight = where.astype(np.float32)
-    share = cv2.boxFilter(weight, -1, window, borderType=cv2.BORDER_CONSTANT)
-    sums = cv2.boxFilter(picture * weight[..., None], -1, window, borderType=cv2.BORDER_CONSTANT)
-    known = share > 0.02
-    return sums / np.maximum(share, 1e-6)[..., None], known
+def _beside(
+    picture: Array, where: NDArray[np.bool_], view: View, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return for some places the mean colours nearby of those pixels, (N, 3), and where there are any."""
+    windows = Windows(where.shape, view.reach(_WINDOW), rows, columns)
+    y, x = places(where)
+    red, green, blue = picture[y, x].T
+    count, *sums = windows.sums(y, x, None, red, green, blue)
+    return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None], count > _KNOWN * windows.area

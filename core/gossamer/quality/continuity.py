@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.quality.view import View
+from gossamer.quality.windows import Windows, places
 
 __all__ = ["continued", "longest_run"]
 
@@ -18,25 +21,32 @@ _NOISE = 6e-4  # of a spread's square, and
 _STEP = 0.002  # of a gradient, that is no texture
 _GAP = 5  # pixels
 _ENOUGH = 0.02  # of the window must be beside the contour
+_NONE = np.float32(1e-3)  # pixels: where a window holds none, sums are 0 and so are means
+_STEEP = 1e-3  # of a blurred contour's slope: below it, it has no direction
 
 
-class _Zone:
-    """Some of the pixels, and what windows of a side around others hold of them."""
+class _Zone(NamedTuple):
+    """What the windows around a contour hold of some pixels, (N,): their share, and means of their values."""
 
-    def __init__(self, where: NDArray[np.bool_], side: int, around: tuple[NDArray[np.intp], ...]) -> None:
-        self._weight, self._side, self._around = where.astype(np.float32), side, around
-        self.share = self._nearby(self._weight)
+    share: Array
+    change: Array
+    colours: Array
+    spread: Array
 
-    def mean(self, plane: Array) -> Array:
-        """Return the means of a plane over the zone in each window, (N,)."""
-        means: Array = self._nearby(plane * self._weight) / np.maximum(self.share, 1e-6)
-        return means
-
-    def _nearby(self, plane: Array) -> Array:
-        import cv2
-
-        window = (self._side, self._side)
-        return np.asarray(cv2.boxFilter(plane, -1, window, borderType=cv2.BORDER_CONSTANT)[self._around])
+    @classmethod
+    def of(cls, where: NDArray[np.bool_], view: View, windows: Windows) -> _Zone:
+        assert view.photo is not None  # noqa: S101 - whoever asks has one
+        rows, columns = places(where)
+        colours = view.photo[rows, columns]
+        values = (colours[:, 0], colours[:, 1], colours[:, 2], np.einsum("nc,nc->n", colours, colours))
+        count, change, red, green, blue, squares = windows.sums(
+            rows, columns, None, _across(view, rows, columns), *values
+        )
+        share = count / np.float32(windows.area)
+        count = np.maximum(count, _NONE)
+        means = np.stack([red, green, blue], axis=1) / count[:, None]
+        spread = np.maximum(squares / count - np.einsum("nc,nc->n", means, means), 0)
+        return cls(share, change / count, means, spread)
 
 
 def continued(view: View) -> NDArray[np.bool_]:
@@ -57,53 +67,47 @@ def continued(view: View) -> NDArray[np.bool_]:
         return result
     distance = view.within - view.without
     inner, outer = (distance > _NEAR) & (distance < _FAR), (distance < -_NEAR) & (distance > -_FAR)
-    side = 2 * view.reach(_WINDOW) + 1
-    contour = np.nonzero(view.contour)
+    contour = places(view.contour)
+    windows = Windows(view.alpha.shape, view.reach(_WINDOW), *contour)
 
-    change = _across(view)
-    on = _Zone(np.abs(distance) < _ON, side, contour).mean(change)
-    sides = _Zone(inner, side, contour), _Zone(outer, side, contour)
-    within, without = (zone.mean(change) for zone in sides)
-    apart = spread = np.zeros(len(on), np.float32)
-    for channel in range(3):
-        plane = np.ascontiguousarray(view.photo[..., channel])
-        squares = plane * plane
-        means = [zone.mean(plane) for zone in sides]
-        apart = apart + (means[0] - means[1]) ** 2
-        for zone, average in zip(sides, means, strict=True):
-            spread = spread + np.maximum(zone.mean(squares) - average * average, 0)
-    same = (on + _STEP < _NO_STRONGER * (np.minimum(within, without) + 2 * _STEP)) & (
-        apart < _NO_OTHER**2 * (spread + _NOISE)
+    within, without = (_Zone.of(side, view, windows) for side in (inner, outer))
+    rows, columns = places(np.abs(distance) < _ON)
+    count, change = windows.sums(rows, columns, None, _across(view, rows, columns))
+    on = change / np.maximum(count, _NONE)
+    apart = ((within.colours - without.colours) ** 2).sum(axis=1)
+    same = (on + _STEP < _NO_STRONGER * (np.minimum(within.change, without.change) + 2 * _STEP)) & (
+        apart < _NO_OTHER**2 * (within.spread + without.spread + _NOISE)
     )
-    same &= (sides[0].share > _ENOUGH) & (sides[1].share > _ENOUGH)
+    same &= (within.share > _ENOUGH) & (without.share > _ENOUGH)
     result[contour] = same
     return result
 
 
-def longest_run(line: NDArray[np.bool_]) -> int:
-    """Return how many pixels of a contour's parts hang together, but for gaps of a few, at most."""
+def longest_run(line: NDArray[np.bool_]) -> float:
+    """Return how long that of a contour's parts is, in pixels, which hangs together but for gaps of a few.
+
+    Where strands lie side by side their contours hang together, too, and reach no further for their number: a part
+    counts by its pixels, but by no more than the diagonal of the box around it.
+    """
     import cv2
 
     if not line.any():
-        return 0
-    thick = cv2.dilate(line.astype(np.uint8), np.ones((_GAP, _GAP), np.uint8))
-    _, labels = cv2.connectedComponents(thick, connectivity=8, ltype=cv2.CV_32S)
-    return int(np.bincount(labels[line]).max())
+        return 0.0
+    thick = cv2.dilate(line.view(np.uint8), np.ones((_GAP, _GAP), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(thick, connectivity=8, ltype=cv2.CV_32S)
+    sides = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] - (_GAP - 1)
+    pixels = np.bincount(labels[line], minlength=len(boxes))
+    return float(np.minimum(pixels, np.hypot(*sides.T))[1:].max())
 
 
-def _across(view: View) -> Array:
-    """Return how fast the photograph changes across the contour's direction nearby, (h, w)."""
-    import cv2
-
-    assert view.photo is not None  # noqa: S101 - whoever asks has one
-    smooth = cv2.GaussianBlur(view.photo, (0, 0), max(view.unit, 0.6))
-    shape = cv2.GaussianBlur(view.inside.astype(np.float32), (0, 0), 2.5)
-    right, down = (cv2.Sobel(smooth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    x, y = (cv2.Sobel(shape, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+def _across(view: View, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """Return how fast the photograph changes across the contour's direction nearby, at some pixels, (N,)."""
+    right, down = (slope[rows, columns] for slope in view.slopes)
+    x, y = (slope[rows, columns] for slope in view.normal)
     steep = np.hypot(x, y)
-    near = steep > 1e-3
-    length = np.maximum(steep, 1e-6)
-    along = np.where(near[..., None], (right * x[..., None] + down * y[..., None]) / length[..., None], 0)
-    total = np.sqrt((right * right + down * down).sum(axis=2))
-    result: Array = np.where(near, np.sqrt((along * along).sum(axis=2)), total).astype(np.float32)
+    length = np.maximum(steep, np.float32(1e-6))[:, None]
+    along = (right * x[:, None] + down * y[:, None]) / length
+    squares = np.einsum("nc,nc->n", along, along)
+    total = np.einsum("nc,nc->n", right, right) + np.einsum("nc,nc->n", down, down)
+    result: Array = np.sqrt(np.where(steep > _STEEP, squares, total))
     return result

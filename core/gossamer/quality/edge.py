@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.view import View
+from gossamer.quality.view import View, blurred
+from gossamer.quality.windows import places
 
 __all__ = ["Edge", "measure_edge"]
 
@@ -23,8 +23,8 @@ _OPAQUE = 0.96
 _SMOOTH = 2.0  # sigma in units: what a contour loses by this blur is roughness
 _LEAST = 30  # crossings: of fewer nothing can be said
 _STRAIGHT = 16  # pixels in a line
-_STRIP = 64  # rows
-_LOOKED_AT = 2_000_000  # pixels
+_TILE = 64  # pixels
+_LOOKED_AT = 150  # tiles
 
 
 class Edge(NamedTuple):
@@ -60,52 +60,70 @@ def measure_edge(view: View) -> Edge:
     alpha = view.alpha
     soft = int(np.count_nonzero((alpha > _SOFT[0]) & (alpha < _SOFT[1])))
     far, deep = view.without > _FAR, view.within > _DEEP
-    behind, within = alpha[far], alpha[deep]
+    visible = far & (alpha >= _HAZE[0])
     return Edge(
         softness=soft / view.length / view.unit,
-        steps=_steps(view.whole),
+        steps=_steps(view),
         roughness=_roughness(view),
-        haze=float(((behind >= _HAZE[0]) & (behind <= _HAZE[1])).mean()) if behind.size else 0.0,
-        ghost=float((behind > _HAZE[1]).mean()) if behind.size else 0.0,
-        veil=float((within < _OPAQUE).mean()) if within.size else 0.0,
+        haze=_share(visible & (alpha <= _HAZE[1]), far),
+        ghost=_share(visible & (alpha > _HAZE[1]), far),
+        veil=_share(deep & (alpha < _OPAQUE), deep),
     )
 
 
-def _steps(alpha: Array) -> float:
+def _share(some: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return int(np.count_nonzero(some)) / max(int(np.count_nonzero(of)), 1)
+
+
+def _steps(view: View) -> float:
     """Return which share of the crossings of one half, along rows and columns, is one jump."""
-    apart = _STRIP * max(math.ceil(alpha.size / _LOOKED_AT), 1)  # of large ones some strips tell as much
+    tiles = _tiles(view)
     jumps = crossings = 0
-    for plane in (alpha, alpha.T):
-        for top in range(0, plane.shape[0], apart):
-            rows = np.ascontiguousarray(plane[top : top + _STRIP])
-            if rows.shape[1] < 4:
-                continue
-            inside = rows > 0.5
-            y, x = np.nonzero(_bent(inside[:, 1:-2] != inside[:, 2:-1]))
-            around = np.stack([rows[y, x + shift] for shift in range(4)])
-            rise = around.max(axis=0) - around.min(axis=0)
-            crossing = rise > _RISE
-            jumps += int(np.count_nonzero(crossing & (np.abs(around[2] - around[1]) >= _WHOLE_STEP * rise)))
-            crossings += int(np.count_nonzero(crossing))
+    for planes in (tiles, tiles.transpose(0, 2, 1)):
+        rows = np.ascontiguousarray(planes[:, 1:-2])
+        inside = rows > 0.5
+        bent = _bent(inside[:, :, 1:-2] != inside[:, :, 2:-1])
+        line, x = places(bent.reshape(-1, bent.shape[2]))
+        around = np.stack([rows.reshape(-1, rows.shape[2])[line, x + shift] for shift in range(4)])
+        rise = around.max(axis=0) - around.min(axis=0)
+        crossing = rise > _RISE
+        jumps += int(np.count_nonzero(crossing & (np.abs(around[2] - around[1]) >= _WHOLE_STEP * rise)))
+        crossings += int(np.count_nonzero(crossing))
     return jumps / crossings if crossings >= _LEAST else 0.0
+
+
+def _tiles(view: View) -> Array:
+    """Return squares of alpha at its own size that the contour runs through, with one pixel before and two after."""
+    size = np.array(view.whole.shape)
+    side = int(min(_TILE, *size))
+    found = np.stack(places(view.contour), axis=1) * (size / view.alpha.shape) // side
+    corners = np.unique(found.astype(np.intp), axis=0) * side
+    if len(corners) > _LOOKED_AT:  # of many some tell as much
+        corners = corners[np.arange(_LOOKED_AT) * len(corners) // _LOOKED_AT]
+    corners = np.minimum(corners, size - side)
+    span = np.arange(-1, side + 2)
+    y, x = (np.clip(corners[:, axis, None] + span, 0, size[axis] - 1) for axis in (0, 1))
+    tiles: Array = view.whole[y[:, :, None], x[:, None]]
+    return tiles
 
 
 def _bent(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return crossings without those in a straight line across, as at the side of a box, which may well be sharp."""
     import cv2
 
-    if crossings.shape[0] < _STRAIGHT:
+    count, height, width = crossings.shape
+    if height < _STRAIGHT or not count:
         return crossings
+    apart = np.zeros((count, height + 1, width), np.uint8)
+    apart[:, :-1] = crossings
     kernel = np.ones((_STRAIGHT, 1), np.uint8)
-    straight = cv2.morphologyEx(crossings.astype(np.uint8), cv2.MORPH_OPEN, kernel)
-    result: NDArray[np.bool_] = crossings & (straight == 0)
+    straight = cv2.morphologyEx(apart.reshape(-1, width), cv2.MORPH_OPEN, kernel).reshape(apart.shape)
+    result: NDArray[np.bool_] = crossings & (straight[:, :-1] == 0)
     return result
 
 
 def _roughness(view: View) -> float:
     """Return the area that smoothing the contour changes where alpha is sure, a length of contour."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(view.inside.astype(np.float32), (0, 0), _SMOOTH * view.unit) > 0.5
+    smooth = blurred(view.inside.astype(np.float32), _SMOOTH * view.unit) > 0.5
     teeth = (smooth != view.inside) & (np.abs(view.alpha - 0.5) > 0.4)
     return float(np.count_nonzero(teeth)) / view.length / view.unit

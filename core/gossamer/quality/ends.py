@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.shape import significant
-from gossamer.quality.view import View
+from gossamer.quality.view import View, blurred
 
 __all__ = ["straight_ends"]
 
-_SPECK = 12.0  # square units: less is no part of its own
 _STRAIGHT = 1.0  # pixels that a line may be off the corners it joins
 _LEAST = 0.03  # of the diagonal: a shorter side of the hull is none
 _WITHIN, _BEYOND = (0.5, 1.0, 1.5, 2.0), 2.0  # units from the line: where the subject is, and nothing of it
@@ -22,7 +20,7 @@ _BESIDE = 0.1  # of alpha: what is beside an end within the line is background
 _ASIDE = (0, -1, 1, -2, 2)  # units: what crosses the line aslant goes on beside where it meets it
 _SAME = 0.06  # distance of two colours that are one
 _OTHER = 2.5  # times as far from the background beside it: else it could be either
-_MOSTLY, _SHARE = 0.6, 0.2  # of the ends that tell, and of all, must go on
+_MOSTLY, _SHARE = 0.5, 0.2  # of the ends that tell, and of all, must go on
 _REMAPPED = 32_000  # pixels: OpenCV's remap takes no longer side, and no picture is looked at that has one
 _FINE = 0.7  # sigma in pixels: the photograph's noise
 
@@ -54,12 +52,10 @@ def straight_ends(view: View) -> float:
     view : View
         With a photograph.
     """
-    import cv2
-
     assert view.photo is not None  # noqa: S101 - whoever asks has one
     if max(view.alpha.shape) > _REMAPPED:
         return 0.0
-    photo = cv2.GaussianBlur(view.photo, (0, 0), _FINE)
+    photo = blurred(view.photo, _FINE)
     longest = 0
     for side in _sides(view):
         seen = np.max([_at(view.alpha, *side.shifted(-by * view.unit)) for by in _WITHIN], axis=0)
@@ -95,10 +91,13 @@ def straight_ends(view: View) -> float:
 def _sides(view: View) -> list[_Side]:
     import cv2
 
-    there = significant(view.inside, _SPECK * view.unit**2)[0] > 0
-    points = cv2.findNonZero(there.astype(np.uint8))
-    if points is None:
+    there = view.islands[0] > 0
+    rows = np.flatnonzero(there.any(axis=1))
+    if not rows.size:
         return []
+    # The hull of the rows' ends is that of all.
+    first, last = there[rows].argmax(axis=1), there.shape[1] - 1 - there[rows, ::-1].argmax(axis=1)
+    points = np.concatenate([np.stack([end, rows], axis=1) for end in (first, last)]).astype(np.int32)
     corners = cv2.approxPolyDP(cv2.convexHull(points), _STRAIGHT * view.unit, True)[:, 0].astype(np.float64)
     middle = corners.mean(axis=0)
     sides = []

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.quality.shape import holes_of
 from gossamer.quality.view import View
 
 __all__ = ["false_holes"]
@@ -19,6 +18,7 @@ _BINS = 8  # a channel
 _BLUR = 0.7  # of colour tables, in bins
 _FLOOR = 1e-4  # probability of a colour that was not seen
 _ENOUGH = 20  # pixels
+_SOME = 2  # rows and columns of the background of which one is looked at
 _SOLID = 0.7  # of what surrounds it is the subject: the gaps of a net are no holes
 
 
@@ -34,16 +34,16 @@ def false_holes(view: View) -> float:
         With a photograph.
     """
     import cv2
+    from scipy.ndimage import find_objects
 
     assert view.photo is not None  # noqa: S101 - whoever asks has one
-    labels, areas = holes_of(view)
+    labels, areas = view.holes
     subject = max(float(np.count_nonzero(view.inside)), 1.0)
     suspects = [number for number, area in enumerate(areas, 1) if area >= _LEAST * subject]
     if not suspects:
         return 0.0
-    bins = _bins(view.photo)
-    outside = ~view.inside & (labels == 0) & (view.without > _EDGE)
-    background = _table(bins[outside])
+    background = None
+    boxes = find_objects(labels)
     discs = [
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         for reach in (view.reach(_EDGE), view.reach(_AROUND))
@@ -51,38 +51,52 @@ def false_holes(view: View) -> float:
     margin = view.reach(_EDGE) + view.reach(_AROUND) + 1
     false = 0.0
     for number in suspects:
-        place = _around(labels == number, margin)
+        place = _around(boxes[number - 1], margin)
         hole = (labels[place] == number).astype(np.uint8)
         wide, core = cv2.dilate(hole, discs[0]), cv2.erode(hole, discs[0])
         annulus = cv2.dilate(wide, discs[1]) > wide
         ring = annulus & (view.alpha[place] > 0.9)
         if np.count_nonzero(ring) < max(_ENOUGH, _SOLID * np.count_nonzero(annulus)):
             continue
+        if np.count_nonzero(core) < _ENOUGH:  # it is all edge: of what is inside nothing can be said
+            continue
         beside = ring | (core > 0)
         change = view.gradient[place]
-        if float(change[wide > core].mean()) > _STRONGER * (float(change[beside].mean()) + 0.003):
+        line = cv2.morphologyEx(hole, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        edge = max(float(change[zone].mean()) for zone in (wide > core, line > 0))
+        if edge > _STRONGER * (float(change[beside].mean()) + 0.003):
             continue
-        within = bins[place][(core if np.count_nonzero(core) >= _ENOUGH else hole) > 0]
-        likelier = np.log((_table(bins[place][ring])[within] + _FLOOR) / (background[within] + _FLOOR))
+        if background is None:
+            background = _background(view, labels)
+        bins = _bins(view.photo[place])
+        within = bins[core > 0]
+        likelier = np.log((_table(bins[ring])[within] + _FLOOR) / (background[within] + _FLOOR))
         if float(likelier.mean()) > _LIKE:
             false += float(areas[number - 1])
     return false / subject
 
 
-def _around(where: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return the box around what is there, and a margin."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+def _around(box: tuple[slice, slice], margin: int) -> tuple[slice, slice]:
+    """Return a box with a margin."""
+    rows, columns = box
+    return slice(max(rows.start - margin, 0), rows.stop + margin), slice(
+        max(columns.start - margin, 0), columns.stop + margin
     )
+
+
+def _background(view: View, labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return how likely each colour is in what surrounds the subject."""
+    assert view.photo is not None  # noqa: S101 - whoever asks has one
+    some = np.s_[::_SOME, ::_SOME]
+    outside = ~view.inside[some] & (labels[some] == 0) & (view.without[some] > _EDGE)
+    return _table(_bins(view.photo[some])[outside])
 
 
 def _bins(photo: Array) -> NDArray[np.int64]:
     """Return the number of each pixel's bin of colour, by lightness and two opponents."""
     import cv2
 
-    lab = cv2.cvtColor(photo, cv2.COLOR_RGB2Lab)
+    lab = cv2.cvtColor(np.ascontiguousarray(photo), cv2.COLOR_RGB2Lab)
     unit = np.clip((lab + np.array([0, 60, 60])) / np.array([100, 120, 120]), 0, 1)
     steps = np.rint(unit * (_BINS - 1)).astype(np.int64)
     result: NDArray[np.int64] = (steps[..., 0] * _BINS + steps[..., 1]) * _BINS + steps[..., 2]

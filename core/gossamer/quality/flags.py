@@ -12,11 +12,12 @@ from gossamer.settings.checks import Checks
 
 __all__ = ["Flag", "flags_of"]
 
+_LEANS = 0.03  # of halo: an edge that leans less to the background beside it has none of its colours, whatever it keeps
 _WIDE = 0.45  # of halo: an edge that is more than so much background is too wide, not only tinted
 _TEETH = 0.45  # units of roughness of an edge that is not soft
 _HARD_EDGE = 1.6  # units
-_MISSING = 0.5  # units that matting adds along the edge of what lacks hair; on true mattes it may add as much as this
-_BEYOND, _SOME = 0.03, 0.2  # far outside the contour it adds to those alone, if it adds some at all
+_MISSING = 0.46  # units that matting adds along the edge of what lacks hair; on true mattes it may add as much as this
+_BEYOND, _SOME = 0.02, 0.22  # far outside the contour it adds to those alone, if it adds some at all
 _TEXTURED, _LONG = 1.5, 4.0  # what textures, and runs against the diagonal, may be of the limit of what has no edge
 _MUCH, _MUCH_ACROSS, _LONG_RUN = 0.05, 0.15, 0.07  # of the contour and the diagonal: from there on it is a fault
 _GHOST = 0.05  # of what lies far away
@@ -131,6 +132,8 @@ def _of_colour(found: Measures, limits: Checks) -> Iterator[Flag]:
         reason = "Its colours are multiplied by alpha: soft edges turn dark wherever it is laid over something."
         yield Flag("premultiplied", "fault", reason, "Save straight (unassociated) alpha, or cut it out again.")
     kept, halo = found.kept or 0.0, found.halo or 0.0
+    if found.halo is not None and halo < _LEANS:
+        kept = 0.0
     if kept * 100 > limits.halo or halo > _WIDE:
         share = max(min(kept, 1.0), min(halo, 1.0))
         reason = f"A halo: {share:.0%} of the old background's colours is left in the edge."

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.quality.view import View
+from gossamer.quality.windows import places
 
-__all__ = ["Shape", "measure_shape", "significant"]
+__all__ = ["Shape", "measure_shape"]
 
-_SPECK = 12.0  # square units: less is no part of its own
-_HOLE = 30.0  # square units: smaller holes are between hairs
-_SURE = 0.5
+_SUDDEN = 0.9  # of alpha
+_DEEP = 0.012  # of the diagonal: a straight end is deeper than this
 
 
 class Shape(NamedTuple):
@@ -61,8 +61,8 @@ def measure_shape(view: View, support: NDArray[np.bool_] | None) -> Shape:
         Where the photograph has an edge.
     """
     inside = view.inside
-    areas = significant(inside, _SPECK * view.unit**2)[1]
-    holes = holes_of(view)[1]
+    areas = view.islands[1]
+    holes = view.holes[1]
     sides = {"top": inside[0], "bottom": inside[-1], "left": inside[:, 0], "right": inside[:, -1]}
     touched = {name: float(side.mean()) for name, side in sides.items()}
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -81,51 +81,38 @@ def measure_shape(view: View, support: NDArray[np.bool_] | None) -> Shape:
     )
 
 
-def significant(there: NDArray[np.bool_], least: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the islands of at least an area: their labels (0 elsewhere), and their areas in the labels' order."""
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(there.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
-    areas[0] = 0
-    kept = np.flatnonzero(areas >= max(least, 1))
-    new = np.zeros(len(areas), np.int32)
-    new[kept] = np.arange(1, len(kept) + 1)
-    return new[labels], areas[kept]
-
-
-def holes_of(view: View) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the holes of a view that are not between hairs: their labels, and their areas."""
-    import cv2
-
-    _, labels = cv2.connectedComponents((~view.inside).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    outer = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    enclosed = ~np.isin(labels, outer) & (labels > 0)
-    return significant(enclosed, _HOLE * view.unit**2)
-
-
 def _straight_end(view: View, support: NDArray[np.bool_] | None) -> float:
-    """Return the longest straight, sudden end along rows or columns, as a share of the diagonal."""
+    """Return the longest straight, sudden end along rows or columns, as a share of the diagonal.
+
+    What is long where it ends is deep as well, or else the line is the side of something thin, such as a mast.
+    """
     longest = 0
-    for alpha, seen in (
-        (view.alpha, support),
-        (np.ascontiguousarray(view.alpha.T), None if support is None else support.T),
+    deep = round(_DEEP * view.diagonal)
+    for inside, alpha, seen in (
+        (view.inside, view.alpha, support),
+        (view.inside.T, view.alpha.T, None if support is None else support.T),
     ):
         if alpha.shape[0] < 6:
             continue
-        inside = alpha > _SURE
-        # From two pixels before the step to two after it nearly all of alpha is gone: no soft edge.
-        step = (inside[2:-3] != inside[3:-2]) & (np.abs(alpha[1:-4] - alpha[4:-1]) > 0.9)
+        crossings = inside[2:-3] != inside[3:-2]
         if seen is not None:
-            step &= ~(seen[2:-3] | seen[3:-2])
-        longest = max(longest, _longest_run(step))
+            crossings &= ~(seen[2:-3] | seen[3:-2])
+        y, x = places(crossings)
+        # From two pixels before the step to two after it nearly all of alpha is gone: no soft edge.
+        sudden = np.abs(alpha[y + 1, x] - alpha[y + 4, x]) > _SUDDEN
+        y, x = y[sudden] + 2, x[sudden]
+        inner = np.where(inside[y, x], y, y + 1)
+        step = np.where(inside[y, x], -1, 1)
+        whole = np.ones(y.size, np.bool_)
+        for away in (deep // 3, 2 * deep // 3, deep):
+            whole &= inside[np.clip(inner + step * away, 0, len(inside) - 1), x]
+        longest = max(longest, _longest_run(y[whole], x[whole]))
     return longest / view.diagonal
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> int:
-    """Return the length of the longest run of True along the rows."""
-    padded = np.zeros((flags.shape[0], flags.shape[1] + 2), np.int8)
-    padded[:, 1:-1] = flags
-    change = np.diff(padded, axis=1)
-    starts, ends = np.nonzero(change == 1)[1], np.nonzero(change == -1)[1]
-    return int((ends - starts).max()) if starts.size else 0
+def _longest_run(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> int:
+    """Return the length of the longest run of neighbours along the rows; places come row after row."""
+    if not rows.size:
+        return 0
+    ends = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1)) + 1
+    return int(np.diff(np.concatenate([[0], ends, [rows.size]])).max())

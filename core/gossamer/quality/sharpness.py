@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 from gossamer.resampling import Pixels
@@ -18,10 +19,10 @@ __all__ = ["blur_effect"]
 _TAPS = 9  # of the box that blurs once more: the paper's
 _TILES = 6  # along the longer side: the sharpest of them counts, as backgrounds and shoulders are out of focus by right
 _LEAST = 24  # pixels of a tile
-_MOST = 384
+_MOST = 256
 _FILLED = 0.5  # of a tile must be the subject
 _TEXTURE = 0.004  # mean difference of neighbours: of what is flat nothing can be said
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
 def blur_effect(pixels: Pixels, alpha: Array) -> float | None:
@@ -39,6 +40,8 @@ def blur_effect(pixels: Pixels, alpha: Array) -> float | None:
     float or None
         Of the sharpest part of the subject; None where it is flat or small.
     """
+    import cv2
+
     height, width = alpha.shape
     side = min(max(math.ceil(max(height, width) / _TILES), _LEAST), _MOST)
     found = []
@@ -47,7 +50,8 @@ def blur_effect(pixels: Pixels, alpha: Array) -> float | None:
             part = np.s_[top : top + side, left : left + side]
             inside = alpha[part] > 0.95
             if inside.mean() >= _FILLED:
-                found.append(_of_tile(unit_float(pixels[part]) @ _LUMA, inside))
+                grey = np.asarray(cv2.transform(unit_float(pixels[part]), _LUMA), np.float32)
+                found.append(_of_tile(grey, inside))
     known = [value for value in found if value is not None]
     return min(known) if known else None
 
@@ -58,18 +62,20 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(number * max(length - side, 0) / max(count - 1, 1)) for number in range(count)]
 
 
-def _of_tile(grey: Array, inside: np.ndarray) -> float | None:
+def _of_tile(grey: Array, inside: NDArray[np.bool_]) -> float | None:
     import cv2
 
     effects = []
-    for axis in (0, 1):
-        kernel = (1, _TAPS) if axis == 0 else (_TAPS, 1)
+    for kernel, first, second in (
+        ((1, _TAPS), np.s_[:-1], np.s_[1:]),
+        ((_TAPS, 1), np.s_[:, :-1], np.s_[:, 1:]),
+    ):
         blurred = cv2.blur(grey, kernel)
-        both = inside[1:] & inside[:-1] if axis == 0 else inside[:, 1:] & inside[:, :-1]
-        sharp, soft = (np.abs(np.diff(plane, axis=axis))[both] for plane in (grey, blurred))
-        total = float(sharp.sum(dtype=np.float64))
-        if not sharp.size or total / sharp.size < _TEXTURE:
+        both = (inside[first] & inside[second]).view(np.uint8)
+        sharp, soft = (cv2.absdiff(plane[first], plane[second]) for plane in (grey, blurred))
+        total = cv2.mean(sharp, both)[0]
+        if total < _TEXTURE:
             continue
-        kept = float(np.maximum(sharp - soft, 0).sum(dtype=np.float64))
-        effects.append((total - kept) / total)
+        lost = cv2.subtract(sharp, soft)
+        effects.append((total - cv2.mean(cv2.max(lost, 0), both)[0]) / total)
     return max(effects) if effects else None

@@ -110,7 +110,7 @@ class SegmentationModel:
             size = network_size(self._input, *rgb.shape[:2])
 
             def closer(crops: Sequence[Pixels], part: Progress) -> list[Array]:
-                return self._masks(crops, part, flips)
+                return self._masks(crops, part, flips, whole=False)
 
             mask = add_detail(rgb, mask, size, closer, steps.part(0.3, 1.0))
         steps(1.0)
@@ -159,8 +159,10 @@ class SegmentationModel:
         if isinstance(self._network, Loadable):
             warm.unload(self._network.key)
 
-    def _masks(self, pictures: Sequence[Pixels], progress: Progress, flips: bool, batch_size: int = 1) -> list[Array]:
-        """Return the masks of checked pictures."""
+    def _masks(
+        self, pictures: Sequence[Pixels], progress: Progress, flips: bool, batch_size: int = 1, *, whole: bool = True
+    ) -> list[Array]:
+        """Return the masks of checked pictures, or of parts of such."""
         masks: list[Array | None] = [None] * len(pictures)
         groups: dict[tuple[int, int], list[int]] = {}
         for number, picture in enumerate(pictures):
@@ -168,27 +170,29 @@ class SegmentationModel:
         together = [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
         for number, group in enumerate(together):
             part = progress.part(number / len(together), (number + 1) / len(together))
-            for one, mask in zip(group, self._together([pictures[i] for i in group], part, flips), strict=True):
+            for one, mask in zip(group, self._together([pictures[i] for i in group], part, flips, whole), strict=True):
                 masks[one] = mask
         return [mask for mask in masks if mask is not None]
 
-    def _together(self, pictures: list[Pixels], progress: Progress, flips: bool) -> list[Array]:
+    def _together(self, pictures: list[Pixels], progress: Progress, flips: bool, whole: bool) -> list[Array]:
         """Return the masks of pictures that the network sees at one size."""
         batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
         with self._lent(progress) as network:
             maps = network.run(batch, progress.part(0.0, 0.5 if flips else 1.0))
-        masks = [self._mask(one, picture) for one, picture in zip(maps, pictures, strict=True)]
+        seen: Sequence[Array | None] = list(batch) if whole else [None] * len(batch)
+        masks = [self._mask(*one) for one in zip(maps, pictures, seen, strict=True)]
         if flips:
             # Mirrored before the network, not before the resizing: that gives the same and copies nothing large.
             with self._lent(progress) as network:
                 maps = network.run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
             for mask, one, picture in zip(masks, maps, pictures, strict=True):
-                mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture)
-                mask *= np.float32(0.5)
+                if mask.any():  # else nothing is there, or nothing that could be believed
+                    mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture, None)
+                    mask *= np.float32(0.5)
         return masks
 
-    def _mask(self, prediction: Array, picture: Pixels) -> Array:
-        return postprocess(prediction, self._output, *picture.shape[:2], fed=self._input)
+    def _mask(self, prediction: Array, picture: Pixels, seen: Array | None) -> Array:
+        return postprocess(prediction, self._output, *picture.shape[:2], fed=self._input, seen=seen)
 
     @contextmanager
     def _lent(self, progress: Progress | None = None) -> Iterator[Network]:

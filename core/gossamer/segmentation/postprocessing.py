@@ -7,29 +7,22 @@ import numpy as np
 from gossamer.arrays import Array, normalise
 from gossamer.errors import ModelError
 from gossamer.resampling import area, bilinear, bilinear_align_corners
+from gossamer.segmentation.doubt import SURE, is_of_noise
 from gossamer.segmentation.preprocessing import letterbox_box
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 
-__all__ = ["SURE", "postprocess"]
-
-SURE = np.float32(0.2)
-"""What a network's output must reach somewhere to be stretched: below it the stretching would invent a subject.
-
-What is stretched is the output of a sigmoid, so its numbers are what the network believes. For an empty page, a colour,
-a gradient or paper grain, of any size, U2-Net, U2-Netp and IS-Net believe 0.00 to 0.06 at most, which stretched becomes
-smears. On photographs with a subject their largest numbers are 0.93 to 1, on narrow cuttings of such 0.22 to 1: tiles
-must not be lost, so the limit lies nearer to the pages. A limit of 0.5, which noise and soft blobs pass less often
-(IS-Net believes up to 0.42 of them), was tried: it loses what IS-Net finds in a cutting of 151 x 61. Noise of full
-contrast passes it with U2-Net and U2-Netp where the picture is hardly larger than what they see, up to 1.00. There the
-share of soft numbers (0.1 to 0.9) in what exceeds 0.1 tells more: 0.81 to 1.00 in noise and bricks, 0.39 at most in 28
-photographs, fogged or not (U2-Netp). It is not taken: cuttings of photographs reach 0.61, one without a whole subject
-0.95, and nobody has measured glass, smoke or most other models. Nor do mirrored and shifted pictures tell: of noise the
-masks agree by up to 0.84, of photographs by 0.78 and more. Of coarse stripes, chessboards and wood they are as sure as
-of any subject.
-"""
+__all__ = ["postprocess"]
 
 
-def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int, *, fed: InputSpec | None = None) -> Array:
+def postprocess(
+    prediction: Array,
+    spec: OutputSpec,
+    height: int,
+    width: int,
+    *,
+    fed: InputSpec | None = None,
+    seen: Array | None = None,
+) -> Array:
     """Turn a network's output into a mask of the picture's size.
 
     Everything but the last resizing happens at the network's size, so a large picture costs one mask.
@@ -44,12 +37,15 @@ def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int, *,
         The picture's size.
     fed : InputSpec, optional
         How the picture was fed: what a letterbox added is cut off again.
+    seen : (C, h, w) float32, optional
+        What was fed, where that was a whole picture.
 
     Returns
     -------
     (height, width) float32
-        1 = foreground. Where `spec` stretches the mask to [0, 1] and the prediction nowhere reaches :data:`SURE`, it is
-        empty; where it is flat, it is not stretched.
+        1 = foreground. Where `spec` stretches the mask to [0, 1] and the prediction nowhere reaches
+        :data:`~gossamer.segmentation.doubt.SURE`, or is unsure about a picture of noise, it is empty; where it is flat,
+        it is not stretched.
 
     Raises
     ------
@@ -61,10 +57,12 @@ def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int, *,
     if spec.activation == "sigmoid":
         prediction = _sigmoid(prediction)
     if fed is not None and fed.resize == "letterbox":
-        box = letterbox_box((prediction.shape[0], prediction.shape[1]), height, width)
-        prediction = prediction[box.top : box.top + box.height, box.left : box.left + box.width]
-    if spec.normalise != "none" and float(prediction.max()) < SURE:
-        return np.zeros((height, width), np.float32)
+        prediction = _unboxed(prediction, height, width)
+        seen = None if seen is None else _unboxed(seen, height, width)
+    if spec.normalise != "none":
+        unsure = float(prediction.max()) < SURE
+        if unsure or (seen is not None and is_of_noise(prediction, seen)):
+            return np.zeros((height, width), np.float32)
     if spec.normalise == "before_resize":
         prediction = normalise(prediction)
     if spec.resize == "bilinear":
@@ -80,6 +78,12 @@ def postprocess(prediction: Array, spec: OutputSpec, height: int, width: int, *,
     if spec.normalise == "after_resize":
         normalise(mask, out=mask)
     return np.clip(mask, 0, 1, out=mask)
+
+
+def _unboxed(plane: Array, height: int, width: int) -> Array:
+    """Return (…, h, w) without what a letterbox added to a picture of that size."""
+    box = letterbox_box((plane.shape[-2], plane.shape[-1]), height, width)
+    return plane[..., box.top : box.top + box.height, box.left : box.left + box.width]
 
 
 def _sigmoid(logits: Array) -> Array:

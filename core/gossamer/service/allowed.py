@@ -8,6 +8,7 @@ from gossamer.errors import ModelNotFound
 from gossamer.service.refusals import Forbidden
 from gossamer.settings import Finding, ModelChoice
 from gossamer.settings.finding import PROMPT_MODELS
+from gossamer.settings.recipe import Matting
 from gossamer.worker.inventory import Inventory, NotHere
 
 __all__ = ["Allowed", "refuse_fetching"]
@@ -92,6 +93,14 @@ class Allowed:
         if self._listed and allowed:
             return allowed[0]
         raise ModelNotFound("There is no model on this machine.", "Whoever keeps it types: gossamer models get u2net")
+
+    def check_matting(self, matting: Matting) -> None:
+        """Refuse a matting for which weights would have to be fetched; raises ModelNotFound."""
+        if matting.method == "vitmatte":
+            from gossamer.matting.vitmatte.weights import is_at_hand
+
+            if not is_at_hand(matting.model):
+                raise ModelNotFound("The matting vitmatte is not served here.", "Choose another matting, such as auto.")
 
     def check_prompt(self, finding: Finding, prompt: Any) -> None:
         """Refuse a prompt for which a model would have to be fetched; raises ModelNotFound."""

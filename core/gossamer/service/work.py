@@ -19,6 +19,7 @@ from gossamer.cutout import Cutout, Origin
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.image.limits import READABLE, at_most, check_size, kind_of, quiet
+from gossamer.matting.preparing import prepare_matting
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import NO_MODEL, Pipeline, Runs, finish, profile_of
 from gossamer.progress import Progress
@@ -123,6 +124,7 @@ class Workshop:
         GossamerError
             As the pipeline's, the session's and :class:`Allowed`'s.
         """
+        self.allowed.check_matting(wish.recipe.matting)
         steps(0.0, "Reading the picture")
         image = self.read(wish.picture, steps)
         if prepared is not None:
@@ -210,6 +212,7 @@ class Workshop:
         # The session has no place for a backdrop that is no file: it makes the cut-out, and the backdrop comes then.
         if wish.backdrop is None:
             return session.cutout(prompt, recipe=wish.recipe, progress=steps, announce=refuse_fetching)
+        prepare_matting(wish.recipe.matting, progress=steps, device=choice.device, announce=refuse_fetching)
         plain = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
         rough = session.cutout(prompt, recipe=plain, progress=steps.part(0.0, 0.6), announce=refuse_fetching)
         told = rough.report

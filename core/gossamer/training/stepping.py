@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.errors import Cancelled, DeviceError, ModelError, is_lack_of_memory
+from gossamer.errors import Cancelled, DeviceError, ModelError, is_lack_of_memory, memory_remedy
 from gossamer.networks.devices import empty_cache
 from gossamer.settings.training import LossWeights, Teaching, Training
 from gossamer.training.feeding import Batch
@@ -137,7 +137,7 @@ class Stepper:
             if size <= 1:
                 raise DeviceError(
                     "There is not enough memory to train on even one picture.",
-                    "Add --recompute, give a smaller --side, choose a smaller model, or free memory.",
+                    memory_remedy("Add --recompute, give a smaller --side, choose a smaller model, or free memory."),
                 )
             self.parts = min(2 * self.parts, self._settings.batch)
             self.optimiser.zero_grad(set_to_none=True)

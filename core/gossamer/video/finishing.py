@@ -14,6 +14,7 @@ from gossamer.arrays import Array
 from gossamer.compositing import cover, is_opaque, over, read_backdrop
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, read_image
+from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.stage import matte
 from gossamer.progress import Progress
 from gossamer.refinement import adjust_alpha, clean_mask
@@ -76,6 +77,10 @@ class Finisher:
         """Close the background's clip."""
         if self._film is not None:
             self._film.close()
+
+    def prepare(self, progress: Progress) -> None:
+        """Have at hand what the matting needs, before a model is loaded; raises GossamerError where that cannot be."""
+        prepare_matting(self._recipe.matting, progress=progress, device=self._device, announce=self._announce)
 
     def matte(self, frame: Frame, mask: Array, remembers: bool, progress: Progress) -> Array:
         """Return a frame's matte, (H, W) float32, from what a model saw."""

@@ -120,6 +120,7 @@ class FrameCutter:
         self._size, self._recipe = (height, width), recipe
         self._finisher = Finisher(clip_of_arrays(height, width), recipe, settings, choice, announce)
         try:
+            self._finisher.prepare(Progress.of(progress))
             self._matter: Matter = load_matter(choice, recipe, settings, Progress.of(progress), announce)
         except BaseException:
             self._finisher.close()

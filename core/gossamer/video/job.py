@@ -174,6 +174,7 @@ def cut_video(
         )
         with closing(finisher), ExitStack() as closing_with:
             _check_goal(goal, plan, force)
+            finisher.prepare(steps)
             matter: Matter
             if prompts:
                 matter = followed = tracked(clip, prompts, choice, settings, steps.part(0.0, 0.02), announce)

@@ -95,6 +95,7 @@ class ShrunkCutter:
         found = recipe.model_copy(update={"foreground": recipe.foreground.model_copy(update={"method": "none"})})
         self._finisher = Finisher(clip, found, video, choice, announce)
         try:
+            self._finisher.prepare(progress)
             self._matter = load_matter(choice, recipe, video, progress, announce)
         except BaseException:
             self._finisher.close()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gossamer import __version__
-from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory
+from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory, memory_remedy
 from gossamer.worker.clips import OpenedClip
 from gossamer.worker.cutter import Cutter
 from gossamer.worker.inventory import Inventory, NotHere
@@ -377,7 +377,9 @@ class Conversation:
             raise
         except Exception as error:
             if is_lack_of_memory(error):
-                short = WorkerError("There is not enough memory for this picture.", "Close programs, or scale it down.")
+                short = WorkerError(
+                    "There is not enough memory for this picture.", memory_remedy("Close programs, or scale it down.")
+                )
                 self._tell(error_frame(short))
                 return
             _log.exception("A fault in the worker")

@@ -91,6 +91,7 @@ class Cutter:
         ModelError
             The model cannot be run.
         """
+        from gossamer.matting.preparing import prepare_matting
         from gossamer.settings.parameters import recipe_from_flat
 
         recipe = recipe_from_flat(request.options)
@@ -104,6 +105,7 @@ class Cutter:
             if wish == picture.wish and picture.found is not None:
                 return picture.found
             steps = Progress.of(progress)
+            prepare_matting(recipe.matting, progress=steps, device=device, announce=_log.info)
             if choice is not None:
                 found = self._seen(picture, choice, recipe, steps)
                 if request.limit:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.errors import InputError, WorkerError
+from gossamer.errors import InputError, WorkerError, memory_remedy
 from gossamer.platform import available_memory, physical_memory
 from gossamer.worker.brushing import Patch
 from gossamer.worker.requests import OpenRequest
@@ -56,7 +56,9 @@ class Shelf:
         wanted = request.payload + _FLOATS * request.width * request.height
         free = available_memory()
         if free is not None and wanted > free:
-            raise WorkerError("There is not enough memory for this picture.", "Close programs, or scale it down.")
+            raise WorkerError(
+                "There is not enough memory for this picture.", memory_remedy("Close programs, or scale it down.")
+            )
         with self._changing:
             if self._taken and self._taken + wanted > self._room:
                 raise WorkerError("Too many large pictures are open at once.", "Finish with another one first.")

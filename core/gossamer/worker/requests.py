@@ -102,7 +102,8 @@ class SegmentRequest:
     model, quality, device : str
         As :class:`gossamer.ModelChoice` takes them; an empty device is the worker's own.
     options : Mapping
-        Settings by their flat names; those of the segmentation count, and those of the matting for a trimap.
+        Settings by their flat names; those of the segmentation count, and those of the matting for a trimap. What
+        another matting lacks is refused as well, before the model runs, where it is among them.
     """
 
     picture: int

@@ -28,7 +28,7 @@ _REMEDIES = (  # the first that an error is one of
     (errors.LicenceError, f"Choose another model {_DIALOG}."),
     (errors.ModelIntegrityError, f"Delete that file, and it is fetched again, or choose another model {_DIALOG}."),
     (errors.DownloadError, f"Check the connection to the internet, or choose a model that is installed {_DIALOG}."),
-    (errors.ModelError, f"Choose another model {_DIALOG}."),
+    (errors.ModelError, f"Choose another model or method {_DIALOG}."),
     (errors.DeviceError, f"Close other programs, or choose a smaller model {_DIALOG}."),
     (errors.MissingExtra, f"Choose another model or method {_DIALOG}."),
     (errors.OutputError, "Free some space on the disk, and try again."),

@@ -50,7 +50,6 @@ class CuttingOut:
         self._config, self._layer, self._image = config, layer, layer.get_image()
         self._known = arguments.known()
         self._waiting = self._settling = 0
-        self._at_once = False
         self._ask = None
         self._setting = False
         self._needs = None
@@ -296,7 +295,7 @@ class CuttingOut:
 
     def _on_strokes(self):
         if self._take_strokes():
-            self._on_change(False)
+            self._on_change()
 
     def _take_strokes(self):
         """Take what the refine brush painted off its paper; return whether there was anything."""
@@ -316,7 +315,7 @@ class CuttingOut:
             self._canvas.paper("marks").wipe()
             Gimp.displays_flush()
             self._marked = None
-        self._on_change(False)
+        self._on_change()
 
     def _show_what_counts(self):
         """Show what belongs to the subject and the output that are chosen, and hide what does not."""
@@ -338,7 +337,6 @@ class CuttingOut:
         self._edge.set_active_id(self._edge_now())
         self._presets.show_what_is_set()
         self._setting = False
-        self._at_once = self._at_once or about == (False,)
         soon = len(about) < 2 or about[1].name.replace("-", "_") in arguments.SLIDERS
         if self._waiting and not soon:
             GLib.source_remove(self._waiting)
@@ -355,8 +353,7 @@ class CuttingOut:
         self._waiting = 0
         if self._settling:
             GLib.source_remove(self._settling)
-        settled, self._at_once = self._at_once, False
-        return self._wish(settled)
+        return self._wish(False)
 
     def _wish(self, settled):
         self._settling = 0

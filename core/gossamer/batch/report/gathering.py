@@ -32,7 +32,13 @@ _TOGETHER = 4  # pictures at a time, at most: a large one takes some hundred meg
 
 @contextmanager
 def thumbnails_folder(out: Path) -> Iterator[Path]:
-    """Lend the folder in which a batch's thumbnails are kept; one for now alone where OUT may not be written to."""
+    """Lend the folder in which a batch's thumbnails are kept; one for now alone where that may not be written to.
+
+    Parameters
+    ----------
+    out : Path
+        Where the batch's journal lies.
+    """
     kept = out / FOLDER / _NAME
     with suppress(OSError):
         make_folder(kept)

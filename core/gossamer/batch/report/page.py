@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import gossamer
+from gossamer.batch.addresses import Address, Where, address_of, check_address, is_address
 from gossamer.batch.journal import Journal
 from gossamer.batch.report.gathering import gathered, thumbnails_folder
 from gossamer.batch.report.rows import Row, read_rows, worst_first
 from gossamer.batch.report.thumbnails import Thumbnails
+from gossamer.batch.results import results_of
 from gossamer.compositing import parse_colour
 from gossamer.files import check_place, write_bytes
 from gossamer.paths import target_path
@@ -58,7 +60,7 @@ class Made:
 
 
 def make_report(
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | Address,
     file: str | os.PathLike[str],
     choice: ReportChoice | None = None,
     *,
@@ -69,10 +71,11 @@ def make_report(
 
     Parameters
     ----------
-    out : str or Path
-        The folder that the batch wrote to; of a run that goes on meanwhile what it has done so far is shown.
+    out : str, Path or Address
+        The folder that the batch wrote to, or its address in a store; of a run that goes on meanwhile what it has
+        done so far is shown.
     file : str or Path
-        Written whole or not at all.
+        Written whole or not at all; may be an address in a store.
     choice : ReportChoice, optional
     force : bool
         Replace an existing file.
@@ -92,14 +95,19 @@ def make_report(
     """
     choice = choice or ReportChoice()
     brand = "#" + "".join(f"{round(255 * float(value)):02x}" for value in parse_colour(choice.brand))
-    target = target_path(file)
-    check_place(target, force)
+    target: Where
+    if is_address(os.fspath(file)):
+        target = address_of(os.fspath(file))
+        check_address(target, force)
+    else:
+        target = target_path(file)
+        check_place(target, force)
     steps = Progress.of(progress)
     folder, journal, rows = read_rows(out)
-    with thumbnails_folder(folder) as place:
+    with thumbnails_folder(results_of(folder).home) as place:
         found = list(gathered(place, rows, _measured, steps.part(0.0, _GATHERING), sweep=True))
         names = Counter(row.record.source for row in rows)
-        beside = target.absolute().parent
+        beside = target.absolute().parent if isinstance(target, Path) else target.parent
         told = [_told(row, notes, beside, names) for row, (_, _, notes) in zip(rows, found, strict=True)]
         data = _script({**_head(folder, journal, rows, choice), "rows": told})
         style, script = _part("page.css"), "\n".join(map(_part, _SCRIPTS))
@@ -115,7 +123,11 @@ def make_report(
             "data": data,
         }
         counter = _Counter()
-        write_bytes(target, counter.of(_parts(place, rows, large, texts, steps.part(_GATHERING, 1.0))), force=force)
+        parts = counter.of(_parts(place, rows, large, texts, steps.part(_GATHERING, 1.0)))
+        if isinstance(target, Path):
+            write_bytes(target, parts, force=force)
+        else:
+            target.write(b"".join(parts), new=not force, steps=steps)
     small = sum(size > 0 and number not in large for number, (_, size, _) in enumerate(found))
     return Made(len(rows), small, counter.count)
 
@@ -123,8 +135,12 @@ def make_report(
 def is_report(file: str | os.PathLike[str]) -> bool:
     """Tell whether a file is an earlier report, which a new one may well replace."""
     try:
-        with target_path(file).open("rb") as opened:
-            head = opened.read(_HEAD)
+        if is_address(os.fspath(file)):
+            address = address_of(os.fspath(file))
+            head = address.read(0, min(address.stat().st_size, _HEAD))
+        else:
+            with target_path(file).open("rb") as opened:
+                head = opened.read(_HEAD)
     except (OSError, ValueError):
         return False
     return head.startswith(b"<!doctype html>") and b'name="generator" content="Gossamer' in head
@@ -184,7 +200,7 @@ def _that_fit(sizes: list[int], order: list[int], room: int) -> set[int]:
     return large
 
 
-def _told(row: Row, notes: tuple[str, ...], beside: Path, names: Counter[str]) -> dict[str, Any]:
+def _told(row: Row, notes: tuple[str, ...], beside: Where, names: Counter[str]) -> dict[str, Any]:
     """Return what the page tells of a picture; that it cannot be read is said once, by its error."""
     told = row.as_dict(beside)
     # What a review calls it: by its name below IN, unless pictures of two folders have the same.
@@ -194,7 +210,7 @@ def _told(row: Row, notes: tuple[str, ...], beside: Path, names: Counter[str]) -
     return told
 
 
-def _head(folder: Path, journal: Journal, rows: Sequence[Row], choice: ReportChoice) -> dict[str, Any]:
+def _head(folder: Where, journal: Journal, rows: Sequence[Row], choice: ReportChoice) -> dict[str, Any]:
     """Return what the page tells of the batch as a whole."""
     run = journal.runs[-1] if journal.runs else None
     counts = Counter(row.state for row in rows)
@@ -213,7 +229,7 @@ def _head(folder: Path, journal: Journal, rows: Sequence[Row], choice: ReportCho
             notes.append(f"The run was to make {run.pictures:,} pictures, and got to {len(rows):,}: resume it.")
     out = shlex.quote(str(folder))
     return {
-        "id": hashlib.sha256(os.fsencode(folder)).hexdigest()[:16],
+        "id": hashlib.sha256(os.fsencode(str(folder))).hexdigest()[:16],
         "title": folder.name or str(folder),
         "summary": " · ".join(text for text in summary if text),
         "again": f"gossamer batch --out {out} --only decisions.csv",

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from gossamer.batch.addresses import is_address
+from gossamer.batch.addresses import Address, ObjectStatus, Where, address_of, is_address
 from gossamer.batch.journal import Journal, Record, journal_path, read_journal
-from gossamer.errors import InputError
+from gossamer.batch.results import results_of
+from gossamer.errors import InputError, OutputError
 from gossamer.paths import cannot_read, source_path
 
 __all__ = ["Row", "is_trouble", "read_rows", "worst_first"]
+
+Status: TypeAlias = os.stat_result | ObjectStatus
 
 _SLACK = 2_000_000_000  # nanoseconds: file systems that count whole seconds, or two
 
@@ -29,8 +32,8 @@ class Row:
     ----------
     record : Record
         Its last one.
-    source, output : Path or None
-        Its files, where they are there.
+    source, output : Path, Address or None
+        Its files, where they are there; a photograph in a store is not asked for.
     state : str
         That of the record, or ``"pending"`` where a run ended before it was told.
     flags : tuple of dict
@@ -41,7 +44,7 @@ class Row:
 
     record: Record
     source: Path | None
-    output: Path | None
+    output: Where | None
     state: str
     flags: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -51,7 +54,7 @@ class Row:
         """What the checks gave it, None where they were not run."""
         return _number(self.record.score)
 
-    def as_dict(self, beside: Path) -> dict[str, Any]:
+    def as_dict(self, beside: Where) -> dict[str, Any]:
         """Return what a page in the folder `beside` tells of it, as plain types of which no value is surprising."""
         record, error = self.record, self.record.error
         return {
@@ -81,24 +84,26 @@ class Row:
         return _text(text).replace(path, os.path.basename(path)) if path and isinstance(path, str) else _text(text)
 
 
-def read_rows(out: str | os.PathLike[str]) -> tuple[Path, Journal, list[Row]]:
+def read_rows(out: str | os.PathLike[str] | Address) -> tuple[Where, Journal, list[Row]]:
     """Read the journal of a batch.
 
     Parameters
     ----------
-    out : str or Path
-        The folder that the batch wrote to.
+    out : str, Path or Address
+        The folder that the batch wrote to, or its address in a store.
 
     Returns
     -------
-    (Path, Journal, list of Row)
-        The folder, absolute; its journal; one row a picture, in the order in which they came.
+    (Path or Address, Journal, list of Row)
+        The folder, absolute, or the address; its journal; one row a picture, in the order in which they came.
 
     Raises
     ------
     InputError
-        There is no such folder, no journal in it, or nothing in that.
+        There is no such folder, no journal in it, or nothing in that; or the store does not answer.
     """
+    if isinstance(out, Address) or is_address(os.fspath(out)):
+        return _in_store(out if isinstance(out, Address) else address_of(os.fspath(out)))
     folder = source_path(out, "folder")
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
@@ -118,12 +123,30 @@ def read_rows(out: str | os.PathLike[str]) -> tuple[Path, Journal, list[Row]]:
             f"There is no journal of a batch in {folder}.", "Give the folder that followed --out of gossamer batch."
         )
     journal = read_journal(folder)
-    rows = [_row(folder, record, record.state) for record in journal.records.values()]
+    return folder, journal, _rows(folder, journal, lambda name: _within(folder, name))
+
+
+def _in_store(out: Address) -> tuple[Where, Journal, list[Row]]:
+    """Return what :func:`read_rows` does for an address."""
+    results = results_of(out)
+    with suppress(OutputError):  # a batch is at it: its journal lies here
+        results.check()
+    if not journal_path(results.home).exists():
+        raise InputError(
+            f"There is no journal of a batch in {out}.", "Give the address that followed --out of gossamer batch."
+        )
+    journal, first = read_journal(results.home), len(out.key)
+    there = {each.key[first:].lstrip("/"): each for each in out.below()}
+    return out, journal, _rows(out, journal, lambda name: _found(there.get(str(name))))
+
+
+def _rows(out: Where, journal: Journal, look: Callable[[object], tuple[Where | None, Status | None]]) -> list[Row]:
+    rows = [_row(record, record.state, look) for record in journal.records.values()]
     # Killed between an output's name and its record: it is there, or it is not.
-    rows += [_row(folder, record, "pending") for record in journal.intents.values()]
+    rows += [_row(record, "pending", look) for record in journal.intents.values()]
     if not rows:
-        raise InputError(f"The journal in {folder} tells of no picture.", "Run gossamer batch to its end first.")
-    return folder, journal, rows
+        raise InputError(f"The journal in {out} tells of no picture.", "Run gossamer batch to its end first.")
+    return rows
 
 
 def is_trouble(row: Row) -> bool:
@@ -142,9 +165,10 @@ def worst_first(rows: list[Row]) -> list[int]:
     return sorted(range(len(rows)), key=order)
 
 
-def _row(out: Path, record: Record, state: str) -> Row:
+def _row(record: Record, state: str, look: Callable[[object], tuple[Where | None, Status | None]]) -> Row:
     """Return what is told of a picture, its files looked at now."""
     notes: list[str] = []
+    status: Status | None
     source, status = _file(record.source_path)
     if is_address(str(record.source_path)):
         pass  # it lies in a store, which is not asked for so many pictures again
@@ -154,9 +178,9 @@ def _row(out: Path, record: Record, state: str) -> Row:
         status.st_size != record.source_bytes or abs(status.st_mtime_ns - known) > _SLACK
     ):
         notes.append("The photograph was changed after it was cut out: resume the batch to make it again.")
-    output = None
+    output: Where | None = None
     if record.output is not None:
-        output, status = _within(out, record.output)
+        output, status = look(record.output)
         if status is None and state != "pending":
             notes.append("The cut-out is not there any more: resume the batch to make it again.")
         elif status is not None and _number(record.bytes) and status.st_size != record.bytes:
@@ -172,6 +196,10 @@ def _within(out: Path, name: object) -> tuple[Path | None, os.stat_result | None
     return _file(out.joinpath(*parts))
 
 
+def _found(address: Address | None) -> tuple[Address | None, ObjectStatus | None]:
+    return address, None if address is None else address.status
+
+
 def _file(name: object) -> tuple[Path | None, os.stat_result | None]:
     """Return a path and what the system says of the file, or nothing where there is none."""
     with suppress(OSError, ValueError, TypeError):
@@ -182,10 +210,14 @@ def _file(name: object) -> tuple[Path | None, os.stat_result | None]:
     return None, None
 
 
-def _link(path: Path | None, beside: Path) -> str:
+def _link(path: Where | None, beside: Where) -> str:
     """Return the address of a file as a page in a folder writes it: relative where both are moved together."""
-    if path is None:
+    if isinstance(path, Address) and isinstance(beside, Address) and path.is_below(beside):
+        return quote(path.key[len(beside.key) :].lstrip("/"))
+    if not isinstance(path, Path):
         return ""
+    if not isinstance(beside, Path):
+        return path.absolute().as_uri()
     with suppress(ValueError):  # Windows: on another drive
         if os.path.commonpath([path, beside]) == str(beside):
             return quote(os.fsencode(os.path.relpath(path, beside).replace(os.sep, "/")))

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from gossamer.batch.addresses import Address
 from gossamer.batch.report.gathering import gathered, thumbnails_folder
 from gossamer.batch.report.lettering import Lettering
 from gossamer.batch.report.rows import Row, read_rows
 from gossamer.batch.report.thumbnails import Thumbnails
+from gossamer.batch.results import results_of
 from gossamer.errors import InputError, OutputError
 from gossamer.files import check_place, write_bytes
 from gossamer.paths import target_path
@@ -37,7 +39,7 @@ _STATES = {"failed": "Failed", "set-aside": "Set aside", "pending": "Unfinished"
 
 
 def make_sheets(
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | Address,
     file: str | os.PathLike[str],
     choice: ReportChoice | None = None,
     *,
@@ -48,8 +50,8 @@ def make_sheets(
 
     Parameters
     ----------
-    out : str or Path
-        The folder that the batch wrote to.
+    out : str, Path or Address
+        The folder that the batch wrote to, or its address in a store.
     file : str or Path
         ``.pdf`` for one file with all pages; ``.png`` for one file a page, ``sheet-1.png`` and so on of several.
     choice : ReportChoice, optional
@@ -86,7 +88,7 @@ def make_sheets(
     targets = numbered if several else [target]
     for one in targets:
         check_place(one, force)
-    with thumbnails_folder(folder) as place:
+    with thumbnails_folder(results_of(folder).home) as place:
         made = _pages(rows, gathered(place, rows, _cutout, steps), choice.columns, folder.name)
         if form == "PNG":
             for one, page in zip(targets, made, strict=True):

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
+from gossamer.batch.addresses import Address, Where
+from gossamer.batch.objects import read_object
 from gossamer.errors import GossamerError, OutputError
 from gossamer.files import make_folder, write_bytes
 from gossamer.image import Image, read_image
@@ -80,11 +82,14 @@ class Thumbnails:
     notes: tuple[str, ...] = field(default=())
 
 
-def key_of(source: Path | None, output: Path | None) -> str:
+def key_of(source: Where | None, output: Where | None) -> str:
     """Return the name under which the thumbnails of two files are kept: another one as soon as one of them changes."""
     marks = [str(_VERSION)]
     for path in (source, output):
-        marks.append("" if path is None else os.fspath(path))
+        marks.append("" if path is None else str(path))
+        if isinstance(path, Address):
+            marks.append("" if path.status is None else f"{path.status.st_size} {path.status.tag}")
+            continue
         with suppress(OSError, ValueError):
             status = os.stat(path) if path is not None else None
             marks.append("" if status is None else f"{status.st_size} {status.st_mtime_ns}")
@@ -92,7 +97,7 @@ def key_of(source: Path | None, output: Path | None) -> str:
 
 
 def kept_thumbnails(
-    folder: Path, source: Path | None, output: Path | None, go_on: Callable[[], None] = lambda: None
+    folder: Path, source: Where | None, output: Where | None, go_on: Callable[[], None] = lambda: None
 ) -> Thumbnails:
     """Return the thumbnails of a photograph and its cut-out; make and keep them where there are none.
 
@@ -100,7 +105,7 @@ def kept_thumbnails(
     ----------
     folder : Path
         Where they are kept. Where that cannot be written to, they are made nevertheless.
-    source, output : Path or None
+    source, output : Path, Address or None
         The two files. What is missing or cannot be read is told in the notes.
     go_on : callable
         Called every tenth of a second or two; raises to stop.
@@ -127,7 +132,7 @@ def forget_others(folder: Path, keys: set[str]) -> None:
                     path.unlink()
 
 
-def make_thumbnails(source: Path | None, output: Path | None, go_on: Callable[[], None] = lambda: None) -> Thumbnails:
+def make_thumbnails(source: Where | None, output: Where | None, go_on: Callable[[], None] = lambda: None) -> Thumbnails:
     """Make the thumbnails of a photograph and its cut-out; what cannot be read is told in their notes, not raised."""
     notes: list[str] = []
     photo = _read(source, "photograph", notes)
@@ -187,11 +192,11 @@ def _zooms(view: View, cutout: Image, photo: Image | None, behind: NDArray[Any] 
     return tuple(zooms)
 
 
-def _read(path: Path | None, what: str, notes: list[str]) -> Image | None:
+def _read(path: Where | None, what: str, notes: list[str]) -> Image | None:
     if path is None:
         return None
     try:
-        return read_image(path)
+        return read_image(path) if isinstance(path, Path) else read_object(path)
     except GossamerError as error:
         notes.append(f"The {what} cannot be shown: {error.message}")
     return None

@@ -113,7 +113,7 @@ def _corrected(
         places = known.result(report)
     finally:
         known.end()
-    trust, room = belief(small, hint, found, care, places, unit, report.part(0.8, 0.85))
+    trust, room = belief(hint, found, care, places, unit, report.part(0.8, 0.85))
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:
         result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))

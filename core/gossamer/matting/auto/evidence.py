@@ -44,6 +44,49 @@ MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
+class Mixtures:
+    """Windows of a picture at half size, and how much of their colours a mixture of two leaves unexplained.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    unit : float
+        Pixels in a unit of length.
+    """
+
+    def __init__(self, image: Array, unit: float) -> None:
+        import cv2
+
+        height, width = image.shape[:2]
+        self._size = (max(width // 2, 1), max(height // 2, 1))
+        self._window = 2 * (2 * max(round(WINDOW * unit / 2), 1) + 1,)
+        self._image = shrink(image, self._size)
+        self._colours = self._mean(self._image)
+        every = np.ones((1, 3), np.float32)
+        self._spread = self._mean(cv2.transform(self._image * self._image, every))
+        self._spread -= cv2.transform(self._colours * self._colours, every)
+
+    def unexplained(self, alpha: Array) -> Array:
+        """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
+        import cv2
+
+        alpha = shrink(alpha, self._size)
+        middle = self._mean(alpha)
+        variance = np.maximum(self._mean(alpha * alpha) - middle * middle, 0) + np.float32(1e-5)
+        covariance = self._mean(self._image * alpha[..., None])
+        covariance -= self._colours * middle[..., None]
+        covariance *= covariance
+        left = self._spread - cv2.transform(covariance, np.ones((1, 3), np.float32)) / variance
+        result: Array = np.maximum(left, 0, out=left)
+        return result
+
+    def _mean(self, plane: Array) -> Array:
+        import cv2
+
+        return np.asarray(cv2.blur(cv2.blur(plane, self._window), self._window), np.float32)
+
+
 class Grounds(NamedTuple):
     """What picture and mask tell before anything is estimated.
 
@@ -53,31 +96,43 @@ class Grounds(NamedTuple):
         How near a contour between subject and background is, in [0, 1].
     thin : (H, W) float32
         How far what is thin in the mask is to be kept, in [0, 1].
+    mixtures : Mixtures
+        Of the picture.
     unexplained : (h, w) float32
-        Variance of the colours that the mask leaves when each window is a mixture of two, at half size.
+        What the mask leaves of them.
     """
 
     place: Array
     thin: Array
+    mixtures: Mixtures
     unexplained: Array
 
 
 def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
-    """Return what is known of the mask's places; arguments are those of :func:`belief`."""
-    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
-    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
-    return Grounds(place, np.minimum(care / np.float32(MODEL), 1) * thinness(mask), _unexplained(image, mask, unit))
-
-
-def belief(
-    image: Array, mask: Array, found: Estimate, care: Array, known: Grounds, unit: float, report: Progress
-) -> tuple[Array, Array]:
-    """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
+    """Return what is known of the mask's places.
 
     Parameters
     ----------
     image : (H, W, 3) float32 ndarray
         RGB in [0, 1].
+    mask, care : (H, W) float32 ndarray
+    unit : float
+        As for :func:`belief`.
+    """
+    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
+    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
+    mixtures = Mixtures(image, unit)
+    thin = np.minimum(care / np.float32(MODEL), 1) * thinness(mask)
+    return Grounds(place, thin, mixtures, mixtures.unexplained(mask))
+
+
+def belief(
+    mask: Array, found: Estimate, care: Array, known: Grounds, unit: float, report: Progress
+) -> tuple[Array, Array]:
+    """Return how much of the step from `mask` to `alpha` to take, and how open each pixel is to other evidence.
+
+    Parameters
+    ----------
     mask : (H, W) float32 ndarray
         In [0, 1].
     found : Estimate
@@ -96,9 +151,9 @@ def belief(
     step, room : (H, W) float32 ndarray
         In [0, 1].
     """
-    place, thin, unexplained = known
+    place, thin, mixtures, unexplained = known
     height, width = mask.shape
-    left = Begun(lambda: _unexplained(image, found.alpha, unit))
+    left = Begun(lambda: mixtures.unexplained(found.alpha))
     try:
         # A single pixel's vote is noise.
         raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
@@ -119,9 +174,12 @@ def thinness(mask: Array) -> Array:
 
     radius = max(2, round(SHARE * float(np.hypot(*mask.shape))))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    over = np.clip(mask - np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), np.float32), 0, 1)
-    share = over / np.maximum(mask, np.float32(0.1)) * (mask > 0.5)
-    return np.clip(np.asarray(cv2.GaussianBlur(share, (0, 0), 1.0), np.float32) * np.float32(DOUBLE), 0, 1)
+    over = mask - np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), np.float32)
+    over /= np.maximum(mask, np.float32(0.1))
+    over *= mask > 0.5
+    share = np.asarray(cv2.GaussianBlur(over, (0, 0), 1.0), np.float32)
+    share *= np.float32(DOUBLE)
+    return np.clip(share, 0, 1, out=share)
 
 
 def _away(zone: NDArray[np.bool_]) -> Array:
@@ -131,24 +189,3 @@ def _away(zone: NDArray[np.bool_]) -> Array:
     if not zone.any():
         return np.full(zone.shape, 1e6, np.float32)
     return np.asarray(cv2.distanceTransform((~zone).view(np.uint8), cv2.DIST_L2, 5), np.float32)
-
-
-def _unexplained(image: Array, alpha: Array, unit: float) -> Array:
-    """Return the variance of the colours left when each window is a mixture of two by `alpha`, (H / 2, W / 2)."""
-    import cv2
-
-    height, width = alpha.shape
-    size = (max(width // 2, 1), max(height // 2, 1))
-    image, alpha, radius = shrink(image, size), shrink(alpha, size), max(round(WINDOW * unit / 2), 1)
-    window = (2 * radius + 1, 2 * radius + 1)
-
-    def mean(plane: Array) -> Array:
-        return np.asarray(cv2.blur(cv2.blur(plane, window), window), np.float32)
-
-    middle = mean(alpha)
-    variance = np.maximum(mean(alpha * alpha) - middle * middle, 0) + np.float32(1e-5)
-    colours = mean(image)
-    spread = mean(image * image) - colours * colours
-    covariance = mean(image * alpha[..., None]) - colours * middle[..., None]
-    left: Array = (spread - covariance * covariance / variance[..., None]).sum(axis=2)
-    return np.maximum(left, 0, out=left)

@@ -9,7 +9,7 @@ from gossamer.matting.vitmatte.network import VitMatte
 from gossamer.progress import Progress
 from gossamer.warm import Loadable, warm
 
-__all__ = ["lent_vitmatte", "unload_vitmatte"]
+__all__ = ["lent_vitmatte", "prepare_vitmatte", "unload_vitmatte"]
 
 _KIND = "vitmatte"
 
@@ -37,6 +37,17 @@ def lent_vitmatte(
         return VitMatte.load(model, device=device, progress=steps, announce=announce)
 
     return warm.lent(Loadable((_KIND, model, device), load), progress)
+
+
+def prepare_vitmatte(
+    model: str, device: str, progress: Progress, announce: Callable[[str], object] | None = None
+) -> None:
+    """Have a ViTMatte at hand that is to be lent later: fetched where it is missing, and not loaded.
+
+    Parameters and errors are those of :func:`lent_vitmatte`.
+    """
+    if (_KIND, model, device) not in warm.held():
+        VitMatte.prepare(model, device=device, progress=progress, announce=announce)
 
 
 def unload_vitmatte() -> None:

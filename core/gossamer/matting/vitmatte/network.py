@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_mask, as_rgb
-from gossamer.errors import DeviceError, InputError, ModelError
+from gossamer.errors import DeviceError, InputError, ModelError, memory_remedy
 from gossamer.matting.vitmatte.tiles import GRID, Window, blended, tiles, window_around
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.torch_module import TorchModule, placed
+from gossamer.networks.transformers_loading import require_packages
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.model_choice import PRECISIONS
+from gossamer.weights.folders import forbidding_switch
 
 __all__ = ["NORMALISATION", "TILE", "VitMatte", "vitmatte_alpha"]
 
@@ -121,17 +123,14 @@ class VitMatte:
         ModelError
             The model cannot be found, fetched or loaded.
         """
-        from gossamer.matting.vitmatte.weights import find_folder, load_network, require_extra
+        from gossamer.matting.vitmatte.weights import load_network
 
         if normalisation not in NORMALISATIONS:
             raise InputError(
                 f"There is no normalisation {normalisation!r}.", f"Choose one of: {', '.join(NORMALISATIONS)}."
             )
         steps = Progress.of(progress)
-        patiently(require_extra, steps)
-        device = patiently(lambda: started_device(device)[0], steps)
-        precision = _resolved_precision(precision, device)
-        name, folder = find_folder(model, progress=steps.part(0.0, 0.9), announce=announce or _log.warning)
+        name, folder, device, precision = _at_hand(model, device, precision, steps.part(0.0, 0.9), announce)
         steps(0.9, "Loading ViTMatte")
         module = patiently(lambda: load_network(folder), steps)
         import torch
@@ -140,6 +139,21 @@ class VitMatte:
         module = patiently(lambda: placed(module, "ViTMatte", device, **how), steps)
         steps(1.0)
         return cls(TorchModule(module, "ViTMatte", device, precision=precision), name, precision, normalisation)
+
+    @staticmethod
+    def prepare(
+        model: str | Path = "auto",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | ProgressCallback | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> None:
+        """Do all of :meth:`load` that may be refused, and load nothing: for before other work that would be in vain.
+
+        Parameters and errors are those of :meth:`load`.
+        """
+        _at_hand(model, device, precision, Progress.of(progress), announce)
 
     @property
     def modules(self) -> tuple[Any, ...]:
@@ -257,7 +271,7 @@ class VitMatte:
         if half >= side:
             raise DeviceError(
                 f"The device has not enough memory for ViTMatte, even in tiles of {side} pixels.",
-                "Close other programs, choose the device cpu, or choose another matting method.",
+                memory_remedy("Close other programs, choose the device cpu, or choose another matting method."),
             )
         warn(f"Memory ran out: ViTMatte works in tiles of {half} pixels, which may cost quality.")
         return half
@@ -325,6 +339,24 @@ def _checked(image: ArrayLike, trimap: ArrayLike) -> tuple[Array, NDArray[np.boo
             f"Mark some pixels that are certainly {lacks} ({1 if lacks == 'foreground' else 0}) in the trimap.",
         )
     return picture, foreground, unknown
+
+
+def _at_hand(
+    model: str | Path, device: str, precision: str, steps: Progress, announce: Callable[[str], object] | None
+) -> tuple[str, Path, str, str]:
+    """Return a model's name, its folder, the device and the precision, having fetched what was missing."""
+    from gossamer.matting.vitmatte.weights import check_folder, find_folder, require_extra
+
+    require_packages("ViTMatte", "vitmatte")
+    say = announce or _log.warning
+    if forbidding_switch() is not None:  # told before torch is imported, which takes seconds
+        find_folder(model, progress=steps, announce=say)
+    patiently(require_extra, steps)  # before anything is fetched in vain
+    device = patiently(lambda: started_device(device)[0], steps)
+    precision = _resolved_precision(precision, device)
+    name, folder = find_folder(model, progress=steps, announce=say)
+    check_folder(folder)
+    return name, folder, device, precision
 
 
 def _resolved_precision(precision: str, device: str) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.errors import ModelError
-from gossamer.networks.transformers_loading import load_classes, load_pretrained, read_settings
+from gossamer.networks.transformers_loading import has_packages, load_classes, load_pretrained, read_settings
 from gossamer.progress import Progress
 from gossamer.weights.catalogue import folder_cards
-from gossamer.weights.model_folder import model_folder
+from gossamer.weights.model_folder import installed_folder, model_folder
 
-__all__ = ["find_folder", "load_network", "require_extra"]
+__all__ = ["check_folder", "find_folder", "is_at_hand", "load_network", "require_extra"]
 
 # transformers 5 has tuples as defaults of these, and then fails to add them to lists.
 _SIZES: Mapping[str, list[int]] = {
@@ -45,6 +45,21 @@ def find_folder(
     return model_folder(model, folder_cards("vitmatte"), "ViTMatte", progress=progress, announce=announce)
 
 
+def is_at_hand(model: str | Path) -> bool:
+    """Return whether a model can be loaded with what is on this machine, as far as can be seen without importing torch.
+
+    Parameters
+    ----------
+    model
+        As for :func:`find_folder`.
+    """
+    if not has_packages():
+        return False
+    published = folder_cards("vitmatte")
+    known = {"auto", *(one.id for one in published), *(one.repo for one in published)}
+    return str(model) not in known or installed_folder(model, published, progress=Progress()) is not None
+
+
 def require_extra() -> tuple[Any, Any]:
     """Return the classes of the network and its configuration; MissingExtra without torch or transformers."""
     network, config = load_classes("ViTMatte", "vitmatte", "VitMatteForImageMatting", "VitMatteConfig")
@@ -62,14 +77,20 @@ def load_network(folder: Path) -> Any:
         The folder's files are damaged, incomplete or of another architecture.
     """
     network, config = require_extra()
-    _check_backbone(folder)
+    check_folder(folder)
     return load_pretrained(
         folder, model=network, config=lambda **settings: config(**{**_SIZES, **settings}), types={"vitmatte": ""}
     )
 
 
-def _check_backbone(folder: Path) -> None:
-    """Refuse what is no ViTMatte, and what would make transformers fetch a backbone from somewhere else."""
+def check_folder(folder: Path) -> None:
+    """Refuse what is no ViTMatte, and what would make transformers fetch a backbone from somewhere else.
+
+    Raises
+    ------
+    ModelError
+        It is such a folder.
+    """
     settings = read_settings(folder)
     backbone = settings.get("backbone_config") if isinstance(settings, dict) else None
     if not isinstance(backbone, dict) or settings.get("model_type") != "vitmatte":
