@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from gossamer import telemetry
 from gossamer.batch.journal import FOLDER, part_paths, read_journal
 from gossamer.batch.plan import Asked, Plan
 from gossamer.batch.ray_engine import BlockWorker
@@ -95,3 +97,21 @@ def test_flags_of_a_cluster_need_one(batch: Batch, plan: Plan, tmp_path: Path, m
     shown = batch(tmp_path / "in", "--out", tmp_path / "new", "--engine", "ray")
     assert shown.status == 6
     assert "pip install 'gossamer[ray]'" in shown.err
+
+
+def test_a_cluster_that_wants_a_token(
+    batch: Batch, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ray:
+        def init(self, **_: object) -> None:
+            raise RuntimeError(
+                "Failed to connect to GCS. Last connection error: Traceback (most recent call last):\n"
+                "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken: Authentication token is missing"
+            )
+
+    monkeypatch.setattr(telemetry, "ray", Ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
+    shown = batch(tmp_path / "in", "--out", tmp_path / "new", "--engine", "ray", "--address", "auto")
+    assert shown.status == 5
+    assert "takes nobody without its token. Set RAY_AUTH_MODE=token" in shown.err
+    assert "Traceback" not in shown.err

@@ -351,7 +351,12 @@ def _connected(asked: Asked) -> Any:
             own: dict[str, Any] = {"object_store_memory": _STORE, "_node_ip_address": _LOCAL}
             ray.init(address="local", include_dashboard=False, **own, **quiet)
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if "InvalidAuthToken" in str(error):
+            raise DeviceError(
+                f"The cluster {address} takes nobody without its token.",
+                "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a copy of ~/.ray/auth_token of its first machine.",
+            ) from error
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).partition(" Last connection")[0]
         raise DeviceError(
             f"The cluster {address or 'of this machine'} cannot be used: {reason}",
             "Check its address, that it is up, and that Ray and Python have the same versions there.",

@@ -353,8 +353,8 @@ def _prepare(asked: Asked, pipeline: Pipeline, steps: Progress, announce: Callab
     read_backdrop(asked.recipe.background)
     prepare_matting(asked.recipe.matting, progress=steps, device=pipeline.choice.device, announce=announce)
     if asked.prompt is not None:
-        how: dict[str, Any] = {"choice": pipeline.choice, "progress": steps, "announce": announce}
-        model = load_prompt_model(asked.finding.prompt_model, asked.prompt, **how)
+        name, choice = asked.finding.prompt_model, pipeline.choice
+        model = load_prompt_model(name, asked.prompt, choice=choice, progress=steps, announce=announce)
         if asked.cluster.engine == "ray" and isinstance(model, LentModel):
             model.unload()  # the workers load their own
 
