@@ -98,3 +98,17 @@ def test_batches_that_do_not_fit_together_are_told(server: Server, cat: np.ndarr
     run = server.run(graph)
     assert run.status == "error"
     assert "do not fit together: 2 in image, 3 in background_image" in run.message
+
+
+def test_what_all_pictures_of_a_batch_lack_is_said_once_a_run(server: Server) -> None:
+    blank = np.full((96, 128, 3), 230, np.uint8)
+    graph = graph_of(server, blank)
+    graph["many"] = node("RepeatImageBatch", image=["picture", 0], amount=3)
+    graph["cut"]["inputs"]["image"] = ["many", 0]
+    for colour in ("#010203", "#040506"):  # another one, as ComfyUI keeps the results of what it has done
+        graph["cut"]["inputs"]["colour"] = colour
+        graph["cut"]["inputs"]["background"] = "colour"
+        before = server.log.read_text(encoding="utf-8", errors="replace")
+        assert server.run(graph).status == "success"
+        said = server.log.read_text(encoding="utf-8", errors="replace")[len(before) :]
+        assert said.count("Almost nothing was found") == 1, said

@@ -21,7 +21,7 @@ _ROUNDING = 1.5 / 255
 _RARE = 0.02  # of those that tell
 DARKENED = 0.5
 """From which :func:`darkening` on colours are multiplied."""
-_LOOKED_AT = 1_000_000  # pixels
+_LOOKED_AT = 700_000  # pixels
 
 
 def looks_premultiplied(pixels: NDArray[Any], alpha: Array) -> bool:

@@ -24,7 +24,7 @@ _SMOOTH = 2.0  # sigma in units: what a contour loses by this blur is roughness
 _LEAST = 30  # crossings: of fewer nothing can be said
 _STRAIGHT = 16  # pixels in a line
 _TILE = 64  # pixels
-_LOOKED_AT = 150  # tiles
+_LOOKED_AT = 80  # tiles
 
 
 class Edge(NamedTuple):
