@@ -237,8 +237,6 @@ def _mask_of(row: Row) -> Array:
         raise InputError(f"The photograph {'lies in a store' if in_store else 'is not where it was any more'}.")
     if row.output is None:
         raise InputError("It has no cut-out." if row.record.error is None else row.record.error.message)
-    if not isinstance(row.output, Path):
-        raise InputError("Its cut-out lies in a store.")
     if any("photograph was changed" in note or "replaced" in note for note in row.notes):
         raise InputError("The photograph or the cut-out was changed since.")
     output = row.output if isinstance(row.output, Path) else row.output.whole()
