@@ -27,6 +27,7 @@ def test_the_version_is_one() -> None:
     assert f"## {gossamer.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_import_gossamer_is_light() -> None:
     script = (
         "import sys, gossamer, gossamer.settings.recipe, gossamer.errors;"

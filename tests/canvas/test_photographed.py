@@ -95,6 +95,7 @@ def test_before_a_lively_background_it_is_said_that_none_was_kept() -> None:
     assert cutout.shadow is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("margin", ["10%", "20px"])
 def test_the_canvas_takes_it_along(margin: str) -> None:
     image, alpha, _, _ = scene()

@@ -71,6 +71,7 @@ def test_white_is_255_after_jpeg_beside_the_subject_too() -> None:
         assert any("JPEG darkens the white" in told for told in check_picture(coarse, shop, cutout.alpha))
 
 
+@pytest.mark.long
 def test_a_file_is_as_small_as_a_shop_wants_it_and_white_stays_white() -> None:
     for shop in load_presets().values():
         recipe = shop.recipe()

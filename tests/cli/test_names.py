@@ -107,6 +107,7 @@ def test_names_too_long(gossamer: Run, photograph: Path, tmp_path: Path) -> None
     assert gossamer("remove", long, "--out", "short.png", *MODEL).returncode == 0
 
 
+@pytest.mark.long
 def test_addresses_and_homes(gossamer: Run, photograph: Path, tmp_path: Path) -> None:
     told = gossamer("remove", "https://me:secret@example.org/a.jpg")
     assert_one_sentence(told, 2, "https://example.org/a.jpg is an address", "Download it first")

@@ -36,6 +36,7 @@ def test_the_main_job(process: Run, photograph: Path, monkeypatch: pytest.Monkey
     assert sorted(path.name for path in photograph.parent.iterdir()) == ["photo-cutout.png", "photo.jpg"]
 
 
+@pytest.mark.long
 def test_an_existing_output_needs_force(gossamer: Run, photograph: Path) -> None:
     precious = photograph.with_name("photo-cutout.png")
     precious.write_bytes(b"precious")
@@ -180,6 +181,7 @@ def test_an_existing_alpha_multiplies_the_result(gossamer: Run, photograph: Path
     assert np.array_equal(half[:, 225:], whole[:, 225:])
 
 
+@pytest.mark.long
 def test_exif_orientation_is_applied(gossamer: Run, tmp_path: Path) -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6

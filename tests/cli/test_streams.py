@@ -54,6 +54,7 @@ def test_every_listing_says_that_stdout_cannot_be_written(shell: Shell, command:
     assert_told(shell(f"$G {command} > /dev/full"), 3, "No space left on device")
 
 
+@pytest.mark.long
 def test_a_listing_for_nobody(shell: Shell) -> None:
     assert_told(shell("$G models list >&-"), 3, "closed")
     gone = shell("$G models list | true; exit ${PIPESTATUS[0]}")
@@ -91,6 +92,7 @@ def test_stderr_that_is_closed_does_not_get_into_the_picture(shell: Shell, photo
     assert photograph.with_name("out.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_stdin_that_holds_no_picture(shell: Shell) -> None:
     assert_told(shell("$G remove - out.png <&-"), 2, "standard input")
     assert_told(shell("$G remove - out.png < /dev/null"), 2, "empty")

@@ -155,6 +155,7 @@ def test_a_stop_ends_the_workers_at_once(folders: Folders) -> None:
     assert time.monotonic() - calls[-1] < 3
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_costs_its_picture_alone(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     home = folders.truth.parent / "home"
     home.mkdir()

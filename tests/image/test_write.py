@@ -205,6 +205,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.long
 def test_a_killed_writer_leaves_the_old_or_the_new_whole(tmp_path: Path) -> None:
     path, size = tmp_path / "x.png", 3_000_000
     path.write_bytes(b"a" * size)

@@ -328,6 +328,7 @@ def test_a_team_returns_results_in_order_and_stops_at_an_error():
         assert len(done) <= 7 + threads
 
 
+@pytest.mark.long
 def test_progress_rises_to_one_and_is_told_often():
     image, _, trimap = textured(700, 900)
     fractions = []

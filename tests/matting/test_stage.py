@@ -39,6 +39,7 @@ def box_on_ropes(size: int = 240) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(mask[..., None] * [0.2, 0.15, 0.1] + (1 - mask[..., None]) * sky, 0, 1).astype(np.float32), mask
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_ropes_and_birds_stay(method: str) -> None:
     picture, mask = box_on_ropes()

@@ -41,6 +41,7 @@ def test_what_is_published_as_a_pickle_only_is_not_fetched(monkeypatch: pytest.M
         VitMatte.load("hustvl/vitmatte-base-composition-1k", device="cpu")
 
 
+@pytest.mark.long
 def test_built_in_config_gives_the_published_file(tmp_path: Path) -> None:
     """103,294,572 bytes: those of hustvl/vitmatte-small-composition-1k's model.safetensors."""
     published = any_card("vitmatte-small-composition-1k")

@@ -68,6 +68,7 @@ def test_version_1(folder: str, cgroups: Path) -> None:
     assert threads.thread_count() == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("chosen", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_openmp_rests_in_our_commands_unless_somebody_chose_otherwise(chosen: str | None, found: str) -> None:
     program = """

@@ -34,6 +34,7 @@ def test_a_true_cutout_has_no_flag_and_a_high_score() -> None:
         assert found.score > 80
 
 
+@pytest.mark.long
 def test_the_same_cutout_gets_the_same_numbers_and_they_are_plain() -> None:
     one, other = (gossamer.check(true_cutout(), scene().photo, scene().alpha) for _ in range(2))
     assert one == other == pickle.loads(pickle.dumps(one))  # noqa: S301
@@ -89,6 +90,7 @@ def test_an_edge_that_is_too_wide_is_a_halo() -> None:
     assert found.measures.halo > 0.7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 3])
 def test_premultiplied_colours_are_noticed_without_the_photograph(size: int) -> None:
     true = scene()

@@ -125,6 +125,7 @@ def test_cuda_is_never_pretended() -> None:
             load_model("u2netp", device="cuda")
 
 
+@pytest.mark.long
 def test_nothing_is_fetched_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -150,6 +150,7 @@ def test_blanks_around_a_name_do_not_count(u2netp: Path) -> None:
         assert gossamer.Pipeline(model=name, device="cpu", **options).load().id == "u2netp"
 
 
+@pytest.mark.long
 def test_what_cannot_be_loaded_is_said(state: dict[str, torch.Tensor], u2netp: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")

@@ -322,6 +322,7 @@ def test_real_client_of_npm_needs_another_address_alone(
     assert np.abs(pixels((tmp_path / "out-flat.png").read_bytes())[:4, -4:].astype(int) - (129, 212, 250)).max() < 6
 
 
+@pytest.mark.long
 def test_who_is_refused_while_sending_hears_why(serve: Callable[..., Server], keyed: str) -> None:
     """The connection was closed before the picture had come: the client was told that it broke."""
     server = serve("--keys", keyed)

@@ -190,6 +190,7 @@ def swin() -> nn.Module:
     return birefnet("swin_t").eval()
 
 
+@pytest.mark.long
 def test_birefnet_is_trained_on_all_its_maps(swin: nn.Module) -> None:
     """The last is what a run gives, and every weight gets a gradient."""
     torch.manual_seed(1)

