@@ -305,6 +305,7 @@ def test_the_best_quality_looks_closer_unless_it_is_told_not_to() -> None:
     assert not any(message.startswith("Looking closer") for message in told)
 
 
+@pytest.mark.long
 def test_noise_has_no_subject_and_a_noisy_photograph_has(pipeline: gossamer.Pipeline) -> None:
     rng = np.random.default_rng(5)
     for noise in (rng.integers(0, 256, (120, 160, 1)), rng.integers(0, 2, (200, 260, 1)) * 255):

@@ -205,6 +205,7 @@ def _gone(pids: list[int]) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_service_of_two_workers(serve: Callable[..., Server], screen: np.ndarray, photograph: np.ndarray) -> None:
     server = serve("--workers", "2")
 

@@ -95,6 +95,7 @@ def test_gone_on_with_it_comes_to_the_same(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.long
 def test_it_is_not_promoted_and_says_what_to_do_with_it(run: tuple[FinetuneReport, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not promoted") as caught:
         promote(run[1], tmp_path / "model")
