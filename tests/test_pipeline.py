@@ -148,6 +148,7 @@ def test_an_existing_alpha_multiplies_and_colours_stay_straight(pipeline: gossam
     assert np.array_equal(with_alpha.foreground, plain.foreground)
 
 
+@pytest.mark.long
 def test_hidden_colours_stay_sensible(pipeline: gossamer.Pipeline) -> None:
     """Under alpha 0 lies neither black nor noise: editors that feather or unpremultiply show those colours."""
     cutout = pipeline.run(skimage.data.astronaut())
@@ -239,6 +240,7 @@ def test_the_profile_stays(pipeline: gossamer.Pipeline, tmp_path: Path) -> None:
             assert saved.info["icc_profile"] == profile
 
 
+@pytest.mark.long
 def test_a_picture_of_bytes_stays_bytes_and_gives_the_same_as_its_floats(tmp_path: Path) -> None:
     picture = skimage.data.astronaut()
     image = gossamer.read_image(picture)

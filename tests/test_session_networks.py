@@ -105,6 +105,7 @@ def test_the_second_prompt_costs_only_decoders(folder: Path) -> None:
     assert np.abs(other.cutout(Prompt(boxes=BOXES[:1]), recipe=PLAIN).alpha - first.alpha).max() > 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_a_session_gives_what_the_adapters_give(folder: Path, size: tuple[int, int]) -> None:
     """Fractions become pixels of the picture's own size, odd as it may be, for text and for places."""

@@ -60,6 +60,7 @@ assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 """
 
 
+@pytest.mark.long
 def test_one_file_imports_what_tells_of_its_user() -> None:
     telling, places = ("onnxruntime", "openvino", "openvino_telemetry", "rembg"), []
     for folder in ("core", "comfyui_nodes", "tests", "docs", "gimp_plugin"):

@@ -87,6 +87,7 @@ def test_nothing_done_is_status_2(batch: Batch, tmp_path: Path) -> None:
     assert batch(tmp_path / "in", "--out", tmp_path / "out").status == 2
 
 
+@pytest.mark.long
 def test_a_second_run_is_refused_resumed_or_done_again_as_it_is_asked_for(
     batch: Batch, pictures: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def test_the_shadow_is_found_as_dark_as_it_is() -> None:
     np.testing.assert_array_equal(found[:60], 0)
 
 
+@pytest.mark.long
 def test_over_another_background_it_looks_as_if_taken_there() -> None:
     image, alpha, colour, shadow = scene()
     new = np.float32([0.3, 0.5, 0.7])

@@ -42,6 +42,7 @@ def folders(tmp_path: Path) -> Folders:
     return made
 
 
+@pytest.mark.long
 def test_rows_are_those_of_the_arrays_and_means_those_of_the_set(folders: Folders) -> None:
     result = evaluate_folder(*folders, kind="both", workers=1)
     prediction, truth = matte_pair()

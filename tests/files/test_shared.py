@@ -77,6 +77,7 @@ def test_two_users_of_one_folder_both_write_its_table() -> None:
             run_as(BOB, "import sys; open(sys.argv[1], 'w')", folder / "models" / "x")
 
 
+@pytest.mark.long
 @as_root
 def test_a_table_that_may_not_be_read_stays(tmp_path: Path) -> None:
     with common_folder(0o777) as folder:

@@ -135,6 +135,7 @@ def test_what_is_not_ours_is_refused_and_put_aside_on_demand(tmp_path: Path) -> 
     assert everything(done.folder) == FILES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [True, False], ids=["exchange", "two renames"])
 @pytest.mark.parametrize("foreign", [False, True])
 def test_an_installation_that_is_cut_short_anywhere_loses_nothing(

@@ -367,6 +367,7 @@ def test_scribbles_say_nothing_where_they_are_transparent() -> None:
 # -- numbers: one contract for pictures, masks, trimaps, alphas and foregrounds --------------------------------------
 
 
+@pytest.mark.long
 def test_what_a_cubic_resize_overshoots_is_cut_off_everywhere() -> None:
     rng = np.random.default_rng(3)
     picture = rng.random((HEIGHT, WIDTH, 3)).astype(np.float32) * 0.5 + 0.25

@@ -165,6 +165,7 @@ def test_no_larger_than_pillows_default(codec: str, made: Callable[[], NDArray[n
     assert len(encode(pixels)) <= 1.03 * len(theirs.getvalue()) + 200
 
 
+@pytest.mark.long
 def test_paeths_prediction_for_all_there_is() -> None:
     left, above = np.meshgrid(np.arange(256), np.arange(256))
     for corner in range(0, 256):
@@ -175,6 +176,7 @@ def test_paeths_prediction_for_all_there_is() -> None:
         assert np.array_equal(got, wanted), corner
 
 
+@pytest.mark.long
 def test_memory_is_the_file_and_a_few_strips() -> None:
     rgb = np.ascontiguousarray(photograph(2400, 1600)[..., :3] / np.float32(255))
     alpha = np.ascontiguousarray(rgb[..., 0])

@@ -357,6 +357,7 @@ def test_cancel_passes_through(after):
     assert count == after + 1
 
 
+@pytest.mark.long
 def test_importing_compiles_nothing():
     code = (
         "import sys, gossamer, gossamer.matting.closed_form.alpha; "

@@ -40,6 +40,7 @@ def test_the_solution_is_pymattings(ours: Callable[..., np.ndarray], theirs: str
     assert np.abs(ours(picture, trimap) - expected)[unknown].mean() < 0.002
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_the_closed_form_foreground_is_pymattings() -> None:
     picture, _ = scene()

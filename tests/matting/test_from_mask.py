@@ -99,6 +99,7 @@ def test_photographs(truth):
     assert sad(matte_from_mask(image, mask), truth) < 0.8 * sad(mask, truth)
 
 
+@pytest.mark.long
 def test_a_large_picture_is_solved_at_its_own_resolution():
     truth = furry_disc(1000, 1200)
     mask = rough_mask(truth)
@@ -246,6 +247,7 @@ def test_progress_rises_and_cancels(image, truth):
         assert threading.active_count() == before
 
 
+@pytest.mark.long
 def test_progress_is_frequent():
     truth = furry_disc(700, 900)
     image, mask = composite(truth), rough_mask(truth)

@@ -57,6 +57,7 @@ def test_equals_transformers_own_processor_and_model(folder: Path, size: tuple[i
         assert expected[unknown].std() > 0.02  # else nothing would be compared
 
 
+@pytest.mark.long
 def test_the_default_normalisation_is_the_authors(folder: Path, model: VitMatte) -> None:
     image, trimap = scene(40, 40)
     explicit = VitMatte.load(folder, device="cpu", normalisation="imagenet").predict(image, trimap)

@@ -35,6 +35,7 @@ def test_offline_nothing_is_fetched() -> None:
     assert "hf download hustvl/vitmatte-small-composition-1k config.json model.safetensors" in caught.value.remedy
 
 
+@pytest.mark.long
 def test_what_is_published_as_a_pickle_only_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOSSAMER_OFFLINE")
     with pytest.raises(ModelNotFound, match=r"hf download hustvl/vitmatte-base-composition-1k config\.json"):
@@ -153,6 +154,7 @@ def test_missing_and_foreign_tensors_are_refused(folder: Path, tmp_path: Path) -
             VitMatte.load(copy, device="cpu")
 
 
+@pytest.mark.long
 def test_config_without_the_defaults_is_read(folder: Path, tmp_path: Path) -> None:
     config = json.loads(any_card("vitmatte-small-composition-1k").files[0].text)
     del config["convstream_hidden_sizes"], config["fusion_hidden_sizes"]

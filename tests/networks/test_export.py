@@ -105,6 +105,7 @@ def test_a_file_that_does_not_reproduce_torch_is_not_left(u2netp: torch.nn.Modul
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("m.onnx", b"mine")]
 
 
+@pytest.mark.long
 def test_safetensors_hold_the_weights_and_say_whose(u2netp: torch.nn.Module, tmp_path: Path) -> None:
     made = export_safetensors(u2netp, "u2netp", tmp_path / "m.safetensors")
     again = load_network(made.path, "u2netp").state_dict()

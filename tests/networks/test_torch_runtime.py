@@ -46,6 +46,7 @@ def small(models: Path) -> TorchNetwork:
     return TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
 
 
+@pytest.mark.long
 def test_a_batch_gives_what_single_pictures_give_and_twice_the_same(small: TorchNetwork) -> None:
     pictures = batch(96, 3)
     together = small.run(pictures, Progress())
@@ -56,6 +57,7 @@ def test_a_batch_gives_what_single_pictures_give_and_twice_the_same(small: Torch
     assert np.abs(together - alone).max() < 1e-4
 
 
+@pytest.mark.long
 def test_progress_advances_with_the_layers(small: TorchNetwork) -> None:
     small.run(batch(64, 1), Progress())  # counts them
     seen: list[float] = []
@@ -118,6 +120,7 @@ def test_every_run_is_on_one_thread_which_takes_its_callers_number_of_threads(
     assert [count for _, count in seen] == [expected, 1, expected]
 
 
+@pytest.mark.long
 def test_half_weights_run_as_float32_on_the_cpu(tmp_path: Path, u2netp: torch.nn.Module) -> None:
     path = tmp_path / "half.safetensors"
     state = {key: value.half() if value.is_floating_point() else value for key, value in u2netp.state_dict().items()}
@@ -144,6 +147,7 @@ def test_precisions(models: Path, small: TorchNetwork) -> None:
     assert 0 < difference.mean() < 0.1  # 8 bits through 60 layers, on a small picture
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 def test_a_full_memory_halves_the_batch(error: Exception, small: TorchNetwork, models: Path) -> None:
     network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
@@ -260,6 +264,7 @@ def test_every_layer_can_be_folded_or_has_nothing_to_fold() -> None:
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
 
 
+@pytest.mark.long
 def test_a_device_that_lacks_an_operator_is_left_when_the_network_is_loaded(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_truncated_and_foreign_files_are_refused(
             load_network(path, "u2netp")
 
 
+@pytest.mark.long
 def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
     """A pickle of 200 MB of zeros, deflated, in a zip file of torch's."""
     torch.save({"a": torch.zeros(2)}, tmp_path / "small.pth")
@@ -180,6 +181,7 @@ def test_what_is_not_a_file_of_weights_is_said(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "list.pth")
 
 
+@pytest.mark.long
 def test_graphs_are_recognised_by_their_convolutions(models: Path) -> None:
     assert recognise_file(models / "u2netp.onnx") == "u2netp"
     assert recognise_file(models / "isnet-general-use-float16.onnx") == "isnet"

@@ -110,6 +110,7 @@ def test_the_second_prompt_does_not_run_the_image_encoder(model: Sam3) -> None:
     assert np.array_equal(first[0].mask, again[0].mask)
 
 
+@pytest.mark.long
 @needs_sam3
 @pytest.mark.parametrize("size", [(75, 131), (131, 75)])
 def test_a_session_looks_once_and_finds_every_thing_of_every_phrase(folder: Path, size: tuple[int, int]) -> None:

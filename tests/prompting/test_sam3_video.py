@@ -97,6 +97,7 @@ def test_what_is_published_holds_the_tracker_and_its_eyes(folder: Path, tracker:
         load_sam3_tracker(save_sam3(tmp_path / "pictures"), device="cpu")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "back"), [(0, False), (5, True)])
 def test_frame_by_frame_it_is_what_transformers_propagates(
     tracker: Sam3Tracker, frames: list[np.ndarray], first: int, back: bool

@@ -265,6 +265,7 @@ def test_a_service_of_two_workers(serve: Callable[..., Server], screen: np.ndarr
     assert _gone(children)
 
 
+@pytest.mark.long
 def test_workers_go_with_a_parent_that_is_killed(serve: Callable[..., Server]) -> None:
     server = serve("--workers", "2")
     children = _children(server.process.pid)

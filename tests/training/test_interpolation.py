@@ -218,6 +218,7 @@ def fed(settings: Training) -> Batch:
     return Feed(pictures.train, pictures.general, settings, architecture("u2net").input).batch(0)
 
 
+@pytest.mark.long
 def test_what_has_not_changed_has_no_slope() -> None:
     """Where the network is its base, general pictures do not move it: neither its map nor its side outputs."""
     settings = tiny.settings(general=0.5, clip=0.0)
@@ -244,6 +245,7 @@ def test_only_what_is_general_is_held_against_the_base(parts: int) -> None:
         torch.testing.assert_close(one, mine + 7 * other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 def test_in_half_precision_the_network_learns_and_not_its_base() -> None:
     """Autocast keeps weights that it has cast: those of the base must not be the network's."""
     settings = tiny.settings(general=0.5, clip=0.0)

@@ -33,6 +33,7 @@ def test_pictures_of_one_group_count_once() -> None:
     assert naive.high - naive.low < 0.5 * (alone.high - alone.low)
 
 
+@pytest.mark.long
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(200):

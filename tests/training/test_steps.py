@@ -61,6 +61,7 @@ def test_parts_and_recomputing_change_no_gradient(changed: dict[str, Any]) -> No
     close(gradients(stepper(clip=0.0, **changed)), gradients(stepper(clip=0.0)))
 
 
+@pytest.mark.long
 def test_a_batch_that_memory_does_not_hold_is_halved_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     one = stepper(told, clip=0.0)

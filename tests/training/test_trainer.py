@@ -79,6 +79,7 @@ def test_it_learns_and_leaves_what_it_says(whole: Path) -> None:
     assert len(list((whole / "worst").glob("*.png"))) == 4
 
 
+@pytest.mark.long
 def test_a_side_smaller_than_the_bases_own_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     base = tiny.base()

@@ -75,6 +75,7 @@ def test_a_complete_part_needs_no_network(models: Path) -> None:
     assert store.fetch(url_card(DATA, "http://127.0.0.1:9/tiny.onnx")).path.read_bytes() == DATA
 
 
+@pytest.mark.long
 def test_passing_troubles_are_retried_twice(site: Site, home: Path) -> None:
     site.files["/tiny.onnx"] = DATA
     site.statuses = [503, 500]

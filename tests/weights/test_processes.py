@@ -52,6 +52,7 @@ def test_a_killed_download_is_taken_up_again(site: Site, home: Path) -> None:
     assert not part.exists()
 
 
+@pytest.mark.long
 def test_a_write_that_fails_midway_is_an_output_error_and_leaves_nothing(site: Site, home: Path) -> None:
     site.files["/tiny.onnx"] = content(SIZE)
     process = start(site, 1_000_000)

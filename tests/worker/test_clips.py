@@ -66,6 +66,7 @@ def test_frames_come_back_cut_out_and_held_still_each_in_its_order(
     assert 0.05 < found[0][..., 3].mean() / 255 < 0.95
 
 
+@pytest.mark.long
 def test_sixteen_bits_a_missing_model_and_frames_that_nobody_began(shared: Worker, frames: list[np.ndarray]) -> None:
     with shared.client() as client:
         with pytest.raises(WorkerFailure) as told:

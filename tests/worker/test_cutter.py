@@ -139,6 +139,7 @@ def test_the_store_is_asked_once_until_a_folder_changes(
     assert inventory.installed() == {"u2netp"}
 
 
+@pytest.mark.long
 def test_a_damaged_file_of_another_model_stops_nobody(home: Path, photograph: np.ndarray) -> None:
     (home / "models" / "u2net.onnx").write_bytes(b"cut off")
     inventory = Inventory()

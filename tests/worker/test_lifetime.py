@@ -20,6 +20,7 @@ from gossamer_gimp.client import Client, WorkerFailure
 from tests.worker.conftest import SLOW, Start, Worker, ask_slowly, settings
 
 
+@pytest.mark.long
 def test_it_ends_when_nobody_asks(start: Start) -> None:
     worker = start("--idle", "1").wait_until_it_serves()
     line = worker.line()

@@ -83,6 +83,7 @@ def test_without_a_wish_for_colours_none_are_sent(shared: Worker, photograph: np
     assert len(result.alpha) == 256 * 256
 
 
+@pytest.mark.long
 def test_existing_alpha_multiplies_or_is_kept_bit_for_bit(shared: Worker, photograph: np.ndarray) -> None:
     own = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     with shared.client() as client:
@@ -96,6 +97,7 @@ def test_existing_alpha_multiplies_or_is_kept_bit_for_bit(shared: Worker, photog
     assert np.array_equal(np.frombuffer(kept.foreground, np.uint8).reshape(-1, 4)[:, 3], own.ravel())
 
 
+@pytest.mark.long
 def test_highlights_above_white_survive(shared: Worker, photograph: np.ndarray) -> None:
     bright = (photograph / 255).astype(np.float32)
     bright[100:104, 100:104] = (3.0, 1.5, -0.25)
@@ -354,6 +356,7 @@ def test_a_client_has_room_for_so_many_pictures_and_gets_it_back(shared: Worker,
         client.open(picture(photograph))
 
 
+@pytest.mark.long
 def test_nothing_is_reserved_on_a_client_s_word(start: Start) -> None:
     worker = start().wait_until_it_serves()
     line = worker.line()

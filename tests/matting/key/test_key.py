@@ -99,6 +99,7 @@ def test_a_screen_may_be_named_and_be_smaller_than_its_surroundings() -> None:
     assert found[:, :140].min() == 1  # it is not the screen
 
 
+@pytest.mark.long
 def test_what_stands_apart_from_the_mask_goes() -> None:
     subject, lamp = drawn((160, 200, 80)), drawn((400, 90, 25))
     found = key_alpha(over(np.maximum(subject, lamp), SKIN, GREEN), (subject > 0.5).astype(np.float32))

@@ -49,6 +49,7 @@ def test_masks_of_the_authors(network, size, mean, deviation, masks):
     assert out.std().item() == pytest.approx(deviation, abs=1e-5)
 
 
+@pytest.mark.long
 def test_other_sizes_are_refused():
     with torch.device("meta"):
         network = ben2()

@@ -123,6 +123,7 @@ def test_a_packed_file_is_a_twentieth_and_gives_the_same(checkpoint: Path, packe
     assert all(np.array_equal(a, b) for a, b in zip(first.states, second.states, strict=True))
 
 
+@pytest.mark.long
 def test_files_are_not_overwritten_and_others_are_refused(checkpoint: Path, packed: Path, tmp_path: Path) -> None:
     before = packed.read_bytes()
     with pytest.raises(OutputExists):

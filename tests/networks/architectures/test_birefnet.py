@@ -64,6 +64,7 @@ def file_size(state, half, told=True):
     return 8 + -(-len(text) // 8) * 8 + end
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("half", [False, True])
 def test_the_size_of_a_file_is_known_before_it_is_written(half, tmp_path):
     state = birefnet("swin_t").state_dict()
@@ -169,6 +170,7 @@ def test_half_precision(lite, dtype, bound):
     assert (out.float() - exact).abs().max() < bound
 
 
+@pytest.mark.long
 def test_weights_can_be_given_to_an_empty_network(lite):
     # Loading 220 million weights into a network that has none yet saves as many.
     with torch.device("meta"):
