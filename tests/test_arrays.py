@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import resize
 
-from gossamer.arrays import as_mask, as_rgb, normalise
+from gossamer.arrays import as_mask, as_rgb, box_around, normalise
 from gossamer.errors import InputError
 from gossamer.resampling import bilinear, skimage_resize
 
@@ -70,3 +70,12 @@ def test_bad_pictures_are_refused(array: np.ndarray, words: str) -> None:
 def test_a_mask_of_another_size_names_both_sizes() -> None:
     with pytest.raises(InputError, match=r"5 x 4 pixels, but the picture is 7 x 6"):
         as_mask(np.zeros((4, 5)), (6, 7, 3))
+
+
+def test_a_box_holds_what_is_there_and_a_margin_that_ends_at_the_border() -> None:
+    there = np.zeros((9, 7), bool)
+    there[3, 2] = there[5, 6] = True
+    rows, columns = box_around(there, 3)
+    assert (np.arange(9)[rows].tolist(), np.arange(7)[columns].tolist()) == ([*range(9)], [*range(7)])
+    rows, columns = box_around(there, 1)
+    assert (np.arange(9)[rows].tolist(), np.arange(7)[columns].tolist()) == ([2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])

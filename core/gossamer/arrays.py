@@ -18,6 +18,7 @@ __all__ = [
     "as_mask",
     "as_pixels",
     "as_rgb",
+    "box_around",
     "check_size",
     "in_range",
     "normalise",
@@ -300,3 +301,19 @@ def normalise(array: Array, out: Array | None = None) -> Array:
     result: Array = np.subtract(array, np.float32(low), out=out)
     result /= np.float32(high - low)
     return result
+
+
+def box_around(there: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return rows and columns of the box around what is there, something at least, and a margin within the array.
+
+    Parameters
+    ----------
+    there : (H, W) bool
+    margin : int
+        Pixels, on every side.
+    """
+    rows, columns = (np.flatnonzero(there.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )

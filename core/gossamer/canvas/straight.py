@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array, unit_float
+from gossamer.arrays import Array, box_around, unit_float
 
 __all__ = ["DARKENED", "darkening", "looks_premultiplied", "unmultiplied"]
 
@@ -57,7 +57,7 @@ def darkening(pixels: NDArray[Any], alpha: Array) -> float | None:
     solid = alpha >= _SOLID
     if np.count_nonzero(soft) < _LEAST or not solid.any():
         return None
-    place = _around(soft, _NEAR // step + 1)
+    place = box_around(soft, _NEAR // step + 1)
     pixels, alpha, soft, solid = pixels[place], alpha[place], soft[place], np.ascontiguousarray(solid[place])
     if not solid.any():
         return None
@@ -78,15 +78,6 @@ def darkening(pixels: NDArray[Any], alpha: Array) -> float | None:
         return 0.0
     black = theirs * (1 - share[:, None])
     return float(np.clip((black * (theirs - own)).sum() / max(float((black * black).sum()), 1e-9), 0, 1))
-
-
-def _around(there: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return the box around what is there, and a margin."""
-    rows, columns = (np.flatnonzero(there.any(axis=axis)) for axis in (1, 0))
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
-    )
 
 
 def unmultiplied(pixels: NDArray[Any], alpha: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gossamer.arrays import as_mask, as_rgb, check_size
+from gossamer.arrays import as_mask, as_rgb, box_around, check_size
 from gossamer.errors import InputError
 from gossamer.native import library
 from gossamer.progress import Progress, ProgressCallback
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["closed_form_alpha", "groundwork", "solve_matting_laplacian"]
 
 _Array = NDArray[np.float32]
+
+_REACH = 2  # pixels: so much further reach windows that hold a free pixel
 
 
 def closed_form_alpha(
@@ -150,7 +152,7 @@ def solve_matting_laplacian(
         if min(alpha.shape) < 3:
             _fill_tiny(alpha, free, pull, goal)
         else:
-            solve, box = _solver(), _box(free)
+            solve, box = _solver(), box_around(free, _REACH)
             alpha[box][free[box]] = solve(
                 picture[box],
                 free[box],
@@ -188,20 +190,11 @@ def groundwork(image: _Array, free: NDArray[np.bool_], epsilon: float) -> Ground
     from gossamer.matting.closed_form.layout import Team
     from gossamer.matting.closed_form.solver import Groundwork
 
-    box, team = _box(free), Team(Progress(), 1)
+    box, team = box_around(free, _REACH), Team(Progress(), 1)
     try:
         return Groundwork(image[box], free[box], epsilon, team)
     finally:
         team.close()
-
-
-def _box(free: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the part that matters: windows that hold a free pixel reach two pixels further."""
-    rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
-    return (
-        slice(max(int(rows[0]) - 2, 0), int(rows[-1]) + 3),
-        slice(max(int(columns[0]) - 2, 0), int(columns[-1]) + 3),
-    )
 
 
 def _solver() -> Any:
