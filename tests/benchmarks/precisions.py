@@ -1,15 +1,15 @@
 """What bfloat16 and int8 win and cost: every runtime that is installed, beside ONNX Runtime in float32, in one run.
 
     python tests/benchmarks/precisions.py --data FOLDER [--only MODEL ...] [--runs N]
-    python tests/benchmarks/precisions.py --rates [--only MODEL ...] [--runs N]
+    python tests/benchmarks/precisions.py --rates [--authors FOLDER] [--only MODEL ...] [--runs N]
 
 Each picture goes through every runtime in turn, so that others on the machine slow all of them down alike; times are
 medians of the network with its resizing, differences those of the masks at the picture's size (at most 1200 pixels)
 from ONNX Runtime's. The catalogue's `bfloat16` is the mean difference of torch, in 255ths, over all pictures of FOLDER.
 int8 is among them for models of which `gossamer models quantise` has made one.
 
-`--rates`: the network alone, on one picture, beside the call that rembg makes and the rate at which this machine
-multiplies matrices of 2048 x 2048.
+`--rates`: the network alone, picture after picture, beside the call that rembg makes, the authors' own code and the rate
+at which this machine multiplies matrices of 2048 x 2048, by the best of NumPy, torch and OpenVINO.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ import argparse
 import functools
 import importlib.util
 import statistics
+import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -29,14 +33,22 @@ import numpy as np
 import gossamer
 import gossamer.weights.store
 from gossamer.evaluation.boundary import boundary_iou
+from gossamer.networks.busy import picture_after_picture
 from gossamer.progress import Progress
-from gossamer.telemetry import onnxruntime
+from gossamer.telemetry import onnxruntime, openvino
 from gossamer.warm import warm
 from gossamer.weights.quantised import find_quantised
 
 MODELS = ("u2netp", "u2net", "isnet-general-use")
 WORK = {"u2netp": 39.5, "u2net": 117.2, "isnet-general-use": 319.2}
 """Thousand million operations of the convolutions in one picture: two for each product."""
+AUTHORS = {
+    "u2netp": ("U-2-Net/model/u2net.py", "U2NETP"),
+    "u2net": ("U-2-Net/model/u2net.py", "U2NET"),
+    "isnet-general-use": ("DIS/IS-Net/models/isnet.py", "ISNetDIS"),
+}
+"""Where in their repositories their networks are."""
+SIDE = 2048
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -92,21 +104,60 @@ def measure(name: str, found: list[np.ndarray], runs: int) -> None:
         )
 
 
-def matrix_rates() -> dict[str, float]:
-    """Return how many thousand million operations a second this machine does in products of matrices."""
+def best_of(call: Callable[[], object], times: int = 5) -> float:
+    """Return the seconds of the quickest of several calls, the first left out."""
+    call()
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def products() -> dict[str, dict[str, Callable[[], object]]]:
+    """Return what multiplies two matrices of SIDE x SIDE, by precision and by whose code it is."""
     import torch
 
+    numbers = np.random.default_rng(0).uniform(-1, 1, (SIDE, SIDE)).astype(np.float32)
+    whole = torch.from_numpy(np.rint(numbers * 127).astype(np.int8))
+    single, half = torch.from_numpy(numbers), torch.from_numpy(numbers).bfloat16()
+    found: dict[str, dict[str, Callable[[], object]]] = {
+        "float32": {"numpy": lambda: numbers @ numbers, "torch": lambda: single @ single},
+        "bfloat16": {"torch": lambda: half @ half},
+        "int8": {"torch": lambda: torch._int_mm(whole, whole)},
+    }
+    if importlib.util.find_spec("openvino") is not None:
+        for precision in found:
+            found[precision]["openvino"] = openvinos_product(numbers, precision)
+    return found
+
+
+def openvinos_product(numbers: np.ndarray, precision: str) -> Callable[[], object]:
+    """Return OpenVINO's product of a matrix by a constant one; int8 as it finds it in a quantised network."""
+    package = openvino()
+    ops = package.opset13
+    given = ops.parameter([SIDE, SIDE], np.float32)
+    value, constant = given, ops.constant(numbers)
+    if precision == "int8":
+        ends = [ops.constant(np.float32(end)) for end in (-1, 127 / 128, -1, 127 / 128)]
+        value = ops.fake_quantize(given, *ends, 256)
+        whole = ops.constant(np.rint(numbers * 127).astype(np.int8))
+        constant = ops.multiply(ops.convert(whole, "f32"), ops.constant(np.float32(1 / 127)))
+    model = package.Model([ops.matmul(value, constant, False, False).output(0)], [given], "product")
+    hint = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16"}
+    request = package.Core().compile_model(model, "CPU", hint).create_infer_request()
+    return lambda: request.infer([numbers], share_inputs=True)
+
+
+def matrix_rates() -> dict[str, float]:
+    """Return how many thousand million operations a second this machine does in products: the best of all libraries."""
     rates = {}
-    for precision in ("float32", "bfloat16"):
-        matrix = torch.randn(2048, 2048).to(getattr(torch, precision))
-        matrix @ matrix
-        seconds = []
-        for _ in range(5):
-            started = time.perf_counter()
-            matrix @ matrix
-            seconds.append(time.perf_counter() - started)
-        rates[precision] = 2 * 2048**3 / min(seconds) / 1e9
-        print(f"matrices in {precision}: {rates[precision]:.0f} GFLOP/s", flush=True)
+    for precision, calls in products().items():
+        each = {whose: 2 * SIDE**3 / best_of(call) / 1e9 for whose, call in calls.items()}
+        rates[precision] = max(each.values())
+        listed = ", ".join(f"{whose} {rate:.0f}" for whose, rate in each.items())
+        print(f"matrices in {precision}: {rates[precision]:.0f} GFLOP/s ({listed})", flush=True)
     return rates
 
 
@@ -117,30 +168,63 @@ def rembgs_call(name: str) -> Callable[[np.ndarray], object]:
     return lambda batch: session.run(None, {session.get_inputs()[0].name: batch})
 
 
-def measure_rates(name: str, runs: int, rates: dict[str, float]) -> None:
+def authors_call(name: str, folder: Path) -> Callable[[np.ndarray], object]:
+    """Return the network by its authors' own code, from clones of their repositories, in torch as they call it.
+
+    Its weights are not set, which takes no more and no less time.
+    """
+    import torch
+
+    file, kind = AUTHORS[name]
+    # IS-Net's file imports it and uses nothing of it.
+    sys.modules.setdefault("torchvision", SimpleNamespace(models=None))  # type: ignore[arg-type]
+    spec = importlib.util.spec_from_file_location("authors", folder / file)
+    assert spec is not None and spec.loader is not None, file
+    module = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spec.loader.exec_module(module)
+    network = getattr(module, kind)(3, 1).eval()
+
+    def call(batch: np.ndarray) -> object:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return network(torch.from_numpy(batch))
+
+    return call
+
+
+def measure_rates(name: str, options: argparse.Namespace, rates: dict[str, float]) -> None:
     """Print how many pictures a second each way runs, and how far it is from the machine's rate."""
     width, height = gossamer.model_card(name).input.size or (0, 0)
     batch = np.random.default_rng(0).standard_normal((1, 3, height, width), dtype=np.float32) * 0.3
     calls: dict[tuple[str, str], Callable[[np.ndarray], object]] = {("rembg's call", "float32"): rembgs_call(name)}
+    if options.authors is not None:
+        calls["authors' code", "float32"] = authors_call(name, options.authors)
     for way in ways_of(name):
         model = gossamer.load_model(name, runtime=way[0], precision=way[1], device="cpu")
         lent = model._network  # the network without the resizing around it
         calls[way] = functools.partial(run_alone, lent)
+    calls["onnx, alone", "float32"] = calls["onnx", "float32"]
     seconds: dict[tuple[str, str], list[float]] = {way: [] for way in calls}
-    for number in range(runs + 1):
+    for number in range(options.runs + 1):
         for way, call in calls.items():
-            started = time.perf_counter()
-            call(batch)
+            # Between two pictures a network keeps its working memory; one alone gives it back to what comes next.
+            keeps = nullcontext() if "alone" in way[0] else picture_after_picture()
+            with keeps:
+                started = time.perf_counter()
+                call(batch)
+                taken = time.perf_counter() - started
             if number:
-                seconds[way].append(time.perf_counter() - started)
-    usual = statistics.median(seconds["onnx", "float32"])
+                seconds[way].append(taken)
+    usual = statistics.median(seconds["rembg's call", "float32"])
     for way, each in seconds.items():
         median = statistics.median(each)
         rate = WORK[name] / median
         part = f"{rate / rates[way[1]]:.0%} of its rate" if way[1] in rates else ""
         print(
-            f"{name:18} {' '.join(way):22} {median:7.3f} s {1 / median:5.2f} pictures/s {usual / median:5.2f} x "
-            f"{rate:6.0f} GFLOP/s {part}",
+            f"{name:18} {' '.join(way):22} {median:7.3f} s (least {min(each):.3f}) {1 / median:5.2f} pictures/s "
+            f"{usual / median:5.2f} x {rate:6.0f} GFLOP/s {part}",
             flush=True,
         )
 
@@ -156,13 +240,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rates", action="store_true", help="the network alone, beside the machine's rate")
+    parser.add_argument("--authors", type=Path, help="holds clones of their repositories, DIS and U-2-Net")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--runs", type=int, default=8, help="pictures that float32 is timed on")
     options = parser.parse_args()
     if options.rates:
         rates = matrix_rates()
         for name in options.only:
-            measure_rates(name, options.runs, rates)
+            measure_rates(name, options, rates)
         return
     if options.data is None:
         parser.error("--data is missing")

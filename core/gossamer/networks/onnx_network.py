@@ -9,11 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.errors import ModelError, is_lack_of_memory
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
-from gossamer.networks.devices import device_kind, provider_of, resolve_device
-from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
+from gossamer.networks.onnx_session import (
+    CPU,
+    failed_run,
+    is_of_a_run,
+    open_session,
+    session_options,
+    started_session,
+)
 from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import return_memory
@@ -21,8 +27,6 @@ from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 
 __all__ = ["OnnxNetwork"]
-
-_CPU = "CPUExecutionProvider"
 
 # What a graph's input may hold; pictures are converted to it.
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -132,24 +136,8 @@ class OnnxNetwork:
 
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""
-        wanted = resolve_device(self._asked)
-        options = _options()
-        kind = device_kind(wanted)
-        provider = provider_of(kind) if wanted != "cpu" else None
-        session, problem = None, f"{kind.title} could not be started"
-        if provider is not None:
-            try:  # a provider that is offered may lack its libraries: some then take the CPU in silence, some raise
-                session = open_session(self._path, options, [provider, _CPU])
-            except (ModelError, MemoryError) as error:
-                problem += f" ({first_line(error.__cause__ or error)})"
-        if session is None:
-            session = self._on_cpu()
+        session, self.device, self._warnings = started_session(self._path, self._asked, _options, self._on_cpu)
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
-        self.device = wanted if provider and session.get_providers()[0] == provider[0] else "cpu"
-        if self.device != wanted:
-            if self._asked != "auto":
-                raise DeviceError(f"{problem}.", "Check the driver and its libraries' versions with: gossamer doctor")
-            self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
 
     def _on_cpu(self) -> Any:
@@ -159,14 +147,14 @@ class OnnxNetwork:
             options = _options()
             options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
             try:
-                return open_session(graph, options, [_CPU])
+                return open_session(graph, options, [CPU])
             except ModelError:
                 kept.discard()
         try:
             with kept.made_by(options := _options()):
-                return open_session(self._path, options, [_CPU])
+                return open_session(self._path, options, [CPU])
         except (ModelError, OSError):  # perhaps of the keeping: a full disk
-            return open_session(self._path, _options(), [_CPU])
+            return open_session(self._path, _options(), [CPU])
 
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
@@ -191,10 +179,8 @@ class OnnxNetwork:
                 raise
             if is_lack_of_memory(error):
                 raise Exhausted from None
-            raise ModelError(
-                f"The model could not be run ({first_line(error)}).",
-                "Check that the file fits the architecture that was named.",
-            ) from None
+            remedy = "Check that the file fits the architecture that was named."
+            raise failed_run(error, self.device, remedy) from None
         if thrifty:
             return_memory()
         return one_mask(result[:count])

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gossamer.errors import ModelError, first_line, is_lack_of_memory
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.networks.devices import DeviceKind, candidates, device_kind, fallen_back, providers_of
 from gossamer.parallel.threads import thread_count
 from gossamer.telemetry import onnxruntime
 
-__all__ = ["is_of_a_run", "open_session", "session_options"]
+__all__ = ["CPU", "Started", "failed_run", "is_of_a_run", "open_session", "session_options", "started_session"]
+
+CPU = "CPUExecutionProvider"
+
+
+class Started(NamedTuple):
+    """A session, the name of the device that it is on, and what its user should know of others."""
+
+    session: Any
+    device: str
+    warnings: tuple[str, ...]
 
 
 def session_options() -> Any:
@@ -57,6 +68,60 @@ def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
             f"{path.name} is not a model that ONNX Runtime can load ({first_line(error)}).",
             "Fetch it again with: gossamer models get ID --force",
         ) from error
+
+
+def started_session(path: Path, device: str, options: Callable[[], Any], on_cpu: Callable[[], Any]) -> Started:
+    """Open a session on a device, or for ``"auto"`` on the first that starts.
+
+    Parameters
+    ----------
+    path : Path
+        The .onnx file.
+    device : str
+        ``"auto"``, or one of :data:`~gossamer.networks.devices.DEVICE_TABLE`.
+    options : callable
+        Returns new options, see :func:`session_options`.
+    on_cpu : callable
+        Opens the session on the processor.
+
+    Raises
+    ------
+    DeviceError
+        A device was asked for and cannot be had, or does not start.
+    ModelError, MemoryError
+        As `on_cpu`.
+    """
+    problems: list[str] = []
+    for kind in candidates(device):
+        found = on_cpu() if kind.name == "cpu" else _opened_on(kind, path, options, problems)
+        if found is not None:
+            return Started(found, kind.name, fallen_back(problems, kind))
+    raise DeviceError(f"{problems[0]}.", "Check the driver and its libraries' versions with: gossamer doctor")
+
+
+def _opened_on(kind: DeviceKind, path: Path, options: Callable[[], Any], problems: list[str]) -> Any | None:
+    """Return a session on a device; None where it does not start, and one more problem."""
+    reason = ""
+    for provider in providers_of(kind):
+        try:  # one that is offered may lack its libraries: some then take the CPU in silence, some raise
+            session = open_session(path, options(), [provider, CPU])
+        except (ModelError, MemoryError) as error:
+            reason = reason or f" ({first_line(error.__cause__ or error)})"
+            continue
+        if session.get_providers()[0] == provider[0]:
+            return session
+    problems.append(f"{kind.title} could not be started{reason}")
+    return None
+
+
+def failed_run(error: BaseException, device: str, remedy: str) -> ModelError | DeviceError:
+    """Return what to raise where a run has failed: on a card also its driver may have, or the card may be gone."""
+    if device == "cpu":
+        return ModelError(f"The model could not be run ({first_line(error)}).", remedy)
+    return DeviceError(
+        f"The model could not be run on {device_kind(device).title} ({first_line(error)}).",
+        "Check the driver with gossamer doctor, or choose --device cpu.",
+    )
 
 
 def is_of_a_run(error: BaseException) -> bool:
