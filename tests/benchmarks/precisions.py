@@ -8,8 +8,8 @@ medians of the network with its resizing, differences those of the masks at the 
 from ONNX Runtime's. The catalogue's `bfloat16` is the mean difference of torch, in 255ths, over all pictures of FOLDER.
 int8 is among them for models of which `gossamer models quantise` has made one.
 
-`--rates`: the network alone, picture after picture, beside the call that rembg makes, the authors' own code and the rate
-at which this machine multiplies matrices of 2048 x 2048, by the best of NumPy, torch and OpenVINO.
+`--rates`: the network alone, picture after picture, beside the call that rembg makes, the authors' own code and the
+rate at which this machine multiplies matrices of 2048 x 2048, by the best of NumPy, torch and OpenVINO.
 """
 
 from __future__ import annotations
@@ -179,7 +179,8 @@ def authors_call(name: str, folder: Path) -> Callable[[np.ndarray], object]:
     # IS-Net's file imports it and uses nothing of it.
     sys.modules.setdefault("torchvision", SimpleNamespace(models=None))  # type: ignore[arg-type]
     spec = importlib.util.spec_from_file_location("authors", folder / file)
-    assert spec is not None and spec.loader is not None, file
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ from gossamer.networks.onnx_session import (
     session_options,
     started_session,
 )
+from gossamer.networks.plain_graph import without_detours
 from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import return_memory
@@ -59,7 +60,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, device: str = "auto", output: int = 0, prepared: Path | None = None) -> None:
-        self._path, self._asked, self._prepared = path, device, prepared
+        self._path, self._asked, self._prepared, self._index = path, device, prepared, output
         self._warnings: tuple[str, ...] = ()
         self._bytes = path.stat().st_size
         session = self._opened()
@@ -73,7 +74,8 @@ class OnnxNetwork:
             )
         self._input: str = inputs[0].name
         self._type = _INPUT_TYPES[inputs[0].type]
-        self._output: str = session.get_outputs()[output].name
+        outputs = session.get_outputs()  # of a graph that was made plain only the mask is left
+        self._output: str = outputs[output if len(outputs) > 1 else 0].name
         # A dimension that is a name or None takes any size; exporters' usual fixed batch is 1.
         size = inputs[0].shape[0]
         self._batches = BatchSize(size if isinstance(size, int) else None)
@@ -142,7 +144,7 @@ class OnnxNetwork:
 
     def _on_cpu(self) -> Any:
         """Return a new session on the CPU, of the graph that was made ready before where there is one."""
-        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__)
+        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__, self._index)
         if graph := kept.ready():
             options = _options()
             options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -152,7 +154,7 @@ class OnnxNetwork:
                 kept.discard()
         try:
             with kept.made_by(options := _options()):
-                return open_session(self._path, options, [CPU])
+                return open_session(self._path, options, [CPU], without_detours(self._path, self._index))
         except (ModelError, OSError):  # perhaps of the keeping: a full disk
             return open_session(self._path, _options(), [CPU])
 

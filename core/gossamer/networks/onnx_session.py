@@ -35,7 +35,7 @@ def session_options() -> Any:
     return options
 
 
-def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
+def open_session(path: Path, options: Any, providers: Sequence[Any], graph: bytes | None = None) -> Any:
     """Open a session.
 
     Parameters
@@ -47,6 +47,8 @@ def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     providers : sequence
         As onnxruntime takes them. A provider whose libraries are missing may be left out by it without a word: look at
         the session's.
+    graph : bytes, optional
+        What to open in the file's place, see :func:`gossamer.networks.plain_graph.without_detours`.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     """
     try:
         # Its own second attempt, on the CPU, prints lines on standard output, which may be the picture's.
-        session = onnxruntime().InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
+        model = str(path) if graph is None else graph
+        session = onnxruntime().InferenceSession(model, options, providers=list(providers), enable_fallback=0)
         for each in (*session.get_inputs(), *session.get_outputs()):
             _ = each.name, each.shape  # which may be no text, and raise only when they are asked for
         return session
