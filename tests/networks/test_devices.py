@@ -139,16 +139,16 @@ def test_a_device_that_fails_or_computes_wrongly_is_left_with_a_warning(
     assert warning.endswith("the model runs on the CPU.")
     with pytest.raises(DeviceError, match="could not be started"):
         started_device(device)
-    monkeypatch.setattr(devices, "_start", lambda name: "it computes a convolution wrongly")
+    monkeypatch.setattr(devices, "trial_in_torch", lambda name: "it computes a convolution wrongly")
     assert "computes a convolution wrongly" in started_device("auto")[1][0]
-    monkeypatch.setattr(devices, "_start", lambda name: "")
+    monkeypatch.setattr(devices, "trial_in_torch", lambda name: "")
     assert started_device("auto") == (device, ())
 
 
 def test_auto_goes_on_to_the_next_device_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "xpu", "mps"):
         have(monkeypatch, name)
-    monkeypatch.setattr(devices, "_start", lambda name: "" if name == "mps" else f"no {name}")
+    monkeypatch.setattr(devices, "trial_in_torch", lambda name: "" if name == "mps" else f"no {name}")
     found, warnings = started_device("auto")
     assert found == "mps"
     assert warnings == (
@@ -200,7 +200,7 @@ def test_a_driver_that_breaks_when_it_is_asked_is_one_sentence(monkeypatch: pyte
 
 
 def test_what_shows_a_device_to_be_sound_is_right_on_the_processor() -> None:
-    assert devices._start("cpu") == ""
+    assert devices.trial_in_torch("cpu") == ""
 
 
 class Providers:
@@ -309,9 +309,29 @@ def test_doctor_lists_every_device_with_what_is_missing(monkeypatch: pytest.Monk
     assert not any(row["available"] for name, row in rows.items() if name != "cpu")
     offer(monkeypatch, "CUDAExecutionProvider")
     have(monkeypatch, "mps")
+    monkeypatch.setattr(devices, "trial_in_torch", lambda name: "")
     rows = {row["device"]: row for row in doctor._devices()}
-    assert rows["cuda"] == {"device": "cuda", "available": True, "note": "offered by ONNX Runtime"}
-    assert rows["mps"]["note"] == "offered by torch"
+    assert rows["mps"] == {"device": "mps", "available": True, "note": "offered by torch"}
+
+
+def test_doctor_tries_what_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cuda", "xpu", "mps"):
+        have(monkeypatch, name, name != "xpu")
+    monkeypatch.setattr(devices, "trial_in_torch", lambda name: "" if name == "mps" else "its driver is too old")
+    offered = ("CUDAExecutionProvider", "DmlExecutionProvider")
+    Providers(monkeypatch, offered, sound="DmlExecutionProvider", raises=True)
+    rows = {row["device"]: row for row in doctor._devices()}
+    assert rows["directml"] == {"device": "directml", "available": True, "note": "offered by ONNX Runtime"}
+    assert rows["mps"]["available"]
+    assert not rows["cuda"]["available"]
+    assert rows["cuda"]["note"] == (
+        "ONNX Runtime could not start it (a library of it is missing), "
+        "torch could not start it (its driver is too old): check the driver and its libraries' versions"
+    )
+    Providers(monkeypatch, offered, sound="CUDAExecutionProvider", raises=True)
+    rows = {row["device"]: row for row in doctor._devices()}
+    note = "offered by ONNX Runtime; torch could not start it (its driver is too old)"
+    assert rows["cuda"] == {"device": "cuda", "available": True, "note": note}
 
 
 def test_a_driver_that_breaks_does_not_break_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "resolve_device",
     "runtimes_of",
     "started_device",
+    "trial_in_torch",
 ]
 
 Runtime: TypeAlias = Literal["onnx", "torch", "openvino"]
@@ -239,7 +240,7 @@ def started_device(device: str) -> tuple[str, tuple[str, ...]]:
     """
     problems = []
     for kind in candidates(device, "torch"):
-        problem = "" if kind.torch == "cpu" else _start(kind.torch)
+        problem = "" if kind.torch == "cpu" else trial_in_torch(kind.torch)
         if not problem:
             break
         problems.append(f"{kind.title} could not be started ({problem})")
@@ -315,7 +316,7 @@ def _may_start(kind: DeviceKind, runtime: Runtime) -> bool:
         return runtime == "torch" or kind.name == "cpu"
 
 
-def _start(device: str) -> str:
+def trial_in_torch(device: str) -> str:
     """Return what is wrong with a device of torch's, "" where nothing is: a small sum of products shows it."""
     import torch
 

@@ -11,9 +11,24 @@ from gossamer.networks.devices import DeviceKind, candidates, device_kind, falle
 from gossamer.parallel.threads import thread_count
 from gossamer.telemetry import onnxruntime
 
-__all__ = ["CPU", "Started", "failed_run", "is_of_a_run", "open_session", "session_options", "started_session"]
+__all__ = [
+    "CPU",
+    "Started",
+    "failed_run",
+    "is_of_a_run",
+    "open_session",
+    "session_options",
+    "started_session",
+    "trial_in_onnx",
+]
 
 CPU = "CPUExecutionProvider"
+
+_TRIAL = bytes.fromhex(
+    "08083a330a0c0a0178120179220452656c751201745a0f0a0178120a0a0808011204"
+    "0a020801620f0a0179120a0a08080112040a02080142040a00100f"
+)
+"""A graph in operator set 15 that takes one number and gives what a ReLU makes of it."""
 
 
 class Started(NamedTuple):
@@ -96,25 +111,35 @@ def started_session(path: Path, device: str, options: Callable[[], Any], on_cpu:
     """
     problems: list[str] = []
     for kind in candidates(device):
-        found = on_cpu() if kind.name == "cpu" else _opened_on(kind, path, options, problems)
-        if found is not None:
-            return Started(found, kind.name, fallen_back(problems, kind))
+        if kind.name == "cpu":
+            return Started(on_cpu(), kind.name, fallen_back(problems, kind))
+        session, reason = _opened_on(kind, options, path)
+        if session is not None:
+            return Started(session, kind.name, fallen_back(problems, kind))
+        problems.append(f"{kind.title} could not be started{f' ({reason})' if reason else ''}")
     raise DeviceError(f"{problems[0]}.", "Check the driver and its libraries' versions with: gossamer doctor")
 
 
-def _opened_on(kind: DeviceKind, path: Path, options: Callable[[], Any], problems: list[str]) -> Any | None:
-    """Return a session on a device; None where it does not start, and one more problem."""
+def trial_in_onnx(kind: DeviceKind) -> str:
+    """Return what is wrong with a device that ONNX Runtime offers, "" where nothing is: a tiny graph shows it."""
+    session, reason = _opened_on(kind, session_options, Path("trial.onnx"), _TRIAL)
+    return "" if session is not None else reason or "it takes the CPU in its place"
+
+
+def _opened_on(
+    kind: DeviceKind, options: Callable[[], Any], path: Path, graph: bytes | None = None
+) -> tuple[Any | None, str]:
+    """Return a session on a device; None where it does not start, and why, where that is known."""
     reason = ""
     for provider in providers_of(kind):
         try:  # one that is offered may lack its libraries: some then take the CPU in silence, some raise
-            session = open_session(path, options(), [provider, CPU])
+            session = open_session(path, options(), [provider, CPU], graph)
         except (ModelError, MemoryError) as error:
-            reason = reason or f" ({first_line(error.__cause__ or error)})"
+            reason = reason or first_line(error.__cause__ or error)
             continue
         if session.get_providers()[0] == provider[0]:
-            return session
-    problems.append(f"{kind.title} could not be started{reason}")
-    return None
+            return session, ""
+    return None, reason
 
 
 def failed_run(error: BaseException, device: str, remedy: str) -> ModelError | DeviceError:
