@@ -19,6 +19,7 @@ import functools
 import importlib.util
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -29,18 +30,23 @@ from typing import Any
 
 import cv2
 import numpy as np
+from networks import random_weights
 
 import gossamer
 import gossamer.weights.store
 from gossamer.evaluation.boundary import boundary_iou
 from gossamer.networks.busy import picture_after_picture
+from gossamer.networks.export import export_onnx
+from gossamer.networks.state_dict import load_network
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime, openvino
 from gossamer.warm import warm
 from gossamer.weights.quantised import find_quantised
 
 MODELS = ("u2netp", "u2net", "isnet-general-use")
-WORK = {"u2netp": 39.5, "u2net": 117.2, "isnet-general-use": 319.2}
+RANDOM = "birefnet-general-lite"
+"""Measured by `--rates`, with random weights."""
+WORK = {"u2netp": 39.5, "u2net": 117.2, "isnet-general-use": 319.2, "birefnet-general-lite": 611.0}
 """Thousand million operations of the convolutions in one picture: two for each product."""
 AUTHORS = {
     "u2netp": ("U-2-Net/model/u2net.py", "U2NETP"),
@@ -161,10 +167,9 @@ def matrix_rates() -> dict[str, float]:
     return rates
 
 
-def rembgs_call(name: str) -> Callable[[np.ndarray], object]:
+def rembgs_call(path: Path) -> Callable[[np.ndarray], object]:
     """Return the network as rembg runs it: ONNX Runtime as it comes, all outputs."""
-    path = str(gossamer.weights.store.path(gossamer.model_card(name)))
-    session = onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda batch: session.run(None, {session.get_inputs()[0].name: batch})
 
 
@@ -195,17 +200,32 @@ def authors_call(name: str, folder: Path) -> Callable[[np.ndarray], object]:
     return call
 
 
-def measure_rates(name: str, options: argparse.Namespace, rates: dict[str, float]) -> None:
+def random_files(network: str, folder: Path) -> dict[str, Path]:
+    """Return a network with random weights, for torch and as it is exported to ONNX: the time does not depend on them."""
+    weights, graph = folder / "random.safetensors", folder / "random.onnx"
+    random_weights(network, weights)
+    module = load_network(weights, network)
+    export_onnx(module, network, graph, size=(1024, 1024), dynamic_batch=False, dynamic_size=False)
+    return {"torch": weights, "onnx": graph, "openvino": graph}
+
+
+def measure_rates(name: str, options: argparse.Namespace, rates: dict[str, float], folder: Path) -> None:
     """Print how many pictures a second each way runs, and how far it is from the machine's rate."""
     width, height = gossamer.model_card(name).input.size or (0, 0)
     batch = np.random.default_rng(0).standard_normal((1, 3, height, width), dtype=np.float32) * 0.3
-    calls: dict[tuple[str, str], Callable[[np.ndarray], object]] = {("rembg's call", "float32"): rembgs_call(name)}
-    if options.authors is not None:
+    files = {} if name in MODELS else random_files(gossamer.model_card(name).network or "", folder)
+    calls: dict[tuple[str, str], Callable[[np.ndarray], object]] = {
+        ("rembg's call", "float32"): rembgs_call(
+            files.get("onnx") or gossamer.weights.store.path(gossamer.model_card(name))
+        )
+    }
+    if options.authors is not None and name in AUTHORS:
         calls["authors' code", "float32"] = authors_call(name, options.authors)
     for way in ways_of(name):
-        model = gossamer.load_model(name, runtime=way[0], precision=way[1], device="cpu")
-        lent = model._network  # the network without the resizing around it
-        calls[way] = functools.partial(run_alone, lent)
+        model = str(files[way[0]]) if files else name
+        named = {"architecture": name} if files else {}
+        loaded = gossamer.load_model(model, runtime=way[0], precision=way[1], device="cpu", **named)
+        calls[way] = functools.partial(run_alone, loaded._network)  # without the resizing around it
     calls["onnx, alone", "float32"] = calls["onnx", "float32"]
     seconds: dict[tuple[str, str], list[float]] = {way: [] for way in calls}
     for number in range(options.runs + 1):
@@ -242,13 +262,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rates", action="store_true", help="the network alone, beside the machine's rate")
     parser.add_argument("--authors", type=Path, help="holds clones of their repositories, DIS and U-2-Net")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--only", nargs="+", choices=(*MODELS, RANDOM), default=MODELS)
     parser.add_argument("--runs", type=int, default=8, help="pictures that float32 is timed on")
     options = parser.parse_args()
     if options.rates:
         rates = matrix_rates()
-        for name in options.only:
-            measure_rates(name, options, rates)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in options.only:
+                measure_rates(name, options, rates, Path(folder))
         return
     if options.data is None:
         parser.error("--data is missing")

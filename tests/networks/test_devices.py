@@ -195,7 +195,7 @@ def test_a_driver_that_breaks_when_it_is_asked_is_one_sentence(monkeypatch: pyte
         ("CUDA could not be started (the driver is gone); the model runs on the CPU.",),
     )
     monkeypatch.setattr(devices, "openvino", lambda: SimpleNamespace(Core=broken))
-    with pytest.raises(DeviceError, match=r"through OpenVINO is not available: the driver is gone\. Check its"):
+    with pytest.raises(DeviceError, match=r"through OpenVINO is not available: the driver is gone\. Check its driver"):
         resolve_device("openvino:GPU", "openvino")
 
 

@@ -340,8 +340,8 @@ def _without(kind: DeviceKind, runtime: Runtime, problem: str = "") -> DeviceErr
     """Say that a device is not there, and what to do; `problem` is what asking for it raised."""
     driver = "Check the driver with nvidia-smi and gossamer doctor, or choose --device cpu."
     if problem:
-        remedy = driver if kind.name == "cuda" else "Check its driver with gossamer doctor, or choose --device cpu."
-        return DeviceError(f"{kind.title} is not available: {problem}.", remedy)
+        other = "Check its driver with its own tools and gossamer doctor, or choose --device cpu."
+        return DeviceError(f"{kind.title} is not available: {problem}.", driver if kind.name == "cuda" else other)
     if runtime == "onnx":
         problem = "this ONNX Runtime was built for the CPU" if kind.name == "cuda" else "this ONNX Runtime lacks it"
     elif runtime == "openvino":

@@ -148,7 +148,7 @@ def failed_run(error: BaseException, device: str, remedy: str) -> ModelError | D
         return ModelError(f"The model could not be run ({first_line(error)}).", remedy)
     return DeviceError(
         f"The model could not be run on {device_kind(device).title} ({first_line(error)}).",
-        "Check the driver with gossamer doctor, or choose --device cpu.",
+        "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
     )
 
 

@@ -201,7 +201,7 @@ class OpenVinoNetwork:
             if self.device != "cpu":
                 raise DeviceError(
                     f"The model could not be run on {device_kind(self.device).title} ({_last_line(error)}).",
-                    "Check the driver with gossamer doctor, or choose --device cpu.",
+                    "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
                 ) from None
             raise ModelError(
                 f"The model could not be run ({_last_line(error)}).",
