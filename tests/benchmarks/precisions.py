@@ -201,7 +201,7 @@ def authors_call(name: str, folder: Path) -> Callable[[np.ndarray], object]:
 
 
 def random_files(network: str, folder: Path) -> dict[str, Path]:
-    """Return a network with random weights, for torch and as it is exported to ONNX: the time does not depend on them."""
+    """Return a network with random weights, for torch and exported to ONNX: the time does not depend on them."""
     weights, graph = folder / "random.safetensors", folder / "random.onnx"
     random_weights(network, weights)
     module = load_network(weights, network)
