@@ -1,6 +1,6 @@
 """What a network costs when it starts: loading, the first run beside the second, and where a run's time goes.
 
-    python tests/benchmarks/starts.py [--model ID] [--runtimes onnx torch openvino] [--rounds N] [--operators]
+    python tests/benchmarks/starts.py [--model ID] [--runtimes onnx torch …] [--rounds N] [--runs N] [--operators]
 
 Each round is a process of its own, so that what a package keeps from an earlier load does not count; the file's pages
 are in memory. The first two loads of a file in ONNX Runtime make the graph ready, later ones map it. `--operators`:
@@ -24,7 +24,7 @@ import numpy as np
 RUNS = 3
 
 
-def once(name: str, runtime: str) -> None:
+def once(name: str, runtime: str, runs: int) -> None:
     """Load a model, run it, and print the seconds of each: by the clock, and of the processor."""
     import gossamer
     from gossamer.networks.busy import picture_after_picture
@@ -43,6 +43,7 @@ def once(name: str, runtime: str) -> None:
         onnxruntime()
     width, height = gossamer.model_card(name).input.size or (0, 0)
     batch = np.random.default_rng(0).standard_normal((1, 3, height, width), dtype=np.float32) * 0.3
+    load = gossamer.load_model  # which imports what it takes
     found = []
 
     def clocked(call):
@@ -51,9 +52,9 @@ def once(name: str, runtime: str) -> None:
         found.append((time.perf_counter() - started[0], time.process_time() - started[1]))
         return result
 
-    model = clocked(lambda: gossamer.load_model(name, runtime=runtime, precision="float32", device="cpu"))
+    model = clocked(lambda: load(name, runtime=runtime, precision="float32", device="cpu"))
     with picture_after_picture(), warm.lent(model._network, None) as lent:
-        for _ in range(RUNS):
+        for _ in range(runs):
             clocked(lambda: lent.run(batch, Progress()))
     print(json.dumps(found))
 
@@ -90,11 +91,12 @@ def main() -> None:
     parser.add_argument("--model", default="isnet-general-use")
     parser.add_argument("--runtimes", nargs="+", default=["onnx", "torch", "openvino"])
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=RUNS, help="after each load")
     parser.add_argument("--operators", action="store_true")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.once:
-        once(options.model, options.runtimes[0])
+        once(options.model, options.runtimes[0], options.runs)
         return
     if options.operators:
         operators(options.model)
@@ -103,8 +105,9 @@ def main() -> None:
         rounds = []
         for _ in range(options.rounds):
             command = [sys.executable, __file__, "--once", "--model", options.model, "--runtimes", runtime]
+            command += ["--runs", str(options.runs)]
             rounds.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        for step, title in enumerate(["load", *(f"run {number + 1}" for number in range(RUNS))]):
+        for step, title in enumerate(["load", *(f"run {number + 1}" for number in range(options.runs))]):
             clock, processor = zip(*(each[step] for each in rounds), strict=True)
             print(
                 f"{options.model} {runtime:9} {title:6} {statistics.median(clock):.3f} s, least {min(clock):.3f}; "
