@@ -26,7 +26,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -110,15 +110,25 @@ def measure(name: str, found: list[np.ndarray], runs: int) -> None:
         )
 
 
-def best_of(call: Callable[[], object], times: int = 5) -> float:
-    """Return the seconds of the quickest of several calls, the first left out."""
+class Seconds(NamedTuple):
+    """What a call took: by the clock, and of the processor, on which others on the machine have less influence."""
+
+    clock: float
+    processor: float
+
+
+def taken(call: Callable[[], object]) -> Seconds:
+    """Call something, and return what it took."""
+    started = Seconds(time.perf_counter(), time.process_time())
     call()
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return Seconds(time.perf_counter() - started.clock, time.process_time() - started.processor)
+
+
+def best_of(call: Callable[[], object], times: int = 7) -> Seconds:
+    """Return the least seconds of several calls, the first left out."""
+    call()
+    each = [taken(call) for _ in range(times)]
+    return Seconds(min(one.clock for one in each), min(one.processor for one in each))
 
 
 def products() -> dict[str, dict[str, Callable[[], object]]]:
@@ -157,13 +167,15 @@ def openvinos_product(numbers: np.ndarray, precision: str) -> Callable[[], objec
 
 
 def matrix_rates() -> dict[str, float]:
-    """Return how many thousand million operations a second this machine does in products: the best of all libraries."""
+    """Return thousand million operations in products in a second of one core: the best of all libraries."""
     rates = {}
+    work = 2 * SIDE**3 / 1e9
     for precision, calls in products().items():
-        each = {whose: 2 * SIDE**3 / best_of(call) / 1e9 for whose, call in calls.items()}
-        rates[precision] = max(each.values())
-        listed = ", ".join(f"{whose} {rate:.0f}" for whose, rate in each.items())
-        print(f"matrices in {precision}: {rates[precision]:.0f} GFLOP/s ({listed})", flush=True)
+        each = {whose: best_of(call) for whose, call in calls.items()}
+        rates[precision] = max(work / one.processor for one in each.values())
+        listed = ", ".join(f"{whose} {work / one.processor:.0f}" for whose, one in each.items())
+        whole = max(work / one.clock for one in each.values())
+        print(f"matrices in {precision}: {rates[precision]:.0f} GFLOP/s a core ({listed}); {whole:.0f} by the clock")
     return rates
 
 
@@ -227,27 +239,24 @@ def measure_rates(name: str, options: argparse.Namespace, rates: dict[str, float
         loaded = gossamer.load_model(model, runtime=way[0], precision=way[1], device="cpu", **named)
         calls[way] = functools.partial(run_alone, loaded._network)  # without the resizing around it
     calls["onnx, alone", "float32"] = calls["onnx", "float32"]
-    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in calls}
+    seconds: dict[tuple[str, str], list[Seconds]] = {way: [] for way in calls}
     for number in range(options.runs + 1):
         for way, call in calls.items():
             # Between two pictures a network keeps its working memory; one alone gives it back to what comes next.
-            keeps = nullcontext() if "alone" in way[0] else picture_after_picture()
-            with keeps:
-                started = time.perf_counter()
-                call(batch)
-                taken = time.perf_counter() - started
+            with nullcontext() if "alone" in way[0] else picture_after_picture():
+                found = taken(functools.partial(call, batch))
             if number:
-                seconds[way].append(taken)
-    usual = statistics.median(seconds["rembg's call", "float32"])
-    for way, each in seconds.items():
-        median = statistics.median(each)
-        rate = WORK[name] / median
-        part = f"{rate / rates[way[1]]:.0%} of its rate" if way[1] in rates else ""
-        print(
-            f"{name:18} {' '.join(way):22} {median:7.3f} s (least {min(each):.3f}) {1 / median:5.2f} pictures/s "
-            f"{usual / median:5.2f} x {rate:6.0f} GFLOP/s {part}",
-            flush=True,
-        )
+                seconds[way].append(found)
+    medians = {way: Seconds(*map(statistics.median, zip(*each, strict=True))) for way, each in seconds.items()}
+    usual = medians["rembg's call", "float32"]
+    for way, median in medians.items():
+        least = min(one.clock for one in seconds[way])
+        rate = WORK[name] / median.processor
+        part = f", {rate / rates[way[1]]:.0%} of matrices'" if way[1] in rates else ""
+        title = f"{name:18} {' '.join(way):22}"
+        clock = f"{median.clock:.3f} s (least {least:.3f}), {1 / median.clock:.2f} pictures/s"
+        processor = f"processor {median.processor:.3f} s {usual.processor / median.processor:.2f} x"
+        print(f"{title} {clock} {usual.clock / median.clock:.2f} x; {processor}, {rate:.0f} GFLOP/s a core{part}")
 
 
 def run_alone(network: Any, batch: np.ndarray) -> object:

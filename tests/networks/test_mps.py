@@ -29,6 +29,9 @@ ELSEWHERE = {
     "_scaled_dot_product_flash_attention_for_cpu": "_scaled_dot_product_attention_math_for_mps",
 }
 
+KINDS = ("u2netp", "isnet", "birefnet_swin_t", "ben2", "inspyrenet", "modnet")
+"""One network of each module: the others of it differ in their numbers of channels and blocks."""
+
 
 @functools.cache
 def operators() -> dict[str, dict[str, Any]]:
@@ -89,13 +92,19 @@ def test_the_list_tells_what_mps_has_and_lacks() -> None:
     assert not runs_on_mps("geqrf")
 
 
+def test_every_kind_of_network_is_tried() -> None:
+    assert {NETWORKS[name].module for name in KINDS} == {spec.module for spec in NETWORKS.values()}
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.endswith("columns")])
+@pytest.mark.parametrize("name", KINDS)
 def test_no_network_calls_what_mps_lacks(name: str, called) -> None:
     found = called(build(name), 256 if name == "ben2" else 64)
     assert [each for each in sorted(found.names) if not runs_on_mps(each)] == []
     assert found.doubles == set()  # which MPS does not have
+    attends = any("scaled_dot_product" in each for each in found.names)  # in the one kernel that each device has for it
+    assert attends == (name in ("birefnet_swin_t", "ben2", "inspyrenet"))
 
 
 @pytest.mark.long

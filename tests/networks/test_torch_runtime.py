@@ -254,6 +254,18 @@ def _no_driver() -> None:
     raise RuntimeError("The NVIDIA driver on your system is too old")
 
 
+def test_pictures_and_weights_lie_channels_last(small: TorchNetwork) -> None:
+    """That is what fast convolutions read, on cards and on processors alike."""
+    (module,) = small.modules
+    seen: list[torch.Tensor] = []
+    hook = module.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    small.run(batch(64, 2), Progress())
+    hook.remove()
+    weights = [layer.weight for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in [*seen, *weights])
+    assert len(seen) == 1
+
+
 def test_every_layer_can_be_folded_or_has_nothing_to_fold() -> None:
     network = build("u2netp")
     for layer in network.modules():

@@ -78,6 +78,8 @@ def open_session(path: Path, options: Any, providers: Sequence[Any], graph: byte
         session = onnxruntime().InferenceSession(model, options, providers=list(providers), enable_fallback=0)
         for each in (*session.get_inputs(), *session.get_outputs()):
             _ = each.name, each.shape  # which may be no text, and raise only when they are asked for
+        if graph is not None and hasattr(session, "_model_bytes"):
+            session._model_bytes = b""  # kept for set_providers, which nobody calls: 176 MB
         return session
     except Exception as error:  # onnxruntime's exceptions share no base class
         if is_lack_of_memory(error):
