@@ -199,6 +199,11 @@ class OpenVinoNetwork:
         except RuntimeError as error:
             if is_lack_of_memory(error):
                 raise Exhausted from None
+            if self.device != "cpu":
+                raise DeviceError(
+                    f"The model could not be run on {device_kind(self.device).title} ({_last_line(error)}).",
+                    "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
+                ) from None
             raise ModelError(
                 f"The model could not be run ({_last_line(error)}).",
                 "Check that the file fits the architecture that was named.",
