@@ -16,8 +16,9 @@ LONGEST = (
     "tests/test_overlays.py::test_a_batch_and_a_training_run_on_a_cluster",
     "tests/gimp/test_set_up.py",
     "tests/native/test_wheel.py",
-    # Which is what the process of the cluster has in hand meanwhile: a process is always told one test ahead.
+    # Which the process of the cluster has in hand meanwhile, and no other takes: a process is told one test ahead.
     "tests/test_overlays.py::test_a_batch_runs_on_two_machines",
+    "tests/test_overlays.py::test_a_batch_from_a_store_and_into_one",
     "tests/gimp/test_remove_background.py",
     "tests/test_overlays.py::test_everything_works_with_transformers_4_57",
     "tests/worker/test_wine.py",
