@@ -141,6 +141,7 @@ class Client:
         *,
         foreground=False,
         background=False,
+        rgba=False,
         scale=1.0,
         draft=False,
         region=None,
@@ -159,6 +160,8 @@ class Client:
             Ask for the subject's own colours too.
         background : bool
             Ask for what is behind it too, filled in.
+        rgba : bool
+            Ask for both with four channels, whatever the picture has.
         scale : float
             Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
         draft : bool
@@ -178,8 +181,7 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
-        header |= {"background": background}
-        header |= {"changes": changes}
+        header |= {"background": background, "rgba": rgba, "changes": changes}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
@@ -394,17 +396,17 @@ class Client:
             lines = []
         return "\n\n" + _("The worker said:") + "\n" + "\n".join(lines[-6:]) if lines else ""
 
-    def _send(self, header: dict, payload: bytes = b"") -> None:
+    def _send(self, header: dict, *payload: bytes) -> None:
         with self._sending:
-            frames.send(self._line, header, payload)
+            frames.send(self._line, header, *payload)
 
     def _answer(
-        self, wanted: str, header: dict, payload: bytes = b"", progress=None, most: int = 0
+        self, wanted: str, header: dict, payload: bytes | tuple[bytes, ...] = b"", progress=None, most: int = 0
     ) -> tuple[dict, bytearray]:
-        """Ask for something and return its answer, whose payload may have so many bytes."""
+        """Ask for something, by bytes in one or several pieces; return its answer, which may have at `most` so many."""
         self._said_before = self._log_size()
         try:
-            self._send(header, payload)
+            self._send(header, *(payload if isinstance(payload, tuple) else (payload,)))
         except OSError:
             pass  # turned away before it had read everything: its answer says why
         while True:

@@ -408,16 +408,15 @@ class CuttingOut:
 
     def on_found(self, found):
         """Say by which model the subject was found."""
-        title, _comma, licence = found["about"].partition(", licence ")
-        self._model = [_("{title}, licence {licence}").format(title=title, licence=licence)] if licence else []
+        about = found["about"]
+        self._model = [] if about is None else [consent.described(about)]
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""
         self._bar.hide()
         self._needs = needs
         self._fetch.show()
-        told = _("{title} is not on this computer: {size}, licence {licence}.")
-        self._say(told.format(title=needs["title"], size=consent.sizes(needs), licence=needs["licence"]))
+        self._say(consent.described(needs))
 
     def on_fetched(self):
         """Go on with the model that has come."""
