@@ -29,6 +29,7 @@ FILES = (
     "dialogs/building.py",
     "dialogs/consent.py",
     "dialogs/cutting_out.py",
+    "dialogs/help.py",
     "dialogs/live.py",
     "dialogs/models.py",
     "dialogs/presets.py",

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dialog: subject, edge, view, four sliders and output, all live on the canvas; the rest is folded below."""
 
-import os
-
 import arguments
 import cutting
 import gi
 import layers
 import outputs
 from dialogs import consent
+from dialogs.help import show_help, take_over_help
 from dialogs.live import Ask, Live
 from dialogs.presets import Presets
 from language import N_, _
@@ -16,7 +15,7 @@ from preview import COLOURED, VIEWS, Canvas
 
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E402
+from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _PAUSE = 120  # milliseconds without a change of what is no slider, after which the preview is asked for
@@ -30,7 +29,6 @@ _PAINTING = {
     "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
     _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
 }
-_HELP = os.path.join(cutting.HERE, "help.html")
 
 
 class CuttingOut:
@@ -56,7 +54,7 @@ class CuttingOut:
         self._model = []
         self._marked, self._strokes = None, ()
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
-        self._dialog.connect("response", self._on_response)
+        take_over_help(self._dialog)
         self._dialog.connect("key-press-event", self._on_key)
         self._lay_out()
 
@@ -226,16 +224,12 @@ class CuttingOut:
 
     # What the user does
 
-    def _on_response(self, dialog, response):
-        if response == Gtk.ResponseType.HELP:
-            dialog.stop_emission_by_name("response")
+    def _on_key(self, dialog, event):
+        if event.keyval == Gdk.KEY_F1:
             show_help(dialog)
-
-    def _on_key(self, _dialog, event):
-        if event.keyval != Gdk.KEY_F4:
-            return False
-        self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
-        return True
+        elif event.keyval == Gdk.KEY_F4:
+            self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
+        return event.keyval in (Gdk.KEY_F1, Gdk.KEY_F4)
 
     def _on_edge(self, _chooser):
         chosen = self._edge.get_active_id()
@@ -430,16 +424,3 @@ class CuttingOut:
 
     def _say(self, text):
         self._status.set_text(text)
-
-
-def show_help(parent):
-    """Show our own page in the desktop's browser, or say where it is."""
-    address = Gio.File.new_for_path(_HELP).get_uri()
-    try:
-        Gio.AppInfo.launch_default_for_uri(address, None)
-    except GLib.Error:
-        told = Gtk.MessageDialog(transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
-        told.set_property("text", _("The help is a page for a browser, and none is set up here."))
-        told.format_secondary_text(_HELP)
-        told.run()
-        told.destroy()
