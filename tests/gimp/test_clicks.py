@@ -87,5 +87,6 @@ def test_two_selected_layers_are_one_step_of_undo(story: dict[str, Any]) -> None
 
 
 def test_now_does_what_was_chosen_last(story: dict[str, Any]) -> None:
-    assert story["now"]["layers"] == ["cat.png"]
-    assert story["now"]["mask"] is True
+    assert story["now"]["layers"] == ["cat.png cut-out", "cat.png"]
+    assert story["now"]["digest"] == story["feathered"]["digest"]
+    assert story["now"]["digest"] != story["two"]["digest"]  # of the same picture, with the defaults

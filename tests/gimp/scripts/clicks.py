@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from desktop import SHARE, ask, end, gone, picture, start, wait_until, window, xdotool
+from desktop import F1, SHARE, ask, end, gone, picture, start, wait_until, window, xdotool
 
 PLUG_IN = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
 sys.dont_write_bytecode = True
@@ -115,7 +115,7 @@ gone("^Set Up Gossamer$")
 # What was done before can still be undone after Cancel
 story["named"] = ask("name")
 open_dialog()
-for key in ("alt+h", "F1"):
+for key in ("alt+h", F1):
     xdotool("key", key)
     window(HELP)  # where there is no browser, it says where our page is
     picture("7-help")
@@ -150,19 +150,17 @@ close_dialog("Escape", "^Refine Edge$")
 
 # What was chosen last is what Now does
 open_dialog()
-xdotool("key", "alt+t")
-xdotool("key", "Down")  # of the outputs, the second: a mask
-time.sleep(0.5)
-xdotool("key", "Return")  # in the list
-time.sleep(1)
-picture("7-mask")
-close_dialog("alt+o")  # Return would open the list again
-wait_until("the mask", lambda look: look["mask"])
+xdotool("key", "alt+v", "Tab", "Tab", "Page_Up")  # the second slider: feather
+time.sleep(2)
+picture("7-feather")
+close_dialog("alt+o")
+wait_until("the result", lambda look: len(look["layers"]) == 2)
+story["feathered"] = ask("look")
 window(r"\(imported\)")
 xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: not look["mask"])
+wait_until("the undoing", lambda look: len(look["layers"]) == 1)
 xdotool("key", NOW)
-wait_until("the mask again", lambda look: look["mask"])
+wait_until("the result again", lambda look: len(look["layers"]) == 2)
 story["now"] = ask("look")
 
 with open(os.path.join(SHARE, "story.json"), "w") as file:
