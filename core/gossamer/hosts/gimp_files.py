@@ -43,6 +43,7 @@ FILES = (
     "installer.py",
     "language.py",
     "layers.py",
+    "log.py",
     "outputs.py",
     "painting.py",
     "parameters.json",
