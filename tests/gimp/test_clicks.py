@@ -23,6 +23,7 @@ KEYS = {
     "plug-in-gossamer-refine-edge": "u",
     "plug-in-gossamer-cut-out-selection": "y",
     "plug-in-gossamer-remove-background-now": "n",
+    "plug-in-gossamer-cut-out-animation": "m",
 }
 
 

@@ -7,7 +7,7 @@ import gi
 import layers
 import outputs
 from dialogs import consent
-from dialogs.help import show_help, take_over_help
+from dialogs.help import take_over_help
 from dialogs.live import Ask, Live
 from dialogs.presets import Presets
 from language import N_, _
@@ -224,12 +224,11 @@ class CuttingOut:
 
     # What the user does
 
-    def _on_key(self, dialog, event):
-        if event.keyval == Gdk.KEY_F1:
-            show_help(dialog)
-        elif event.keyval == Gdk.KEY_F4:
-            self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
-        return event.keyval in (Gdk.KEY_F1, Gdk.KEY_F4)
+    def _on_key(self, _dialog, event):
+        if event.keyval != Gdk.KEY_F4:
+            return False
+        self._view.set_active((self._view.get_active() + 1) % len(VIEWS))
+        return True
 
     def _on_edge(self, _chooser):
         chosen = self._edge.get_active_id()

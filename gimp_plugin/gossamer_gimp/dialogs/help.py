@@ -4,14 +4,15 @@
 import os
 
 import cutting
-from gi.repository import Gio, GLib, Gtk
+from gi.repository import Gdk, Gio, GLib, Gtk
 from language import _
 
 _PAGE = os.path.join(cutting.HERE, "help.html")
 
 
 def take_over_help(dialog):
-    """Put a button of our own in the place of GIMP's, which opens GIMP's manual before anybody is asked."""
+    """Have a dialog's button and F1 show our own page: GIMP's button opens its manual before anybody is asked."""
+    dialog.connect("key-press-event", _on_key)
     theirs = dialog.get_widget_for_response(Gtk.ResponseType.HELP)
     if theirs is None:
         return
@@ -23,6 +24,13 @@ def take_over_help(dialog):
     row.pack_start(ours, False, False, 0)
     row.set_child_secondary(ours, True)
     ours.show()
+
+
+def _on_key(dialog, event):
+    if event.keyval != Gdk.KEY_F1:
+        return False
+    show_help(dialog)
+    return True
 
 
 def show_help(parent):

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, PLUG_IN)
 from client import Client, Settings  # noqa: E402
 
-SET_UP, REMOVE, REFINE, SELECTION, NOW = (f"ctrl+shift+{key}" for key in "kjuyn")
+SET_UP, REMOVE, REFINE, SELECTION, NOW, ANIMATION = (f"ctrl+shift+{key}" for key in "kjuynm")
 HELP = "^Gossamer$"
 WEIGHTS = os.path.join(os.environ["GOSSAMER_HOME"], "models", "u2netp.onnx")
 story = {}
@@ -147,6 +147,14 @@ close_dialog("Escape", "^Cut Out Selection$")
 open_dialog(REFINE, "^Refine Edge$")
 picture("7-refine")
 close_dialog("Escape", "^Refine Edge$")
+open_window(ANIMATION, "^Remove Background from Animation$")
+xdotool("key", "alt+h")
+window(HELP)
+xdotool("key", "Escape")
+gone(HELP)
+window("^Remove Background from Animation$")
+xdotool("key", "Escape")
+gone("^Remove Background from Animation$")
 
 # What was chosen last is what Now does
 open_dialog()
