@@ -22,6 +22,7 @@ if __package__:
     from .exchanged import Finished, Picture, Result, result
     from .failure import WorkerFailure, with_remedy
     from .language import _
+    from .log import Log
     from .record import PROTOCOL, Settings, version_numbers
 else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -30,12 +31,12 @@ else:  # GIMP runs the plug-in from a folder
     from exchanged import Finished, Picture, Result, result
     from failure import WorkerFailure, with_remedy
     from language import _
+    from log import Log
     from record import PROTOCOL, Settings, version_numbers
 
 _START = 60.0  # seconds that a worker gets to answer after its start, on a cold disk
 _END = 60.0  # seconds that an outdated worker gets to finish what it has in hand
 _ANSWER = 900.0  # seconds of silence after which a worker at work counts as dead
-_LOG_LIMIT = 1 << 20
 _SIZES = {"u8": 1, "u16": 2, "float32": 4}
 _MOST = 1 << 32  # bytes of a finished picture, whose size is the preset's
 
@@ -68,7 +69,7 @@ class Client:
     def __init__(self, settings: Settings, path: str | None = None, status=None) -> None:
         self._settings = settings
         self._path = path or socket_path()
-        self._log = os.path.join(os.path.dirname(self._path), "worker.log")
+        self._log = Log(os.path.join(os.path.dirname(self._path), "worker.log"))
         self._status = status or (lambda text: None)
         self.started: subprocess.Popen | None = None
         self._shapes: dict[int, tuple[int, int, str]] = {}
@@ -141,6 +142,7 @@ class Client:
         *,
         foreground=False,
         background=False,
+        rgba=False,
         scale=1.0,
         draft=False,
         region=None,
@@ -159,6 +161,8 @@ class Client:
             Ask for the subject's own colours too.
         background : bool
             Ask for what is behind it too, filled in.
+        rgba : bool
+            Ask for both with four channels, whatever the picture has.
         scale : float
             Below 1: a preview, computed on so small a picture; its answer is of the picture's size all the same.
         draft : bool
@@ -178,8 +182,7 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
-        header |= {"background": background}
-        header |= {"changes": changes}
+        header |= {"background": background, "rgba": rgba, "changes": changes}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
@@ -344,7 +347,7 @@ class Client:
         command = [python, *self._settings.flags, "-m", "gossamer", "worker", "--socket", self._path]
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            with self._open_log() as log:
+            with self._log.open() as log:
                 before = log.seek(0, os.SEEK_END)
                 self.started = child = subprocess.Popen(
                     command,
@@ -365,46 +368,24 @@ class Client:
                 return line, greeting
             if child.poll():
                 why = _("The worker could not start (exit status {status}).").format(status=child.returncode)
-                raise WorkerFailure(with_remedy(why) + self._said(before))
+                raise WorkerFailure(with_remedy(why) + self._log.said(before))
             time.sleep(0.05)
         child.kill()
         child.wait()
         why = _("The worker did not answer within {seconds} seconds.").format(seconds=f"{_START:g}")
-        raise WorkerFailure(why + self._said(before))
+        raise WorkerFailure(why + self._log.said(before))
 
-    def _open_log(self):
-        log = system.open_log(self._log)
-        if log.seek(0, os.SEEK_END) > _LOG_LIMIT:
-            log.truncate(0)
-        return log
-
-    def _log_size(self) -> int:
-        try:
-            return os.stat(self._log).st_size
-        except OSError:
-            return 0
-
-    def _said(self, start: int = 0) -> str:
-        """Return the last lines of the worker's log, for an error's text."""
-        try:
-            with open(self._log, "rb") as log:
-                log.seek(max(start, log.seek(0, os.SEEK_END) - 2000))
-                lines = log.read().decode("utf-8", "replace").strip().splitlines()
-        except OSError:
-            lines = []
-        return "\n\n" + _("The worker said:") + "\n" + "\n".join(lines[-6:]) if lines else ""
-
-    def _send(self, header: dict, payload: bytes = b"") -> None:
+    def _send(self, header: dict, *payload: bytes) -> None:
         with self._sending:
-            frames.send(self._line, header, payload)
+            frames.send(self._line, header, *payload)
 
     def _answer(
-        self, wanted: str, header: dict, payload: bytes = b"", progress=None, most: int = 0
+        self, wanted: str, header: dict, payload: bytes | tuple[bytes, ...] = b"", progress=None, most: int = 0
     ) -> tuple[dict, bytearray]:
-        """Ask for something and return its answer, whose payload may have so many bytes."""
-        self._said_before = self._log_size()
+        """Ask for something, by bytes in one or several pieces; return its answer, which may have at `most` so many."""
+        self._said_before = self._log.size()
         try:
-            self._send(header, payload)
+            self._send(header, *(payload if isinstance(payload, tuple) else (payload,)))
         except OSError:
             pass  # turned away before it had read everything: its answer says why
         while True:
@@ -421,12 +402,12 @@ class Client:
         except TimeoutError:
             self._closed = True
             why = _("The worker has not answered for {seconds} seconds.").format(seconds=f"{_ANSWER:g}")
-            raise WorkerFailure(why + self._said()) from None
+            raise WorkerFailure(why + self._log.said()) from None
         except (EOFError, OSError, ValueError):
             self._closed = True
             # A library that finds no memory may end the process; what it says then is in the log alone.
             why = _("The worker ended in the middle of the work. Try again: it starts anew.")
-            raise WorkerFailure(why + self._said(self._said_before)) from None
+            raise WorkerFailure(why + self._log.said(self._said_before)) from None
         if header.get("type") == "error":
             self._closed = bool(header.get("fatal"))
             text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()

@@ -132,7 +132,7 @@ def picture(layer):
     """Return a layer as it is sent to the worker, with its own alpha where it has one."""
     dtype, depth = layers.depth_of(layer.get_image())
     alpha = layer.has_alpha()
-    data = layers.pixels(layer, "R'G'B'A" if alpha else "R'G'B'", depth)
+    data = tuple(layers.strips(layer, "R'G'B'A" if alpha else "R'G'B'", depth))
     return Picture(layer.get_width(), layer.get_height(), 4 if alpha else 3, dtype, data)
 
 
@@ -217,6 +217,7 @@ def cut(client, layer, config, agree, progress, ready=None):
                 options,
                 foreground=output in outputs.COLOURED,
                 background=output == "layers",
+                rgba=output in outputs.COLOURED,  # as the new layer has them: GIMP takes long to convert
                 progress=later,
             )
     finally:

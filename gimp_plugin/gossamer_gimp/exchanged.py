@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels, row by row: `dtype` is u8, u16 or float32, in the machine's byte order."""
+    """Pixels, row by row: `dtype` is u8, u16 or float32, in the machine's byte order.
+
+    `data` is in one piece, or in several, one after the other.
+    """
 
     width: int
     height: int
     channels: int
     dtype: str
-    data: bytes
+    data: bytes | tuple[bytes, ...]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ _LENGTH = struct.Struct(">I")
 _MAX_HEADER = 1 << 20
 
 
-def send(line: socket.socket, header: dict, payload: bytes = b"") -> None:
-    """Send a frame."""
-    text = json.dumps({**header, "payload": len(payload)}).encode()
+def send(line: socket.socket, header: dict, *payload: bytes) -> None:
+    """Send a frame, whose payload are these bytes, one after the other."""
+    text = json.dumps({**header, "payload": sum(map(len, payload))}).encode()
     line.sendall(_LENGTH.pack(len(text)) + text)
-    if payload:
-        line.sendall(payload)
+    for part in payload:
+        line.sendall(part)
 
 
 def receive(line: socket.socket, most: int = 0) -> tuple[dict, bytearray]:

@@ -384,7 +384,10 @@ def _ask_plainly(procedure, config):
     from gi.repository import GimpUi
 
     GimpUi.init(procedure.get_name())
+    from dialogs.help import take_over_help
+
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _(animation.TITLE))
+    take_over_help(dialog)
     dialog.fill(["subject", "model", *(name.replace("_", "-") for name in arguments.ANIMATED)])
     go_on = dialog.run()
     dialog.destroy()

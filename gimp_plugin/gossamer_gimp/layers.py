@@ -24,6 +24,7 @@ KEPT = "gossamer-selection"
 
 _DEPTHS = {Gimp.Precision.U8_NON_LINEAR: ("u8", "u8"), Gimp.Precision.U16_NON_LINEAR: ("u16", "u16")}
 _DEEP = ("float32", "float")
+_STRIP = 512  # rows that are read or written at a time: a multiple of a tile's; whole layers take twice as long
 
 
 class Refused(Exception):
@@ -108,7 +109,14 @@ def whole(drawable):
 
 def pixels(layer, encoding, depth):
     """Return a layer's pixels, row by row, e.g. as "R'G'B'" and "u8"."""
-    return layer.get_buffer().get(whole(layer), 1.0, _format(layer, encoding, depth), Gegl.AbyssPolicy.CLAMP)
+    return b"".join(strips(layer, encoding, depth))
+
+
+def strips(layer, encoding, depth):
+    """Yield the same in pieces, from top to bottom."""
+    buffer, form = layer.get_buffer(), _format(layer, encoding, depth)
+    for part in _parts(whole(layer)):
+        yield buffer.get(part, 1.0, form, Gegl.AbyssPolicy.CLAMP)
 
 
 def plane(drawable, encoding):
@@ -151,10 +159,7 @@ def selected_box(image, layer):
 
 def put(layer, encoding, depth, data):
     """Write all of a layer's pixels."""
-    buffer = layer.get_buffer()
-    buffer.set(whole(layer), _format(layer, encoding, depth), bytes(data))
-    buffer.flush()
-    layer.update(0, 0, layer.get_width(), layer.get_height())
+    _write(layer, whole(layer), _format(layer, encoding, depth), data)
 
 
 def put_plane(mask, depth, data):
@@ -168,10 +173,7 @@ def put_part(mask, rectangle, depth, data):
     A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
     selects, number by number.
     """
-    buffer = mask.get_buffer()
-    buffer.set(rectangle, f"{_curve(mask)} {depth}", bytes(data))
-    buffer.flush()
-    mask.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+    _write(mask, rectangle, f"{_curve(mask)} {depth}", data)
 
 
 def marks(drawable, layer, image):
@@ -203,6 +205,29 @@ def _painted(drawable, layer, image):
     if not drawable.has_alpha() and isinstance(drawable, Gimp.Channel):
         values = drawable.get_buffer().get(rectangle, 1.0, f"{_curve(drawable)} u8", Gegl.AbyssPolicy.NONE)
     return values, seen
+
+
+def is_kept_as(drawable, form):
+    """Whether GIMP keeps a drawable's pixels in just this format."""
+    return Babl.get_name(drawable.get_format()) == form
+
+
+def _write(drawable, rectangle, form, data):
+    buffer, view, size = drawable.get_buffer(), memoryview(data), len(data) // rectangle.height
+    for part in _parts(rectangle):
+        start = (part.y - rectangle.y) * size
+        buffer.set(part, form, bytes(view[start : start + part.height * size]))
+    buffer.flush()
+    drawable.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+
+
+def _parts(rectangle):
+    """Yield a rectangle's strips, from top to bottom; all but the first begin with a tile's row."""
+    top, end = rectangle.y, rectangle.y + rectangle.height
+    while top < end:
+        below = min(end, (top // _STRIP + 1) * _STRIP)
+        yield Gegl.Rectangle.new(rectangle.x, top, rectangle.width, below - top)
+        top = below
 
 
 def _curve(mask):

@@ -260,18 +260,20 @@ def _add_mask(layer, result, depth):
     mask = layer.create_mask(Gimp.AddMaskType.WHITE)
     layer.add_mask(mask)
     layers.put_plane(mask, depth, result.alpha)
-    mask.attach_parasite(Gimp.Parasite.new(MARK, 0, _digest(mask, depth)))
+    # What is read again is what was written, unless GIMP keeps fewer bits, or more.
+    plane = result.alpha if layers.is_kept_as(mask, f"Y {depth}") else layers.plane(mask, f"Y {depth}")
+    mask.attach_parasite(Gimp.Parasite.new(MARK, 0, _digest(plane)))
 
 
 def _is_own(mask, depth):
     """Whether the mask is one of ours that nobody has painted on: then nothing is lost with it."""
     mark = mask.get_parasite(MARK)
-    return mark is not None and bytes(mark.get_data()) == _digest(mask, depth)
+    return mark is not None and bytes(mark.get_data()) == _digest(layers.plane(mask, f"Y {depth}"))
 
 
-def _digest(mask, depth):
+def _digest(plane):
     # Text: gi takes a parasite's bytes for signed.
-    return hashlib.sha256(layers.plane(mask, f"Y {depth}")).hexdigest().encode()
+    return hashlib.sha256(plane).hexdigest().encode()
 
 
 def _inverted(result, depth):

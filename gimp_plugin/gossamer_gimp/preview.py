@@ -41,7 +41,7 @@ class _Look:
     Attributes
     ----------
     top : str or None
-        What the upper layer shows: the subject, or a colour; None: it is hidden.
+        What the upper layer shows: the subject, the layer's own pixels ("photo"), or a colour; None: it is hidden.
     backdrop : str or None
         The colour behind it.
     table : bytes or None
@@ -66,7 +66,10 @@ _LOOKS = {
     "black": _Look(backdrop="black"),
     "white": _Look(backdrop="white"),
     "mask": _Look(top="white", backdrop="black"),
-    "onion": _Look(table=bytes(round(255 * _SKIN + (1 - _SKIN) * value) for value in range(256)), hides=True),
+    # Beside the subject its own colours are only continued: what shows faintly there is the photograph.
+    "onion": _Look(
+        top="photo", table=bytes(round(255 * _SKIN + (1 - _SKIN) * value) for value in range(256)), hides=True
+    ),
     # What is solid on either side goes; what is between stays the brighter, the softer it is.
     "edge": _Look(backdrop="black", table=bytes(min(255, min(value, 255 - value) * 6) for value in range(256))),
     "original": _Look(top=None),
@@ -221,9 +224,9 @@ class Canvas:
         """Fill the top layer, and the backdrop, for the view."""
         if look.top is not None and look.top != self._painted:
             self._painted = look.top
-            if look.top != "subject":
+            if look.top not in ("subject", "photo"):
                 _fill(self._top, look.top)
-            elif self._colours is not None:
+            elif look.top == "subject" and self._colours is not None:
                 layers.put(self._top, "R'G'B'", "u8", self._colours)
             else:
                 layers.put(self._top, "R'G'B'", "u8", layers.pixels(self._layer, "R'G'B'", "u8"))

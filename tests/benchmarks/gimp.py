@@ -3,8 +3,12 @@
 ``python -m tests.benchmarks.gimp preview`` opens a photograph of 12 megapixels in a GIMP on a screen of its own, moves
 each of the four sliders by keys, five times, and watches the canvas on the screen: what is told is the time from the
 key to the first change that can be seen there. Then it goes through the views, and brushes. ``overhead`` cuts a layer
-of 24 megapixels out, to a mask and to a new layer, and tells what of the time is not the worker's own stages. It needs
+of 24 megapixels out, to a mask and to a new layer, and tells what of the time is not the worker's own stages. Both need
 what the tests of GIMP need, and a machine that has nothing else to do.
+
+``edge --cut-outs FOLDER --photos FOLDER`` needs no GIMP: cut-outs with their true alpha (``input/*.png`` and
+``alpha/*.png`` of the same names) are put before photographs, and what a mask alone and a new layer show over another
+colour is compared with the truth.
 """
 
 from __future__ import annotations
@@ -21,8 +25,19 @@ import cv2
 import numpy as np
 import skimage.data
 
+import gossamer
+from gossamer.compositing import over
+from gossamer.foreground import estimate_foreground
 from gossamer.image import encode_image
+from tests.benchmarks.thin_scenes import _spread, network_mask
 from tests.gimp.conftest import SCRIPTS, Desk, make_desk
+
+NEW = {
+    "dark": np.float32([0.06, 0.09, 0.16]),
+    "light": np.float32([0.9, 0.9, 0.88]),
+    "green": np.float32([0.09, 0.42, 0.36]),
+}
+"""Colours that a cut-out is put over."""
 
 _SHORTCUT = '(file-version 1)\n(action "plug-in-gossamer-remove-background" "<Primary><Shift>j")\n'
 
@@ -65,14 +80,47 @@ def overhead(desk: Desk) -> None:
     desk.batch("overhead.py")
     for one in json.loads((desk.share / "overhead.json").read_text()):
         stages = 0.0
-        for text in re.findall(r"{.*}", one["log"]):
-            told = ast.literal_eval(text)
-            own = told.get("seconds", told)
+        for text in re.findall(r"{.*}", one["log"]):  # the report alone: it has the subject's seconds, too
+            own = ast.literal_eval(text).get("seconds", {})
             stages += sum(value for name, value in own.items() if name != "read")
         print(
             f"{one['output']}: {one['seconds']:.2f} s, of which the worker's stages {stages:.2f} s: "
             f"{one['seconds'] - stages:.2f} s besides"
         )
+
+
+def edge(cut_outs: Path, photos: Path) -> None:
+    """Compare a mask alone with a layer that has the subject's own colours, over new colours, and print it."""
+    found = [gossamer.read_image(path).rgb for path in sorted(photos.glob("*.jpg"))]
+    for side in (320, 1024):
+        errors = []
+        for number, path in enumerate(sorted((cut_outs / "input").glob("*.png"))):
+            colours, alpha = small_cut_out(path, cut_outs / "alpha" / path.name)
+            behind = _spread(found[number % len(found)], *alpha.shape)
+            shot = np.round((alpha[..., None] * colours + (1 - alpha[..., None]) * behind).clip(0, 1) * 255)
+            mask = network_mask(alpha, side, np.random.default_rng(number), gaps=0.3 if side == 320 else 0.0)
+            cutout = gossamer.refine(shot.astype(np.uint8), mask)
+            for colour in NEW.values():
+                truth = over(colours, alpha, colour)
+                seen = (over(own, cutout.alpha, colour) for own in (shot.astype(np.float32) / 255, cutout.foreground))
+                errors.append([np.abs(one - truth).mean() * 255 for one in seen])
+        table = np.array(errors).reshape(-1, len(NEW), 2)
+        for place, name in enumerate(NEW):
+            masked, layered = table[:, place].T
+            print(
+                f"masks of {side} pixels, over {name}: mask alone {masked.mean():.2f}, new layer {layered.mean():.2f} "
+                f"(of 255): {layered.mean() / masked.mean():.2f}, median {np.median(layered / masked):.2f}"
+            )
+
+
+def small_cut_out(picture: Path, matte: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cut-out's colours (H, W, 3) and its alpha (H, W), of 0.6 megapixels at most."""
+    image, alpha = gossamer.read_image(picture).rgb, cv2.imread(str(matte), cv2.IMREAD_GRAYSCALE)
+    assert alpha is not None
+    scale = min(1.0, (0.6e6 / alpha.size) ** 0.5)
+    size = round(alpha.shape[1] * scale), round(alpha.shape[0] * scale)
+    image, alpha = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (image, np.float32(alpha) / 255))
+    return estimate_foreground(image, alpha, "multilevel").foreground, alpha
 
 
 def save(desk: Desk, width: int) -> None:
@@ -83,9 +131,14 @@ def save(desk: Desk, width: int) -> None:
 def main() -> None:
     """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("preview", "overhead"))
+    parser.add_argument("what", choices=("preview", "overhead", "edge"))
+    parser.add_argument("--cut-outs", type=Path)
+    parser.add_argument("--photos", type=Path)
     parser.add_argument("--screens", type=Path, help="a folder for pictures of the screen")
     options = parser.parse_args()
+    if options.what == "edge":
+        edge(options.cut_outs, options.photos)
+        return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         desk = make_desk(Path(folder))
         try:

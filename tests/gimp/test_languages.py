@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,31 @@ def test_who_has_a_key_keeps_one(translated: dict[str, str]) -> None:
     for text in TEXTS:
         if re.search(r"(^|\w)_[a-zA-Z]", text) and "{" not in text:
             assert len(re.findall(r"_\w", translated[text])) == 1, text
+
+
+def test_no_two_of_the_dialog_s_keys_are_one(translated: dict[str, str]) -> None:
+    """Alt and such a letter would only walk from one to the other."""
+    elsewhere = {"_Cancel", "_Save", "_Name of the preset"}  # in a window of their own
+    files = {"arguments.py", "dialogs/cutting_out.py", "dialogs/presets.py"}
+    for said in ({text: text for text in TEXTS}, translated):
+        found = [
+            re.findall(r"_(\w)", said[text])[0].lower()
+            for text, places in TEXTS.items()
+            if files & set(places)
+            and text not in elsewhere
+            and re.search(r"(^|\w| )_[a-zA-Z]", text)
+            and "{" not in text
+        ]
+        assert len(found) >= 15
+        assert sorted(set(found)) == sorted(found)
+
+
+def test_what_a_setting_is_called_takes_no_researcher_to_understand() -> None:
+    known = json.loads((translations.PLUG_IN / "parameters.json").read_text(encoding="utf-8"))
+    researcher = r"\w_\w|(?<![\w.-])(knn|vitmatte|key|grabcut|sam|dino|onnx)(?![\w-])|\([A-Z]\w+( et al\.)? \d{4}\)"
+    for one in known["edges"] + known["arguments"] + known["presets"]:
+        for text in (one["title"], one.get("help", ""), *one.get("labels", ())):
+            assert not re.search(researcher, text, re.IGNORECASE), text
 
 
 def unmarked(path: Path) -> set[str]:

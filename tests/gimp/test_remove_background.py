@@ -307,6 +307,22 @@ def test_marks_trimaps_and_strokes_say_what_belongs_to_it(cases: Cases, library:
     assert np.abs(brushed - plain)[~far].max() > 10
 
 
+def test_layers_that_are_more_than_pixels(cases: Cases) -> None:
+    assert np.array_equal(cases.plane("filtered", "mask"), cases.plane("plain", "mask"))
+    assert cases["filtered"]["filters"] == 1
+    assert "The layer's filters are not part of the new layer" in cases.output
+    kinds = {"vector": "VectorLayer", "link": "LinkLayer"} if cases["arguments"]["version"] >= [3, 2] else {}
+    for kind, name in kinds.items():
+        assert cases[kind]["status"] == "success", cases[kind].get("error")
+        assert cases[kind]["kind"] == name
+        mask, alpha = cases.plane(kind, "mask"), cases.plane(kind, "alpha")
+        if kind == "link":
+            assert 0.1 < mask.mean() / 255 < 0.9
+        else:  # its own alpha is what there is
+            assert np.array_equal(mask, alpha)
+            assert 0.01 < alpha.mean() / 255 < 0.9
+
+
 def test_two_layers_make_the_picture_again(cases: Cases, cat: np.ndarray) -> None:
     new, behind, original = cases["layers"]["stack"]
     assert [one["name"] for one in (new, behind)] == ["Background cut-out", "Background background"]

@@ -99,6 +99,7 @@ def test_views_show_the_matte_on_the_canvas(story: Story, cat: np.ndarray, cutou
     assert shown[(matte < 1) | (matte > 254)].mean() < 20
     assert np.array_equal(np.unique(story.pixels("view-5")), [255])
     assert np.abs(story.pixels("view-3").astype(int) - cat)[cutout.alpha > 0.99].mean() < 2
+    assert np.array_equal(story.pixels("view-6"), cat)  # the photograph shows through, no continued colours
 
 
 def test_a_preset_keeps_what_is_set_under_a_name(story: Story) -> None:

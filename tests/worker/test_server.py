@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,25 @@ def test_a_mask_of_the_client_s_own_is_refined(shared: Worker, photograph: np.nd
     assert np.abs(alpha / 255 - expected.alpha).max() <= 0.51 / 255
     colours = np.frombuffer(result.foreground, np.uint8).reshape(256, 256, 3)
     assert np.abs(colours / 255 - expected.foreground).max() <= 0.51 / 255
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0)])
+def test_colours_come_with_an_opaque_alpha_where_that_is_wished(
+    shared: Worker, photograph: np.ndarray, dtype: str, white: float
+) -> None:
+    array = (photograph / 255 * white).astype(dtype)
+    sent, mask = picture(array), np.zeros((256, 256), np.uint8)
+    mask[60:, 60:200] = 255
+    pieces = replace(sent, data=(sent.data[:1000], b"", sent.data[1000:]))  # as a client reads them, strip by strip
+    with shared.client() as client:
+        number = client.open(pieces)
+        client.segment(number, source="mask", plane=mask.tobytes())
+        three, four = (client.refine(number, {}, foreground=True, background=True, rgba=rgba) for rgba in (False, True))
+    for less, more in ((three.foreground, four.foreground), (three.background, four.background)):
+        colours = np.frombuffer(more, dtype).reshape(256, 256, 4)
+        assert np.array_equal(colours[..., :3], np.frombuffer(less, dtype).reshape(256, 256, 3))
+        assert (colours[..., 3] == white).all()
+    assert bytes(three.alpha) == bytes(four.alpha)
 
 
 def test_a_limit_is_nowhere_passed(shared: Worker, photograph: np.ndarray) -> None:
@@ -430,6 +450,8 @@ def opening(**changed: Any) -> dict[str, Any]:
         {"request": "segment", "picture": 1, "source": "box", "box": [1, 2, 3]},
         {"request": "refine", "picture": 7},
         {"request": "refine", "picture": 1, "scale": 0},
+        {"request": "refine", "picture": 1, "scale": 0.5, "rgba": True},
+        {"request": "refine", "picture": 1, "scale": "half", "background": True},
         {"request": "refine", "picture": 1, "region": [0, 0, 1]},
         {"request": "fetch"},
     ],

@@ -68,4 +68,6 @@ def _in_words(text: str, choices: tuple[str, ...]) -> str:
     text = re.sub(r", needs the extra \w+", "", text)
     for choice in sorted(choices, key=len, reverse=True):
         text = re.sub(rf"(?<![\w.]){re.escape(choice)}(?=:)", _label(choice), text)
-    return text.replace("_", " ").replace("knn", _WORDS["knn"].lower())
+    for choice in ("knn", "vitmatte", "key"):  # in running text, whichever setting's it is; not in a model's name
+        text = re.sub(rf"(?<![\w.-]){choice}(?![\w-])", _WORDS[choice].lower(), text)
+    return text.replace("_", " ")

@@ -95,9 +95,10 @@ def exact_answer(
         colours = colours[inner]
         if beyond is not None and dtype == "float32":
             colours = colours + beyond[part]
-        foreground = _with(colours if colours.dtype == np.uint8 else from_unit(colours, dtype), own)
+        foreground = _with(colours if colours.dtype == np.uint8 else from_unit(colours, dtype), own, request.rgba)
     if request.background:
-        background = _with(from_unit(_behind(image, cutout, recipe, steps.part(most, 1.0))[inner], dtype), own)
+        behind = _behind(image, cutout, recipe, steps.part(most, 1.0))[inner]
+        background = _with(from_unit(behind, dtype), own, request.rgba)
     alpha = np.ascontiguousarray(from_unit(cutout.alpha[inner], dtype))
     return Answer(part[1].start, part[0].start, alpha, foreground, cutout.report.as_dict(), background)
 
@@ -173,8 +174,17 @@ def _behind(image: Image, cutout: Cutout, recipe: Recipe, steps: Progress) -> ND
     return estimate_foreground(image.rgb, cutout.alpha, method, progress=steps, warn=_log.info).background
 
 
-def _with(colours: NDArray[Any], alpha: NDArray[Any] | None) -> NDArray[Any]:
-    return np.ascontiguousarray(colours if alpha is None else np.dstack([colours, alpha]))
+def _with(colours: NDArray[Any], alpha: NDArray[Any] | None, rgba: bool = False) -> NDArray[Any]:
+    """Return colours with their alpha, or an opaque one where four channels are wished."""
+    import cv2
+
+    colours = np.ascontiguousarray(colours)
+    if alpha is None and not rgba:
+        return colours
+    four: NDArray[Any] = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+    if alpha is not None:
+        four[..., 3] = alpha
+    return four
 
 
 def _around(part: _Part, shape: tuple[int, int]) -> tuple[_Part, _Part]:

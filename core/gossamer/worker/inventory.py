@@ -122,6 +122,7 @@ class Inventory:
     def told(self, card: ModelCard) -> dict[str, Any]:
         """Return what a client's user should know of a model, ready for JSON."""
         from gossamer.weights import licences
+        from gossamer.weights.card import COST
         from gossamer.weights.inventory import usable
 
         variants = usable(card) or card.weights
@@ -135,14 +136,15 @@ class Inventory:
             "bytes": max(variant.bytes for variant in variants),
             "fewest": min(variant.bytes for variant in variants),
             "installed": card.id in self.installed(),
+            "wants_card": COST[card.cost] > COST["small"],  # what the quality "balanced" does not take without one
         }
 
-    def about(self, model: str) -> str:
-        """Return in a few words what a mask is from, for the line below the subject; "" for none of the catalogue."""
+    def about(self, model: str) -> dict[str, Any] | None:
+        """Return the same of what a mask is from, for the line below the subject; None for none of the catalogue."""
         from gossamer.weights.catalogue import load_catalogue
 
         card = load_catalogue().get(model)
-        return "" if card is None else f"{card.title}, licence {card.licence}"
+        return None if card is None else self.told(card)
 
     def _looked(self) -> tuple[_Stamp, frozenset[str]]:
         from gossamer.weights import store

@@ -26,6 +26,7 @@ DTYPES: dict[str, type[Any]] = {"u8": np.uint8, "u16": np.uint16, "float32": np.
 _OWN = 4  # pictures that one client may have open
 _PART = 3  # of the machine's memory, one part may be pictures
 _FALLBACK = 6 << 30  # bytes of memory where the system does not tell
+_STRIP = 1 << 17  # numbers that are converted at a time
 _FLOATS = 16  # bytes a pixel that a picture comes to need besides its own: mask, colours as floats, previews
 
 
@@ -198,6 +199,11 @@ def from_unit(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     """Return float32 in [0, 1] as `dtype`, rounded to the nearest."""
     if dtype == "float32":
         return values.astype(np.float32, copy=False)
-    scaled = values * np.float32(np.iinfo(DTYPES[dtype]).max)
-    scaled += np.float32(0.5)
-    return scaled.astype(DTYPES[dtype])
+    kind = DTYPES[dtype]
+    result = np.empty(values.shape, kind)
+    rows = max(1, _STRIP // max(1, values[0].size)) if len(values) else 1
+    for top in range(0, len(values), rows):  # what is between stays in the processor's cache
+        scaled = values[top : top + rows] * np.float32(np.iinfo(kind).max)
+        scaled += np.float32(0.5)
+        result[top : top + rows] = scaled  # cut off, which rounds
+    return result

@@ -14,15 +14,15 @@ never change. After it the client sends requests, one at a time; each is an obje
     ``opened`` with ``picture``, the number by which the client asks for it from now on, and ``reads_text``: whether a
     model for the source ``text`` is here. It is sent once.
 ``segment`` (picture, model, quality, device, options, source, box, text, limit; payload: a plane of bytes or none)
-    ``segmented`` with ``model``, ``about`` it, ``coverage`` and ``warnings``: the worker has the subject's mask. The
-    same wish again costs nothing. Nothing is fetched for it: where weights are missing, the error has ``needs``, what
-    ``models`` says of that model.
-``refine`` (picture, options, scale, draft, changes, region, foreground, background, dtype)
+    ``segmented`` with ``model``, ``about`` it (what ``models`` says, or null), ``coverage`` and ``warnings``: the
+    worker has the subject's mask. The same wish again costs nothing. Nothing is fetched for it: where weights are
+    missing, the error has ``needs``, what ``models`` says of that model.
+``refine`` (picture, options, scale, draft, changes, region, foreground, background, rgba, dtype)
     ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` and ``background`` = their channels
     or 0, ``report``), whose payload is the alpha, then the subject's colours and what is behind it, at the picture's
     size whatever the scale: below 1 it is a preview, computed on a smaller picture. Where ``changes`` of one are asked
     for and an earlier one is there, the payload begins with those parts of the alpha that differ, one after the other:
-    ``boxes`` has their left, top, width and height.
+    ``boxes`` has their left, top, width and height. Colours have the picture's channels, four where ``rgba`` is wished.
 ``brush`` (picture, region; payload: a plane of bytes of the region's size)
     ``brushed``: where the plane is not 0 the matte is solved again, for every ``refine`` that follows, until the
     subject is another one. Without a region: all that was brushed is forgotten.
@@ -40,7 +40,7 @@ never change. After it the client sends requests, one at a time; each is an obje
     ``closed``. The end of the connection closes all.
 ``models``
     ``models`` with ``models`` (``id``, ``title``, ``licence``, ``licence_url``, ``commercial``, ``accepted``,
-    ``bytes``, ``installed``) and ``automatic``, the ids that each quality would take.
+    ``bytes``, ``installed``, ``wants_card``) and ``automatic``, the ids that each quality would take.
 ``fetch`` (model, accept_licence)
     ``fetched`` with what ``models`` says of the model: the client has asked its user before.
 ``ping``

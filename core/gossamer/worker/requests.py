@@ -172,6 +172,8 @@ class RefineRequest:
         Answer with the subject's colours too.
     background : bool
         Answer with what is behind the subject too, filled in; of exact answers only.
+    rgba : bool
+        Of an exact answer: its colours have four channels, the last of them opaque where the picture has no alpha.
     dtype : str
         Of the answer; empty: the picture's.
     draft : bool
@@ -186,6 +188,7 @@ class RefineRequest:
     region: tuple[int, int, int, int] | None
     foreground: bool
     background: bool
+    rgba: bool
     dtype: str
     draft: bool
     changes: bool
@@ -202,19 +205,22 @@ class RefineRequest:
             region=tuple(region) if good else None,  # type: ignore[arg-type]
             foreground=header.get("foreground", False),
             background=header.get("background", False),
+            rgba=header.get("rgba", False),
             dtype=header.get("dtype", ""),
             draft=header.get("draft", False),
             changes=header.get("changes", False),
         )
         possible = isinstance(scale, (int, float)) and not isinstance(scale, bool) and _SMALLEST <= scale <= 1
-        small = possible and scale < 1 and region is None and request.dtype == "u8"
+        preview = possible and scale < 1
+        small = preview and region is None and request.dtype == "u8"
         _check(
             picture=_is_int(request.picture),
             options=isinstance(request.options, dict),
             scale=possible,
             region=good or region is None,
             foreground=isinstance(request.foreground, bool),
-            background=isinstance(request.background, bool) and not (request.background and scale < 1),
+            background=isinstance(request.background, bool) and not (request.background and preview),
+            rgba=isinstance(request.rgba, bool) and not (request.rgba and preview),
             dtype=request.dtype == "" or (isinstance(request.dtype, str) and request.dtype in SIZES),
             draft=isinstance(request.draft, bool),
             changes=isinstance(request.changes, bool) and (small or not request.changes),

@@ -11,6 +11,15 @@ def sizes(needs):
     return _("{least} to {most} MB").format(least=least, most=most) if most != least else f"{most} MB"
 
 
+def described(model):
+    """Return in a line or two what a user should know of a model: what `Client.models` says of it, in words."""
+    here = _("{title}: {size}, licence {licence}, on this computer.")
+    missing = _("{title} is not on this computer: {size}, licence {licence}.")
+    told = here if model["installed"] else missing
+    words = told.format(title=model["title"], size=sizes(model), licence=model["licence"])
+    return f"{words} {_('It takes long without a graphics card.')}" if model["wants_card"] else words
+
+
 def ask(needs, parent=None):
     """Ask whether a model may be fetched.
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dialog: subject, edge, view, four sliders and output, all live on the canvas; the rest is folded below."""
 
-import os
-
 import arguments
 import cutting
 import gi
 import layers
 import outputs
 from dialogs import consent
+from dialogs.help import take_over_help
 from dialogs.live import Ask, Live
 from dialogs.presets import Presets
 from language import N_, _
@@ -16,7 +15,7 @@ from preview import COLOURED, VIEWS, Canvas
 
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import Gdk, Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E402
+from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
 _SIDE = 1200  # pixels of the longer side that a preview is computed at
 _PAUSE = 120  # milliseconds without a change of what is no slider, after which the preview is asked for
@@ -30,7 +29,6 @@ _PAINTING = {
     "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
     _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
 }
-_HELP = os.path.join(cutting.HERE, "help.html")
 
 
 class CuttingOut:
@@ -56,7 +54,7 @@ class CuttingOut:
         self._model = []
         self._marked, self._strokes = None, ()
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
-        self._dialog.connect("response", self._on_response)
+        take_over_help(self._dialog)
         self._dialog.connect("key-press-event", self._on_key)
         self._lay_out()
 
@@ -225,11 +223,6 @@ class CuttingOut:
         self._dialog.set_sensitive_if_in(name, self._config, decides, array, counts)
 
     # What the user does
-
-    def _on_response(self, dialog, response):
-        if response == Gtk.ResponseType.HELP:
-            dialog.stop_emission_by_name("response")
-            show_help(dialog)
 
     def _on_key(self, _dialog, event):
         if event.keyval != Gdk.KEY_F4:
@@ -408,16 +401,15 @@ class CuttingOut:
 
     def on_found(self, found):
         """Say by which model the subject was found."""
-        title, _comma, licence = found["about"].partition(", licence ")
-        self._model = [_("{title}, licence {licence}").format(title=title, licence=licence)] if licence else []
+        about = found["about"]
+        self._model = [] if about is None else [consent.described(about)]
 
     def on_needs(self, needs):
         """Say which model would have to be fetched, and let the user decide."""
         self._bar.hide()
         self._needs = needs
         self._fetch.show()
-        told = _("{title} is not on this computer: {size}, licence {licence}.")
-        self._say(told.format(title=needs["title"], size=consent.sizes(needs), licence=needs["licence"]))
+        self._say(consent.described(needs))
 
     def on_fetched(self):
         """Go on with the model that has come."""
@@ -431,16 +423,3 @@ class CuttingOut:
 
     def _say(self, text):
         self._status.set_text(text)
-
-
-def show_help(parent):
-    """Show our own page in the desktop's browser, or say where it is."""
-    address = Gio.File.new_for_path(_HELP).get_uri()
-    try:
-        Gio.AppInfo.launch_default_for_uri(address, None)
-    except GLib.Error:
-        told = Gtk.MessageDialog(transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
-        told.set_property("text", _("The help is a page for a browser, and none is set up here."))
-        told.format_secondary_text(_HELP)
-        told.run()
-        told.destroy()

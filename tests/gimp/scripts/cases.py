@@ -405,6 +405,39 @@ def filled_in():
     image.delete()
 
 
+def special():
+    """Layers that are more than pixels: with a filter, and, in GIMP 3.2, linked to a file or of a path."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    blur = Gimp.DrawableFilter.new(layer, "gegl:gaussian-blur", "")
+    blur.get_config().set_property("std-dev-x", 9.0)
+    layer.append_filter(blur)
+    new = run("filtered", image, [layer], output="layer")
+    save("filtered", "mask", new.get_mask(), "Y u8")
+    facts["filtered"]["filters"] = len(layer.get_filters())
+    image.delete()
+
+    image = Gimp.Image.new(451, 300, Gimp.ImageBaseType.RGB)
+    found = {}
+    if hasattr(Gimp, "LinkLayer"):
+        found["link"] = Gimp.LinkLayer.new(image, Gio.File.new_for_path(os.path.join(SHARE, "cat.png")))
+        path = Gimp.Path.new(image, "heart")
+        path.bezier_stroke_new_ellipse(220, 150, 120, 90, 0)
+        image.insert_path(path, None, 0)
+        found["vector"] = Gimp.VectorLayer.new(image, path)
+    for kind, layer in found.items():
+        image.insert_layer(layer, None, 0)
+        if kind == "vector":
+            layer.refresh()
+        subject = "balanced" if kind == "link" else "existing"
+        new = run(kind, image, [layer], output="layer", subject=subject, matting="none")
+        if new is not None:
+            save(kind, "mask", new.get_mask(), "Y u8")
+            save(kind, "alpha", layer, "A u8")
+            facts[kind]["kind"] = type(layer).__name__
+    image.delete()
+
+
 def now():
     """The procedure without a dialog, as a script calls it."""
     image = load("cat.png")
@@ -493,6 +526,7 @@ def arguments():
         "limits": {
             spec.name: [spec.minimum, spec.maximum] for spec in procedure.get_arguments() if hasattr(spec, "minimum")
         },
+        "version": [int(part) for part in Gimp.version().split(".")[:2]],
         "menu": procedure.get_menu_paths(),
         "label": procedure.get_menu_label(),
     }
@@ -500,7 +534,7 @@ def arguments():
 
 for part in (
     arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
-    marked, filled_in, now, animation, missing, script_fu
+    marked, filled_in, special, now, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()

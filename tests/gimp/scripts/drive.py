@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from desktop import KEY, SHARE, ask, began, end, gone, picture, start, wait_until, window, xdotool
+from desktop import F4, KEY, SHARE, ask, began, end, gone, picture, start, wait_until, window, xdotool
 
 story = []
 
@@ -94,12 +94,12 @@ shape = xdotool("getwindowgeometry", "--shell", window("^Remove Background$"))
 story.append({"step": "geometry", **dict(line.split("=") for line in shape)})
 xdotool("key", "alt+a")
 for number in range(1, 9):  # every view
-    xdotool("key", "F4")
+    xdotool("key", F4)
     time.sleep(1)
     note(f"view-{number}")
     picture(f"4-view-{number}")
 # Presets: saved under a name, something else set, chosen again, deleted
-xdotool("key", "F4")
+xdotool("key", F4)
 time.sleep(1)
 settle()
 note("preset-saved")

@@ -6,7 +6,7 @@ import sys
 import time
 
 import gi
-from desktop import KEY, SHARE, end, picture, start, wait_until, window, xdotool
+from desktop import F4, KEY, SHARE, end, picture, start, wait_until, window, xdotool
 
 gi.require_version("Gdk", "3.0")
 from gi.repository import Gdk  # noqa: E402
@@ -88,7 +88,7 @@ for name in ("smooth", "feather", "contrast", "shift edge"):
     screen.settle()
 picture("m-moved")
 for view in VIEWS:
-    times = screen.changes(lambda: xdotool("key", "F4"), most=1.5 if view in ("ants", "original") else MOST)
+    times = screen.changes(lambda: xdotool("key", F4), most=1.5 if view in ("ants", "original") else MOST)
     found["views"][view] = times[:6]
     picture(f"m-{view}")
 window("^Remove Background$")

@@ -68,6 +68,45 @@ def blacken():
     return look()
 
 
+def name():
+    """Name the layer otherwise, as a user would have: a step of undo."""
+    image = Gimp.get_images()[0]
+    image.get_layers()[0].set_name("named")
+    Gimp.displays_flush()
+    return look()
+
+
+def double():
+    """Put a second layer above the first, and select both."""
+    image = Gimp.get_images()[0]
+    other = image.get_layers()[0].copy()
+    image.insert_layer(other, None, 0)
+    other.set_name("other")
+    image.set_selected_layers(image.get_layers())
+    Gimp.displays_flush()
+    return look()
+
+
+def single():
+    """Take the second layer away again, and select a rectangle."""
+    image = Gimp.get_images()[0]
+    image.remove_layer(image.get_layers()[0])
+    image.set_selected_layers(image.get_layers())
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 120, 10, 300, 280)
+    Gimp.displays_flush()
+    return look()
+
+
+def clipboard():
+    """Say what text is on the clipboard."""
+    gi.require_version("Gtk", "3.0")
+    from gi.repository import Gdk, Gtk
+
+    Gtk.init([])
+    return {"text": Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD).wait_for_text()}
+
+
+ANSWERS = {one.__name__: one for one in (look, blacken, select, name, double, single, clipboard)}
 question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")
 while True:
     time.sleep(0.05)
@@ -79,7 +118,7 @@ while True:
     if asked == "quit":
         break
     try:
-        said = {"look": look, "blacken": blacken, "select": select}[asked]()
+        said = ANSWERS[asked]()
     except Exception:
         said = {"fault": traceback.format_exc()}
     with open(answer + ".part", "w") as file:

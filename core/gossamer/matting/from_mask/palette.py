@@ -96,8 +96,10 @@ class Palette:
         """Find every pixel's colour among those that are told apart."""
         colours = np.ascontiguousarray(colours.T)  # NumPy is quick along rows
         colours -= colours.mean(axis=1, keepdims=True)
-        axes = np.linalg.eigh(colours @ colours.T)[1][:, ::-1].astype(np.float32)
-        turned = axes.T @ colours
+        # In doubles, and turned without BLAS: what is rounded differs between processors, and so would the bins.
+        doubles = colours.astype(np.float64)
+        axes = np.linalg.eigh(doubles @ doubles.T)[1][:, ::-1].astype(np.float32)
+        turned = np.stack([sum(share * row for share, row in zip(axis, colours, strict=True)) for axis in axes.T])
         turned -= turned.min(axis=1, keepdims=True)
         code = (turned / np.float32(STEP)).astype(np.int32)
         depth = self._depth = tuple(int(n) + 1 for n in code.max(axis=1))

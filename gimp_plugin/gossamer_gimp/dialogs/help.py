@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Help: our own page, and GIMP's button for it."""
+
+import os
+
+import cutting
+from gi.repository import Gdk, Gio, GLib, Gtk
+from language import _
+
+_PAGE = os.path.join(cutting.HERE, "help.html")
+
+
+def take_over_help(dialog):
+    """Have a dialog's button and F1 show our own page: GIMP's button opens its manual before anybody is asked."""
+    dialog.connect("key-press-event", _on_key)
+    theirs = dialog.get_widget_for_response(Gtk.ResponseType.HELP)
+    if theirs is None:
+        return
+    theirs.set_no_show_all(True)
+    theirs.hide()
+    ours = Gtk.Button.new_with_mnemonic(theirs.get_label())
+    ours.connect("clicked", lambda _widget: show_help(dialog))
+    row = theirs.get_parent()
+    row.pack_start(ours, False, False, 0)
+    row.set_child_secondary(ours, True)
+    ours.show()
+
+
+def _on_key(dialog, event):
+    if event.keyval != Gdk.KEY_F1:
+        return False
+    show_help(dialog)
+    return True
+
+
+def show_help(parent):
+    """Show our own page in the desktop's browser, or say where it is."""
+    address = Gio.File.new_for_path(_PAGE).get_uri()
+    try:
+        Gio.AppInfo.launch_default_for_uri(address, None)
+    except GLib.Error:
+        told = Gtk.MessageDialog(title="Gossamer", transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
+        told.set_property("text", _("The help is a page for a browser, and none is set up here."))
+        told.format_secondary_text(_PAGE)
+        told.run()
+        told.destroy()
