@@ -42,7 +42,7 @@ class OnnxNetwork:
         The .onnx file.
     device : str
         Where to run: ``"auto"`` or one of :data:`~gossamer.networks.devices.DEVICE_TABLE`. What is named raises when it
-        does not start; ``"auto"`` falls back to the CPU and says so.
+        does not start; ``"auto"`` goes on to the next, at last to the CPU, and says so.
     output : int
         Which of the outputs is the mask.
     prepared : Path, optional
