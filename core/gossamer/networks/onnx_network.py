@@ -166,7 +166,7 @@ class OnnxNetwork:
             return_memory()  # of the stages before
         if thrifty:
             # Give the activations' memory back, 450 MB for IS-Net, to the stages that come next. A first run takes
-            # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
+            # as long as without it; later ones a tenth to two fifths longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         count = len(part)
         pictures = filled_up(part.astype(self._type, copy=False), self._fixed)
