@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from gossamer.networks import plain_graph
 from gossamer.networks.onnx_network import OnnxNetwork
 from gossamer.networks.onnx_session import CPU, open_session, session_options
 from gossamer.networks.plain_graph import without_detours
@@ -119,6 +121,19 @@ def test_what_is_no_graph_is_left_to_who_opens_it(models: Path, tmp_path: Path) 
     for content in (b"", b"nothing", bytes(100), b"\xff" * 50, whole[:100_000], b"\x3a" + b"\xff" * 9 + b"\x01"):
         file.write_bytes(content)
         assert without_detours(file, 0) is None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(12, "Cannot allocate memory")])
+def test_where_there_is_no_room_for_it_the_file_itself_runs(
+    error: Exception, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(plain_graph, "mmap", SimpleNamespace(mmap=full, ACCESS_READ=1))
+    assert without_detours(models / "u2netp.onnx", 0) is None
+    found = OnnxNetwork(models / "u2netp.onnx", "cpu").run(batch(320, 1), Progress())
+    assert found.max() > 0.9
 
 
 @pytest.mark.parametrize("name", ["u2netp", "u2net"])

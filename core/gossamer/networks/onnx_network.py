@@ -42,7 +42,7 @@ class OnnxNetwork:
         The .onnx file.
     device : str
         Where to run: ``"auto"`` or one of :data:`~gossamer.networks.devices.DEVICE_TABLE`. What is named raises when it
-        does not start; ``"auto"`` falls back to the CPU and says so.
+        does not start; ``"auto"`` goes on to the next, at last to the CPU, and says so.
     output : int
         Which of the outputs is the mask.
     prepared : Path, optional
@@ -165,7 +165,7 @@ class OnnxNetwork:
         if thrifty:
             return_memory()  # of the stages before; who has picture after picture would only fetch it again
             # Give the activations' memory back, 450 MB for IS-Net, to the stages that come next. A first run takes
-            # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
+            # as long as without it; later ones a tenth to two fifths longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         count = len(part)
         pictures = filled_up(part.astype(self._type, copy=False), self._fixed)

@@ -75,19 +75,21 @@ def without_detours(path: Path, output: int) -> bytes | None:
     """
     if not 0 < path.stat().st_size <= _LARGEST:
         return None
+    whole: list[_Part] = []  # joined once: each copy is of as many bytes as the file
     try:
         with path.open("rb") as file:
             model = list(_fields(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))))
         (graph,) = (field for field in model if field.number == _GRAPH)
         plain = _plain_graph(graph.inside, output)
+        if plain is None:
+            return None
+        for field in model:
+            whole += _message(_GRAPH, plain) if field is graph else [field.written]
+        return b"".join(whole)
     except (IndexError, TypeError, ValueError):  # who opens the file says what is wrong with it
         return None
-    if plain is None:
+    except (MemoryError, OSError):  # no room for it twice; ONNX Runtime may have enough for it once
         return None
-    whole: list[_Part] = []  # joined once: each copy is of as many bytes as the file
-    for field in model:
-        whole += _message(_GRAPH, plain) if field is graph else [field.written]
-    return b"".join(whole)
 
 
 def _plain_graph(graph: memoryview, output: int) -> list[_Part] | None:
