@@ -49,6 +49,17 @@ class OwnModel:
     def __init__(self, given: Any) -> None:
         self._given = given
 
+    def at(self, resolution: int) -> OwnModel:
+        """Return this model; raises InputError for a resolution, as ComfyUI alone says what size it sees."""
+        from gossamer import InputError
+
+        if resolution:
+            raise InputError(
+                "ComfyUI's own model sees every picture in one size.",
+                "Set the resolution to 0, or connect a model of Load Model (Gossamer).",
+            )
+        return self
+
     def predict(self, image: Array, progress: Progress, *, flips: bool = False, detail: bool = False) -> Array:
         """Return the mask of one picture, (H, W, 3) float32 in [0, 1], as (H, W) float32, 1 = foreground."""
         from .log import warn

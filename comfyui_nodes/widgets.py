@@ -69,6 +69,7 @@ ORDER = (
     "matting_screen",
     "foreground_shadow",
     "foreground_decontaminate",
+    "segmentation_resolution",
 )
 
 
@@ -180,7 +181,7 @@ def _widget(parameter: Parameter, **otherwise: Any) -> io.Input:
         return known(io.String.Input, parameter.name, **fields)
     fields |= {"min": parameter.minimum, "max": parameter.maximum}
     if parameter.kind == "int":
-        return known(io.Int.Input, parameter.name, **fields)
+        return known(io.Int.Input, parameter.name, **{"step": parameter.step or 1, **fields})
     step = _step(parameter)
     return known(io.Float.Input, parameter.name, **{"step": step, "round": step, **fields})
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
@@ -59,7 +59,7 @@ class PredictMask(io.ComfyNode):
     @classmethod
     @in_comfyui
     def execute(
-        cls, model: SegmentationModel | own_models.OwnModel, image: torch.Tensor, **settings: bool
+        cls, model: SegmentationModel | own_models.OwnModel, image: torch.Tensor, **settings: Any
     ) -> io.NodeOutput:
         """Predict one mask a picture."""
         from gossamer.settings.parameters import recipe_from_flat
@@ -68,7 +68,8 @@ class PredictMask(io.ComfyNode):
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
-        for i, mask, _ in groups.masks(own_models.of(model), images, bar, flips=look.flips, detail=look.detail):
+        seeing = own_models.of(model).at(look.resolution)
+        for i, mask, _ in groups.masks(seeing, images, bar, flips=look.flips, detail=look.detail):
             put(masks[i], mask)
             if not mask.max() > 0:
                 warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))

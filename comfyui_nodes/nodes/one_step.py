@@ -72,6 +72,7 @@ class RemoveBackground(io.ComfyNode):
                 ),
                 backgrounds.second_colour(),
                 *[widgets.widget(name, optional=True) for name in _EDGE],
+                widgets.widget("segmentation_resolution", optional=True),
             ],
             outputs=cutout_outputs(),
         )
@@ -140,6 +141,7 @@ class CutOut(io.ComfyNode):
                 backgrounds.second_colour(),
                 *[widgets.widget(name, optional=True) for name in _EDGE],
                 widgets.widget("segmentation_detail", optional=True),
+                widgets.widget("segmentation_resolution", optional=True),
             ],
             outputs=cutout_outputs(),
         )
@@ -174,7 +176,8 @@ def _cut_groups(model: Any, images: Images, results: Cutouts, recipe: Recipe, ba
     prepare_matting(recipe.matting, progress=Progress.of(bar.picture(0)), device=usual_device(), announce=announce)
     look = recipe.segmentation
     warn(model.warnings)
-    for i, mask, steps in groups.masks(model, images, bar, flips=look.flips, detail=detail, share=0.6):
+    seeing = model.at(look.resolution)
+    for i, mask, steps in groups.masks(seeing, images, bar, flips=look.flips, detail=detail, share=0.6):
         cutout = refine(with_alpha(images, i), mask, recipe, device=usual_device(), progress=steps, announce=announce)
         for place in range(results.count) if len(images) == 1 else (i,):
             results.put(place, cutout)

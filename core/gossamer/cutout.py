@@ -46,6 +46,8 @@ class Report:
         Of several models that were combined: mean of the largest difference between their masks, in [0, 1].
     engine : str
         What ran the model, and in which precision, such as ``"torch bfloat16"``; "" where that is not known.
+    resolution : int
+        Side in pixels at which the model saw the picture, where that is not the size that its authors chose; else 0.
     """
 
     model: str = ""
@@ -55,6 +57,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     disagreement: float | None = None
     engine: str = ""
+    resolution: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain types, ready for JSON."""
@@ -67,7 +70,7 @@ class Origin:
 
     Attributes
     ----------
-    model, device, seconds, warnings, engine
+    model, device, seconds, warnings, engine, resolution
         As for :class:`Report`, as far as the mask is concerned.
     disagreement : (H, W) float32 or None
         As for :class:`Cutout`.
@@ -79,6 +82,7 @@ class Origin:
     warnings: tuple[str, ...] = ()
     disagreement: Array | None = None
     engine: str = ""
+    resolution: int = 0
 
     def report(self, alpha: Array, seconds: dict[str, float], warnings: Iterable[str]) -> Report:
         """Return the report of a cut-out, `seconds` and `warnings` being those of the stages after the mask."""
@@ -100,6 +104,7 @@ class Origin:
             warnings=tuple(dict.fromkeys(told)),
             disagreement=apart,
             engine=self.engine,
+            resolution=self.resolution,
         )
 
 

@@ -167,7 +167,7 @@ class Pipeline:
         prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
         loaded = 0.4 if self._model is None else 0.04
         with clock("load"):
-            model = self.load(steps.part(0.0, loaded), announce)
+            model = self.load(steps.part(0.0, loaded), announce).at(recipe.segmentation.resolution)
         with clock("segment"):
             part = steps.part(loaded, 1.0)
             look = {
@@ -179,7 +179,8 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine)
+        ran = model.engine, model.resolution
+        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, *ran)
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""

@@ -33,6 +33,11 @@ def test_better_recipes_come_in_turn_and_nothing_is_fetched() -> None:
     assert first.what == "matting auto"
     assert first.recipe.matting.method == "auto"
     assert first.recipe.segmentation.detail
+    sized = Recipe.of({"segmentation": {"resolution": 512}})
+    resolutions = [
+        each.recipe.segmentation.resolution for each in attempts(sized, ModelChoice(), "u2netp", prompted=False)
+    ]
+    assert resolutions == [512, 0, 0]  # it was meant for the model that was asked for
     assert not list(attempts(Recipe(), ModelChoice(), "sam2.1-hiera-tiny", prompted=True))
 
 

@@ -38,6 +38,10 @@ class Network:
     def __init__(self, room):
         self.room = room
 
+    def at(self, resolution):
+        assert resolution in (0, 64)
+        return self if resolution == 0 else Network(1)
+
     def predict(self, image, progress=None, *, flips=False, detail=False):
         asked.append(1)
         return image[..., 0].copy()
@@ -66,6 +70,8 @@ found = masks.PredictMask.execute(model=Network(2), image=pictures)
 check(found.args[0], [4, 2, 2, 2, 1])  # half as many from then on
 found = masks.PredictMask.execute(model=Network(1), image=pictures, segmentation_detail=True)
 check(found.args[0], [1] * 7)
+found = masks.PredictMask.execute(model=Network(7), image=pictures, segmentation_resolution=64)
+check(found.args[0], [4, 2, *[1] * 7])  # of the network that sees them so, which has room for one
 found = one_step.CutOut.execute(model=Network(4), image=pictures, **edge)
 check(found.args[1], [4, 3])
 assert torch.equal(found.args[0][..., 3], pictures[..., 0])

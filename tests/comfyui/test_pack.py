@@ -20,7 +20,11 @@ from tests.comfyui.server import Server
 # Saved workflows hold widget values by position and links by name: append to these, never change them.
 INPUTS = {
     "GossamerLoadModel": [*("model", "device", "precision", "architecture"), *("quality", "runtime", "accept_licence")],
-    "GossamerPredictMask": ["model", "image", "segmentation_detail", "segmentation_flips"],
+    "GossamerPredictMask": [
+        "model",
+        "image",
+        *("segmentation_detail", "segmentation_flips", "segmentation_resolution"),
+    ],
     "GossamerRefine": [
         *("image", "mask", "matting", "matting_band"),
         *("foreground", "foreground_radius", "foreground_fine_radius"),
@@ -41,11 +45,12 @@ INPUTS = {
     "GossamerCheck": ["foreground", "mask", "photo", "made_of", "invert_mask"],
     "GossamerRemoveBackground": [
         *("image", "quality", "background", "colour", "background_image", "model", "second_colour"),
-        *("matting", "refinement_shift_edge", "refinement_feather"),
+        *("matting", "refinement_shift_edge", "refinement_feather", "segmentation_resolution"),
     ],
     "GossamerCutOut": [
         *("model", "image", "background", "colour", "background_image", "second_colour"),
         *("matting", "refinement_shift_edge", "refinement_feather", "segmentation_detail"),
+        "segmentation_resolution",
     ],
     "GossamerLoadPromptModels": ["prompt_model", "device", "other_model"],
     "GossamerCutOutByText": [

@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 
 from gossamer import load_model, remove_background
-from gossamer.errors import Cancelled, DeviceError, ModelError
+from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.native.processor import has_bfloat16
 from gossamer.networks import openvino_network
 from gossamer.networks.onnx_network import OnnxNetwork
@@ -138,6 +138,8 @@ def test_auto_measures_once_and_says_what_ran(tmp_path: Path, monkeypatch: pytes
     best = "openvino" if seconds["openvino"] < 0.95 * seconds["onnx"] else "onnx"
     assert model.engine == f"{best} float32"
     assert np.abs(model.predict(photograph) - exact).max() < 1e-3
+    with pytest.raises(InputError, match="320 x 320 pixels only"):
+        load_model("u2netp", runtime="openvino", device="cpu").at(512)
     found = remove_background(photograph, model="u2netp", device="cpu", precision="bfloat16")
     assert found.report.engine == "openvino bfloat16"
     assert np.abs(found.report.coverage - exact.mean()) < 0.05

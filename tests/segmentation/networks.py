@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gossamer.networks.network import Sizes
 from gossamer.progress import Progress
 
 
@@ -16,11 +17,13 @@ class Painted:
     engine = "painted float32"
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, paint: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._paint = paint
+    def __init__(self, paint: Callable[[np.ndarray], np.ndarray], sizes: Sizes = Sizes()) -> None:
+        self._paint, self.sizes = paint, sizes
         self.batches: list[int] = []
+        self.seen: list[tuple[int, ...]] = []
 
     def run(self, batch: np.ndarray, progress: Progress) -> np.ndarray:
         progress.tick()
         self.batches.append(len(batch))
+        self.seen.append(batch.shape[2:])
         return self._paint(batch.mean(axis=1)).astype(np.float32)

@@ -118,6 +118,7 @@ def test_openapi_names_every_setting(client: Client) -> None:
         "minimum": 1,
         "maximum": 500,
     }
+    assert fields["segmentation_resolution"]["multipleOf"] == 32
     assert {"model", "quality", "prompt_model", "box", "format"} <= set(fields)
     assert not {"folders", "accept_licence", "architecture"} & set(fields)
     assert body["application/json"]["examples"]

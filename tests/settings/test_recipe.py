@@ -96,6 +96,19 @@ FILLS = "Give transparent, a colour such as #rrggbb, a picture's path or blur."
         ),
         ({"refinement": {"invert": 1}}, "The setting refinement.invert cannot be 1. Give True or False."),
         ({"refinement": {"unit": 1}}, "The setting refinement.unit cannot be 1. Choose one of: px, percent."),
+        *(
+            (
+                {"segmentation": {"resolution": given}},
+                f"The setting segmentation.resolution cannot be {given!r}. Give a whole number from 0 to 2560{nearest}.",
+            )
+            for given, nearest in (
+                (500, ", in steps of 32: the nearest is 512"),
+                ("1000", ", in steps of 32: the nearest is 992"),
+                (-32, ", in steps of 32"),
+                (4096, ", in steps of 32"),
+                (True, ", in steps of 32"),
+            )
+        ),
         (
             {"refinement": {"unit": "percent", "smooth": 9}},
             "The setting refinement.smooth cannot be 9. In percent of the diagonal give at most 5.",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gossamer
-from gossamer.errors import Cancelled, DeviceError, LicenceError, ModelError, ModelNotFound
+from gossamer.errors import Cancelled, DeviceError, InputError, LicenceError, ModelError, ModelNotFound
 from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.recurrent_onnx import RecurrentOnnx
 from gossamer.networks.recurrent_torch import RecurrentTorch
@@ -137,6 +137,9 @@ def test_a_picture_alone_is_not_for_it(person: np.ndarray) -> None:
     half = gossamer.ModelChoice(model="rvm-mobilenetv3", precision="float16")
     with pytest.raises(DeviceError, match="runs in float32"):
         load_matter(half, gossamer.Recipe(), Video(), Progress(), None)
+    sized = gossamer.Recipe.of({"segmentation": {"resolution": 512}})
+    with pytest.raises(InputError, match="sees frames smaller by the working ratio"):
+        load_matter(gossamer.ModelChoice(model="rvm-mobilenetv3"), sized, Video(), Progress(), None)
 
 
 def write_person(path: Path, person: np.ndarray, count: int) -> None:

@@ -61,6 +61,8 @@ def attempts(recipe: Recipe, choice: ModelChoice, model: str, *, prompted: bool)
         yield Attempt("matting auto", _with(recipe, matted), choice, matted)
     if prompted:
         return
+    if recipe.segmentation.resolution:  # chosen for the model that was asked for
+        changed = {"segmentation": {**changed.get("segmentation", {}), "resolution": 0}}
     for name in _others(choice, model):
         yield Attempt(f"model {name}", _with(recipe, changed), choice.model_copy(update={"model": name}), changed)
 

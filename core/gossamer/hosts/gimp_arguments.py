@@ -41,6 +41,7 @@ def plug_in_arguments() -> dict[str, Any]:
         "arguments": [
             {
                 **{field: getattr(parameter, field) for field in fields},
+                **({"step": parameter.step} if parameter.step else {}),
                 "labels": [_label(choice) for choice in parameter.choices],
                 "help": _in_words(parameter.help, parameter.choices),
             }

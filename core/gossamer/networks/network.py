@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gossamer.arrays import Array
 from gossamer.progress import Progress
 
-__all__ = ["Network"]
+__all__ = ["Network", "Sizes"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of pictures that a network takes.
+
+    Attributes
+    ----------
+    multiple : int
+        Height and width are multiples of this.
+    only : tuple of int or None
+        The one height and width that a graph was written for; None where it takes others.
+    """
+
+    multiple: int = 1
+    only: tuple[int, int] | None = None
 
 
 class Network(Protocol):
@@ -36,6 +53,11 @@ class Network(Protocol):
     @property
     def bytes(self) -> int:
         """About how much memory its weights take."""
+        ...
+
+    @property
+    def sizes(self) -> Sizes:
+        """Which sizes of pictures it takes."""
         ...
 
     def run(self, batch: Array, progress: Progress) -> Array:

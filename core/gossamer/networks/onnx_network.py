@@ -12,6 +12,7 @@ from gossamer.arrays import Array
 from gossamer.errors import ModelError, is_lack_of_memory
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
+from gossamer.networks.network import Sizes
 from gossamer.networks.onnx_session import (
     CPU,
     failed_run,
@@ -77,7 +78,8 @@ class OnnxNetwork:
         outputs = session.get_outputs()  # of a graph that was made plain only the mask is left
         self._output: str = outputs[output if len(outputs) > 1 else 0].name
         # A dimension that is a name or None takes any size; exporters' usual fixed batch is 1.
-        size = inputs[0].shape[0]
+        size, _, *sides = inputs[0].shape
+        self.sizes = Sizes(only=(sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None)
         self._batches = BatchSize(size if isinstance(size, int) else None)
         self._fixed = size if isinstance(size, int) else 0
         # Always the same thread: glibc has an arena for each, and keeps some 35 MB in every one that ran the graph.

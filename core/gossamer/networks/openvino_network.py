@@ -15,6 +15,7 @@ from gossamer.native.processor import has_bfloat16
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
 from gossamer.networks.devices import device_kind, resolve_device
+from gossamer.networks.network import Sizes
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
@@ -98,6 +99,9 @@ class OpenVinoNetwork:
         self._type = compiled.inputs[0].element_type.to_dtype()
         self._output = range(len(compiled.outputs))[output]
         size = compiled.inputs[0].partial_shape[0]
+        sides = compiled.inputs[0].partial_shape[2:]
+        fixed = not any(side.is_dynamic for side in sides)
+        self.sizes = Sizes(only=(sides[0].get_length(), sides[1].get_length()) if fixed else None)
         self._fixed = 0 if size.is_dynamic else int(size.get_length())
         self._batches = BatchSize(self._fixed or None)
         self._thread = PerProcess(one_thread)

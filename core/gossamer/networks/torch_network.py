@@ -13,6 +13,7 @@ from gossamer.errors import DeviceError, InputError, ModelError, first_line
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import BatchSize
 from gossamer.networks.devices import started_device
+from gossamer.networks.network import Sizes
 from gossamer.networks.state_dict import load_network
 from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
 from gossamer.progress import Progress
@@ -102,6 +103,7 @@ class TorchNetwork:
             module, title, self.device, precision=self.precision, call=torch.compile(module) if compile else None
         )
         self._batches = BatchSize()
+        self.sizes = Sizes(spec.multiple)
 
     @property
     def engine(self) -> str:

@@ -113,6 +113,8 @@ class Ensemble:
         Where they really run; all places, where they differ.
     engine : str
         What runs them, and in which precision; all, where they differ.
+    resolution : int
+        Side in pixels at which they see pictures; 0: each as its authors chose.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class Ensemble:
         self.id = f"{'+'.join(model.id for model in models)} ({combine})"
         self.device = ", ".join(dict.fromkeys(model.device for model in models))
         self.engine = ", ".join(dict.fromkeys(model.engine for model in models))
+        self.resolution = max(model.resolution for model in models)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -182,6 +185,10 @@ class Ensemble:
             part = steps.part(number / len(self.models), (number + 1) / len(self.models))
             found.append(model.predict_batch(images, part, flips=flips, batch_size=batch_size))
         return [combine_masks(masks, self.combine).mask for masks in zip(*found, strict=True)]
+
+    def at(self, resolution: int) -> Ensemble:
+        """Return the same models, seeing pictures in another size; see :meth:`SegmentationModel.at`."""
+        return Ensemble([model.at(resolution) for model in self.models], self.combine)
 
     def unload(self) -> None:
         """Free the memory that the models take; the next picture loads them again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -9,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_rgb
-from gossamer.networks.network import Network
+from gossamer.errors import InputError
+from gossamer.networks.network import Network, Sizes
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
 from gossamer.segmentation.postprocessing import postprocess
-from gossamer.segmentation.preprocessing import network_size, preprocess
+from gossamer.segmentation.preprocessing import at_resolution, network_size, preprocess
 from gossamer.warm import Loadable, warm
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 
@@ -45,7 +47,11 @@ class SegmentationModel:
         Where it really runs, such as ``"cpu"`` or ``"cuda"``.
     engine : str
         What runs it, and in which precision, such as ``"torch bfloat16"``.
+    resolution : int
+        Side in pixels at which it sees pictures; 0: as its authors chose.
     """
+
+    resolution = 0
 
     def __init__(
         self,
@@ -58,10 +64,11 @@ class SegmentationModel:
     ) -> None:
         self.id = model
         self._network = network
-        self._input, self._output = spec
+        self._authors, self._output = spec
+        self._input = self._authors
         self._warnings = warnings
         with self._lent(progress) as lent:
-            self.device, self.engine = lent.device, lent.engine
+            self.device, self.engine, self._sizes = lent.device, lent.engine, lent.sizes
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -154,6 +161,27 @@ class SegmentationModel:
         steps(1.0)
         return masks
 
+    def at(self, resolution: int) -> SegmentationModel:
+        """Return this model, seeing pictures in another size; they share the network.
+
+        Parameters
+        ----------
+        resolution : int
+            Side in pixels, see :func:`gossamer.segmentation.preprocessing.at_resolution`; 0 for the size that its
+            authors chose.
+
+        Raises
+        ------
+        InputError
+            The network does not take that size; the remedy names one that it takes.
+        """
+        seeing = copy.copy(self)
+        seeing._input = at_resolution(self._authors, resolution) if resolution else self._authors
+        seeing.resolution = 0 if seeing._input == self._authors else resolution
+        if seeing.resolution:
+            _check_takes(self.id, self._sizes, resolution)
+        return seeing
+
     def unload(self) -> None:
         """Free the memory that the network takes, once no run needs it; the next picture loads it again."""
         if isinstance(self._network, Loadable):
@@ -203,6 +231,22 @@ class SegmentationModel:
                 yield network
             finally:
                 self._of_network = tuple(network.warnings)
+
+
+def _check_takes(model: str, sizes: Sizes, side: int) -> None:
+    """Raise InputError where a network does not take squares of that side."""
+    if sizes.only is not None and sizes.only != (side, side):
+        height, width = sizes.only
+        raise InputError(
+            f"The graph of {model} takes pictures of {width} x {height} pixels only, and not of {side} x {side}.",
+            "Leave the resolution at 0; where the model runs in torch, --runtime torch takes other sizes.",
+        )
+    if side % sizes.multiple:
+        nearest = max(1, round(side / sizes.multiple)) * sizes.multiple
+        raise InputError(
+            f"{model} takes sides that are multiples of {sizes.multiple} pixels, and not {side}.",
+            f"The nearest resolution that it takes is {nearest}.",
+        )
 
 
 def _pixels(image: ArrayLike) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from gossamer.errors import ModelError
 from gossamer.resampling import Pixels, area, bilinear, eight_bit, pillow_resize, skimage_resize
 from gossamer.weights.catalogue import InputSpec
 
-__all__ = ["Box", "letterbox_box", "network_size", "preprocess"]
+__all__ = ["Box", "at_resolution", "letterbox_box", "network_size", "preprocess"]
 
 _LONGEST = 4096  # of a side, whatever the aspect ratio: 400 x 2 pixels at a reference of 512 would be 102,400 x 512
 
@@ -23,6 +24,30 @@ class Box(NamedTuple):
     left: int
     height: int
     width: int
+
+
+def at_resolution(spec: InputSpec, side: int) -> InputSpec:
+    """Return how a picture is fed in another size than its authors'.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        The authors' own steps.
+    side : int
+        In pixels, both of a stretched or letterboxed picture. Where the aspect ratio is kept, the most that the longer
+        side may have; where there is a reference, as MODNet's authors have it, that.
+
+    Returns
+    -------
+    InputSpec
+        Nothing but sizes differ.
+    """
+    if spec.size is not None:
+        return replace(spec, size=(side, side))
+    if spec.shortest is not None and spec.shortest == spec.longest:
+        return replace(spec, shortest=side, longest=side)
+    enlarged = spec.shortest is not None and spec.shortest < side
+    return replace(spec, shortest=spec.shortest if enlarged else None, longest=side)
 
 
 def network_size(spec: InputSpec, height: int, width: int) -> tuple[int, int]:

@@ -263,4 +263,6 @@ def _field(parameter: Parameter) -> dict[str, Any]:
         told["minimum"] = parameter.minimum
     if parameter.maximum is not None:
         told["maximum"] = parameter.maximum
+    if parameter.step is not None:
+        told["multipleOf"] = parameter.step
     return told

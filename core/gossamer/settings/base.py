@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MultipleOf
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
@@ -69,7 +69,8 @@ def _wanted(field: FieldInfo) -> str:
         return f"choose one of: {', '.join(get_args(kind))}"
     limits = {type(item): item for item in metadata}
     span = f" from {limits[Ge].ge:g} to {limits[Le].le:g}" if {Ge, Le} <= set(limits) else ""
-    words = {bool: "True or False", int: f"a whole number{span}", float: f"a number{span}", str: "a text"}
+    steps = f", in steps of {limits[MultipleOf].multiple_of:g}" if MultipleOf in limits else ""
+    words = {bool: "True or False", int: f"a whole number{span}{steps}", float: f"a number{span}", str: "a text"}
     return f"give {words.get(kind, 'a list of texts')}"
 
 
@@ -138,6 +139,9 @@ def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_l
     reason = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] != "value_error" and field is not None:
         reason = _wanted(field)
+    if first["type"] == "multiple_of":
+        step = first["ctx"]["multiple_of"]
+        reason += f": the nearest is {step * round(float(first['input']) / step):g}"
     remedy = f"{reason[:1].upper()}{reason[1:]}."
     return InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy)
 

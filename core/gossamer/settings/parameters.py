@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MultipleOf
 from pydantic.fields import FieldInfo
 
 from gossamer.settings.base import Settings, required
@@ -37,6 +37,8 @@ class Parameter:
         What a choice may be.
     unit, title, help : str
         For people.
+    step : int or None
+        What a number is a multiple of.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Parameter:
     unit: str
     title: str
     help: str
+    step: int | None = None
 
     @property
     def stage(self) -> str:
@@ -122,4 +125,5 @@ def _parameter(stage: str, name: str, field: FieldInfo) -> Parameter:
         unit=str(extra.get("unit", "")),
         title=field.title or name,
         help=field.description or "",
+        step=limits[MultipleOf].multiple_of if MultipleOf in limits else None,
     )

@@ -22,6 +22,7 @@ from gossamer.paths import read_text, source_path
 from gossamer.settings.base import Settings, validated
 from gossamer.settings.canvas import Canvas, Output, Shadow
 from gossamer.settings.checks import Checks
+from gossamer.settings.segmentation import Segmentation
 
 BAND = 10  # the matting band's default
 
@@ -364,30 +365,6 @@ class Background(Settings):
         except InputError as error:
             raise ValueError(f"{error.remedy[:1].lower()}{error.remedy[1:].rstrip('.')}") from None
         return value
-
-
-class Segmentation(Settings):
-    """How the model looks for the subject."""
-
-    detail: Annotated[
-        bool,
-        Field(
-            title="Detail",
-            description="Look at uncertain edges again, closer, in tiles: finer edges where the picture is larger than "
-            "the model sees it; several times slower. With the quality best it happens unless it is turned off.",
-        ),
-    ] = False
-    flips: Annotated[
-        bool,
-        Field(
-            title="Flips",
-            description="Take the mean with the mask of the mirrored picture: less noise, twice the time.",
-        ),
-    ] = False
-
-    def looks_closer(self, best: bool) -> bool:
-        """Return whether edges are looked at again: as it was said, else where the `best` quality is asked for."""
-        return self.detail or (best and "detail" not in self.model_fields_set)
 
 
 class Recipe(Settings):

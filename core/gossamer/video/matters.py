@@ -57,8 +57,14 @@ def load_matter(
             raise InputError("Without a model only the matting key finds a subject.", "Choose it, or a model.")
         return _Anything()
     if choice.model in video_cards():
+        if recipe.segmentation.resolution:
+            raise InputError(
+                f"{choice.model} sees frames smaller by the working ratio, and has no resolution.",
+                "Leave the resolution at 0, and set the working ratio where it shall see more or less.",
+            )
         return RecurrentMatter(choice, settings, progress, announce)
-    return _Still(load_models(choice, progress=progress, announce=announce), choice, recipe)
+    model = load_models(choice, progress=progress, announce=announce)
+    return _Still(model.at(recipe.segmentation.resolution), choice, recipe)
 
 
 class _Anything:

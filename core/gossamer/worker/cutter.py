@@ -287,7 +287,7 @@ class Cutter:
         self._pipelines.move_to_end(choice)
         while len(self._pipelines) > _KEPT:
             self._pipelines.popitem(last=False)
-        loaded = self._pipelines[choice].load()
+        loaded = self._pipelines[choice].load().at(recipe.segmentation.resolution)
         seconds = {"load": -clock + (clock := time.perf_counter())}
         settings = recipe.segmentation
         look = {"flips": settings.flips, "detail": settings.looks_closer(choice.quality == "best")}

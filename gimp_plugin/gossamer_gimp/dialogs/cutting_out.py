@@ -189,6 +189,8 @@ class CuttingOut:
                 widget = self._dialog.get_spin_scale(name, 1.0)
             else:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
+            if "step" in one:
+                widget.set_increments(one["step"], 4 * one["step"])
             inner.pack_start(widget, False, False, 0)
         self._folded = window = Gtk.ScrolledWindow(
             hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN
@@ -211,7 +213,7 @@ class CuttingOut:
             method = one["stage"]
             if one["name"] != method and method in ("matting", "foreground"):
                 self._grey(one["name"].replace("_", "-"), method, ("none",), False)
-        for name in ("model", "segmentation-detail", "segmentation-flips"):
+        for name in ("model", "segmentation-detail", "segmentation-flips", "segmentation-resolution"):
             self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
         for name in ("foreground", _DECONTAMINATE.replace("_", "-")):
             self._grey(name, "output", outputs.COLOURED, True)

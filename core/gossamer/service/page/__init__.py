@@ -25,7 +25,7 @@ __all__ = ["page"]
 _SCRIPTS = ("fields.js", "picture.js", "start.js")
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 _GROUPS = {
-    "Model": ("model", "quality", "subject", "segmentation_detail", "segmentation_flips"),
+    "Model": ("model", "quality", "subject", "segmentation_detail", "segmentation_flips", "segmentation_resolution"),
     "Hair and edges": ("matting", "matting_band", "matting_screen"),
     "Mask": ("refinement",),
     "Colours": ("foreground", "foreground_despill", "foreground_despill_strength", "foreground_shadow"),
@@ -78,6 +78,7 @@ def _told(one: Parameter) -> dict[str, Any]:
         "default": one.default,
         "least": one.minimum,
         "most": one.maximum,
+        "step": one.step,
         "choices": one.choices,
         "unit": one.unit,
     }

@@ -23,7 +23,7 @@ function place(field, value) {
 }
 function worth(field, at) {
   const value = wide(field) ? Math.sign(at) * at * at : at;
-  const step = field.kind === "int" ? 1 : wide(field) ? 0.1 : 0.01;
+  const step = field.step || (field.kind === "int" ? 1 : wide(field) ? 0.1 : 0.01);
   const rounded = Math.round(value / step) * step;
   return Number(Math.min(Math.max(rounded, field.least), field.most).toFixed(2));
 }
@@ -47,7 +47,7 @@ function control(field, changed) {
     return { shown: text, show: value => { text.value = value ?? ""; } };
   }
   const number = make("input", {
-    ...named, type: "number", min: field.least, max: field.most, step: field.kind === "int" ? 1 : "any", inputmode: "decimal",
+    ...named, type: "number", min: field.least, max: field.most, step: field.step || (field.kind === "int" ? 1 : "any"), inputmode: "decimal",
   });
   const slider = make("input", {
     type: "range", min: place(field, field.least), max: place(field, field.most), step: "any", "aria-label": `${field.title}, slider`,
@@ -67,7 +67,7 @@ function control(field, changed) {
     const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!way) return;
     event.preventDefault();
-    const step = field.kind === "int" || wide(field) ? 1 : 0.01;
+    const step = field.step || (field.kind === "int" || wide(field) ? 1 : 0.01);
     number.value = Number(Math.min(Math.max(Number(number.value) + way * step, field.least), field.most).toFixed(2));
     number.oninput();
   };
