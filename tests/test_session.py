@@ -72,7 +72,15 @@ class Automatic:
     """An automatic model that finds everything there is, softly."""
 
     id, device, warnings = "automatic", "cpu", ()
-    calls = 0
+    calls = resolution = 0
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def at(self, resolution: int) -> Automatic:
+        self.asked.append(resolution)
+        self.resolution = resolution
+        return self
 
     def predict(self, image: np.ndarray, progress: Any = None) -> np.ndarray:
         self.calls += 1
@@ -139,6 +147,12 @@ def test_the_intersection_takes_hair_from_the_automatic_model() -> None:
     assert cutout.report.model == "scripted and automatic"
     assert automatic.calls == 1
     assert np.array_equal(session.automatic(), np.maximum(LAMP, CAT))
+    assert cutout.report.resolution == 0
+    sized = Recipe.of({"segmentation": {"resolution": 512}})
+    for _ in range(2):
+        cutout = session.cutout(Prompt(text="lamp"), combine="intersection", recipe=sized)
+        assert (cutout.report.resolution, automatic.asked) == (512, [512])
+    assert automatic.calls == 2
 
 
 def test_an_empty_intersection_is_nothing_found() -> None:

@@ -87,7 +87,7 @@ class Session:
         self._models: dict[str, PromptedModel] = {}
         # By identity of the model, which is kept beside its embedding so that the identity stays its own.
         self._embeddings: dict[int, tuple[PromptedModel, Embedding]] = {}
-        self._automatic: tuple[Array, str, tuple[str, ...]] | None = None
+        self._automatic: dict[int, _Automatic] = {}  # by the resolution that was asked for
 
     def subjects(
         self,
@@ -221,7 +221,7 @@ class Session:
         announce: Callable[[str], object] | None = None,
     ) -> Array:
         """Return the automatic model's mask of the picture, (H, W) float32; computed once."""
-        return self._automatically(Progress.of(progress), announce)[0]
+        return self._automatically(Progress.of(progress), announce).mask
 
     def unload(self) -> None:
         """Free the memory that models and what they remember of the picture take; the next prompt starts anew."""
@@ -231,7 +231,7 @@ class Session:
                 unload()
         self._models.clear()
         self._embeddings.clear()
-        self._automatic = None
+        self._automatic.clear()
         unload_vitmatte()
 
     def _request(
@@ -253,7 +253,7 @@ class Session:
         recipe = checked_recipe(recipe) or Recipe()
         backdrop = read_backdrop(recipe.background, profile_of(self.image, recipe))
         prepare_matting(recipe.matting, progress=steps, device=self.choice.device, announce=announce)
-        if finding.combine == "intersection" and self._automatic is None and self._automatic_given is None:
+        if finding.combine == "intersection" and not self._automatic and self._automatic_given is None:
             self._automatic_given = load_models(self.choice, progress=steps.part(0.0, 0.0), announce=announce)
         return recipe, backdrop
 
@@ -312,11 +312,12 @@ class Session:
     ) -> Cutout:
         start = time.perf_counter()
         on_empty: OnEmpty = finding.on_empty
-        seconds, warnings, model = dict(found.seconds), found.warnings, found.model
+        seconds, warnings, model, resolution = dict(found.seconds), found.warnings, found.model, 0
         if finding.combine == "intersection" and found.found:
-            automatic, name, more = self._automatically(steps.part(0.0, 0.4), announce)
-            warnings, model = (*warnings, *more), f"{model} and {name}"
-            mask, before = intersection(mask, automatic), mask
+            seen = self._automatically(steps.part(0.0, 0.4), announce, recipe.segmentation.resolution)
+            name, resolution = seen.model, seen.resolution
+            warnings, model = (*warnings, *seen.warnings), f"{model} and {name}"
+            mask, before = intersection(mask, seen.mask), mask
             seconds["automatic"] = round(time.perf_counter() - start, 4)
             if not (mask > 0.5).any():
                 sentence = f"{name} finds nothing where the prompt points."
@@ -332,7 +333,7 @@ class Session:
         if hints is not None:
             mask = mask.copy()
             mask[hints >= 0.9], mask[hints <= 0.1] = 1, 0
-        origin = Origin(model, found.device, seconds, warnings)
+        origin = Origin(model, found.device, seconds, warnings, resolution=resolution)
         runs = Runs(self.choice.device, announce)
         return finish(self.image, mask, recipe, backdrop, origin, steps.part(0.4, 1.0), runs, hints)
 
@@ -357,14 +358,26 @@ class Session:
             self._embeddings[id(model)] = model, model.embed(rgb, steps)
         return self._embeddings[id(model)][1]
 
-    def _automatically(self, steps: Progress, announce: _Announce) -> tuple[Array, str, tuple[str, ...]]:
-        if self._automatic is None:
+    def _automatically(self, steps: Progress, announce: _Announce, resolution: int = 0) -> _Automatic:
+        if resolution not in self._automatic:
             model = self._automatic_given
             if model is None:
                 model = load_models(self.choice, progress=steps.part(0.0, 0.2), announce=announce)
+            model = model.at(resolution) if resolution else model
             mask = model.predict(self.image.pixels, steps.part(0.2, 1.0))
-            self._automatic = mask, model.id, tuple(model.warnings)
-        return self._automatic
+            at = model.resolution if resolution else 0
+            self._automatic[resolution] = _Automatic(mask, model.id, tuple(model.warnings), at)
+        return self._automatic[resolution]
+
+
+@dataclass(frozen=True, eq=False)
+class _Automatic:
+    """What a model sees without a prompt, and at which resolution where that is not its authors' own."""
+
+    mask: Array
+    model: str
+    warnings: tuple[str, ...]
+    resolution: int
 
 
 @dataclass(frozen=True)

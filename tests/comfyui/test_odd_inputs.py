@@ -192,6 +192,12 @@ def test_comfyui_s_own_model_is_one(server: Server, graph: Graph, cat: np.ndarra
     own["it"] = node("GossamerCutOut", model=["own", 0], image=["picture", 0], background="transparent")
     own["it"]["inputs"] |= {"colour": "#ffffff", "matting": "none"}
     np.testing.assert_allclose(written(server, own, ["it", 1])[0], seen, atol=1e-6)
+    own["it"]["inputs"]["segmentation_resolution"] = 512
+    assert server.run({**own, "shown": node("WriteTensor", tensor=["it", 0], name="odd")}).message == (
+        "ComfyUI's own model sees every picture in one size. "
+        "Set the resolution to 0, or connect a model of Load Model (Gossamer)."
+    )
+    del own["it"]["inputs"]["segmentation_resolution"]
     own["it"]["inputs"]["segmentation_detail"] = True
     before = server.log.read_text(encoding="utf-8", errors="replace")
     written(server, own, ["it", 1])

@@ -176,6 +176,7 @@ def test_widgets_are_the_library_s_parameters(
             assert kind == {"bool": "BOOLEAN", "text": "STRING"}[item.kind]
         else:
             assert (kind, spec["min"], spec["max"]) == (kinds[item.kind], item.minimum, item.maximum)
+            assert item.kind == "float" or spec["step"] == (item.step or 1)
 
 
 def test_the_model_s_widgets_are_those_of_its_choice(server: Server) -> None:

@@ -78,6 +78,7 @@ def test_a_bad_wish_leaves_what_is_warm(home: Path, photograph: np.ndarray, load
         (photograph, {"model": str(home / "bad.onnx")}),
         (photograph, {"device": "gpu"}),
         (photograph, {"options": {"matting_band": -1}}),
+        (photograph, {"options": {"segmentation_resolution": 512}}),  # which its ONNX file does not take
         (photograph, {"options": {"matting": "vitmatte", "matting_model": "no-such-model"}}),
         (broken, {}),
     ):

@@ -238,7 +238,7 @@ def _check_takes(model: str, sizes: Sizes, side: int) -> None:
     if sizes.only is not None and sizes.only != (side, side):
         height, width = sizes.only
         raise InputError(
-            f"The graph of {model} takes pictures of {width} x {height} pixels only, and not of {side} x {side}.",
+            f"The ONNX file of {model} takes pictures of {width} x {height} pixels only, and not of {side} x {side}.",
             "Leave the resolution at 0; where the model runs in torch, --runtime torch takes other sizes.",
         )
     if side % sizes.multiple:
