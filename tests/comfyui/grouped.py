@@ -33,7 +33,7 @@ asked = []
 class Network:
     """A segmentation model as the nodes know one."""
 
-    device, warnings, id, engine = "cuda", (), "red", ""
+    device, warnings, id, engine, resolution = "cuda", (), "red", "", 0
 
     def __init__(self, room):
         self.room = room

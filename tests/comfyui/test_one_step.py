@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 import gossamer
 from gossamer.compositing import cover, over
+from gossamer.networks.state_dict import load_network
 from gossamer.settings import recipe_from_flat
 from tests.cached_weights import weights_home
 from tests.comfyui.graphs import join, node
@@ -54,25 +57,31 @@ def test_one_node_gives_the_library_s_cut_out(
     assert difference(mask, np.dstack([cutout.alpha] * 3)) <= 1
 
 
-def test_another_size_than_the_authors_is_seen_or_refused(
-    server: Server, monkeypatch: pytest.MonkeyPatch, cat: np.ndarray
-) -> None:
-    monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
+@pytest.fixture
+def in_torch(server: Server) -> Iterator[Path]:
+    """U²-Netp's weights for torch, in ComfyUI's model folder."""
+    file = server.base / "models" / "gossamer" / "small.safetensors"
+    save_file(load_network(weights_home() / "models" / "u2netp.onnx", "u2netp").state_dict(), file)
+    yield file
+    file.unlink()
+
+
+def test_another_size_than_the_authors_is_seen_or_refused(server: Server, cat: np.ndarray, in_torch: Path) -> None:
     graph = graph_of(server, cat, "GossamerCutOut", matting="none", segmentation_resolution=512)
-    graph["load"]["inputs"]["runtime"] = "torch"
+    graph["load"]["inputs"]["model"] = f"gossamer/{in_torch.name}"
     graph["predict"] = node("GossamerPredictMask", model=["load", 0], image=["picture", 0], segmentation_resolution=512)
     graph["as image"] = node("MaskToImage", mask=["predict", 0])
     graph["predicted"] = node("PreviewImage", images=["as image", 0])
     run = server.run(graph)
     assert (run.status, run.message) == ("success", "")
-    expected = gossamer.load_model("u2netp", device="cpu", runtime="torch").at(512).predict(cat)
+    expected = gossamer.load_model(str(in_torch), device="cpu").at(512).predict(cat)
     for name in ("mask", "predicted"):
         (shown,) = server.pictures(run, name)
         assert difference(shown, np.dstack([expected] * 3)) <= 1
     run = server.run(graph_of(server, cat, segmentation_resolution=512))
     assert run.message == (
-        "The ONNX file of u2netp takes pictures of 320 x 320 pixels only, and not of 512 x 512. Leave the resolution at "
-        "0; where the model runs in torch, the runtime torch takes other sizes: see Load Model (Gossamer)."
+        "The ONNX file of u2netp takes pictures of 320 x 320 pixels only, and not of 512 x 512. Leave the resolution "
+        "at 0; where the model runs in torch, the runtime torch takes other sizes: see Load Model (Gossamer)."
     )
     assert run.node == "cut"
 

@@ -17,8 +17,8 @@ class Painted:
     engine = "painted float32"
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, paint: Callable[[np.ndarray], np.ndarray], sizes: Sizes = Sizes()) -> None:
-        self._paint, self.sizes = paint, sizes
+    def __init__(self, paint: Callable[[np.ndarray], np.ndarray], sizes: Sizes | None = None) -> None:
+        self._paint, self.sizes = paint, sizes or Sizes()
         self.batches: list[int] = []
         self.seen: list[tuple[int, ...]] = []
 

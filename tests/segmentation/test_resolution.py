@@ -37,7 +37,7 @@ def _real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSSAMER_HOME", str(weights_home()))
 
 
-def painted(sizes: Sizes = Sizes(), **fed: object) -> tuple[SegmentationModel, Painted]:
+def painted(sizes: Sizes | None = None, **fed: object) -> tuple[SegmentationModel, Painted]:
     network = Painted(lambda x: x, sizes)
     return SegmentationModel("grey", network, (dataclasses.replace(FED, **fed), READ)), network
 

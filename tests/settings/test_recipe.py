@@ -99,14 +99,15 @@ FILLS = "Give transparent, a colour such as #rrggbb, a picture's path or blur."
         *(
             (
                 {"segmentation": {"resolution": given}},
-                f"The setting segmentation.resolution cannot be {given!r}. Give a whole number from 0 to 2560{nearest}.",
+                f"The setting segmentation.resolution cannot be {given!r}. Give a whole number from 0 to 2560, "
+                f"in steps of 32{nearest}.",
             )
             for given, nearest in (
-                (500, ", in steps of 32: the nearest is 512"),
-                ("1000", ", in steps of 32: the nearest is 992"),
-                (-32, ", in steps of 32"),
-                (4096, ", in steps of 32"),
-                (True, ", in steps of 32"),
+                (500, ": the nearest is 512"),
+                ("1000", ": the nearest is 992"),
+                (-32, ""),
+                (4096, ""),
+                (True, ""),
             )
         ),
         (
