@@ -116,7 +116,7 @@ def test_what_the_network_does_not_take_is_refused_with_what_it_takes() -> None:
         InputError, match="ONNX file of grey takes pictures of 128 x 128 pixels only, and not of 256 x 256"
     ) as told:
         fixed.at(256)
-    assert "--runtime torch" in told.value.remedy
+    assert "(the runtime torch)" in told.value.remedy
     with pytest.raises(InputError, match="128 x 128 pixels only"):
         Ensemble([painted()[0], fixed]).at(256)
     assert not network.seen
@@ -158,7 +158,7 @@ def test_the_command_line_refuses_in_a_sentence_and_writes_nothing(
     asked += ["--segmentation-resolution", "512"]
     assert main([*asked, "--runtime", "onnx"]) != 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "320 x 320" in line]
-    assert "--runtime torch" in line
+    assert "(the runtime torch)" in line
     assert not out.exists()
     assert main([*asked, "--runtime", "torch", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["resolution"] == 512
