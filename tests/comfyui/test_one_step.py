@@ -81,7 +81,7 @@ def test_another_size_than_the_authors_is_seen_or_refused(server: Server, cat: n
     run = server.run(graph_of(server, cat, segmentation_resolution=512))
     assert run.message == (
         "The ONNX file of u2netp takes pictures of 320 x 320 pixels only, and not of 512 x 512. Leave the resolution "
-        "at 0, or choose a model that runs in torch (the runtime torch): it takes other sizes."
+        "at 0, or choose a model that runs in torch (the runtime torch): it takes others."
     )
     assert run.node == "cut"
 

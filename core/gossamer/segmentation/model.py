@@ -239,7 +239,7 @@ def _check_takes(model: str, sizes: Sizes, side: int) -> None:
         height, width = sizes.only
         raise InputError(
             f"The ONNX file of {model} takes pictures of {width} x {height} pixels only, and not of {side} x {side}.",
-            "Leave the resolution at 0, or choose a model that runs in torch (the runtime torch): it takes other sizes.",
+            "Leave the resolution at 0, or choose a model that runs in torch (the runtime torch): it takes others.",
         )
     if side % sizes.multiple:
         nearest = max(1, round(side / sizes.multiple)) * sizes.multiple
