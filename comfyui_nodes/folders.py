@@ -102,7 +102,8 @@ def labels() -> dict[str, str]:
     """
     from gossamer import load_catalogue, seems_installed, video_cards
 
-    folders, told = model_folders(), {}
+    # Most of ComfyUI's model folders are on no machine, and this is part of every start.
+    folders, told = [folder for folder in model_folders() if folder.is_dir()], {}
     for card in (*load_catalogue().values(), *video_cards().values()):
         if not card.weights:  # nobody publishes them
             continue

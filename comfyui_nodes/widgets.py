@@ -89,9 +89,11 @@ def known(make: Callable[..., T], *args: Any, **fields: Any) -> T:
     """Call `make` with those `fields` that this version of ComfyUI knows; an older one would raise.
 
     Its page knows widgets that are `advanced` since long before its server knew the word, and is told so past it, as of
-    whatever is in the field `extra`.
+    whatever is in the field `extra`. An input is shown by its id in words where no other name is given.
     """
     accepted = _accepted(make)
+    if args:
+        fields.setdefault("display_name", str(args[0]).replace("_", " "))
     extra = dict(fields.pop("extra", {}))
     if fields.get("advanced") and "advanced" not in accepted:
         extra["advanced"] = True

@@ -45,9 +45,11 @@ def test_networks_run_through_openvino() -> None:
 
 
 def test_a_batch_and_a_training_run_on_a_cluster() -> None:
-    tests = ("tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
-    stores = ("tests/batch/test_store.py", "tests/batch/test_stored.py")
-    run_tests_over(_ray(), *tests, *stores, also=_store())
+    run_tests_over(_ray(), "tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
+
+
+def test_a_batch_from_a_store_and_into_one() -> None:
+    run_tests_over(_ray(), "tests/batch/test_store.py", "tests/batch/test_stored.py", also=_store())
 
 
 def test_a_batch_runs_on_two_machines() -> None:

@@ -128,3 +128,38 @@ def test_a_group_is_ended_with_all_that_it_started(tmp_path: Path, force: bool) 
         platform.end_group(process, force=force)
         assert process.wait(30) != 0
         assert process.stdout.read() == b""  # the end of the pipe: the child is gone as well
+
+
+_HEAPS = """
+import ctypes, os, sys, tempfile, threading
+from gossamer.platform import share_heaps
+if sys.argv[1] == "shared":
+    share_heaps()
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+ready = threading.Barrier(12)
+def take():
+    library.malloc(1000)
+    ready.wait()
+threads = [threading.Thread(target=take) for _ in range(12)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+library.fopen.restype = ctypes.c_void_p
+path = os.path.join(sys.argv[2], "heaps.xml")
+file = ctypes.c_void_p(library.fopen(path.encode(), b"w"))
+library.malloc_info(0, file)
+library.fclose(file)
+print(open(path).read().count("<heap nr="))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+@pytest.mark.parametrize(("how", "chosen", "most"), [("shared", "", {2}), ("shared", "5", {5}), ("own", "", {8, 13})])
+def test_threads_share_heaps(how: str, chosen: str, most: set[int], tmp_path: Path) -> None:
+    """Twelve threads that live at once, and the main one: else each has its own, up to eight on a single core."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    if chosen:
+        environment["MALLOC_ARENA_MAX"] = chosen
+    command = [sys.executable, "-c", _HEAPS, how, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=60)
+    assert int(done.stdout) in most

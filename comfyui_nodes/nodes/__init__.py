@@ -6,7 +6,9 @@ Ids and names of inputs are permanent, since saved workflows refer to them: appe
 
 from comfy_api.latest import io
 
-__all__ = ["CATEGORY", "Model"]
+__all__ = ["CATEGORY", "AnyModel", "Model"]
 
 CATEGORY = "Gossamer"
 Model = io.Custom("GOSSAMER_MODEL")
+# ComfyUI's own loader of models for background removal (0.21 and later) gives the second kind.
+AnyModel = io.Custom("GOSSAMER_MODEL,BACKGROUND_REMOVAL")

@@ -44,6 +44,7 @@ class Check(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "made_of",
+                    display_name="made of",
                     optional=True,
                     tooltip="The mask that it was made of, e.g. from Predict Mask (Gossamer), to find what of it was "
                     "lost: 1 (white) = foreground.",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .. import groups, previews, widgets
+from .. import groups, own_models, previews, widgets
 from ..log import warn
 from ..progress import Bar
 from ..tensors import Images, empty, put
 from ..wording import in_comfyui
-from . import CATEGORY, Model
+from . import CATEGORY, AnyModel
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,10 @@ class PredictMask(io.ComfyNode):
             description="Finds the subject of each picture of a batch.",
             search_aliases=["background removal", "remove background", "segment", "mask"],
             inputs=[
-                Model.Input("model", tooltip="From Load Model (Gossamer)."),
+                AnyModel.Input(
+                    "model",
+                    tooltip="From Load Model (Gossamer), or from ComfyUI's own Load Background Removal Model.",
+                ),
                 io.Image.Input(
                     "image",
                     tooltip="A batch of any length. The alpha of an RGBA picture plays no part here; "
@@ -55,7 +58,9 @@ class PredictMask(io.ComfyNode):
 
     @classmethod
     @in_comfyui
-    def execute(cls, model: SegmentationModel, image: torch.Tensor, **settings: bool) -> io.NodeOutput:
+    def execute(
+        cls, model: SegmentationModel | own_models.OwnModel, image: torch.Tensor, **settings: bool
+    ) -> io.NodeOutput:
         """Predict one mask a picture."""
         from gossamer.settings.parameters import recipe_from_flat
 
@@ -63,7 +68,7 @@ class PredictMask(io.ComfyNode):
         images = Images.of(image, "image")
         masks = empty(len(images), *images.size)
         bar = Bar(len(images))
-        for i, mask, _ in groups.masks(model, images, bar, flips=look.flips, detail=look.detail):
+        for i, mask, _ in groups.masks(own_models.of(model), images, bar, flips=look.flips, detail=look.detail):
             put(masks[i], mask)
             if not mask.max() > 0:
                 warn((f"Nothing was found in picture {i + 1} of {len(images)}: is there a subject in it?",))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import backgrounds, folders, groups, widgets
+from .. import backgrounds, folders, groups, own_models, widgets
 from ..cutouts import Cutouts, cutout_outputs, image_input, with_alpha
 from ..log import announce, warn
 from ..memory import device as usual_device
@@ -15,7 +15,7 @@ from ..memory import make_room
 from ..progress import Bar
 from ..tensors import Images
 from ..wording import in_comfyui
-from . import CATEGORY, Model
+from . import CATEGORY, AnyModel
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,12 @@ class CutOut(io.ComfyNode):
             description="Cuts out the subject of each picture of a batch with a loaded model, over any background.",
             search_aliases=["cutout", "cut out", "remove background", "rembg", "birefnet", "ben2", "inspyrenet"],
             inputs=[
-                widgets.known(Model.Input, "model", display_name="model", tooltip="From Load Model (Gossamer)."),
+                widgets.known(
+                    AnyModel.Input,
+                    "model",
+                    display_name="model",
+                    tooltip="From Load Model (Gossamer), or from ComfyUI's own Load Background Removal Model.",
+                ),
                 image_input(),
                 *backgrounds.background_inputs(),
                 backgrounds.picture_input(),
@@ -143,7 +148,7 @@ class CutOut(io.ComfyNode):
     @in_comfyui
     def execute(
         cls,
-        model: SegmentationModel,
+        model: SegmentationModel | own_models.OwnModel,
         image: torch.Tensor,
         background: str,
         colour: str,
@@ -157,7 +162,7 @@ class CutOut(io.ComfyNode):
         recipe = backgrounds.recipe(background, colour, second_colour, settings)
         bar = results.bar()
         make_room()
-        return _cut_groups(model, images, results, recipe, bar, recipe.segmentation.detail)
+        return _cut_groups(own_models.of(model), images, results, recipe, bar, recipe.segmentation.detail)
 
 
 def _cut_groups(model: Any, images: Images, results: Cutouts, recipe: Recipe, bar: Bar, detail: bool) -> io.NodeOutput:

@@ -150,6 +150,8 @@ def read_text(path: Path, what: str, remedy: str) -> str:
         raise InputError(f"The {what} {path} is a folder.", remedy) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a possible file name"
+        if isinstance(error, PermissionError):  # another one would be no more readable
+            raise InputError(f"The {what} {path} may not be read.", "Check its permissions, and its owner.") from None
         known = remedy_of(error, remedy) if isinstance(error, OSError) else remedy
         raise InputError(f"The {what} {path} cannot be read: {reason}.", known) from None
     if len(data) > _LONGEST:

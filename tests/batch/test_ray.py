@@ -80,13 +80,15 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
-def workers() -> list[int]:
-    """Return the processes that do the blocks of a batch."""
+def workers(address: str) -> list[int]:
+    """Return the processes that do the blocks of a batch on a cluster; others may be at work on this machine."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if b"MapWorker" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+                (line,) = (line for line in (folder / "status").read_text().splitlines() if line.startswith("PPid:"))
+                if address.encode() in Path(f"/proc/{line.split()[1]}/cmdline").read_bytes():  # of the machine's own
+                    found.append(int(folder.name))
     return found
 
 
@@ -123,7 +125,7 @@ def test_nothing_is_lost_or_done_twice_where_a_worker_and_a_machine_are_killed(
     lost = cluster.add_node(num_cpus=1)
     process = start(pictures, "--out", out, "--engine", "ray", "--address", cluster.address, "--json")
     wait_for_outputs(out, 3)
-    os.kill(workers()[0], signal.SIGKILL)
+    os.kill(workers(cluster.address)[0], signal.SIGKILL)
     wait_for_outputs(out, 8)
     cluster.remove_node(lost, allow_graceful=False)
     stdout, stderr = process.communicate(timeout=300)

@@ -93,6 +93,16 @@ def test_a_folder_that_may_not_be_read_is_told_as_one(command: str, tmp_path: Pa
     assert b"may not be read" in told.stderr
 
 
+def test_a_text_that_may_not_be_read_is_not_to_be_made_anew(tmp_path: Path) -> None:
+    """As the keys of a service that a container mounts, which only their maker may read."""
+    PIL.Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    (tmp_path / "r.json").write_text("{}")
+    (tmp_path / "r.json").chmod(0)
+    line = [*bound_by_permissions(), sys.executable, "-m", "gossamer", "remove", "a.png", "--recipe", "r.json"]
+    told = subprocess.run(line, capture_output=True, cwd=tmp_path, timeout=60, check=False)
+    assert_one_sentence(told, 2, "r.json may not be read. Check its permissions, and its owner.")
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 @pytest.mark.parametrize("command", ["remove", "compare", "check"])

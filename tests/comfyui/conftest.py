@@ -57,6 +57,14 @@ def either(request: pytest.FixtureRequest) -> Server:
     return found
 
 
+@pytest.fixture
+def drawn(request: pytest.FixtureRequest, either: Server) -> Iterator[str]:
+    """How nodes are drawn: on the classic canvas, or as Nodes 2.0."""
+    either.post("/api/settings", {"Comfy.VueNodes.Enabled": request.param == "2.0"})
+    yield request.param
+    either.post("/api/settings", {"Comfy.VueNodes.Enabled": False})
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Show the server's log with a failed test."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import io
 import json
@@ -90,6 +91,12 @@ class Server:
     def process(self) -> int:
         """The id of its process."""
         return self._process.pid
+
+    def another(self) -> Server:
+        """Return the same server as another person's page knows it: what that person queues is told to it alone."""
+        made = copy.copy(self)
+        made._client = uuid.uuid4().hex
+        return made
 
     def wait(self, seconds: float = 180) -> None:
         """Wait until it answers."""

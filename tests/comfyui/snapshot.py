@@ -49,7 +49,8 @@ def faults(before: Snapshot, now: Snapshot) -> list[str]:
         inputs = now[name]["inputs"]
         for number, old in enumerate(node["inputs"]):
             new = inputs[number] if number < len(inputs) else None
-            if new is None or any(new.get(key) != old.get(key) for key in ("name", "type", "required", "default")):
+            same = new is not None and all(new.get(key) == old.get(key) for key in ("name", "required", "default"))
+            if not same or not _kinds(old) <= _kinds(new):  # it may take more kinds than it did
                 found.append(f"Input {number + 1} of {name} was {old['name']} {old}, and is {new}.")
             elif lost := [option for option in old.get("options", []) if option not in new["options"]]:
                 found.append(f"{old['name']} of {name} cannot be {', '.join(lost)} any more.")
@@ -59,6 +60,10 @@ def faults(before: Snapshot, now: Snapshot) -> list[str]:
         if now[name]["outputs"][: len(node["outputs"])] != node["outputs"]:
             found.append(f"The outputs of {name} were {node['outputs']}, and are {now[name]['outputs']}.")
     return found
+
+
+def _kinds(taken: dict[str, Any]) -> set[str]:
+    return set(str(taken["type"]).split(","))
 
 
 def read() -> Snapshot:

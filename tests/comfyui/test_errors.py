@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.cached_weights import weights_home
 from tests.comfyui import graphs
 from tests.comfyui.graphs import COMPOSITE, LOAD, MODEL, PREDICT, REFINE, SAVE, node
 from tests.comfyui.server import Server
@@ -135,4 +140,38 @@ def test_interrupt_within_one_picture(server: Server, picture: str) -> None:
     run = server.run(graph, solving)
     assert run.status == "interrupted"
     assert run.seconds_after_interrupt < 3
+    assert server.run(graphs.example(picture)).status == "success"
+
+
+def test_prompts_queued_at_once_and_a_model_deleted_in_between(server: Server, picture: str) -> None:
+    """Two people's prompts: the first goes on, the second is told on the node, and the next ones run."""
+    file = server.base / "models" / "gossamer" / "soon-gone.onnx"
+    shutil.copy(weights_home() / "models" / "u2netp.onnx", file)
+    long, gone, wrong = graphs.example(picture), graphs.example(picture), graphs.example(picture)
+    long["many"] = node("RepeatImageBatch", image=[LOAD, 0], amount=20)
+    long[PREDICT]["inputs"]["image"] = long[REFINE]["inputs"]["image"] = ["many", 0]
+    gone[MODEL]["inputs"] |= {"model": "gossamer/soon-gone.onnx", "architecture": "u2net"}
+    wrong["mask"] = node("SolidMask", value=1.0, width=30, height=20)
+    wrong[REFINE]["inputs"]["mask"] = ["mask", 0]
+    begun = threading.Event()
+
+    def seen(kind: str, data: dict[str, Any]) -> bool:
+        if kind == "progress":
+            begun.set()
+        return False
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(server.run, long, seen)
+        assert begun.wait(60)
+        second = pool.submit(server.another().run, gone)
+        third = pool.submit(server.another().run, wrong)
+        end = time.monotonic() + 60
+        while len(server.get("/queue")["queue_pending"]) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        file.unlink()
+        assert first.result().status == "success"
+        assert (second.result().status, second.result().node) == ("error", MODEL)
+        assert "There is no model file gossamer/soon-gone.onnx" in second.result().message
+        assert (third.result().status, third.result().node) == ("error", REFINE)
     assert server.run(graphs.example(picture)).status == "success"

@@ -104,15 +104,18 @@ def test_two_models_are_two_of_comfyui_s(server: Server, cat: np.ndarray) -> Non
     assert told.outputs["loaded"].get("sizes", []) == []
 
 
-@pytest.mark.parametrize("kind", ["GossamerRefine", "GossamerComposite", "GossamerFinish"])
+@pytest.mark.parametrize("kind", ["GossamerRefine", "GossamerComposite", "GossamerFinish", "GossamerRemoveBackground"])
 def test_a_batch_takes_what_it_hands_out(server: Server, kind: str) -> None:
     count, width, height = 60, 640, 360
-    channels = {"GossamerRefine": 4, "GossamerComposite": 8, "GossamerFinish": 8}[kind]
+    channels = 4 if kind == "GossamerRefine" else 8
     outputs = count * width * height * channels * 4
     inputs = {"mask": ["mask", 0], "image" if kind == "GossamerRefine" else "foreground": ["many", 0]}
     if kind == "GossamerRefine":
         inputs |= {"matting": "none", "matting_band": 10, "foreground": "none"}
         inputs |= {"foreground_radius": 90, "foreground_fine_radius": 6}
+    elif kind == "GossamerRemoveBackground":
+        inputs = {"image": ["many", 0], "quality": "fast", "model": "u2netp"}
+        inputs |= {"background": "transparent", "colour": "#ffffff"}
     else:
         inputs |= {"colour": "#ffffff"} | ({"preset": "none"} if kind == "GossamerFinish" else {})
 

@@ -175,3 +175,25 @@ def test_highlights_above_1_survive(server: Server, graph: Graph, cat: np.ndarra
     bright["refine"] = node("GossamerRefine", image=["bright", 0], mask=["everything", 0], **refine)
     colours = written(server, bright, ["refine", 0])
     np.testing.assert_allclose(colours[0, :20, :, 0], 6.5, atol=1e-5)
+
+
+def test_comfyui_s_own_model_is_one(server: Server, graph: Graph, cat: np.ndarray) -> None:
+    """A BACKGROUND_REMOVAL goes where GOSSAMER_MODEL goes: its masks, kept within 0 and 1."""
+    red = cat[..., 0] / np.float32(255)
+    across = np.linspace(0, 0.2, cat.shape[1], dtype=np.float32)
+    seen, mirrored = np.clip(red + across, 0, 1), np.clip(red + across[::-1], 0, 1)
+    own = {**graph, "own": node("OwnRemover")}
+    own["many"] = node("RepeatImageBatch", image=["picture", 0], amount=2)
+    for flips, expected in ((False, seen), (True, (seen + mirrored) / 2)):
+        own["it"] = node("GossamerPredictMask", model=["own", 0], image=["many", 0], segmentation_flips=flips)
+        masks = written(server, own, ["it", 0])
+        assert masks.shape == (2, *cat.shape[:2])
+        np.testing.assert_allclose(masks, [expected] * 2, atol=1e-6)
+    own["it"] = node("GossamerCutOut", model=["own", 0], image=["picture", 0], background="transparent")
+    own["it"]["inputs"] |= {"colour": "#ffffff", "matting": "none"}
+    np.testing.assert_allclose(written(server, own, ["it", 1])[0], seen, atol=1e-6)
+    own["it"]["inputs"]["segmentation_detail"] = True
+    before = server.log.read_text(encoding="utf-8", errors="replace")
+    written(server, own, ["it", 1])
+    said = server.log.read_text(encoding="utf-8", errors="replace")[len(before) :]
+    assert said.count("ComfyUI's own model does not look closer") == 1

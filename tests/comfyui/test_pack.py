@@ -139,6 +139,8 @@ def test_the_nodes_are_there_with_their_permanent_inputs(server: Server) -> None
             assert spec[1]["tooltip"], (name, key)
             if spec[0] == "MASK":
                 assert "1 (white) = foreground" in spec[1]["tooltip"]
+        for key, spec in {**node["input"]["required"], **node["input"].get("optional", {})}.items():
+            assert "_" not in spec[1].get("display_name", key), (name, key)  # words, not an id
 
 
 @pytest.mark.parametrize(

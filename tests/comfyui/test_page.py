@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +78,6 @@ _MARKED = """() => {
     return Object.fromEntries(['points', 'not_points', 'box'].map(
         name => [name, node.widgets.find(one => one.name == name).value]))
 }"""
-
-
-@pytest.fixture
-def drawn(request: pytest.FixtureRequest, either: Server) -> Iterator[str]:
-    """How nodes are drawn: on the classic canvas, or as Nodes 2.0."""
-    either.post("/api/settings", {"Comfy.VueNodes.Enabled": request.param == "2.0"})
-    yield request.param
-    either.post("/api/settings", {"Comfy.VueNodes.Enabled": False})
 
 
 @pytest.mark.parametrize(("either", "drawn"), [("own", "classic"), ("1.58.1", "2.0")], indirect=["either", "drawn"])

@@ -33,6 +33,7 @@ def test_what_would_break_workflows_is_seen() -> None:
         (lambda now: now["GossamerRefine"]["inputs"].pop(), "Input"),
         (lambda now: now["GossamerRefine"]["inputs"][2]["options"].remove("none"), "matting of GossamerRefine cannot"),
         (lambda now: now["GossamerRefine"]["inputs"][3].update(default=11), "Input 4 of GossamerRefine was matting_b"),
+        (lambda now: now["GossamerPredictMask"]["inputs"][0].update(type="BACKGROUND_REMOVAL"), "Input 1 of Gossamer"),
         (
             lambda now: now["GossamerRefine"]["inputs"].append({"name": "new", "required": True}),
             "The new input new of GossamerRefine is required.",
@@ -46,6 +47,7 @@ def test_what_would_break_workflows_is_seen() -> None:
     now["GossamerNew"] = {"inputs": [], "outputs": []}
     now["GossamerRefine"]["inputs"].append({"name": "new", "required": False})
     now["GossamerRefine"]["outputs"].append("MASK")
+    now["GossamerRefine"]["inputs"][0]["type"] += ",LATENT"
     assert snapshot.faults(before, now) == []
 
 

@@ -1,6 +1,6 @@
 /* Call kernels as another machine did and compare what they write: see replay.py for the file that is read.
  *
- * On Windows they are those of a library, given as the second argument. Elsewhere they are linked in: TABLE names them.
+ * They are those of a library, given as the second argument.
  * All arguments travel as 64 bits. Windows takes each from the same place whatever its type, where both kinds of
  * registers hold it, as they do for a function with three dots. ARM's Linux numbers integers and reals apart.
  */
@@ -29,16 +29,9 @@ typedef union {
 static HMODULE library;
 static void *found(const char *name) { return (void *)GetProcAddress(library, name); }
 #else
-#define K(name) extern void name(void);
-TABLE
-#undef K
-#define K(name) {#name, (void *)name},
-static const struct { const char *name; void *at; } table[] = {TABLE{0, 0}};
-static void *found(const char *name) {
-    for (int i = 0; table[i].name; i++)
-        if (!strcmp(table[i].name, name)) return table[i].at;
-    return 0;
-}
+#include <dlfcn.h>
+static void *library;
+static void *found(const char *name) { return dlsym(library, name); }
 #define I(i) whole[i].bits
 #define R(i) real[i].real
 #define CALL(kind)                                                                                                     \
@@ -81,10 +74,13 @@ static int64_t wrong(char type, const char *found, const char *wanted, int64_t s
 }
 
 int main(int count, char **arguments) {
-    if (count < 2 || !(file = fopen(arguments[1], "rb"))) return 2;
+    if (count < 3 || !(file = fopen(arguments[1], "rb"))) return 2;
 #if defined(_WIN32)
-    if (count < 3 || !(library = LoadLibraryA(arguments[2]))) return 4;
+    library = LoadLibraryA(arguments[2]);
+#else
+    library = dlopen(arguments[2], RTLD_NOW);
 #endif
+    if (!library) return 4;
     int64_t calls = number(), failed = 0;
     for (int64_t call = 0; call < calls; call++) {
         char *name = bytes(64);

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.networks import torch_module, torch_network
-from gossamer.networks.architectures import deformable
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.torch_network import TorchNetwork
@@ -256,6 +254,18 @@ def _no_driver() -> None:
     raise RuntimeError("The NVIDIA driver on your system is too old")
 
 
+def test_pictures_and_weights_lie_channels_last(small: TorchNetwork) -> None:
+    """That is what fast convolutions read, on cards and on processors alike."""
+    (module,) = small.modules
+    seen: list[torch.Tensor] = []
+    hook = module.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    small.run(batch(64, 2), Progress())
+    hook.remove()
+    weights = [layer.weight for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in [*seen, *weights])
+    assert len(seen) == 1
+
+
 def test_every_layer_can_be_folded_or_has_nothing_to_fold() -> None:
     network = build("u2netp")
     for layer in network.modules():
@@ -276,35 +286,3 @@ def test_a_device_that_lacks_an_operator_is_left_when_the_network_is_loaded(
     assert warning.endswith("); it runs on the CPU.")
     assert (network.device, network.engine) == ("cpu", "torch float32")
     assert network.run(batch(64, 1), Progress()).max() > 0
-
-
-class Doubles(TorchDispatchMode):
-    """Notes the operators whose results are in double precision, which Apple's MPS does not have."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.seen = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.seen += 1
-        for value in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(value, torch.Tensor) and value.dtype in (torch.float64, torch.complex128):
-                self.found.add(str(func))
-        return result
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", ["u2netp", "isnet", "birefnet_swin_t", "modnet", "inspyrenet"])
-def test_no_network_computes_in_double_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for swin in ("swin_t", "swin_b"):
-        monkeypatch.setitem(SWINS, swin, SwinSize(SWINS[swin].width, (2, 2, 2, 2), SWINS[swin].heads, 7))
-    monkeypatch.setattr(deformable, "_traced", lambda: True)  # the way that devices take without a kernel of ours
-    network = build(name)
-    seed_weights(network)
-    with Doubles() as doubles, torch.inference_mode():
-        network(seeded_picture(1, 64, 64))
-    assert doubles.seen > 50
-    assert doubles.found == set()

@@ -24,7 +24,7 @@ from gossamer.errors import (
 from gossamer.networks.memory import require_addresses
 from gossamer.parallel.threads import rest_while_waiting
 from gossamer.paths import remedy_of
-from gossamer.platform import core_count
+from gossamer.platform import core_count, share_heaps
 from gossamer.spelling import did_you_mean
 from gossamer.telemetry import switch_off
 
@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         return _status(list(argv), Leaving(_wants_json(argv)))
+    share_heaps()
     arguments = sys.argv[1:]
     leaving = Leaving(_wants_json(arguments))
     with leaving.heard():

@@ -9,13 +9,16 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gossamer
 from gossamer import native
 from gossamer.cli.parser import Parser
 from gossamer.cli.terminal import show, show_json
 from gossamer.errors import GossamerError
+
+if TYPE_CHECKING:
+    from gossamer.networks.devices import DeviceKind, Runtime
 
 __all__ = ["run"]
 
@@ -99,7 +102,7 @@ def _client(name: str) -> str | None:
 
 def _devices() -> list[dict[str, Any]]:
     from gossamer.native.processor import has_bfloat16
-    from gossamer.networks.devices import DEVICE_TABLE, DeviceKind, available_runtimes
+    from gossamer.networks.devices import DEVICE_TABLE, available_runtimes
     from gossamer.parallel.threads import thread_count
 
     names = {"onnx": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
@@ -110,11 +113,25 @@ def _devices() -> list[dict[str, Any]]:
             note = f"{thread_count()} threads, bfloat16: {'yes' if has_bfloat16() else 'no'}"
             return {"device": "cpu", "available": True, "note": f"{note}, through {_and(able, names)}"}
         if able:
-            return {"device": kind.name, "available": True, "note": f"offered by {_and(able, names)}"}
+            return {"device": kind.name, **_tried(kind, able, names)}
         wanting = "; or ".join(each[:1].lower() + each[1:] for each in kind.missing.values())
         return {"device": kind.name, "available": False, "note": wanting}
 
     return [row(kind) for kind in sorted(DEVICE_TABLE, key=lambda kind: kind.name != "cpu")]
+
+
+def _tried(kind: DeviceKind, able: tuple[Runtime, ...], names: dict[str, str]) -> dict[str, Any]:
+    """Return whether a device that runtimes offer starts: an old driver, or a library that is missing, shows itself."""
+    from gossamer.networks.devices import trial_in_torch
+    from gossamer.networks.onnx_session import trial_in_onnx
+
+    trials = {"onnx": lambda: trial_in_onnx(kind), "torch": lambda: trial_in_torch(kind.torch)}
+    problems = {runtime: trials[runtime]() for runtime in able if runtime in trials}
+    faults = [f"{names[runtime]} could not start it ({problem})" for runtime, problem in problems.items() if problem]
+    sound = tuple(runtime for runtime in able if not problems.get(runtime))
+    if not sound:
+        return {"available": False, "note": f"{', '.join(faults)}: check the driver and its libraries' versions"}
+    return {"available": True, "note": "; ".join([f"offered by {_and(sound, names)}", *faults])}
 
 
 def _and(runtimes: tuple[str, ...], names: dict[str, str]) -> str:

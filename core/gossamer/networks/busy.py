@@ -1,6 +1,6 @@
 """Picture after picture: whether networks keep their working memory between two runs.
 
-ONNX Runtime's activations take 150 MB for U²-Net small and 750 MB for IS-Net. A single cut-out gives them back to the
+ONNX Runtime's activations take 150 MB for U²-Net small and 450 MB for IS-Net. A single cut-out gives them back to the
 stages that come next. Who has picture after picture would only fetch them again from the system, page by page: that
 takes a fifth of U²-Net small's processor time, and holds up the other threads, which fetch pages of their own.
 """

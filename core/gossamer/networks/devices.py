@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from gossamer.errors import DeviceError, InputError, import_failure
+from gossamer.errors import DeviceError, InputError, first_line, import_failure
 from gossamer.networks.torch_package import torch_package
 from gossamer.settings.model_choice import DEVICES
 from gossamer.telemetry import onnxruntime, openvino
@@ -17,18 +19,24 @@ __all__ = [
     "DeviceKind",
     "Runtime",
     "available_runtimes",
+    "candidates",
     "cuda_is_available",
     "device_kind",
     "empty_cache",
+    "fallen_back",
     "is_installed",
-    "provider_of",
+    "providers_of",
     "require_own_process",
     "resolve_device",
     "runtimes_of",
     "started_device",
+    "trial_in_torch",
 ]
 
 Runtime: TypeAlias = Literal["onnx", "torch", "openvino"]
+
+_SAID: list[str] = []
+"""What torch said of CUDA when it was asked for cards, as of a driver that is too old: it says so once a process."""
 
 _WHERE_IT_RUNS: dict[str, str] = {"onnx": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
 
@@ -167,14 +175,28 @@ def cuda_is_available(runtime: Runtime = "onnx") -> bool:
     return _available(device_kind("cuda"), runtime)
 
 
-def provider_of(kind: DeviceKind) -> tuple[str, dict[str, str]] | None:
-    """Return the provider through which this ONNX Runtime would use a device, and its options; None without one."""
+def providers_of(kind: DeviceKind) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return the providers through which this ONNX Runtime can use a device, the first to be tried first, and options.
+
+    That it was built with one does not mean that its libraries are here, or that the driver is new enough.
+    """
     offered = onnxruntime().get_available_providers()
-    return next(((name, options) for name, options in kind.providers.items() if name in offered), None)
+    return tuple((name, options) for name, options in kind.providers.items() if name in offered)
 
 
 def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
     """Return the name of a device that `runtime` has here (``"auto"``: the first of the table's).
+
+    Raises
+    ------
+    InputError, DeviceError, MissingExtra
+        As :func:`candidates`.
+    """
+    return candidates(device, runtime)[0].name
+
+
+def candidates(device: str, runtime: Runtime = "onnx") -> tuple[DeviceKind, ...]:
+    """Return the devices to try, in order: the one that was asked for, or all that ``"auto"`` may take, the CPU last.
 
     Raises
     ------
@@ -185,22 +207,25 @@ def resolve_device(device: str, runtime: Runtime = "onnx") -> str:
     MissingExtra
         torch or OpenVINO is not installed.
     """
+    kind = device_kind("cpu" if device == "auto" else device)
     if device == "cpu":
-        return "cpu"
-    if device != "auto":
-        kind = device_kind(device)
-        if runtime not in runtimes_of(kind):
-            others = " or ".join(_WHERE_IT_RUNS[each] for each in runtimes_of(kind))
-            raise DeviceError(
-                f"{_WHERE_IT_RUNS[runtime]} does not run on the device {device}, which is for {others}.",
-                f"Choose the runtime auto, or one of the devices: {', '.join(_usual(runtime))}.",
-            )
+        return (kind,)
+    if device != "auto" and runtime not in runtimes_of(kind):
+        others = " or ".join(_WHERE_IT_RUNS[each] for each in runtimes_of(kind))
+        raise DeviceError(
+            f"{_WHERE_IT_RUNS[runtime]} does not run on the device {device}, which is for {others}.",
+            f"Choose the runtime auto, or one of the devices: {', '.join(_usual(runtime))}.",
+        )
     try:
-        if device != "auto":
-            if not _available(kind, runtime):
-                raise _without(kind, runtime)
-            return kind.name
-        return next(kind.name for kind in DEVICE_TABLE if kind.automatic and _available(kind, runtime))
+        if device == "auto":
+            return tuple(each for each in DEVICE_TABLE if each.automatic and _may_start(each, runtime))
+        try:
+            there, problem = _available(kind, runtime), ""
+        except (OSError, RuntimeError) as error:  # of a driver, or a library of it
+            there, problem = False, first_line(error)
+        if not there:
+            raise _without(kind, runtime, problem)
+        return (kind,)
     except ImportError as error:
         raise import_failure(error, f"Running a network in {_WHERE_IT_RUNS[runtime]}", runtime) from None
 
@@ -211,18 +236,25 @@ def started_device(device: str) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     InputError, DeviceError, MissingExtra
-        As :func:`resolve_device`, and where a device was asked for and does not start.
+        As :func:`candidates`, and where a device was asked for and does not start.
     """
-    found = resolve_device(device, "torch")
-    if found == "cpu":
-        return "cpu", ()
-    problem = _start(found)
-    if not problem:
-        return found, ()
-    problem = f"{device_kind(found).title} could not be started ({problem})"
-    if device != "auto":
-        raise DeviceError(f"{problem}.", "Check the driver and its version with: gossamer doctor")
-    return "cpu", (f"{problem}; the model runs on the CPU.",)
+    problems = []
+    for kind in candidates(device, "torch"):
+        problem = "" if kind.torch == "cpu" else trial_in_torch(kind.torch)
+        if not problem:
+            break
+        problems.append(f"{kind.title} could not be started ({problem})")
+        if device != "auto":
+            raise DeviceError(f"{problems[0]}.", "Check the driver and its version with: gossamer doctor")
+    if device == "auto" and kind.name != "cuda" and _SAID:
+        problems.append(f"CUDA could not be started ({_SAID[0]})")
+    return kind.torch, fallen_back(problems, kind)
+
+
+def fallen_back(problems: Sequence[str], kind: DeviceKind) -> tuple[str, ...]:
+    """Return what a user should know of the devices that did not start, before this one did."""
+    where = "the CPU" if kind.name == "cpu" else kind.title
+    return tuple(f"{problem}; the model runs on {where}." for problem in problems)
 
 
 def require_own_process(device: str, process: int) -> None:
@@ -259,17 +291,32 @@ def _available(kind: DeviceKind, runtime: Runtime) -> bool:
     if runtime not in runtimes_of(kind):
         return False
     if runtime == "onnx":
-        return provider_of(kind) is not None
+        return bool(providers_of(kind))
     if runtime == "openvino":
         # Its names are GPU, or GPU.0 and GPU.1.
         return kind.openvino in {name.partition(".")[0] for name in openvino().Core().available_devices}
     torch = torch_package("Running a network in torch")
     places: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
     place = places.get(kind.torch)
-    return kind.torch == "cpu" or (place is not None and bool(place.is_available()))
+    if place is None:
+        return kind.torch == "cpu"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        there = bool(place.is_available())
+    if kind.name == "cuda":
+        _SAID.extend(str(each.message).partition("\n")[0].partition(" (Triggered")[0][:200] for each in said)
+    return there
 
 
-def _start(device: str) -> str:
+def _may_start(kind: DeviceKind, runtime: Runtime) -> bool:
+    """Return whether to try a device: also where asking for it fails, since then its start says why."""
+    try:
+        return _available(kind, runtime)
+    except (OSError, RuntimeError):
+        return runtime == "torch" or kind.name == "cpu"
+
+
+def trial_in_torch(device: str) -> str:
     """Return what is wrong with a device of torch's, "" where nothing is: a small sum of products shows it."""
     import torch
 
@@ -279,8 +326,7 @@ def _start(device: str) -> str:
     try:
         found = torch.nn.functional.conv2d(numbers.to(device), weights.to(device)).cpu()
     except (RuntimeError, AssertionError) as error:
-        text = str(error).strip().splitlines()
-        return text[0][:200] if text else type(error).__name__
+        return first_line(error)
     if not torch.allclose(found, expected, atol=1e-2):
         return "it computes a convolution wrongly"
     return ""
@@ -290,8 +336,12 @@ def _usual(runtime: Runtime) -> list[str]:
     return ["auto", *(kind.name for kind in DEVICE_TABLE if runtime in runtimes_of(kind))]
 
 
-def _without(kind: DeviceKind, runtime: Runtime) -> DeviceError:
-    """Say that a device is not there, and what to do."""
+def _without(kind: DeviceKind, runtime: Runtime, problem: str = "") -> DeviceError:
+    """Say that a device is not there, and what to do; `problem` is what asking for it raised."""
+    driver = "Check the driver with nvidia-smi and gossamer doctor, or choose --device cpu."
+    if problem:
+        other = "Check its driver with its own tools and gossamer doctor, or choose --device cpu."
+        return DeviceError(f"{kind.title} is not available: {problem}.", driver if kind.name == "cuda" else other)
     if runtime == "onnx":
         problem = "this ONNX Runtime was built for the CPU" if kind.name == "cuda" else "this ONNX Runtime lacks it"
     elif runtime == "openvino":
@@ -301,10 +351,8 @@ def _without(kind: DeviceKind, runtime: Runtime) -> DeviceError:
 
         built = {"cuda": bool(torch.version.cuda or torch.version.hip), "mps": torch.backends.mps.is_built()}
         if kind.name == "cuda" and built["cuda"]:
-            return DeviceError(
-                "CUDA is not available: torch finds no graphics card that it can use.",
-                "Check the driver with nvidia-smi and gossamer doctor, or choose --device cpu.",
-            )
+            reason = f" ({_SAID[0]})" if _SAID else ""
+            return DeviceError(f"CUDA is not available: torch finds no graphics card that it can use{reason}.", driver)
         problem = "torch finds none" if built.get(kind.name) else "this torch was built for the CPU"
     remedy = kind.missing.get(runtime) or next(iter(kind.missing.values()))
     return DeviceError(f"{kind.title} is not available: {problem}.", f"{remedy}, or choose --device cpu.")

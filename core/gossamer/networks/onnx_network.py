@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
+from gossamer.errors import ModelError, is_lack_of_memory
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
-from gossamer.networks.devices import device_kind, provider_of, resolve_device
-from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
+from gossamer.networks.onnx_session import (
+    CPU,
+    failed_run,
+    is_of_a_run,
+    open_session,
+    session_options,
+    started_session,
+)
+from gossamer.networks.plain_graph import without_detours
 from gossamer.networks.prepared_graph import PreparedGraph
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import return_memory
@@ -21,8 +28,6 @@ from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
 
 __all__ = ["OnnxNetwork"]
-
-_CPU = "CPUExecutionProvider"
 
 # What a graph's input may hold; pictures are converted to it.
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -37,7 +42,7 @@ class OnnxNetwork:
         The .onnx file.
     device : str
         Where to run: ``"auto"`` or one of :data:`~gossamer.networks.devices.DEVICE_TABLE`. What is named raises when it
-        does not start; ``"auto"`` falls back to the CPU and says so.
+        does not start; ``"auto"`` goes on to the next, at last to the CPU, and says so.
     output : int
         Which of the outputs is the mask.
     prepared : Path, optional
@@ -55,7 +60,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, device: str = "auto", output: int = 0, prepared: Path | None = None) -> None:
-        self._path, self._asked, self._prepared = path, device, prepared
+        self._path, self._asked, self._prepared, self._index = path, device, prepared, output
         self._warnings: tuple[str, ...] = ()
         self._bytes = path.stat().st_size
         session = self._opened()
@@ -69,7 +74,8 @@ class OnnxNetwork:
             )
         self._input: str = inputs[0].name
         self._type = _INPUT_TYPES[inputs[0].type]
-        self._output: str = session.get_outputs()[output].name
+        outputs = session.get_outputs()  # of a graph that was made plain only the mask is left
+        self._output: str = outputs[output if len(outputs) > 1 else 0].name
         # A dimension that is a name or None takes any size; exporters' usual fixed batch is 1.
         size = inputs[0].shape[0]
         self._batches = BatchSize(size if isinstance(size, int) else None)
@@ -132,51 +138,34 @@ class OnnxNetwork:
 
     def _opened(self) -> Any:
         """Return a new session, having noted where it runs."""
-        wanted = resolve_device(self._asked)
-        options = _options()
-        kind = device_kind(wanted)
-        provider = provider_of(kind) if wanted != "cpu" else None
-        session, problem = None, f"{kind.title} could not be started"
-        if provider is not None:
-            try:  # a provider that is offered may lack its libraries: some then take the CPU in silence, some raise
-                session = open_session(self._path, options, [provider, _CPU])
-            except (ModelError, MemoryError) as error:
-                problem += f" ({first_line(error.__cause__ or error)})"
-        if session is None:
-            session = self._on_cpu()
+        session, self.device, self._warnings = started_session(self._path, self._asked, _options, self._on_cpu)
         return_memory()  # the weights as they lay in the file, of which the session has made its own copy
-        self.device = wanted if provider and session.get_providers()[0] == provider[0] else "cpu"
-        if self.device != wanted:
-            if self._asked != "auto":
-                raise DeviceError(f"{problem}.", "Check the driver and its libraries' versions with: gossamer doctor")
-            self._warnings = (f"{problem}; the model runs on the CPU.",)
         return session
 
     def _on_cpu(self) -> Any:
         """Return a new session on the CPU, of the graph that was made ready before where there is one."""
-        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__)
+        kept = PreparedGraph(self._path, self._prepared, onnxruntime().__version__, self._index)
         if graph := kept.ready():
             options = _options()
             options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
             try:
-                return open_session(graph, options, [_CPU])
+                return open_session(graph, options, [CPU])
             except ModelError:
                 kept.discard()
         try:
             with kept.made_by(options := _options()):
-                return open_session(self._path, options, [_CPU])
+                return open_session(self._path, options, [CPU], without_detours(self._path, self._index))
         except (ModelError, OSError):  # perhaps of the keeping: a full disk
-            return open_session(self._path, _options(), [_CPU])
+            return open_session(self._path, _options(), [CPU])
 
     def _run_part(self, session: Any, part: Array, progress: Progress) -> Array:
         options = onnxruntime().RunOptions()
         options.log_severity_level = 4
         thrifty = self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3])
-        if self.device == "cpu":
-            return_memory()  # of the stages before
         if thrifty:
-            # Give the activations' memory back, 750 MB for IS-Net, to the stages that come next. A first run takes
-            # as long as without it; later ones 10 to 15 % longer, as they ask the system for it again.
+            return_memory()  # of the stages before; who has picture after picture would only fetch it again
+            # Give the activations' memory back, 450 MB for IS-Net, to the stages that come next. A first run takes
+            # as long as without it; later ones a tenth to two fifths longer, as they ask the system for it again.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         count = len(part)
         pictures = filled_up(part.astype(self._type, copy=False), self._fixed)
@@ -191,10 +180,8 @@ class OnnxNetwork:
                 raise
             if is_lack_of_memory(error):
                 raise Exhausted from None
-            raise ModelError(
-                f"The model could not be run ({first_line(error)}).",
-                "Check that the file fits the architecture that was named.",
-            ) from None
+            remedy = "Check that the file fits the architecture that was named."
+            raise failed_run(error, self.device, remedy) from None
         if thrifty:
             return_memory()
         return one_mask(result[:count])

@@ -26,7 +26,7 @@ __all__ = ["PreparedGraph", "forget_prepared", "prepared_folder"]
 _WORTH_IT = 1 << 25  # bytes of a file below which it opens quickly enough
 _GRAPH, _DATA, _SIZES, _SEEN = "graph.onnx", "graph.data", "sizes.json", ".seen"
 _LEAST = 1024  # bytes of weights that lie beside the graph, where they can be mapped
-_LAYOUT = 1  # of what is kept; another number where that changes
+_LAYOUT = 2  # of what is kept; another number where that changes
 
 
 class PreparedGraph:
@@ -43,11 +43,13 @@ class PreparedGraph:
         Where such graphs are kept, made where it is missing; None to keep none.
     version : str
         ONNX Runtime's.
+    output : int
+        Which of the file's outputs is the mask: the graph may have no other.
     """
 
-    def __init__(self, path: Path, folder: Path | None, version: str) -> None:
+    def __init__(self, path: Path, folder: Path | None, version: str, output: int = 0) -> None:
         status = path.stat()
-        said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT]
+        said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT, output]
         self._folder = folder if status.st_size >= _WORTH_IT else None
         self._prefix = _prefix(path)
         self._name = f"{self._prefix}{_digest(json.dumps(said))}"

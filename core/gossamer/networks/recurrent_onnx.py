@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
+from gossamer.errors import DeviceError, ModelError, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import one_thread, watched
-from gossamer.networks.devices import resolve_device
-from gossamer.networks.onnx_session import is_of_a_run, open_session, session_options
+from gossamer.networks.onnx_session import CPU, failed_run, is_of_a_run, open_session, session_options, started_session
 from gossamer.networks.recurrence import Recurrence
 from gossamer.parallel.forks import PerProcess
 from gossamer.progress import Progress
@@ -30,7 +29,7 @@ class RecurrentOnnx:
     ----------
     path : Path
         The .onnx file.
-    device : {"auto", "cpu", "cuda"}
+    device : str
         As for :class:`~gossamer.networks.onnx_network.OnnxNetwork`.
 
     Raises
@@ -38,7 +37,7 @@ class RecurrentOnnx:
     ModelError
         The file is no ONNX model, or another one.
     DeviceError
-        CUDA was asked for and cannot be had.
+        A device was asked for and cannot be had.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
@@ -109,10 +108,7 @@ class RecurrentOnnx:
                     f"There is not enough memory to run this model on frames of {width} x {height}.",
                     memory_remedy("Give a smaller size or working ratio."),
                 ) from None
-            raise ModelError(
-                f"The model could not be run ({first_line(error)}).",
-                "Try another working ratio.",
-            ) from None
+            raise failed_run(error, self.device, "Try another working ratio.") from None
         colours, alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
         return colours[0], alpha[0, 0], Recurrence(tuple(after), (height, width))
 
@@ -121,15 +117,8 @@ class RecurrentOnnx:
         self._session = None
 
     def _opened(self) -> Any:
-        wanted = resolve_device(self._asked)
-        providers = ["CUDAExecutionProvider"] if wanted == "cuda" else []
-        session = open_session(self._path, session_options(), [*providers, "CPUExecutionProvider"])
-        self.device = "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
-        if self.device != wanted:
-            if self._asked == "cuda":
-                raise DeviceError(
-                    "CUDA could not be started.",
-                    "Check the driver and the CUDA and cuDNN versions with: gossamer doctor",
-                )
-            self.warnings = ("CUDA could not be started; the model runs on the CPU.",)
+        def on_cpu() -> Any:
+            return open_session(self._path, session_options(), [CPU])
+
+        session, self.device, self.warnings = started_session(self._path, self._asked, session_options, on_cpu)
         return session

@@ -35,7 +35,7 @@ class TorchNetwork:
     network : str
         A key of :data:`~gossamer.networks.architectures.networks.NETWORKS`.
     device : {"auto", "cpu", "cuda", "mps", "xpu"}
-        Where to run. What is named raises when it does not start; ``"auto"`` falls back to the CPU and says so.
+        Where to run. What is named raises when it does not start; ``"auto"`` goes on to the next and says so.
     precision : {"auto", "float32", "float16", "bfloat16"}
         ``"auto"``: float32 on the CPU, whatever the file's precision, and float16 on CUDA. float16 is refused
         on the CPU, which has no fast arithmetic for it.

@@ -14,6 +14,7 @@ from gossamer.platform.memory import (
     physical_memory,
     resident_memory,
     return_memory,
+    share_heaps,
 )
 from gossamer.platform.names import exchange, is_planted, links_are_followed_for_others, rename_new, settle_names
 from gossamer.platform.permissions import inherit, share
@@ -80,6 +81,7 @@ __all__ = [
     "runtime_folder",
     "settle_names",
     "share",
+    "share_heaps",
     "usual_camera",
     "wait_for",
     "write_private",

@@ -9,7 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["addresses_left", "available_memory", "physical_memory", "resident_memory", "return_memory"]
+__all__ = [
+    "addresses_left",
+    "available_memory",
+    "physical_memory",
+    "resident_memory",
+    "return_memory",
+    "share_heaps",
+]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -60,14 +67,32 @@ def return_memory() -> None:
     What a network frees lies between what it keeps, so glibc holds on to all of it: 220 MB after U²-Net small, while
     the stages that come next ask the system for more.
     """
-    if (trim := _trim()) is not None:
+    if (trim := _of_the_c_library("malloc_trim")) is not None:
         trim(0)
 
 
+def share_heaps() -> None:
+    """Let all threads of this process take memory from two heaps, where the C library is one that makes more (glibc).
+
+    It makes up to eight for each core, and each keeps what its threads gave back: after 120 different pictures of one
+    megapixel a process held 440 MB with them and 330 MB so, the most was 570 to 610 and 435 MB, in the same time. For
+    our own processes alone, before they start a thread: later it counts no more. Who chose (``MALLOC_ARENA_MAX``,
+    ``GLIBC_TUNABLES``) is heard.
+    """
+    if "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in os.environ.get("GLIBC_TUNABLES", ""):
+        return
+    if (option := _of_the_c_library("mallopt")) is not None:
+        option(_M_ARENA_MAX, 2)
+
+
+_M_ARENA_MAX = -8  # malloc.h
+
+
 @functools.cache
-def _trim() -> Callable[[int], int] | None:
+def _of_the_c_library(name: str) -> Callable[..., int] | None:
+    """Return a function of glibc's; None where the C library is another, as musl is, macOS's and Windows's."""
     try:
-        function: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (OSError, TypeError, AttributeError):  # no glibc; on Windows CDLL(None) is a TypeError
         return None
     return function

@@ -14,7 +14,7 @@ import traceback
 from typing import Any
 
 from gossamer.errors import Cancelled, GossamerError
-from gossamer.platform import ignore_interrupts, keep_to_cores, resident_memory
+from gossamer.platform import ignore_interrupts, keep_to_cores, resident_memory, share_heaps
 from gossamer.progress import Progress
 from gossamer.service.frames import receive, send
 
@@ -59,6 +59,7 @@ class _Line:
 
 
 def _serve() -> None:
+    share_heaps()
     ignore_interrupts()  # the parent ends us, when the last picture is done
     line = _Line()
     threading.Thread(target=line.read, daemon=True).start()

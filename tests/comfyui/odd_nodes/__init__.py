@@ -122,10 +122,30 @@ class LoadedModels:
         return {"ui": {"sizes": sizes}}
 
 
+class OwnRemover:
+    """What ComfyUI's own Load Background Removal Model hands out since 0.21; it finds red, and what is to the right."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    RETURN_TYPES = ("BACKGROUND_REMOVAL",)
+    FUNCTION = "load"
+    CATEGORY = "tests"
+
+    def load(self):
+        return (self,)
+
+    def encode_image(self, image):
+        across = torch.linspace(0, 0.2, image.shape[2], device=image.device)  # not the same when it is mirrored
+        return image[..., 0] + across
+
+
 NODE_CLASS_MAPPINGS = {
     "LoadedModels": LoadedModels,
     "OddImage": OddImage,
     "OddMask": OddMask,
     "WriteTensor": WriteTensor,
     "ManyPictures": ManyPictures,
+    "OwnRemover": OwnRemover,
 }
