@@ -32,7 +32,7 @@ def of(given: Any) -> SegmentationModel | OwnModel:
     if hasattr(given, "encode_image"):
         return OwnModel(given)
     raise InputError(
-        f"The model is none, but of the type {type(given).__name__}.",
+        f"The input model is no model, but of the type {type(given).__name__}.",
         "Connect Load Model (Gossamer)'s output, or that of Load Background Removal Model.",
     )
 

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,9 +149,24 @@ def test_the_video_s_example(server: Server, cat: np.ndarray) -> None:
     assert np.abs(alpha / 255 - cutout.alpha).max() < 0.02
 
 
+def own_nodes(text: str) -> list[Any]:
+    """Return what a graph says of our nodes; of ComfyUI's own, newer servers say more than the one it was made for."""
+    graph = json.loads(text)
+    graphs = (graph, *graph.get("definitions", {}).get("subgraphs", ()))
+    told = ("type", "inputs", "outputs", "properties", "widgets_values")
+    return [
+        [box.get(each) for each in told] for one in graphs for box in one["nodes"] if box["type"].startswith("Gossamer")
+    ]
+
+
 def test_examples_are_as_the_nodes_are(server: Server) -> None:
+    is_newer = not server.get("/system_stats")["system"]["comfyui_version"].startswith("0.3.")
     for file, text in examples.written(server.get("/object_info")).items():
-        assert file.read_text(encoding="utf-8") == text, f"Type: {examples.COMMAND}"
+        found = file.read_text(encoding="utf-8")
+        if is_newer and '"nodes"' in text:
+            assert own_nodes(found) == own_nodes(text) != [], f"Type: {examples.COMMAND}"
+        else:
+            assert found == text, f"Type: {examples.COMMAND}"
         if file.parent == EXAMPLES:
             with Image.open(file.with_suffix(".jpg")) as picture:
                 assert np.asarray(picture).std() > 10
