@@ -80,12 +80,12 @@ class _Counted(comfy.model_patcher.ModelPatcher):
     """A network that ComfyUI can only free."""
 
     def __init__(self, key: Hashable, network: Any, module: torch.nn.Module | None = None) -> None:
+        self._key, self._network = key, network  # first: an older one (0.3.64) asks for the size while it is made
         super().__init__(
             module or torch.nn.Module(),
             load_device=comfy.model_management.get_torch_device(),
             offload_device=comfy.model_management.unet_offload_device(),
         )
-        self._key, self._network = key, network
 
     def empty(self) -> None:
         """Let go of the network, which is freed."""
@@ -131,8 +131,8 @@ class _Moved(_Counted):
     """A network in torch on ComfyUI's graphics device."""
 
     def __init__(self, key: Hashable, network: Any) -> None:
-        super().__init__(key, network, torch.nn.ModuleList(network.modules))
         self._there = True
+        super().__init__(key, network, torch.nn.ModuleList(network.modules))
 
     def empty(self) -> None:
         """Let go of the network and its modules."""

@@ -22,6 +22,7 @@ import comfy.options  # noqa: E402
 comfy.options.enable_args_parsing()
 
 import comfy.model_management as management  # noqa: E402
+import comfy.model_patcher as patcher  # noqa: E402
 import torch  # noqa: E402
 
 from gossamer.progress import Progress  # noqa: E402
@@ -32,6 +33,17 @@ management.get_torch_device = lambda: card
 management.unet_offload_device = lambda: torch.device("cpu")
 management.get_free_memory = lambda *args, **options: (1e12, 1e12) if options.get("torch_free_too") else 1e12
 management.soft_empty_cache = lambda *args, **options: None
+
+_make = patcher.ModelPatcher.__init__
+
+
+def _make_as_before(self, *args, **options):
+    """As servers of 0.3.64 do, which ask for the size meanwhile."""
+    assert self.model_size() == 1000
+    _make(self, *args, **options)
+
+
+patcher.ModelPatcher.__init__ = _make_as_before
 
 from comfyui_nodes import memory  # noqa: E402
 
