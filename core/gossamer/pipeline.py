@@ -179,8 +179,9 @@ class Pipeline:
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look), None
-        ran = model.engine, model.resolution
-        return mask, Origin(model.id, model.device, clock.seconds, model.warnings, disagreement, *ran)
+        return mask, Origin(
+            model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine, model.resolution
+        )
 
     def unload(self) -> None:
         """Free the memory that models take; the next picture loads them again."""

@@ -173,3 +173,14 @@ def test_no_map_is_cast_or_laid_out_anew_between_two_branches(file: str, models:
     assert "ReorderInput" not in ran
     assert "Cast" not in ran
     assert ran.count("ReorderOutput") <= 7
+
+
+def test_a_file_that_would_keep_it_at_work_for_hours_stays_as_it_is(tmp_path: Path) -> None:
+    """A number without an end, whose every digit makes it longer to add one, and more nodes than any network has."""
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(b"\x80" * 10_000_000 + b"\x01")
+    assert without_detours(path, 0) is None
+    model = halved()
+    assert without_detours(saved(model, tmp_path), 0) is not None
+    model.graph.node.extend(helper.make_node("Relu", ["sum"], [f"r{number}"]) for number in range(5000))
+    assert without_detours(saved(model, tmp_path), 0) is None

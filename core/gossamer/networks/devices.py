@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from gossamer.errors import DeviceError, InputError, first_line, import_failure
+from gossamer.errors import DeviceError, InputError, ModelError, first_line, import_failure
 from gossamer.networks.torch_package import torch_package
 from gossamer.settings.model_choice import DEVICES
 from gossamer.telemetry import onnxruntime, openvino
@@ -23,6 +23,7 @@ __all__ = [
     "cuda_is_available",
     "device_kind",
     "empty_cache",
+    "failed_run",
     "fallen_back",
     "is_installed",
     "providers_of",
@@ -249,6 +250,19 @@ def started_device(device: str) -> tuple[str, tuple[str, ...]]:
     if device == "auto" and kind.name != "cuda" and _SAID:
         problems.append(f"CUDA could not be started ({_SAID[0]})")
     return kind.torch, fallen_back(problems, kind)
+
+
+def failed_run(reason: str, device: str, remedy: str) -> ModelError | DeviceError:
+    """Return what to raise where a run has failed: on a card also its driver may have, or the card may be gone.
+
+    `reason` is what the runtime says, `remedy` what helps where the processor ran it.
+    """
+    if device == "cpu":
+        return ModelError(f"The model could not be run ({reason}).", remedy)
+    return DeviceError(
+        f"The model could not be run on {device_kind(device).title} ({reason}).",
+        "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
+    )
 
 
 def fallen_back(problems: Sequence[str], kind: DeviceKind) -> tuple[str, ...]:

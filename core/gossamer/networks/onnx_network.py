@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import ModelError, is_lack_of_memory
+from gossamer.errors import ModelError, first_line, is_lack_of_memory
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
+from gossamer.networks.devices import failed_run
 from gossamer.networks.network import Sizes
 from gossamer.networks.onnx_session import (
     CPU,
-    failed_run,
     is_of_a_run,
     open_session,
     session_options,
@@ -183,7 +183,7 @@ class OnnxNetwork:
             if is_lack_of_memory(error):
                 raise Exhausted from None
             remedy = "Check that the file fits the architecture that was named."
-            raise failed_run(error, self.device, remedy) from None
+            raise failed_run(first_line(error), self.device, remedy) from None
         if thrifty:
             return_memory()
         return one_mask(result[:count])

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory
-from gossamer.networks.devices import DeviceKind, candidates, device_kind, fallen_back, providers_of
+from gossamer.networks.devices import DeviceKind, candidates, fallen_back, providers_of
 from gossamer.parallel.threads import thread_count
 from gossamer.telemetry import onnxruntime
 
 __all__ = [
     "CPU",
     "Started",
-    "failed_run",
     "is_of_a_run",
     "open_session",
     "session_options",
@@ -142,16 +141,6 @@ def _opened_on(
         if session.get_providers()[0] == provider[0]:
             return session, ""
     return None, reason
-
-
-def failed_run(error: BaseException, device: str, remedy: str) -> ModelError | DeviceError:
-    """Return what to raise where a run has failed: on a card also its driver may have, or the card may be gone."""
-    if device == "cpu":
-        return ModelError(f"The model could not be run ({first_line(error)}).", remedy)
-    return DeviceError(
-        f"The model could not be run on {device_kind(device).title} ({first_line(error)}).",
-        "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
-    )
 
 
 def is_of_a_run(error: BaseException) -> bool:

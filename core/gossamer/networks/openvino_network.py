@@ -14,7 +14,7 @@ from gossamer.errors import DeviceError, ModelError, is_lack_of_memory, memory_r
 from gossamer.native.processor import has_bfloat16
 from gossamer.networks.batches import BatchSize, Exhausted, filled_up, one_mask, one_thread, watched
 from gossamer.networks.busy import is_busy
-from gossamer.networks.devices import device_kind, resolve_device
+from gossamer.networks.devices import device_kind, failed_run, resolve_device
 from gossamer.networks.network import Sizes
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
@@ -203,15 +203,8 @@ class OpenVinoNetwork:
         except RuntimeError as error:
             if is_lack_of_memory(error):
                 raise Exhausted from None
-            if self.device != "cpu":
-                raise DeviceError(
-                    f"The model could not be run on {device_kind(self.device).title} ({_last_line(error)}).",
-                    "Check the driver with its own tools and gossamer doctor, or choose --device cpu.",
-                ) from None
-            raise ModelError(
-                f"The model could not be run ({_last_line(error)}).",
-                "Check that the file fits the architecture that was named.",
-            ) from None
+            remedy = "Check that the file fits the architecture that was named."
+            raise failed_run(_last_line(error), self.device, remedy) from None
         if self.device == "cpu" and not is_busy(part.shape[2] * part.shape[3]):
             return_memory()
         return one_mask(result[:count])

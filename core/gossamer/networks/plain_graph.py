@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ __all__ = ["without_detours"]
 
 _LARGEST = 1 << 29
 """Bytes of a file; networks of this kind have 176 MB at most."""
+
+_MOST = 4096
+"""Nodes of a graph; networks of this kind have some hundreds, and what is done for each is not for millions."""
 
 _KNOWN = frozenset(b"Add Cast Concat Constant Conv Gather MaxPool Relu Resize Shape Sigmoid Slice Unsqueeze".split())
 """What these networks are made of. Of other operators some would mind what is changed here."""
@@ -94,9 +98,9 @@ def without_detours(path: Path, output: int) -> bytes | None:
 
 def _plain_graph(graph: memoryview, output: int) -> list[_Part] | None:
     """Return a GraphProto without detours, in parts; None where it has none, or is not of the kind."""
-    fields = list(_fields(graph))
+    fields = list(islice(_fields(graph), 4 * _MOST + 1))  # beside nodes, their weights and the maps between them
     nodes = [list(_fields(field.inside)) for field in fields if field.number == _NODE]
-    if not all(_text(node, _OPERATOR) in _KNOWN for node in nodes):
+    if len(fields) > 4 * _MOST or len(nodes) > _MOST or not all(_text(node, _OPERATOR) in _KNOWN for node in nodes):
         return None
     outputs = [_text(list(_fields(field.inside)), 1) for field in fields if field.number == _OUTPUT]
     wanted = outputs[output]
@@ -156,8 +160,10 @@ def _passed(fields: Sequence[_Field], nodes: Sequence[Sequence[_Field]], wanted:
     before = {_text(cast, _GIVES): _text(cast, _TAKES) for cast in casts}
 
     def first(name: bytes) -> bytes:
-        for _ in range(len(before)):  # converters write them in any order; who writes a circle is refused elsewhere
-            name = before.get(name, name)
+        for _ in before:  # converters write them in any order; who writes a circle is refused elsewhere
+            if name not in before:
+                break
+            name = before[name]
         return name
 
     last = first(wanted)
@@ -271,14 +277,15 @@ def _fields(message: memoryview) -> Iterator[_Field]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the lowest first, and where it ends."""
-    value = shift = 0
-    while True:
+    """Return a number of seven bits a byte, the lowest first, and where it ends; raises ValueError beyond 64 bits."""
+    value = 0
+    for shift in range(0, 64, 7):
         byte = message[at]
         value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
+        at += 1
         if byte < 128:
             return value, at
+    raise ValueError("no number")
 
 
 def _message(number: int, parts: Sequence[_Part]) -> list[_Part]:

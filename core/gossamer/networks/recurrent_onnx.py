@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError, ModelError, is_lack_of_memory, memory_remedy
+from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import one_thread, watched
-from gossamer.networks.onnx_session import CPU, failed_run, is_of_a_run, open_session, session_options, started_session
+from gossamer.networks.devices import failed_run
+from gossamer.networks.onnx_session import CPU, is_of_a_run, open_session, session_options, started_session
 from gossamer.networks.recurrence import Recurrence
 from gossamer.parallel.forks import PerProcess
 from gossamer.progress import Progress
@@ -108,7 +109,7 @@ class RecurrentOnnx:
                     f"There is not enough memory to run this model on frames of {width} x {height}.",
                     memory_remedy("Give a smaller size or working ratio."),
                 ) from None
-            raise failed_run(error, self.device, "Try another working ratio.") from None
+            raise failed_run(first_line(error), self.device, "Try another working ratio.") from None
         colours, alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
         return colours[0], alpha[0, 0], Recurrence(tuple(after), (height, width))
 
