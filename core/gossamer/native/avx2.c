@@ -32,6 +32,7 @@
 #include "enlarge.c"
 #include "guide.c"
 #include "laplacian.c"
+#include "layers.c"
 #include "nearest.c"
 #include "nodes.c"
 #include "png.c"

@@ -1,7 +1,7 @@
 /* What all kernels share.
  *
  * Each is compiled once for every processor of the family and, by avx2.c, once more for those with AVX2 and FMA; which
- * one is taken is asked when the library is loaded. GCC and Clang, and what is made of them, know all that is used here.
+ * one is taken is asked when the library is loaded; layers.c is compiled for AVX2 and, by avx512.c, for AVX-512 alone. GCC and Clang, and what is made of them, know all that is used here.
  */
 
 #ifndef GOSSAMER_KERNELS_H
@@ -12,7 +12,9 @@
 #else
 #define EXPORT __attribute__((visibility("default")))
 #endif
-#if defined(GOSSAMER_AVX2)
+#if defined(GOSSAMER_AVX512)
+#define KERNEL(name) EXPORT name##_avx512
+#elif defined(GOSSAMER_AVX2)
 #define KERNEL(name) EXPORT name##_avx2
 #else
 #define KERNEL(name) EXPORT name

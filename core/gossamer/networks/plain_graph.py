@@ -9,19 +9,17 @@ copied into the plain layout and back:
 - ``pytorch_half_pixel`` of a Resize, which differs from ``half_pixel`` only for maps that are made one pixel wide.
 
 It also computes every output, and those that only serve training are no mask.
-
-A file is a protocol buffer (onnx/onnx.proto), of which so little is read here that it takes no package.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+
+from gossamer.networks.onnx_messages import FLOAT, HALF, Field, fields_of, mapped, number_of, text_of
 
 __all__ = ["without_detours"]
 
@@ -34,7 +32,6 @@ _MOST = 4096
 _KNOWN = frozenset(b"Add Cast Concat Constant Conv Gather MaxPool Relu Resize Shape Sigmoid Slice Unsqueeze".split())
 """What these networks are made of. Of other operators some would mind what is changed here."""
 
-_FLOAT, _HALF = 1, 10  # TensorProto.DataType
 _VARINT, _BYTES = 0, 2  # wire types
 
 # Numbers of fields: of ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto.
@@ -45,21 +42,6 @@ _INTEGER, _TEXT, _TENSOR = 3, 4, 5
 _DIMENSION, _DATA_TYPE, _TENSOR_NAME, _RAW = 1, 2, 8, 9
 
 _Part = bytes | memoryview
-
-
-class _Field(NamedTuple):
-    """A field of a message: its number, its value (a whole number, or bytes), and all that it is written as."""
-
-    number: int
-    value: int | memoryview
-    written: memoryview
-
-    @property
-    def inside(self) -> memoryview:
-        """Its bytes; raises ValueError where it is a number."""
-        if isinstance(self.value, int):
-            raise ValueError("a number, where there should be a message")
-        return self.value
 
 
 def without_detours(path: Path, output: int) -> bytes | None:
@@ -81,8 +63,7 @@ def without_detours(path: Path, output: int) -> bytes | None:
         return None
     whole: list[_Part] = []  # joined once: each copy is of as many bytes as the file
     try:
-        with path.open("rb") as file:
-            model = list(_fields(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))))
+        model = list(fields_of(mapped(path)))
         (graph,) = (field for field in model if field.number == _GRAPH)
         plain = _plain_graph(graph.inside, output)
         if plain is None:
@@ -98,15 +79,15 @@ def without_detours(path: Path, output: int) -> bytes | None:
 
 def _plain_graph(graph: memoryview, output: int) -> list[_Part] | None:
     """Return a GraphProto without detours, in parts; None where it has none, or is not of the kind."""
-    fields = list(islice(_fields(graph), 4 * _MOST + 1))  # beside nodes, their weights and the maps between them
-    nodes = [list(_fields(field.inside)) for field in fields if field.number == _NODE]
-    if len(fields) > 4 * _MOST or len(nodes) > _MOST or not all(_text(node, _OPERATOR) in _KNOWN for node in nodes):
+    fields = list(islice(fields_of(graph), 4 * _MOST + 1))  # beside nodes, their weights and the maps between them
+    nodes = [list(fields_of(field.inside)) for field in fields if field.number == _NODE]
+    if len(fields) > 4 * _MOST or len(nodes) > _MOST or not all(text_of(node, _OPERATOR) in _KNOWN for node in nodes):
         return None
-    outputs = [_text(list(_fields(field.inside)), 1) for field in fields if field.number == _OUTPUT]
+    outputs = [text_of(list(fields_of(field.inside)), 1) for field in fields if field.number == _OUTPUT]
     wanted = outputs[output]
     leading = _leading(nodes, wanted)
     halved = any(
-        _number(list(_fields(field.inside)), _DATA_TYPE) == _HALF for field in fields if field.number == _WEIGHTS
+        number_of(list(fields_of(field.inside)), _DATA_TYPE) == HALF for field in fields if field.number == _WEIGHTS
     )
     names: dict[bytes, bytes] = {}
     if halved:
@@ -120,7 +101,7 @@ def _plain_graph(graph: memoryview, output: int) -> list[_Part] | None:
     for field in fields:
         if field.number == _NODE:
             node, leads = next(left)
-            if not leads or (halved and _text(node, _OPERATOR) == b"Cast"):
+            if not leads or (halved and text_of(node, _OPERATOR) == b"Cast"):
                 continue
             plain = b"".join(_plain_node(node, names, halved))
             changed |= plain != field.written
@@ -128,13 +109,13 @@ def _plain_graph(graph: memoryview, output: int) -> list[_Part] | None:
         elif field.number == _WEIGHTS and halved:
             parts += _message(_WEIGHTS, _in_float32(field.inside))
         elif field.number == _OUTPUT:
-            parts += [field.written] if _text(list(_fields(field.inside)), 1) == wanted else []
+            parts += [field.written] if text_of(list(fields_of(field.inside)), 1) == wanted else []
         elif field.number != _BETWEEN:  # types and sizes of what lies between, which are found anew
             parts.append(field.written)
     return parts if changed else None
 
 
-def _leading(nodes: Sequence[Sequence[_Field]], wanted: bytes) -> list[bool]:
+def _leading(nodes: Sequence[Sequence[Field]], wanted: bytes) -> list[bool]:
     """Return for each node whether an output comes of it: ONNX Runtime also runs what leads nowhere."""
     makers = {bytes(field.inside): at for at, node in enumerate(nodes) for field in node if field.number == _GIVES}
     leading, left = [False] * len(nodes), [wanted]
@@ -146,18 +127,18 @@ def _leading(nodes: Sequence[Sequence[_Field]], wanted: bytes) -> list[bool]:
     return leading
 
 
-def _passed(fields: Sequence[_Field], nodes: Sequence[Sequence[_Field]], wanted: bytes) -> dict[bytes, bytes] | None:
+def _passed(fields: Sequence[Field], nodes: Sequence[Sequence[Field]], wanted: bytes) -> dict[bytes, bytes] | None:
     """Return new names for what casts gave, and for what a last one took; None where all cannot be in float32."""
     types = {
-        _text(list(_fields(field.inside)), 1): _type_of(field.inside)
+        text_of(list(fields_of(field.inside)), 1): _type_of(field.inside)
         for field in fields
         if field.number in (_INPUT, _OUTPUT, _BETWEEN)
     }
-    inputs = [_text(list(_fields(field.inside)), 1) for field in fields if field.number == _INPUT]
-    casts = [node for node in nodes if _text(node, _OPERATOR) == b"Cast"]
-    if {types[name] for name in (*inputs, wanted)} != {_FLOAT} or not all(_is_of_floats(one, types) for one in casts):
+    inputs = [text_of(list(fields_of(field.inside)), 1) for field in fields if field.number == _INPUT]
+    casts = [node for node in nodes if text_of(node, _OPERATOR) == b"Cast"]
+    if {types[name] for name in (*inputs, wanted)} != {FLOAT} or not all(_is_of_floats(one, types) for one in casts):
         return None
-    before = {_text(cast, _GIVES): _text(cast, _TAKES) for cast in casts}
+    before = {text_of(cast, _GIVES): text_of(cast, _TAKES) for cast in casts}
 
     def first(name: bytes) -> bytes:
         for _ in before:  # converters write them in any order; who writes a circle is refused elsewhere
@@ -173,15 +154,15 @@ def _passed(fields: Sequence[_Field], nodes: Sequence[Sequence[_Field]], wanted:
     return {old: wanted if new == last else new for old, new in names.items()} | {last: wanted}
 
 
-def _is_of_floats(cast: Iterable[_Field], types: dict[bytes, int]) -> bool:
+def _is_of_floats(cast: Iterable[Field], types: dict[bytes, int]) -> bool:
     """Return whether a Cast makes floats of floats."""
-    made = [_number(list(_fields(field.inside)), _INTEGER) for field in cast if field.number == _ATTRIBUTE]
-    return types.get(_text(cast, _TAKES)) in (_FLOAT, _HALF) and made[0] in (_FLOAT, _HALF)
+    made = [number_of(list(fields_of(field.inside)), _INTEGER) for field in cast if field.number == _ATTRIBUTE]
+    return types.get(text_of(cast, _TAKES)) in (FLOAT, HALF) and made[0] in (FLOAT, HALF)
 
 
-def _plain_node(node: Iterable[_Field], names: dict[bytes, bytes], halved: bool) -> list[_Part]:
+def _plain_node(node: Iterable[Field], names: dict[bytes, bytes], halved: bool) -> list[_Part]:
     """Return a NodeProto, as a field, that takes what casts took before it, and resizes in the way that is known."""
-    operator = _text(node, _OPERATOR)
+    operator = text_of(node, _OPERATOR)
     parts: list[_Part] = []
     for field in node:
         if field.number in (_TAKES, _GIVES):
@@ -199,7 +180,7 @@ def _plain_node(node: Iterable[_Field], names: dict[bytes, bytes], halved: bool)
 def _known_resize(attribute: memoryview) -> list[_Part]:
     """Return an AttributeProto of a Resize, in parts, whose way to count pixels is the known one."""
     parts: list[_Part] = []
-    for field in _fields(attribute):
+    for field in fields_of(attribute):
         strange = field.number == _TEXT and bytes(field.inside) == b"pytorch_half_pixel"
         parts += _message(_TEXT, [b"half_pixel"]) if strange else [field.written]
     return parts
@@ -208,7 +189,7 @@ def _known_resize(attribute: memoryview) -> list[_Part]:
 def _in_float32_inside(attribute: memoryview) -> list[_Part]:
     """Return an AttributeProto, in parts, whose tensor is not in half precision."""
     parts: list[_Part] = []
-    for field in _fields(attribute):
+    for field in fields_of(attribute):
         parts += _message(_TENSOR, _in_float32(field.inside)) if field.number == _TENSOR else [field.written]
     return parts
 
@@ -218,15 +199,15 @@ def _in_float32(tensor: memoryview) -> list[_Part]:
 
     Raises ValueError where its numbers do not lie in it as they lie in memory.
     """
-    fields = list(_fields(tensor))
-    if _number(fields, _DATA_TYPE) != _HALF:
+    fields = list(fields_of(tensor))
+    if number_of(fields, _DATA_TYPE) != HALF:
         return [tensor]
     if not {field.number for field in fields} <= {_DIMENSION, _DATA_TYPE, _TENSOR_NAME, _RAW}:
         raise ValueError("weights that are written in another way")
     parts: list[_Part] = []
     for field in fields:
         if field.number == _DATA_TYPE:
-            parts.append(bytes((_DATA_TYPE << 3 | _VARINT, _FLOAT)))
+            parts.append(bytes((_DATA_TYPE << 3 | _VARINT, FLOAT)))
         elif field.number == _RAW:
             parts += _message(_RAW, [np.frombuffer(field.inside, "<f2").astype("<f4").tobytes()])
         else:
@@ -237,55 +218,11 @@ def _in_float32(tensor: memoryview) -> list[_Part]:
 def _type_of(value: memoryview) -> int:
     """Return the data type of a ValueInfoProto's tensor; 0 where it says none."""
     for number in (2, 1):  # TypeProto, then its tensor_type
-        found = [field.inside for field in _fields(value) if field.number == number]
+        found = [field.inside for field in fields_of(value) if field.number == number]
         if not found:
             return 0
         value = found[0]
-    return _number(list(_fields(value)), 1)
-
-
-def _text(message: Iterable[_Field], number: int) -> bytes:
-    """Return the first text of a message under a number; "" where it has none."""
-    return next((bytes(field.inside) for field in message if field.number == number), b"")
-
-
-def _number(message: Iterable[_Field], number: int) -> int:
-    return next((field.value for field in message if field.number == number and isinstance(field.value, int)), 0)
-
-
-def _fields(message: memoryview) -> Iterator[_Field]:
-    """Yield the fields of a message; raises IndexError or ValueError where it is none."""
-    at = 0
-    while at < len(message):
-        start = at
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield _Field(key >> 3, value, message[start:at])
-            continue
-        if kind == _BYTES:
-            size, at = _varint(message, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError("no field")
-        if at + size > len(message):
-            raise ValueError("cut off")
-        yield _Field(key >> 3, message[at : at + size], message[start : at + size])
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the lowest first, and where it ends; raises ValueError beyond 64 bits."""
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at += 1
-        if byte < 128:
-            return value, at
-    raise ValueError("no number")
+    return number_of(list(fields_of(value)), 1)
 
 
 def _message(number: int, parts: Sequence[_Part]) -> list[_Part]:

@@ -1,4 +1,4 @@
-"""ONNX graphs made ready for this machine once, so that later starts map them instead of making them again.
+"""Files of weights made ready for this machine once, so that later starts map what was made of them.
 
 ONNX Runtime rewrites a graph when it opens its file: constants are widened to float32, layers are merged, and weights
 are laid out as the processor likes them. For IS-Net that is nine tenths of a start, and always comes to the same.
@@ -21,7 +21,7 @@ from gossamer.files import read_json, staging_folder
 from gossamer.platform import processor_kind
 from gossamer.weights.folders import home
 
-__all__ = ["PreparedGraph", "forget_prepared", "prepared_folder"]
+__all__ = ["PreparedFile", "PreparedGraph", "forget_prepared", "prepared_folder"]
 
 _WORTH_IT = 1 << 25  # bytes of a file below which it opens quickly enough
 _GRAPH, _DATA, _SIZES, _SEEN = "graph.onnx", "graph.data", "sizes.json", ".seen"
@@ -29,63 +29,61 @@ _LEAST = 1024  # bytes of weights that lie beside the graph, where they can be m
 _LAYOUT = 2  # of what is kept; another number where that changes
 
 
-class PreparedGraph:
-    """What ONNX Runtime makes of a file on a CPU, kept for the next start.
+class PreparedFile:
+    """What is made of a file of weights for this machine, kept for the next start.
 
     It is made when a file is opened for the second time: what is opened but once, as in a container that is thrown
-    away, pays nothing for it. It counts for this file, this version of ONNX Runtime and this kind of processor.
+    away, pays nothing for it. It counts for this file and this kind of processor.
 
     Parameters
     ----------
     path : Path
         The .onnx file.
     folder : Path or None
-        Where such graphs are kept, made where it is missing; None to keep none.
-    version : str
-        ONNX Runtime's.
+        Where it is kept, made where it is missing; None to keep nothing.
+    made_by : str
+        What makes it, with its version.
     output : int
-        Which of the file's outputs is the mask: the graph may have no other.
+        Which of the file's outputs is the mask: what is kept may serve no other.
+    name : str
+        Of the file that is kept, beside which others may lie.
     """
 
-    def __init__(self, path: Path, folder: Path | None, version: str, output: int = 0) -> None:
+    def __init__(self, path: Path, folder: Path | None, made_by: str, output: int, name: str) -> None:
         status = path.stat()
-        said = [path.name, status.st_size, status.st_mtime_ns, version, processor_kind(), _LAYOUT, output]
+        said = [path.name, status.st_size, status.st_mtime_ns, made_by, processor_kind(), _LAYOUT, output]
         self._folder = folder if status.st_size >= _WORTH_IT else None
-        self._prefix = _prefix(path)
+        self._prefix = f"{_prefix(path)}{name}-"
         self._name = f"{self._prefix}{_digest(json.dumps(said))}"
+        self._file = name
 
     def ready(self) -> Path | None:
-        """Return the graph where it is there, and whole."""
+        """Return it where it is there, and whole."""
         if self._folder is None:
             return None
         place = self._folder / self._name
         try:
             sizes = read_json(place / _SIZES)
-            whole = _GRAPH in sizes and all((place / name).stat().st_size == size for name, size in sizes.items())
+            whole = self._file in sizes and all((place / name).stat().st_size == size for name, size in sizes.items())
         except (OSError, ValueError):
             return None
-        return place / _GRAPH if whole else None
+        return place / self._file if whole else None
 
     @contextmanager
-    def made_by(self, options: Any) -> Iterator[None]:
-        """Let a session that is opened with these options leave its graph here, where that is wanted.
+    def made(self) -> Iterator[Path | None]:
+        """Yield a folder to write it to, where that is wanted; what is there at the end is kept.
 
-        Whatever goes wrong about keeping it, what the session itself raises excepted, costs nothing but the next start.
+        Whatever goes wrong about keeping it costs nothing but the next start; what is raised within passes through.
         """
         if self._folder is None or not self._was_seen(self._folder):
-            yield
+            yield None
             return
         with staging_folder(self._folder) as staging:
-            graph = staging / self._name / _GRAPH
-            graph.parent.mkdir()
-            options.optimized_model_filepath = str(graph)
-            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _DATA)
-            options.add_session_config_entry(
-                "session.optimized_model_external_initializers_min_size_in_bytes", str(_LEAST)
-            )
-            yield
+            made = staging / self._name
+            made.mkdir()
+            yield made
             with suppress(OSError):
-                self._keep(graph.parent, self._folder)
+                self._keep(made, self._folder)
 
     def discard(self) -> None:
         """Remove it: it could not be opened."""
@@ -113,6 +111,33 @@ class PreparedGraph:
                 os.fsync(file.fileno())
         made.rename(folder / self._name)  # raises where another process was first
         _clear(folder, self._prefix, kept=self._name)
+
+
+class PreparedGraph(PreparedFile):
+    """What ONNX Runtime makes of a file on a CPU.
+
+    Parameters
+    ----------
+    path, folder, output
+        As for :class:`PreparedFile`.
+    version : str
+        ONNX Runtime's.
+    """
+
+    def __init__(self, path: Path, folder: Path | None, version: str, output: int = 0) -> None:
+        super().__init__(path, folder, version, output, _GRAPH)
+
+    @contextmanager
+    def made_by(self, options: Any) -> Iterator[None]:
+        """Let a session that is opened with these options leave its graph here, where that is wanted."""
+        with self.made() as folder:
+            if folder is not None:
+                options.optimized_model_filepath = str(folder / _GRAPH)
+                options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _DATA)
+                options.add_session_config_entry(
+                    "session.optimized_model_external_initializers_min_size_in_bytes", str(_LEAST)
+                )
+            yield
 
 
 def prepared_folder() -> Path | None:

@@ -30,11 +30,14 @@ class Plan:
         ``"auto"`` where a device may yet not start, and the processor then serves.
     precision : str
         As the runtime takes it.
+    native : bool
+        Whether our own kernels may run it in the runtime's place, where they know all that is in it.
     """
 
     runtime: Runtime
     device: str
     precision: str
+    native: bool = False
 
 
 def runtime_for_files(choice: ModelChoice) -> RuntimeChoice:
@@ -87,7 +90,8 @@ def planned(
         if runtime != "onnx" and resolve_device(device, runtime) == "cpu":
             precision = "bfloat16"
     resolved = resolve_device(device, runtime)
-    return Plan(runtime, "cpu" if resolved == "cpu" else device, precision)
+    native = (runtime, resolved, choice.runtime) == ("onnx", "cpu", "auto") and precision in ("auto", "float32")
+    return Plan(runtime, "cpu" if resolved == "cpu" else device, precision, native)
 
 
 def openvino_may_serve(plan: Plan, runtimes: Sequence[Runtime], choice: ModelChoice) -> bool:

@@ -318,8 +318,14 @@ class _Loader:
 
             return OpenVinoNetwork(file.path, plan.device, plan.precision, file.output, home() / "compiled")
         if file.runtime == "onnx" or file.network is None:
-            from gossamer.networks.onnx_network import OnnxNetwork
             from gossamer.networks.prepared_graph import prepared_folder
+
+            if plan.native and plan.device == "cpu":
+                from gossamer.networks.native_network import NativeNetwork
+
+                if network := NativeNetwork.opened(file.path, file.output, prepared_folder()):
+                    return network
+            from gossamer.networks.onnx_network import OnnxNetwork
 
             return OnnxNetwork(file.path, plan.device, file.output, prepared_folder())
         from gossamer.networks.torch_network import TorchNetwork
@@ -344,7 +350,9 @@ def _faster(file: _File, card: ModelCard, progress: Progress) -> Runtime:
     if COST[card.cost] > COST["small"] or card.input.size is None:
         return "onnx"
     names: tuple[Runtime, ...] = ("onnx", "openvino")
-    loaders = {name: _Loader(replace(file, runtime=name), Plan(name, "cpu", "float32")).load for name in names}
+    loaders = {
+        name: _Loader(replace(file, runtime=name), Plan(name, "cpu", "float32", native=True)).load for name in names
+    }
     return measured_faster(file.path, card.input.size, loaders, progress)
 
 
