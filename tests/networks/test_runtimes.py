@@ -40,30 +40,30 @@ def plan(files, difference=0.02, **settings) -> Plan:
 def test_bfloat16_where_it_was_measured_faithful_and_the_processor_has_it(machine) -> None:
     machine("torch")
     assert plan(ONNX) == Plan("torch", "cpu", "bfloat16")
-    assert plan(ONNX, FAITHFUL + 0.01) == plan(ONNX, None) == Plan("onnx", "cpu", "auto")
-    assert plan(ONNX_ALONE) == Plan("onnx", "cpu", "auto")
+    assert plan(ONNX, FAITHFUL + 0.01) == plan(ONNX, None) == Plan("onnx", "cpu", "auto", native=True)
+    assert plan(ONNX_ALONE) == Plan("onnx", "cpu", "auto", native=True)
     assert plan(TORCH) == plan(ONNX, runtime="torch") == Plan("torch", "cpu", "bfloat16")
     assert plan(TORCH, 0.4).precision == "auto"
     machine("torch", bfloat16=False)
-    assert plan(ONNX) == Plan("onnx", "cpu", "auto")
+    assert plan(ONNX) == Plan("onnx", "cpu", "auto", native=True)
     assert plan(TORCH).precision == "auto"
     machine("torch", "openvino")
     assert plan(ONNX) == plan(ONNX_ALONE) == Plan("openvino", "cpu", "bfloat16")
     machine()
-    assert plan(ONNX) == Plan("onnx", "cpu", "auto")
+    assert plan(ONNX) == Plan("onnx", "cpu", "auto", native=True)
 
 
 def test_torch_is_not_loaded_for_one_picture_of_an_onnx_file(machine) -> None:
     machine("torch", torch_loaded=False)
-    assert plan(ONNX) == Plan("onnx", "cpu", "auto")
+    assert plan(ONNX) == Plan("onnx", "cpu", "auto", native=True)
 
 
 def test_float32_gives_the_authors_numbers(machine) -> None:
     machine("torch", "openvino")
-    assert plan(ONNX, precision="float32") == Plan("onnx", "cpu", "float32")
+    assert plan(ONNX, precision="float32") == Plan("onnx", "cpu", "float32", native=True)
     assert plan(ONNX, precision="float32", runtime="openvino") == Plan("openvino", "cpu", "float32")
     assert plan(TORCH, precision="float32") == Plan("torch", "cpu", "float32")
-    assert plan(ONNX, runtime="onnx") == Plan("onnx", "cpu", "auto")
+    assert plan(ONNX, runtime="onnx") == Plan("onnx", "cpu", "auto")  # by name: not our own kernels
 
 
 def test_who_names_bfloat16_gets_it_from_what_is_installed(machine) -> None:

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 import gossamer
 from gossamer.errors import Cancelled, DeviceError, InputError, MissingExtra, ModelError, ModelNotFound
 from gossamer.networks import devices, runtimes
-from gossamer.networks.onnx_network import OnnxNetwork
+from gossamer.networks.layer_kernels import runs_layers
+from gossamer.networks.native_network import NativeNetwork
 from gossamer.networks.state_dict import load_network
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
@@ -26,6 +27,8 @@ from gossamer.weights import store
 from gossamer.weights.catalogue import model_card
 from gossamer.weights.inventory import Weights
 from tests.cached_weights import weights_home
+
+OURS = "native float32" if runs_layers() else "onnx float32"  # what runs U²-Net on this processor
 
 
 @pytest.fixture(autouse=True)
@@ -227,13 +230,14 @@ def test_what_ran_is_told(u2netp: Path, cat_mask: np.ndarray, monkeypatch: pytes
     monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
     cat = skimage.data.chelsea()
     exact = gossamer.remove_background(cat, model=str(u2netp), device="cpu", recipe=gossamer.Recipe())
-    assert exact.report.engine == exact.report.as_dict()["engine"] == "onnx float32"
+    assert exact.report.engine == exact.report.as_dict()["engine"] == OURS
     coarse = load_model("u2netp", device="cpu", precision="bfloat16")
     assert (coarse.engine, coarse.device) == ("torch bfloat16", "cpu")
     assert not np.array_equal(coarse.predict(cat), cat_mask)
     assert np.abs(coarse.predict(cat) - cat_mask).mean() * 255 < 15  # what it is over photographs, at worst
     both = load_models(f"u2netp, {u2netp}", device="cpu", architecture="u2netp")
-    assert both.engine == "onnx float32"
+    assert both.engine == OURS
+    assert load_model("u2netp", device="cpu", runtime="onnx").engine == "onnx float32"
 
 
 def test_auto_takes_bfloat16_only_of_a_model_that_was_measured_faithful(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,10 +245,10 @@ def test_auto_takes_bfloat16_only_of_a_model_that_was_measured_faithful(monkeypa
     assert weights is not None
     monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
     monkeypatch.setattr(runtimes, "has_bfloat16", lambda: True)
-    assert model_of(weights, device="cpu").engine == "onnx float32"
+    assert model_of(weights, device="cpu").engine == OURS
     faithful = dataclasses.replace(weights, card=dataclasses.replace(weights.card, bfloat16=0.01))
     assert model_of(faithful, device="cpu").engine == "torch bfloat16"
-    assert model_of(faithful, device="cpu", precision="float32").engine == "onnx float32"
+    assert model_of(faithful, device="cpu", precision="float32").engine == OURS
 
 
 def test_devices_and_runtimes_that_are_not_here_say_what_to_do(
@@ -279,7 +283,7 @@ def test_weights_of_another_architecture_are_one_clear_error(u2netp: Path) -> No
 def test_loading_can_be_cancelled_while_a_file_is_opened(u2netp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warm.unload()  # what other tests have loaded
     opened = threading.Event()
-    monkeypatch.setattr(OnnxNetwork, "__init__", lambda *_: opened.wait(60) and None)
+    monkeypatch.setattr(NativeNetwork, "opened", lambda *_: opened.wait(60) and None)
     calls = []
 
     def stop(fraction: float, message: str) -> None:

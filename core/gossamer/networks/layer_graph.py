@@ -32,6 +32,9 @@ _LARGEST = 1 << 29
 _MOST = 4096
 """Bytes of a file and nodes of a graph: networks of this kind have 176 MB and some hundreds."""
 
+_FLOATS = 1 << 31
+"""Of a map."""
+
 _GRAPH = 7  # of ModelProto
 _NODE, _WEIGHTS, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
 _TAKES, _GIVES, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
@@ -205,7 +208,7 @@ class _Reading:
         return found if found is not None else np.asarray(self.graph.weights[name])
 
     def _make(self, kind: str, node: _Node, shape: Shape, **more: Any) -> None:
-        if min(shape) < 1:
+        if min(shape) < 1 or shape[0] * shape[1] * shape[2] > _FLOATS:
             raise _Unknown
         takes = more.pop("takes", None) or (self._name(node.takes[0]),)
         self.made[node.gives] = Layer(kind, takes, node.gives, shape, **more)
@@ -284,7 +287,7 @@ class _Reading:
                 for side, scale in zip((1, channels, height, width), self._number(node.takes[2]), strict=True)
             )
         # What is made one pixel wide is where the two ways of counting differ.
-        if (count, depth) != (1, channels) or (min(high, wide) < 2 and (high, wide) != (height, width)):
+        if (count, depth) != (1, channels) or (high == 1 < height) or (wide == 1 < width):
             raise _Unknown
         self._make("resize", node, (channels, high, wide))
 

@@ -33,8 +33,8 @@ class Plan:
     Attributes
     ----------
     operations : (n,) of OPERATION
-    shares : (n,) float64
-        How much of all work is done when each begins.
+    shares : (n + 1,) float64
+        How much of all work is done when each begins, and at the end.
     floats : int
         Of memory for maps.
     scratch : int
@@ -73,7 +73,7 @@ def planned_layers(
     work = np.cumsum(1.0 + operations["inputs"] * operations["outputs"] * (operations["tiles"] + 1.0))
     return Plan(
         operations,
-        np.r_[0.0, work[:-1]] / work[-1],
+        np.r_[0.0, work] / work[-1],
         writer.floats,
         writer.scratch,
         writer.place(picture),

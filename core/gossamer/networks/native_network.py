@@ -141,7 +141,7 @@ class NativeNetwork:
         plan = self._plan(height, width)
         if plan is None or self._graph.sides not in (None, (height, width)):
             raise ModelError(
-                f"The model does not take pictures of {width} x {height}.",
+                f"The model could not be run: it takes no pictures of {width} x {height}.",
                 "Check that the file fits the architecture that was named.",
             )
         return self._batches.run(batch, progress, lambda part, steps: self._run_one(plan, weights, part, steps))
@@ -172,7 +172,7 @@ class NativeNetwork:
         done, stop = state[count : 2 * count], state[2 * count :]
 
         def fraction() -> float:
-            return float(plan.shares[int(np.argmax(done < plan.operations["items"]))])
+            return float(plan.shares[int(np.argmax(np.append(done < plan.operations["items"], True)))])
 
         def work() -> Array:
             kept, self._maps = self._maps, None

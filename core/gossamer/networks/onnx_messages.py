@@ -50,7 +50,7 @@ class Field(NamedTuple):
 
 
 def mapped(path: Path) -> memoryview:
-    """Return a file's bytes, which come from the disk as they are read; raises OSError, or ValueError of none."""
+    """Return a file's bytes, which come from the disk as they are read; raises OSError or, of none, ValueError."""
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
