@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import struct
 import sys
@@ -82,6 +83,48 @@ def _word(kind: str, value: Any) -> bytes:
     return struct.pack("<d", value) if kind == "r" else struct.pack("<q", int(value or 0))
 
 
+def run_layers(random: np.random.Generator) -> None:
+    """Run a small network with every kind of layer."""
+    from gossamer.native import COUNT, PLACE, layer_function
+    from gossamer.networks.layer_graph import Graph, Layer
+    from gossamer.networks.layer_plan import planned_layers
+    from gossamer.networks.layer_weights import kinds_of, places_of, write_weights
+
+    sizes = {"a": (32, 3, 3), "b": (48, 32, 3), "c": (400, 48, 3), "d": (1, 400, 3), "e": (1, 2, 1)}
+    weights = {
+        name: random.normal(0, 0.1, (out, of, side, side)).astype("f4") for name, (out, of, side) in sizes.items()
+    }
+    layers = [
+        Layer("convolution", ("picture",), "first", (32, 11, 9), "a", stride=2),
+        Layer("pool", ("first",), "pooled", (32, 6, 5)),
+        Layer("convolution", ("pooled",), "wide", (48, 6, 5), "b", step=2, relu=True),
+        Layer("convolution", ("wide",), "wider", (400, 6, 5), "c"),
+        Layer("resize", ("wider",), "large", (400, 11, 9)),
+        Layer("convolution", ("large",), "one", (1, 11, 9), "d"),
+        Layer("resize", ("one",), "small", (1, 5, 6)),
+        Layer("resize", ("one",), "same", (1, 5, 6)),
+        Layer("join", ("small", "same"), "both", (2, 5, 6)),
+        Layer("convolution", ("both",), "mixed", (1, 5, 6), "e"),
+        Layer("sigmoid", ("mixed",), "mask", (1, 5, 6)),
+    ]
+    graph = Graph((), weights, "picture", "mask", None, memoryview(mmap.mmap(-1, 1)))
+    kinds = kinds_of(graph, layers)
+    assert kinds is not None
+    assert {kind for _, kind in kinds.values()} == {"first", "tiles", "outputs", "narrow", "point"}
+    places, floats = places_of(graph, kinds)
+    packed = np.zeros(floats, np.float32)
+    write_weights(graph, kinds, packed)
+    plan = planned_layers(layers, kinds, places, "picture", (3, 21, 17))
+    assert plan is not None
+    maps, scratch = np.zeros(plan.floats, np.float32), np.zeros(plan.scratch, np.float32)
+    maps[plan.picture : plan.picture + 3 * 21 * 17] = random.normal(0, 1, 3 * 21 * 17)
+    count = len(plan.operations)
+    begun, done, stop = (np.zeros(size, np.int64) for size in (count, count, 1))
+    run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
+    run(plan.operations, count, maps, packed, scratch, begun, done, stop)
+    assert np.array_equal(done, plan.operations["items"])
+
+
 def main(path: str, variant: str) -> None:
     """Make every kernel work on small pictures; write what they did to `path`."""
     # On one core, and so in one thread: what another one writes meanwhile is not this call's.
@@ -123,6 +166,7 @@ def main(path: str, variant: str) -> None:
     signs = random.choice(np.int8((-1, 1)), (8, 40, 3, 3))
     none, one = np.zeros(40, np.float32), np.ones(8, np.float32)
     BinaryConvolution(signs, none, one, none[:8], padding=1)(random.normal(size=(40, 12, 14)).astype(np.float32))
+    run_layers(random)
     recorder.write(Path(path))
     Path(path).with_suffix(".names").write_text("\n".join(sorted(recorder.names)))
 

@@ -19,7 +19,9 @@ from gossamer.errors import Cancelled, DeviceError, InputError, MissingExtra, Mo
 from gossamer.networks import devices, runtimes
 from gossamer.networks.layer_kernels import runs_layers
 from gossamer.networks.native_network import NativeNetwork
+from gossamer.networks.speeds import known_speeds
 from gossamer.networks.state_dict import load_network
+from gossamer.segmentation import loading
 from gossamer.segmentation.ensemble import Ensemble
 from gossamer.segmentation.loading import load_model, load_models, model_of
 from gossamer.warm import warm
@@ -295,3 +297,17 @@ def test_loading_can_be_cancelled_while_a_file_is_opened(u2netp: Path, monkeypat
         load_model(u2netp, device="cpu", architecture="u2netp", progress=stop)
     assert not opened.is_set()  # it was not waited for
     opened.set()
+
+
+def test_where_nobody_has_measured_our_kernels_they_are_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Arm: here the outer world is made up, the kernels are this processor's."""
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path))
+    (tmp_path / "models").symlink_to(weights_home() / "models")
+    monkeypatch.setattr(runtimes, "is_installed", lambda runtime: runtime != "openvino")
+    monkeypatch.setattr(loading, "unmeasured", lambda: True)
+    found = load_model("u2netp", device="cpu").engine
+    ((_, seconds),) = known_speeds().items()
+    assert set(seconds) == {"onnx", "native"}
+    assert found == (OURS if seconds["native"] < 0.95 * seconds["onnx"] else "onnx float32")

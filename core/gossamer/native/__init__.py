@@ -24,10 +24,12 @@ __all__ = [
     "carried",
     "digest",
     "function",
+    "layer_function",
     "library",
     "places",
     "platform_name",
     "variant",
+    "widest",
 ]
 
 
@@ -112,6 +114,18 @@ def variant() -> str | None:
     return "avx2" if kernels.gossamer_has_avx2() else "plain"
 
 
+@functools.cache
+def widest() -> str | None:
+    """Return as :func:`variant` for the layers of networks, of which there is "avx512" as well."""
+    kernels = library()
+    return "avx512" if kernels is not None and kernels.gossamer_has_avx512() else variant()
+
+
+def layer_function(name: str, *arguments: Any) -> Any:
+    """Return a function of layers.c, which there must be."""
+    return _bound(name, widest(), arguments, None)
+
+
 def function(name: str, *arguments: Any, result: Any = None) -> Any:
     """Return a function of the library, which runs without the GIL, or None without a library."""
     return _bound(name, variant(), arguments, result)
@@ -122,6 +136,6 @@ def _bound(name: str, kind: str | None, arguments: tuple[Any, ...], result: Any)
     kernels = library()
     if kernels is None:
         return None
-    found = kernels[f"gossamer_{name}_avx2" if kind == "avx2" else f"gossamer_{name}"]
+    found = kernels[f"gossamer_{name}" if kind == "plain" else f"gossamer_{name}_{kind}"]
     found.argtypes, found.restype = arguments, result
     return found

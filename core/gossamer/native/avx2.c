@@ -1,5 +1,7 @@
 /* All kernels once more, for x86 processors with AVX2 and FMA. */
 
+#define _POSIX_C_SOURCE 199309L /* nanosleep, where there is one */
+
 #include <float.h>
 #include <math.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* What all kernels share.
  *
  * Each is compiled once for every processor of the family and, by avx2.c, once more for those with AVX2 and FMA; which
- * one is taken is asked when the library is loaded; layers.c is compiled for AVX2 and, by avx512.c, for AVX-512 alone. GCC and Clang, and what is made of them, know all that is used here.
+ * one is taken is asked when the library is loaded. layers.c is compiled by avx2.c and, by avx512.c, for AVX-512 alone.
+ * GCC and Clang, and what is made of them, know all that is used here.
  */
 
 #ifndef GOSSAMER_KERNELS_H

@@ -2,12 +2,14 @@
  *
  * Maps lie in blocks of 16 channels, (channels / 16, height, width, 16): what is done to a pixel is done to 16 channels
  * at once. Those of few channels are plain, (channels, height, width). Threads take a layer's parts one by one, and wait
- * for each other before the next layer. Made only for processors with AVX2 or AVX-512.
+ * for each other before the next layer.
  */
 
-#include "kernels.h"
+#if !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 199309L /* nanosleep, where there is one */
+#endif
 
-#if defined(GOSSAMER_AVX2) || defined(GOSSAMER_AVX512)
+#include "kernels.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -165,7 +167,13 @@ __declspec(dllimport) void __stdcall Sleep(unsigned long milliseconds);
 /* Wait a little: first without giving the core away, as others are about to end, then in naps. */
 INLINE void waited(int64_t times) {
     if (times < 2000)
+#if defined(__x86_64__)
         __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#else
+        return;
+#endif
     else
 #if defined(_WIN32)
         Sleep(0);
@@ -198,5 +206,3 @@ void KERNEL(gossamer_run_layers)(const operation *layers, int64_t count, float *
 void KERNEL(gossamer_layer_weights)(const float *weights, int64_t inputs, int64_t across, float *to) {
     transformed_weights(weights, inputs, across, to, inputs * across);
 }
-
-#endif

@@ -16,10 +16,14 @@ enum { BLOCK = 16 };
 typedef float lane __attribute__((vector_size(64)));
 enum { WIDE = 16, PARTS = 1, ROWS = 12 };
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
-#else
+#elif defined(GOSSAMER_AVX2)
 typedef float lane __attribute__((vector_size(32)));
 enum { WIDE = 8, PARTS = 2, ROWS = 6 };
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#else
+typedef float lane __attribute__((vector_size(16)));
+enum { WIDE = 4, PARTS = 4, ROWS = 12 }; /* for the 32 registers of Arm */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #endif
 #define EACH_OF_FEW(DO) DO(0) DO(1) DO(2) DO(3)
 
@@ -41,6 +45,8 @@ typedef struct {
     float *scratch; /* of one thread */
 } buffers;
 
+typedef int32_t v4i __attribute__((vector_size(16)));
+
 INLINE lane taken(const float *at) {
     lane value;
     memcpy(&value, at, sizeof value);
@@ -52,8 +58,11 @@ INLINE void kept(float *at, lane value) { memcpy(at, &value, sizeof value); }
 INLINE lane higher_of(lane a, lane b) {
 #if defined(GOSSAMER_AVX512)
     return (lane)_mm512_max_ps((__m512)a, (__m512)b);
-#else
+#elif defined(GOSSAMER_AVX2)
     return (lane)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    v4i first = a > b;
+    return (lane)((first & (v4i)a) | (~first & (v4i)b));
 #endif
 }
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 
 from gossamer import native
 
-__all__ = ["ACROSS", "BLOCK", "KINDS", "OPERATION", "layer_kernel", "runs_layers"]
+__all__ = ["ACROSS", "BLOCK", "KINDS", "OPERATION", "runs_layers", "unmeasured"]
 
 BLOCK = 16
 """Channels that lie together, see native/layers.h."""
@@ -33,27 +30,10 @@ OPERATION = np.dtype(
 
 
 def runs_layers() -> bool:
-    """Return whether this processor has kernels for layers: those with AVX2 have."""
-    return _suffix() != ""
+    """Return whether this processor has kernels for layers that are worth it: those with AVX2, and Arm's."""
+    return native.widest() in ("avx2", "avx512") or (native.widest() == "plain" and unmeasured())
 
 
-def layer_kernel(name: str, *arguments: Any) -> Any:
-    """Return one of native/layers.c for the widest vectors of this processor, which has some."""
-    return _bound(f"gossamer_{name}_{_suffix()}", arguments)
-
-
-@functools.cache
-def _suffix() -> str:
-    kernels = native.library()
-    if kernels is None:
-        return ""
-    if kernels.gossamer_has_avx512():
-        return "avx512"
-    return "avx2" if kernels.gossamer_has_avx2() else ""
-
-
-@functools.cache
-def _bound(name: str, arguments: tuple[Any, ...]) -> Any:
-    found = getattr(native.library(), name)
-    found.argtypes, found.restype = arguments, None
-    return found
+def unmeasured() -> bool:
+    """Return whether nobody has measured yet if kernels for layers are faster here than ONNX Runtime: on Arm."""
+    return native.platform_name().endswith("-aarch64")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.native import COUNT, PLACE
+from gossamer.native import COUNT, PLACE, layer_function
 from gossamer.networks.layer_graph import Graph, Layer
-from gossamer.networks.layer_kernels import ACROSS, BLOCK, layer_kernel
+from gossamer.networks.layer_kernels import ACROSS, BLOCK
 from gossamer.networks.onnx_messages import let_go
 
 __all__ = ["Kind", "Kinds", "Packed", "is_blocked", "kinds_of", "places_of", "write_weights"]
@@ -91,7 +91,7 @@ def write_weights(graph: Graph, kinds: Kinds, to: Array) -> None:
         for part in _parts(kind, weights.reshape(outputs, inputs, -1)):
             if kind == "tiles":
                 count = 36 * inputs * outputs
-                layer_kernel("layer_weights", PLACE, COUNT, COUNT, PLACE)(
+                layer_function("layer_weights", PLACE, COUNT, COUNT, PLACE)(
                     np.ascontiguousarray(part, np.float32), inputs, outputs, to[at : at + count]
                 )
             else:

@@ -16,11 +16,11 @@ import numpy as np
 from gossamer import native
 from gossamer.arrays import Array
 from gossamer.errors import ModelError
-from gossamer.native import COUNT, PLACE
+from gossamer.native import COUNT, PLACE, layer_function
 from gossamer.networks.batches import BatchSize, Exhausted, one_thread, watched
 from gossamer.networks.busy import is_busy
 from gossamer.networks.layer_graph import Graph, layers_of, read_graph
-from gossamer.networks.layer_kernels import layer_kernel, runs_layers
+from gossamer.networks.layer_kernels import runs_layers
 from gossamer.networks.layer_plan import Plan, planned_layers
 from gossamer.networks.layer_weights import Kinds, kinds_of, places_of, write_weights
 from gossamer.networks.network import Sizes
@@ -180,7 +180,7 @@ class NativeNetwork:
             maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
             threads = thread_count()
             scratch = [_room(plan.scratch) for _ in range(threads)]
-            run = layer_kernel("run_layers", PLACE, COUNT, *[PLACE] * 6)
+            run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
 
             def layers(own: Array) -> None:
                 run(plan.operations, count, maps, weights, own, state[:count], done, stop)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gossamer import native
 from gossamer.files import change_json, read_json
-from gossamer.networks.devices import Runtime
 from gossamer.networks.network import Network
 from gossamer.parallel.patience import patiently
 from gossamer.parallel.threads import thread_count
@@ -26,9 +26,9 @@ _PACKAGES = ("onnxruntime", "openvino")
 
 
 def measured_faster(
-    path: Path, size: tuple[int, int], loaders: Mapping[Runtime, Callable[[], Network]], progress: Progress
-) -> Runtime:
-    """Return the name of the runtime that runs a model faster here; the first one's where none wins clearly.
+    path: Path, size: tuple[int, int], loaders: Mapping[str, Callable[[], Network]], progress: Progress
+) -> str:
+    """Return the name of what runs a model fastest here; the first one's where none wins clearly.
 
     What was measured is remembered for this file, these versions of the packages and this number of threads, in
     ``speeds.json`` in :func:`~gossamer.weights.folders.home`.
@@ -74,7 +74,7 @@ def known_speeds() -> dict[str, dict[str, float]]:
 def _key(path: Path) -> str:
     status = path.stat()
     versions = ", ".join(f"{package} {_version(package)}" for package in _PACKAGES)
-    return f"{path.name} ({status.st_size} bytes), {versions}, {thread_count()} threads"
+    return f"{path.name} ({status.st_size} bytes), {versions}, kernels {native.digest()[:6]}, {thread_count()} threads"
 
 
 def _version(package: str) -> str:

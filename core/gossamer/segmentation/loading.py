@@ -15,6 +15,7 @@ from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelIntegrityError, ModelNotFound
 from gossamer.native.processor import has_int8
 from gossamer.networks.devices import Runtime, cuda_is_available, is_installed
+from gossamer.networks.layer_kernels import runs_layers, unmeasured
 from gossamer.networks.network import Network
 from gossamer.networks.runtimes import Plan, openvino_may_serve, planned, runtime_for_files
 from gossamer.networks.speeds import measured_faster
@@ -160,8 +161,8 @@ def model_of(
     runtimes = _able(variant.runtimes if card.network else (variant.runtime,))
     # The first use of a runtime imports it, torch for seconds.
     plan = patiently(lambda: planned(runtimes, choice, card.bfloat16), steps)
-    if openvino_may_serve(plan, runtimes, choice):
-        plan = replace(plan, runtime=_faster(file, card, steps))
+    if plan.native:
+        plan = _fastest(file, plan, openvino_may_serve(plan, runtimes, choice), card, steps)
     output = card.output
     if variant.activation is not None and (variant.runtime == "torch") == (plan.runtime == "torch"):
         output = replace(output, activation=variant.activation)
@@ -345,15 +346,21 @@ def _able(runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
     return (*runtimes, "openvino") if "onnx" in runtimes else runtimes
 
 
-def _faster(file: _File, card: ModelCard, progress: Progress) -> Runtime:
-    """Return which of ONNX Runtime and OpenVINO runs a model faster here; unmeasured where that would take long."""
-    if COST[card.cost] > COST["small"] or card.input.size is None:
-        return "onnx"
-    names: tuple[Runtime, ...] = ("onnx", "openvino")
-    loaders = {
-        name: _Loader(replace(file, runtime=name), Plan(name, "cpu", "float32", native=True)).load for name in names
-    }
-    return measured_faster(file.path, card.input.size, loaders, progress)
+def _fastest(file: _File, plan: Plan, openvino: bool, card: ModelCard, progress: Progress) -> Plan:
+    """Return a plan with what runs a model fastest here of all that may serve, by a measurement.
+
+    Nothing is measured where our own kernels are known to be fastest or nothing else may serve, nor where it would take
+    long.
+    """
+    plans = {"onnx": plan}
+    if plan.native and unmeasured() and runs_layers():
+        plans = {"onnx": replace(plan, native=False), "native": plan}
+    if openvino:
+        plans["openvino"] = replace(plan, runtime="openvino", native=False)
+    if len(plans) == 1 or COST[card.cost] > COST["small"] or card.input.size is None:
+        return plans["onnx"]
+    loaders = {name: _Loader(replace(file, runtime=each.runtime), each).load for name, each in plans.items()}
+    return plans[measured_faster(file.path, card.input.size, loaders, progress)]
 
 
 def _model(
