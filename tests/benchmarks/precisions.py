@@ -37,6 +37,7 @@ import gossamer.weights.store
 from gossamer.evaluation.boundary import boundary_iou
 from gossamer.networks.busy import picture_after_picture
 from gossamer.networks.export import export_onnx
+from gossamer.networks.layer_kernels import runs_layers
 from gossamer.networks.state_dict import load_network
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime, openvino
@@ -72,6 +73,8 @@ def pictures(folder: Path) -> list[np.ndarray]:
 def ways_of(name: str) -> list[tuple[str, str]]:
     """Return the runtimes and precisions that a model can be run in here."""
     ways = [("onnx", "float32")]
+    if runs_layers() and name in WORK and name != RANDOM:
+        ways += [("auto", "float32")]  # our own kernels, where they know all that is in it
     for runtime in ("torch", "openvino"):
         if importlib.util.find_spec(runtime) is not None:
             ways += [(runtime, "float32"), (runtime, "bfloat16")]
@@ -237,14 +240,17 @@ def measure_rates(name: str, options: argparse.Namespace, rates: dict[str, float
         model = str(files[way[0]]) if files else name
         named = {"architecture": name} if files else {}
         loaded = gossamer.load_model(model, runtime=way[0], precision=way[1], device="cpu", **named)
+        way = (loaded.engine.split()[0], way[1]) if way[0] == "auto" else way
         calls[way] = functools.partial(run_alone, loaded._network)  # without the resizing around it
-    calls["onnx, alone", "float32"] = calls["onnx", "float32"]
+    for runtime in ("onnx", "native"):
+        if (runtime, "float32") in calls:
+            calls[f"{runtime}, alone", "float32"] = calls[runtime, "float32"]
     seconds: dict[tuple[str, str], list[Seconds]] = {way: [] for way in calls}
     for number in range(options.runs + 1):
         for way, call in calls.items():
             # Between two pictures a network keeps its working memory; one alone gives it back, and fetches it anew.
             with nullcontext() if "alone" in way[0] else picture_after_picture():
-                if way[0].startswith("onnx"):
+                if way[0].startswith(("onnx", "native")):
                     call(batch)  # what the other of the two ways has left
                 found = taken(functools.partial(call, batch))
             if number:

@@ -125,6 +125,18 @@ def run_layers(random: np.random.Generator) -> None:
     assert np.array_equal(done, plan.operations["items"])
 
 
+def sample_deformed(random: np.random.Generator) -> None:
+    """Sample what a deformable convolution sees, in both precisions."""
+    from gossamer.native import COUNT, PLACE, function
+
+    sample = function("deformed", *[PLACE] * 3, *[COUNT] * 10, *[PLACE] * 2)
+    x, moves = random.normal(size=(7, 9, 11)).astype(np.float32), random.normal(0, 3, (9, 2, 63)).astype(np.float32)
+    weights = random.random((9, 63)).astype(np.float32)
+    sizes = 7, 9, 11, 3, 3, 1, 7, 9, 5, 50
+    sample(x, moves, weights, *sizes, np.zeros((50, 9, 11), np.float32), None)
+    sample(x, moves, weights, *sizes, None, np.zeros((50, 9, 11), np.uint16))
+
+
 def main(path: str, variant: str) -> None:
     """Make every kernel work on small pictures; write what they did to `path`."""
     # On one core, and so in one thread: what another one writes meanwhile is not this call's.
@@ -167,6 +179,7 @@ def main(path: str, variant: str) -> None:
     none, one = np.zeros(40, np.float32), np.ones(8, np.float32)
     BinaryConvolution(signs, none, one, none[:8], padding=1)(random.normal(size=(40, 12, 14)).astype(np.float32))
     run_layers(random)
+    sample_deformed(random)
     recorder.write(Path(path))
     Path(path).with_suffix(".names").write_text("\n".join(sorted(recorder.names)))
 

@@ -31,6 +31,7 @@
 #include "blur.c"
 #include "coarse.c"
 #include "deflate.c"
+#include "deform.c"
 #include "enlarge.c"
 #include "guide.c"
 #include "laplacian.c"

@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from gossamer.native import function
 from gossamer.networks.architectures import deformable
 from gossamer.networks.architectures.deformable import DeformableConv2d, deform_conv2d
+
+
+@pytest.fixture(params=["kernel", "plain"], autouse=True)
+def _way(request, monkeypatch):
+    if request.param == "plain":
+        monkeypatch.setattr(deformable, "_compiled", lambda *_: None)
+    elif function("deformed") is None:
+        pytest.skip("the kernels are not compiled")
 
 
 def case(seed, n, channels, out_channels, height, width, kernel, spread):
@@ -129,3 +138,29 @@ def test_it_can_be_left_between_its_parts(monkeypatch):
     with torch.no_grad(), pytest.raises(InterruptedError):
         module(torch.randn(1, 3, 5, 7))
     assert "between" not in "".join(module.state_dict())
+
+
+@pytest.mark.parametrize("channels", [5, 8, 29])
+def test_bfloat16_is_rounded_once(channels):
+    x, offset, _, mask = case(4, 1, channels, channels, 6, 7, 1, spread=2)
+    x, mask, offset = x.bfloat16(), mask.bfloat16(), offset.bfloat16()
+    eye = torch.eye(channels)[..., None, None]
+    seen = deform_conv2d(x, offset, eye.bfloat16(), mask)
+    exact = by_definition(x.float(), offset.float(), eye, mask.float(), 0)
+    assert np.abs(seen.float().numpy() - exact).max() <= np.abs(exact).max() / 128
+
+
+def test_gradients_come_through():
+    x, offset, weight, mask = case(5, 1, 2, 3, 4, 5, 3, spread=1)
+    weight.requires_grad_()
+    deform_conv2d(x, offset, weight, mask, 1).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0
+
+
+def test_far_beyond_any_picture_there_is_nothing():
+    x, offset, weight, mask = case(6, 1, 8, 3, 4, 5, 3, spread=1)
+    for far in (1e9, -1e9, 3e38, float("inf"), float("-inf"), float("nan")):
+        offset[0, 0, 2, 2] = far
+        seen = deform_conv2d(x, offset, weight, mask, 1)
+        assert torch.isfinite(seen[0, :, 0, 0]).all()

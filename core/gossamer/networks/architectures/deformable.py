@@ -5,17 +5,27 @@ Zhu, Hu, Lin, Dai: "Deformable ConvNets v2: More Deformable, Better Results", CV
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gossamer.native import COUNT, PLACE, function
+from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
+
 __all__ = ["DeformableConv2d", "deform_conv2d"]
 
 _CHUNK = 1 << 22
 """Sampled values held at a time, 16 MB in float32: all 49 taps of a 7 x 7 kernel on a 256 x 256 map are 822 MB."""
+
+_STRIPS = 8
+"""Parts of the sampling that threads share out."""
+
+_TYPES = (torch.float32, torch.bfloat16)
 
 _TOGETHER = 4
 """Taps at a time at least, as threads share them out: as many rows as that allows."""
@@ -32,9 +42,10 @@ def deform_conv2d(
     """Convolve with taps that are moved by `offset` and weighted by `mask`.
 
     Equals ``torchvision.ops.deform_conv2d`` with stride 1, no dilation, one group and no bias, and calls it on CUDA
-    in float32 where torchvision is installed. Elsewhere the taps are sampled with ``grid_sample``, a few at a time:
-    on a CPU torchvision is slower, and in half precision it rounds the positions of the taps as well, by an eighth
-    of a pixel in the right half of a map 256 pixels wide. Here positions stay float32, whatever the type of `x`.
+    in float32 where torchvision is installed. On a processor the taps are sampled by ``native/deform.c``, elsewhere and
+    for training by ``grid_sample``, a few at a time: on a CPU torchvision is slower, and in half precision it rounds
+    the positions of the taps as well, by an eighth of a pixel in the right half of a map 256 pixels wide. Here
+    positions stay float32, whatever the type of `x`.
 
     Parameters
     ----------
@@ -57,6 +68,9 @@ def deform_conv2d(
     operator = _torchvision_operator() if x.is_cuda and x.dtype == torch.float32 and not _traced() else None
     if operator is not None:
         return operator(x, offset, weight, padding=padding, mask=mask)
+    kernel = _compiled(x, offset, weight, mask)
+    if kernel is not None:
+        return _convolved(kernel, x, offset, weight, mask, padding, between)
     n, channels, height, width = x.shape
     out_channels, _, kernel_h, kernel_w = weight.shape
     taps, (out_h, out_w) = kernel_h * kernel_w, offset.shape[2:]
@@ -93,6 +107,51 @@ def deform_conv2d(
     step = max(1, _CHUNK // (band * row))
     bands = [convolved(top, min(top + band, out_h), step) for top in range(0, out_h, band)]
     return torch.cat(bands, 2).reshape(n, out_channels, out_h, out_w)
+
+
+def _compiled(*tensors: Tensor) -> Callable[..., None] | None:
+    """Return the kernel that samples on a processor, where there is one and nobody asks for gradients."""
+    ours = all(one.device.type == "cpu" and one.dtype in _TYPES for one in tensors) and not _traced()
+    if not ours or (torch.is_grad_enabled() and any(one.requires_grad for one in tensors)):
+        return None
+    return function("deformed", *[PLACE] * 3, *[COUNT] * 10, *[PLACE] * 2)  # type: ignore[no-any-return]
+
+
+def _convolved(
+    sample: Callable[..., None],
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    mask: Tensor,
+    padding: int,
+    between: Callable[[Tensor], object] | None,
+) -> Tensor:
+    """Convolve on a processor: all taps of some pixels are sampled, then multiplied with the kernel at once."""
+    n, channels, height, width = x.shape
+    out_channels, _, kernel_h, kernel_w = weight.shape
+    taps, high, wide = kernel_h * kernel_w, *offset.shape[2:]
+    sizes = height, width, channels, kernel_h, kernel_w, padding, high, wide
+    kernel = weight.flatten(2).transpose(1, 2).reshape(out_channels, -1)  # in the order of what is sampled
+    result = x.new_empty(n, out_channels, high * wide)
+    seen = x.new_empty(max(1, min(high * wide, _CHUNK // (2 * taps * channels))), taps * channels)
+    full = x.dtype == torch.float32
+    places = seen.numpy() if full else seen.view(torch.int16).numpy()
+
+    def sampled(arrays: tuple[Any, ...], first: int, start: int, end: int) -> None:
+        to = places[start:end]
+        sample(*arrays, *sizes, first + start, end - start, to if full else None, None if full else to)
+
+    with Strips() as strips:
+        for one, moves, weights, to in zip(x, offset, mask, result, strict=True):
+            laid_out = one.permute(1, 2, 0), moves, weights
+            arrays = tuple(part.float().contiguous().numpy() for part in laid_out)
+            for first in range(0, high * wide, len(seen)):
+                count = min(len(seen), high * wide - first)
+                strips.each(partial(sampled, arrays, first), count, -(-count // _STRIPS), Progress())
+                torch.mm(kernel, seen[:count].t(), out=to[:, first : first + count])
+                if between is not None:
+                    between(to)
+    return result.reshape(n, out_channels, high, wide)
 
 
 class DeformableConv2d(nn.Module):
@@ -135,7 +194,7 @@ def _traced() -> bool:
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
-@functools.cache
+@cache
 def _torchvision_operator() -> Callable[..., Tensor] | None:
     """Return torchvision's operator if it is there with its compiled part, else None."""
     try:
