@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gossamer import native
 from gossamer.errors import DeviceError, ModelError
 from gossamer.native import COUNT, PLACE, layer_function
-from gossamer.networks import layer_kernels, layer_plan, native_network
+from gossamer.networks import layer_kernels, layer_plan, memory, native_network
 from gossamer.networks.busy import picture_after_picture
 from gossamer.networks.layer_graph import layers_of, read_graph
 from gossamer.networks.layer_kernels import runs_layers
@@ -233,6 +233,10 @@ def test_what_cannot_be_run_is_one_sentence(models: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(native_network, "_room", lambda floats: np.empty(1 << 60, np.float32))
         with pytest.raises(DeviceError, match=r"not enough memory .* one picture of 320 x 320"):
+            network.run(batch(320, 1), Progress())
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "available_memory", lambda: 50_000_000)
+        with pytest.raises(DeviceError, match=r"on 320 x 320 pixels needs about 0\.1 GB of memory, but"):
             network.run(batch(320, 1), Progress())
     network.unload()
     with pytest.raises(ModelError, match="unloaded"):

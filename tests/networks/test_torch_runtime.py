@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -174,6 +175,32 @@ def test_other_failures_are_one_sentence(models: Path) -> None:
     network._module._call = lambda x: x[:, :1] * float("nan")
     with pytest.raises(ModelError, match="not a number"):
         network.run(batch(64, 1), Progress())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported asynchronously"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError(
+            "Native API failed. Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY) XPU device lost"
+        ),
+        torch.AcceleratorError("HIP error: no ROCm-capable device is detected"),
+    ],
+)
+def test_a_card_that_vanishes_is_told_as_the_card(error: Exception, models: Path) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+
+    def gone(x: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    network._module._call = gone
+    with pytest.raises(ModelError, match="could not be run"):  # of which the processor has none
+        network.run(batch(64, 1), Progress())
+    network._module.device = "xpu"  # whose tensors nobody makes here
+    network._module._settings = lambda threads: contextlib.nullcontext()
+    with pytest.raises(DeviceError, match=r"could not be run on .* \(.*\)\. Check the driver with its own tools"):
+        network._module.run(lambda call: call(torch.zeros(1)), Progress())
 
 
 def test_an_unloaded_network_holds_nothing_and_says_so(models: Path) -> None:

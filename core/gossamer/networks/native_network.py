@@ -23,6 +23,7 @@ from gossamer.networks.layer_graph import Graph, layers_of, read_graph
 from gossamer.networks.layer_kernels import runs_layers
 from gossamer.networks.layer_plan import Plan, planned_layers
 from gossamer.networks.layer_weights import Kinds, kinds_of, places_of, write_weights
+from gossamer.networks.memory import require_memory
 from gossamer.networks.network import Sizes
 from gossamer.networks.prepared_graph import PreparedFile
 from gossamer.parallel.forks import PerProcess
@@ -175,10 +176,12 @@ class NativeNetwork:
             return float(plan.shares[int(np.argmax(np.append(done < plan.operations["items"], True)))])
 
         def work() -> Array:
-            kept, self._maps = self._maps, None
-            maps = kept if kept is not None and len(kept) >= plan.floats else _room(plan.floats)
-            maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
+            maps, self._maps = self._maps, None
             threads = thread_count()
+            if maps is None or len(maps) < plan.floats:
+                _require(4 * (plan.floats + threads * plan.scratch), *picture.shape[2:])
+                maps = _room(plan.floats)
+            maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
             scratch = [_room(plan.scratch) for _ in range(threads)]
             run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
 
@@ -196,6 +199,11 @@ class NativeNetwork:
             return watched(work, progress, lambda: stop.fill(1), fraction, thread=self._thread())
         except MemoryError:
             raise Exhausted from None
+
+
+def _require(needed: int, height: int, width: int) -> None:
+    remedy = "Free memory, or choose a smaller model or resolution."
+    require_memory(needed, f"Running this model on {width} x {height} pixels", remedy)
 
 
 def _room(floats: int) -> Array:

@@ -7,6 +7,7 @@ What is special to a kind of network (its pictures, its precision, what it does 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import POLL, Exhausted, one_thread, watched
 from gossamer.networks.convolutions import mend_convolutions
-from gossamer.networks.devices import empty_cache, require_own_process
+from gossamer.networks.devices import empty_cache, failed_run, require_own_process
 from gossamer.networks.memory import module_bytes
 from gossamer.parallel.forks import Lock, PerProcess
 from gossamer.parallel.threads import thread_count
@@ -159,6 +160,8 @@ class TorchModule:
         except (RuntimeError, MemoryError, IndexError, ValueError, TypeError) as error:
             failure = error
         if not is_lack_of_memory(failure):
+            if self.device != "cpu" and _is_of_the_device(failure):
+                raise failed_run(first_line(failure), self.device, "") from failure
             raise ModelError(
                 f"{self.title} could not be run{f' on {on}' if on else ''} ({first_line(failure)}).",
                 "Try --device cpu --precision float32." if self._counts else "Leave --compile out.",
@@ -208,6 +211,20 @@ def _threads() -> int:
     import torch
 
     return torch.get_num_threads()
+
+
+def _is_of_the_device(error: BaseException) -> bool:
+    """Tell whether a card, its driver or its library has failed, and not what was asked of it.
+
+    torch has a class of its own for it since 2.8, which older releases and some backends do not raise.
+    """
+    named = type(error).__name__ == "AcceleratorError"
+    return named or re.search(_OF_A_DEVICE, str(error)) is not None
+
+
+_OF_A_DEVICE = (
+    r"(?i)\b(CUDA|HIP|cuDNN|cuBLAS|MIOpen|XPU|Level.Zero|SYCL|MPS)[ \w]*\b(error|failed|failure|lost|status)\b"
+)
 
 
 class _Stopped(Exception):
