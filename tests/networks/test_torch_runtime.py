@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
-from gossamer.networks import torch_module, torch_network
+from gossamer.networks import memory, torch_module, torch_network
 from gossamer.networks.architectures.networks import build
 from gossamer.networks.architectures.swin import SWINS, SwinSize
 from gossamer.networks.torch_network import TorchNetwork
@@ -201,6 +201,24 @@ def test_a_card_that_vanishes_is_told_as_the_card(error: Exception, models: Path
     network._module._settings = lambda threads: contextlib.nullcontext()
     with pytest.raises(DeviceError, match=r"could not be run on .* \(.*\)\. Check the driver with its own tools"):
         network._module.run(lambda call: call(torch.zeros(1)), Progress())
+
+
+def test_what_does_not_fit_is_said_before_it_begins(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = TorchNetwork(models / "u2netp.onnx", "u2netp", device="cpu")
+    tried: list[int] = []
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        tried.append(len(x))
+        return x[:, :1]
+
+    network._module._call = call
+    for where in (memory, torch_network):
+        monkeypatch.setattr(where, "available_memory", lambda: 64 * 64 * 1960 * 2)
+    assert network.run(np.zeros((5, 3, 64, 64), np.float32), Progress()).shape == (5, 64, 64)
+    assert tried == [2, 2, 1]
+    with pytest.raises(DeviceError, match=r"on 2560 x 128 pixels needs about 0\.6 GB of memory, but 0\.0 GB are left"):
+        network.run(np.zeros((1, 3, 128, 2560), np.float32), Progress())
+    assert tried == [2, 2, 1]
 
 
 def test_an_unloaded_network_holds_nothing_and_says_so(models: Path) -> None:

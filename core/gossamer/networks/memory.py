@@ -7,7 +7,7 @@ from typing import Any
 from gossamer.errors import DeviceError, memory_remedy
 from gossamer.platform import addresses_left, available_memory
 
-__all__ = ["module_bytes", "require_addresses", "require_memory"]
+__all__ = ["module_bytes", "require_addresses", "require_memory", "require_memory_for"]
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
@@ -33,6 +33,12 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
             f"{what} needs about {needed / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are left.",
             memory_remedy(remedy),
         )
+
+
+def require_memory_for(needed: int, height: int, width: int) -> None:
+    """Refuse, as :func:`require_memory`, to run a network on pictures of a size."""
+    remedy = "Free memory, or choose a smaller model or resolution."
+    require_memory(needed, f"Running this model on {width} x {height} pixels", remedy)
 
 
 def require_addresses(needed: int, what: str) -> None:

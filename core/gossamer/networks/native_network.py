@@ -23,7 +23,7 @@ from gossamer.networks.layer_graph import Graph, layers_of, read_graph
 from gossamer.networks.layer_kernels import runs_layers
 from gossamer.networks.layer_plan import Plan, planned_layers
 from gossamer.networks.layer_weights import Kinds, kinds_of, places_of, write_weights
-from gossamer.networks.memory import require_memory
+from gossamer.networks.memory import require_memory_for
 from gossamer.networks.network import Sizes
 from gossamer.networks.prepared_graph import PreparedFile
 from gossamer.parallel.forks import PerProcess
@@ -179,7 +179,7 @@ class NativeNetwork:
             maps, self._maps = self._maps, None
             threads = thread_count()
             if maps is None or len(maps) < plan.floats:
-                _require(4 * (plan.floats + threads * plan.scratch), *picture.shape[2:])
+                require_memory_for(4 * (plan.floats + threads * plan.scratch), *picture.shape[2:])
                 maps = _room(plan.floats)
             maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
             scratch = [_room(plan.scratch) for _ in range(threads)]
@@ -199,11 +199,6 @@ class NativeNetwork:
             return watched(work, progress, lambda: stop.fill(1), fraction, thread=self._thread())
         except MemoryError:
             raise Exhausted from None
-
-
-def _require(needed: int, height: int, width: int) -> None:
-    remedy = "Free memory, or choose a smaller model or resolution."
-    require_memory(needed, f"Running this model on {width} x {height} pixels", remedy)
 
 
 def _room(floats: int) -> Array:

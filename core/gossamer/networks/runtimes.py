@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gossamer.errors import DeviceError, MissingExtra
 from gossamer.native.processor import has_bfloat16
-from gossamer.networks.devices import Runtime, device_kind, is_installed, resolve_device, runtimes_of
+from gossamer.networks.devices import Runtime, cuda_is_available, device_kind, is_installed, resolve_device, runtimes_of
 from gossamer.settings.model_choice import ModelChoice, RuntimeChoice
 
-__all__ = ["FAITHFUL", "Plan", "openvino_may_serve", "planned", "runtime_for_files"]
+__all__ = ["FAITHFUL", "Plan", "likely_device", "openvino_may_serve", "planned", "runtime_for_files"]
 
 FAITHFUL = 0.05
 """Of 255: how far masks in bfloat16 may be from float32's on average, so that ``auto`` takes it."""
@@ -51,6 +54,21 @@ def runtime_for_files(choice: ModelChoice) -> RuntimeChoice:
         if "onnx" not in able:
             return "torch"
     return choice.runtime
+
+
+def likely_device(device: str, runtime: str) -> str:
+    """Return where a model that is not chosen yet would run."""
+    if device != "auto":
+        return device
+    if runtime == "openvino":
+        return "cpu"
+    if runtime != "torch" and cuda_is_available("onnx"):
+        return "cuda"
+    # Importing torch takes seconds: only where there is a driver, so that there can be a use for it.
+    driver = shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists()
+    if runtime == "onnx" or not driver or importlib.util.find_spec("torch") is None:
+        return "cpu"
+    return "cuda" if cuda_is_available("torch") else "cpu"
 
 
 def planned(

@@ -11,11 +11,13 @@ import numpy as np
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, InputError, ModelError, first_line
 from gossamer.networks.architectures.networks import NETWORKS
-from gossamer.networks.batches import BatchSize
+from gossamer.networks.batches import BatchSize, Exhausted
 from gossamer.networks.devices import started_device
+from gossamer.networks.memory import require_memory_for
 from gossamer.networks.network import Sizes
 from gossamer.networks.state_dict import load_network
 from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
+from gossamer.platform import available_memory
 from gossamer.progress import Progress
 from gossamer.settings.model_choice import PRECISIONS
 
@@ -103,6 +105,7 @@ class TorchNetwork:
             module, title, self.device, precision=self.precision, call=torch.compile(module) if compile else None
         )
         self._batches = BatchSize()
+        self._memory = spec.memory * getattr(torch, self.precision).itemsize // 4
         self.sizes = Sizes(spec.multiple)
 
     @property
@@ -162,6 +165,12 @@ class TorchNetwork:
         import torch
 
         dtype: torch.dtype = getattr(torch, self.precision)
+        count, _, height, width = part.shape
+        if self.device == "cpu":  # which gives out memory that it does not have, and ends who uses it
+            left = available_memory()
+            if count > 1 and left is not None and count * height * width * self._memory > left:
+                raise Exhausted
+            require_memory_for(height * width * self._memory, height, width)
 
         def work(forward: Callable[[Any], Any]) -> Array:
             pixels = torch.from_numpy(np.require(part, np.float32, ["C", "W"]))

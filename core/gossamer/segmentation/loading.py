@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +12,10 @@ from typing import Any
 from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelIntegrityError, ModelNotFound
 from gossamer.native.processor import has_int8
-from gossamer.networks.devices import Runtime, cuda_is_available, is_installed
+from gossamer.networks.devices import Runtime, is_installed
 from gossamer.networks.layer_kernels import runs_layers, unmeasured
 from gossamer.networks.network import Network
-from gossamer.networks.runtimes import Plan, openvino_may_serve, planned, runtime_for_files
+from gossamer.networks.runtimes import Plan, likely_device, openvino_may_serve, planned, runtime_for_files
 from gossamer.networks.speeds import measured_faster
 from gossamer.parallel.patience import patiently
 from gossamer.paths import cannot_read, expanded, source_path
@@ -42,7 +40,7 @@ from gossamer.weights.folders import home
 from gossamer.weights.inventory import Weights
 from gossamer.weights.quantised import find_quantised, require_quantised
 
-__all__ = ["in_bytes_where_faster", "likely_device", "load_model", "load_models", "model_of"]
+__all__ = ["in_bytes_where_faster", "load_model", "load_models", "model_of"]
 
 _log = logging.getLogger("gossamer")
 
@@ -254,21 +252,6 @@ def load_models(
         for number, name in enumerate(names)
     ]
     return loaded[0] if len(loaded) == 1 else Ensemble(loaded, choice.combine)
-
-
-def likely_device(device: str, runtime: str) -> str:
-    """Return where a model that is not chosen yet would run."""
-    if device != "auto":
-        return device
-    if runtime == "openvino":
-        return "cpu"
-    if runtime != "torch" and cuda_is_available("onnx"):
-        return "cuda"
-    # Importing torch takes seconds: only where there is a driver, so that there can be a use for it.
-    driver = shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists()
-    if runtime == "onnx" or not driver or importlib.util.find_spec("torch") is None:
-        return "cpu"
-    return "cuda" if cuda_is_available("torch") else "cpu"
 
 
 @dataclass(frozen=True)

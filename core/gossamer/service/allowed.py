@@ -83,7 +83,7 @@ class Allowed:
 
     def _instead(self, choice: ModelChoice, allowed: tuple[str, ...]) -> str:
         """Return the best that is allowed, where the best of all is not."""
-        from gossamer.segmentation.loading import likely_device
+        from gossamer.networks.runtimes import likely_device
         from gossamer.weights.choice import ranking
 
         ranked = ranking(choice.quality, "any", likely_device(choice.device, "auto"))

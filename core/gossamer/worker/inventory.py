@@ -108,7 +108,7 @@ class Inventory:
         return found if found.model != "auto" else choice.model_copy(update={"model": self._first(choice)})
 
     def _first(self, choice: ModelChoice) -> str:
-        from gossamer.segmentation.loading import likely_device
+        from gossamer.networks.runtimes import likely_device
         from gossamer.weights.choice import ranking
 
         ranked = ranking(choice.quality, "any", likely_device(choice.device, "auto"))

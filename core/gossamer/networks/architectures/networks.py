@@ -48,6 +48,8 @@ class NetworkSpec:
     convolutional : bool
         Whether its weights are those of convolutions and batch normalisation only, registered in the order in
         which they run, so that they can be taken from any ONNX graph of it.
+    memory : int
+        Bytes that one pixel of what it sees takes at the most in float32 on a processor, as measured at 1024 x 1024.
     rename : tuple of (str, str)
         How its published files name keys otherwise: regular expression and replacement, in order. An entry
         whose key becomes empty is left out.
@@ -59,6 +61,7 @@ class NetworkSpec:
     arguments: tuple[Any, ...] = ()
     shapes: Mapping[str, tuple[int, ...] | None]
     output: Literal["probability", "logit"]
+    memory: int
     half: bool = True
     multiple: int = 1
     any_size: bool = True
@@ -74,6 +77,7 @@ def _birefnet(title: str, backbone: str, width: int, patches: str = "rows") -> N
         arguments=(backbone, patches),
         shapes={"bb.patch_embed.proj.weight": (width, 3, 4, 4), "decoder.conv_out1.0.weight": None},
         output="logit",
+        memory=660 if backbone == "swin_t" else 890,
         multiple=32,
     )
 
@@ -86,6 +90,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             factory="u2net",
             shapes={"stage1.rebnconv1.conv_s1.weight": (32, 64, 3, 3), "outconv.weight": (1, 6, 1, 1)},
             output="probability",
+            memory=2050,
             convolutional=True,
         ),
         "u2netp": NetworkSpec(
@@ -94,6 +99,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             factory="u2netp",
             shapes={"stage1.rebnconv1.conv_s1.weight": (16, 64, 3, 3), "outconv.weight": (1, 6, 1, 1)},
             output="probability",
+            memory=1960,
             convolutional=True,
         ),
         "isnet": NetworkSpec(
@@ -102,6 +108,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             factory="isnet",
             shapes={"conv_in.weight": (64, 3, 3, 3), "stage1.rebnconvin.conv_s1.weight": (64, 64, 3, 3)},
             output="probability",
+            memory=610,
             # The training checkpoints of isnet-anime hold the network beside the one that taught it.
             rename=((r"^gt_encoder\..*$", ""), (r"^net\.", "")),
             convolutional=True,
@@ -120,6 +127,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             factory="ben2",
             shapes={"backbone.patch_embed.proj.weight": (128, 3, 4, 4), "output5.0.weight": (128, 1024, 3, 3)},
             output="probability",
+            memory=2580,
             half=False,
             multiple=128,
             any_size=False,
@@ -133,6 +141,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
                 "context1.branch0.conv.weight": (64, 128, 1, 1),
             },
             output="logit",
+            memory=2570,
             half=False,
             multiple=32,
         ),
@@ -145,6 +154,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
                 "f_branch.conv_f.1.layers.0.weight": (1, 16, 1, 1),
             },
             output="probability",
+            memory=690,
             half=False,
             multiple=32,
         ),
