@@ -42,6 +42,7 @@ FILES = (
     "help.html",
     "installer.py",
     "language.py",
+    "launching.py",
     "layers.py",
     "log.py",
     "outputs.py",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer import __version__
 from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory, memory_remedy
@@ -24,8 +25,8 @@ from gossamer.worker.protocol import (
     ProtocolError,
     error_frame,
     part_with,
-    receive_exactly,
     receive_header,
+    receive_into,
     send_frame,
 )
 from gossamer.worker.requests import (
@@ -354,8 +355,9 @@ class Conversation:
             picture.close()
             self._server.shelf.give_back(room)
 
-    def _received(self, payload: int) -> bytearray:
-        data = receive_exactly(self._connection, payload, time.monotonic() + _PATIENCE + payload / _SLOWEST)
+    def _received(self, payload: int) -> NDArray[np.uint8]:
+        data = np.empty(payload, np.uint8)  # the system gives the memory as it is filled: not for what never comes
+        receive_into(self._connection, data.data, time.monotonic() + _PATIENCE + payload / _SLOWEST)
         self._connection.settimeout(_PATIENCE)
         return data
 

@@ -105,7 +105,7 @@ class OpenedPicture:
     Parameters
     ----------
     request : OpenRequest
-    data : bytearray
+    data : (N,) uint8
         Its rows.
 
     Attributes
@@ -133,7 +133,7 @@ class OpenedPicture:
         The picture holds numbers that are not finite, or is larger than the library takes.
     """
 
-    def __init__(self, request: OpenRequest, data: bytearray) -> None:
+    def __init__(self, request: OpenRequest, data: NDArray[np.uint8]) -> None:
         from gossamer.image import read_image
 
         self.request = request
@@ -167,7 +167,7 @@ class OpenedPicture:
         """Height and width in pixels."""
         return self.request.height, self.request.width
 
-    def plane(self, data: bytearray) -> NDArray[np.float32]:
+    def plane(self, data: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a plane of bytes as (H, W) float32 in [0, 1]."""
         return np.frombuffer(data, np.uint8).reshape(self.shape).astype(np.float32) / np.float32(255)
 

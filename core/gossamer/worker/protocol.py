@@ -83,6 +83,7 @@ __all__ = [
     "part_with",
     "receive_exactly",
     "receive_header",
+    "receive_into",
     "send_frame",
 ]
 
@@ -91,7 +92,6 @@ MAX_HEADER = 1 << 20
 
 _LENGTH = struct.Struct(">I")
 _REMEDY = "Open a terminal and type: gossamer gimp install"
-_PIECE = 1 << 24  # bytes that are reserved at a time: what never comes is never reserved
 
 
 class ProtocolError(WorkerError):
@@ -155,21 +155,23 @@ def receive_header(connection: socket.socket, until: float) -> tuple[dict[str, A
 
 def receive_exactly(connection: socket.socket, size: int, until: float) -> bytearray:
     """Receive `size` bytes, all of them by the time `until`; else as :func:`receive_header`."""
-    data = bytearray()
-    while len(data) < size:
-        done = len(data)
-        data.extend(bytes(min(_PIECE, size - done)))
-        with memoryview(data) as view:
-            while done < len(view):
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                connection.settimeout(left)
-                count = connection.recv_into(view[done:])
-                if count == 0:
-                    raise ConnectionClosed
-                done += count
+    data = bytearray(size)
+    receive_into(connection, memoryview(data), until)
     return data
+
+
+def receive_into(connection: socket.socket, memory: memoryview, until: float) -> None:
+    """Receive as many bytes as the memory has; else as :func:`receive_exactly`."""
+    done = 0
+    while done < len(memory):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        count = connection.recv_into(memory[done:])
+        if count == 0:
+            raise ConnectionClosed
+        done += count
 
 
 def error_frame(error: GossamerError, *, fatal: bool = False) -> dict[str, Any]:

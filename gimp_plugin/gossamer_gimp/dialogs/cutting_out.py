@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dialog: subject, edge, view, four sliders and output, all live on the canvas; the rest is folded below."""
 
+from dataclasses import replace
+
 import arguments
 import cutting
 import gi
@@ -60,7 +62,8 @@ class CuttingOut:
 
     def run(self):
         """Show the dialog; return whether to go on, and what it leaves for the work, as cutting.Ready."""
-        self._live = Live(cutting.picture(cutting.source(self._layer)), self)
+        shown = cutting.picture(cutting.source(self._layer))
+        self._live = Live(replace(shown, data=tuple(shown.data)), self)  # GIMP is spoken to by this thread alone
         self._live.start()
         with Canvas(self._image, self._layer) as self._canvas:
             self._canvas.show(self._view.get_active_id())
