@@ -237,12 +237,14 @@ class Conversation:
         height, width = picture.shape
         if payload != (height * width if request.with_plane else 0):
             raise ProtocolError(f"The plane has {payload} bytes, which is not the picture's size.")
+        import cv2
+
         with self._answering():
             plane = self._received(payload)
             self.working = True
             found = self._server.cutter.segment(picture, request, plane, self._progress)
             warnings = [warning_in_gimp(warning) for warning in found.warnings]
-            coverage = float(found.mask.mean(dtype="f8"))
+            coverage = cv2.mean(found.mask)[0]
             answer = {"type": "segmented", "model": found.model, "coverage": coverage, "warnings": warnings}
             send_frame(self._connection, {**answer, "about": self._server.inventory.about(found.model)})
             _log.info("%d x %d: %s %s", width, height, found.model or request.source, found.seconds)

@@ -134,7 +134,7 @@ class OpenedPicture:
     """
 
     def __init__(self, request: OpenRequest, data: NDArray[np.uint8]) -> None:
-        from gossamer.image import read_image
+        from gossamer.image import Image, read_image
 
         self.request = request
         pixels = np.frombuffer(data, DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
@@ -147,7 +147,12 @@ class OpenedPicture:
             self.beyond = beyond if beyond.any() else None
             given = unit
         # Whole numbers stay what they are: bytes take a quarter of the memory. Floats are a host's own.
-        self.image: Image = read_image(given)
+        if given.dtype == np.uint8 and given.shape[2] == 3:
+            colours = np.ascontiguousarray(given)  # nobody else has them: another copy would be for nothing
+            colours.flags.writeable = False
+            self.image: Image = Image(colours)
+        else:
+            self.image = read_image(given)
         self.own_alpha = pixels[..., 3].copy() if keep and request.channels == 4 else None
         self.found: Found | None = None
         self.wish: Hashable = None
