@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.worker.brushing import brushed, solve_again
-from gossamer.worker.finishing import Answer, as_dtype, exact_answer, shop_picture
+from gossamer.worker.finishing import Answer, Colours, as_dtype, exact_answer, shop_picture
 from gossamer.worker.inventory import Inventory
 from gossamer.worker.pictures import Found, OpenedPicture
 from gossamer.worker.requests import (
@@ -199,8 +199,8 @@ class Cutter:
 
     def finish(
         self, picture: OpenedPicture, request: FinishRequest, progress: ProgressCallback
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return the finished picture of a preset, (H, W, 3 or 4) in the picture's dtype, and the report.
+    ) -> tuple[Colours, dict[str, Any]]:
+        """Return the finished picture of a preset, in the picture's dtype, and the report.
 
         Raises
         ------
@@ -367,7 +367,7 @@ class Cutter:
 
         made = preview(picture, recipe, request.scale, colours=request.foreground, draft=request.draft, steps=steps)
         alpha = np.ascontiguousarray(as_dtype(made.alpha[part], dtype))
-        colours = None if made.colours is None else np.ascontiguousarray(as_dtype(made.colours[part], dtype))
+        colours = None if made.colours is None else Colours(as_dtype(made.colours[part], dtype), dtype)
         report = {"coverage": cv2.mean(made.alpha)[0] / 255, "warnings": list(made.warnings)}
         boxes = None
         if request.changes:

@@ -135,6 +135,7 @@ class OpenedPicture:
 
     def __init__(self, request: OpenRequest, data: NDArray[np.uint8]) -> None:
         from gossamer.image import Image, read_image
+        from gossamer.image.limits import check_size
 
         self.request = request
         pixels = np.frombuffer(data, DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
@@ -148,6 +149,7 @@ class OpenedPicture:
             given = unit
         # Whole numbers stay what they are: bytes take a quarter of the memory. Floats are a host's own.
         if given.dtype == np.uint8 and given.shape[2] == 3:
+            check_size(request.width, request.height, "The picture")
             colours = np.ascontiguousarray(given)  # nobody else has them: another copy would be for nothing
             colours.flags.writeable = False
             self.image: Image = Image(colours)

@@ -65,10 +65,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gossamer.errors import GossamerError, WorkerError
@@ -90,6 +91,8 @@ __all__ = [
 PROTOCOL = 2
 MAX_HEADER = 1 << 20
 
+_log = logging.getLogger("gossamer.worker")
+
 _LENGTH = struct.Struct(">I")
 _REMEDY = "Open a terminal and type: gossamer gimp install"
 
@@ -108,15 +111,35 @@ class ConnectionClosed(WorkerError):
         super().__init__("The connection was closed.")
 
 
-def send_frame(connection: socket.socket, header: Mapping[str, Any], *payload: Any) -> None:
-    """Send one frame; the size of the payload, contiguous buffers one after the other, is put into the header."""
-    parts = [memoryview(buffer) for buffer in payload]
-    full = {**header, "payload": sum(part.nbytes for part in parts)}
-    text = json.dumps(full, allow_nan=False).encode()
+def send_frame(connection: socket.socket, header: Mapping[str, Any], parts: Iterable[Any] = (), size: int = 0) -> None:
+    """Send one frame; its payload are contiguous buffers, one after the other: `size` bytes, all together.
+
+    The parts may be made as they are sent. The connection's timeout is that of the whole frame.
+
+    Raises
+    ------
+    ConnectionClosed
+        A part could not be made: nothing else can be said over this connection, whose other end waits for the rest.
+    OSError
+        The other side has gone, or reads too slowly.
+    """
+    patience = connection.gettimeout()
+    until = None if patience is None else time.monotonic() + patience
+    text = json.dumps({**header, "payload": size}, allow_nan=False).encode()
     connection.sendall(_LENGTH.pack(len(text)) + text)
-    for part in parts:
-        if part.nbytes:
-            connection.sendall(part.cast("B"))
+    try:
+        for part in parts:
+            view = memoryview(part)
+            if until is not None:
+                connection.settimeout(max(until - time.monotonic(), 1e-3))
+            if view.nbytes:
+                connection.sendall(view.cast("B"))
+    except OSError:
+        raise
+    except Exception:
+        _log.exception("An answer broke off")
+        raise ConnectionClosed from None
+    connection.settimeout(patience)
 
 
 def receive_header(connection: socket.socket, until: float) -> tuple[dict[str, Any], int]:
