@@ -23,6 +23,7 @@ FILES = (
     "arguments.py",
     "client.py",
     "collection.py",
+    "counting.py",
     "cutting.py",
     "dialogs/__init__.py",
     "dialogs/aside.py",
