@@ -18,6 +18,7 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True  # GIMP's plug-ins folder holds what was installed and nothing else
 sys.path.insert(0, HERE)
 import animation  # noqa: E402
 import arguments  # noqa: E402

@@ -323,22 +323,6 @@ def test_layers_that_are_more_than_pixels(cases: Cases) -> None:
             assert 0.01 < alpha.mean() / 255 < 0.9
 
 
-@pytest.mark.parametrize("case", ["text", "text_layer"])
-def test_a_text_stays_a_text(cases: Cases, case: str) -> None:
-    assert cases[case]["status"] == "success", cases[case].get("error")
-    assert (cases[case]["kind"], cases[case]["text"]) == ("TextLayer", "Fine hair")
-    own = cases.plane(case, "own")
-    assert 0.02 < own[..., 3].mean() / 255 < 0.5
-    assert np.array_equal(cases.plane(case, "mask"), own[..., 3])
-    assert np.array_equal(cases.plane(case, "pixels"), own)
-    (*new, text, _photograph) = cases[case]["stack"]
-    assert len(new) == (1 if case == "text_layer" else 0)
-    for layer in (*new, text):
-        assert layer["offsets"] == [-30, 240]
-        assert layer["size"] == text["size"]
-    assert text["visible"] is not bool(new)
-
-
 def test_two_layers_make_the_picture_again(cases: Cases, cat: np.ndarray) -> None:
     new, behind, original = cases["layers"]["stack"]
     assert [one["name"] for one in (new, behind)] == ["Background cut-out", "Background background"]

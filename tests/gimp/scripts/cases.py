@@ -406,7 +406,7 @@ def filled_in():
 
 
 def special():
-    """Layers that are more than pixels: with a filter, of text, and, in GIMP 3.2, linked to a file or of a path."""
+    """Layers that are more than pixels: with a filter, and, in GIMP 3.2, linked to a file or of a path."""
     image = load("cat.png")
     layer = image.get_layers()[0]
     blur = Gimp.DrawableFilter.new(layer, "gegl:gaussian-blur", "")
@@ -415,21 +415,6 @@ def special():
     new = run("filtered", image, [layer], output="layer")
     save("filtered", "mask", new.get_mask(), "Y u8")
     facts["filtered"]["filters"] = len(layer.get_filters())
-    image.delete()
-
-    image = load("cat.png")
-    text = Gimp.TextLayer.new(
-        image, "Fine hair", Gimp.Font.get_by_name("DejaVu Sans") or Gimp.context_get_font(), 90, Gimp.Unit.pixel()
-    )
-    image.insert_layer(text, None, 0)
-    text.set_offsets(-30, 240)  # partly beside the image
-    for case, output in (("text", "mask"), ("text_layer", "layer")):
-        new = run(case, image, [text], output=output, subject="existing", matting="none", foreground="none")
-        save(case, "mask", new.get_mask(), "Y u8")
-        save(case, "pixels", new, "R'G'B'A u8")
-        save(case, "own", text, "R'G'B'A u8")
-        facts[case].update(text=text.get_text(), kind=type(text).__name__, stack=stack(image))
-        new.remove_mask(Gimp.MaskApplyMode.DISCARD)
     image.delete()
 
     image = Gimp.Image.new(451, 300, Gimp.ImageBaseType.RGB)
