@@ -179,7 +179,7 @@ def taking(layer, output):
 def discard(result):
     """Let go of the layers that were made for a result which is not placed."""
     for colours in (result.foreground, result.background) if isinstance(result, Result) else ():
-        if isinstance(colours, Gimp.Layer):
+        if isinstance(colours, Gimp.Layer) and colours.is_valid():  # its image can have been closed
             colours.delete()
 
 
