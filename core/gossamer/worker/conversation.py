@@ -46,7 +46,7 @@ __all__ = ["Conversation", "Host"]
 _IDLE = 300.0  # seconds that a client may be silent between two requests
 _AT_WORK = 3600.0  # the same, where it has a picture open: somebody sits before a dialog
 _PATIENCE = 30.0  # seconds that a frame may take
-_SLOWEST = 10e6  # bytes a second of a payload, on top of that
+_SLOWEST = 4e6  # bytes a second of a payload, on top of that: GIMP may have them on its swap
 _UNREAD = 10.0  # seconds that a client may leave our news of its picture unread
 _EVERY = 0.05  # seconds between progress frames
 

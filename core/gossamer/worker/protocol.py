@@ -56,7 +56,7 @@ number of ``progress`` frames (``fraction``, ``message``). Any request may be an
 "message", "remedy", "kind", "fatal"}``; after a fatal one the worker closes the connection.
 
 The worker hangs up on a client that asks for nothing for five minutes (an hour, where it has a picture open), or takes
-longer for a frame than half a minute and a second for each ten megabytes. Where more than sixteen clients come, those
+longer for a frame than half a minute and a second for each four megabytes. Where more than sixteen clients come, those
 that have asked for nothing the longest make way; only where a picture of each is in work is the next one told to come
 again.
 """

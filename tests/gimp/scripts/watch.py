@@ -109,6 +109,7 @@ def clipboard():
 def text():
     """Cut a layer of text out, as a script would, to its mask and to a new layer; say what came of it."""
     image, found = Gimp.get_images()[0], {}
+    Gimp.Selection.none(image)
     layer = Gimp.TextLayer.new(image, "Fine hair", Gimp.context_get_font(), 90, Gimp.Unit.pixel())
     image.insert_layer(layer, None, 0)
     layer.set_offsets(-30, 240)  # partly beside the image
