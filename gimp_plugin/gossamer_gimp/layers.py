@@ -241,9 +241,11 @@ def _in_turn(data):
 
 def _write(drawable, rectangle, form, size, take):
     buffer, row = drawable.get_buffer(), size // rectangle.height
-    for part in _parts(rectangle):
-        buffer.set(part, form, take(part.height * row))
-    buffer.flush()
+    try:
+        for part in _parts(rectangle):
+            buffer.set(part, form, take(part.height * row))
+    finally:
+        buffer.flush()  # GIMP ends a plug-in whose last tiles come when the layer has been given up
     drawable.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
 
 
