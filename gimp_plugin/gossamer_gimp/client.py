@@ -386,6 +386,8 @@ class Client:
             answer, payload = self._receive(most)
             if answer.get("type") == wanted:
                 return answer, payload
+            with self._taking(payload):
+                payload.keep(payload.left)  # of what nobody waits for
             if answer.get("type") == "progress" and progress is not None:
                 progress(answer["fraction"], answer["message"])
 
