@@ -59,6 +59,8 @@ def test_it_speaks_the_language_and_fits_a_small_screen(facts: dict[str, Any]) -
     said, texts = facts["said"], [text for _key, text, _kind in facts["keys"]]
     for one in ("S_ubject", "_Edge", "_View", "Ou_tput", "_Model", "_Advanced", "Refine _brush"):
         assert said[one] in texts
+    assert not any(label and label.replace("_", "") in ("Help", "Cancel", "Reset") for label in facts["buttons"])
+    assert len(facts["buttons"]) >= 4
     assert int(facts["geometry"]["HEIGHT"]) <= 700
     assert int(facts["geometry"]["WIDTH"]) <= 700
 

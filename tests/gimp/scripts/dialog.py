@@ -79,6 +79,14 @@ class Asked:
         """Say whether the refine brush is in hand."""
         return {"in hand": self.cutting._brush.get_active()}
 
+    def buttons(self):
+        """Say what is on the buttons below."""
+        return [
+            one.get_label()
+            for one in inside(self.window.get_action_area())
+            if isinstance(one, Gtk.Button) and one.get_mapped()
+        ]
+
     def unfolded(self):
         """Say whether the advanced settings are seen."""
         (expander,) = (one for one in inside(self.window) if isinstance(one, Gtk.Expander))

@@ -31,6 +31,7 @@ picture(f"8-{LANGUAGE}-unfolded")
 shape = xdotool("getwindowgeometry", "--shell", window(DIALOG))
 facts["geometry"] = dict(line.split("=") for line in shape)
 facts["keys"] = ask("keys")
+facts["buttons"] = ask("buttons")
 for key, text, kind in facts["keys"]:
     if kind == "focus":
         press(key)
