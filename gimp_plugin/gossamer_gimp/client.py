@@ -16,20 +16,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 if __package__:
-    from . import frames, system
+    from . import frames, launching, system
     from .exchanged import Finished, Picture, Result, result
     from .failure import WorkerFailure, with_remedy
+    from .frames import Payload
     from .language import _
     from .log import Log
     from .record import PROTOCOL, Settings, version_numbers
 else:  # GIMP runs the plug-in from a folder
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import frames
+    import launching
     import system
     from exchanged import Finished, Picture, Result, result
     from failure import WorkerFailure, with_remedy
+    from frames import Payload
     from language import _
     from log import Log
     from record import PROTOCOL, Settings, version_numbers
@@ -110,7 +115,8 @@ class Client:
             "dtype": picture.dtype,
             "existing_alpha": existing_alpha,
         }
-        opened = self._answer("opened", header, picture.data)[0]
+        size = picture.width * picture.height * picture.channels * _SIZES[picture.dtype]
+        opened = self._answer("opened", header, picture.strips(), size)[0]
         number, self.reads_text = opened["picture"], bool(opened.get("reads_text"))
         self._shapes[number] = picture.width, picture.height, picture.dtype
         return number
@@ -133,7 +139,9 @@ class Client:
         WorkerFailure
             It went wrong, or a model would have to be fetched (see its ``needs``).
         """
-        return self._answer("segmented", {"request": "segment", "picture": picture, **wish}, plane, progress)[0]
+        return self._answer(
+            "segmented", {"request": "segment", "picture": picture, **wish}, [plane], len(plane), progress
+        )[0]
 
     def refine(
         self,
@@ -149,6 +157,7 @@ class Client:
         dtype="",
         changes=False,
         progress=None,
+        taking=None,
     ) -> Result:
         """Have the matte, and the subject's colours, of a picture whose subject was found.
 
@@ -175,6 +184,10 @@ class Client:
             Of a preview: have those parts of the matte alone that differ from the last one.
         progress : callable, optional
             ``progress(fraction, text)``.
+        taking : callable, optional
+            ``taking(name, size, take)``: called when all is computed, with "foreground", then "background", as far as
+            they come; ``take(some)`` returns the next bytes, which must be `size` together. What it returns is in the
+            result, instead of them.
 
         Raises
         ------
@@ -188,11 +201,12 @@ class Client:
         if region is not None:
             width, height = region[2:]
         plane = width * height * _SIZES[dtype or own]
-        answer, payload = self._answer("result", header, b"", progress, most=9 * plane)
-        found = result(answer, payload, width, height, _SIZES[dtype or own])
-        if found is None:
-            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
-        return found
+        answer, payload = self._answer("result", header, progress=progress, most=9 * plane)
+        with self._taking(payload):
+            found = result(answer, payload, width, height, _SIZES[dtype or own], taking)
+            if found is None:
+                raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+            return found
 
     def brush(self, picture: int, region=None, plane: bytes = b"", *, progress=None) -> None:
         """Have the matte solved again below a stroke, for all answers to come; without one, have them all forgotten.
@@ -208,7 +222,7 @@ class Client:
             ``progress(fraction, text)``.
         """
         header = {"request": "brush", "picture": picture, "region": None if region is None else list(region)}
-        self._answer("brushed", header, plane, progress)
+        self._answer("brushed", header, [plane], len(plane), progress)
 
     def finish(self, picture: int, options: dict, preset: str, *, progress=None) -> Finished:
         """Have the finished picture that a preset's shop asks for.
@@ -223,23 +237,24 @@ class Client:
             ``progress(fraction, text)``.
         """
         header = {"request": "finish", "picture": picture, "options": options, "preset": preset}
-        answer, payload = self._answer("finished", header, b"", progress, most=_MOST)
+        answer, payload = self._answer("finished", header, progress=progress, most=_MOST)
         width, height, channels = (answer[name] for name in ("width", "height", "channels"))
-        if len(payload) != width * height * channels * _SIZES[self._shapes[picture][2]]:
-            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
-        return Finished(width, height, channels, payload, answer["report"])
+        with self._taking(payload):
+            if payload.left != width * height * channels * _SIZES[self._shapes[picture][2]]:
+                raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+            return Finished(width, height, channels, payload.keep(payload.left), answer["report"])
 
     def clip(self, width: int, height: int, *, progress=None, **wish) -> None:
         """Begin to have frames cut out; `wish` as for :meth:`segment`, and ``dtype``."""
-        self._answer("begun", {"request": "clip", "width": width, "height": height, **wish}, b"", progress)
+        self._answer("begun", {"request": "clip", "width": width, "height": height, **wish}, progress=progress)
 
     def frame(self, data: bytes, size: int, *, progress=None) -> tuple[list[memoryview], list[str]]:
         """Send a clip's next frame, RGBA of `size` bytes, or b"" after the last; return those cut out, and warnings."""
-        answer, payload = self._answer("framed", {"request": "frame"}, data, progress, most=_MOST)
-        if len(payload) != answer["count"] * size:
-            raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
-        view = memoryview(payload)
-        return [view[start : start + size] for start in range(0, len(payload), size)], answer["warnings"]
+        answer, payload = self._answer("framed", {"request": "frame"}, [data], len(data), progress, most=_MOST)
+        with self._taking(payload):
+            if payload.left != answer["count"] * size:
+                raise WorkerFailure(with_remedy(_("The worker's answer has a wrong size.")))
+            return [payload.keep(size) for _frame in range(answer["count"])], answer["warnings"]
 
     def close(self, picture: int) -> None:
         """Have an opened picture forgotten."""
@@ -249,7 +264,7 @@ class Client:
     def fetch(self, model: str, *, accept_licence=False, progress=None) -> dict:
         """Have a model fetched, to which the user has agreed; return what :meth:`models` says of it."""
         header = {"request": "fetch", "model": model, "accept_licence": accept_licence}
-        return self._answer("fetched", header, b"", progress)[0]
+        return self._answer("fetched", header, progress=progress)[0]
 
     def models(self) -> dict:
         """Return what the worker knows of models: ``models``, and ``automatic``, what each quality takes."""
@@ -338,81 +353,81 @@ class Client:
 
     def _start(self) -> tuple[socket.socket, dict]:
         """Start a worker and return the line to it; where another starter was quicker, to that one's."""
-        python = self._settings.python
-        if not os.path.exists(python):
-            why = _("The Python that Gossamer was installed in is gone: {python}.").format(python=python)
-            if system.is_sandboxed():
-                why += " " + _("GIMP runs in a sandbox that may hide it.")
-            raise WorkerFailure(with_remedy(why))
-        command = [python, *self._settings.flags, "-m", "gossamer", "worker", "--socket", self._path]
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            with self._log.open() as log:
-                before = log.seek(0, os.SEEK_END)
-                self.started = child = subprocess.Popen(
-                    command,
-                    env=system.child_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    **system.detached(),
-                )
-        except OSError as error:
-            why = _("The worker could not be started with {python}: {error}.").format(python=python, error=error)
-            raise WorkerFailure(with_remedy(why)) from None
+        self.started, before = launching.launch(self._settings, self._path, self._log)
         until = time.monotonic() + _START
         while time.monotonic() < until:
             line = self._reach()
             greeting = None if line is None else self._greet(line)
             if line is not None and greeting is not None:
                 return line, greeting
-            if child.poll():
-                why = _("The worker could not start (exit status {status}).").format(status=child.returncode)
+            if self.started.poll():
+                why = _("The worker could not start (exit status {status}).").format(status=self.started.returncode)
                 raise WorkerFailure(with_remedy(why) + self._log.said(before))
             time.sleep(0.05)
-        child.kill()
-        child.wait()
+        self.started.kill()
+        self.started.wait()
         why = _("The worker did not answer within {seconds} seconds.").format(seconds=f"{_START:g}")
         raise WorkerFailure(why + self._log.said(before))
 
-    def _send(self, header: dict, *payload: bytes) -> None:
+    def _send(self, header: dict, parts: Iterable[bytes] = (), size: int = 0) -> None:
         with self._sending:
-            frames.send(self._line, header, *payload)
+            frames.send(self._line, header, parts, size)
 
     def _answer(
-        self, wanted: str, header: dict, payload: bytes | tuple[bytes, ...] = b"", progress=None, most: int = 0
-    ) -> tuple[dict, bytearray]:
-        """Ask for something, by bytes in one or several pieces; return its answer, which may have at `most` so many."""
+        self, wanted: str, header: dict, parts: Iterable[bytes] = (), size: int = 0, progress=None, most: int = 0
+    ) -> tuple[dict, Payload]:
+        """Ask for something, by `size` bytes in parts; return its answer, which may have at `most` so many."""
         self._said_before = self._log.size()
         try:
-            self._send(header, *(payload if isinstance(payload, tuple) else (payload,)))
+            self._send(header, parts, size)
         except OSError:
             pass  # turned away before it had read everything: its answer says why
         while True:
-            answer, data = self._receive(most)
+            answer, payload = self._receive(most)
             if answer.get("type") == wanted:
-                return answer, data
+                return answer, payload
+            with self._taking(payload):
+                payload.keep(payload.left)  # of what nobody waits for
             if answer.get("type") == "progress" and progress is not None:
                 progress(answer["fraction"], answer["message"])
 
-    def _receive(self, most: int = 0) -> tuple[dict, bytearray]:
+    def _receive(self, most: int = 0) -> tuple[dict, Payload]:
         """Receive one frame; an error frame is raised."""
-        try:
-            header, payload = frames.receive(self._line, most)
-        except TimeoutError:
-            self._closed = True
-            why = _("The worker has not answered for {seconds} seconds.").format(seconds=f"{_ANSWER:g}")
-            raise WorkerFailure(why + self._log.said()) from None
-        except (EOFError, OSError, ValueError):
-            self._closed = True
-            # A library that finds no memory may end the process; what it says then is in the log alone.
-            why = _("The worker ended in the middle of the work. Try again: it starts anew.")
-            raise WorkerFailure(why + self._log.said(self._said_before)) from None
+        with self._hearing():
+            try:
+                header, payload = frames.receive(self._line, most)
+            except ValueError:
+                raise EOFError from None
         if header.get("type") == "error":
             self._closed = bool(header.get("fatal"))
             text = f"{header.get('message', '')} {header.get('remedy', '')}".strip()
             raise WorkerFailure(text, str(header.get("kind", "")), header.get("needs"))
         return header, payload
+
+    @contextmanager
+    def _hearing(self) -> Iterator[None]:
+        """Say in a sentence what goes wrong while something is received."""
+        try:
+            yield
+        except TimeoutError:
+            self._closed = True
+            why = _("The worker has not answered for {seconds} seconds.").format(seconds=f"{_ANSWER:g}")
+            raise WorkerFailure(why + self._log.said()) from None
+        except (EOFError, OSError):
+            self._closed = True
+            # A library that finds no memory may end the process; what it says then is in the log alone.
+            why = _("The worker ended in the middle of the work. Try again: it starts anew.")
+            raise WorkerFailure(why + self._log.said(self._said_before)) from None
+
+    @contextmanager
+    def _taking(self, payload: Payload) -> Iterator[None]:
+        """Have a payload taken, all of it: what is left of it would be heard as the next answer."""
+        try:
+            with self._hearing():
+                yield
+        finally:
+            if payload.left:
+                self._closed = True
 
 
 def _shut_down(line: socket.socket) -> None:

@@ -129,10 +129,10 @@ def _existing(image, layer):
 
 
 def picture(layer):
-    """Return a layer as it is sent to the worker, with its own alpha where it has one."""
+    """Return a layer as it is sent to the worker, with its own alpha where it has one; it is read while it is sent."""
     dtype, depth = layers.depth_of(layer.get_image())
     alpha = layer.has_alpha()
-    data = tuple(layers.strips(layer, "R'G'B'A" if alpha else "R'G'B'", depth))
+    data = layers.strips(layer, "R'G'B'A" if alpha else "R'G'B'", depth)
     return Picture(layer.get_width(), layer.get_height(), 4 if alpha else 3, dtype, data)
 
 
@@ -219,6 +219,7 @@ def cut(client, layer, config, agree, progress, ready=None):
                 background=output == "layers",
                 rgba=output in outputs.COLOURED,  # as the new layer has them: GIMP takes long to convert
                 progress=later,
+                taking=outputs.taking(source(layer), output),
             )
     finally:
         if not client.is_closed:

@@ -3,34 +3,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+if __package__:
+    from .frames import Payload
+else:  # GIMP runs the plug-in from a folder
+    from frames import Payload
 
 
 @dataclass(frozen=True)
 class Picture:
     """Pixels, row by row: `dtype` is u8, u16 or float32, in the machine's byte order.
 
-    `data` is in one piece, or in several, one after the other.
+    `data` is in one piece, or in several, one after the other, which may be read no sooner than they are sent.
     """
 
     width: int
     height: int
     channels: int
     dtype: str
-    data: bytes | tuple[bytes, ...]
+    data: bytes | Iterable[bytes]
+
+    def strips(self) -> Iterable[bytes]:
+        """Return the pieces."""
+        return [self.data] if isinstance(self.data, bytes) else self.data
 
 
 @dataclass(frozen=True)
 class Result:
     """What the worker answered: planes of numbers, and its report.
 
-    Where there are boxes (left, top, width, height), `alpha` holds theirs alone, one after the other.
+    Where there are boxes (left, top, width, height), `alpha` holds theirs alone, one after the other. Colours that were
+    passed on as they came are what they were made into.
     """
 
     alpha: memoryview
-    foreground: memoryview | None
+    foreground: Any
     report: dict
-    background: memoryview | None = None
+    background: Any = None
     boxes: list | None = None
 
 
@@ -41,21 +53,23 @@ class Finished:
     width: int
     height: int
     channels: int
-    data: bytearray
+    data: memoryview
     report: dict
 
 
-def result(answer: dict, payload: bytearray, width: int, height: int, size: int) -> Result | None:
+def result(answer: dict, payload: Payload, width: int, height: int, size: int, taking=None) -> Result | None:
     """Take an answer apart; None where its payload is not what it says.
 
     Parameters
     ----------
     answer : dict
-    payload : bytearray
+    payload : Payload
     width, height : int
         Of what was asked for.
     size : int
         Bytes of a number.
+    taking : callable, optional
+        See :meth:`client.Client.refine`.
     """
     plane = width * height * size
     front, behind, boxes = answer["foreground"], answer.get("background", 0), answer.get("boxes")
@@ -65,9 +79,13 @@ def result(answer: dict, payload: bytearray, width: int, height: int, size: int)
             if not (0 <= left <= left + across <= width and 0 <= top <= top + down <= height):
                 return None
         sent = sum(box[2] * box[3] for box in boxes) * size
-    if len(payload) != sent + plane * (front + behind):
+    if payload.left != sent + plane * (front + behind):
         return None
-    view = memoryview(payload)
-    alpha, view = view[:sent], view[sent:]
-    colours, rest = view[: front * plane], view[front * plane :]
-    return Result(alpha, colours if front else None, answer["report"], rest if behind else None, boxes)
+
+    def colours(name: str, channels: int) -> Any:
+        if not channels:
+            return None
+        return taking(name, channels * plane, payload.take) if taking else payload.keep(channels * plane)
+
+    alpha = payload.keep(sent)
+    return Result(alpha, colours("foreground", front), answer["report"], colours("background", behind), boxes)

@@ -15,9 +15,7 @@ import sys
 import gi
 
 gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-gi.require_version("Babl", "0.1")
-from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True  # GIMP's plug-ins folder holds what was installed and nothing else
@@ -146,7 +144,7 @@ class GossamerPlugIn(Gimp.PlugIn):
     def run(self, procedure, run_mode, image, drawables, config, data):
         """Run a procedure, in all three modes."""
         end_with(os.getppid())
-        Gegl.init(None)
+        layers.prepare()
 
         def work():
             meant = sweep(image, drawables)
@@ -169,7 +167,7 @@ class GossamerPlugIn(Gimp.PlugIn):
     def run_animation(self, procedure, run_mode, image, drawables, config, data):
         """Cut the subject out of all layers, as frames."""
         end_with(os.getppid())
-        Gegl.init(None)
+        layers.prepare()
 
         def work():
             if run_mode != Gimp.RunMode.NONINTERACTIVE and not environment.is_set_up(HERE) and not _show_set_up():
@@ -208,7 +206,7 @@ class GossamerPlugIn(Gimp.PlugIn):
 
     def run_extraction(self, procedure, run_mode, image, drawables, config, data):
         """Cut out with what GIMP itself has."""
-        Gegl.init(None)
+        layers.prepare()
         try:
             extraction.cut(image, sweep(image, drawables))
         except layers.Refused as error:
@@ -292,14 +290,19 @@ def _run(procedure, run_mode, image, drawables, config):
     sizes = [(layer.get_width(), layer.get_height()) for layer in found]
     client = (ready and ready.client) or cutting.connect(Gimp.progress_set_text)
     results = []
-    with client:
-        for index, layer in enumerate(found):
-            left = ready if index == 0 else None
-            results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
-    for layer, size in zip(found, sizes, strict=True):
-        if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
-            raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
-        layers.check_can_change(layer, outputs.changes_layer(output))
+    try:
+        with client:
+            for index, layer in enumerate(found):
+                left = ready if index == 0 else None
+                results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
+        for layer, size in zip(found, sizes, strict=True):
+            if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
+                raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
+            layers.check_can_change(layer, outputs.changes_layer(output))
+    except BaseException:
+        for result in results:
+            outputs.discard(result)
+        raise
     return _placed(image, found, results, output)
 
 

@@ -7,6 +7,8 @@
 - A result of ours stands for the layer that it was made of: to run again replaces it instead of piling up.
 """
 
+import os
+
 import gi
 import planes
 
@@ -24,11 +26,20 @@ KEPT = "gossamer-selection"
 
 _DEPTHS = {Gimp.Precision.U8_NON_LINEAR: ("u8", "u8"), Gimp.Precision.U16_NON_LINEAR: ("u16", "u16")}
 _DEEP = ("float32", "float")
-_STRIP = 512  # rows that are read or written at a time: a multiple of a tile's; whole layers take twice as long
+
+
+_TILES = 16 << 20  # bytes of tiles that this process keeps: each is read or written once, and fresh memory takes time
 
 
 class Refused(Exception):
     """The call makes no sense as it is; the text is for people."""
+
+
+def prepare():
+    """Make ready to read and write pixels; once, before anything else of this module."""
+    os.environ["GEGL_PATH"] = ""  # the operations are GIMP's own business: here, loading them would be all of the start
+    Gegl.config().set_property("tile-cache-size", _TILES)
+    Gegl.init(None)
 
 
 def depth_of(image):
@@ -95,11 +106,10 @@ def check_shows_something(layer):
     if layer.is_group() and not layer.get_children():
         why = _('The group "{layer}" is empty. Select a layer with a picture on it.')
         raise Refused(why.format(layer=layer.get_name()))
-    if layer.has_alpha():
-        alpha = plane(layer, "A u8")
-        if alpha.count(0) == len(alpha):
-            why = _('"{layer}" is transparent all over. Select a layer with a picture on it.')
-            raise Refused(why.format(layer=layer.get_name()))
+    # The first strip that shows something ends the search: to make a plane of all alphas takes as long as all else.
+    if layer.has_alpha() and all(strip.count(0) == len(strip) for strip in strips(layer, "A", "u8")):
+        why = _('"{layer}" is transparent all over. Select a layer with a picture on it.')
+        raise Refused(why.format(layer=layer.get_name()))
 
 
 def whole(drawable):
@@ -159,7 +169,12 @@ def selected_box(image, layer):
 
 def put(layer, encoding, depth, data):
     """Write all of a layer's pixels."""
-    _write(layer, whole(layer), _format(layer, encoding, depth), data)
+    put_coming(layer, encoding, depth, len(data), _in_turn(data))
+
+
+def put_coming(layer, encoding, depth, size, take):
+    """Write all of a layer's pixels, which are `size` bytes, as they come: ``take(some)`` returns the next of them."""
+    _write(layer, whole(layer), _format(layer, encoding, depth), size, take)
 
 
 def put_plane(mask, depth, data):
@@ -173,7 +188,7 @@ def put_part(mask, rectangle, depth, data):
     A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
     selects, number by number.
     """
-    _write(mask, rectangle, f"{_curve(mask)} {depth}", data)
+    _write(mask, rectangle, f"{_curve(mask)} {depth}", len(data), _in_turn(data))
 
 
 def marks(drawable, layer, image):
@@ -212,20 +227,33 @@ def is_kept_as(drawable, form):
     return Babl.get_name(drawable.get_format()) == form
 
 
-def _write(drawable, rectangle, form, data):
-    buffer, view, size = drawable.get_buffer(), memoryview(data), len(data) // rectangle.height
-    for part in _parts(rectangle):
-        start = (part.y - rectangle.y) * size
-        buffer.set(part, form, bytes(view[start : start + part.height * size]))
-    buffer.flush()
+def _in_turn(data):
+    """Return what gives the next bytes of some."""
+    view, taken = memoryview(data), 0
+
+    def take(some):
+        nonlocal taken
+        taken += some
+        return bytes(view[taken - some : taken])
+
+    return take
+
+
+def _write(drawable, rectangle, form, size, take):
+    buffer, row = drawable.get_buffer(), size // rectangle.height
+    try:
+        for part in _parts(rectangle):
+            buffer.set(part, form, take(part.height * row))
+    finally:
+        buffer.flush()  # GIMP ends a plug-in whose last tiles come when the layer has been given up
     drawable.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
 
 
 def _parts(rectangle):
-    """Yield a rectangle's strips, from top to bottom; all but the first begin with a tile's row."""
-    top, end = rectangle.y, rectangle.y + rectangle.height
+    """Yield a rectangle's strips, from top to bottom, each a row of GIMP's tiles: whole layers take twice as long."""
+    top, end, strip = rectangle.y, rectangle.y + rectangle.height, Gimp.tile_height()
     while top < end:
-        below = min(end, (top // _STRIP + 1) * _STRIP)
+        below = min(end, (top // strip + 1) * strip)
         yield Gegl.Rectangle.new(rectangle.x, top, rectangle.width, below - top)
         top = below
 

@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import replace
 
 import layers
+from client import Result
 from gi.repository import Gegl, Gimp
 from language import N_, _
 
@@ -109,16 +110,15 @@ def place(layer, result, output, replaced=None):
                 position = image.get_item_position(replaced)
             image.remove_layer(replaced)
         _remove_behind(image, layer)
-        new = _coloured(image, layer, result, depth)
+        new = result.foreground
         image.insert_layer(new, parent, image.get_item_position(layer) if position is None else position)
         left, top = layer.get_offsets()[1:]
         new.set_offsets(left, top)
-        _fill(new, result.foreground, depth)
         _add_mask(new, result, depth)
         mark = f"{layer.get_tattoo()}".encode() + b"\0"
         new.attach_parasite(Gimp.Parasite.new(layers.SOURCE, 3, mark))  # saved with the image, and undone with it
         if output == "layers":
-            _add_behind(image, layer, new, result, depth)
+            _add_behind(image, layer, new, result.background)
         if not layer.get_lock_visibility():
             layer.set_visible(False)
         return new, notes
@@ -152,7 +152,38 @@ def _to_mask(layer, result, output, depth):
     return notes
 
 
-def _coloured(image, layer, result, depth):
+def taking(layer, output):
+    """Return what makes layers, not yet the image's, of the colours that come; None where they are kept as they are.
+
+    See :meth:`client.Client.refine`. Who does not place the result discards it.
+    """
+    if output not in NEW:
+        return None
+    image = layer.get_image()
+    depth = layers.depth_of(image)[1]
+
+    def made(name, size, take):
+        new = _coloured(image, layer)
+        try:
+            if name == "background":
+                new.set_name(_("{layer} background").format(layer=layer.get_name()))
+            layers.put_coming(new, "R'G'B'A", depth, size, take)
+        except BaseException:
+            new.delete()
+            raise
+        return new
+
+    return made
+
+
+def discard(result):
+    """Let go of the layers that were made for a result which is not placed."""
+    for colours in (result.foreground, result.background) if isinstance(result, Result) else ():
+        if isinstance(colours, Gimp.Layer) and colours.is_valid():  # its image can have been closed
+            colours.delete()
+
+
+def _coloured(image, layer):
     """Return a new layer like `layer`, for the subject's colours."""
     kinds = {
         Gimp.ImageBaseType.RGB: Gimp.ImageType.RGBA_IMAGE,
@@ -170,18 +201,10 @@ def _coloured(image, layer, result, depth):
     )
 
 
-def _fill(new, colours, depth):
-    size = new.get_width() * new.get_height() * {"u8": 1, "u16": 2, "float": 4}[depth]
-    layers.put(new, "R'G'B'A" if len(colours) // size == 4 else "R'G'B'", depth, colours)
-
-
-def _add_behind(image, layer, new, result, depth):
+def _add_behind(image, layer, new, behind):
     """Add a layer below the subject's with what was behind it."""
-    behind = _coloured(image, layer, result, depth)
-    behind.set_name(_("{layer} background").format(layer=layer.get_name()))
     image.insert_layer(behind, new.get_parent(), image.get_item_position(new) + 1)
     behind.set_offsets(*layer.get_offsets()[1:])
-    _fill(behind, result.background, depth)
     behind.attach_parasite(Gimp.Parasite.new(BEHIND, 3, f"{layer.get_tattoo()}".encode() + b"\0"))
 
 
@@ -234,11 +257,11 @@ def _new_image(image, layer, result, depth):
     if kind == Gimp.ImageBaseType.INDEXED:  # its own palette would be a third thing to copy
         kind = Gimp.ImageBaseType.RGB
     new = image_like(image, kind, layer.get_width(), layer.get_height())
-    cut = _coloured(new, layer, result, depth)
+    cut = _coloured(new, layer)
     new.insert_layer(cut, None, 0)
     cut.set_opacity(100)
     cut.set_mode(Gimp.LayerMode.NORMAL)
-    _fill(cut, result.foreground, depth)
+    layers.put(cut, "R'G'B'A", depth, result.foreground)
     _add_mask(cut, result, depth)
     show(new)
     return cut

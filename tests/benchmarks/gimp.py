@@ -8,7 +8,7 @@ what the tests of GIMP need, and a machine that has nothing else to do.
 
 ``edge --cut-outs FOLDER --photos FOLDER`` needs no GIMP: cut-outs with their true alpha (``input/*.png`` and
 ``alpha/*.png`` of the same names) are put before photographs, and what a mask alone and a new layer show over another
-colour is compared with the truth.
+colour is compared with the truth; and the same with the true colours or the true alpha, to see which part is whose.
 """
 
 from __future__ import annotations
@@ -93,24 +93,30 @@ def edge(cut_outs: Path, photos: Path) -> None:
     """Compare a mask alone with a layer that has the subject's own colours, over new colours, and print it."""
     found = [gossamer.read_image(path).rgb for path in sorted(photos.glob("*.jpg"))]
     for side in (320, 1024):
-        errors = []
+        errors, shares = [], []
         for number, path in enumerate(sorted((cut_outs / "input").glob("*.png"))):
             colours, alpha = small_cut_out(path, cut_outs / "alpha" / path.name)
             behind = _spread(found[number % len(found)], *alpha.shape)
             shot = np.round((alpha[..., None] * colours + (1 - alpha[..., None]) * behind).clip(0, 1) * 255)
             mask = network_mask(alpha, side, np.random.default_rng(number), gaps=0.3 if side == 320 else 0.0)
             cutout = gossamer.refine(shot.astype(np.uint8), mask)
+            own = shot.astype(np.float32) / 255
+            solved = estimate_foreground(own, alpha, "soft_band").foreground
+            pairs = ((own, cutout.alpha), (cutout.foreground, cutout.alpha), (colours, cutout.alpha), (solved, alpha))
             for colour in NEW.values():
                 truth = over(colours, alpha, colour)
-                seen = (over(own, cutout.alpha, colour) for own in (shot.astype(np.float32) / 255, cutout.foreground))
-                errors.append([np.abs(one - truth).mean() * 255 for one in seen])
-        table = np.array(errors).reshape(-1, len(NEW), 2)
+                errors.append([np.abs(over(*pair, colour) - truth).mean() * 255 for pair in pairs])
+            wrong = np.abs(cutout.alpha - alpha)
+            shares.append(wrong[(alpha > 0.01) & (alpha < 0.99)].sum() / wrong.sum())
+        table = np.array(errors).reshape(-1, len(NEW), 4)
         for place, name in enumerate(NEW):
-            masked, layered = table[:, place].T
+            masked, layered, at_alpha, at_colours = table[:, place].T
             print(
                 f"masks of {side} pixels, over {name}: mask alone {masked.mean():.2f}, new layer {layered.mean():.2f} "
-                f"(of 255): {layered.mean() / masked.mean():.2f}, median {np.median(layered / masked):.2f}"
+                f"(of 255): {layered.mean() / masked.mean():.2f}, median {np.median(layered / masked):.2f}; the true "
+                f"colours by this alpha {at_alpha.mean():.2f}, the colours of the true alpha {at_colours.mean():.2f}"
             )
+        print(f"masks of {side} pixels: {np.mean(shares):.0%} of alpha's error is where the truth is between 0 and 1")
 
 
 def small_cut_out(picture: Path, matte: Path) -> tuple[np.ndarray, np.ndarray]:

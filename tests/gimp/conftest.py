@@ -33,7 +33,9 @@ class Desk:
     python: Path
 
     def batch(self, script: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.box.batch(SCRIPTS / script, env={"SHARE": str(self.share), **env}, timeout=800)
+        return self.box.batch(
+            SCRIPTS / script, env={"SHARE": str(self.share), "SCRIPTS": str(SCRIPTS), **env}, timeout=800
+        )
 
 
 def make_desk(folder: Path) -> Desk:

@@ -91,3 +91,15 @@ def test_now_does_what_was_chosen_last(story: dict[str, Any]) -> None:
     assert story["now"]["layers"] == ["cat.png cut-out", "cat.png"]
     assert story["now"]["digest"] == story["feathered"]["digest"]
     assert story["now"]["digest"] != story["two"]["digest"]  # of the same picture, with the defaults
+
+
+@pytest.mark.parametrize("output", ["mask", "layer"])
+def test_a_text_stays_a_text(story: dict[str, Any], output: str) -> None:
+    assert "fault" not in story["text"], story["text"]
+    seen = story["text"][output]
+    assert seen["kinds"] == [{"mask": "TextLayer", "layer": "Layer"}[output], "TextLayer"]
+    assert seen["text"] == "Fine hair"
+    assert seen["offsets"] == [[-30, 240], [-30, 240]]
+    assert 0.02 < seen["inked"] < 0.5
+    assert seen["same"] == [True, True, True]  # its own alpha is what there is, in the mask and in the new layer
+    assert seen["visible"] is (output == "mask")

@@ -17,6 +17,7 @@ TEXTS = translations.texts()
 NOT_SHOWN = {
     *("Preview", "Preview background"),  # layers for a time
     *("Application Support", "Library", "Scripts", "Local"),  # folders
+    "_Help",  # GIMP's and GTK's own, which are asked for it
     *("Gimp", "GimpUi", "Gegl", "Babl", "Gtk", "Gossamer"),
     *("Downloading", "Processing", "Collecting", "Using", "Installing", "Prepared"),  # what pip and uv say
     *("Cancelled", "Set up: "),  # an error's kind, and the report's, which is for us

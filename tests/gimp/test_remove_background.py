@@ -205,6 +205,7 @@ def test_a_mask_that_is_there_is_replaced_and_said_so(cases: Cases) -> None:
         ("other_protocol", "do not fit together"),
         ("python_gone", "is gone: /nowhere/bin/python"),
         ("gossamer_gone", "The worker said:\n/usr/bin/python3: No module named gossamer"),
+        ("breaks_off", "The worker ended in the middle of the work"),
         ("fu_band", "out of range"),
     ],
 )

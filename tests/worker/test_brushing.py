@@ -141,7 +141,8 @@ def test_preview_and_result_show_it_until_it_is_taken_back(head: Head, cutter: C
 def test_two_layers_are_the_picture_again(head: Head, cutter: Cutter) -> None:
     answer = refined(cutter, head.opened(head.alpha), foreground=True, background=True)
     alpha, front, behind = (
-        plane.astype(np.float32) / 255 for plane in (answer.alpha, answer.foreground, answer.background)
+        np.concatenate([*plane]).reshape(plane.shape).astype(np.float32) / 255
+        for plane in (answer.alpha, answer.foreground, answer.background)
     )
     again = alpha[..., None] * front + (1 - alpha[..., None]) * behind
     assert np.abs(again * 255 - head.pixels).mean() < 2
@@ -164,11 +165,12 @@ def test_a_trimap_is_solved_as_it_says(head: Head, cutter: Cutter) -> None:
 def test_a_finished_picture_is_the_library_s(head: Head, cutter: Cutter) -> None:
     options = {"matting": "closed_form", "matting_band": 8}
     wish = FinishRequest.of({"picture": 1, "options": options, "preset": "google-merchant"})
-    pixels, report = cutter.finish(head.opened(), wish, silent)
+    finished, report = cutter.finish(head.opened(), wish, silent)
+    pixels = np.concatenate([*finished])
     recipe = preset("google-merchant").recipe(recipe_from_flat(options))
     expected = gossamer.refine(head.pixels, (head.mask * 255).astype(np.uint8), recipe)
     assert expected.composite is not None
-    assert pixels.shape == expected.composite.shape
+    assert pixels.shape == finished.shape == expected.composite.shape
     assert np.abs(pixels / 255 - expected.composite).max() <= 0.51 / 255
     assert (pixels[:5] == 255).all()
     assert report["coverage"] == pytest.approx(expected.report.coverage, abs=1e-4)

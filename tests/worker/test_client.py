@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from gossamer.platform import local_socket
 from gossamer.worker.server import private_folder
 from gossamer_gimp import client as module
-from gossamer_gimp.client import Client, WorkerFailure
+from gossamer_gimp.client import Client, Picture, WorkerFailure
 from gossamer_gimp.system import child_environment
 from tests.worker.conftest import settings
 
@@ -130,6 +131,38 @@ def test_a_worker_that_is_ended_by_a_library_is_quoted_with_what_it_said_since(p
     assert text.startswith("The worker ended in the middle of the work. Try again: it starts anew.\n\nThe worker said:")
     assert text.endswith("'std::bad_alloc'")
     assert "long ago" not in text
+
+
+def test_a_worker_that_ends_while_colours_come_is_told_of(path: str) -> None:
+    def frame(header: dict[str, Any], payload: bytes = b"", missing: int = 0) -> bytes:
+        text = json.dumps({**header, "payload": len(payload) + missing}).encode()
+        return len(text).to_bytes(4, "big") + text + payload
+
+    class Broken(Impostor):
+        def _answer(self, answer: bytes) -> None:
+            line, _ = self.listener.accept()
+            result = {"type": "result", "foreground": 3, "background": 0, "report": {}}
+            with line:
+                for said in (
+                    frame({"type": "hello", "gossamer": settings().gossamer, "protocol": 2}),
+                    frame({"type": "opened", "picture": 1}),
+                    frame(result, bytes(300), 100),
+                ):
+                    line.recv(1 << 16)
+                    line.sendall(said)
+
+    taken: list[bytes] = []
+
+    def taking(name: str, size: int, take: Callable[[int], bytes]) -> None:
+        taken.append(take(200))
+        taken.append(take(size - 200))
+
+    with Broken(path, b""), Client(settings(), path) as client:
+        number = client.open(Picture(10, 10, 3, "u8", bytes(300)))
+        with pytest.raises(WorkerFailure, match="The worker ended in the middle of the work"):
+            client.refine(number, {}, foreground=True, taking=taking)
+        assert client.is_closed
+    assert taken == [bytes(200)]
 
 
 def test_a_process_that_does_not_answer(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

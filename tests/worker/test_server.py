@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ import skimage.data
 import gossamer
 from gossamer.settings.parameters import recipe_from_flat
 from gossamer.worker import conversation
-from gossamer.worker.protocol import MAX_HEADER, PROTOCOL
+from gossamer.worker.protocol import (
+    MAX_HEADER,
+    PROTOCOL,
+    ConnectionClosed,
+    receive_exactly,
+    receive_header,
+    send_frame,
+)
 from gossamer.worker.server import default_socket, serve
 from gossamer_gimp import planes, system
 from gossamer_gimp.client import PROTOCOL as PLUG_IN_PROTOCOL
@@ -202,6 +210,53 @@ def test_a_mask_of_the_client_s_own_is_refined(shared: Worker, photograph: np.nd
     assert np.abs(alpha / 255 - expected.alpha).max() <= 0.51 / 255
     colours = np.frombuffer(result.foreground, np.uint8).reshape(256, 256, 3)
     assert np.abs(colours / 255 - expected.foreground).max() <= 0.51 / 255
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_picture_is_read_while_it_is_sent_and_colours_are_passed_on_as_they_come(
+    shared: Worker, photograph: np.ndarray, dtype: str
+) -> None:
+    array = (photograph / 255 * (1.0 if dtype == "float32" else np.iinfo(dtype).max)).astype(dtype)
+    sent, mask = picture(array), np.zeros((256, 256), np.uint8)
+    mask[60:, 60:200] = 255
+    came: list[str] = []
+
+    def taking(name: str, size: int, take: Callable[[int], bytes]) -> bytes:
+        came.append(name)
+        parts = [take(min(70_001, size - done)) for done in range(0, size, 70_001)]
+        return b"".join(parts)
+
+    assert isinstance(sent.data, bytes)
+    strips = (sent.data[start : start + 5000] for start in range(0, len(sent.data), 5000))
+    with shared.client() as client:
+        number = client.open(replace(sent, data=strips))
+        client.segment(number, source="mask", plane=mask.tobytes())
+        whole = client.refine(number, {}, foreground=True, background=True, rgba=True)
+        passed = client.refine(number, {}, foreground=True, background=True, rgba=True, taking=taking)
+        assert (passed.foreground, passed.background) == (bytes(whole.foreground), bytes(whole.background))
+        assert passed.alpha == whole.alpha
+        assert came == ["foreground", "background"]
+        # Who does not take all of it would hear the rest as the next answer
+        client.refine(number, {}, foreground=True, taking=lambda name, size, take: take(size // 2))
+        assert client.is_closed
+
+
+def test_a_part_that_cannot_be_made_ends_the_conversation(caplog: pytest.LogCaptureFixture) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"some"
+        raise MemoryError
+
+    near, far = socket.socketpair()
+    with near, far:
+        with pytest.raises(ConnectionClosed):
+            send_frame(near, {"type": "result"}, parts(), 8)
+        near.close()
+        until = time.monotonic() + 5
+        assert receive_header(far, until)[1] == 8
+        assert bytes(receive_exactly(far, 4, until)) == b"some"
+        with pytest.raises(ConnectionClosed):  # and no sentence about it, which would be taken for colours
+            receive_exactly(far, 4, until)
+    assert "An answer broke off" in caplog.text
 
 
 @pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0)])

@@ -65,7 +65,7 @@ class OpenedClip:
         """What its user should know, so far."""
         return self._cutter.warnings
 
-    def add(self, data: bytearray, progress: ProgressCallback) -> Iterator[NDArray[Any]]:
+    def add(self, data: NDArray[np.uint8], progress: ProgressCallback) -> Iterator[NDArray[Any]]:
         """Take the next frame, RGBA row by row; yield those that are cut out, (H, W, 4) with straight alpha."""
         from gossamer.video.clip import Frame
 

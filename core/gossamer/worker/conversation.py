@@ -8,9 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer import __version__
 from gossamer.errors import Cancelled, GossamerError, WorkerError, is_lack_of_memory, memory_remedy
@@ -24,8 +26,8 @@ from gossamer.worker.protocol import (
     ProtocolError,
     error_frame,
     part_with,
-    receive_exactly,
     receive_header,
+    receive_into,
     send_frame,
 )
 from gossamer.worker.requests import (
@@ -44,7 +46,7 @@ __all__ = ["Conversation", "Host"]
 _IDLE = 300.0  # seconds that a client may be silent between two requests
 _AT_WORK = 3600.0  # the same, where it has a picture open: somebody sits before a dialog
 _PATIENCE = 30.0  # seconds that a frame may take
-_SLOWEST = 10e6  # bytes a second of a payload, on top of that
+_SLOWEST = 4e6  # bytes a second of a payload, on top of that: GIMP may have them on its swap
 _UNREAD = 10.0  # seconds that a client may leave our news of its picture unread
 _EVERY = 0.05  # seconds between progress frames
 
@@ -209,7 +211,8 @@ class Conversation:
             send_frame(self._connection, {"type": "pong", "busy": self._server.cutter.busy, "pid": os.getpid()})
         elif what == "models":
             with self._answering():
-                send_frame(self._connection, self._models())
+                models = self._server.inventory.overview(self._server.cutter.device)
+                send_frame(self._connection, {"type": "models", **models})
         elif what != "cancel":  # which has come too late: its work was answered already
             raise ProtocolError(f"There is no request {str(what)[:40]!r}.")
         return True
@@ -236,12 +239,14 @@ class Conversation:
         height, width = picture.shape
         if payload != (height * width if request.with_plane else 0):
             raise ProtocolError(f"The plane has {payload} bytes, which is not the picture's size.")
+        import cv2
+
         with self._answering():
             plane = self._received(payload)
             self.working = True
             found = self._server.cutter.segment(picture, request, plane, self._progress)
             warnings = [warning_in_gimp(warning) for warning in found.warnings]
-            coverage = float(found.mask.mean(dtype="f8"))
+            coverage = cv2.mean(found.mask)[0]
             answer = {"type": "segmented", "model": found.model, "coverage": coverage, "warnings": warnings}
             send_frame(self._connection, {**answer, "about": self._server.inventory.about(found.model)})
             _log.info("%d x %d: %s %s", width, height, found.model or request.source, found.seconds)
@@ -279,8 +284,9 @@ class Conversation:
             warnings = [warning_in_gimp(warning) for warning in clip.warnings]
             if data is None:
                 self._close_clip()
-            self._connection.settimeout(_PATIENCE + sum(one.nbytes for one in ready) / _SLOWEST)
-            send_frame(self._connection, {"type": "framed", "count": len(ready), "warnings": warnings}, *ready)
+            size = sum(one.nbytes for one in ready)
+            self._connection.settimeout(_PATIENCE + size / _SLOWEST)
+            send_frame(self._connection, {"type": "framed", "count": len(ready), "warnings": warnings}, ready, size)
 
     def _close_clip(self) -> None:
         if self._clip is not None:
@@ -304,20 +310,19 @@ class Conversation:
             "report": {**report, "warnings": warnings},
         }
         self._connection.settimeout(_PATIENCE + pixels.nbytes / _SLOWEST)
-        send_frame(self._connection, finished, pixels)
+        send_frame(self._connection, finished, pixels, pixels.nbytes)
 
     def _refine(self, request: RefineRequest) -> None:
         self.working = True
         picture = self._picture(request.picture)
         answer = self._server.cutter.refine(picture, request, self._progress)
         coloured = [plane for plane in (answer.foreground, answer.background) if plane is not None]
-        parts = [answer.alpha]
+        parts: list[NDArray[Any]] = [answer.alpha]
         if answer.boxes is not None:
             parts = [
                 np.ascontiguousarray(answer.alpha[top : top + tall, left : left + across])
                 for left, top, across, tall in answer.boxes
             ]
-        planes = [*parts, *coloured]
         high, wide = answer.alpha.shape
         channels, behind = (0 if one is None else one.shape[2] for one in (answer.foreground, answer.background))
         warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
@@ -333,8 +338,9 @@ class Conversation:
             **({} if answer.boxes is None else {"boxes": answer.boxes}),
             "report": {**answer.report, "warnings": warnings},
         }
-        self._connection.settimeout(_PATIENCE + sum(plane.nbytes for plane in planes) / _SLOWEST)
-        send_frame(self._connection, result, *planes)
+        size = sum(part.nbytes for part in parts) + sum(colours.nbytes for colours in coloured)
+        self._connection.settimeout(_PATIENCE + size / _SLOWEST)
+        send_frame(self._connection, result, chain(parts, *coloured), size)
         if request.scale == 1:
             _log.info("%d x %d: %s", wide, high, answer.report)
 
@@ -354,8 +360,9 @@ class Conversation:
             picture.close()
             self._server.shelf.give_back(room)
 
-    def _received(self, payload: int) -> bytearray:
-        data = receive_exactly(self._connection, payload, time.monotonic() + _PATIENCE + payload / _SLOWEST)
+    def _received(self, payload: int) -> NDArray[np.uint8]:
+        data = np.empty(payload, np.uint8)  # the system gives the memory as it is filled: not for what never comes
+        receive_into(self._connection, data.data, time.monotonic() + _PATIENCE + payload / _SLOWEST)
         self._connection.settimeout(_PATIENCE)
         return data
 
@@ -434,16 +441,3 @@ class Conversation:
         if header.get("request") != "cancel" or payload:
             raise ProtocolError("While a request is in work, only a cancel can be asked for.")
         raise Cancelled("It was cancelled.", "Start it again when you like.")
-
-    def _models(self) -> dict[str, Any]:
-        from gossamer.settings import ModelChoice
-        from gossamer.settings.model_choice import QUALITIES
-        from gossamer.weights.catalogue import load_catalogue
-
-        inventory, device = self._server.inventory, self._server.cutter.device
-        wishes = {quality: ModelChoice.of(quality=quality, device=device) for quality in QUALITIES}
-        return {
-            "type": "models",
-            "models": [inventory.told(card) for card in load_catalogue().values()],
-            "automatic": {quality: inventory.automatic(wish).model for quality, wish in wishes.items()},
-        }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.worker.brushing import brushed, solve_again
-from gossamer.worker.finishing import Answer, as_dtype, exact_answer, shop_picture
+from gossamer.worker.finishing import Answer, Colours, as_dtype, exact_answer, shop_picture
 from gossamer.worker.inventory import Inventory
 from gossamer.worker.pictures import Found, OpenedPicture
 from gossamer.worker.requests import (
@@ -69,7 +69,7 @@ class Cutter:
         return self._turn.locked()
 
     def segment(
-        self, picture: OpenedPicture, request: SegmentRequest, plane: bytearray, progress: ProgressCallback
+        self, picture: OpenedPicture, request: SegmentRequest, plane: NDArray[np.uint8], progress: ProgressCallback
     ) -> Found:
         """Find the subject of a picture, which keeps its mask.
 
@@ -77,7 +77,7 @@ class Cutter:
         ----------
         picture : OpenedPicture
         request : SegmentRequest
-        plane : bytearray
+        plane : (N,) uint8
             The request's payload.
         progress : callable
             ``progress(fraction, message)``; called also while waiting for others; what it raises stops the work.
@@ -155,7 +155,7 @@ class Cutter:
             return exact_answer(picture, recipe, request, part, dtype, self.device, steps)
 
     def brush(
-        self, picture: OpenedPicture, request: BrushRequest, plane: bytearray, progress: ProgressCallback
+        self, picture: OpenedPicture, request: BrushRequest, plane: NDArray[np.uint8], progress: ProgressCallback
     ) -> None:
         """Solve the matte again below a stroke, for all answers to come.
 
@@ -163,7 +163,7 @@ class Cutter:
         ----------
         picture : OpenedPicture
         request : BrushRequest
-        plane : bytearray
+        plane : (N,) uint8
             The request's payload.
         progress : callable
             As for :meth:`segment`.
@@ -199,8 +199,8 @@ class Cutter:
 
     def finish(
         self, picture: OpenedPicture, request: FinishRequest, progress: ProgressCallback
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return the finished picture of a preset, (H, W, 3 or 4) in the picture's dtype, and the report.
+    ) -> tuple[Colours, dict[str, Any]]:
+        """Return the finished picture of a preset, in the picture's dtype, and the report.
 
         Raises
         ------
@@ -232,7 +232,9 @@ class Cutter:
         with self._my_turn(progress):
             return OpenedClip(request, self._decided(request, device), progress)
 
-    def frames(self, clip: OpenedClip, data: bytearray | None, progress: ProgressCallback) -> list[NDArray[Any]]:
+    def frames(
+        self, clip: OpenedClip, data: NDArray[np.uint8] | None, progress: ProgressCallback
+    ) -> list[NDArray[Any]]:
         """Return the frames that are cut out after the next one, `data`, or after the last.
 
         Raises
@@ -301,7 +303,7 @@ class Cutter:
         return Found(mask, loaded.id, loaded.device, rounded, tuple(loaded.warnings))
 
     def _pointed_at(
-        self, picture: OpenedPicture, request: SegmentRequest, plane: bytearray, device: str, steps: Progress
+        self, picture: OpenedPicture, request: SegmentRequest, plane: NDArray[np.uint8], device: str, steps: Progress
     ) -> Found:
         """Return what a box, scribbles or words mean."""
         from gossamer.prompting.combining import union
@@ -365,7 +367,7 @@ class Cutter:
 
         made = preview(picture, recipe, request.scale, colours=request.foreground, draft=request.draft, steps=steps)
         alpha = np.ascontiguousarray(as_dtype(made.alpha[part], dtype))
-        colours = None if made.colours is None else np.ascontiguousarray(as_dtype(made.colours[part], dtype))
+        colours = None if made.colours is None else Colours(as_dtype(made.colours[part], dtype), dtype)
         report = {"coverage": cv2.mean(made.alpha)[0] / 255, "warnings": list(made.warnings)}
         boxes = None
         if request.changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,58 @@ if TYPE_CHECKING:
     from gossamer.image import Image
     from gossamer.settings import Recipe
 
-__all__ = ["Answer", "as_dtype", "exact_answer", "shop_picture"]
+__all__ = ["Answer", "Colours", "as_dtype", "exact_answer", "shop_picture"]
 
 _log = logging.getLogger("gossamer.worker")
 
 _MARGIN = 64  # pixels around a region that its edge may depend on
+_STRIP = 1 << 20  # bytes of colours that are made at a time
 
 _Part = tuple[slice, slice]
 _WHOLE: _Part = (slice(None), slice(None))
+
+
+class Colours:
+    """Colours in the numbers and channels that a client wants, made strip by strip while they are sent.
+
+    A whole copy would take fresh memory, which is slower to come by than the strips are to make.
+
+    Parameters
+    ----------
+    numbers : (H, W, 3) uint8, uint16 or float32
+        Whole numbers in the dtype of the answer, or float32 in [0, 1].
+    dtype : str
+        Of the answer.
+    alpha : (H, W) array or None
+        In that dtype: the fourth channel.
+    rgba : bool
+        Have a fourth channel without an alpha, too: an opaque one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (H, W, 3 or 4).
+    nbytes : int
+        Of all strips together.
+    """
+
+    def __init__(
+        self, numbers: NDArray[Any], dtype: str, alpha: NDArray[Any] | None = None, rgba: bool = False
+    ) -> None:
+        self._numbers, self._dtype, self._alpha, self._rgba = numbers, dtype, alpha, rgba
+        height, width = numbers.shape[:2]
+        self.shape = height, width, 3 if alpha is None and not rgba else 4
+        self.nbytes = height * width * self.shape[2] * np.dtype(DTYPES[dtype]).itemsize
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yield the strips, (rows, W, 3 or 4), from top to bottom."""
+        rows = max(1, _STRIP * self.shape[0] // max(1, self.nbytes))
+        for top in range(0, self.shape[0], rows):
+            part = slice(top, top + rows)
+            colours = self._numbers[part]
+            if colours.dtype != DTYPES[self._dtype]:
+                colours = from_unit(colours, self._dtype)
+            yield _with(colours, None if self._alpha is None else self._alpha[part], self._rgba)
 
 
 @dataclass(frozen=True)
@@ -39,7 +84,7 @@ class Answer:
         Where it lies in the picture.
     alpha : (H, W) array
         In the dtype that was asked for.
-    foreground, background : (H, W, C) array or None
+    foreground, background : Colours or None
         In the same dtype.
     report : dict
         What was done, see :class:`gossamer.Report`.
@@ -50,9 +95,9 @@ class Answer:
     left: int
     top: int
     alpha: NDArray[Any]
-    foreground: NDArray[Any] | None
+    foreground: Colours | None
     report: dict[str, Any]
-    background: NDArray[Any] | None = None
+    background: Colours | None = None
     boxes: list[tuple[int, int, int, int]] | None = None
 
 
@@ -95,18 +140,18 @@ def exact_answer(
         colours = colours[inner]
         if beyond is not None and dtype == "float32":
             colours = colours + beyond[part]
-        foreground = _with(colours if colours.dtype == np.uint8 else from_unit(colours, dtype), own, request.rgba)
+        foreground = Colours(colours, dtype, own, request.rgba)
     if request.background:
         behind = _behind(image, cutout, recipe, steps.part(most, 1.0))[inner]
-        background = _with(from_unit(behind, dtype), own, request.rgba)
+        background = Colours(behind, dtype, own, request.rgba)
     alpha = np.ascontiguousarray(from_unit(cutout.alpha[inner], dtype))
     return Answer(part[1].start, part[0].start, alpha, foreground, cutout.report.as_dict(), background)
 
 
 def shop_picture(
     picture: OpenedPicture, recipe: Recipe, device: str, steps: Progress
-) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return a finished picture with its canvas, (H, W, 3 or 4) in the picture's dtype, and the report.
+) -> tuple[Colours, dict[str, Any]]:
+    """Return a finished picture with its canvas, in the picture's dtype, and the report.
 
     Parameters
     ----------
@@ -125,7 +170,7 @@ def shop_picture(
     if seen is None:
         seen, alpha = cutout.foreground, cutout.alpha
     own = None if alpha is None else from_unit(alpha, dtype)
-    return _with(from_unit(seen, dtype), own), cutout.report.as_dict()
+    return Colours(seen, dtype, own), cutout.report.as_dict()
 
 
 def as_dtype(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -174,7 +219,7 @@ def _behind(image: Image, cutout: Cutout, recipe: Recipe, steps: Progress) -> ND
     return estimate_foreground(image.rgb, cutout.alpha, method, progress=steps, warn=_log.info).background
 
 
-def _with(colours: NDArray[Any], alpha: NDArray[Any] | None, rgba: bool = False) -> NDArray[Any]:
+def _with(colours: NDArray[Any], alpha: NDArray[Any] | None, rgba: bool) -> NDArray[Any]:
     """Return colours with their alpha, or an opaque one where four channels are wished."""
     import cv2
 

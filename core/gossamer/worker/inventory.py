@@ -146,6 +146,18 @@ class Inventory:
         card = load_catalogue().get(model)
         return None if card is None else self.told(card)
 
+    def overview(self, device: str) -> dict[str, Any]:
+        """Return what is known of all models, and what each quality takes on a device, ready for JSON."""
+        from gossamer.settings import ModelChoice
+        from gossamer.settings.model_choice import QUALITIES
+        from gossamer.weights.catalogue import load_catalogue
+
+        wishes = {quality: ModelChoice.of(quality=quality, device=device) for quality in QUALITIES}
+        return {
+            "models": [self.told(card) for card in load_catalogue().values()],
+            "automatic": {quality: self.automatic(wish).model for quality, wish in wishes.items()},
+        }
+
     def _looked(self) -> tuple[_Stamp, frozenset[str]]:
         from gossamer.weights import store
         from gossamer.weights.catalogue import load_catalogue

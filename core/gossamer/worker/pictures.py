@@ -105,7 +105,7 @@ class OpenedPicture:
     Parameters
     ----------
     request : OpenRequest
-    data : bytearray
+    data : (N,) uint8
         Its rows.
 
     Attributes
@@ -133,8 +133,9 @@ class OpenedPicture:
         The picture holds numbers that are not finite, or is larger than the library takes.
     """
 
-    def __init__(self, request: OpenRequest, data: bytearray) -> None:
-        from gossamer.image import read_image
+    def __init__(self, request: OpenRequest, data: NDArray[np.uint8]) -> None:
+        from gossamer.image import Image, read_image
+        from gossamer.image.limits import check_size
 
         self.request = request
         pixels = np.frombuffer(data, DTYPES[request.dtype]).reshape(request.height, request.width, request.channels)
@@ -147,7 +148,13 @@ class OpenedPicture:
             self.beyond = beyond if beyond.any() else None
             given = unit
         # Whole numbers stay what they are: bytes take a quarter of the memory. Floats are a host's own.
-        self.image: Image = read_image(given)
+        if given.dtype == np.uint8 and given.shape[2] == 3:
+            check_size(request.width, request.height, "The picture")
+            colours = np.ascontiguousarray(given)  # nobody else has them: another copy would be for nothing
+            colours.flags.writeable = False
+            self.image: Image = Image(colours)
+        else:
+            self.image = read_image(given)
         self.own_alpha = pixels[..., 3].copy() if keep and request.channels == 4 else None
         self.found: Found | None = None
         self.wish: Hashable = None
@@ -167,7 +174,7 @@ class OpenedPicture:
         """Height and width in pixels."""
         return self.request.height, self.request.width
 
-    def plane(self, data: bytearray) -> NDArray[np.float32]:
+    def plane(self, data: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a plane of bytes as (H, W) float32 in [0, 1]."""
         return np.frombuffer(data, np.uint8).reshape(self.shape).astype(np.float32) / np.float32(255)
 

@@ -56,7 +56,7 @@ number of ``progress`` frames (``fraction``, ``message``). Any request may be an
 "message", "remedy", "kind", "fatal"}``; after a fatal one the worker closes the connection.
 
 The worker hangs up on a client that asks for nothing for five minutes (an hour, where it has a picture open), or takes
-longer for a frame than half a minute and a second for each ten megabytes. Where more than sixteen clients come, those
+longer for a frame than half a minute and a second for each four megabytes. Where more than sixteen clients come, those
 that have asked for nothing the longest make way; only where a picture of each is in work is the next one told to come
 again.
 """
@@ -65,10 +65,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gossamer.errors import GossamerError, WorkerError
@@ -83,15 +84,17 @@ __all__ = [
     "part_with",
     "receive_exactly",
     "receive_header",
+    "receive_into",
     "send_frame",
 ]
 
 PROTOCOL = 2
 MAX_HEADER = 1 << 20
 
+_log = logging.getLogger("gossamer.worker")
+
 _LENGTH = struct.Struct(">I")
 _REMEDY = "Open a terminal and type: gossamer gimp install"
-_PIECE = 1 << 24  # bytes that are reserved at a time: what never comes is never reserved
 
 
 class ProtocolError(WorkerError):
@@ -108,15 +111,35 @@ class ConnectionClosed(WorkerError):
         super().__init__("The connection was closed.")
 
 
-def send_frame(connection: socket.socket, header: Mapping[str, Any], *payload: Any) -> None:
-    """Send one frame; the size of the payload, contiguous buffers one after the other, is put into the header."""
-    parts = [memoryview(buffer) for buffer in payload]
-    full = {**header, "payload": sum(part.nbytes for part in parts)}
-    text = json.dumps(full, allow_nan=False).encode()
+def send_frame(connection: socket.socket, header: Mapping[str, Any], parts: Iterable[Any] = (), size: int = 0) -> None:
+    """Send one frame; its payload are contiguous buffers, one after the other: `size` bytes, all together.
+
+    The parts may be made as they are sent. The connection's timeout is that of the whole frame.
+
+    Raises
+    ------
+    ConnectionClosed
+        A part could not be made: nothing else can be said over this connection, whose other end waits for the rest.
+    OSError
+        The other side has gone, or reads too slowly.
+    """
+    patience = connection.gettimeout()
+    until = None if patience is None else time.monotonic() + patience
+    text = json.dumps({**header, "payload": size}, allow_nan=False).encode()
     connection.sendall(_LENGTH.pack(len(text)) + text)
-    for part in parts:
-        if part.nbytes:
-            connection.sendall(part.cast("B"))
+    try:
+        for part in parts:
+            view = memoryview(part)
+            if until is not None:
+                connection.settimeout(max(until - time.monotonic(), 1e-3))
+            if view.nbytes:
+                connection.sendall(view.cast("B"))
+    except OSError:
+        raise
+    except Exception:
+        _log.exception("An answer broke off")
+        raise ConnectionClosed from None
+    connection.settimeout(patience)
 
 
 def receive_header(connection: socket.socket, until: float) -> tuple[dict[str, Any], int]:
@@ -155,21 +178,23 @@ def receive_header(connection: socket.socket, until: float) -> tuple[dict[str, A
 
 def receive_exactly(connection: socket.socket, size: int, until: float) -> bytearray:
     """Receive `size` bytes, all of them by the time `until`; else as :func:`receive_header`."""
-    data = bytearray()
-    while len(data) < size:
-        done = len(data)
-        data.extend(bytes(min(_PIECE, size - done)))
-        with memoryview(data) as view:
-            while done < len(view):
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                connection.settimeout(left)
-                count = connection.recv_into(view[done:])
-                if count == 0:
-                    raise ConnectionClosed
-                done += count
+    data = bytearray(size)
+    receive_into(connection, memoryview(data), until)
     return data
+
+
+def receive_into(connection: socket.socket, memory: memoryview, until: float) -> None:
+    """Receive as many bytes as the memory has; else as :func:`receive_exactly`."""
+    done = 0
+    while done < len(memory):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        count = connection.recv_into(memory[done:])
+        if count == 0:
+            raise ConnectionClosed
+        done += count
 
 
 def error_frame(error: GossamerError, *, fatal: bool = False) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dialog: subject, edge, view, four sliders and output, all live on the canvas; the rest is folded below."""
 
+from dataclasses import replace
+
 import arguments
+import counting
 import cutting
 import gi
 import layers
-import outputs
 from dialogs import consent
 from dialogs.help import take_over_help
 from dialogs.live import Ask, Live
@@ -60,7 +62,8 @@ class CuttingOut:
 
     def run(self):
         """Show the dialog; return whether to go on, and what it leaves for the work, as cutting.Ready."""
-        self._live = Live(cutting.picture(cutting.source(self._layer)), self)
+        shown = cutting.picture(cutting.source(self._layer))
+        self._live = Live(replace(shown, data=tuple(shown.data)), self)  # GIMP is spoken to by this thread alone
         self._live.start()
         with Canvas(self._image, self._layer) as self._canvas:
             self._canvas.show(self._view.get_active_id())
@@ -178,7 +181,8 @@ class CuttingOut:
     def _advanced(self):
         """Return all other settings, folded and scrolled: whatever their number, OK stays on the screen."""
         inner = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=6)
-        inner.pack_start(self._dialog.get_widget("model", GObject.TYPE_NONE), False, False, 0)
+        self._widgets = {"model": self._dialog.get_widget("model", GObject.TYPE_NONE)}
+        inner.pack_start(self._widgets["model"], False, False, 0)
         # What belongs to the edge comes first.
         for one in sorted(self._known["arguments"], key=lambda one: one["name"] != _DECONTAMINATE):
             name = one["name"].replace("_", "-")
@@ -191,6 +195,7 @@ class CuttingOut:
                 widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
             if "step" in one:
                 widget.set_increments(one["step"], 4 * one["step"])
+            self._widgets[name] = widget
             inner.pack_start(widget, False, False, 0)
         self._folded = window = Gtk.ScrolledWindow(
             hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN
@@ -200,29 +205,16 @@ class CuttingOut:
         expander = Gtk.Expander.new_with_mnemonic(_("_Advanced"))
         expander.add(window)
         expander.connect("notify::expanded", lambda *_: GLib.idle_add(self._shrink))
-        self._link_stages()
         return expander
 
     def _shrink(self):
         self._dialog.resize(1, 1)
         return GLib.SOURCE_REMOVE
 
-    def _link_stages(self):
-        """Grey out what does not count: a stage's settings while its method is "none", the model of a selection."""
-        for one in self._known["arguments"]:
-            method = one["stage"]
-            if one["name"] != method and method in ("matting", "foreground"):
-                self._grey(one["name"].replace("_", "-"), method, ("none",), False)
-        for name in ("model", "segmentation-detail", "segmentation-flips", "segmentation-resolution"):
-            self._grey(name, "subject", (*arguments.QUALITIES, "limit"), True)
-        for name in ("foreground", _DECONTAMINATE.replace("_", "-")):
-            self._grey(name, "output", outputs.COLOURED, True)
-
-    def _grey(self, name, decides, values, counts):
-        array = Gimp.ValueArray.new(len(values))
-        for value in values:
-            array.append(GObject.Value(GObject.TYPE_STRING, value))
-        self._dialog.set_sensitive_if_in(name, self._config, decides, array, counts)
+    def _grey_out(self):
+        """Grey out what does not count."""
+        for name, widget in self._widgets.items():
+            widget.set_sensitive(counting.counts(name, self._config.get_property))
 
     # What the user does
 
@@ -328,6 +320,8 @@ class CuttingOut:
         if len(about) == 2 and about[1].name in ("subject", "output", "marks"):
             self._show_what_counts()
             self._shrink()
+        if len(about) < 2 or about[1].name in counting.DECIDING:
+            self._grey_out()
         self._setting = True
         self._edge.set_active_id(self._edge_now())
         self._presets.show_what_is_set()

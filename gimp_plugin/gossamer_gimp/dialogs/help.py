@@ -18,7 +18,11 @@ def take_over_help(dialog):
         return
     theirs.set_no_show_all(True)
     theirs.hide()
-    ours = Gtk.Button.new_with_mnemonic(theirs.get_label())
+    label = theirs.get_label()
+    known = GLib.dgettext("gtk30", "_Help")
+    if label == "_Help" != known:  # GIMP 3.0 has no French for it; GTK's key is one of the dialog's own there
+        label = known.replace("_", "")
+    ours = Gtk.Button.new_with_mnemonic(label)
     ours.connect("clicked", lambda _widget: show_help(dialog))
     row = theirs.get_parent()
     row.pack_start(ours, False, False, 0)

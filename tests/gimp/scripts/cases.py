@@ -13,6 +13,7 @@ SHARE = os.environ["SHARE"]
 NAME = "plug-in-gossamer-remove-background"
 PLUG_IN = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
 RECORD = os.path.join(PLUG_IN, "worker.json")
+BREAKS_OFF = os.path.join(os.environ["SCRIPTS"], "breaks_off.py")
 facts = {}
 
 
@@ -88,6 +89,7 @@ def no_worker():
         "other_protocol": json.dumps({**record, "protocol": 99}),
         "python_gone": json.dumps({**record, "python": "/nowhere/bin/python"}),
         "gossamer_gone": json.dumps({**record, "python": "/usr/bin/python3"}),
+        "breaks_off": json.dumps({**record, "python": "/usr/bin/python3", "flags": [BREAKS_OFF]}),
     }
     image = load("cat.png")
     for case, text in broken.items():
@@ -96,7 +98,7 @@ def no_worker():
             with open(RECORD, "w") as file:
                 file.write(text)
         try:
-            run(case, image, image.get_layers())
+            run(case, image, image.get_layers(), output="layer" if case == "breaks_off" else "mask")
         finally:
             with open(RECORD, "w") as file:
                 file.write(good)

@@ -171,6 +171,9 @@ xdotool("key", NOW)
 wait_until("the result again", lambda look: len(look["layers"]) == 2)
 story["now"] = ask("look")
 
+# A text can be cut out, and stays one
+story["text"] = ask("text")
+
 with open(os.path.join(SHARE, "story.json"), "w") as file:
     json.dump(story, file)
 end()

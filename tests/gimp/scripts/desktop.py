@@ -13,7 +13,7 @@ F1, F4 = "67", "70"
 began = time.monotonic()
 
 
-def start(file, title=r"\(imported\)"):
+def start(file, title=r"\(imported\)", inside="watch.py"):
     """Start a screen, a window manager and GIMP with a picture; return when its window is there, and it answers."""
     server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE)
     os.environ["DISPLAY"] = ":" + server.stdout.readline().decode().strip()
@@ -22,13 +22,13 @@ def start(file, title=r"\(imported\)"):
         time.sleep(0.5)
         if manager.poll() is None:
             break
-    watch = os.path.join(SCRIPTS, "watch.py")
+    watch = os.path.join(SCRIPTS, inside)
     subprocess.Popen(
         ["gimp", "--no-splash", file, "--batch-interpreter=python-fu-eval",
          "-b", f"exec(compile(open({watch!r}).read(), {watch!r}, 'exec'))"]
     )  # fmt: skip
     window(title, 120)
-    for welcome in xdotool("search", "--onlyvisible", "--name", "Welcome to GIMP"):
+    for welcome in xdotool("search", "--onlyvisible", "--name", r"GIMP [0-9.]+$"):
         xdotool("windowclose", welcome)
     window(title)
 

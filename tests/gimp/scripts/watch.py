@@ -106,7 +106,42 @@ def clipboard():
     return {"text": Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD).wait_for_text()}
 
 
-ANSWERS = {one.__name__: one for one in (look, blacken, select, name, double, single, clipboard)}
+def text():
+    """Cut a layer of text out, as a script would, to its mask and to a new layer; say what came of it."""
+    image, found = Gimp.get_images()[0], {}
+    Gimp.Selection.none(image)
+    layer = Gimp.TextLayer.new(image, "Fine hair", Gimp.context_get_font(), 90, Gimp.Unit.pixel())
+    image.insert_layer(layer, None, 0)
+    layer.set_offsets(-30, 240)  # partly beside the image
+    procedure = Gimp.get_pdb().lookup_procedure("plug-in-gossamer-remove-background")
+    for output in ("mask", "layer"):
+        config = procedure.create_config()
+        config.set_property("image", image)
+        config.set_core_object_array("drawables", [layer])
+        for option, value in (("subject", "existing"), ("matting", "none"), ("output", output)):
+            config.set_property(option, value)
+        result = procedure.run(config)
+        if result.index(0) != Gimp.PDBStatusType.SUCCESS:
+            return {"fault": result.index(1)}
+        new = result.index(2)
+        rectangle = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+        alphas = [
+            drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
+            for drawable, encoding in ((new.get_mask(), "Y u8"), (layer, "A u8"), (new, "A u8"))
+        ]
+        found[output] = {
+            "kinds": [type(one).__name__ for one in (new, layer)],
+            "offsets": [one.get_offsets()[1:] for one in (new, layer)],
+            "text": layer.get_text(),
+            "visible": layer.get_visible(),
+            "inked": sum(alphas[1]) / 255 / len(alphas[1]),
+            "same": [one == alphas[1] for one in alphas],
+        }
+        new.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    return found
+
+
+ANSWERS = {one.__name__: one for one in (look, blacken, select, name, double, single, clipboard, text)}
 question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")
 while True:
     time.sleep(0.05)

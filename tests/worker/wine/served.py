@@ -14,8 +14,18 @@ from unittest.mock import MagicMock
 
 for name in ("numpy", "numpy.typing", "cv2"):
     sys.modules[name] = MagicMock()
+sys.modules["numpy"].empty = lambda size, kind: Memory(size)
+sys.modules["cv2"].mean = lambda mask: (0.5,)
 
 from gossamer.worker import conversation, server  # noqa: E402
+
+
+class Memory(bytearray):
+    """What stands for an array of bytes."""
+
+    @property
+    def data(self):
+        return memoryview(self)
 
 
 class Kept:
@@ -27,6 +37,14 @@ class Kept:
 
     def close(self):
         pass
+
+
+class Colours(list):
+    """Colours in one strip."""
+
+    def __init__(self, data, shape):
+        super().__init__([data])
+        self.shape, self.nbytes = shape, len(data)
 
 
 class Echo:
@@ -41,11 +59,11 @@ class Echo:
         for step in range(request.options.get("steps", 1)):
             tell(step / 10_000, "Counting")
             time.sleep(0.01)
-        return SimpleNamespace(warnings=(), mask=MagicMock(mean=lambda dtype: 0.5), model="", seconds={})
+        return SimpleNamespace(warnings=(), mask=None, model="", seconds={})
 
     def refine(self, picture, request, tell):
         high, wide = picture.shape
-        colours = memoryview(picture.data).cast("B", (high, wide, picture.request.channels))
+        colours = Colours(picture.data, (high, wide, picture.request.channels))
         alpha = memoryview(bytes(picture.data[: high * wide])).cast("B", (high, wide))
         there = {"left": 0, "top": 0, "boxes": None, "report": {"warnings": []}}
         return SimpleNamespace(alpha=alpha, foreground=colours, background=None, **there)
