@@ -88,10 +88,16 @@ def over(
         behind = as_rgb(behind, "background")
     if linear_light:
         return _over_in_linear_light(front, matte, behind)
-    result: Array = front - behind
-    result *= matte
-    result += behind
-    return np.clip(result, 0, 1, out=result)
+    result = np.empty(front.shape, np.float32)
+    rows = max(1, _STRIP // max(1, front.shape[1]))
+    for top in range(0, len(result), rows):
+        part = slice(top, top + rows)
+        under = behind if behind.ndim == 1 else behind[part]
+        mixed = np.subtract(front[part], under, out=result[part])
+        mixed *= matte[part]
+        mixed += under
+        np.clip(mixed, 0, 1, out=mixed)
+    return result
 
 
 def _over_with_highlights(front: Array, alpha: ArrayLike, background: ArrayLike, linear_light: bool) -> Array:

@@ -163,13 +163,13 @@ class Steady(Generic[_T]):
         own = _own(first.matte)
         forward = own
         if first.back is not None and self.past is not None:
-            forward = own + self._weight(first.back) * first.back.moved(self.past.mean)
+            forward = own + self._weight(first.back) * _moved(self.past.mean, first.back)
         backward = None
         for here, there in zip(reversed(list(self._waiting)[:-1]), reversed(list(self._waiting)[1:]), strict=True):
             ahead = _own(there.matte) if backward is None else backward
             backward = _own(here.matte)
             if there.forth is not None:
-                backward = backward + self._weight(there.forth) * there.forth.moved(ahead)
+                backward = backward + self._weight(there.forth) * _moved(ahead, there.forth)
         both = forward if backward is None else forward + backward - own
         change = both[..., 0] / both[..., 1] - first.matte
         change = cv2.GaussianBlur(change, (0, 0), _BLUR)
@@ -196,4 +196,11 @@ def _own(matte: Array) -> Array:
     """
     sure = np.square(2 * matte - 1)
     weight = (np.float32(_UNSURE) + sure) / np.float32(1 + _UNSURE)
+    return np.dstack([matte * weight, weight])
+
+
+def _moved(mean: Array, motion: Motion) -> Array:
+    """Return mattes times their weight, and that weight, moved along: the weight linearly, it must not fall below 0."""
+    weight = motion.moved(np.ascontiguousarray(mean[..., 1]))
+    matte = np.clip(motion.moved(mean[..., 0] / mean[..., 1], sharp=True), 0, 1)
     return np.dstack([matte * weight, weight])

@@ -243,6 +243,7 @@ class _Work:
         self._seconds: dict[str, float] = {}
         holds = settings.hold == "flow" or (settings.hold == "auto" and not matter.remembers)
         past = Past.of({name.removeprefix("held_"): one for name, one in parts.state.items() if "held_" in name})
+        self._holds = holds and settings.hold_strength > 0
         self._steady: Steady[_Seen] = Steady(settings.hold_strength if holds else 0.0, past)
         self._remembered = _recalled(parts.state)
         self._segment: Segment | None = None
@@ -304,14 +305,20 @@ class _Work:
         if self._segment is None:
             path, plan, number = self._parts.next, self._plan, self._made
             self._segment = open_segment(path, plan, number)
-        with self._clock("colours"):
-            alpha = held.alpha if self._region is None else self._region.kept(held.alpha)
-            picture = self._finisher.picture(frame, alpha, self._steady, _Ticks(self._steps))
         segment = self._segment
-        behind.do(lambda: self._write(segment, picture))
-        self._times.append(picture.time)
+        if self._holds:  # colours are held still too, frame by frame: the next matte waits for them
+            picture = self._picture(held, _Ticks(self._steps))
+            behind.do(lambda: self._write(segment, picture))
+        else:
+            behind.do(lambda: self._write(segment, self._picture(held, Progress.of(None))))
+        self._times.append(frame.time)
         self._made += 1
         self._state_after = self._steady.past
+
+    def _picture(self, held: Held[_Seen], progress: Progress) -> Picture:
+        with self._clock("colours"):
+            alpha = held.alpha if self._region is None else self._region.kept(held.alpha)
+            return self._finisher.picture(held.thing.frame, alpha, self._steady, progress)
 
     def _write(self, segment: Segment, picture: Picture) -> None:
         with self._clock("write"):

@@ -14,6 +14,7 @@ __all__ = ["Motion", "motion_between", "reduced"]
 
 _LONGEST = 512  # px: of the picture in which motion is looked for
 _DIFFERENCE = 0.045  # of the colours' range: how far a moved picture may be off before it shows another thing
+_GRAIN = 0.6  # px: noise of single pixels is no difference
 _LOOP, _FASTER = 1.0, 0.05  # px, and of the speed: how far forth and back may lead away from the start
 _CUT = 0.11  # mean difference of a moved picture beyond which most of it is another one: a cut
 _TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across a cut, where flat areas agree by chance
@@ -38,13 +39,20 @@ class Motion:
     place: Array
     trust: Array
 
-    def moved(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what a plane of the other picture, (h, w) or (h, w, n), has at these places."""
+    def moved(self, plane: NDArray[np.float32], *, sharp: bool = False) -> NDArray[np.float32]:
+        """Return what a plane of the other picture, (h, w) or (h, w, n), has at these places.
+
+        Parameters
+        ----------
+        plane : (h, w) or (h, w, n) float32
+        sharp : bool
+            By cubic interpolation, which may lead a little beyond the plane's values: what is moved from frame to frame
+            over and over loses its edges by the linear one.
+        """
         import cv2
 
-        return np.asarray(
-            cv2.remap(plane, self.place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
+        return np.asarray(cv2.remap(plane, self.place, None, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -75,7 +83,8 @@ def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[M
 
     grey, last = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (now, before))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(1)
+    search.setFinestScale(0)  # at half the size contours are off by so much that mattes smear there
+    search.setVariationalRefinementIterations(1)  # of five, which take more time than all the rest, and find no more
     back, forth = search.calc(grey, last, None), search.calc(last, grey, None)
     return _trusted(now, before, back, forth), _trusted(before, now, forth, back)
 
@@ -91,7 +100,7 @@ def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[An
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     off = cv2.absdiff(moved, here).astype(np.float32).mean(2) / np.float32(255)
     is_cut = float(off.mean()) > _CUT
-    off = cv2.GaussianBlur(off, (0, 0), 1.0)
+    off = cv2.GaussianBlur(off, (0, 0), _GRAIN)
     allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
     astray = np.linalg.norm(flow + returned, axis=2)
     trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
