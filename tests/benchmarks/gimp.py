@@ -90,33 +90,44 @@ def overhead(desk: Desk) -> None:
 
 
 def edge(cut_outs: Path, photos: Path) -> None:
-    """Compare a mask alone with a layer that has the subject's own colours, over new colours, and print it."""
+    """Compare the network's mask with a layer that has the subject's own colours, over new colours, and print it."""
     found = [gossamer.read_image(path).rgb for path in sorted(photos.glob("*.jpg"))]
-    for side in (320, 1024):
+    for kind in ("as of 320 pixels", "as of 1024 pixels", "u2netp", "isnet-general-use"):
         errors, shares = [], []
+        model = gossamer.load_model(kind, device="cpu") if not kind.startswith("as") else None
         for number, path in enumerate(sorted((cut_outs / "input").glob("*.png"))):
             colours, alpha = small_cut_out(path, cut_outs / "alpha" / path.name)
             behind = _spread(found[number % len(found)], *alpha.shape)
             shot = np.round((alpha[..., None] * colours + (1 - alpha[..., None]) * behind).clip(0, 1) * 255)
-            mask = network_mask(alpha, side, np.random.default_rng(number), gaps=0.3 if side == 320 else 0.0)
+            if model is None:
+                side, chance = int(kind.split()[2]), np.random.default_rng(number)
+                mask = network_mask(alpha, side, chance, gaps=0.3 if side == 320 else 0.0)
+            else:
+                mask = model.predict(shot.astype(np.uint8))
             cutout = gossamer.refine(shot.astype(np.uint8), mask)
             own = shot.astype(np.float32) / 255
             solved = estimate_foreground(own, alpha, "soft_band").foreground
-            pairs = ((own, cutout.alpha), (cutout.foreground, cutout.alpha), (colours, cutout.alpha), (solved, alpha))
+            pairs = (
+                *((own, mask), (own, cutout.alpha), (cutout.foreground, cutout.alpha)),
+                *((colours, cutout.alpha), (solved, alpha)),
+            )
             for colour in NEW.values():
                 truth = over(colours, alpha, colour)
                 errors.append([np.abs(over(*pair, colour) - truth).mean() * 255 for pair in pairs])
             wrong = np.abs(cutout.alpha - alpha)
             shares.append(wrong[(alpha > 0.01) & (alpha < 0.99)].sum() / wrong.sum())
-        table = np.array(errors).reshape(-1, len(NEW), 4)
+        table = np.array(errors).reshape(-1, len(NEW), 5)
         for place, name in enumerate(NEW):
-            masked, layered, at_alpha, at_colours = table[:, place].T
+            bare, masked, layered, at_alpha, at_colours = table[:, place].T
+            ratios = layered / bare
             print(
-                f"masks of {side} pixels, over {name}: mask alone {masked.mean():.2f}, new layer {layered.mean():.2f} "
-                f"(of 255): {layered.mean() / masked.mean():.2f}, median {np.median(layered / masked):.2f}; the true "
-                f"colours by this alpha {at_alpha.mean():.2f}, the colours of the true alpha {at_colours.mean():.2f}"
+                f"masks {kind}, over {name}: the mask {bare.mean():.2f}, with solved edges {masked.mean():.2f}, "
+                f"new layer {layered.mean():.2f} (of 255): {layered.mean() / bare.mean():.2f} of the first (ratios: mean "
+                f"{ratios.mean():.2f}, median {np.median(ratios):.2f}), {layered.mean() / masked.mean():.2f} of the "
+                f"second; true colours by this alpha {at_alpha.mean():.2f}, colours of the true alpha {at_colours.mean():.2f}",
+                flush=True,
             )
-        print(f"masks of {side} pixels: {np.mean(shares):.0%} of alpha's error is where the truth is between 0 and 1")
+        print(f"masks {kind}: {np.mean(shares):.0%} of alpha's error is where the truth is between 0 and 1")
 
 
 def small_cut_out(picture: Path, matte: Path) -> tuple[np.ndarray, np.ndarray]:
