@@ -122,9 +122,10 @@ def edge(cut_outs: Path, photos: Path) -> None:
             ratios = layered / bare
             print(
                 f"masks {kind}, over {name}: the mask {bare.mean():.2f}, with solved edges {masked.mean():.2f}, "
-                f"new layer {layered.mean():.2f} (of 255): {layered.mean() / bare.mean():.2f} of the first (ratios: mean "
-                f"{ratios.mean():.2f}, median {np.median(ratios):.2f}), {layered.mean() / masked.mean():.2f} of the "
-                f"second; true colours by this alpha {at_alpha.mean():.2f}, colours of the true alpha {at_colours.mean():.2f}",
+                f"new layer {layered.mean():.2f} (of 255): {layered.mean() / bare.mean():.2f} of the first (ratios: "
+                f"mean {ratios.mean():.2f}, median {np.median(ratios):.2f}), {layered.mean() / masked.mean():.2f} of "
+                f"the second; true colours by this alpha {at_alpha.mean():.2f}, colours of the true alpha "
+                f"{at_colours.mean():.2f}",
                 flush=True,
             )
         print(f"masks {kind}: {np.mean(shares):.0%} of alpha's error is where the truth is between 0 and 1")
