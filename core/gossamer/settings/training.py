@@ -391,6 +391,16 @@ class Training(Settings, strict=True):
         ),
     ] = "base"
 
+    general_crop: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=0.9,
+            title="General crop",
+            description="Where general_truth is base: up to how much of width and height is cut off the general data. "
+            "The base finds something in any part, so that a few photographs teach as many would.",
+        ),
+    ] = 0.6
     keep: Annotated[
         float,
         Field(
