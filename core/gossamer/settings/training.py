@@ -234,8 +234,12 @@ class Training(Settings, strict=True):
         ),
     ] = 100.0
     freeze: Annotated[
-        Literal["nothing", "encoder", "decoder"],
-        Field(title="Freeze", description="Which part of the network stays as it is."),
+        Literal["nothing", "encoder", "decoder", "kernels"],
+        Field(
+            title="Freeze",
+            description="Which part of the network stays as it is. kernels: all of its convolutions and matrices; only "
+            "how much each channel counts, and from where on, is learnt, so that less is forgotten.",
+        ),
     ] = "nothing"
     normalisation: Annotated[
         Literal["frozen", "trained"],

@@ -22,6 +22,7 @@ from gossamer.settings.training import Training
 from gossamer.training.averaging import Average
 from gossamer.training.bases import Base
 from gossamer.training.board import Board
+from gossamer.training.channels import in_own_units, keep_precise
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
 from gossamer.training.feeding import Feed, Taught, general_count
@@ -37,11 +38,14 @@ from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.validation import Seen, mask_of, validated, worst_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gossamer.training.stepping import Step
 
 __all__ = ["Trainer"]
 
 _FORGIVEN = 0.99  # of what the base reaches on the general data: what promote allows, too
+_SEEN = 8  # pictures that tell what a network's channels are like
 _PANELS = (
     ("loss", ("loss",)),
     ("validation", ("weighted_f", "iou", "general_weighted_f")),
@@ -123,13 +127,8 @@ class Trainer:
         if told := self._base.told_of(self._settings.side):
             self._warn(told)
         with _torch_settings():
-            network = self._base.load()
-            prepare(network, self._settings, self._base.teaching)
-            network.to(device)
             precision = self._precision(device)
-            if precision != "float32":
-                # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = self._prepared(device, precision)
             self._network, self._where = network, device
             optimiser = optimiser_of(network, self._settings, self._base.teaching)
             average = Average(network, self._settings.average)
@@ -162,6 +161,22 @@ class Trainer:
             "stopped_early": early,
             "warnings": tuple(self._warnings),
         }
+
+    def _prepared(self, device: str, precision: str) -> nn.Module:
+        """Return the base's network, ready to be trained where and in what it will be."""
+        network, lessons, settings = self._base.load(), self._lessons, self._settings
+        feed = Feed(lessons.train, lessons.general, settings, self._base.input)  # the same for all processes
+        pictures = torch.from_numpy(feed.batch(0).pictures[:_SEEN])
+        prepare(network, settings, self._base.teaching)
+        if settings.freeze == "kernels":
+            in_own_units(network, pictures)
+        network.to(device)
+        if precision != "float32":
+            # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            with evaluating(network):
+                keep_precise(network, pictures.to(device), precision)
+        return network
 
     # -- beginning ------------------------------------------------------------------------------------------
 
