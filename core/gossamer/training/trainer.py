@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
+from gossamer.networks.convolutions import mend_convolutions
 from gossamer.networks.torch_module import checked_bfloat16
 from gossamer.parallel.threads import thread_count
 from gossamer.settings.training import Training
@@ -174,6 +175,8 @@ class Trainer:
         if precision != "float32":
             # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if device == "cpu":
+                mend_convolutions(network)
             with evaluating(network):
                 keep_precise(network, pictures.to(device), precision)
         return network
