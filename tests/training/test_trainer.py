@@ -84,6 +84,17 @@ def test_it_learns_and_leaves_what_it_says(whole: Path) -> None:
     assert len(list((whole / "worst").glob("*.png"))) == 4
 
 
+def test_what_steps_tell_is_named_otherwise_than_what_is_measured(tmp_path: Path) -> None:
+    """A loss of IoU is no IoU: under one name both would be one curve."""
+    trainer(tmp_path, steps=2, loss="birefnet_general", tail=False).run(resume=False)
+    rows, _, _ = came_to(tmp_path)
+    told = set().union(*(row.keys() for row in rows if "loss" in row))
+    measured = set().union(*(row.keys() for row in rows if "loss" not in row))
+    assert {"loss_iou", "loss_mae"} <= told
+    assert {"iou", "mae"} <= measured
+    assert told & measured == {"step"}
+
+
 @pytest.mark.long
 def test_a_side_smaller_than_the_bases_own_is_told(tmp_path: Path) -> None:
     told: list[str] = []

@@ -253,7 +253,8 @@ class Trainer:
         return bool(self._settings.patience) and self._idle >= self._settings.patience
 
     def _note(self, step: int, made: Step, rate: float, begun: float, first: int) -> None:
-        self._rows.append({"step": step, "loss": made.loss, "norm": made.norm, "rate": rate, **made.terms})
+        terms = {f"loss_{name}": value for name, value in made.terms.items()}  # iou and mae are measures, too
+        self._rows.append({"step": step, "loss": made.loss, "norm": made.norm, "rate": rate, **terms})
         left = (time.monotonic() - begun) / (step - first) * (self._settings.steps - step)
         best = f", weighted F {self._best.get('weighted_f', 0):.3f} after {self._best_step}" if self._best else ""
         self.state = (
