@@ -42,7 +42,6 @@ from gossamer.training.trainer import Trainer
 from gossamer.training.validation import validated
 
 SETTINGS = {
-    "freeze": "kernels",
     "batch": 4,
     "loss": "thin",
     "average": 0.95,
@@ -52,7 +51,7 @@ SETTINGS = {
     "warmup": 12,
     "worst": 0,
 }
-"""Of ``gossamer finetune``, as flags: ``--freeze kernels --batch 4 …``."""
+"""Of ``gossamer finetune``, as flags: ``--batch 4 --loss thin …``."""
 HEIGHT = 224  # of what is made
 
 
@@ -128,7 +127,8 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=16)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--rate", type=float, default=0.0, help="0: what the command takes")
+    parser.add_argument("--rate", type=float, default=1e-4, help="0: what the command takes")
+    parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--overfit", action="store_true")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
@@ -157,7 +157,7 @@ def main() -> None:
     learnt, checked = seen[:3], seen[3:]
     general = (*shown, *learnt, *made("general", 6, own, 2, HEIGHT))
     forgotten = measured(plain, base, aside, side)
-    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "precision", "side")}
+    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "freeze", "precision", "side")}
     settings = Training.of(**{**SETTINGS, **asked, "validate_every": max(1, arguments.steps // 2)})
     for domain in arguments.domain:
         unseen = made(domain, arguments.unseen, other, 101, HEIGHT)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gossamer.networks.architectures.u2net import ConvBlock, U2Net
 from gossamer.settings.training import LOSSES, teaching_of
-from gossamer.training.channels import in_own_units, keep_precise
+from gossamer.training.channels import in_own_units, keep_precise, kernels_in_own_units
 from gossamer.training.feeding import Feed
 from gossamer.training.lora import merged
 from gossamer.training.parts import learning, prepare
@@ -89,6 +89,21 @@ def test_a_channel_that_is_nearly_constant_is_scaled_and_shifted_by_its_own_litt
             learnt[CONSTANT] -= 0.01
         assert float(moved.square().mean().sqrt()) < 0.02 * float(before.std())
         assert float(moved.square().mean().sqrt()) > 0.005 * float(before.std())
+
+
+def test_a_kernel_steps_less_where_what_it_takes_is_constant() -> None:
+    network, plain = folded(), folded()
+    _, behind = blocks(network)
+    kernels_in_own_units(network, pictures())
+    with torch.no_grad():
+        torch.testing.assert_close(network(pictures(7)), plain(pictures(7)), rtol=1e-3, atol=1e-4)
+    before = behind.conv_s1.weight.detach().clone()
+    with torch.no_grad():
+        behind.get_parameter("conv_s1.parametrizations.weight.original").add_(1e-2)
+    moved = (behind.conv_s1.weight.detach() - before).abs().amax((0, 2, 3))
+    assert float(moved[CONSTANT]) < 3e-5
+    assert float(moved.median()) > 1e-3
+    plain.load_state_dict(merged(network))
 
 
 def test_half_precision_keeps_what_it_would_lose() -> None:

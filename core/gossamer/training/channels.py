@@ -18,9 +18,10 @@ from torch.nn.utils import parametrize
 
 from gossamer.networks.architectures.u2net import ConvBlock
 
-__all__ = ["in_own_units", "keep_precise"]
+__all__ = ["in_own_units", "is_folded", "keep_precise", "kernels_in_own_units"]
 
-_LEAST = 0.01
+_LEAST = 0.01  # of what channels of a layer vary by
+_SHORTEST = 1e-4  # of a step
 _WRONG = 0.3
 """Of how much a channel varies: bfloat16 alone rounds away a hundredth of that."""
 
@@ -77,6 +78,38 @@ def in_own_units(network: nn.Module, pictures: Tensor) -> None:
     for block in (module for module in network.modules() if isinstance(module, ConvBlock)):
         if block.conv_s1.bias is not None and isinstance(block.bn_s1, nn.BatchNorm2d):
             block.conv_s1.bias.requires_grad_(False)  # the shift does the same
+
+
+@torch.no_grad()
+def kernels_in_own_units(network: nn.Module, pictures: Tensor) -> None:
+    """Let kernels be learnt in steps that are as small as the channel that they take is constant: the function stays.
+
+    What a step of a weight changes is the weight's input times that step: of a channel that is 228 but for 0.2, a
+    thousand times what a step at its neighbours does, and the same everywhere in the picture.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the CPU, in float32, its normalisation in evaluation mode.
+    pictures : Tensor, (N, 3, h, w)
+        Some of those that it will see.
+    """
+    seen: list[tuple[nn.Conv2d, Tensor]] = []
+
+    def look(convolution: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
+        spread, size = inputs[0].std((0, 2, 3)), inputs[0].square().mean((0, 2, 3)).sqrt()
+        seen.append((convolution, (spread / size.clamp_min(1e-6)).clamp(_SHORTEST, 1)))
+
+    blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
+    hooks = [block.conv_s1.register_forward_pre_hook(look) for block in blocks if block.conv_s1.weight.requires_grad]
+    try:
+        if hooks:
+            network(pictures)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for convolution, unit in seen:
+        parametrize.register_parametrization(convolution, "weight", InUnits(unit[None, :, None, None].clone()))
 
 
 @torch.no_grad()

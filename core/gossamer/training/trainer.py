@@ -23,7 +23,7 @@ from gossamer.settings.training import Training
 from gossamer.training.averaging import Average
 from gossamer.training.bases import Base
 from gossamer.training.board import Board
-from gossamer.training.channels import in_own_units, keep_precise
+from gossamer.training.channels import in_own_units, keep_precise, kernels_in_own_units
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
 from gossamer.training.feeding import Feed, Taught, general_count
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Trainer"]
 
 _FORGIVEN = 0.99  # of what the base reaches on the general data: what promote allows, too
-_SEEN = 8  # pictures that tell what a network's channels are like
 _PANELS = (
     ("loss", ("loss",)),
     ("validation", ("weighted_f", "iou", "general_weighted_f")),
@@ -167,10 +166,11 @@ class Trainer:
         """Return the base's network, ready to be trained where and in what it will be."""
         network, lessons, settings = self._base.load(), self._lessons, self._settings
         feed = Feed(lessons.train, lessons.general, settings, self._base.input)  # the same for all processes
-        pictures = torch.from_numpy(feed.batch(0).pictures[:_SEEN])
+        pictures = torch.from_numpy(feed.batch(0).pictures[[0, -1]])  # one of the domain, one general
         prepare(network, settings, self._base.teaching)
-        if settings.freeze == "kernels":
-            in_own_units(network, pictures)
+        count = in_own_units if settings.freeze == "kernels" else kernels_in_own_units
+        with evaluating(network):
+            count(network, pictures)
         network.to(device)
         if precision != "float32":
             # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
