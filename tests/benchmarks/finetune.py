@@ -6,9 +6,9 @@ OUT gets the runs, and rows.jsonl: for each domain and number of pictures the we
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
 folder of any photographs: one half is what is composed for training, and what the network is to find unchanged (without
 masks, a fifth of it set aside for the validation); over the other half lie the unseen pictures. ``--general`` is one
-with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: every second one is what the training validates
-in general, the others are measured on alone. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures
-by heart, in at most ``--budget`` processor seconds.
+with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second one three are general data to
+learn from, the rest is what the training validates in general; the others are measured on alone. ``--overfit`` instead
+has a seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -42,17 +42,16 @@ from gossamer.training.trainer import Trainer
 from gossamer.training.validation import validated
 
 SETTINGS = {
-    "steps": 60,
-    "batch": 8,
+    "batch": 4,
     "loss": "thin",
-    "rate": 1e-4,
     "average": 0.95,
     "general": 0.5,
-    "keep": 60.0,
+    "keep": 10.0,
     "tail": False,
-    "warmup": 4,
+    "warmup": 12,
     "worst": 0,
 }
+"""Of ``gossamer finetune``, as flags: ``--batch 4 --loss thin …``."""
 HEIGHT = 224  # of what is made
 
 
@@ -127,8 +126,10 @@ def main() -> None:
     parser.add_argument("--model", default="u2netp")
     parser.add_argument("--unseen", type=int, default=16)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
-    parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--rate", type=float, default=1e-4, help="0: what the command takes")
+    parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--overfit", action="store_true")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
@@ -151,12 +152,13 @@ def main() -> None:
     held_photos, shown = shown[: half // 5], shown[half // 5 :]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
-    general = (*shown, *made("general", 6, own, 2, HEIGHT))
-    true = photographed(arguments.general) if arguments.general else made("general", 16, other, 102, HEIGHT)
-    checked, aside = true[::2], true[1::2]
+    true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
+    seen, aside = true[::2], true[1::2]
+    learnt, checked = seen[:3], seen[3:]
+    general = (*shown, *learnt, *made("general", 6, own, 2, HEIGHT))
     forgotten = measured(plain, base, aside, side)
-    asked = {"steps": arguments.steps, "validate_every": arguments.steps, "side": side}
-    settings = Training.of(**{**SETTINGS, **asked, "precision": arguments.precision})
+    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "freeze", "precision", "side")}
+    settings = Training.of(**{**SETTINGS, **asked, "validate_every": max(1, arguments.steps // 2)})
     for domain in arguments.domain:
         unseen = made(domain, arguments.unseen, other, 101, HEIGHT)
         before = measured(plain, base, unseen, side)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gossamer.training.augmentation import augmented, cut
 from gossamer.training.feeding import Feed, fed_alpha, general_count
@@ -46,6 +48,21 @@ def test_processes_share_what_one_would_have() -> None:
     for process in (0, 1):
         part = Feed(pictures.train, (), settings, SPEC, process=process, processes=2).batch(1)
         np.testing.assert_array_equal(part.pictures, whole.pictures[process::2])
+
+
+def test_what_the_base_is_asked_about_is_cut_as_it_is_told_and_nothing_else_is() -> None:
+    pictures = tiny.lessons()
+
+    def fed(**changed: Any) -> NDArray[np.float32]:
+        settings = tiny.settings(
+            **{"general": 0.5, "crop": 0.0, "rotation": 0.0, "light": 0.0, "pepper": 0.0, **changed}
+        )
+        return Feed(pictures.train, pictures.general, settings, SPEC).batch(0).pictures
+
+    whole, cut_off = fed(general_crop=0.0), fed(general_crop=0.9)
+    np.testing.assert_array_equal(cut_off[:2], whole[:2])
+    assert all((one != other).mean() > 0.5 for one, other in zip(cut_off[2:], whole[2:], strict=True))
+    np.testing.assert_array_equal(fed(general_crop=0.9, general_truth="masks"), whole)
 
 
 def soft() -> np.ndarray:

@@ -80,7 +80,9 @@ def test_a_training_is_held_to_them(folder: Path, tmp_path: Path) -> None:
     model, reading = str(weights_home() / "models" / "u2netp.onnx"), Data(validation=25, test=0)
     report = finetune(data, out, settings, model=model, dataset=reading, photographs=folder)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert next(row for row in rows if "loss" in row)["change"] == pytest.approx(0, abs=1e-5)  # it still is the base
+    assert next(row for row in rows if "loss" in row)["loss_change"] == pytest.approx(
+        0, abs=1e-5
+    )  # it still is the base
     assert report.before["general_weighted_f"] > 0.9  # its mask is not all black and white
     assert report.before["general_kept"] == report.before["general_weighted_f"]
     split = json.loads((out / "run.json").read_text())["split"]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
 from gossamer.networks.architectures.birefnet import birefnet
+from gossamer.networks.architectures.rvm import rvm_mobilenetv3
 from gossamer.settings.training import LOSSES, Training, teaching_of
 from gossamer.training.averaging import Average
 from gossamer.training.feeding import Batch, Feed
@@ -19,7 +20,7 @@ from gossamer.training.lora import merged
 from gossamer.training.losses import loss_of
 from gossamer.training.parts import learning, prepare
 from gossamer.training.stepping import Stepper, optimiser_of
-from gossamer.training.supervision import outputs_of
+from gossamer.training.supervision import Outputs, outputs_of
 from gossamer.weights.catalogue import architecture
 from tests.training import tiny
 
@@ -239,3 +240,36 @@ def test_lora_teaches_the_encoder_and_is_summed_into_it(swin: nn.Module) -> None
 def test_lora_needs_a_transformer() -> None:
     with pytest.raises(InputError, match="no transformer"):
         prepare(tiny.network(), tiny.settings(lora=4), TEACHING)
+
+
+@pytest.mark.long
+def test_robust_video_matting_learns_a_clip_through_its_memory() -> None:
+    """By its authors' loss, over frames that each remember those before: what one tells counts in the next."""
+    torch.manual_seed(0)
+    network = rvm_mobilenetv3().train()
+    places = torch.arange(96.0)
+    away = [((places[:, None] - 48) ** 2 + (places[None] - 40 - 6 * time) ** 2).sqrt() for time in range(3)]
+    alpha = ((24 - torch.stack(away)) / 2).clamp(0, 1)[None, :, None]
+    true = torch.tensor([0.8, 0.3, 0.2])[None, None, :, None, None].expand(1, 3, 3, 96, 96)
+    frames = alpha * true + (1 - alpha) * torch.rand((1, 3, 3, 96, 96)) * 0.5
+
+    def loss() -> Tensor:
+        states: tuple[Tensor | None, ...] = (None,) * 4
+        found = []
+        for frame in frames.unbind(1):
+            colours, matte, states = network(frame, states, 1.0)
+            found.append((colours, matte))
+        stacked = [torch.stack(one, 1) for one in zip(*found, strict=True)]
+        value, _ = loss_of(Outputs(matte=(stacked[0], stacked[1], true, alpha)), torch.zeros(()), LOSSES["rvm"])
+        return value
+
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    values = []
+    for _ in range(16):
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        optimiser.step()
+        values.append(float(value.detach()))
+    assert all(one.grad is not None for one in network.decoder.parameters())  # the memory's, too
+    assert values[-1] < 0.5 * values[0]

@@ -15,9 +15,12 @@ import pytest
 import safetensors
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from gossamer.errors import Cancelled, InputError, OutputError, OutputExists
+from gossamer.networks.architectures.u2net import U2Net
 from gossamer.training import checkpoints
+from gossamer.training.bases import Base
 from gossamer.training.checkpoints import checkpoints_in, load_checkpoint, save_checkpoint
 from gossamer.training.interpolation import Origin
 from gossamer.training.processes import Processes
@@ -28,13 +31,15 @@ from tests.training import tiny
 STEPS = 6
 
 
-def trainer(folder: Path, told: list[str] | None = None, **changed: Any) -> Trainer:
+def trainer(folder: Path, told: list[str] | None = None, base: Base | None = None, **changed: Any) -> Trainer:
     run = RunFolder(folder)
     for path in (run.path, run.checkpoints, run.worst):
         path.mkdir(parents=True, exist_ok=True)
     settings = tiny.settings(**{"steps": STEPS, **changed})
     processes = Processes("cpu")
-    return Trainer(tiny.base(), tiny.lessons(), settings, run, processes, (told if told is not None else []).append)
+    return Trainer(
+        base or tiny.base(), tiny.lessons(), settings, run, processes, (told if told is not None else []).append
+    )
 
 
 def came_to(folder: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -77,6 +82,17 @@ def test_it_learns_and_leaves_what_it_says(whole: Path) -> None:
     assert [step for step, _ in checkpoints_in(whole / "checkpoints")] == [4, 6]
     assert (whole / "curves.png").stat().st_size > 1000
     assert len(list((whole / "worst").glob("*.png"))) == 4
+
+
+def test_what_steps_tell_is_named_otherwise_than_what_is_measured(tmp_path: Path) -> None:
+    """A loss of IoU is no IoU: under one name both would be one curve."""
+    trainer(tmp_path, steps=2, loss="birefnet_general", tail=False).run(resume=False)
+    rows, _, _ = came_to(tmp_path)
+    told = set().union(*(row.keys() for row in rows if "loss" in row))
+    measured = set().union(*(row.keys() for row in rows if "loss" not in row))
+    assert {"loss_iou", "loss_mae"} <= told
+    assert {"iou", "mae"} <= measured
+    assert told & measured == {"step"}
 
 
 @pytest.mark.long
@@ -154,6 +170,41 @@ def test_stopped_it_leaves_whole_checkpoints_to_go_on_from(whole: Path, tmp_path
     assert found[0]["step"] == 2
     trainer(tmp_path).run(resume=True)
     assert_same(tmp_path, whole)
+
+
+class Folded(tiny.TinyBase):
+    """The tiny network as an ONNX graph has it: its normalisations do nothing."""
+
+    def load(self) -> U2Net:
+        network = super().load()
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert layer.running_var is not None
+                layer.running_var.fill_(1 - layer.eps)
+        return network
+
+
+@pytest.mark.long
+def test_channels_that_learn_in_their_own_units_go_on_after_a_stop(tmp_path: Path) -> None:
+    """Their means and units, too, are what they were; what is kept is a plain network's."""
+    base = Folded(**vars(tiny.base()))
+    asked = {"base": base, "freeze": "kernels", "precision": "bfloat16", "steps": 4}
+    trainer(tmp_path / "whole", **asked).run(resume=False)
+    one = trainer(tmp_path / "other", **asked)
+    save = one._save
+
+    def stopping(step: int, *rest: Any) -> None:
+        save(step, *rest)
+        if step == 2:
+            one.stop()
+
+    one._save = stopping  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        one.run(resume=False)
+    trainer(tmp_path / "other", **asked).run(resume=True)
+    assert_same(tmp_path / "other", tmp_path / "whole")
+    _, best, _ = came_to(tmp_path / "whole")
+    assert best.keys() == tiny.network().state_dict().keys()
 
 
 def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,8 +234,12 @@ class Training(Settings, strict=True):
         ),
     ] = 100.0
     freeze: Annotated[
-        Literal["nothing", "encoder", "decoder"],
-        Field(title="Freeze", description="Which part of the network stays as it is."),
+        Literal["nothing", "encoder", "decoder", "kernels"],
+        Field(
+            title="Freeze",
+            description="Which part of the network stays as it is. kernels: all of its convolutions and matrices; only "
+            "how much each channel counts, and from where on, is learnt, so that less is forgotten.",
+        ),
     ] = "nothing"
     normalisation: Annotated[
         Literal["frozen", "trained"],
@@ -391,6 +395,16 @@ class Training(Settings, strict=True):
         ),
     ] = "base"
 
+    general_crop: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            le=0.9,
+            title="General crop",
+            description="Where general_truth is base: up to how much of width and height is cut off the general data. "
+            "The base finds something in any part, so that a few photographs teach as many would.",
+        ),
+    ] = 0.6
     keep: Annotated[
         float,
         Field(

@@ -58,9 +58,12 @@ def _panel(rows: Sequence[Mapping[str, float]], title: str, names: Sequence[str]
         write(f"{value:.3g}", (8, y + 4))
     write(f"step {last:.0f}", (_WIDTH - _EDGE - 70, _HEIGHT - 8))
     write(title, (_LEFT, 18))
+    left = _LEFT + 160
     for number, (name, line) in enumerate(lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        write(name.replace("_", " "), (_LEFT + 160 + 160 * number, 18), colour)
+        legend = name.replace("_", " ")
+        write(legend, (left, 18), colour)
+        left += max(160, 20 + cv2.getTextSize(legend, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0])
         points = [at(step, value) for step, value in line if np.isfinite(value)]
         if len(points) == 1:
             cv2.circle(paper, points[0], 3, colour, -1, cv2.LINE_AA)

@@ -134,6 +134,8 @@ class Feed:
         rng = np.random.default_rng([settings.seed, stream, 7, number])
         height, width = self._size()
         rgb, alpha = self._read(stream, picture, int(rng.integers(2**31)))
+        if stream and settings.general_truth == "base":
+            settings = settings.model_copy(update={"crop": settings.general_crop})
         rgb, alpha = cut(rgb, alpha, max(height, width), settings, rng)
         rgb, alpha = augmented(rgb, alpha, settings, rng)
         spec = dataclasses.replace(self._spec, size=(width, height), multiple=None, shortest=None, longest=None)

@@ -59,14 +59,15 @@ def has_matrices(network: nn.Module) -> bool:
 
 
 def merged(network: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict that the network's plain class loads: what was learnt is summed into the matrices."""
+    """Return the state dict that the network's plain class loads: nothing is beside its matrices, or in other units."""
     state = {}
     with torch.no_grad():
-        for key, value in network.state_dict().items():
+        for key, kept in network.state_dict().items():
             place, found, rest = key.rpartition(".parametrizations.")
             if not found:
-                state[key] = value.detach()
-            elif rest == "weight.original":
-                weight: Tensor = getattr(network.get_submodule(place), "weight")  # noqa: B009 - a property of many classes
-                state[f"{place}.weight"] = weight.detach()
+                state[key] = kept.detach()
+            elif rest.endswith(".original"):
+                name = rest.removesuffix(".original")
+                value: Tensor = getattr(network.get_submodule(place), name)
+                state[f"{place}.{name}"] = value.detach()
     return state

@@ -49,6 +49,7 @@ def loss_of(
         found[name] = found[name] + weight * value if name in found else weight * value
 
     truth = truth.float()
+    structure = terms.Structure(truth) if weights.ssim else None
     for logits in outputs.maps:
         logits = logits.float()
         if logits.shape[2:] != truth.shape[2:]:
@@ -59,8 +60,8 @@ def loss_of(
             prediction = logits.sigmoid()
             if weights.iou:
                 add("iou", weights.iou, terms.iou(prediction, truth))
-            if weights.ssim:
-                add("ssim", share * weights.ssim, terms.ssim(prediction, truth))
+            if structure is not None:
+                add("ssim", share * weights.ssim, structure.unlike(prediction))
             if weights.mae:
                 add("mae", share * weights.mae, functional.l1_loss(prediction, truth))
             if weights.mse:

@@ -14,6 +14,7 @@ from gossamer.networks.architectures.birefnet import BasicDecBlk
 from gossamer.networks.architectures.swin import Block
 from gossamer.networks.architectures.u2net import ConvBlock, ResidualUBlock
 from gossamer.settings.training import Teaching, Training
+from gossamer.training.channels import is_folded
 from gossamer.training.lora import add_low_rank, has_matrices
 
 __all__ = ["learning", "prepare"]
@@ -42,23 +43,29 @@ def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
             parameter.requires_grad_(False)
         if settings.freeze == "decoder" and not name.startswith((*teaching.encoder, *teaching.sides)):
             parameter.requires_grad_(False)
+        if settings.freeze == "kernels" and parameter.dim() > 1:
+            parameter.requires_grad_(False)
     if settings.lora:
         if not has_matrices(network):
             raise InputError("This network has no transformer for LoRA.", "Leave --lora out, or choose a BiRefNet.")
-        if settings.freeze == "encoder":
-            raise InputError("LoRA teaches the encoder, which is frozen.", "Leave one of --lora and --freeze out.")
+        if settings.freeze in ("encoder", "kernels"):
+            raise InputError(
+                f"LoRA teaches the encoder's matrices, which --freeze {settings.freeze} keeps.",
+                "Leave one of --lora and --freeze out.",
+            )
         add_low_rank(network, settings.lora, settings.seed)
     network.train()
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     if settings.normalisation == "frozen":
         for layer in layers:
             layer.eval()
-    elif layers and all(_is_folded(layer) for layer in layers):
+    elif layers and all(is_folded(layer) for layer in layers):
         raise InputError(
             "In these weights batch normalisation is folded into the convolutions, and cannot be trained.",
             "Leave --normalisation out, or start from weights of PyTorch (.pth, .safetensors).",
         )
-    _unfold(network)
+    if settings.freeze != "kernels":
+        _unfold(network)
     if settings.recompute:
         for block in (module for module in network.modules() if isinstance(module, _BLOCKS)):
             setattr(block, "forward", _computed_twice(block.forward))  # noqa: B010 - a method, for the type checker
@@ -74,7 +81,7 @@ def _unfold(network: nn.Module) -> None:
     """
     for block in (module for module in network.modules() if isinstance(module, ConvBlock)):
         convolution, layer = block.conv_s1, block.bn_s1
-        if not isinstance(layer, nn.BatchNorm2d) or not _is_folded(layer) or convolution.bias is None:
+        if not isinstance(layer, nn.BatchNorm2d) or not is_folded(layer) or convolution.bias is None:
             continue
         layer.bias.add_(layer.weight * convolution.bias)
         convolution.bias.zero_()
@@ -100,11 +107,3 @@ def _computed_twice(forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return checkpoint(forward, x, use_reentrant=False, preserve_rng_state=False)  # nothing draws in there
 
     return run
-
-
-def _is_folded(layer: nn.BatchNorm2d) -> bool:
-    """Tell whether a layer does nothing, as where an exporter folded it: see gossamer.networks.graph_state_dict."""
-    mean, variance = layer.running_mean, layer.running_var
-    assert mean is not None  # noqa: S101 - none of ours is without
-    assert variance is not None  # noqa: S101
-    return not mean.any() and bool(torch.isclose(variance, torch.tensor(1 - layer.eps), rtol=0, atol=1e-6).all())

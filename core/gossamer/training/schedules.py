@@ -12,6 +12,7 @@ __all__ = ["base_rate", "epoch_length", "loss_name", "rate_at", "weights_at"]
 # The authors' own 1e-3 is for networks that know nothing yet. These begin with what took weeks to learn, and have some
 # hundred steps: a careful choice, not the outcome of a search.
 _FINE_TUNING = {"u2net": 2e-4, "isnet": 5e-5}
+_CHANNELS = 3e-3  # of what each channel varies: see gossamer.training.channels
 _LAST = 0.01  # what is left of the rate at the end of a cosine
 _FIFTHS = 5
 _TAIL_SHARE = 0.2
@@ -21,6 +22,8 @@ def base_rate(settings: Training, network: str, teaching: Teaching) -> float:
     """Return the rate after the warm-up."""
     if settings.rate:
         return settings.rate
+    if settings.freeze == "kernels" and network.startswith(tuple(_FINE_TUNING)):
+        return _CHANNELS
     known = next((rate for name, rate in _FINE_TUNING.items() if network.startswith(name)), teaching.rate)
     return known * math.sqrt(settings.batch / teaching.batch) if teaching.rate_by_batch else known
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["gradient_map", "iou", "laplacian", "matting_terms", "ssim"]
+__all__ = ["Structure", "gradient_map", "iou", "laplacian", "matting_terms"]
 
 _WINDOW = 11
 _SIGMA = 1.5
@@ -32,26 +32,38 @@ def iou(prediction: Tensor, truth: Tensor) -> Tensor:
     return (1 - both / either.clamp_min(1e-12)).where(either > 0, torch.zeros_like(either)).sum()
 
 
-def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Return how unlike two maps are in structure, 0 to 1 (BiRefNet's ``SSIMLoss``, a Gaussian window of 11 pixels).
+class Structure:
+    """What is compared with a truth in structure: its means and squares are taken once for all maps of a network.
 
     Parameters
     ----------
-    prediction, truth : Tensor, (N, 1, h, w)
+    truth : Tensor, (N, 1, h, w)
         In [0, 1].
     """
-    rows, columns = (_blur(side, prediction.device, prediction.dtype) for side in prediction.shape[2:])
-    # Convolutions of one channel are what torch is slowest at: as products of matrices it takes a tenth of that.
-    planes = torch.cat((prediction, truth, prediction * prediction, truth * truth, prediction * truth))
-    planes = rows @ planes @ columns.T
-    mean1, mean2, square1, square2, product = planes.chunk(5)
-    variance1, variance2 = square1 - mean1 * mean1, square2 - mean2 * mean2
-    covariance = product - mean1 * mean2
-    c1, c2 = 0.01**2, 0.03**2
-    likeness = ((2 * mean1 * mean2 + c1) * (2 * covariance + c2)) / (
-        (mean1 * mean1 + mean2 * mean2 + c1) * (variance1 + variance2 + c2)
-    )
-    return 1 - (1 + likeness.mean()) / 2
+
+    def __init__(self, truth: Tensor) -> None:
+        self._truth = truth
+        self._mean, square = _blurred(torch.cat((truth, truth * truth))).chunk(2)
+        self._variance = square - self._mean * self._mean
+
+    def unlike(self, prediction: Tensor) -> Tensor:
+        """Return how unlike a map is in structure, 0 to 1 (BiRefNet's ``SSIMLoss``, a Gaussian window of 11 pixels).
+
+        Parameters
+        ----------
+        prediction : Tensor, (N, 1, h, w)
+            In [0, 1].
+        """
+        mean, square, product = _blurred(
+            torch.cat((prediction, prediction * prediction, prediction * self._truth))
+        ).chunk(3)
+        variance = square - mean * mean
+        covariance = product - mean * self._mean
+        c1, c2 = 0.01**2, 0.03**2
+        likeness = ((2 * mean * self._mean + c1) * (2 * covariance + c2)) / (
+            (mean * mean + self._mean * self._mean + c1) * (variance + self._variance + c2)
+        )
+        return 1 - (1 + likeness.mean()) / 2
 
 
 def gradient_map(picture: Tensor) -> Tensor:
@@ -131,6 +143,13 @@ def _blur(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     away = torch.arange(side)[None, :] - torch.arange(side)[:, None] + _WINDOW // 2
     inside = (away >= 0) & (away < _WINDOW)
     return (line[away.clamp(0, _WINDOW - 1)] * inside).to(device, dtype)
+
+
+def _blurred(planes: Tensor) -> Tensor:
+    """Return planes, (N, 1, h, w), blurred by the Gaussian window."""
+    rows, columns = (_blur(side, planes.device, planes.dtype) for side in planes.shape[2:])
+    # Convolutions of one channel are what torch is slowest at: as products of matrices it takes a tenth of that.
+    return rows @ planes @ columns.T
 
 
 def _binomial(values: Tensor) -> Tensor:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
+from gossamer.networks.convolutions import mend_convolutions
 from gossamer.networks.torch_module import checked_bfloat16
 from gossamer.parallel.threads import thread_count
 from gossamer.settings.training import Training
 from gossamer.training.averaging import Average
 from gossamer.training.bases import Base
 from gossamer.training.board import Board
+from gossamer.training.channels import in_own_units, keep_precise, kernels_in_own_units
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
 from gossamer.training.feeding import Feed, Taught, general_count
@@ -37,6 +39,8 @@ from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.validation import Seen, mask_of, validated, worst_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gossamer.training.stepping import Step
 
 __all__ = ["Trainer"]
@@ -123,13 +127,8 @@ class Trainer:
         if told := self._base.told_of(self._settings.side):
             self._warn(told)
         with _torch_settings():
-            network = self._base.load()
-            prepare(network, self._settings, self._base.teaching)
-            network.to(device)
             precision = self._precision(device)
-            if precision != "float32":
-                # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = self._prepared(device, precision)
             self._network, self._where = network, device
             optimiser = optimiser_of(network, self._settings, self._base.teaching)
             average = Average(network, self._settings.average)
@@ -162,6 +161,25 @@ class Trainer:
             "stopped_early": early,
             "warnings": tuple(self._warnings),
         }
+
+    def _prepared(self, device: str, precision: str) -> nn.Module:
+        """Return the base's network, ready to be trained where and in what it will be."""
+        network, lessons, settings = self._base.load(), self._lessons, self._settings
+        feed = Feed(lessons.train, lessons.general, settings, self._base.input)  # the same for all processes
+        pictures = torch.from_numpy(feed.batch(0).pictures[[0, -1]])  # one of the domain, one general
+        prepare(network, settings, self._base.teaching)
+        count = in_own_units if settings.freeze == "kernels" else kernels_in_own_units
+        with evaluating(network):
+            count(network, pictures)
+        network.to(device)
+        if precision != "float32":
+            # In half precision convolutions lie this way anyway: turned each time, they take twice as long.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if device == "cpu":
+                mend_convolutions(network)
+            with evaluating(network):
+                keep_precise(network, pictures.to(device), precision)
+        return network
 
     # -- beginning ------------------------------------------------------------------------------------------
 
@@ -235,7 +253,8 @@ class Trainer:
         return bool(self._settings.patience) and self._idle >= self._settings.patience
 
     def _note(self, step: int, made: Step, rate: float, begun: float, first: int) -> None:
-        self._rows.append({"step": step, "loss": made.loss, "norm": made.norm, "rate": rate, **made.terms})
+        terms = {f"loss_{name}": value for name, value in made.terms.items()}  # iou and mae are measures, too
+        self._rows.append({"step": step, "loss": made.loss, "norm": made.norm, "rate": rate, **terms})
         left = (time.monotonic() - begun) / (step - first) * (self._settings.steps - step)
         best = f", weighted F {self._best.get('weighted_f', 0):.3f} after {self._best_step}" if self._best else ""
         self.state = (
