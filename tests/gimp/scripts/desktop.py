@@ -91,9 +91,13 @@ def ask(question, seconds=60):
 def wait_until(what, wanted, seconds=120):
     """Wait until the image looks as is wanted: ``wanted(look)``."""
     until = time.monotonic() + seconds
-    while not wanted(ask("look")):
+    while True:
+        seen = ask("look")
+        # Layers and masks come and go while they are looked at: where one has just gone, it is looked again.
+        if "fault" not in seen and wanted(seen):
+            break
         if time.monotonic() > until:
             picture("lost")
-            sys.exit(f"{what} does not come; see lost.png")
+            sys.exit(f"{what} does not come; see lost.png. {seen.get('fault', '')}")
         time.sleep(0.2)
     time.sleep(0.5)

@@ -17,8 +17,7 @@ SHARE = os.environ["SHARE"]
 def look():
     """Say what is in the image, and save the mask and the pixels of its first layer."""
     image = Gimp.get_images()[0]
-    # The preview's layers come and go while they are looked at: one that has just gone has no name.
-    layers = [layer for layer in image.get_layers() if layer.get_name() is not None]
+    layers = image.get_layers()
     shown = next((layer for layer in layers if layer.get_name() == "Preview"), layers[0])
     mask = shown.get_mask()
     rectangle = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
@@ -30,7 +29,7 @@ def look():
                 file.write(data)
             seen[name] = data
     return {
-        "layers": [layer.get_name() or "" for layer in layers],
+        "layers": [str(layer.get_name()) for layer in layers],  # none, where it has just gone
         "mask": mask is not None,
         "darkest": min(seen["mask"], default=0),
         "lightest": max(seen["mask"], default=0),
