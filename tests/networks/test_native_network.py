@@ -196,13 +196,13 @@ def test_working_memory_is_kept_from_picture_to_picture_alone(models: Path) -> N
     assert network is not None
     pictures = batch(320, 2)
     wanted = network.run(pictures, Progress())
-    assert network._maps is None
+    assert network._memory is None
     with picture_after_picture():
         for _ in range(2):  # what an earlier picture left there is not seen
             assert np.array_equal(network.run(pictures[::-1], Progress())[::-1], wanted)
-            assert network._maps is not None
+            assert network._memory is not None
     assert np.array_equal(network.run(pictures, Progress()), wanted)
-    assert network._maps is None
+    assert network._memory is None
 
 
 def test_a_run_can_be_stopped_and_tells_how_far_it_is(models: Path) -> None:

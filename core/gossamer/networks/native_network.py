@@ -60,7 +60,7 @@ class NativeNetwork:
         self._places, _ = places_of(graph, kinds)
         self._plans: dict[tuple[int, int], Plan] = {}
         self._batches = BatchSize(1)
-        self._maps: Array | None = None  # working memory that is kept where picture follows picture
+        self._memory: Array | None = None  # working memory that is kept where picture follows picture
         # Always the same thread: working memory serves one run at a time.
         self._thread = PerProcess(one_thread)
         self.bytes = weights.nbytes
@@ -149,7 +149,7 @@ class NativeNetwork:
 
     def unload(self) -> None:
         """Free the memory that the network holds, once nothing runs on it; it cannot be run any more."""
-        self._weights = self._maps = None
+        self._weights = self._memory = None
         return_memory()
 
     def _plan(self, height: int, width: int) -> Plan | None:
@@ -176,13 +176,16 @@ class NativeNetwork:
             return float(plan.shares[int(np.argmax(np.append(done < plan.operations["items"], True)))])
 
         def work() -> Array:
-            maps, self._maps = self._maps, None
+            memory, self._memory = self._memory, None
             threads = thread_count()
-            if maps is None or len(maps) < plan.floats:
-                require_memory_for(4 * (plan.floats + threads * plan.scratch), *picture.shape[2:])
-                maps = _room(plan.floats)
+            needed = plan.floats + threads * plan.scratch
+            if memory is None or len(memory) < needed:
+                memory = None  # before there is another
+                require_memory_for(4 * needed, *picture.shape[2:])
+                memory = _room(needed)
+            maps = memory[: plan.floats]
             maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
-            scratch = [_room(plan.scratch) for _ in range(threads)]
+            scratch = np.split(memory[plan.floats : needed], threads)
             run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
 
             def layers(own: Array) -> None:
@@ -192,7 +195,7 @@ class NativeNetwork:
             _, height, width = plan.shape
             mask = maps[plan.mask : plan.mask + height * width].reshape(1, height, width).copy()
             if is_busy(picture.shape[2] * picture.shape[3]):
-                self._maps = maps
+                self._memory = memory
             return mask
 
         try:
