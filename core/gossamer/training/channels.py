@@ -8,13 +8,14 @@ which has steps of 1 at 228, loses what the 0.2 tell: a hundredth of a photograp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils.hooks import RemovableHandle
 
 from gossamer.networks.architectures.u2net import ConvBlock
 
@@ -55,19 +56,14 @@ def in_own_units(network: nn.Module, pictures: Tensor) -> None:
     pictures : Tensor, (N, 3, h, w)
         Some of those that it will see, by which it is known how much each varies.
     """
-    layers = [module.bn_s1 for module in network.modules() if isinstance(module, ConvBlock)]
+    layers = [block.bn_s1 for block in _blocks(network)]
     seen: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
 
     def look(layer: nn.BatchNorm2d, inputs: tuple[Tensor, ...], found: Tensor) -> None:
         seen.append((layer, found.std((0, 2, 3)), found.square().mean((0, 2, 3)).sqrt()))
 
     hooks = [layer.register_forward_hook(look) for layer in layers if isinstance(layer, nn.BatchNorm2d)]
-    try:
-        if hooks:
-            network(pictures)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _run(network, pictures, hooks)
     for layer, spread, size in seen:
         spread = spread.clamp_min(_LEAST * float(spread.median()) + 1e-6)  # what is never there may come to be
         units = {"weight": layer.weight.detach().abs() * spread / size.clamp_min(spread), "bias": spread}
@@ -75,7 +71,7 @@ def in_own_units(network: nn.Module, pictures: Tensor) -> None:
             learns = getattr(layer, name).requires_grad
             parametrize.register_parametrization(layer, name, InUnits(unit.clamp_min(1e-6)))
             layer.get_parameter(f"parametrizations.{name}.original").requires_grad_(learns)
-    for block in (module for module in network.modules() if isinstance(module, ConvBlock)):
+    for block in _blocks(network):
         if block.conv_s1.bias is not None and isinstance(block.bn_s1, nn.BatchNorm2d):
             block.conv_s1.bias.requires_grad_(False)  # the shift does the same
 
@@ -100,14 +96,9 @@ def kernels_in_own_units(network: nn.Module, pictures: Tensor) -> None:
         spread, size = inputs[0].std((0, 2, 3)), inputs[0].square().mean((0, 2, 3)).sqrt()
         seen.append((convolution, (spread / size.clamp_min(1e-6)).clamp(_SHORTEST, 1)))
 
-    blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
-    hooks = [block.conv_s1.register_forward_pre_hook(look) for block in blocks if block.conv_s1.weight.requires_grad]
-    try:
-        if hooks:
-            network(pictures)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    learning = [block.conv_s1 for block in _blocks(network) if block.conv_s1.weight.requires_grad]
+    hooks = [convolution.register_forward_pre_hook(look) for convolution in learning]
+    _run(network, pictures, hooks)
     for convolution, unit in seen:
         parametrize.register_parametrization(convolution, "weight", InUnits(unit[None, :, None, None].clone()))
 
@@ -148,12 +139,7 @@ def keep_precise(network: nn.Module, pictures: Tensor, precision: str) -> tuple[
         for name, block in network.named_modules()
         if isinstance(block, ConvBlock)
     ]
-    try:
-        if hooks:
-            network(pictures)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _run(network, pictures, hooks)
     for name in kept:
         _in_float32(network.get_submodule(name))
     return tuple(kept)
@@ -171,6 +157,16 @@ def is_folded(layer: nn.Module) -> bool:
 
 def _blocks(network: nn.Module) -> list[ConvBlock]:
     return [module for module in network.modules() if isinstance(module, ConvBlock)]
+
+
+def _run(network: nn.Module, pictures: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+    """Let a network see pictures, where somebody looks, and nobody look any more."""
+    try:
+        if hooks:
+            network(pictures)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
