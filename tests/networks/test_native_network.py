@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -266,6 +268,29 @@ def test_weights_are_kept_ready_and_mapped_from_the_third_start_on(models: Path,
     assert list(tmp_path.glob("*weights*"))
 
 
+def test_a_full_disk_costs_only_the_next_start(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for _ in range(2):
+        assert NativeNetwork.opened(models / "u2net.onnx", 0, tmp_path) is not None
+        monkeypatch.setattr("gossamer.networks.prepared_graph.staging_folder", full)
+    assert not list(tmp_path.glob("*/weights"))
+
+
+def test_the_file_is_let_go(models: Path, tmp_path: Path) -> None:
+    """Windows replaces no file that somebody has mapped."""
+    path = tmp_path / "m.onnx"
+    shutil.copy(models / "u2netp.onnx", path)
+    network = NativeNetwork.opened(path)
+    assert network is not None
+    gc.collect()
+    if (maps := Path("/proc/self/maps")).exists():
+        assert str(path) not in maps.read_text()
+    path.unlink()
+    assert network.run(batch(320, 1), Progress()).max() > 0.9
+
+
 def others() -> dict[str, Drawn]:
     """Return graphs with something that our kernels do not know."""
     found: dict[str, Drawn] = {}
@@ -304,6 +329,19 @@ def others() -> dict[str, Drawn]:
     one.conv(one.add("MaxPool", one.conv("picture", 3, 16), kernel_shape=[3, 3], strides=[2, 2]), 16, 1)
     one = graph("a map that nothing holds", 1 << 16)
     one.resized(one.conv(one.conv("picture", 3, 16), 16, 1), 1, 1 << 20, 1 << 20)
+    one = graph("a picture that is pooled")
+    one.conv(one.conv(one.add("MaxPool", "picture", kernel_shape=[2, 2], strides=[2, 2]), 3, 16), 16, 1)
+    one = graph("inputs that lie nowhere")
+    one.conv(one.conv(one.conv("picture", 3, 16), 16, 16, dilations=[0, 0]), 16, 1)
+    one = graph("inputs that lie backwards")
+    one.conv(one.conv(one.conv("picture", 3, 16), 16, 16, dilations=[-1, -1]), 16, 1)
+    one = graph("inputs that lie far apart")
+    one.conv(one.conv(one.conv("picture", 3, 16), 16, 16, dilations=[1 << 40] * 2), 16, 1)
+    one = graph("no stride")
+    one.conv(one.conv("picture", 3, 16, strides=[0, 0]), 16, 1)
+    one = graph("a map without end")
+    scales = one.known(np.float32([1, 1, np.inf, 2]))
+    one.add("Resize", one.conv(one.conv("picture", 3, 16), 16, 1), "", scales, mode="linear")
     one = graph("three maps for a mask")
     one.conv(one.conv("picture", 3, 16), 16, 3)
     return found

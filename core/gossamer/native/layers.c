@@ -182,7 +182,7 @@ INLINE void waited(int64_t times) {
 #endif
 }
 
-/* What every thread of a run calls. `taken_parts` and `done` have a count for each layer, which start at zero; layers
+/* What every thread of a run calls. `begun` and `done` have a count for each layer, which start at zero; layers
  * wait for all parts of the one before. Ends early where `stop` becomes other than zero. */
 void KERNEL(gossamer_run_layers)(const operation *layers, int64_t count, float *maps, const float *weights,
                                  float *scratch, int64_t *begun, int64_t *done, int64_t *stop) {

@@ -35,6 +35,12 @@ _MOST = 4096
 _FLOATS = 1 << 31
 """Of a map."""
 
+_FARTHEST = 64
+"""Pixels that a kernel's inputs lie apart, or its outputs."""
+
+_SMALL = 4096
+"""Numbers of a constant that is kept: sizes of maps have four."""
+
 _GRAPH = 7  # of ModelProto
 _NODE, _WEIGHTS, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
 _TAKES, _GIVES, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
@@ -77,6 +83,14 @@ class Graph:
     mask: str
     sides: tuple[int, int] | None
     file: memoryview
+
+    def without_file(self) -> Graph:
+        """Return the same without the file, which may then be replaced: of weights only the shapes are left."""
+        weights = {
+            name: value.copy() if value.size <= _SMALL else np.broadcast_to(np.zeros((), value.dtype), value.shape)
+            for name, value in self.weights.items()
+        }
+        return replace(self, weights=weights, file=memoryview(b""))
 
 
 @dataclass(frozen=True)
@@ -159,7 +173,7 @@ def layers_of(graph: Graph, height: int, width: int) -> list[Layer] | None:
     """
     try:
         return list(_Reading(graph, (3, height, width)).layers())
-    except (_Unknown, IndexError, KeyError, TypeError, ValueError):
+    except (_Unknown, ArithmeticError, IndexError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -224,6 +238,7 @@ class _Reading:
         step, stride = tuple(told.get("dilations", (1, 1))), tuple(told.get("strides", (1, 1)))
         pads = (step[0],) * 4 if shape[2:] == (3, 3) else (0,) * 4
         plain = len(set(step)) == len(set(stride)) == 1 and told.get("group", 1) == 1
+        plain = plain and 0 < step[0] <= _FARTHEST and 0 < stride[0] <= _FARTHEST
         if (
             not plain
             or shape[2:] not in ((1, 1), (3, 3))
@@ -363,7 +378,7 @@ def _attribute(fields: list[Field]) -> tuple[str, Any]:
     name = _str(text_of(fields, _NAME))
     for each in fields:
         if each.number == _TENSOR:
-            return name, tensor_of(each.inside)[1]
+            return name, tensor_of(each.inside)[1].copy()  # no part of the file, which is let go
         if each.number == _TEXT:
             return name, bytes(each.inside)
     if wholes := numbers_of(fields, _WHOLES):

@@ -57,10 +57,13 @@ class Plan:
 def planned_layers(
     layers: Sequence[Layer], kinds: Kinds, places: Mapping[str, Packed], picture: str, size: Shape
 ) -> Plan | None:
-    """Plan a network's layers for pictures of a size; None where maps would have to be copied to lie side by side."""
+    """Plan a network's layers for pictures of a size.
+
+    None where maps would have to be copied to lie side by side, or plain ones pooled: there is no kernel for that.
+    """
     shapes = {picture: size, **{layer.gives: layer.shape for layer in layers}}
     inside = _side_by_side(layers, shapes)
-    if inside is None:
+    if inside is None or any(layer.kind == "pool" and not is_blocked(layer.shape[0]) for layer in layers):
         return None
     writer = _Writer(layers, shapes, inside, kinds, picture)
     for at, layer in enumerate(layers):

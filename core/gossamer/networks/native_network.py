@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,11 @@ class NativeNetwork:
         if weights is None:
             weights = np.zeros(floats, np.float32)
             write_weights(graph, kinds, weights)
-            with kept.made() as folder:
+            # A disk that is full costs the next start a little time.
+            with suppress(OSError), kept.made() as folder:
                 if folder is not None:
                     weights.tofile(folder / "weights")
+        graph = graph.without_file()
         network = cls(graph, kinds, weights)
         return network if network._plan(*(graph.sides or _USUAL)) else None
 
