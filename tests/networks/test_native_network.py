@@ -366,6 +366,9 @@ def test_of_a_broken_file_nothing_is_made(models: Path, tmp_path: Path) -> None:
         helper.make_node("Relu", ["a"], ["b"]),
     ]
     assert NativeNetwork.opened(drawn.written("b", path)) is None
+    assert NativeNetwork.opened(Drawn(16, 16).written("which nobody makes", path)) is None
+    drawn = Drawn(16, 16)
+    assert NativeNetwork.opened(drawn.written(drawn.add("Part", drawn.conv("picture", 3, 16)), path)) is None
 
 
 def test_maps_that_are_needed_at_once_do_not_share_memory() -> None:

@@ -132,6 +132,13 @@ class _Unknown(Exception):
     """Something of which no layer is made."""
 
 
+_BROKEN = (_Unknown, ArithmeticError, LookupError, StopIteration, TypeError, ValueError)
+"""What comes of a graph of another kind, or of one that is none."""
+
+_LAYERS = frozenset("Add Concat Conv MaxPool Relu Resize Sigmoid".split())
+"""Operators of which layers are made, or parts of them."""
+
+
 def read_graph(path: Path, output: int) -> Graph | None:
     """Read an .onnx file; None where it is of another kind, or cannot be read: who opens it then says what is wrong.
 
@@ -162,7 +169,7 @@ def read_graph(path: Path, output: int) -> Graph | None:
         if kind != FLOAT:
             return None
         return Graph(tuple(_leading(nodes, mask)), weights, _str(text_of(inputs[0], 1)), mask, sides, file)
-    except (IndexError, TypeError, ValueError, OSError, MemoryError):
+    except (*_BROKEN, OSError, MemoryError):
         return None
 
 
@@ -173,7 +180,7 @@ def layers_of(graph: Graph, height: int, width: int) -> list[Layer] | None:
     """
     try:
         return list(_Reading(graph, (3, height, width)).layers())
-    except (_Unknown, ArithmeticError, IndexError, KeyError, TypeError, ValueError):
+    except _BROKEN:
         return None
 
 
@@ -212,7 +219,9 @@ class _Reading:
             self.same[node.gives] = name
             self.uses[name] += self.uses[node.gives] - 1  # what is used under one name is used under the other
         else:
-            getattr(self, f"_{node.operator.lower()}", self._unknown)(node)
+            if node.operator not in _LAYERS:
+                raise _Unknown(node.operator)
+            getattr(self, f"_{node.operator.lower()}")(node)
 
     def _name(self, name: str) -> str:
         return self.same.get(name, name)
@@ -227,9 +236,6 @@ class _Reading:
         takes = more.pop("takes", None) or (self._name(node.takes[0]),)
         self.made[node.gives] = Layer(kind, takes, node.gives, shape, **more)
         self.shapes[node.gives] = shape
-
-    def _unknown(self, node: _Node) -> None:
-        raise _Unknown(node.operator)
 
     def _conv(self, node: _Node) -> None:
         told = node.attributes
