@@ -15,34 +15,41 @@ SHARE = os.environ["SHARE"]
 
 
 def look():
-    """Say what is in the image, and save the mask and the pixels of its first layer."""
-    image = Gimp.get_images()[0]
-    layers = image.get_layers()
-    shown = next((layer for layer in layers if layer.get_name() == "Preview"), layers[0])
-    mask = shown.get_mask()
-    rectangle = Gegl.Rectangle.new(0, 0, image.get_width(), image.get_height())
-    seen = {"mask": b""}
-    for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", shown, "R'G'B' u8")):
-        if drawable is not None:
-            data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
-            with open(os.path.join(SHARE, f"look.{name}"), "wb") as file:
-                file.write(data)
-            seen[name] = data
-    return {
-        "layers": [str(layer.get_name()) for layer in layers],  # none, where it has just gone
-        "mask": mask is not None,
-        "darkest": min(seen["mask"], default=0),
-        "lightest": max(seen["mask"], default=0),
-        "visible": [layer.get_visible() for layer in layers],
-        "selected": [layer.get_name() for layer in image.get_selected_layers()],
-        "selection": not Gimp.Selection.is_empty(image),
-        "selected pixels": _count_selected(image, rectangle),
-        "channels": len(image.get_channels()),
-        "digest": zlib.crc32(seen["mask"]),
-        "images": len(Gimp.get_images()),
-        "dirty": image.is_dirty(),
-        "undo": image.undo_is_enabled(),
-    }
+    """Say what is in the image, and save the mask and the pixels of its first layer.
+
+    A copy is looked at, which GIMP makes in one step: it ends whoever reads a layer that goes meanwhile.
+    """
+    image, images = Gimp.get_images()[0], len(Gimp.get_images())
+    still = image.duplicate()
+    try:
+        layers = still.get_layers()
+        shown = next((layer for layer in layers if layer.get_name() == "Preview"), layers[0])
+        mask = shown.get_mask()
+        rectangle = Gegl.Rectangle.new(0, 0, still.get_width(), still.get_height())
+        seen = {"mask": b""}
+        for name, drawable, encoding in (("mask", mask, "Y u8"), ("pixels", shown, "R'G'B' u8")):
+            if drawable is not None:
+                data = drawable.get_buffer().get(rectangle, 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
+                with open(os.path.join(SHARE, f"look.{name}"), "wb") as file:
+                    file.write(data)
+                seen[name] = data
+        return {
+            "layers": [layer.get_name() for layer in layers],
+            "mask": mask is not None,
+            "darkest": min(seen["mask"], default=0),
+            "lightest": max(seen["mask"], default=0),
+            "visible": [layer.get_visible() for layer in layers],
+            "selected": [layer.get_name() for layer in still.get_selected_layers()],
+            "selection": not Gimp.Selection.is_empty(still),
+            "selected pixels": _count_selected(still, rectangle),
+            "channels": len(still.get_channels()),
+            "digest": zlib.crc32(seen["mask"]),
+            "images": images,
+            "dirty": image.is_dirty(),
+            "undo": image.undo_is_enabled(),
+        }
+    finally:
+        still.delete()
 
 
 def _count_selected(image, rectangle):
