@@ -60,6 +60,16 @@ def wheel(big: np.ndarray, size: int) -> None:
         cv2.line(big, middle, end, 255, 5)
 
 
+def mesh(big: np.ndarray, size: int) -> None:
+    """Wires that cross below a rim."""
+    left, right = (big.shape[1] - size) // 2 + size // 8, (big.shape[1] + size) // 2 - size // 8
+    for place in range(-size, 2 * size, 36):
+        cv2.line(big, (left, place), (right, place + size // 2), 255, 16)
+        cv2.line(big, (left, place), (right, place - size // 2), 255, 16)
+    for top, bottom, value in ((0, size // 6, 0), (size // 6, size // 3, 255), (size - size // 6, size, 0)):
+        cv2.rectangle(big, (left, top), (right, bottom), value, -1)
+
+
 def through_network(truth: np.ndarray, side: int) -> np.ndarray:
     """What a model's mask is at best: the truth at the network's size, enlarged."""
     small = cv2.GaussianBlur(cv2.resize(truth, (side, side), interpolation=cv2.INTER_AREA), (0, 0), 0.6)
@@ -141,6 +151,43 @@ def test_glass_stays_soft_beside_a_solid_part():
     alpha = auto_alpha(image, truth)
     inside = (cv2.erode(glass, np.ones((15, 15))) > 0.3) & (cv2.dilate(label, np.ones((25, 25))) == 0)
     assert np.abs(alpha - truth)[inside].max() < 0.02
+
+
+def test_glass_stays_soft_before_what_has_the_colour_of_its_rim():
+    """A rim that is nearly opaque is no witness that all of its colour is solid."""
+    shape = drawn(disc)
+    rim = shape - cv2.erode(shape, np.ones((13, 13), np.uint8))
+    label = np.zeros_like(shape)
+    label[130:170, 170:230] = 1
+    truth = np.maximum(np.maximum(shape * np.float32(0.45), rim * np.float32(0.87)), label)
+    back = mottled((0.15, 0.4, 0.5), 2)
+    back[100:125] += np.float32((0.65, 0.4, 0.3))
+    colour = np.where(label[..., None] > 0, np.float32((0.8, 0.3, 0.2)), np.float32(0.8))
+    image = np.clip(truth[..., None] * colour + (1 - truth[..., None]) * back, 0, 1).astype(np.float32)
+    mask = through_network(truth, 300)
+    assert sad(auto_alpha(image, mask), truth) < 1.02 * sad(mask, truth)
+
+
+def test_smoke_beside_something_solid_stays_soft():
+    solid = drawn(lambda big, size: cv2.circle(big, (size // 2, size // 2), size // 8, 255, -1))
+    smoke = cv2.GaussianBlur(drawn(disc), (0, 0), 25) * np.float32(0.8)
+    truth = np.maximum(smoke, solid)
+    colour = np.where(solid[..., None] > 0.5, np.float32((0.7, 0.2, 0.6)), np.float32(0.9))
+    image = np.clip(truth[..., None] * colour + (1 - truth[..., None]) * mottled((0.5, 0.55, 0.6), 2), 0, 1)
+    mask = through_network(truth, 300)
+    assert sad(auto_alpha(image, mask), truth) < 1.02 * sad(mask, truth)
+
+
+def test_the_gaps_of_a_mesh_stay():
+    """Too small for samples and windows, which would fill them: the mask knows better."""
+    truth = drawn(mesh)
+    image = truth[..., None] * np.float32((0.55, 0.55, 0.5)) + (1 - truth[..., None]) * mottled((0.45, 0.5, 0.4), 2)
+    mask = through_network(truth, 400)
+    gaps = (mask < 0.5) & (cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0.5)
+    assert np.count_nonzero(gaps) > 5000
+    alpha = auto_alpha(np.clip(image, 0, 1), mask)
+    assert np.maximum(alpha - mask, 0)[gaps].mean() < 0.02
+    assert sad(alpha, truth) < 0.6 * sad(mask, truth)
 
 
 def test_smoke_without_any_solid_part_is_left_alone():

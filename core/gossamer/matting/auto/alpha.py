@@ -26,9 +26,9 @@ from gossamer.resampling import Pixels, bilinear
 
 __all__ = ["auto_alpha"]
 
-CONTOUR = 6.0  # units on either side of the contour of a mask that follows the picture
+CONTOUR = 14.0  # units on either side of the contour of a mask that follows the picture
 HARD, GREY = 1.2, 2.0  # grey pixels for each pixel of contour: of hard masks, antialiased or not; of models' masks
-SURE = 0.7, 0.9  # |2 mask - 1| at which a mask's pixel begins to have a say about colours, and has it fully
+SURE = 0.85, 0.97  # |2 mask - 1| at which a mask's pixel begins to have a say about colours, and has it fully
 MODEL = 0.8  # how careful to be with any soft mask: models draw them, also where they do not follow the picture
 
 
