@@ -16,7 +16,7 @@ from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith, ramp
-from gossamer.matting.from_mask.hair import sample_hair
+from gossamer.matting.from_mask.hair import hairiness, sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.key.unmix import unmix
 from gossamer.matting.signed_distance import has_edge, signed_distance, unit_length
@@ -117,7 +117,8 @@ def _corrected(
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:
         result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))
-    result = sample_hair(picture, result, estimated, found.gate * room, report.part(0.9, 1.0))
+    hair = np.maximum(hairiness(hint), 1 - care)  # a model draws it soft
+    result = sample_hair(picture, result, estimated, found.gate * room * hair, report.part(0.9, 1.0))
     report(1.0)
     return result
 

@@ -40,7 +40,7 @@ BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate lea
 SUPPORT = 0.4, 0.6  # share of foreground among the colours' votes; where nobody is heard it is one half
 WHOLE = 0.85, 0.95  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
 TOGETHER = 0.6  # sigma in units over which votes are averaged
-TELLING = 0.6  # how far colours are to be believed at least: where they tell nothing a model's mask stays
+TELLING = 0.8  # how far colours are to be believed at least: where they tell nothing a model's mask stays
 MODEL = 0.8  # care from which on what is thin is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 

@@ -22,16 +22,22 @@ from gossamer.parallel.strips import Strips
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels, bilinear_at, wide_blur
 
-__all__ = ["sample_hair"]
+__all__ = ["hairiness", "sample_hair"]
 
 SOFT = 0.1  # alpha further than this from 0 and 1 is hair, or another mixture
 AROUND = 6.0  # sigma in units of the neighbourhood
-DENSE = 0.2, 0.4  # share of it that is soft where hair begins, and where it surely is: beside a contour .1 at most
+DENSE = 0.1, 0.25  # share of it that is soft where hair begins, and where it surely is: beside a contour .1 at most
 OPEN = 0.02  # alpha further than this from 0 and 1 may change
 CERTAIN = 0.05  # alpha nearer than this to 0 or 1 gives samples
 BESIDE = 10.0  # units; samples come from this far around
 ROWS = 128  # looked at at a time by one thread
 KEPT = 0.3  # weight of what was estimated, beside 1 of a fully confident sample
+
+
+def hairiness(alpha: Array) -> Array:
+    """Return how far the neighbourhood of each pixel is hair, or another wide mixture: (H, W) float32 in [0, 1]."""
+    soft = ((alpha > SOFT) & (alpha < 1 - SOFT)).astype(np.float32)
+    return ramp(wide_blur(soft, AROUND * unit_length(alpha.shape)), *DENSE)
 
 
 def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, report: Progress) -> Array:
@@ -54,9 +60,7 @@ def sample_hair(image: Pixels, alpha: Array, estimated: Array, belief: Array, re
     """
     import cv2
 
-    soft = ((estimated > SOFT) & (estimated < 1 - SOFT)).astype(np.float32)
-    dense = wide_blur(soft, AROUND * unit_length(estimated.shape))
-    share = ramp(dense, *DENSE) * belief
+    share = hairiness(estimated) * belief
     if not share.any():
         return alpha
     height = len(alpha)
