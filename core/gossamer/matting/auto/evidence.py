@@ -32,8 +32,9 @@ from gossamer.resampling import bilinear, shrink, wide_blur
 __all__ = ["Grounds", "belief", "grounds"]
 
 SURE = 0.9  # mask values above are surely subject, below one minus that surely not
-BESIDE = 20.0  # units; a contour is where both are this near on average
-ROUGH = 30.0  # the same in a mask that does not follow the picture
+BESIDE = 20.0  # units; alpha is raised beside a contour: where both are this near on average
+NEAR = 8.0  # the same where it is lowered: what lies deeper the model has found
+ROUGH = 30.0  # for either, in a mask that does not follow the picture
 WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
 BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
@@ -93,8 +94,8 @@ class Grounds(NamedTuple):
 
     Attributes
     ----------
-    place : (H, W) float32
-        How near a contour between subject and background is, in [0, 1].
+    place, near : (H, W) float32
+        How near a contour between subject and background is, in [0, 1]: for raising alpha, and for lowering it.
     thin, gaps : (H, W) float32
         How far what is thin in the mask, and what is a narrow gap in it, are to be kept, in [0, 1].
     mixtures : Mixtures
@@ -104,6 +105,7 @@ class Grounds(NamedTuple):
     """
 
     place: Array
+    near: Array
     thin: Array
     gaps: Array
     mixtures: Mixtures
@@ -121,12 +123,16 @@ def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
     unit : float
         As for :func:`belief`.
     """
-    reach = np.float32(unit) * (care * np.float32(BESIDE) + (1 - care) * np.float32(ROUGH))
-    place = np.clip(2 - (_away(mask > SURE) + _away(mask < 1 - SURE)) / reach, 0, 1)
+    away: Array = (_away(mask > SURE) + _away(mask < 1 - SURE)) / np.float32(unit)
+
+    def within(reach: float) -> Array:
+        result: Array = np.clip(2 - away / (care * np.float32(reach) + (1 - care) * np.float32(ROUGH)), 0, 1)
+        return result
+
     mixtures = Mixtures(image, unit)
     kept = np.minimum(care / np.float32(MODEL), 1)
     thin, gaps = (kept * thinness(side) for side in (mask, 1 - mask))
-    return Grounds(place, thin, gaps, mixtures, mixtures.unexplained(mask))
+    return Grounds(within(BESIDE), within(NEAR), thin, gaps, mixtures, mixtures.unexplained(mask))
 
 
 def belief(
@@ -154,7 +160,7 @@ def belief(
     step, room : (H, W) float32 ndarray
         In [0, 1].
     """
-    place, thin, gaps, mixtures, unexplained = known
+    place, near, thin, gaps, mixtures, unexplained = known
     height, width = mask.shape
     left = Begun(lambda: mixtures.unexplained(found.alpha))
     try:
@@ -167,8 +173,8 @@ def belief(
     finally:
         left.end()
     better = ramp(np.log(before / after), *BETTER)
-    lowered = place * (1 - care * (1 - better)) * (1 - thin)
-    return np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told, place * np.maximum(1 - 2 * thin, 0)
+    lowered = near * (1 - care * (1 - better)) * (1 - thin)
+    return np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told, near * np.maximum(1 - 2 * thin, 0)
 
 
 def thinness(mask: Array) -> Array:
