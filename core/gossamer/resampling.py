@@ -166,10 +166,13 @@ def wide_blur(plane: Array, sigma: float) -> Array:
     step = int(min(max(sigma // _COARSE, 1), height, width))
     if step == 1:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
-    small = area(plane, -(-height // step), -(-width // step))
+    down, across = -(-height // step), -(-width // step)
+    # Of whole squares alone OpenCV makes means quickly.
+    whole = cv2.copyMakeBorder(plane, 0, down * step - height, 0, across * step - width, cv2.BORDER_REPLICATE)
+    small = area(whole, down, across)
     # Averaging and interpolating blur by themselves, by a variance of 1/12 and of 1/6 of the step's square.
     blurred = np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.sqrt((sigma / step) ** 2 - 0.25))), np.float32)
-    return bilinear(blurred, height, width)
+    return bilinear(blurred, down * step, across * step)[:height, :width]
 
 
 def bilinear(array: Array, height: int, width: int) -> Array:

@@ -82,7 +82,7 @@ def work_size(image: Pixels, mask: Array) -> tuple[Array, Array]:
     factor = math.sqrt(WORK_AREA / mask.size)
     if factor >= 1:
         return unit_float(image), mask
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    size = (max(2 * round(width * factor / 2), 1), max(2 * round(height * factor / 2), 1))  # the half is a whole one
     return shrink(image, size), shrink(mask, size)
 
 
