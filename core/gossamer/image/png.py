@@ -170,9 +170,9 @@ def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
         top, left = ((room * odd) // (2 * _PARTS) for room in (count - rows, across - width))
         part[:] = padded[top : top + rows + 1, left * pixel : (left + width) * pixel]
     stacked = stacked.reshape(-1, width * pixel)
-    between = slice(rows, None, rows + 1)  # the first row of each part, guessed from the part above it
+    own = np.arange(1, len(stacked)) % (rows + 1) > 0  # not the first row of a part, guessed from the part above it
     filtered = {
-        kind: np.delete(_filtered(stacked, pixel, kind), between, axis=0).reshape(-1)
+        kind: _filtered(stacked, pixel, kind)[own].reshape(-1)
         for kind in {each.filter for each in _RECIPES}
     }
 
