@@ -171,10 +171,7 @@ def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
         part[:] = padded[top : top + rows + 1, left * pixel : (left + width) * pixel]
     stacked = stacked.reshape(-1, width * pixel)
     own = np.arange(1, len(stacked)) % (rows + 1) > 0  # not the first row of a part, guessed from the part above it
-    filtered = {
-        kind: _filtered(stacked, pixel, kind)[own].reshape(-1)
-        for kind in {each.filter for each in _RECIPES}
-    }
+    filtered = {kind: _filtered(stacked, pixel, kind)[own].reshape(-1) for kind in {each.filter for each in _RECIPES}}
 
     def cost(each: _Recipe) -> float:
         size = codec().size(filtered[each.filter], each.window, pixel)
