@@ -3,7 +3,7 @@
 The residuals of PNG's filters want next to no matching: a match far back takes more bits than the few literals that
 it stands for. So a window is chosen: nothing but runs of a byte or a pixel, or what comes again nearby, or far back.
 The kernel (``native/deflate.c``) makes blocks of up to 128 KiB with codes of their own, and of the same data always
-the same bytes, on every processor. Zlib has a strategy for runs as well. It takes two to nine times as long and is
+the same bytes, on every processor. Zlib has a strategy for runs as well. It takes four to twelve times as long and is
 there for where nothing could be compiled.
 
 ISA-L's igzip is about as quick, but its bytes differ now and then (up to 2.32 at least): its first step for levels 1
