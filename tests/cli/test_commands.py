@@ -27,6 +27,16 @@ def test_help_needs_no_heavy_import() -> None:
         assert f"\n  {command} " in done.stdout
 
 
+@pytest.mark.parametrize("before", ["enable", "disable"])
+def test_the_garbage_collector_is_left_as_it_was(before: str) -> None:
+    """It rests while a command is imported."""
+    script = (
+        f"import gc, sys; gc.{before}(); from gossamer.cli import main; main(['batch', '--help']);"
+        f"sys.exit(gc.isenabled() != {before == 'enable'})"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
 def test_version(process: Run) -> None:
     assert process("--version").stdout.decode().split() == ["gossamer", library.__version__]
 

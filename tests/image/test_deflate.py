@@ -1,119 +1,137 @@
-"""Strips joined: zlib reads one stream, whatever ISA-L made of them; where blocks end is found as zlib finds it."""
+"""Strips joined: zlib reads one stream of whatever is in them, and our kernel's bytes follow from the data alone."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-from isal import igzip_lib
 from numpy.typing import NDArray
 
+from gossamer import native
 from gossamer.image import deflate
+from gossamer.native import COUNT
 
-BLOCK = deflate._BLOCK
+WINDOWS = deflate.RUNS, deflate.SOME, deflate.MOST
+BLOCK, STORED, SHORTEST = 1 << 17, 65535, deflate._LEAST
+EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 258, 259, 32767, 32768, 32769, SHORTEST - 1, SHORTEST, SHORTEST + 1)
+EDGES += (STORED, STORED + 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1)
+
+
+def fibonacci(length: int) -> NDArray[np.int64]:
+    """Symbols as often as these numbers, from one to beyond `length`: the longest codes that so many can have."""
+    counts = [1, 1]
+    while sum(counts) < length:
+        counts.append(counts[-1] + counts[-2])
+    return np.random.default_rng(length).permutation(np.repeat(np.arange(len(counts)), counts)[:length])
 
 
 def residuals(seed: int, length: int) -> NDArray[np.uint8]:
-    """Bytes of many kinds: even, bell-shaped, repeated, sparse, steep."""
+    """Bytes of many kinds: none but one, even, two, steep, bell-shaped, repeated, sparse, pixels."""
     random = np.random.default_rng(seed)
     made = (
+        lambda: np.full(length, seed),
         lambda: random.integers(0, random.integers(1, 257), length),
+        lambda: random.integers(0, 256, length),
+        lambda: random.integers(0, 2, length) * 200,
+        lambda: fibonacci(length),
         lambda: np.rint(random.normal(0, 20 * random.random(), length)),
         lambda: np.repeat(random.integers(0, 4, length // 7 + 1), 7)[:length],
         lambda: np.where(random.random(length) < random.random() ** 3, random.integers(0, 256, length), 0),
         lambda: random.geometric(random.uniform(0.02, 1), length),
+        lambda: np.repeat(random.integers(0, 256, (length // 8 + 1, 4)), 2, axis=0).ravel()[:length],
+        lambda: np.resize(random.integers(0, 256, 3 + 9000 * (seed % 7)), length),
     )
     return made[seed % len(made)]().astype(np.int64).astype(np.uint8)
 
 
-def left_by_trial(block: bytes) -> set[int]:
-    """Whether three or more bits of the last byte are left, as zlib reads the block with its end taken off."""
-    found = set()
-    for more, many in ((b"\0\0\xff\xff", True), (b"\0\0\0\xff\xff", False)):
-        inflater = zlib.decompressobj(-15)
-        try:
-            inflater.decompress(bytes([block[0] - 1]) + block[1:] + more + b"\1\0\0\xff\xff")
-        except zlib.error:
-            continue
-        if inflater.eof:
-            found.add(many)
+KINDS = range(11)
+
+
+@pytest.fixture(params=["kernel", "zlib"])
+def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> deflate.Codec:
+    """Either way to deflate."""
+    assert deflate._compiled_deflate() is not None
+    if request.param == "zlib":
+        monkeypatch.setattr(deflate, "_compiled_deflate", lambda: None)
+    return deflate.codec()
+
+
+def inflated(stream: bytes) -> bytes:
+    """Inflate raw blocks, which are whole and end where they should."""
+    inflater = zlib.decompressobj(-15)
+    found = inflater.decompress(stream)
+    assert inflater.eof
+    assert not inflater.unused_data
     return found
 
 
-@pytest.fixture(params=["compiled", "python"])
-def bits_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], int | None]:
-    """Both ways to find the end of a block."""
-    assert deflate._compiled_bits_left() is not None
-    if request.param == "python":
-        monkeypatch.setattr(deflate, "_compiled_bits_left", lambda: None)
-    return deflate._bits_left
+@pytest.mark.parametrize("window", WINDOWS)
+def test_strips_join_into_one_stream(codec: deflate.Codec, window: int) -> None:
+    lengths = (1, 17, 4000, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 5)
+    strips = [residuals(seed, lengths[seed % len(lengths)]) for seed in range(23)]
+    strips += [np.zeros(2 * BLOCK, np.uint8), np.random.default_rng(1).integers(0, 256, 3 * BLOCK, np.uint8)]
+    last = len(strips) - 1
+    stream = b"".join(codec.deflated(strip, window, 4, number == last) for number, strip in enumerate(strips))
+    assert inflated(stream) == b"".join(strip.tobytes() for strip in strips)
 
 
-def test_where_a_block_ends_is_found(bits_left: Callable[[bytes], int | None]) -> None:
-    known = []
-    for seed in range(120):
-        data = residuals(seed, (100, 5000, BLOCK)[seed % 3])
-        block = igzip_lib.compress(data, 1, igzip_lib.COMP_DEFLATE, igzip_lib.MEM_LEVEL_EXTRA_LARGE, deflate.RUNS)
-        if (left := bits_left(block)) is not None:
-            assert left_by_trial(block) == {left >= 3}
-            assert block[-1] >> 8 - left == 0
-            known.append(left)
-    assert len(known) > 60
-    assert set(known) == set(range(8))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_size_comes_back(kind: int) -> None:
+    for length in EDGES:
+        data = residuals(kind, length)
+        for window, pixel in ((deflate.RUNS, 1), (deflate.RUNS, 3), (deflate.RUNS, 4), (9, 4), (15, 1)):
+            stream = deflate._own(data, window, pixel, True)
+            assert inflated(stream) == data.tobytes(), (length, window, pixel)
+            assert len(stream) <= length + 6 * (length // SHORTEST + 2)  # stored, if nothing else is shorter
+            assert abs(deflate._own_size(data, window, pixel) - len(stream)) <= 3 * (length // SHORTEST + 2)
+            assert inflated(deflate._own(data, window, pixel, False) + b"\3\0") == data.tobytes()
 
 
 @pytest.mark.long
-def test_both_ways_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = deflate._compiled_bits_left()
-    monkeypatch.setattr(deflate, "_compiled_bits_left", lambda: None)
-    for seed in range(100):
-        data = residuals(seed, 1 + 997 * seed)
-        for level in (1, 6, 9):  # zlib's blocks are of other shapes
-            block = zlib.compress(data, level, -15)
-            wanted = deflate._bits_left(block)
-            assert compiled(block, len(block)) == (-1 if wanted is None else wanted)
+def test_whatever_is_deflated_comes_back() -> None:
+    random = np.random.default_rng(0)
+    for seed in range(2000):
+        length = int(random.integers(0, (10, 500, 20_000, 300_000)[seed % 4]))
+        data = residuals(int(random.integers(1 << 30)), length)
+        window, pixel = int(random.choice(WINDOWS)), int(random.choice((1, 2, 3, 4, 6, 8)))
+        assert inflated(deflate._own(data, window, pixel, True)) == data.tobytes(), seed
 
 
-def test_hard_blocks_are_left_alone(bits_left: Callable[[bytes], int | None]) -> None:
-    random = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8).tobytes()
-    assert bits_left(zlib.compress(b"", 9, -15)) is None  # a fixed code
-    assert bits_left(zlib.compress(random[:9000], 0, -15)) is None  # stored
-    bits = "10100000000000111" + "000" * 2 + "100" + "000" * 14 + "100"  # of two lengths, 18 and 1
-    bits += "1111111111101011000"  # 256 times none, the end, a distance; then the end: zeros alone
-    block = int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
-    assert zlib.decompress(block, -15) == b""
-    assert bits_left(block) is None
-    assert bits_left(zlib.compress(bytes(x & 15 for x in random), 9, -15)) is None  # many blocks
-    assert bits_left(b"") is None
+def other_kernels() -> Iterator[Any]:
+    """Yield the kernel of each variant that this processor can run."""
+    for suffix in ("", "_avx2") if native.variant() == "avx2" else ("",):
+        kernel = native.library()[f"gossamer_deflate{suffix}"]
+        kernel.argtypes, kernel.restype = deflate._compiled_deflate().argtypes, COUNT
+        yield kernel
 
 
-@pytest.mark.usefixtures("bits_left")
-@pytest.mark.parametrize("window", [deflate.RUNS, deflate.SOME, deflate.MOST])
-@pytest.mark.parametrize("codec", [deflate._isal, deflate._zlib])
-def test_strips_join_into_one_stream(codec: Callable[[memoryview, int, bool], bytes], window: int) -> None:
-    lengths = (1, 17, 4000, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 5)
-    strips = [residuals(seed, lengths[seed % len(lengths)]) for seed in range(20)]
-    strips += [np.zeros(2 * BLOCK, np.uint8), np.random.default_rng(1).integers(0, 256, 3 * BLOCK, np.uint8)]
-    stream = b"".join(codec(strip.data, window, number == len(strips) - 1) for number, strip in enumerate(strips))
-    inflater = zlib.decompressobj(-15)
-    assert inflater.decompress(stream) == b"".join(strip.tobytes() for strip in strips)
-    assert inflater.eof
-    assert not inflater.unused_data
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_bytes_follow_from_the_data_alone(window: int) -> None:
+    """Whatever is in the memory that it works in, wherever that lies, in every variant."""
+    random = np.random.default_rng(5)
+    for seed in range(22):
+        data = residuals(seed, 70_000 + 9_000 * seed)
+        made = set()
+        for kernel in other_kernels():
+            for turn in range(4):
+                room = random.integers(0, 256, deflate._SCRATCH + 64, np.uint8)
+                scratch, out = room[16 * turn :][: deflate._SCRATCH], np.full(2 * len(data), turn, np.uint8)
+                place = np.empty(len(data) + 7, np.uint8)[turn:][: len(data)]
+                place[:] = data
+                size = kernel(place, len(data), 3, 1 << window if window else 0, 1, scratch, out)
+                made.add(out[:size].tobytes())
+        assert len(made) == 1
 
 
-@pytest.mark.usefixtures("bits_left")
-def test_more_than_one_block_at_a_time_is_joined_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deflate, "_BLOCK", 1 << 20)  # more than ISA-L takes into one
-    data = np.random.default_rng(2).integers(0, 200, 3 << 20, np.uint8)
-    assert zlib.decompress(deflate._isal(data.data, deflate.RUNS, False) + b"\x03\0", -15) == data.tobytes()
-
-
-def test_runs_are_as_small_as_zlib_s_and_noise_no_larger() -> None:
-    runs = np.repeat(np.random.default_rng(3).integers(0, 9, 9000, np.uint8), 29)
-    noise = np.rint(np.random.default_rng(4).normal(0, 3, 2 * BLOCK)).astype(np.int8).view(np.uint8)
-    for data in (runs, noise):
-        assert len(deflate._isal(data.data, deflate.RUNS, True)) <= 1.02 * len(
-            deflate._zlib(data.data, deflate.RUNS, True)
-        )
+def test_no_larger_than_zlib_s() -> None:
+    random = np.random.default_rng(3)
+    runs = np.repeat(random.integers(0, 9, 9000, np.uint8), 29)
+    noise = np.rint(random.normal(0, 3, 2 * BLOCK)).astype(np.int8).view(np.uint8)
+    steep = fibonacci(BLOCK).astype(np.uint8)
+    for data in (runs, noise, steep):
+        for window in (deflate.RUNS, deflate.MOST):
+            wanted = len(deflate._zlib(data, window, 1, True))
+            assert len(deflate._own(data, window, 1, True)) <= 1.02 * wanted

@@ -288,5 +288,5 @@ def test_both_variants_are_in_the_library(kind: str) -> None:
     if kind == "avx2" and native.variant() != "avx2":
         pytest.skip("this processor has no AVX2")
     suffix = "_avx2" if kind == "avx2" else ""
-    names = ("apply", "blur_fusion", "filter", "finish", "galerkin", "nearest", "resample", "sample")
+    names = ("apply", "blur_fusion", "deflate", "filter", "finish", "galerkin", "nearest", "resample", "sample")
     assert all(hasattr(native.library(), f"gossamer_{name}{suffix}") for name in names)

@@ -7,7 +7,6 @@ Each call goes through fsspec's own loop, so that whoever waits for it can leave
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import errno
 import logging
@@ -387,6 +386,7 @@ def _error_of(address: Address, error: BaseException) -> GossamerError:
 
 def _each(addresses: Sequence[Address], ask: Any) -> Iterator[tuple[Address, Any]]:
     """Yield each address with what came of asking about it, an exception perhaps."""
+    import asyncio  # slow to import, and only stores need it
 
     async def asked(part: Sequence[tuple[Address, Any, str]]) -> list[Any]:
         calls = [ask(system, path, address) for address, system, path in part]
@@ -399,6 +399,8 @@ def _each(addresses: Sequence[Address], ask: Any) -> Iterator[tuple[Address, Any
 
 def _waited(system: Any, call: Coroutine[Any, Any, T], steps: Progress | None) -> T:
     """Return what comes of a call in fsspec's loop, with a chance to leave it twenty times a second."""
+    import asyncio
+
     future = asyncio.run_coroutine_threadsafe(call, system.loop)
     try:
         while True:

@@ -8,10 +8,9 @@ and the file is still one ordinary stream, a chunk a strip. These recipes are kn
 - the filter "up" for smooth ramps, such as the hidden colours of a cut-out and its soft alpha, with matching of runs,
   nearby, which is best for what is quite flat, or far back, for what comes again: text, patterns, rows much alike.
 
-Which is smallest is tried on a sample of each strip. The strips depend on the picture alone, and zlib's bytes do, too.
-ISA-L's may differ a little from one call to the next, see :mod:`gossamer.image.deflate`; the pixels never do. To choose
-a filter for each row by the size of its residuals, as encoders do that compress but once, gives larger files than the
-best of these for the whole strip.
+Which is smallest is tried on a sample of each strip. A file follows from its pixels alone: with the kernels it is the
+same to the byte on every processor, without them wherever zlib is the same. To choose a filter for each row by the size
+of its residuals, as encoders do that compress but once, gives larger files than the best of these for the whole strip.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gossamer.image.deflate import MOST, RUNS, SOME, codec
+from gossamer.image.deflate import MOST, RUNS, SOME, checksums, codec
 from gossamer.native import COUNT, PLACE, function
 from gossamer.parallel.threads import thread_count
 
@@ -90,7 +89,7 @@ def encode_png(
     chunks : iterable of bytes
         Whole chunks that come before the pixels, see :func:`png_chunk`.
     threads : int, optional
-        How many strips are made at a time: as many as this process may use cores. It changes no pixel.
+        How many strips are made at a time: as many as this process may use cores. It changes no byte.
 
     Returns
     -------
@@ -135,7 +134,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _chunk(kind: bytes, *body: bytes) -> list[bytes]:
-    crc32 = codec().crc32
+    crc32 = checksums().crc32
     check = crc32(kind)
     for part in body:
         check = crc32(part, check)
@@ -157,8 +156,8 @@ def _strip(rows: Rows, top: int, bottom: int, shape: tuple[int, int, int], bits:
     pixel = channels * bits // 8
     recipe = _choose(padded, pixel)
     filtered = _filtered(padded, pixel, recipe.filter)
-    data = codec().deflated(_bytes(filtered), recipe.window, bottom == height)
-    return _Strip(data, codec().adler32(filtered.data), filtered.size)
+    data = codec().deflated(filtered.reshape(-1), recipe.window, pixel, bottom == height)
+    return _Strip(data, checksums().adler32(filtered.data), filtered.size)
 
 
 def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
@@ -166,25 +165,19 @@ def _choose(padded: NDArray[np.uint8], pixel: int) -> _Recipe:
     count, across = len(padded) - 1, padded.shape[1] // pixel
     width = min(across, max(1, _PART // pixel))
     rows = min(count, max(1, _PART // (width * pixel)))
-    parts = []
-    for odd in range(1, 2 * _PARTS, 2):
+    stacked = np.empty((_PARTS, rows + 1, width * pixel), np.uint8)
+    for part, odd in zip(stacked, range(1, 2 * _PARTS, 2), strict=True):
         top, left = ((room * odd) // (2 * _PARTS) for room in (count - rows, across - width))
-        part = padded[top : top + rows + 1, left * pixel : (left + width) * pixel]
-        parts.append(np.ascontiguousarray(part))
-    filtered = {
-        kind: _bytes(np.concatenate([_filtered(part, pixel, kind) for part in parts]))
-        for kind in {each.filter for each in _RECIPES}
-    }
+        part[:] = padded[top : top + rows + 1, left * pixel : (left + width) * pixel]
+    stacked = stacked.reshape(-1, width * pixel)
+    own = np.arange(1, len(stacked)) % (rows + 1) > 0  # not the first row of a part, guessed from the part above it
+    filtered = {kind: _filtered(stacked, pixel, kind)[own].reshape(-1) for kind in {each.filter for each in _RECIPES}}
 
     def cost(each: _Recipe) -> float:
-        size = len(codec().deflated(filtered[each.filter], each.window, True))
+        size = codec().size(filtered[each.filter], each.window, pixel)
         return size if each.window == RUNS else size / codec().worth
 
     return min(_RECIPES, key=cost)
-
-
-def _bytes(filtered: NDArray[np.uint8]) -> memoryview:
-    return filtered.reshape(-1).data
 
 
 def _filtered(padded: NDArray[np.uint8], pixel: int, kind: int) -> NDArray[np.uint8]:

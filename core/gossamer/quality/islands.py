@@ -18,7 +18,7 @@ def significant(there: NDArray[np.bool_], least: float) -> tuple[NDArray[np.int3
     kept = np.flatnonzero(areas >= max(least, 1))
     new = np.zeros(len(areas), np.int32)
     new[kept] = np.arange(1, len(kept) + 1)
-    return new[labels], areas[kept]
+    return new.take(labels), areas[kept]
 
 
 def enclosed(there: NDArray[np.bool_], least: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -32,4 +32,4 @@ def enclosed(there: NDArray[np.bool_], least: float) -> tuple[NDArray[np.int32],
         closed[border] = False
     if not closed.any():
         return np.zeros(there.shape, np.int32), np.zeros(0, np.int64)
-    return significant(closed[labels], least)
+    return significant(closed.take(labels), least)
