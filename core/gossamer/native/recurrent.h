@@ -92,29 +92,54 @@ INLINE void mixed_pixels(const operation *o, const buffers *all, int64_t item) {
     }
 }
 
-/* A row of a convolution of each channel by itself, of `size` x `size`; `first` is how far its inputs lie apart, `step`
- * its stride. Weights: (blocks, size, size, 16). */
-INLINE void channelwise_row(const operation *o, const buffers *all, int64_t item) {
-    int64_t block = item / o->high, y = item % o->high, side = o->size, apart = o->first, reach = side / 2 * apart;
-    const float *from = all->maps + o->from + block * o->height * o->width * BLOCK;
-    const float *weights = all->weights + o->weights + block * side * side * BLOCK;
-    for (int64_t x = 0; x < o->wide; x++) {
-        int64_t left = x * o->step - reach, top = y * o->step - reach;
-        lane sums[PARTS];
-        for (int p = 0; p < PARTS; p++) sums[p] = taken(all->weights + o->bias + block * BLOCK + p * WIDE);
-        for (int64_t j = 0; j < side; j++) {
-            int64_t row = top + j * apart;
-            if (row < 0 || row >= o->height) continue;
-            const float *line = from + row * o->width * BLOCK, *w = weights + j * side * BLOCK;
-            for (int64_t i = 0; i < side; i++) {
-                int64_t column = left + i * apart;
-                if (column < 0 || column >= o->width) continue;
-                for (int p = 0; p < PARTS; p++)
-                    sums[p] += taken(line + column * BLOCK + p * WIDE) * taken(w + i * BLOCK + p * WIDE);
+/* Some pixels side by side of a convolution of each channel by itself: of `side` x `side`, the rows from `low` up to
+ * `high`, and of a pixel at the border the columns from `left` up to `right`. */
+INLINE void channelwise_pixels(const operation *o, const buffers *all, const float *from, const float *weights,
+                               const float *bias, int64_t where, int side, int64_t low, int64_t high, int64_t left,
+                               int64_t right, int64_t apart, int pixels) {
+    for (int part = 0; part < BLOCK; part += WIDE) {
+        lane sums[4];
+        for (int n = 0; n < pixels; n++) sums[n] = taken(bias + part);
+        for (int64_t j = low; j < high; j++)
+            for (int64_t i = left; i < right; i++) {
+                lane w = taken(weights + (j * side + i) * BLOCK + part);
+                const float *at = from + (j * o->width + i) * apart * BLOCK + part;
+                for (int n = 0; n < pixels; n++) sums[n] += taken(at + n * o->step * BLOCK) * w;
             }
-        }
-        for (int p = 0; p < PARTS; p++) finished(o, all, (item * o->wide + x) * BLOCK + p * WIDE, sums[p]);
+        for (int n = 0; n < pixels; n++) finished(o, all, where + n * BLOCK + part, sums[n]);
     }
+}
+
+/* A row of such a convolution; `first` is how far its inputs lie apart, `step` its stride. Weights: (blocks, side,
+ * side, 16). */
+INLINE void channelwise_row_of(const operation *o, const buffers *all, int64_t item, int side) {
+    int64_t block = item / o->high, y = item % o->high, apart = o->first, reach = side / 2 * apart;
+    const float *weights = all->weights + o->weights + block * side * side * BLOCK;
+    const float *bias = all->weights + o->bias + block * BLOCK;
+    int64_t top = y * o->step - reach, low = 0, high = side;
+    while (top + low * apart < 0) low++;
+    while (top + (high - 1) * apart >= o->height) high--;
+    for (int64_t x = 0; x < o->wide;) {
+        int64_t begin = x * o->step - reach, left = 0, right = side;
+        const float *from = all->maps + o->from + ((block * o->height + top) * o->width + begin) * BLOCK;
+        int64_t where = (item * o->wide + x) * BLOCK;
+        if (begin >= 0 && x + 4 <= o->wide && begin + 3 * o->step + 2 * reach < o->width) {
+            channelwise_pixels(o, all, from, weights, bias, where, side, low, high, 0, side, apart, 4);
+            x += 4;
+            continue;
+        }
+        while (begin + left * apart < 0) left++;
+        while (begin + (right - 1) * apart >= o->width) right--;
+        channelwise_pixels(o, all, from, weights, bias, where, side, low, high, left, right, apart, 1);
+        x++;
+    }
+}
+
+INLINE void channelwise_row(const operation *o, const buffers *all, int64_t item) {
+    if (o->size == 3)
+        channelwise_row_of(o, all, item, 3);
+    else
+        channelwise_row_of(o, all, item, 5);
 }
 
 /* The mean of a block's pixels. */
@@ -178,6 +203,15 @@ INLINE void doubled_row(const operation *o, const buffers *all, int64_t item) {
  * their last block becomes zero. */
 INLINE void blocked_row(const operation *o, const buffers *all, int64_t y) {
     int64_t pixels = o->height * o->width;
+    if (o->first % BLOCK == 0 && o->inputs < BLOCK) {
+        const float *from = all->maps + o->from + y * o->width;
+        float *to = all->maps + o->to + (o->first / BLOCK * pixels + y * o->width) * BLOCK;
+        for (int64_t x = 0; x < o->width; x++) {
+            for (int p = 0; p < BLOCK; p += WIDE) kept(to + x * BLOCK + p, (lane){0});
+            for (int64_t c = 0; c < o->inputs; c++) to[x * BLOCK + c] = from[c * pixels + x];
+        }
+        return;
+    }
     for (int64_t c = o->first; c < o->first + o->inputs; c++) {
         const float *from = all->maps + o->from + (c - o->first) * pixels + y * o->width;
         float *to = all->maps + o->to + (c / BLOCK * pixels + y * o->width) * BLOCK + c % BLOCK;
@@ -268,43 +302,47 @@ INLINE void renewed_row(const operation *o, const buffers *all, int64_t item) {
     }
 }
 
-INLINE float lane_total(lane x) {
-    float sum = 0.0f;
-    for (int i = 0; i < WIDE; i++) sum += x[i];
-    return sum;
+INLINE v4 few(const float *at) {
+    v4 value;
+    memcpy(&value, at, sizeof value);
+    return value;
 }
+
+INLINE void few_kept(float *at, v4 value) { memcpy(at, &value, sizeof value); }
 
 enum { GUIDES = 4, KNOWN = 24 }; /* colours and their mean; what the filter's network sees */
 
 /* A row of what the guided filter takes means of, 16 numbers a pixel: the frame, what is known, their product, and the
- * frame squared. */
+ * frame squared; before and behind it a pixel of zeros. */
 INLINE void guiding_row(const operation *o, const buffers *all, int64_t y, const float *weights, float *m, float *to) {
     int64_t pixels = o->height * o->width;
     if (y < 0 || y >= o->height) {
-        memset(to, 0, (size_t)(o->width * BLOCK) * sizeof *to);
+        memset(to, 0, (size_t)((o->width + 2) * BLOCK) * sizeof *to);
         return;
     }
-    const float *small = all->maps + o->shared + y * o->width, *bias = weights + BLOCK * BLOCK;
+    memset(to, 0, BLOCK * sizeof *to);
+    memset(to + (o->width + 1) * BLOCK, 0, BLOCK * sizeof *to);
+    const float *small = all->maps + o->shared + y * o->width;
     products(all->maps + o->from + y * o->width * BLOCK, BLOCK, o->width, weights, BLOCK, BLOCK, m, BLOCK, 0);
+    v4 bias = few(weights + BLOCK * BLOCK);
     for (int64_t x = 0; x < o->width; x++) {
         float red = small[x], green = small[pixels + x], blue = small[2 * pixels + x];
-        float guide[GUIDES] = {red, green, blue, (red + green + blue) * (1.0f / 3.0f)};
-        for (int c = 0; c < GUIDES; c++) {
-            float known = m[x * BLOCK + c] + bias[c];
-            to[x * BLOCK + c] = guide[c];
-            to[x * BLOCK + GUIDES + c] = known;
-            to[x * BLOCK + 2 * GUIDES + c] = guide[c] * known;
-            to[x * BLOCK + 3 * GUIDES + c] = guide[c] * guide[c];
-        }
+        v4 guide = {red, green, blue, (red + green + blue) * (1.0f / 3.0f)}, known = few(m + x * BLOCK) + bias;
+        float *pixel = to + (x + 1) * BLOCK;
+        few_kept(pixel, guide);
+        few_kept(pixel + GUIDES, known);
+        few_kept(pixel + 2 * GUIDES, guide * known);
+        few_kept(pixel + 3 * GUIDES, guide * guide);
     }
 }
 
 /* Some rows of a deep guided filter: slope and offset of alpha over the frame's brightness, two plain maps. `from` are
  * the decoder's maps, at `shared` is the small frame. Weights, each with 16 biases behind: (16, 16) to what is known,
- * 9 x 16 of the means (without biases), (24, 16), (16, 16), and 16 of the slope. */
+ * 9 x 16 of the means (without biases), (24, 16), (16, 16), and (16, 16) to
+ * the slope, which is the first. */
 INLINE void refined_rows(const operation *o, const buffers *all, int64_t item) {
     int64_t first = item * o->size, count = least(o->size, o->height - first), w = o->width, pixels = o->height * w;
-    int64_t room = whole_rows(w) * BLOCK;
+    int64_t room = (whole_rows(w) + 2) * BLOCK;
     const float *known = all->weights + o->weights, *means = known + (BLOCK + 1) * BLOCK, *one = means + 9 * BLOCK;
     const float *two = one + (KNOWN + 1) * BLOCK, *three = two + (BLOCK + 1) * BLOCK;
     float *m = all->scratch, *v = m + room, *mean = v + whole_rows(w) * KNOWN, *ring = mean + room;
@@ -313,31 +351,33 @@ INLINE void refined_rows(const operation *o, const buffers *all, int64_t item) {
         if (y <= first) continue;
         const float *rows[3] = {ring + (y - 1) % 3 * room, ring + y % 3 * room, ring + (y + 1) % 3 * room};
         int64_t line = y - 1;
-        for (int64_t x = 0; x < w; x++) {
-            for (int p = 0; p < BLOCK; p += WIDE) {
+        for (int p = 0; p < BLOCK; p += WIDE)
+            for (int64_t x = 0; x < w; x++) {
                 lane sum = {0};
                 for (int j = 0; j < 3; j++)
-                    for (int64_t i = most(0, 1 - x); i < least(3, w + 1 - x); i++)
-                        sum += taken(rows[j] + (x + i - 1) * BLOCK + p) * taken(means + (j * 3 + i) * BLOCK + p);
+                    for (int i = 0; i < 3; i++)
+                        sum += taken(rows[j] + (x + i) * BLOCK + p) * taken(means + (j * 3 + i) * BLOCK + p);
                 kept(mean + x * BLOCK + p, sum);
             }
+        for (int64_t x = 0; x < w; x++) {
             const float *here = mean + x * BLOCK;
-            for (int c = 0; c < GUIDES; c++) {
-                v[x * KNOWN + c] = here[2 * GUIDES + c] - here[c] * here[GUIDES + c];
-                v[x * KNOWN + GUIDES + c] = here[3 * GUIDES + c] - here[c] * here[c];
-            }
-            memcpy(v + x * KNOWN + 2 * GUIDES, all->maps + o->from + (line * w + x) * BLOCK, BLOCK * sizeof *v);
+            float *seen = v + x * KNOWN;
+            v4 middle = few(here), target = few(here + GUIDES);
+            few_kept(seen, few(here + 2 * GUIDES) - middle * target);
+            few_kept(seen + GUIDES, few(here + 3 * GUIDES) - middle * middle);
+            for (int p = 0; p < BLOCK; p += WIDE)
+                kept(seen + 2 * GUIDES + p, taken(all->maps + o->from + (line * w + x) * BLOCK + p));
         }
         products(v, KNOWN, w, one, BLOCK, KNOWN, m, BLOCK, 0);
         for (int64_t i = 0; i < w * BLOCK; i += WIDE)
             kept(v + i, higher_of(taken(m + i) + taken(one + KNOWN * BLOCK + i % BLOCK), (lane){0}));
         products(v, BLOCK, w, two, BLOCK, BLOCK, m, BLOCK, 0);
+        for (int64_t i = 0; i < w * BLOCK; i += WIDE)
+            kept(v + i, higher_of(taken(m + i) + taken(two + BLOCK * BLOCK + i % BLOCK), (lane){0}));
+        products(v, BLOCK, w, three, BLOCK, BLOCK, m, BLOCK, 0);
         float *slopes = all->maps + o->to + line * w, *offsets = slopes + pixels;
         for (int64_t x = 0; x < w; x++) {
-            lane sum = {0};
-            for (int p = 0; p < BLOCK; p += WIDE)
-                sum += higher_of(taken(m + x * BLOCK + p) + taken(two + BLOCK * BLOCK + p), (lane){0}) * taken(three + p);
-            slopes[x] = lane_total(sum) + three[BLOCK];
+            slopes[x] = m[x * BLOCK] + three[BLOCK * BLOCK];
             offsets[x] = mean[x * BLOCK + 2 * GUIDES - 1] - slopes[x] * mean[x * BLOCK + GUIDES - 1];
         }
     }

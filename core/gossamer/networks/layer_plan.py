@@ -150,7 +150,7 @@ class _Writer:
         }
         if kind == "tiles":
             tiles = _tiles(layer)
-            self._write(kind, -(-tiles // TILES), **told, tiles=tiles, size=TILES)
+            self._write(kind, -(-tiles // TILES), **told, tiles=tiles, size=TILES, depth=inputs)
             self._need(tiles_scratch(inputs, outputs))
         elif kind == "outputs":
             depth = inputs if _tiles(layer) > _FEW else min(inputs, _DEPTH)

@@ -14,7 +14,7 @@ from gossamer.errors import DeviceError, ModelError, memory_remedy
 from gossamer.native import COUNT, PLACE, layer_function
 from gossamer.networks.architectures.mobilenetv3 import MEAN, STD
 from gossamer.networks.batches import one_thread, watched
-from gossamer.networks.layer_kernels import runs_layers
+from gossamer.networks.layer_kernels import runs_layers, unmeasured
 from gossamer.networks.memory import require_memory_for
 from gossamer.networks.native_network import together
 from gossamer.networks.recurrence import Recurrence
@@ -55,14 +55,14 @@ class RecurrentNative:
 
     @classmethod
     def opened(cls, path: Path) -> RecurrentNative | None:
-        """Open an .onnx file; None where this processor has no kernels, or the graph is another one.
+        """Open an .onnx file; None where no kernels are known to be faster here, or the graph is another one.
 
         Raises
         ------
         MemoryError
             There is no room for its weights.
         """
-        weights = rvm_weights(path) if runs_layers() else None
+        weights = rvm_weights(path) if runs_layers() and not unmeasured() else None
         return None if weights is None else cls(*packed_weights(weights))
 
     @property
@@ -70,13 +70,15 @@ class RecurrentNative:
         """How much memory it takes."""
         return sum(one.nbytes for one in (self._weights, self._memory) if one is not None)
 
-    def run(self, pixels: NDArray[np.generic], remembered: Recurrence, ratio: float, progress: Progress) -> tuple[Array, Recurrence]:
+    def run(
+        self, frame: NDArray[np.generic], remembered: Recurrence, ratio: float, progress: Progress
+    ) -> tuple[Array, Recurrence]:
         """Matte one frame; see :meth:`gossamer.networks.recurrent_onnx.RecurrentOnnx.run`."""
         weights = self._weights
         if weights is None:
             raise ModelError("The model was unloaded.", "Load it again.")
-        height, width = pixels.shape[:2]
-        size = FrameSize(height, width, ratio, pixels.dtype != np.uint8)
+        height, width = frame.shape[:2]
+        size = FrameSize(height, width, ratio, frame.dtype != np.uint8)
         if min(size.sides(0)) < 1:
             raise DeviceError("The model could not be run: nothing is left of the frame.", "Try another working ratio.")
         plan: RecurrentPlan = self._planned(size)
@@ -90,7 +92,7 @@ class RecurrentNative:
         def work() -> tuple[Array, Recurrence]:
             threads = thread_count()
             maps, scratch = self._room(plan, threads, size)
-            _give(maps, plan, size, pixels, remembered.fitting(height, width).states)
+            _give(maps, plan, size, frame, remembered.fitting(height, width).states)
             run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
 
             def layers(own: Array) -> None:

@@ -137,9 +137,9 @@ def _refiner(weights: Sequence[Weights]) -> Array:
     parts = [_beside(project, BLOCK)]
     parts.append(np.tile(np.asarray(means[0], np.float32).reshape(-1, 9).T, 4))  # 4 guides, 4 known, products, squares
     parts += [_beside(one, BLOCK), _beside(two, BLOCK)]
-    slope, bias = three
+    slopes, bias = three
     assert bias is not None  # noqa: S101 - the graph has one
-    parts += [np.asarray(slope[3]).reshape(1, -1), np.full((1, BLOCK), bias[3])]  # of alpha, the last of four
+    parts.append(_beside((slopes[3:], bias[3:]), BLOCK))  # of alpha, the last of four
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -232,8 +232,9 @@ def _operation(step: Step, size: FrameSize) -> dict[str, int]:
         told["outputs"], told["inputs"] = step.weights.size
     blocks = gives.channels // BLOCK
     if step.kind == "tiles":
-        tiles = -(-high // 4) * -(-wide // 4)
-        return {**told, "items": -(-tiles // TILES), "tiles": tiles, "size": TILES, "step": 1}
+        assert step.weights is not None  # noqa: S101 - it is a convolution
+        tiles, depth = -(-high // 4) * -(-wide // 4), int(step.weights.inputs[-1]) + 1
+        return {**told, "items": -(-tiles // TILES), "tiles": tiles, "size": TILES, "step": 1, "depth": depth}
     if step.kind == "mixed":
         assert step.weights is not None  # noqa: S101 - it is a convolution
         together = min(_MOST, max(12, _TOGETHER // step.weights.size[1] // 12 * 12))
@@ -261,5 +262,5 @@ def _scratch(step: Step, size: FrameSize) -> int:
     if step.kind == "mixed":
         return 12 * ACROSS
     if step.kind == "refined":
-        return (width + 3) * (5 * BLOCK + 24)
+        return (width + 5) * (5 * BLOCK + 24)
     return 2 * width if step.kind == "fine" else 0
