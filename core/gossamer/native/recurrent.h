@@ -260,12 +260,13 @@ INLINE void shrunk_row_of(const operation *o, const buffers *all, int64_t y, int
     const float *told = all->maps + o->shared;
     float step = 1.0f / told[0], unit = deep ? 1.0f : 1.0f / 255.0f;
     int64_t row, column, small = o->high * o->wide;
-    float down = place_among(y, step, o->height, &row);
+    /* Where one row or column is left, it is the first one. */
+    float down = o->high > 1 ? place_among(y, step, o->height, &row) : (row = 0, 0.0f);
     const void *pixels = all->maps + o->from;
     int64_t below = row + 1 < o->height ? o->width * 3 : 0;
     float *to = all->maps + o->to + y * o->wide;
     for (int64_t x = 0; x < o->wide; x++) {
-        float over = place_among(x, step, o->width, &column);
+        float over = o->wide > 1 ? place_among(x, step, o->width, &column) : (column = 0, 0.0f);
         int64_t at = (row * o->width + column) * 3, beside = column + 1 < o->width ? 3 : 0;
         for (int c = 0; c < 3; c++) {
             float upper = number_at(pixels, at + c, deep), lower = number_at(pixels, at + below + c, deep);
@@ -310,7 +311,7 @@ INLINE v4 few(const float *at) {
 
 INLINE void few_kept(float *at, v4 value) { memcpy(at, &value, sizeof value); }
 
-enum { GUIDES = 4, KNOWN = 24 }; /* colours and their mean; what the filter's network sees */
+enum { GUIDES = 4, KNOWN = 24, CHUNK = 120 }; /* colours and their mean; what the filter's network sees; pixels at once */
 
 /* A row of what the guided filter takes means of, 16 numbers a pixel: the frame, what is known, their product, and the
  * frame squared; before and behind it a pixel of zeros. */
@@ -322,17 +323,30 @@ INLINE void guiding_row(const operation *o, const buffers *all, int64_t y, const
     }
     memset(to, 0, BLOCK * sizeof *to);
     memset(to + (o->width + 1) * BLOCK, 0, BLOCK * sizeof *to);
-    const float *small = all->maps + o->shared + y * o->width;
-    products(all->maps + o->from + y * o->width * BLOCK, BLOCK, o->width, weights, BLOCK, BLOCK, m, BLOCK, 0);
     v4 bias = few(weights + BLOCK * BLOCK);
-    for (int64_t x = 0; x < o->width; x++) {
-        float red = small[x], green = small[pixels + x], blue = small[2 * pixels + x];
-        v4 guide = {red, green, blue, (red + green + blue) * (1.0f / 3.0f)}, known = few(m + x * BLOCK) + bias;
-        float *pixel = to + (x + 1) * BLOCK;
-        few_kept(pixel, guide);
-        few_kept(pixel + GUIDES, known);
-        few_kept(pixel + 2 * GUIDES, guide * known);
-        few_kept(pixel + 3 * GUIDES, guide * guide);
+    for (int64_t start = 0; start < o->width; start += CHUNK) {
+        int64_t count = least(CHUNK, o->width - start);
+        const float *small = all->maps + o->shared + y * o->width + start;
+        const float *from = all->maps + o->from + (y * o->width + start) * BLOCK;
+        products(from, BLOCK, count, weights, BLOCK, BLOCK, m, BLOCK, 0);
+        for (int64_t x = 0; x < count; x++) {
+            float red = small[x], green = small[pixels + x], blue = small[2 * pixels + x];
+            v4 guide = {red, green, blue, (red + green + blue) * (1.0f / 3.0f)}, known = few(m + x * BLOCK) + bias;
+            float *pixel = to + (start + x + 1) * BLOCK;
+            few_kept(pixel, guide);
+            few_kept(pixel + GUIDES, known);
+            few_kept(pixel + 2 * GUIDES, guide * known);
+            few_kept(pixel + 3 * GUIDES, guide * guide);
+        }
+    }
+}
+
+/* A layer of the filter's network: sums, their bias, and nothing below zero. */
+INLINE void filtered(const float *from, int64_t inputs, int64_t count, const float *weights, float *m, float *to) {
+    products(from, inputs, count, weights, BLOCK, inputs, m, BLOCK, 0);
+    for (int p = 0; p < BLOCK; p += WIDE) {
+        lane bias = taken(weights + inputs * BLOCK + p);
+        for (int64_t i = p; i < count * BLOCK; i += BLOCK) kept(to + i, higher_of(taken(m + i) + bias, (lane){0}));
     }
 }
 
@@ -341,44 +355,43 @@ INLINE void guiding_row(const operation *o, const buffers *all, int64_t y, const
  * 9 x 16 of the means (without biases), (24, 16), (16, 16), and (16, 16) to
  * the slope, which is the first. */
 INLINE void refined_rows(const operation *o, const buffers *all, int64_t item) {
-    int64_t first = item * o->size, count = least(o->size, o->height - first), w = o->width, pixels = o->height * w;
-    int64_t room = (whole_rows(w) + 2) * BLOCK;
+    int64_t top = item * o->size, bottom = least(top + o->size, o->height), w = o->width, pixels = o->height * w;
     const float *known = all->weights + o->weights, *means = known + (BLOCK + 1) * BLOCK, *one = means + 9 * BLOCK;
     const float *two = one + (KNOWN + 1) * BLOCK, *three = two + (BLOCK + 1) * BLOCK;
-    float *m = all->scratch, *v = m + room, *mean = v + whole_rows(w) * KNOWN, *ring = mean + room;
-    for (int64_t y = first - 1; y < first + count + 1; y++) {
+    float *m = all->scratch, *mean = m + CHUNK * BLOCK, *v = mean + CHUNK * BLOCK, *ring = v + CHUNK * KNOWN;
+    int64_t room = (w + 2) * BLOCK;
+    for (int64_t y = top - 1; y <= bottom; y++) {
         guiding_row(o, all, y, known, m, ring + (y + 1) % 3 * room);
-        if (y <= first) continue;
-        const float *rows[3] = {ring + (y - 1) % 3 * room, ring + y % 3 * room, ring + (y + 1) % 3 * room};
-        int64_t line = y - 1;
-        for (int p = 0; p < BLOCK; p += WIDE)
-            for (int64_t x = 0; x < w; x++) {
-                lane sum = {0};
-                for (int j = 0; j < 3; j++)
-                    for (int i = 0; i < 3; i++)
-                        sum += taken(rows[j] + (x + i) * BLOCK + p) * taken(means + (j * 3 + i) * BLOCK + p);
-                kept(mean + x * BLOCK + p, sum);
-            }
-        for (int64_t x = 0; x < w; x++) {
-            const float *here = mean + x * BLOCK;
-            float *seen = v + x * KNOWN;
-            v4 middle = few(here), target = few(here + GUIDES);
-            few_kept(seen, few(here + 2 * GUIDES) - middle * target);
-            few_kept(seen + GUIDES, few(here + 3 * GUIDES) - middle * middle);
+        if (y <= top) continue;
+        for (int64_t start = 0; start < w; start += CHUNK) {
+            int64_t count = least(CHUNK, w - start), place = (y - 1) * w + start;
             for (int p = 0; p < BLOCK; p += WIDE)
-                kept(seen + 2 * GUIDES + p, taken(all->maps + o->from + (line * w + x) * BLOCK + p));
-        }
-        products(v, KNOWN, w, one, BLOCK, KNOWN, m, BLOCK, 0);
-        for (int64_t i = 0; i < w * BLOCK; i += WIDE)
-            kept(v + i, higher_of(taken(m + i) + taken(one + KNOWN * BLOCK + i % BLOCK), (lane){0}));
-        products(v, BLOCK, w, two, BLOCK, BLOCK, m, BLOCK, 0);
-        for (int64_t i = 0; i < w * BLOCK; i += WIDE)
-            kept(v + i, higher_of(taken(m + i) + taken(two + BLOCK * BLOCK + i % BLOCK), (lane){0}));
-        products(v, BLOCK, w, three, BLOCK, BLOCK, m, BLOCK, 0);
-        float *slopes = all->maps + o->to + line * w, *offsets = slopes + pixels;
-        for (int64_t x = 0; x < w; x++) {
-            slopes[x] = m[x * BLOCK] + three[BLOCK * BLOCK];
-            offsets[x] = mean[x * BLOCK + 2 * GUIDES - 1] - slopes[x] * mean[x * BLOCK + GUIDES - 1];
+                for (int64_t x = 0; x < count; x++) {
+                    lane sum = {0};
+                    for (int j = 0; j < 3; j++) {
+                        const float *row = ring + (y - 1 + j) % 3 * room + (start + x) * BLOCK + p;
+                        for (int i = 0; i < 3; i++)
+                            sum += taken(row + i * BLOCK) * taken(means + (j * 3 + i) * BLOCK + p);
+                    }
+                    kept(mean + x * BLOCK + p, sum);
+                }
+            for (int64_t x = 0; x < count; x++) {
+                const float *here = mean + x * BLOCK;
+                float *seen = v + x * KNOWN;
+                v4 middle = few(here), target = few(here + GUIDES);
+                few_kept(seen, few(here + 2 * GUIDES) - middle * target);
+                few_kept(seen + GUIDES, few(here + 3 * GUIDES) - middle * middle);
+                for (int p = 0; p < BLOCK; p += WIDE)
+                    kept(seen + 2 * GUIDES + p, taken(all->maps + o->from + (place + x) * BLOCK + p));
+            }
+            filtered(v, KNOWN, count, one, m, v);
+            filtered(v, BLOCK, count, two, m, v);
+            products(v, BLOCK, count, three, BLOCK, BLOCK, m, BLOCK, 0);
+            float *slopes = all->maps + o->to + place, *offsets = slopes + pixels;
+            for (int64_t x = 0; x < count; x++) {
+                slopes[x] = m[x * BLOCK] + three[BLOCK * BLOCK];
+                offsets[x] = mean[x * BLOCK + 2 * GUIDES - 1] - slopes[x] * mean[x * BLOCK + GUIDES - 1];
+            }
         }
     }
 }

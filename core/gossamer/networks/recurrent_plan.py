@@ -24,6 +24,7 @@ them."""
 
 _MOST = 252  # pixels of them; whole for every kernel, which take 12 or 6 at a time
 _BAND = 6  # rows of the guided filter, which sees one more on either side
+_CHUNK = 120  # pixels of a row that it goes through at once, see native/recurrent.h
 _BEYOND = 64  # floats behind the last map that kernels may read, and do not use
 _FIELDS = {"from": "takes", "to": "gives", "added": "added", "shared": "shared", "first": "gate"}
 
@@ -262,5 +263,5 @@ def _scratch(step: Step, size: FrameSize) -> int:
     if step.kind == "mixed":
         return 12 * ACROSS
     if step.kind == "refined":
-        return (width + 5) * (5 * BLOCK + 24)
+        return 3 * (width + 2) * BLOCK + _CHUNK * (2 * BLOCK + 24)
     return 2 * width if step.kind == "fine" else 0
