@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from gossamer import native
 from gossamer.errors import Cancelled, DeviceError, ModelError
 from gossamer.networks import memory, recurrent_native
 from gossamer.networks.layer_kernels import runs_layers, unmeasured
@@ -123,6 +124,26 @@ def test_one_thread_gives_what_many_give(network: RecurrentNative, monkeypatch: 
         monkeypatch.setattr(recurrent_native, "thread_count", lambda count=count: count)
         found.append(network.run(frame, Recurrence(), 1.0, Progress())[0])
     assert all(np.array_equal(found[0], other) for other in found)
+
+
+def test_processors_give_the_same(network: RecurrentNative, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = moving(3, 131, 77)
+
+    def mattes(one: RecurrentNative) -> tuple[np.ndarray, Recurrence]:
+        remembered = Recurrence()
+        for frame in frames:
+            alpha, remembered = one.run(frame, remembered, 0.9, Progress())
+        return alpha, remembered
+
+    wanted, after = mattes(network)
+    widest = native.widest()
+    for kind in ("plain", "avx2", "avx512")[: 1 + ("plain", "avx2", "avx512").index(str(widest))]:
+        monkeypatch.setattr(native, "widest", lambda kind=kind: kind)
+        weights = rvm_weights(video_weights())
+        assert weights is not None
+        alpha, other = mattes(RecurrentNative(*packed_weights(weights)))
+        assert np.abs(alpha - wanted).max() < 1e-4, kind
+        assert all(np.abs(a - b).max() < 2e-4 for a, b in zip(other.states, after.states, strict=True)), kind
 
 
 def test_a_run_is_cancelled_and_memory_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
