@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import threading
 from pathlib import Path
@@ -241,4 +242,4 @@ def test_maps_that_are_used_at_one_time_lie_apart() -> None:
         for one in spans:
             assert 0 <= one[0] < one[1] <= plan.floats
         spans.sort()
-        assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False)), step.kind
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans)), step.kind

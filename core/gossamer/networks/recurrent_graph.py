@@ -1,4 +1,4 @@
-"""The graph of Robust Video Matting with MobileNetV3, as its authors export it: told from all others, and its weights."""
+"""The graph of Robust Video Matting with MobileNetV3 as its authors export it: told from all others; its weights."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def rvm_weights(path: Path) -> list[Weights] | None:
         return None
 
 
-def _told(
-    nodes: list[list[Field]], tensors: dict[bytes, NDArray[np.generic]], outputs: list[bytes]
-) -> Iterator[bytes]:
+def _told(nodes: list[list[Field]], tensors: dict[bytes, NDArray[np.generic]], outputs: list[bytes]) -> Iterator[bytes]:
     """Yield all that decides what a graph computes, but for its weights and for what things are called."""
     learned = {bytes(each.inside) for node in nodes if text_of(node, _OPERATOR) == b"Conv" for each in node[1:3]}
     named = {

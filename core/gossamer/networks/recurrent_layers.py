@@ -168,7 +168,9 @@ class _Walk:
                 name,
                 weights=self._weights("channelwise", wide, 1, (filled(wide), 1)),
                 becomes=becomes,
-                **{"side": block.kernel, "apart": block.dilation, "stride": stride},
+                side=block.kernel,
+                apart=block.dilation,
+                stride=stride,
             )
             x = name
             if block.squeezes:
@@ -229,9 +231,7 @@ class _Walk:
             f"candidate{level}",
             weights=self._weights("tiles", channels, both, (room, 2 * room)),
         )
-        yield Step(
-            "renewed", f"candidate{level}", f"shared{level}", shared=f"state{level}", gate=f"update{level}"
-        )
+        yield Step("renewed", f"candidate{level}", f"shared{level}", shared=f"state{level}", gate=f"update{level}")
         yield Step("plain", f"shared{level}", f"after{level}")
 
     def _up(self, level: int) -> Iterator[Step]:
@@ -268,7 +268,7 @@ class _Walk:
 
 def _halves_of(channels: int) -> NDArray[np.int64]:
     """Return where two halves lie, each of so many channels, that are filled up with zeros."""
-    return np.r_[np.arange(channels), filled(channels) + np.arange(channels)]
+    return np.concatenate([np.arange(channels), filled(channels) + np.arange(channels)])
 
 
 def _walked() -> tuple[tuple[Step, ...], dict[str, Map]]:
