@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import TypeAlias
 
 from gossamer.errors import InputError
