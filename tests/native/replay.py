@@ -125,6 +125,33 @@ def run_layers(random: np.random.Generator) -> None:
     assert np.array_equal(done, plan.operations["items"])
 
 
+def run_recurrent(random: np.random.Generator) -> None:
+    """Run the network that mattes clips on a small frame, as bytes and as floats."""
+    from gossamer.networks.recurrence import Recurrence
+    from gossamer.networks.recurrent_graph import Weights
+    from gossamer.networks.recurrent_layers import STEPS
+    from gossamer.networks.recurrent_native import RecurrentNative
+    from gossamer.networks.recurrent_plan import packed_weights
+    from gossamer.progress import Progress
+
+    def drawn(outputs: int, inputs: int, side: int) -> Weights:
+        # So small that also what Winograd's sums cancel is as exact as results have to be.
+        scale = 0.4 / np.sqrt(inputs * side * side)
+        return random.normal(0, scale, (outputs, inputs, side, side)).astype("f4"), np.full(outputs, 0.03, "f4")
+
+    weights = []
+    for step in STEPS:
+        if step.weights is not None and step.kind != "refined":
+            sides = {"tiles": 3, "first": 3, "channelwise": step.side}
+            weights.append(drawn(len(step.weights.outputs), len(step.weights.inputs), sides.get(step.kind, 1)))
+    weights += [drawn(4, 16, 1), drawn(4, 1, 3), drawn(16, 24, 1), drawn(16, 16, 1), drawn(4, 16, 1)]
+    network = RecurrentNative(*packed_weights(weights))
+    network._memory = np.zeros(1 << 21, np.float32)  # what is read and not used is the same everywhere
+    frame = random.integers(0, 256, (37, 45, 3)).astype(np.uint8)
+    _, after = network.run(frame, Recurrence(), 0.9, Progress())
+    network.run(frame.astype("f4") / 255, after, 0.9, Progress())
+
+
 def sample_deformed(random: np.random.Generator) -> None:
     """Sample what a deformable convolution sees, in both precisions."""
     from gossamer.native import COUNT, PLACE, function
@@ -151,6 +178,7 @@ def main(path: str, variant: str) -> None:
     from gossamer.matting.closed_form import multigrid as closed_form_multigrid
     from gossamer.matting.from_mask import estimate as from_mask_estimate
     from gossamer.networks.binary_convolution import BinaryConvolution
+    from gossamer.video.over_bytes import over_bytes
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:72, :86]
@@ -179,6 +207,8 @@ def main(path: str, variant: str) -> None:
     none, one = np.zeros(40, np.float32), np.ones(8, np.float32)
     BinaryConvolution(signs, none, one, none[:8], padding=1)(random.normal(size=(40, 12, 14)).astype(np.float32))
     run_layers(random)
+    run_recurrent(random)
+    over_bytes(image, alpha, layers[0])
     sample_deformed(random)
     recorder.write(Path(path))
     Path(path).with_suffix(".names").write_text("\n".join(sorted(recorder.names)))

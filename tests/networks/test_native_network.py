@@ -381,7 +381,7 @@ def test_maps_that_are_needed_at_once_do_not_share_memory() -> None:
         )
         for number in range(300)
     ]
-    places, floats = layer_plan._arranged(spans)
+    places, floats = layer_plan.arranged(spans)
     for first, last, count, name in spans:
         assert places[name] % 16 == 0
         assert places[name] + count <= floats

@@ -138,3 +138,14 @@ def test_a_clip_that_breaks_off_gives_what_it_has_and_says_so(tmp_path: Path) ->
         frames = list(source.frames())
     assert 8 < len(frames) < 20
     assert all(np.array_equal(frame.pixels, frame_pixels(frame.number, 96, 64)) for frame in frames[:-1])
+
+
+def test_a_clip_is_named_as_people_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "a.mkv", 2)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mkv", str(tmp_path / "a.mkv"), (tmp_path / "a.mkv").as_uri()):
+        with open_source(name) as source:
+            assert len(list(source.frames())) == 2
+    for nothing in ("", "https://example.org/a.mkv", None):
+        with pytest.raises(InputError):
+            open_source(nothing)  # type: ignore[arg-type]

@@ -64,7 +64,8 @@ def run(argv: list[str]) -> int:
     elif not arguments.quiet:
         tell(
             f"Wrote {report.output} ({report.frames} frames of {report.width} x {report.height}, "
-            f"{report.model} on {report.device}, {report.seconds['total']:.1f} s, {report.fps:.3g} frames/s)"
+            f"{report.model or 'no model'} on {report.device}, {report.seconds['total']:.1f} s, "
+            f"{report.fps:.3g} frames/s)"
         )
     return 0
 

@@ -38,6 +38,7 @@
 #include "layers.c"
 #include "nearest.c"
 #include "nodes.c"
+#include "over.c"
 #include "png.c"
 #include "resample.c"
 #include "sampling.c"

@@ -18,9 +18,13 @@
 #endif
 
 #include "layers.h"
+#include "recurrent.h"
 #include "winograd.h"
 
 enum { TILES, INPUTS, OUTPUTS, FIRST, NARROW, POINT, POOL, RESIZE, PLAIN_RESIZE, SIGMOID };
+
+enum { MIXED = SIGMOID + 1, CHANNELWISE, MEANS, DENSE, SCALED, DOUBLED, BLOCKED, PLAIN, HALVED, SHRUNK, RESET, RENEWED,
+       REFINED, FINE }; /* of recurrent.h */
 
 /* A row of a convolution of 3 x 3 from plain maps to blocks; `step` is its stride. Weights: (inputs, 9, outputs). */
 INLINE void first_row(const operation *o, const buffers *all, int64_t y) {
@@ -157,6 +161,20 @@ static void one_part(const operation *o, const buffers *all, int64_t item) {
         case RESIZE: resized_row(o, all, item); break;
         case PLAIN_RESIZE: plainly_resized_row(o, all, item); break;
         case SIGMOID: sigmoid_row(o, all, item); break;
+        case MIXED: mixed_pixels(o, all, item); break;
+        case CHANNELWISE: channelwise_row(o, all, item); break;
+        case MEANS: averaged_block(o, all, item); break;
+        case DENSE: dense_block(o, all, item); break;
+        case SCALED: scaled_row(o, all, item); break;
+        case DOUBLED: doubled_row(o, all, item); break;
+        case BLOCKED: blocked_row(o, all, item); break;
+        case PLAIN: plain_row(o, all, item); break;
+        case HALVED: halved_row(o, all, item); break;
+        case SHRUNK: shrunk_row(o, all, item); break;
+        case RESET: reset_row(o, all, item); break;
+        case RENEWED: renewed_row(o, all, item); break;
+        case REFINED: refined_rows(o, all, item); break;
+        case FINE: fine_row(o, all, item); break;
     }
 }
 

@@ -209,7 +209,8 @@ INLINE void transformed_weights(const float *g, int64_t inputs, int64_t across, 
         }
 }
 
-/* Some tiles from inputs to outputs, with weights that are transformed already, (36, inputs, outputs). */
+/* Some tiles from inputs to outputs, with weights that are transformed already, (36, inputs, outputs); of the inputs
+ * only the first `depth` are no zeros. */
 INLINE void convolved_tiles(const operation *o, const buffers *all, int64_t item) {
     int64_t first = item * o->size, count = least(o->size, o->tiles - first), rows = whole_rows(count);
     int64_t stride = o->inputs + BLOCK, apart = o->outputs + BLOCK;
@@ -218,7 +219,7 @@ INLINE void convolved_tiles(const operation *o, const buffers *all, int64_t item
     const float *u = all->weights + o->weights;
     transformed(o, all->maps + o->from, first, count, v, stride, far);
     for (int64_t p = 0; p < PLACES; p++)
-        products(v + p * far, stride, count, u + p * o->inputs * o->outputs, o->outputs, o->inputs, m + p * wide, apart, 0);
+        products(v + p * far, stride, count, u + p * o->inputs * o->outputs, o->outputs, o->depth, m + p * wide, apart, 0);
     restored(o, all, m, apart, wide, first, count, 0, o->outputs);
 }
 

@@ -6,7 +6,19 @@ import numpy as np
 
 from gossamer import native
 
-__all__ = ["ACROSS", "BLOCK", "KINDS", "OPERATION", "runs_layers", "unmeasured"]
+__all__ = [
+    "ACROSS",
+    "AS_IT_IS",
+    "BLOCK",
+    "HARD_SIGMOID",
+    "HARD_SWISH",
+    "KINDS",
+    "OPERATION",
+    "RELU",
+    "SIGMOID",
+    "runs_layers",
+    "unmeasured",
+]
 
 BLOCK = 16
 """Channels that lie together, see native/layers.h."""
@@ -14,8 +26,15 @@ BLOCK = 16
 ACROSS = 32
 """Outputs whose weights are transformed at once."""
 
-KINDS = ("tiles", "inputs", "outputs", "first", "narrow", "point", "pool", "resize", "plain resize", "sigmoid")
+KINDS = (
+    *("tiles", "inputs", "outputs", "first", "narrow", "point", "pool", "resize", "plain resize", "sigmoid"),
+    *("mixed", "channelwise", "average", "dense", "scaled", "doubled", "blocked", "plain", "halved", "shrunk"),
+    *("reset", "renewed", "refined", "fine"),
+)
 """Of operations, in the order of native/layers.c."""
+
+AS_IT_IS, RELU, HARD_SWISH, HARD_SIGMOID, SIGMOID = range(5)
+"""What becomes of a layer's results, see native/layers.h."""
 
 OPERATION = np.dtype(
     [

@@ -13,9 +13,9 @@ from gossamer.networks.layer_graph import Layer, Shape
 from gossamer.networks.layer_kernels import ACROSS, BLOCK, KINDS, OPERATION
 from gossamer.networks.layer_weights import Kind, Kinds, Packed, is_blocked
 
-__all__ = ["Plan", "planned_layers"]
+__all__ = ["TILES", "Plan", "arranged", "planned_layers", "tiles_scratch"]
 
-_TILES, _PASS, _BAND = 24, 264, 528
+TILES, _PASS, _BAND = 24, 264, 528
 """Tiles of 4 x 4 outputs: so many are convolved at once with weights that are ready, so many with weights that are made
 for it, and of so many at most the transformed inputs are kept. Each fits a processor's caches, and is whole for every
 kernel (12 or 6 at a time)."""
@@ -129,7 +129,7 @@ class _Writer:
         spans = [(first[name], last[name], int(np.prod(shapes[name])), name) for name in first]
         # Inputs that a layer has transformed for all threads need a place as well, while it lasts.
         spans += [(at, at, self._transformed(layer), f"\0{at}") for at, layer in enumerate(layers)]
-        self._places, self.floats = _arranged(spans)
+        self._places, self.floats = arranged(spans)
 
     def place(self, name: str) -> int:
         """Return where a map lies."""
@@ -150,15 +150,15 @@ class _Writer:
         }
         if kind == "tiles":
             tiles = _tiles(layer)
-            self._write(kind, -(-tiles // _TILES), **told, tiles=tiles, size=_TILES)
-            self._need(_PLACES * (_spread(_TILES * (inputs + BLOCK)) + _spread(_TILES * (outputs + BLOCK))))
+            self._write(kind, -(-tiles // TILES), **told, tiles=tiles, size=TILES, depth=inputs)
+            self._need(tiles_scratch(inputs, outputs))
         elif kind == "outputs":
             depth = inputs if _tiles(layer) > _FEW else min(inputs, _DEPTH)
             told |= {"across": ACROSS, "depth": depth, "shared": self._places[f"\0{at}"]}
             band = _even(_tiles(layer), _BAND)
             for start in range(0, _tiles(layer), band):
                 tiles = min(band, _tiles(layer) - start)
-                self._write("inputs", -(-tiles // _TILES), **told, tiles=tiles, size=_TILES, first=start)
+                self._write("inputs", -(-tiles // TILES), **told, tiles=tiles, size=TILES, first=start)
                 size = _even(tiles, _PASS)
                 items = -(-tiles // size) * -(-outputs // ACROSS)
                 self._write("outputs", items, **told, tiles=tiles, size=size, first=start)
@@ -201,10 +201,15 @@ class _Writer:
         return _PLACES * _spread(tiles * (self._shapes[layer.takes[0]][0] + BLOCK))
 
 
+def tiles_scratch(inputs: int, outputs: int) -> int:
+    """Return how many floats a thread needs for itself to convolve tiles with weights that are ready."""
+    return _PLACES * (_spread(TILES * (inputs + BLOCK)) + _spread(TILES * (outputs + BLOCK)))
+
+
 def _even(tiles: int, most: int) -> int:
     """Return into parts of how many tiles a number is divided, at most so many, that are about alike."""
     parts = -(-tiles // most)
-    return -(-tiles // (parts * _TILES)) * _TILES
+    return -(-tiles // (parts * TILES)) * TILES
 
 
 def _spread(floats: int) -> int:
@@ -219,7 +224,7 @@ def _tiles(layer: Layer) -> int:
     return -(-height // side) * -(-width // side) * layer.step**2
 
 
-def _arranged(spans: Sequence[tuple[int, int, int, str]]) -> tuple[dict[str, int], int]:
+def arranged(spans: Sequence[tuple[int, int, int, str]]) -> tuple[dict[str, int], int]:
     """Return places for arrays, each needed from one step to another (both included), and how far they reach.
 
     The largest come first, each at the lowest place that is free as long as it is needed.

@@ -32,7 +32,7 @@ from gossamer.parallel.threads import thread_count
 from gossamer.platform import return_memory
 from gossamer.progress import Progress
 
-__all__ = ["NativeNetwork"]
+__all__ = ["NativeNetwork", "together"]
 
 _USUAL = 320, 320
 """Height and width at which a graph for any size is tried: what is unknown at one size is at all."""
@@ -194,7 +194,7 @@ class NativeNetwork:
             def layers(own: Array) -> None:
                 run(plan.operations, count, maps, weights, own, state[:count], done, stop)
 
-            _together([lambda own=own: layers(own) for own in scratch])  # type: ignore[misc]
+            together([lambda own=own: layers(own) for own in scratch])  # type: ignore[misc]
             _, height, width = plan.shape
             mask = maps[plan.mask : plan.mask + height * width].reshape(1, height, width).copy()
             if is_busy(picture.shape[2] * picture.shape[3]):
@@ -211,7 +211,7 @@ def _room(floats: int) -> Array:
     return np.empty(floats, np.float32)
 
 
-def _together(works: list[Callable[[], None]]) -> None:
+def together(works: list[Callable[[], None]]) -> None:
     """Run all at once, the first on this thread; fewer threads than wanted serve as well."""
     others = []
     try:

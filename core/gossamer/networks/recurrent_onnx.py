@@ -1,4 +1,4 @@
-"""Recurrent video matting in ONNX: a frame and what is remembered in, colours, alpha and what is remembered out."""
+"""Recurrent video matting in ONNX: a frame and what is remembered in, alpha and what is remembered out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, first_line, is_lack_of_memory, memory_remedy
 from gossamer.networks.batches import one_thread, watched
 from gossamer.networks.devices import failed_run
 from gossamer.networks.onnx_session import CPU, is_of_a_run, open_session, session_options, started_session
-from gossamer.networks.recurrence import Recurrence
+from gossamer.networks.recurrence import Recurrence, planes_of
 from gossamer.parallel.forks import PerProcess
 from gossamer.progress import Progress
 from gossamer.telemetry import onnxruntime
@@ -21,6 +22,7 @@ __all__ = ["RecurrentOnnx"]
 
 _INPUTS = ("src", "r1i", "r2i", "r3i", "r4i", "downsample_ratio")
 _OUTPUTS = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
+_WANTED = _OUTPUTS[1:]  # its colours differ from the picture's also where nothing shows through: edges get others later
 
 
 class RecurrentOnnx:
@@ -57,14 +59,14 @@ class RecurrentOnnx:
         self._thread = PerProcess(one_thread)
 
     def run(
-        self, frame: Array, remembered: Recurrence, ratio: float, progress: Progress
-    ) -> tuple[Array, Array, Recurrence]:
+        self, frame: NDArray[np.generic], remembered: Recurrence, ratio: float, progress: Progress
+    ) -> tuple[Array, Recurrence]:
         """Matte one frame.
 
         Parameters
         ----------
-        frame : (3, H, W) float32
-            RGB in [0, 1].
+        frame : (H, W, 3) uint8 or float32
+            RGB, of 255 or in [0, 1].
         remembered : Recurrence
             What the frame before gave.
         ratio : float
@@ -74,7 +76,6 @@ class RecurrentOnnx:
 
         Returns
         -------
-        colours : (3, H, W) float32
         alpha : (H, W) float32
         remembered : Recurrence
 
@@ -87,11 +88,11 @@ class RecurrentOnnx:
         if own is None:
             raise ModelError("The model was unloaded.", "Load it again.")
         session, options = own(), onnxruntime().RunOptions()
-        height, width = frame.shape[1:]
+        height, width = frame.shape[:2]
         fitting = remembered.fitting(height, width)
         states = fitting.states or tuple(np.zeros((1, 1, 1, 1), np.float32) for _ in range(4))
         feeds = {
-            "src": np.ascontiguousarray(frame[None], self._type),
+            "src": planes_of(frame).astype(self._type, copy=False),
             "downsample_ratio": np.array([ratio], np.float32),
         }
         feeds |= {name: state.astype(self._type) for name, state in zip(_INPUTS[1:5], states, strict=True)}
@@ -100,7 +101,7 @@ class RecurrentOnnx:
             options.terminate = True
 
         try:
-            found = watched(lambda: session.run(_OUTPUTS, feeds, options), progress, stop, thread=self._thread())
+            found = watched(lambda: session.run(_WANTED, feeds, options), progress, stop, thread=self._thread())
         except Exception as error:
             if not is_of_a_run(error):
                 raise
@@ -110,8 +111,8 @@ class RecurrentOnnx:
                     memory_remedy("Give a smaller size or working ratio."),
                 ) from None
             raise failed_run(first_line(error), self.device, "Try another working ratio.") from None
-        colours, alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
-        return colours[0], alpha[0, 0], Recurrence(tuple(after), (height, width))
+        alpha, *after = (np.asarray(one, dtype=np.float32) for one in found)
+        return alpha[0, 0], Recurrence(tuple(after), (height, width))
 
     def unload(self) -> None:
         """Free the memory that the network holds."""

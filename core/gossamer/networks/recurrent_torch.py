@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, memory_remedy
 from gossamer.networks.batches import Exhausted
 from gossamer.networks.devices import started_device
 from gossamer.networks.graph_state_dict import graph_convolutions
-from gossamer.networks.recurrence import Recurrence
+from gossamer.networks.recurrence import Recurrence, planes_of
 from gossamer.networks.torch_module import TorchModule, placed
 from gossamer.networks.torch_package import torch_package
 from gossamer.progress import Progress
@@ -75,24 +76,24 @@ class RecurrentTorch:
         return self._module.bytes
 
     def run(
-        self, frame: Array, remembered: Recurrence, ratio: float, progress: Progress
-    ) -> tuple[Array, Array, Recurrence]:
+        self, frame: NDArray[np.generic], remembered: Recurrence, ratio: float, progress: Progress
+    ) -> tuple[Array, Recurrence]:
         """Matte one frame; see :meth:`gossamer.networks.recurrent_onnx.RecurrentOnnx.run`."""
         import torch
 
-        height, width = frame.shape[1:]
+        height, width = frame.shape[:2]
         states = remembered.fitting(height, width).states or (None,) * 4
         given = [None if one is None else torch.from_numpy(np.ascontiguousarray(one)).to(self.device) for one in states]
-        batch = torch.from_numpy(np.ascontiguousarray(frame[None])).to(self.device)
+        batch = torch.from_numpy(planes_of(frame)).to(self.device)
         try:
-            colours, alpha, after = self._module.run(lambda call: call(batch, given, ratio), progress)
+            _, alpha, after = self._module.run(lambda call: call(batch, given, ratio), progress)
         except Exhausted:
             raise DeviceError(
                 f"There is not enough memory to run this model on frames of {width} x {height}.",
                 memory_remedy("Give a smaller size or working ratio."),
             ) from None
         kept = tuple(one.float().cpu().numpy() for one in after)
-        return colours[0].cpu().numpy(), alpha[0, 0].cpu().numpy(), Recurrence(kept, (height, width))
+        return alpha[0, 0].cpu().numpy(), Recurrence(kept, (height, width))
 
     def unload(self) -> None:
         """Free the memory that the network holds."""

@@ -22,6 +22,7 @@ from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.holding import Steady
+from gossamer.video.over_bytes import over_bytes
 from gossamer.video.segment import Picture
 
 __all__ = ["Finisher"]
@@ -46,6 +47,8 @@ class Finisher:
     ----------
     opaque : bool
         Whether something is behind the subject everywhere.
+    eight_bit : bool
+        Whether what is shown is written in bytes: then it is composed to bytes.
     warnings : list of str
         What the user should know, so far; each once.
 
@@ -71,6 +74,7 @@ class Finisher:
         plain = recipe.background.model_copy(update={"fill": "transparent"}) if self._film else recipe.background
         self._backdrop = read_backdrop(plain, clip.icc_profile)
         self.warnings += self._backdrop.warnings
+        self.eight_bit = False
         self.opaque = self._film is not None or is_opaque(recipe.background.fill)
 
     def close(self) -> None:
@@ -123,12 +127,14 @@ class Finisher:
         estimated = recipe.foreground.method != "none"
         own = None if frame.alpha is None else _unit(frame.alpha)
         rgb: NDArray[Any] = found
-        seen: Array | None = alpha if own is None else alpha * own
+        whole = alpha if own is None else alpha * own
+        seen: Array | None = whole
         if self._film is not None:
-            behind = self._film.at(frame.time)
-            assert seen is not None  # noqa: S101 - it was computed
-            rgb = over(_floats(found), seen, behind, linear_light=recipe.background.linear_light)
-            seen = None
+            rgb, seen = self._over(found, whole, self._film.at(frame.time)), None
+        elif self.opaque and self.eight_bit:
+            behind = self._backdrop.behind(image.pixels, found if estimated else None, alpha, own)
+            assert behind is not None  # noqa: S101 - it is opaque
+            rgb, seen = self._over(found, whole, behind), None
         else:
             composite = self._backdrop.under(found, alpha, image.pixels, own, estimated=estimated)
             if composite is not None:
@@ -139,6 +145,12 @@ class Finisher:
         return Picture(
             frame.time, np.concatenate([_floats(rgb), grey], axis=1 if self._show == "side_by_side" else 0), None
         )
+
+    def _over(self, found: NDArray[Any], alpha: Array, behind: Array) -> NDArray[Any]:
+        linear = self._recipe.background.linear_light
+        if self.eight_bit and not linear:
+            return over_bytes(found, alpha, behind)
+        return over(_floats(found), alpha, behind, linear_light=linear)
 
     def _colours(self, image: Image, alpha: Array, progress: Progress) -> NDArray[Any]:
         settings = self._recipe.foreground

@@ -23,7 +23,7 @@ from gossamer.video.motion import Motion, motion_between, reduced
 __all__ = ["Held", "Past", "Steady"]
 
 AHEAD = 8  # frames that are looked at before one is given out
-_UNSURE = 1.0  # so little does it matter how sure a matte is: one half weighs half as much as one that is certain
+_UNSURE = 2.0  # so little does it matter how sure a matte is: one half weighs two thirds of one that is certain
 _BLUR = 0.7  # px of the small copy, of the change: no blocks
 
 _T = TypeVar("_T")

@@ -172,6 +172,7 @@ def cut_video(
             settings.show,
             finisher.opaque,
         )
+        finisher.eight_bit = plan.eight_bit
         with closing(finisher), ExitStack() as closing_with:
             _check_goal(goal, plan, force)
             finisher.prepare(steps)

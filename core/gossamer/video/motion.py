@@ -13,9 +13,9 @@ from gossamer.arrays import Array
 __all__ = ["Motion", "motion_between", "reduced"]
 
 _LONGEST = 512  # px: of the picture in which motion is looked for
-_DIFFERENCE = 0.045  # of the colours' range: how far a moved picture may be off before it shows another thing
+_DIFFERENCE = 0.048  # of the colours' range: how far a moved picture may be off before it shows another thing
 _GRAIN = 0.6  # px: noise of single pixels is no difference
-_LOOP, _FASTER = 1.0, 0.05  # px, and of the speed: how far forth and back may lead away from the start
+_LOOP, _FASTER = 2.2, 0.11  # px, and of the speed: how far forth and back may lead away from the start
 _CUT = 0.11  # mean difference of a moved picture beyond which most of it is another one: a cut
 _TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across a cut, where flat areas agree by chance
 _FOUND = 0.05  # of the picture: what has texture and is found again across a cut, where something is

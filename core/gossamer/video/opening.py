@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import TypeAlias
 
 from gossamer.errors import InputError
-from gossamer.paths import check_readable
+from gossamer.paths import check_readable, source_path
 from gossamer.settings.video import Video, read_size
 from gossamer.video.animation import AnimationSource, is_animation
 from gossamer.video.clip import Frame
@@ -23,12 +22,12 @@ Source: TypeAlias = VideoSource | PictureSource | AnimationSource
 """Whatever frames come from."""
 
 
-def open_source(path: Path, settings: Video | None = None) -> Source:
+def open_source(path: str | os.PathLike[str], settings: Video | None = None) -> Source:
     """Open a clip for reading; it is closed at the end of its ``with``.
 
     Parameters
     ----------
-    path : Path
+    path : path
         A file that FFmpeg reads, an animated GIF, WebP or APNG, or a folder of numbered pictures.
     settings : Video, optional
         ``size`` scales its frames; ``fps`` is the rate of pictures.
@@ -38,7 +37,7 @@ def open_source(path: Path, settings: Video | None = None) -> Source:
     InputError
         There is no such clip, or it cannot be read.
     """
-    settings = settings or Video()
+    settings, path = settings or Video(), source_path(path, "clip")
     size = read_size(settings.size) if settings.size else (None, None)
     if os.path.isdir(path):  # False also of names that are too long, which are told below
         return PictureSource(path, settings.rate or Fraction(25), size)

@@ -85,12 +85,11 @@ class RecurrentMatter:
         """Find the subject in a frame."""
         height, width = frame.pixels.shape[:2]
         ratio = self._ratio or usual_ratio(height, width)
-        planes = np.ascontiguousarray(frame.rgb.transpose(2, 0, 1))
+        pixels = frame.pixels if frame.pixels.dtype == np.uint8 else frame.rgb
         with warm.lent(self._network, progress) as network:
-            # Its colours differ from the picture's also where nothing shows through: edges get others later.
             after = remembered.fitting(height, width)
             for _ in range(1 if after.states else _FIRST):
-                _, alpha, after = network.run(planes, after, ratio, progress)
+                alpha, after = network.run(pixels, after, ratio, progress)
         return Matted(np.ascontiguousarray(alpha), after)
 
 
@@ -128,12 +127,18 @@ class _Loader:
     runtime: str
     device: str
     network: str
+    native: bool
 
     def __call__(self, progress: Progress) -> Any:
         progress(0.0, "Loading the model")
         return patiently(self._load, progress)
 
     def _load(self) -> Any:
+        if self.native:
+            from gossamer.networks.recurrent_native import RecurrentNative
+
+            if (network := RecurrentNative.opened(self.path)) is not None:
+                return network
         if self.runtime == "onnx":
             from gossamer.networks.recurrent_onnx import RecurrentOnnx
 
@@ -167,6 +172,7 @@ def _loadable(
     resolved = resolve_device(choice.device, "onnx" if runtime == "onnx" else "torch")
     device = "cpu" if resolved == "cpu" else choice.device
     status = path.stat()
-    loader = _Loader(path, runtime, device, card.network or "")
+    native = (runtime, device, choice.runtime) == ("onnx", "cpu", "auto")
+    loader = _Loader(path, runtime, device, card.network or "", native)
     key = ("video", loader, status.st_mtime_ns, status.st_size)
     return Loadable(key, loader, 2 * status.st_size), told

@@ -79,6 +79,11 @@ class FilmPlan:
         """The layout of pixels that is encoded."""
         return self.format.layout(alpha=self.alpha, grey=self.grey, deep=self.deep)
 
+    @property
+    def eight_bit(self) -> bool:
+        """Whether pictures are encoded in bytes."""
+        return not (self.deep or "10" in self.layout or self.format.id == "exr")
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -178,7 +183,7 @@ class _Film:
         from av.video.reformatter import ColorRange, Interpolation
 
         plan, layout = self._plan, self._plan.layout
-        array, given = _numbers(picture, plan, plan.deep or "10" in layout)
+        array, given = _numbers(picture, plan, not plan.eight_bit)
         width, height = self._stream.width, self._stream.height
         if array.shape[:2] != (height, width):  # a copy of the last row or column makes sides even
             rest = [(0, height - array.shape[0]), (0, width - array.shape[1])]

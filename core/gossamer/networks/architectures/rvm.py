@@ -15,33 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
+from gossamer.networks.architectures.mobilenetv3 import BLOCKS, DEEPEST, MEAN, STD, TAPS, Block, squeezed
 
-# (kernel, expanded channels, channels out, squeeze, hard swish, stride, dilation) of each inverted residual block.
-_BLOCKS = (
-    (3, 16, 16, False, False, 1, 1),
-    (3, 64, 24, False, False, 2, 1),
-    (3, 72, 24, False, False, 1, 1),
-    (5, 72, 40, True, False, 2, 1),
-    (5, 120, 40, True, False, 1, 1),
-    (5, 120, 40, True, False, 1, 1),
-    (3, 240, 80, False, True, 2, 1),
-    (3, 200, 80, False, True, 1, 1),
-    (3, 184, 80, False, True, 1, 1),
-    (3, 184, 80, False, True, 1, 1),
-    (3, 480, 112, True, True, 1, 1),
-    (3, 672, 112, True, True, 1, 1),
-    (5, 672, 160, True, True, 1, 2),
-    (5, 960, 160, True, True, 1, 2),
-    (5, 960, 160, True, True, 1, 2),
-)
-_TAPS = (1, 3, 6)  # layers whose output has 1/2, 1/4 and 1/8 of the size
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+__all__ = ["RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
 
 
 def rvm_mobilenetv3() -> nn.Module:
     """Return the network with its MobileNetV3 encoder; weights are not set."""
-    return RobustVideoMatting(_Encoder(), 960, (16, 24, 40, 128), (80, 40, 32, 16))
+    return RobustVideoMatting(_Encoder(), DEEPEST, (16, 24, 40, 128), (80, 40, 32, 16))
 
 
 def rvm_resnet50() -> nn.Module:
@@ -106,8 +87,8 @@ class RobustVideoMatting(nn.Module):
 class _Squeeze(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        squeezed = _eighths(channels // 4)
-        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+        fewer = squeezed(channels)
+        self.fc1, self.fc2 = nn.Conv2d(channels, fewer, 1), nn.Conv2d(fewer, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = F.relu(self.fc1(x.mean((2, 3), keepdim=True)))
@@ -117,10 +98,9 @@ class _Squeeze(nn.Module):
 class _Inverted(nn.Module):
     """An inverted residual block."""
 
-    def __init__(
-        self, into: int, kernel: int, wide: int, out: int, squeeze: bool, hard: bool, stride: int, dilation: int
-    ) -> None:
+    def __init__(self, into: int, told: Block) -> None:
         super().__init__()
+        kernel, wide, out, squeeze, hard, stride, dilation = told
         layers: list[nn.Module] = []
         if wide != into:
             layers += [nn.Conv2d(into, wide, 1), _activation(hard)]
@@ -151,20 +131,20 @@ class _Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.Hardswish())]
         into = 16
-        for kernel, wide, out, squeeze, hard, stride, dilation in _BLOCKS:
-            layers.append(_Inverted(into, kernel, wide, out, squeeze, hard, stride, dilation))
-            into = out
-        layers.append(nn.Sequential(nn.Conv2d(into, 960, 1), nn.Hardswish()))
+        for told in BLOCKS:
+            layers.append(_Inverted(into, told))
+            into = told.out
+        layers.append(nn.Sequential(nn.Conv2d(into, DEEPEST, 1), nn.Hardswish()))
         self.features = nn.ModuleList(layers)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = (x - self.mean) / self.std
         kept = []
         for number, layer in enumerate(self.features):
             x = layer(x)
-            if number in _TAPS:
+            if number in TAPS:
                 kept.append(x)
         return [*kept, x]
 
@@ -341,9 +321,3 @@ def _doubled(x: Tensor, like: Tensor) -> Tensor:
 
 def _activation(hard: bool) -> nn.Module:
     return nn.Hardswish() if hard else nn.ReLU()
-
-
-def _eighths(channels: int) -> int:
-    """Return the multiple of 8 next to a number, not below nine tenths of it."""
-    near = max(8, (channels + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * channels else near
