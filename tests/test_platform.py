@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import mmap
 import os
 import subprocess
 import sys
@@ -163,3 +164,21 @@ def test_threads_share_heaps(how: str, chosen: str, most: set[int], tmp_path: Pa
     command = [sys.executable, "-c", _HEAPS, how, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=60)
     assert int(done.stdout) in most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what of a mapped file is in memory")
+def test_a_mapped_file_is_brought_in_at_once(tmp_path: Path) -> None:
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (5, 14):
+        pytest.skip("this Linux brings pages in one by one")
+    path = tmp_path / "mapped"
+    path.write_bytes(bytes(8 << 20))
+
+    def held() -> int:
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        start = next(number for number, line in enumerate(lines) if line.endswith(str(path)))
+        return next(int(line.split()[1]) for line in lines[start:] if line.startswith("Rss:"))
+
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert held() == 0
+        platform.bring_in(mapped)
+        assert held() == 8 << 10

@@ -7,6 +7,7 @@ multiplies all.
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +30,7 @@ from gossamer.networks.network import Sizes
 from gossamer.networks.prepared_graph import PreparedFile
 from gossamer.parallel.forks import PerProcess
 from gossamer.parallel.threads import thread_count
-from gossamer.platform import return_memory
+from gossamer.platform import bring_in, return_memory
 from gossamer.progress import Progress
 
 __all__ = ["NativeNetwork", "together"]
@@ -95,7 +96,7 @@ class NativeNetwork:
         kept = PreparedFile(path, prepared, f"native {native.digest()}", output, "weights")
         weights: Array | None = None
         if ready := kept.ready():
-            weights = np.memmap(ready, np.float32, "r") if ready.stat().st_size == 4 * floats else None
+            weights = _mapped(ready) if ready.stat().st_size == 4 * floats else None
         if weights is None:
             weights = np.zeros(floats, np.float32)
             write_weights(graph, kinds, weights)
@@ -205,6 +206,14 @@ class NativeNetwork:
             return watched(work, progress, lambda: stop.fill(1), fraction, thread=self._thread())
         except MemoryError:
             raise Exhausted from None
+
+
+def _mapped(path: Path) -> Array:
+    """Return a file's numbers, in memory that processes share, and all there: the first run is as fast as the next."""
+    with path.open("rb") as file:
+        found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    bring_in(found)
+    return np.frombuffer(found, np.float32)
 
 
 def _room(floats: int) -> Array:

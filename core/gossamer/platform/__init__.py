@@ -11,6 +11,7 @@ from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandon
 from gossamer.platform.memory import (
     addresses_left,
     available_memory,
+    bring_in,
     physical_memory,
     resident_memory,
     return_memory,
@@ -45,6 +46,7 @@ __all__ = [
     "application_folders",
     "available_memory",
     "binary_stream",
+    "bring_in",
     "camera_of",
     "catch_ends",
     "core_count",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
     "addresses_left",
     "available_memory",
+    "bring_in",
     "physical_memory",
     "resident_memory",
     "return_memory",
@@ -61,6 +64,16 @@ def addresses_left() -> int | None:
     return min(left, default=None)
 
 
+def bring_in(mapped: mmap.mmap) -> None:
+    """Bring a mapped file into memory now, where the system can be asked to: else its pages come one by one in use."""
+    populate = getattr(mmap, "MADV_POPULATE_READ", _MADV_POPULATE_READ) if sys.platform == "linux" else None
+    with suppress(OSError, ValueError):  # a Linux before 5.14
+        if populate is not None:
+            mapped.madvise(populate)
+        elif hasattr(mmap, "MADV_WILLNEED"):
+            mapped.madvise(mmap.MADV_WILLNEED)
+
+
 def return_memory() -> None:
     """Return the C library's free memory to the system, where the library is one that keeps it (glibc).
 
@@ -86,6 +99,7 @@ def share_heaps() -> None:
 
 
 _M_ARENA_MAX = -8  # malloc.h
+_MADV_POPULATE_READ = 22  # mman.h
 
 
 @functools.cache
