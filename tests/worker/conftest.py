@@ -123,7 +123,8 @@ class Line:
 def ask_slowly(worker: Worker, array: np.ndarray) -> Line:
     line = worker.line()
     line.greet()
-    line.ask(1024, 1024, array.tobytes(), SLOW)
+    height, width = array.shape[:2]
+    line.ask(width, height, array.tobytes(), SLOW)
     while "Refining" not in line.hear().get("message", ""):
         pass
     return line

@@ -568,7 +568,7 @@ def test_idle_lines_lock_nobody_out(start: Start) -> None:
 @pytest.mark.long
 def test_a_crowd_at_work_is_told_to_come_again(start: Start, slow_picture: np.ndarray, photograph: np.ndarray) -> None:
     worker = start().wait_until_it_serves()
-    lines = [ask_slowly(worker, slow_picture)]
+    lines = [ask_slowly(worker, slow_picture.repeat(3, 0).repeat(3, 1))]  # until all the others wait
     for _ in range(15):
         lines.append(worker.line())
         lines[-1].greet()
