@@ -94,7 +94,7 @@ def workers(address: str) -> list[int]:
 
 def wait_for_outputs(out: Path, count: int) -> None:
     end = time.monotonic() + 240
-    while len(outputs(out)) < count:
+    while sum(not name.endswith(".tmp") for name in outputs(out)) < count:  # not one in the midst of its writing
         assert time.monotonic() < end
         time.sleep(0.05)
 
