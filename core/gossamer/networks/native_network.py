@@ -7,13 +7,16 @@ multiplies all.
 
 from __future__ import annotations
 
+import functools
 import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer import native
 from gossamer.arrays import Array
@@ -33,7 +36,7 @@ from gossamer.parallel.threads import thread_count
 from gossamer.platform import bring_in, return_memory
 from gossamer.progress import Progress
 
-__all__ = ["NativeNetwork", "together"]
+__all__ = ["LayerRun", "NativeNetwork"]
 
 _USUAL = 320, 320
 """Height and width at which a graph for any size is tried: what is unknown at one size is at all."""
@@ -172,12 +175,7 @@ class NativeNetwork:
         return found
 
     def _run_one(self, plan: Plan, weights: Array, picture: Array, progress: Progress) -> Array:
-        count = len(plan.operations)
-        state = np.zeros(2 * count + 1, np.int64)  # parts that were begun and done of each layer, and whether to stop
-        done, stop = state[count : 2 * count], state[2 * count :]
-
-        def fraction() -> float:
-            return float(plan.shares[int(np.argmax(np.append(done < plan.operations["items"], True)))])
+        layers = LayerRun(plan.operations, plan.shares)
 
         def work() -> Array:
             memory, self._memory = self._memory, None
@@ -189,13 +187,7 @@ class NativeNetwork:
                 memory = _room(needed)
             maps = memory[: plan.floats]
             maps[plan.picture : plan.picture + picture.size] = picture.reshape(-1)
-            scratch = np.split(memory[plan.floats : needed], threads)
-            run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
-
-            def layers(own: Array) -> None:
-                run(plan.operations, count, maps, weights, own, state[:count], done, stop)
-
-            together([lambda own=own: layers(own) for own in scratch])  # type: ignore[misc]
+            layers.run(maps, weights, np.split(memory[plan.floats : needed], threads))
             _, height, width = plan.shape
             mask = maps[plan.mask : plan.mask + height * width].reshape(1, height, width).copy()
             if is_busy(picture.shape[2] * picture.shape[3]):
@@ -203,9 +195,41 @@ class NativeNetwork:
             return mask
 
         try:
-            return watched(work, progress, lambda: stop.fill(1), fraction, thread=self._thread())
+            return watched(work, progress, layers.stop, layers.fraction, thread=self._thread())
         except MemoryError:
             raise Exhausted from None
+
+
+class LayerRun:
+    """One run of a plan's layers by as many threads as there is memory for, which can be looked at and stopped.
+
+    Parameters
+    ----------
+    operations : (n,) of OPERATION
+    shares : (n + 1,) float64
+        How much of all work is done when each begins, and at the end.
+    """
+
+    def __init__(self, operations: NDArray[Any], shares: NDArray[np.float64]) -> None:
+        self._operations, self._shares = operations, shares
+        # Parts that were begun and done of each layer, and whether to stop.
+        self._begun, self._done = np.zeros((2, len(operations)), np.int64)
+        self._stop = np.zeros(1, np.int64)
+
+    def stop(self) -> None:
+        """Have it end within a layer's part."""
+        self._stop.fill(1)
+
+    def fraction(self) -> float:
+        """Return how much of it is done, in [0, 1]."""
+        return float(self._shares[int(np.argmax(np.append(self._done < self._operations["items"], True)))])
+
+    def run(self, maps: Array, weights: Array, scratch: Sequence[Array]) -> None:
+        """Run all layers, with a thread for each part of `scratch`."""
+        run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
+        state = self._begun, self._done, self._stop
+        given = self._operations, len(self._operations), maps, weights
+        _together([functools.partial(run, *given, own, *state) for own in scratch])
 
 
 def _mapped(path: Path) -> Array:
@@ -220,7 +244,7 @@ def _room(floats: int) -> Array:
     return np.empty(floats, np.float32)
 
 
-def together(works: list[Callable[[], None]]) -> None:
+def _together(works: list[Callable[[], None]]) -> None:
     """Run all at once, the first on this thread; fewer threads than wanted serve as well."""
     others = []
     try:

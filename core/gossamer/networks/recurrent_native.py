@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, ModelError, memory_remedy
-from gossamer.native import COUNT, PLACE, layer_function
 from gossamer.networks.architectures.mobilenetv3 import MEAN, STD
 from gossamer.networks.batches import one_thread, watched
 from gossamer.networks.layer_kernels import runs_layers, unmeasured
 from gossamer.networks.memory import require_memory_for
-from gossamer.networks.native_network import together
+from gossamer.networks.native_network import LayerRun
 from gossamer.networks.recurrence import Recurrence
 from gossamer.networks.recurrent_graph import rvm_weights
 from gossamer.networks.recurrent_layers import STATES
@@ -82,28 +80,17 @@ class RecurrentNative:
         if min(size.sides(0)) < 1:
             raise DeviceError("The model could not be run: nothing is left of the frame.", "Try another working ratio.")
         plan: RecurrentPlan = self._planned(size)
-        count = len(plan.operations)
-        state = np.zeros(2 * count + 1, np.int64)  # parts that were begun and done of each layer, and whether to stop
-        done, stop = state[count : 2 * count], state[2 * count :]
-
-        def fraction() -> float:
-            return float(plan.shares[int(np.argmax(np.append(done < plan.operations["items"], True)))])
+        layers = LayerRun(plan.operations, plan.shares)
 
         def work() -> tuple[Array, Recurrence]:
             threads = thread_count()
             maps, scratch = self._room(plan, threads, size)
             _give(maps, plan, size, frame, remembered.fitting(height, width).states)
-            run = layer_function("run_layers", PLACE, COUNT, *[PLACE] * 6)
-
-            def layers(own: Array) -> None:
-                run(plan.operations, count, maps, weights, own, state[:count], done, stop)
-
-            works: list[Callable[[], None]] = [functools.partial(layers, own) for own in scratch]
-            together(works)
+            layers.run(maps, weights, scratch)
             return _taken(maps, plan, size)
 
         try:
-            return watched(work, progress, lambda: stop.fill(1), fraction, thread=self._thread())
+            return watched(work, progress, layers.stop, layers.fraction, thread=self._thread())
         except MemoryError:
             raise DeviceError(
                 f"There is not enough memory to run this model on frames of {width} x {height}.",
