@@ -7,11 +7,13 @@ do not follow the picture, drawn or from prompts, are corrected freely (see :mod
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
-from gossamer.matting.auto.evidence import belief, grounds
+from gossamer.matting.auto.evidence import belief, grounds, thinness
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
@@ -85,10 +87,23 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
     return np.clip(measured, 0, 1, out=measured)
 
 
-def _read(small: Array, hint: Array, unit: float) -> tuple[Array, Array]:
-    """Return how far the mask follows the picture, and how far it is to be treated as a model's."""
+class _Read(NamedTuple):
+    """What a mask tells of itself: each (H, W) float32 in [0, 1].
+
+    How far it follows the picture, how far it is to be treated as a model's, and how far each pixel belongs to a line
+    of it and to a narrow gap in it.
+    """
+
+    faith: Array
+    care: Array
+    thin: Array
+    gaps: Array
+
+
+def _read(small: Array, hint: Array, unit: float) -> _Read:
     faith = mask_faith(small, hint, unit)
-    return faith, np.maximum(faith, np.float32(MODEL * _softness(hint)))
+    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
+    return _Read(faith, care, thinness(hint), thinness(1 - hint))
 
 
 def _corrected(
@@ -97,19 +112,22 @@ def _corrected(
     small: Array,
     hint: Array,
     distance: Array,
-    read: tuple[Array, Array],
+    read: _Read,
     unit: float,
     report: Progress,
 ) -> Array:
     """Return the mask corrected where the picture gives evidence, whatever its background."""
     report(0.05)
-    faith, care = read
-    known = Begun(lambda: grounds(small, hint, care, unit))  # beside the estimate, which has no need of them
+    faith, care, thin, gaps = read
+    known = Begun(
+        lambda: grounds(small, hint, care, (thin, gaps), unit)
+    )  # beside the estimate, which has no need of them
     try:
         reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
         asked = in_doubt(hint, distance, reach, unit)
         heard = ramp(np.abs(2 * hint - 1), *SURE)
-        found = estimate(small, hint, distance, faith, asked, heard, unit, report.part(0.05, 0.8))
+        lines = np.maximum(thin, gaps)
+        found = estimate(small, hint, distance, faith, asked, heard, lines, unit, report.part(0.05, 0.8))
         places = known.result(report)
     finally:
         known.end()

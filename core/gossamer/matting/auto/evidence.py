@@ -29,7 +29,7 @@ from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress
 from gossamer.resampling import bilinear, shrink, wide_blur
 
-__all__ = ["Grounds", "belief", "grounds"]
+__all__ = ["Grounds", "belief", "grounds", "thinness"]
 
 SURE = 0.9  # mask values above are surely subject, below one minus that surely not
 BESIDE = 20.0  # units; alpha is raised beside a contour: where both are this near on average
@@ -112,7 +112,7 @@ class Grounds(NamedTuple):
     unexplained: Array
 
 
-def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
+def grounds(image: Array, mask: Array, care: Array, thin: tuple[Array, Array], unit: float) -> Grounds:
     """Return what is known of the mask's places.
 
     Parameters
@@ -120,6 +120,9 @@ def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
     image : (H, W, 3) float32 ndarray
         RGB in [0, 1].
     mask, care : (H, W) float32 ndarray
+        As for :func:`belief`.
+    thin : two (H, W) float32 ndarrays
+        How far each pixel belongs to a line of the mask, and to a narrow gap in it, in [0, 1].
     unit : float
         As for :func:`belief`.
     """
@@ -131,8 +134,8 @@ def grounds(image: Array, mask: Array, care: Array, unit: float) -> Grounds:
 
     mixtures = Mixtures(image, unit)
     kept = np.minimum(care / np.float32(MODEL), 1)
-    thin, gaps = (kept * thinness(side) for side in (mask, 1 - mask))
-    return Grounds(within(BESIDE), within(NEAR), thin, gaps, mixtures, mixtures.unexplained(mask))
+    lines, gaps = (kept * side for side in thin)
+    return Grounds(within(BESIDE), within(NEAR), lines, gaps, mixtures, mixtures.unexplained(mask))
 
 
 def belief(

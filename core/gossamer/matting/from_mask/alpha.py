@@ -70,7 +70,7 @@ def matte_from_mask(image: ArrayLike, mask: ArrayLike, *, progress: Progress | P
     report(0.15)
     asked = in_doubt(hint, distance, BAND, unit)
     settled = (hint > 0.5).astype(np.float32)
-    found = estimate(small, hint, distance, faith, asked, None, unit, report.part(0.15, 0.85))
+    found = estimate(small, hint, distance, faith, asked, None, None, unit, report.part(0.15, 0.85))
     alpha = estimated = np.where(asked, found.alpha, settled)
     if hint is not whole:
         believed = asked.astype(np.float32)

@@ -20,25 +20,31 @@ from gossamer.arrays import Array, unit_float
 from gossamer.matting.closed_form.alpha import groundwork, solve_matting_laplacian
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.matting.from_mask.hair import hairiness
 from gossamer.matting.from_mask.palette import BAND, Palette
 from gossamer.matting.signed_distance import weighted
 from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress
-from gossamer.resampling import Pixels, bilinear, shrink
+from gossamer.resampling import Pixels, bilinear, shrink, wide_blur
 
 if TYPE_CHECKING:
     from gossamer.matting.closed_form.solver import Groundwork
 
 __all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
 
-TRUSTING, DOUBTING = 0.03, 1.0  # weight of the prior where colours can be believed and where they cannot
+# Weights as pairs are of a mask that is a hint, and of one that follows the picture: there samples know more.
+TRUSTING = 0.03, 0.015  # of the prior where colours can be believed
+DOUBTING = 1.0  # of the prior where they cannot
 SLIGHT = 3.0  # a mask wrong by this many units gets the weight above; the more exact it is, the more
-SAMPLING = 0.15  # weight of a fully confident sample
+SAMPLING = 0.15, 0.25  # of a fully confident sample
 SETTLED = 0.5  # how much less samples count where the side is certain
 REACH = 20.0  # units; samples come from this far beyond the band
-COMPANY = 0.2  # weight of what pixels of the same colour came to in the first estimate
+COMPANY = 0.2, 0.05  # of what pixels of the same colour came to in the first estimate
 ECHO = 0.003  # weight of the first estimate itself
-ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is stretched away
+ENDS = 0.03  # the solver hardly reaches 0 and 1; this much at either end is stretched away, but not among hairs
+MIXED = 2.0  # sigma in units of the neighbourhood whose mixing tells that faint values are the picture's
+FAINT = 0.1, 0.3  # 4 alpha (1 - alpha) in it from which on they are
 EPSILON = 1e-7, 1e-6  # of the Laplacian, at half size and at full size
 TOLERANCE = 3e-3
 FAITH = 1.0  # weight of a soft mask's values where it follows the picture and is sure of itself
@@ -72,6 +78,7 @@ class _Scale:
     distance: Array
     free: NDArray[np.bool_]
     faith: Array
+    hair: Array | None
     unit: float
     lost: NDArray[np.bool_] | None = None  # what is too small to be seen at half size
 
@@ -116,6 +123,7 @@ def estimate(
     faith: Array,
     asked: NDArray[np.bool_],
     heard: Array | None,
+    lines: Array | None,
     unit: float,
     report: Progress,
 ) -> Estimate:
@@ -135,6 +143,10 @@ def estimate(
         Where alpha may differ from the mask.
     heard : (H, W) float32 ndarray, optional
         How much a pixel has to say about its colour's side, in [0, 1]; all the same without it.
+    lines : (H, W) float32 ndarray, optional
+        How far each pixel belongs to a line or a narrow gap of a mask that a model drew, in [0, 1]. Elsewhere such a
+        mask draws hair harder than it is: what is nearly certain among greys is doubted as they are. Without it the
+        mask's certainty counts everywhere.
     unit : float
         Pixels in a unit of length.
     report : Progress
@@ -149,7 +161,9 @@ def estimate(
     near = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_AREA), np.float32)
     picture = shrink(image, size)
     open_to_doubt = shrink(asked.astype(np.float32), size) > 0
-    half = _Scale(picture, shrink(mask, size), near / np.float32(step), open_to_doubt, shrink(faith, size), unit / step)
+    hair = None if lines is None else hairiness(mask) * (1 - lines)
+    trust, hairs = shrink(faith, size), None if hair is None else shrink(hair, size)
+    half = _Scale(picture, shrink(mask, size), near / np.float32(step), open_to_doubt, trust, hairs, unit / step)
     begun, team = _begin(half, EPSILON[0]), Team(report)
     try:
         palette = Palette(picture, near / np.float32(unit), None if heard is None else shrink(heard, size), unit / step)
@@ -162,7 +176,7 @@ def estimate(
         lost = np.where(mask > 0.5, seen <= 0, seen >= 0)
         unclear = cv2.resize(unclear, (width, height), interpolation=cv2.INTER_NEAREST)
         free = cv2.dilate(unclear | lost.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        whole = _Scale(image, mask, distance, free & asked, faith, unit, lost)
+        whole = _Scale(image, mask, distance, free & asked, faith, hair, unit, lost)
         begun = _begin(whole, EPSILON[1])
         vote = palette.vote(first)
         alpha = _solve(whole, begun, palette, vote, first, team, report.part(0.5, 1.0))
@@ -170,7 +184,11 @@ def estimate(
         team.close()
         begun.end()
     vote, gate = (bilinear(plane, height, width) for plane in (vote * palette.gate, palette.gate))
-    stretched: Array = np.clip((alpha - np.float32(ENDS)) / np.float32(1 - 2 * ENDS), 0, 1)
+    ends = np.full_like(mask, ENDS)
+    if lines is not None:
+        mixed = wide_blur(alpha * (1 - alpha) * np.float32(4), MIXED * unit)
+        ends *= 1 - ramp(mixed, *FAINT) * faith * (1 - lines)
+    stretched: Array = np.clip((alpha - ends) / (1 - 2 * ends), 0, 1)
     return Estimate(np.where(asked, stretched, mask), vote, gate)
 
 
@@ -213,10 +231,10 @@ def _solve(
     def of(plane: Array) -> Array:
         return plane.reshape(-1)[place]
 
-    side, here, own = of(sides), of(gate), of(at.mask)
+    side, here, own, faith = of(sides), of(gate), of(at.mask), of(at.faith)
     target = (side > 0).astype(np.float32)
     # Between the two weights geometrically, by how far colours can be believed.
-    weight = here * np.log(np.float32(TRUSTING * math.sqrt(SLIGHT)) / np.sqrt(of(error)))
+    weight = here * np.log(_by(faith, TRUSTING) * np.float32(math.sqrt(SLIGHT)) / np.sqrt(of(error)))
     weight += (1 - here) * np.float32(math.log(DOUBTING))
     np.exp(weight, out=weight)
     weight *= side * side
@@ -229,17 +247,19 @@ def _solve(
     sampled = sample_alpha(at.image, free, near & (certain > limit), near & (certain < -limit), at.unit, team)
     report(0.4)
     if sampled is not None:
-        extra = np.float32(SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
+        extra = _by(faith, SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
         target, weight = _join(target, weight, of(sampled.alpha), extra)
     if first is not None and at.lost is not None:
         lost = at.lost.reshape(-1)[place]
         mean, agreement = (of(bilinear(plane, height, width)) for plane in palette.look_alikes(first))
-        target, weight = _join(target, weight, mean, np.float32(COMPANY) * agreement * here)
+        target, weight = _join(target, weight, mean, _by(faith, COMPANY) * agreement * here)
         target, weight = _join(target, weight, of(known), np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
     sure = np.abs(2 * own - 1)
     for _ in range(DOUBLINGS):
         sure *= sure
-    target, weight = _join(target, weight, own, np.float32(FAITH) * of(at.faith) * sure)
+    if at.hair is not None:
+        sure *= 1 - of(at.hair)
+    target, weight = _join(target, weight, own, np.float32(FAITH) * faith * sure)
     report(0.45)
     pull, goal = np.zeros_like(known), np.zeros_like(known)
     pull.reshape(-1)[place], goal.reshape(-1)[place] = weight, np.clip(target, 0, 1)
@@ -254,6 +274,12 @@ def _solve(
         progress=report.part(0.45, 1.0),
         ground=begun.result(report),
     )
+
+
+def _by(faith: Array, weights: tuple[float, float]) -> Array:
+    """Return the weight between that of a hint and that of a mask that follows the picture."""
+    hint, follows = weights
+    return np.float32(hint) + np.float32(follows - hint) * faith
 
 
 def _join(target: Array, weight: Array, other: Array, extra: Array) -> tuple[Array, Array]:
