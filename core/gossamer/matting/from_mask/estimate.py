@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
 
-# Weights as pairs are of a mask that is a hint, and of one that follows the picture: there samples know more.
+# Weights as pairs are of a mask that is a hint, and of a model's that follows the picture: there samples know more.
 TRUSTING = 0.03, 0.015  # of the prior where colours can be believed
 DOUBTING = 1.0  # of the prior where they cannot
 SLIGHT = 3.0  # a mask wrong by this many units gets the weight above; the more exact it is, the more
@@ -146,7 +146,7 @@ def estimate(
     lines : (H, W) float32 ndarray, optional
         How far each pixel belongs to a line or a narrow gap of a mask that a model drew, in [0, 1]. Elsewhere such a
         mask draws hair harder than it is: what is nearly certain among greys is doubted as they are. Without it the
-        mask's certainty counts everywhere.
+        mask is a hint, whose certainty counts everywhere.
     unit : float
         Pixels in a unit of length.
     report : Progress
@@ -232,9 +232,10 @@ def _solve(
         return plane.reshape(-1)[place]
 
     side, here, own, faith = of(sides), of(gate), of(at.mask), of(at.faith)
+    drawn = faith if at.hair is not None else np.zeros_like(faith)  # by a model that saw the picture
     target = (side > 0).astype(np.float32)
     # Between the two weights geometrically, by how far colours can be believed.
-    weight = here * np.log(_by(faith, TRUSTING) * np.float32(math.sqrt(SLIGHT)) / np.sqrt(of(error)))
+    weight = here * np.log(_by(drawn, TRUSTING) * np.float32(math.sqrt(SLIGHT)) / np.sqrt(of(error)))
     weight += (1 - here) * np.float32(math.log(DOUBTING))
     np.exp(weight, out=weight)
     weight *= side * side
@@ -247,12 +248,12 @@ def _solve(
     sampled = sample_alpha(at.image, free, near & (certain > limit), near & (certain < -limit), at.unit, team)
     report(0.4)
     if sampled is not None:
-        extra = _by(faith, SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
+        extra = _by(drawn, SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
         target, weight = _join(target, weight, of(sampled.alpha), extra)
     if first is not None and at.lost is not None:
         lost = at.lost.reshape(-1)[place]
         mean, agreement = (of(bilinear(plane, height, width)) for plane in palette.look_alikes(first))
-        target, weight = _join(target, weight, mean, _by(faith, COMPANY) * agreement * here)
+        target, weight = _join(target, weight, mean, _by(drawn, COMPANY) * agreement * here)
         target, weight = _join(target, weight, of(known), np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
     sure = np.abs(2 * own - 1)
     for _ in range(DOUBLINGS):
@@ -276,10 +277,10 @@ def _solve(
     )
 
 
-def _by(faith: Array, weights: tuple[float, float]) -> Array:
-    """Return the weight between that of a hint and that of a mask that follows the picture."""
-    hint, follows = weights
-    return np.float32(hint) + np.float32(follows - hint) * faith
+def _by(drawn: Array, weights: tuple[float, float]) -> Array:
+    """Return the weight between that of a hint and that of a model's mask."""
+    hint, model = weights
+    return np.float32(hint) + np.float32(model - hint) * drawn
 
 
 def _join(target: Array, weight: Array, other: Array, extra: Array) -> tuple[Array, Array]:
