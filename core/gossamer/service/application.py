@@ -77,7 +77,11 @@ def application(settings: Service) -> Any:
         return Response(body, status_code=status, headers=headers)
 
     def on_http(request: Request, error: Any) -> Response:
-        told = GossamerError(f"{request.method} {request.url.path[:64]}: {error.detail}.", "See /openapi.json.")
+        known = {
+            404: "There is nothing at this address.",
+            405: f"This address does not take {request.method[:16]}.",
+        }
+        told = GossamerError(known.get(error.status_code, f"{error.detail}."), "See /openapi.json.")
         told.http_status = error.status_code
         status, headers, body = refusal(request.url.path, told, request.state.id)
         return Response(body, status_code=status, headers={**(error.headers or {}), **headers})

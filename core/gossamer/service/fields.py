@@ -188,9 +188,9 @@ def _read_json(body: bytes, sent: Sent, files: tuple[str, ...]) -> None:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("The body is not valid JSON.", 'Send e.g. {"image": "BASE64"}.') from None
+        raise Malformed("The body is not valid JSON.", f'Send e.g. {{"{files[0]}": "BASE64"}}.') from None
     if not isinstance(data, dict):
-        raise Malformed("The body is no JSON object.", 'Send e.g. {"image": "BASE64"}.')
+        raise Malformed("The body is no JSON object.", f'Send e.g. {{"{files[0]}": "BASE64"}}.')
     for name, value in data.items():
         if name in files:
             sent.files[name] = decoded(value, name)

@@ -52,13 +52,15 @@ class Busy(GossamerError):
     ----------
     seconds : int
         When to come again.
+    most : int
+        How often a minute the key may come, where it is that which was used up; else 0.
     """
 
     http_status = 429
 
-    def __init__(self, message: str, seconds: int) -> None:
+    def __init__(self, message: str, seconds: int, most: int = 0) -> None:
         super().__init__(message, f"Try again in {seconds} s.")
-        self.seconds = seconds
+        self.seconds, self.most = seconds, most
 
 
 class TooSlow(GossamerError):
