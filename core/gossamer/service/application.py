@@ -91,7 +91,8 @@ def application(settings: Service) -> Any:
     api.add_exception_handler(HTTPException, on_http)
     api.add_exception_handler(GossamerError, on_error)
     guarded = Unexpected(api, on_error)
-    return Guard(guarded, keys, settings.max_mb * _MEGA, desk.metrics, refusal, (*_PATHS, rembg.ADDRESS, *elsewhere))
+    most, paths = settings.max_mb * _MEGA, (*_PATHS, rembg.ADDRESS, *elsewhere)
+    return Guard(guarded, keys, most, settings.max_seconds, desk.metrics, refusal, paths)
 
 
 class Unexpected:

@@ -6,7 +6,9 @@ import base64
 import binascii
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -164,11 +166,22 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
 
 async def _read_form(request: Request, sent: Sent, files: tuple[str, ...]) -> None:
     from starlette.datastructures import UploadFile
-    from starlette.exceptions import HTTPException
+    from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
+    class InMemory(MultiPartParser):  # type: ignore[misc]
+        """Writes no picture to the disk; the guard has bounded what a request may have."""
+
+        spool_max_size = max_file_size = sys.maxsize  # by its newer and its older name
+
+    whole = request.headers["content-type"].lower().startswith("multipart")
+    most: dict[str, int] = {"max_fields": _MOST_FIELDS, "max_part_size": 1 << 26}
     try:
-        form = await request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=1 << 26)
-    except (HTTPException, ValueError):
+        async with aclosing(request.stream()) as stream:
+            if whole:
+                form = await InMemory(request.headers, stream, max_files=_MOST_FILES, **most).parse()
+            else:
+                form = await FormParser(request.headers, stream, **most).parse()
+    except (MultiPartException, ValueError):
         raise Malformed("The form cannot be read.", "Send multipart/form-data, as curl -F does.") from None
     try:
         for name, value in form.multi_items():

@@ -11,6 +11,7 @@ from gossamer.remedies import without_flags
 __all__ = [
     "Busy",
     "Forbidden",
+    "Late",
     "Malformed",
     "TooLarge",
     "TooSlow",
@@ -61,6 +62,12 @@ class Busy(GossamerError):
     def __init__(self, message: str, seconds: int, most: int = 0) -> None:
         super().__init__(message, f"Try again in {seconds} s.")
         self.seconds, self.most = seconds, most
+
+
+class Late(GossamerError):
+    """A request that did not arrive in time."""
+
+    http_status = 408
 
 
 class TooSlow(GossamerError):
