@@ -6,12 +6,14 @@ import base64
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gossamer
+from gossamer.networks.together import Together
 from tests.service.conftest import KEYED, Client, pixels, png
 
 
@@ -167,3 +169,28 @@ def test_progress_comes_as_lines_and_the_last_is_the_picture(client: Client, scr
     assert json.loads(answered.text.splitlines()[-1])["error"]["status"] == 422
     refused = service.post("/v1/cutouts", files={"image": png(screen)}, data={"model": "none-such"}, headers=accept)
     assert refused.status_code == 404
+
+
+def test_pictures_that_wait_go_through_the_network_together(
+    client: Client, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four clients at once: each has what it would have alone, but for the rounding of sums."""
+    pictures = [png(np.roll(photograph, 40 * turn, 1)) for turn in range(4)]
+    alone = client()
+    known = [pixels(alone.post("/v1/masks", files={"image": each}).content) for each in pictures]
+    sizes: list[int] = []
+    lead = Together._lead
+
+    def counted(together: Any, key: Any, group: list[Any], *more: Any) -> None:
+        sizes.append(len(group))
+        lead(together, key, group, *more)
+
+    monkeypatch.setattr(Together, "_lead", counted)
+    service = client(batch=4)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            answered = list(pool.map(lambda each: service.post("/v1/masks", files={"image": each}), pictures))
+            for made, one in zip(answered, known, strict=True):
+                assert np.abs(pixels(made.content).astype(int) - one).max() <= 1
+    assert sum(sizes) == 12
+    assert max(sizes) > 1
