@@ -280,6 +280,25 @@ def test_removebg_statuses(client: Client, screen: np.ndarray, keyed: str) -> No
     assert nothing.json()["errors"][0]["code"] == "unknown_foreground"
 
 
+def test_openapi_tells_of_their_fields(client: Client, screen: np.ndarray) -> None:
+    """Each choice that it names is taken, in the letters in which it is named."""
+    service = client()
+    paths = service.get("/openapi.json").json()["paths"]
+    told = paths["/v1.0/removebg"]["post"]
+    fields = told["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert {"image_file", "image_file_b64", "image_url", "roi", "crop_margin", "bg_image_file"} <= set(fields)
+    assert {"X-Type", "X-RateLimit-Reset", "X-Foreground-Top"} <= set(told["responses"]["200"]["headers"])
+    assert {"200", "400", "403", "429"} <= set(told["responses"])
+    chosen = {name: field["enum"] for name, field in fields.items() if "enum" in field}
+    assert {"50MP", "auto", "4k"} <= set(chosen["size"])
+    for turn in range(max(map(len, chosen.values()))):
+        answered = ask(service, screen, **{name: each[turn % len(each)] for name, each in chosen.items()})
+        assert answered.status_code == 200, answered.text
+    form = paths["/api/remove"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    asked = {each["name"] for each in paths["/api/remove"]["get"]["parameters"]}
+    assert asked - {"url"} == set(form["properties"]) - {"file"} == {*"model a af ab ae om ppm bgc extras".split()}
+
+
 def test_rembg_switches(client: Client, screen: np.ndarray) -> None:
     service, files = client(), {"file": png(screen)}
     cut = pixels(service.post("/api/remove", files=files).content)

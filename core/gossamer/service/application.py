@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 import gossamer
 from gossamer.errors import GossamerError, InputError
 from gossamer.service import rembg, removebg
+from gossamer.service.described import rembg_operation, removebg_operation
 from gossamer.service.desk import CUT_FILES, Desk, refused
 from gossamer.service.fields import OWN, known_fields, schema
 from gossamer.service.guard import Guard, is_loopback
@@ -169,12 +170,11 @@ def _add_routes(api: Any, desk: Desk) -> None:
             summary=(endpoint.__doc__ or "").strip(),
         )
     theirs, rembgs = removebg.RemoveBg(desk), rembg.Rembg(desk)
-    for path, endpoint, method, summary in (
-        (removebg.CUT, theirs.cut, "POST", "Cut out a picture as remove.bg's API 1.0 does."),
-        (removebg.ACCOUNT, theirs.account, "GET", "The account, as remove.bg's API 1.0 tells it."),
-        (rembg.ADDRESS, rembgs.cut, "POST", "Cut out a picture as rembg's server does."),
-        (rembg.ADDRESS, rembgs.address, "GET", "Cut out the picture at an address, as rembg's server does."),
+    own: dict[str, Any] = {"response_model": None, "response_class": Response}
+    for path, endpoint, method, told, summary in (
+        (removebg.CUT, theirs.cut, "POST", removebg_operation(), "Cut out a picture as remove.bg's API 1.0 does."),
+        (removebg.ACCOUNT, theirs.account, "GET", None, "The account, as remove.bg's API 1.0 tells it."),
+        (rembg.ADDRESS, rembgs.cut, "POST", rembg_operation(by_address=False), "Cut out a picture as rembg does."),
+        (rembg.ADDRESS, rembgs.address, "GET", rembg_operation(by_address=True), "The same, of the picture at a url."),
     ):
-        api.add_api_route(
-            path, endpoint, methods=[method], response_model=None, response_class=Response, summary=summary
-        )
+        api.add_api_route(path, endpoint, methods=[method], summary=summary, openapi_extra=told, **own)

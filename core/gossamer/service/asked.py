@@ -28,11 +28,12 @@ from gossamer.service.work import Workshop
 from gossamer.settings import Finding, ModelChoice, Recipe
 from gossamer.settings.canvas import Canvas
 
-__all__ = ["ADDRESSES", "Asked", "coded", "text_of"]
+__all__ = ["ADDRESSES", "CHANNELS", "FORMATS", "LEVELS", "SHADOWS", "SIZES", "TYPES", "Asked", "coded", "text_of"]
 
 ADDRESSES = {"image_url": "image_file", "bg_image_url": "bg_image_file"}
 """The fields that are addresses of pictures, and those whose places the pictures take."""
-_SIZES = {
+# Of these fields each choice, the default first.
+SIZES = {
     "preview": 0.25,
     "small": 0.25,
     "regular": 0.25,
@@ -41,16 +42,17 @@ _SIZES = {
     "4k": 10.0,
     "full": 25.0,
     "auto": 25.0,
-    "50mp": 50.0,
+    "50MP": 50.0,
 }
 """Million pixels of a result at most."""
-_TYPES = (
+TYPES = (
     *("auto", "person", "product", "animal", "car", "car_interior", "car_part", "transportation", "graphics"),
     *("graphic", "other"),
 )
-_LEVELS = ("1", "none", "2", "latest")
-_SHADOWS = {"none": "none", "auto": "contact", "drop": "drop", "3d": "contact", "car": "contact"}
-_FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg", "webp": "webp", "zip": "zip"}
+LEVELS = ("1", "none", "2", "latest")
+CHANNELS = ("rgba", "alpha")
+SHADOWS = {"none": "none", "auto": "contact", "drop": "drop", "3D": "contact", "car": "contact"}
+FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg", "webp": "webp", "zip": "zip"}
 _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _LARGEST_PX, _LARGEST_SHARE = 500, 0.5
 _NOTHING = 0.001  # of the picture
@@ -85,14 +87,14 @@ class Asked:
         self._factor = 1.0
         self._found: dict[str, int] = {}
         picture = self._picture()
-        self.type = self._choice("type", _TYPES)
+        self.type = self._choice("type", TYPES)
         self.type = "other" if self.type == "auto" else self.type
-        if self._choice("type_level", _LEVELS) == "none":
+        if self._choice("type_level", LEVELS) == "none":
             self.type = ""
         self._flag("semitransparency")  # what is half transparent always stays so here
-        self.mask_only = self._choice("channels", ("rgba", "alpha")) == "alpha"
-        self._pixels = _SIZES[self._choice("size", tuple(_SIZES))] * 1e6
-        self._format = _FORMATS[self._choice("format", tuple(_FORMATS))]
+        self.mask_only = self._choice("channels", CHANNELS) == "alpha"
+        self._pixels = SIZES[self._choice("size", tuple(SIZES))] * 1e6
+        self._format = FORMATS[self._choice("format", tuple(FORMATS))]
         self._roi = self._region()
         self._scale, self._place = self._placing()
         crop = self._flag("crop")
@@ -203,9 +205,10 @@ class Asked:
 
     def _choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = text_of(self._sent.one(name)).lower() or ("preview" if name == "size" else choices[0])
-        if value not in choices:
-            raise coded(f"{name} cannot be {value[:40]!r}.", f"Choose one of: {', '.join(choices)}.", f"invalid_{name}")
-        return value
+        for choice in choices:
+            if value == choice.lower():
+                return choice
+        raise coded(f"{name} cannot be {value[:40]!r}.", f"Choose one of: {', '.join(choices)}.", f"invalid_{name}")
 
     def _flag(self, name: str) -> bool:
         text = text_of(self._sent.one(name)).lower()
@@ -228,11 +231,11 @@ class Asked:
         return text
 
     def _shadow(self) -> dict[str, Any]:
-        kind = self._choice("shadow_type", tuple(_SHADOWS))
+        kind = self._choice("shadow_type", tuple(SHADOWS))
         if kind == "none" and self._flag("add_shadow"):
             kind = "auto"
         opacity = text_of(self._sent.one("shadow_opacity"))
-        return {"kind": _SHADOWS[kind], **({"opacity": _number(opacity, "shadow_opacity", 100)} if opacity else {})}
+        return {"kind": SHADOWS[kind], **({"opacity": _number(opacity, "shadow_opacity", 100)} if opacity else {})}
 
     def _region(self) -> list[tuple[float, float | None]] | None:
         text = text_of(self._sent.one("roi"))
