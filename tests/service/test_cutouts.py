@@ -39,6 +39,18 @@ def test_form_body_and_json_give_what_the_library_gives(client: Client, photogra
     assert told["report"]["coverage"] == pytest.approx(known[..., 3].mean() / 255, abs=0.005)
 
 
+def test_a_bare_picture_is_one_whatever_curl_calls_it(client: Client, screen: np.ndarray) -> None:
+    """``curl --data-binary @photo.jpg`` says of its own that it is a form."""
+    service = client()
+    known = service.post("/v1/masks", files={"image": png(screen)}, data=KEYED)
+    for kind in ("application/x-www-form-urlencoded", "application/octet-stream", "image/png", ""):
+        made = service.post("/v1/masks", params=KEYED, content=png(screen), headers={"content-type": kind})
+        assert made.status_code == 200, made.text
+        assert np.array_equal(pixels(made.content), pixels(known.content))
+    form = {"image": base64.b64encode(png(screen)).decode(), **KEYED}
+    assert np.array_equal(pixels(service.post("/v1/masks", data=form).content), pixels(known.content))
+
+
 def test_a_known_square_comes_back_in_every_format(client: Client, screen: np.ndarray) -> None:
     service, files = client(), {"image": png(screen)}
     for format in ("png", "webp"):

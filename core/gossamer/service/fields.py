@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError
+from gossamer.image.limits import kind_of
 from gossamer.service.refusals import Malformed
 from gossamer.settings import Finding, ModelChoice, Parameter, Recipe, parameters
 from gossamer.settings.base import Settings
@@ -153,7 +154,11 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
     for name, value in request.query_params.multi_items():
         sent.fields.setdefault(name, []).append(value)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    if kind == "application/x-www-form-urlencoded" and kind_of((await request.body())[:64]) is not None:
+        sent.files[
+            files[0]
+        ] = await request.body()  # which is how curl --data-binary calls a picture, unless it is told
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         await _read_form(request, sent, files)
     elif kind == "application/json":
         _read_json(await request.body(), sent, files)
