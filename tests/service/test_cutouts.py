@@ -108,6 +108,7 @@ def test_models_health_and_numbers(client: Client, screen: np.ndarray) -> None:
     assert "grabcut" in listed["prompt_models"]
     assert service.get("/healthz").json()["status"] == "ok"
     assert service.get("/readyz").status_code == 200
+    assert [service.head(each).status_code for each in ("/healthz", "/readyz")] == [200, 200]
     service.post("/v1/cutouts", files={"image": png(screen)}, data=KEYED)
     numbers = service.get("/metrics").text
     assert 'gossamer_requests_total{path="/v1/cutouts",status="200"} 1.0' in numbers

@@ -169,6 +169,8 @@ def _add_routes(api: Any, desk: Desk) -> None:
             openapi_extra={"requestBody": body} if body else None,
             summary=(endpoint.__doc__ or "").strip(),
         )
+    for path, endpoint in (("/healthz", desk.health), ("/readyz", desk.ready)):  # so many monitors ask
+        api.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, response_model=None)
     theirs, rembgs = removebg.RemoveBg(desk), rembg.Rembg(desk)
     own: dict[str, Any] = {"response_model": None, "response_class": Response}
     for path, endpoint, method, told, summary in (

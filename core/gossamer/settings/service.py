@@ -110,7 +110,7 @@ class Service(Settings):
             le=64,
             title="Batch",
             description="How many pictures go through a network at once, where so many wait for it; 0: 4 on a graphics "
-            "card, and 1 on processors, which take longer for several together. Not for several workers.",
+            "card, and 1 on processors, which gain nothing by it. Not for several workers.",
         ),
     ] = 0
     urls: Annotated[
