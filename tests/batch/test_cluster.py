@@ -13,9 +13,10 @@ import pytest
 from gossamer import telemetry
 from gossamer.batch.journal import FOLDER, part_paths, read_journal
 from gossamer.batch.plan import Asked, Plan
-from gossamer.batch.ray_engine import BlockWorker
+from gossamer.batch.ray_engine import BlockWorker, cores_of_worker
 from gossamer.batch.run import planned
 from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.batch import Cluster
 from tests.batch.conftest import Batch, photograph
 
 
@@ -115,3 +116,18 @@ def test_a_cluster_that_wants_a_token(
     assert shown.status == 5
     assert "takes nobody without its token. Set RAY_AUTH_MODE=token" in shown.err
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "machines", "cores"),
+    [
+        ({}, [{"CPU": 8.0}, {"CPU": 4.0}], 4),
+        ({"worker_cpus": 3.0, "worker_gpus": 0.5}, [{"CPU": 8.0, "GPU": 1.0}], 3),
+        ({"worker_gpus": 0.5}, [{"CPU": 16.0, "GPU": 1.0}], 8),
+        ({"worker_gpus": 1.0}, [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 2.0}], 4),  # the one without a GPU does nothing
+        ({"worker_gpus": 2.0}, [{"CPU": 16.0, "GPU": 1.0}], 1),
+        ({}, [], 1),
+    ],
+)
+def test_a_worker_has_its_part_of_the_cores(asked: Any, machines: Any, cores: float) -> None:
+    assert cores_of_worker(Cluster(**asked), machines) == cores

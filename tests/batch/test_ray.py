@@ -135,6 +135,32 @@ def test_nothing_is_lost_or_done_twice_where_a_worker_and_a_machine_are_killed(
     assert len(records(out)) == len({record["target"] for record in records(out)}) == COUNT + 1
 
 
+def test_workers_share_a_gpu_and_its_machine_s_cores(pictures: Path, local: Path, tmp_path: Path, cluster: Any) -> None:
+    """Ray takes a machine's word for its GPUs: this one's is worth nothing, and its workers run on the processor."""
+    out = tmp_path / "out"
+    machine = cluster.add_node(num_cpus=2, num_gpus=1)
+    try:
+        asked = ("--engine", "ray", "--address", cluster.address, "--worker-gpus", 0.5, "--device", "cpu", "--json")
+        process, seen = start(pictures, "--out", out, *asked), 0
+        while process.poll() is None:
+            seen = max(seen, len(workers(cluster.address)))
+            time.sleep(0.05)
+        stdout, stderr = process.communicate()
+        assert json.loads(stdout)["done"] == COUNT, stderr
+        assert seen == 2  # each has half of the GPU, and one of the two cores
+        assert outputs(out) == outputs(local)
+    finally:
+        cluster.remove_node(machine)
+
+
+def test_gpus_that_this_machine_has_not_are_not_waited_for(pictures: Path, tmp_path: Path) -> None:
+    done = run(pictures, "--out", tmp_path / "out", "--engine", "ray", "--worker-gpus", 64)
+    assert "no 64 GPU on this machine" in done.stderr
+    assert "--worker-gpus" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not outputs(tmp_path / "out")
+
+
 def test_a_kill_of_the_one_who_asked_is_gone_on_from(pictures: Path, local: Path, tmp_path: Path, cluster: Any) -> None:
     out = tmp_path / "out"
     flags = ("--engine", "ray", "--address", cluster.address)

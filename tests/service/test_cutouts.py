@@ -6,12 +6,14 @@ import base64
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gossamer
+from gossamer.networks.together import Together
 from tests.service.conftest import KEYED, Client, pixels, png
 
 
@@ -35,6 +37,18 @@ def test_form_body_and_json_give_what_the_library_gives(client: Client, photogra
     assert np.array_equal(pixels(base64.b64decode(told["image"])), known)
     assert told["report"]["model"] == "u2netp"
     assert told["report"]["coverage"] == pytest.approx(known[..., 3].mean() / 255, abs=0.005)
+
+
+def test_a_bare_picture_is_one_whatever_curl_calls_it(client: Client, screen: np.ndarray) -> None:
+    """``curl --data-binary @photo.jpg`` says of its own that it is a form."""
+    service = client()
+    known = service.post("/v1/masks", files={"image": png(screen)}, data=KEYED)
+    for kind in ("application/x-www-form-urlencoded", "application/octet-stream", "image/png", ""):
+        made = service.post("/v1/masks", params=KEYED, content=png(screen), headers={"content-type": kind})
+        assert made.status_code == 200, made.text
+        assert np.array_equal(pixels(made.content), pixels(known.content))
+    form = {"image": base64.b64encode(png(screen)).decode(), **KEYED}
+    assert np.array_equal(pixels(service.post("/v1/masks", data=form).content), pixels(known.content))
 
 
 def test_a_known_square_comes_back_in_every_format(client: Client, screen: np.ndarray) -> None:
@@ -94,6 +108,7 @@ def test_models_health_and_numbers(client: Client, screen: np.ndarray) -> None:
     assert "grabcut" in listed["prompt_models"]
     assert service.get("/healthz").json()["status"] == "ok"
     assert service.get("/readyz").status_code == 200
+    assert [service.head(each).status_code for each in ("/healthz", "/readyz")] == [200, 200]
     service.post("/v1/cutouts", files={"image": png(screen)}, data=KEYED)
     numbers = service.get("/metrics").text
     assert 'gossamer_requests_total{path="/v1/cutouts",status="200"} 1.0' in numbers
@@ -167,3 +182,28 @@ def test_progress_comes_as_lines_and_the_last_is_the_picture(client: Client, scr
     assert json.loads(answered.text.splitlines()[-1])["error"]["status"] == 422
     refused = service.post("/v1/cutouts", files={"image": png(screen)}, data={"model": "none-such"}, headers=accept)
     assert refused.status_code == 404
+
+
+def test_pictures_that_wait_go_through_the_network_together(
+    client: Client, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four clients at once: each has what it would have alone, but for the rounding of sums."""
+    pictures = [png(np.roll(photograph, 40 * turn, 1)) for turn in range(4)]
+    alone = client()
+    known = [pixels(alone.post("/v1/masks", files={"image": each}).content) for each in pictures]
+    sizes: list[int] = []
+    lead = Together._lead
+
+    def counted(together: Any, key: Any, group: list[Any], *more: Any) -> None:
+        sizes.append(len(group))
+        lead(together, key, group, *more)
+
+    monkeypatch.setattr(Together, "_lead", counted)
+    service = client(batch=4)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            answered = list(pool.map(lambda each: service.post("/v1/masks", files={"image": each}), pictures))
+            for made, one in zip(answered, known, strict=True):
+                assert np.abs(pixels(made.content).astype(int) - one).max() <= 1
+    assert sum(sizes) == 12
+    assert max(sizes) > 1

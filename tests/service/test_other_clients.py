@@ -62,6 +62,7 @@ def test_removebg_answers_in_its_own_words(client: Client, screen: np.ndarray, k
         assert answered.headers[name] == value
     assert answered.headers["X-RateLimit-Limit"] == "100"
     assert answered.headers["X-RateLimit-Remaining"] == "99"
+    assert 0 < int(answered.headers["X-RateLimit-Reset"]) - time.time() <= 62  # the moment, in their words
     cut = pixels(answered.content)
     assert (cut[30:66, 46:82, 3] == 255).all()
     assert (cut[:18, :, 3] == 0).all()
@@ -90,6 +91,11 @@ def test_removebg_formats_channels_and_backgrounds(client: Client, screen: np.nd
     with zipfile.ZipFile(io.BytesIO(ask(service, screen, format="zip").content)) as archive:
         assert sorted(archive.namelist()) == ["alpha.png", "color.jpg"]
         assert (pixels(archive.read("alpha.png"))[30:66, 46:82] == 255).all()
+    # Whoever puts the two together finds both, also where nothing is transparent.
+    with zipfile.ZipFile(io.BytesIO(ask(service, screen, format="zip", bg_color="81d4fa").content)) as archive:
+        assert np.abs(pixels(archive.read("color.jpg"))[:15].astype(int) - (129, 212, 250)).max() < 5
+        assert (pixels(archive.read("alpha.png")) == 255).all()
+        assert pixels(archive.read("alpha.png")).shape == (96, 128)
 
 
 @pytest.mark.long
@@ -140,6 +146,73 @@ def test_removebg_places_the_subject_in_the_room_beside_it(
     assert rows[0] == pytest.approx(down * (384 - height), abs=3)
 
 
+BOX = {"left": 60, "top": 48, "width": 60, "height": 48}  # of the subject in `cornered`, where it is whole
+
+
+def cornered(left: int, top: int) -> np.ndarray:
+    """Return a green screen of 240 x 192 with a red box of 60 x 48, its corner at a place that may be the frame's."""
+    picture = np.empty((192, 240, 3), np.uint8)
+    picture[:] = (0, 177, 64)
+    picture[top : top + 48, left : left + 60] = (200, 30, 40)
+    return picture
+
+
+def box_of(rgba: np.ndarray) -> dict[str, int]:
+    rows, columns = (np.flatnonzero((rgba[..., 3] > 128).any(axis)) for axis in (1, 0))
+    sizes = {"width": columns[-1] - columns[0] + 1, "height": rows[-1] - rows[0] + 1}
+    return {"left": int(columns[0]), "top": int(rows[0]), **{name: int(size) for name, size in sizes.items()}}
+
+
+@pytest.mark.parametrize(
+    ("margin", "sides"),
+    [
+        ("10px", (10, 10, 10, 10)),
+        ("10% 20px", (5, 20, 5, 20)),
+        ("10px 20px 30px 40px", (10, 20, 30, 40)),
+        ("10px 20% 25% 6px", (10, 12, 12, 6)),
+        ("80%", (24, 30, 24, 30)),  # half of the subject at most
+        ("900px 0", (500, 0, 500, 0)),  # and 500 pixels
+    ],
+)
+@pytest.mark.parametrize("corner", [(60, 48), (0, 0), (180, 144)])
+def test_removebg_margins_are_the_subjects_on_every_side(
+    client: Client, corner: tuple[int, int], margin: str, sides: tuple[int, ...]
+) -> None:
+    """Also where the photograph's edge cuts the subject off: theirs are promised without a condition."""
+    answered = ask(client(), cornered(*corner), size="full", crop="true", crop_margin=margin)
+    cut = pixels(answered.content)
+    top, right, bottom, left = sides
+    assert cut.shape[0] == pytest.approx(48 + top + bottom, abs=3)
+    assert cut.shape[1] == pytest.approx(60 + left + right, abs=3)
+    found = box_of(cut)
+    assert found["left"] == pytest.approx(left, abs=2)
+    assert found["top"] == pytest.approx(top, abs=2)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"crop": "true"}, {"scale": "80%"}, {"position": "100%"}, {"crop": "true", "crop_margin": "9px"}]
+)
+def test_removebg_tells_where_the_subject_was(client: Client, fields: dict[str, str]) -> None:
+    """In the picture, so that who had it cropped can put it back to its place."""
+    answered = ask(client(), cornered(60, 48), "application/json", size="full", **fields)
+    told = answered.json()["data"]
+    for name, value in BOX.items():
+        assert told[f"foreground_{name}"] == pytest.approx(value, abs=2)
+        assert answered.headers[f"X-Foreground-{name}"] == str(told[f"foreground_{name}"])
+
+
+def test_removebg_scales_in_place_where_the_position_is_the_original_one(client: Client) -> None:
+    scaled = ask(client(), cornered(60, 48), size="full", scale="50%", position="original")
+    found = box_of(pixels(scaled.content))
+    assert found["width"] == pytest.approx(120, abs=3)
+    assert found["left"] + found["width"] / 2 == pytest.approx(90, abs=2)
+    assert found["top"] + found["height"] / 2 == pytest.approx(72, abs=2)
+    # No further than the edge.
+    found = box_of(pixels(ask(client(), cornered(0, 144), size="full", scale="50%", position="original").content))
+    assert found["left"] == 0
+    assert found["top"] + found["height"] == 192
+
+
 def test_removebg_looks_only_within_its_roi(client: Client) -> None:
     two = np.empty((96, 200, 3), np.uint8)
     two[:] = (0, 177, 64)
@@ -157,6 +230,7 @@ def test_removebg_looks_only_within_its_roi(client: Client) -> None:
         ({"bg_color": "/etc/passwd"}, "invalid_bg_color"),
         ({"bg_color": "#zz"}, "invalid_bg_color"),
         ({"roi": "1 2 3"}, "invalid_roi"),
+        ({"add_shadow": "true", "shadow_opacity": "300"}, "invalid_shadow_opacity"),
         ({"roi": "500 500 600 600"}, "invalid_roi"),
         ({"crop": "true", "crop_margin": "1 2 3"}, "invalid_crop_margin"),
         ({"scale": "900%"}, "invalid_scale"),
@@ -191,10 +265,38 @@ def test_removebg_statuses(client: Client, screen: np.ndarray, keyed: str) -> No
     assert answered.status_code == 429
     assert answered.json()["errors"][0]["code"] == "rate_limit_exceeded"
     assert int(answered.headers["retry-after"]) >= 1
+    told = {name: answered.headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Reset")}
+    assert (told["Limit"], told["Remaining"]) == ("1", "0")
+    assert 0 < int(told["Reset"]) - time.time() <= 62
+    large = client(max_mb=1).post("/v1.0/removebg", files={"image_file": bytes(2_000_000)})
+    assert large.status_code == 400
+    assert large.json()["errors"][0]["code"] == "file_too_large"
+    wrong = client().get("/v1.0/removebg")
+    assert wrong.status_code == 405
+    assert wrong.json()["errors"][0]["title"] == "This address does not take GET"
     green = np.full((40, 40, 3), (0, 177, 64), np.uint8)
     nothing = ask(client(), green)
     assert nothing.status_code == 400
     assert nothing.json()["errors"][0]["code"] == "unknown_foreground"
+
+
+def test_openapi_tells_of_their_fields(client: Client, screen: np.ndarray) -> None:
+    """Each choice that it names is taken, in the letters in which it is named."""
+    service = client()
+    paths = service.get("/openapi.json").json()["paths"]
+    told = paths["/v1.0/removebg"]["post"]
+    fields = told["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert {"image_file", "image_file_b64", "image_url", "roi", "crop_margin", "bg_image_file"} <= set(fields)
+    assert {"X-Type", "X-RateLimit-Reset", "X-Foreground-Top"} <= set(told["responses"]["200"]["headers"])
+    assert {"200", "400", "403", "429"} <= set(told["responses"])
+    chosen = {name: field["enum"] for name, field in fields.items() if "enum" in field}
+    assert {"50MP", "auto", "4k"} <= set(chosen["size"])
+    for turn in range(max(map(len, chosen.values()))):
+        answered = ask(service, screen, **{name: each[turn % len(each)] for name, each in chosen.items()})
+        assert answered.status_code == 200, answered.text
+    form = paths["/api/remove"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    asked = {each["name"] for each in paths["/api/remove"]["get"]["parameters"]}
+    assert asked - {"url"} == set(form["properties"]) - {"file"} == {*"model a af ab ae om ppm bgc extras".split()}
 
 
 def test_rembg_switches(client: Client, screen: np.ndarray) -> None:
@@ -211,7 +313,9 @@ def test_rembg_switches(client: Client, screen: np.ndarray) -> None:
     known = {"a": "true", "af": "240", "ab": "10", "ae": "10", "ppm": "true", "model": "u2netp"}
     assert service.post("/api/remove", files=files, data=known).status_code == 200
     assert service.post("/api/remove", files=files, data={"model": "none-such"}).status_code == 404
-    assert service.post("/api/remove", files=files, data={"bgc": "/etc/passwd"}).status_code == 403
+    assert service.post("/api/remove", files=files, data={"a": "1", "ae": "3000"}).status_code == 200  # no limit there
+    for colour in ("/etc/passwd", "1,2", "(1,2,3,4)", "300,0,0,0"):
+        assert service.post("/api/remove", files=files, data={"bgc": colour}).status_code == 422
     assert service.post("/api/remove", files=files, data={"ae": "many"}).status_code == 422
     assert service.post("/api/remove", files=files, data={"model": "sam"}).status_code == 422
     assert service.post("/api/remove").status_code == 400

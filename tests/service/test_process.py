@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -162,3 +165,19 @@ def test_a_small_load_loses_no_answer(serve: Callable[..., Server]) -> None:
     assert sum(tally.counts[name] for name in ("small", "rubbish", "left", "stayed after all")) == 16
     assert server.end() == 0
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_lines_of_the_documentation_work(serve: Callable[..., Server], tmp_path: Path) -> None:
+    root, own = Path(__file__).parents[2], "http://127.0.0.1:7860"
+    text = (root / "docs/service.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("curl ") and own in line]
+    assert len(lines) >= 4
+    shutil.copy(root / "docs/before-after.jpg", tmp_path / "photo.jpg")
+    url = serve().url
+    for line in lines:
+        asked = shlex.split(line.replace(own, url))
+        done = subprocess.run([*asked, "-sS", "--fail-with-body"], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, (line, done.stdout[:300], done.stderr[:300])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ import pytest
 import gossamer
 from gossamer.errors import GossamerError, InputError
 from gossamer.service import app
+from gossamer.service.desk import refused
+from gossamer.service.guard import Guard
 from gossamer.service.keys import Keys, Rates, line_of, new_key
+from gossamer.service.metrics import Metrics
 from gossamer.service.refusals import Busy, without_paths
 from gossamer.settings.service import Service
 from tests.service.conftest import KEYED, Client, png
@@ -100,6 +105,80 @@ def test_limits_on_bytes_and_pixels(client: Client, screen: np.ndarray) -> None:
     assert "1,000,000 pixels" in said
     assert "GOSSAMER_MAX_PIXELS" not in said
     refusal(service.post("/v1/cutouts", files={"image": png(screen), "background_image": bomb}, data=KEYED), 422)
+
+
+def test_no_picture_touches_the_disk(client: Client, screen: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads forms puts a file of more than a megabyte into a temporary one, unless it is told otherwise."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("a file was made")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, fail)
+    noise = np.random.default_rng(1).integers(0, 256, (900, 1200, 3), np.uint8)
+    data = png(np.concatenate([noise, screen.repeat(10, 0)[:900, :1].repeat(1200, 1)]))
+    assert len(data) > 3_000_000
+    assert client().post("/v1/cutouts", files={"image": data}, data=KEYED).status_code == 200
+
+
+class Sending:
+    """Requests to a guard whose application takes the whole of each, and answers when it is told to."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self.go = asyncio.Event()
+        self.guard = Guard(self, None, most, seconds, Metrics(lambda: 0, []), lambda *told: refused(*told[1:]), ())
+
+    async def __call__(self, _: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await self.go.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(self, *parts: bytes) -> int:
+        """Send a request of these parts; the last one is the last, unless it is empty: then nothing comes any more."""
+        left, statuses = list(parts), []
+
+        async def receive() -> Any:
+            if not left[0]:
+                await asyncio.sleep(60)
+            body = left.pop(0)
+            return {"type": "http.request", "body": body, "more_body": bool(left)}
+
+        async def told(message: Any) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "path": "/x", "method": "POST", "headers": [(b"host", b"localhost")]}
+        await self.guard(scope, receive, told)
+        return statuses[0]
+
+
+def test_what_requests_hold_together_is_bounded() -> None:
+    async def work() -> None:
+        sending = Sending(1000, 60.0)
+        first = [asyncio.ensure_future(sending.send(bytes(400), bytes(600))) for _ in range(16)]
+        await asyncio.sleep(0.01)
+        assert await sending.send(bytes(1000)) == 429  # all are as large as may be, and none is done
+        sending.go.set()
+        assert await asyncio.gather(*first) == [200] * 16
+        assert await asyncio.gather(*(sending.send(bytes(1000)) for _ in range(16))) == [200] * 16
+
+    asyncio.run(work())
+
+
+def test_what_does_not_arrive_is_given_up() -> None:
+    async def work() -> None:
+        sending = Sending(1000, 0.2)
+        sending.go.set()
+        assert await sending.send(bytes(10), b"") == 408
+        assert await sending.send(bytes(10)) == 200
+        sending.go.clear()
+        late = asyncio.ensure_future(sending.send(bytes(10)))
+        await asyncio.sleep(0.4)  # how long the work takes is another matter
+        sending.go.set()
+        assert await late == 200
+
+    asyncio.run(work())
 
 
 def test_an_unforeseen_fault_stays_in_the_log(

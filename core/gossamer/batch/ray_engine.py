@@ -13,12 +13,13 @@ import importlib
 import io
 import json
 import logging
+import math
 import queue
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,11 +35,12 @@ from gossamer.batch.results import Results, results_of
 from gossamer.errors import DeviceError, GossamerError, InputError, OutputError, import_failure
 from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
+from gossamer.settings.batch import Cluster
 
 if TYPE_CHECKING:
     import ray.data
 
-__all__ = ["BlockWorker", "RayEngine"]
+__all__ = ["BlockWorker", "RayEngine", "cores_of_worker"]
 
 _BLOCK = 8  # pictures that a worker is given at once: its stages overlap within them
 _STORE = 256 << 20  # bytes of memory that a cluster of one machine keeps for rows, which are small
@@ -171,9 +173,15 @@ class RayEngine:
         self._halted, self._aborted = threading.Event(), threading.Event()
         self._ray = _connected(asked)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        self._cpus = asked.cluster.worker_cpus or min((node.get("CPU", 1.0) for node in nodes), default=1.0) or 1.0
+        self._cpus = cores_of_worker(asked.cluster, nodes)
         cores = sum(node.get("CPU", 0.0) for node in nodes)
         announce(f"The cluster has {len(nodes)} {'machine' if len(nodes) == 1 else 'machines'} with {cores:g} cores.")
+        gpus = asked.cluster.worker_gpus
+        if gpus and not any(node.get("GPU", 0.0) >= gpus for node in nodes):
+            if not asked.cluster.address:
+                self._ray.shutdown()
+                raise DeviceError(f"Ray finds no {gpus:g} GPU on this machine.", "Leave out --worker-gpus.")
+            announce(f"No machine of the cluster has {gpus:g} GPU now: this waits for one that has.")
         results.forget_halt()
 
     def halt(self) -> None:
@@ -277,12 +285,32 @@ class RayEngine:
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=cluster.workers or None)
         return ray.data.from_items([{"item": item} for item in items], override_num_blocks=blocks).map_batches(
             BlockWorker.of(self._asked),
-            batch_size=None,
+            batch_size=_BLOCK if cluster.worker_gpus else None,  # with GPUs Ray wants a number: that of a block
             batch_format="numpy",
             compute=pool,
             num_cpus=self._cpus,
             num_gpus=cluster.worker_gpus or None,
         )
+
+
+def cores_of_worker(cluster: Cluster, machines: Sequence[Mapping[str, float]]) -> float:
+    """Return how many cores a worker takes: where none are asked for, its part of the smallest machine.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    machines : sequence of mappings
+        Of each machine its resources by Ray's names.
+    """
+    if cluster.worker_cpus:
+        return cluster.worker_cpus
+    parts = []
+    for machine in machines:
+        # As many workers as its GPUs take share its cores; on one that has too few none will run.
+        count = math.floor(machine.get("GPU", 0.0) / cluster.worker_gpus) if cluster.worker_gpus else 1
+        if count:
+            parts.append(machine.get("CPU", 1.0) / count)
+    return min(parts, default=1.0) or 1.0
 
 
 def _nothing(_: Record) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
 from gossamer.networks.network import Network, Sizes
+from gossamer.networks.together import run_together
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
@@ -205,19 +206,27 @@ class SegmentationModel:
     def _together(self, pictures: list[Pixels], progress: Progress, flips: bool, whole: bool) -> list[Array]:
         """Return the masks of pictures that the network sees at one size."""
         batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
-        with self._lent(progress) as network:
-            maps = network.run(batch, progress.part(0.0, 0.5 if flips else 1.0))
+        maps = self._run(batch, progress.part(0.0, 0.5 if flips else 1.0))
         seen: Sequence[Array | None] = list(batch) if whole else [None] * len(batch)
         masks = [self._mask(*one) for one in zip(maps, pictures, seen, strict=True)]
         if flips:
             # Mirrored before the network, not before the resizing: that gives the same and copies nothing large.
-            with self._lent(progress) as network:
-                maps = network.run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
+            maps = self._run(np.ascontiguousarray(batch[..., ::-1]), progress.part(0.5, 1.0))
             for mask, one, picture in zip(masks, maps, pictures, strict=True):
                 if mask.any():  # else nothing is there, or nothing that could be believed
                     mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture, None)
                     mask *= np.float32(0.5)
         return masks
+
+    def _run(self, batch: Array, progress: Progress) -> Array:
+        wanted = self._network
+
+        def run(batch: Array, steps: Progress) -> Array:
+            with self._lent(steps) as network:
+                return network.run(batch, steps)
+
+        maps: Array = run_together(wanted.key if isinstance(wanted, Loadable) else id(wanted), batch, progress, run)
+        return maps
 
     def _mask(self, prediction: Array, picture: Pixels, seen: Array | None) -> Array:
         return postprocess(prediction, self._output, *picture.shape[:2], fed=self._input, seen=seen)

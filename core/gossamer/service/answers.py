@@ -9,6 +9,8 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gossamer.cutout import Cutout
 from gossamer.image import encode_image
 from gossamer.service.refusals import without_paths
@@ -105,8 +107,9 @@ def _zipped(cutout: Cutout, colour: str) -> bytes:
         files = {colour: cutout.encode(format)}  # with all that the recipe wants of a file
     else:
         files = {colour: encode_image(rgb, None, format, quality=own, **told)}  # type: ignore[arg-type]
-    if alpha is not None:
-        files["alpha.png"] = encode_image(None, alpha, "png", bit_depth=cutout.bit_depth)
+    # Always both, which is what their readers count on: over a background nothing is transparent.
+    whole = np.ones(cutout.composite.shape[:2], np.float32) if alpha is None and cutout.composite is not None else alpha
+    files["alpha.png"] = encode_image(None, whole, "png", bit_depth=cutout.bit_depth)
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
         for name, data in files.items():

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 import gossamer
 from gossamer.errors import GossamerError, InputError
 from gossamer.service import rembg, removebg
+from gossamer.service.described import rembg_operation, removebg_operation
 from gossamer.service.desk import CUT_FILES, Desk, refused
 from gossamer.service.fields import OWN, known_fields, schema
 from gossamer.service.guard import Guard, is_loopback
@@ -77,7 +78,11 @@ def application(settings: Service) -> Any:
         return Response(body, status_code=status, headers=headers)
 
     def on_http(request: Request, error: Any) -> Response:
-        told = GossamerError(f"{request.method} {request.url.path[:64]}: {error.detail}.", "See /openapi.json.")
+        known = {
+            404: "There is nothing at this address.",
+            405: f"This address does not take {request.method[:16]}.",
+        }
+        told = GossamerError(known.get(error.status_code, f"{error.detail}."), "See /openapi.json.")
         told.http_status = error.status_code
         status, headers, body = refusal(request.url.path, told, request.state.id)
         return Response(body, status_code=status, headers={**(error.headers or {}), **headers})
@@ -87,7 +92,8 @@ def application(settings: Service) -> Any:
     api.add_exception_handler(HTTPException, on_http)
     api.add_exception_handler(GossamerError, on_error)
     guarded = Unexpected(api, on_error)
-    return Guard(guarded, keys, settings.max_mb * _MEGA, desk.metrics, refusal, (*_PATHS, rembg.ADDRESS, *elsewhere))
+    most, paths = settings.max_mb * _MEGA, (*_PATHS, rembg.ADDRESS, *elsewhere)
+    return Guard(guarded, keys, most, settings.max_seconds, desk.metrics, refusal, paths)
 
 
 class Unexpected:
@@ -163,13 +169,14 @@ def _add_routes(api: Any, desk: Desk) -> None:
             openapi_extra={"requestBody": body} if body else None,
             summary=(endpoint.__doc__ or "").strip(),
         )
+    for path, endpoint in (("/healthz", desk.health), ("/readyz", desk.ready)):  # so many monitors ask
+        api.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False, response_model=None)
     theirs, rembgs = removebg.RemoveBg(desk), rembg.Rembg(desk)
-    for path, endpoint, method, summary in (
-        (removebg.CUT, theirs.cut, "POST", "Cut out a picture as remove.bg's API 1.0 does."),
-        (removebg.ACCOUNT, theirs.account, "GET", "The account, as remove.bg's API 1.0 tells it."),
-        (rembg.ADDRESS, rembgs.cut, "POST", "Cut out a picture as rembg's server does."),
-        (rembg.ADDRESS, rembgs.address, "GET", "Cut out the picture at an address, as rembg's server does."),
+    own: dict[str, Any] = {"response_model": None, "response_class": Response}
+    for path, endpoint, method, told, summary in (
+        (removebg.CUT, theirs.cut, "POST", removebg_operation(), "Cut out a picture as remove.bg's API 1.0 does."),
+        (removebg.ACCOUNT, theirs.account, "GET", None, "The account, as remove.bg's API 1.0 tells it."),
+        (rembg.ADDRESS, rembgs.cut, "POST", rembg_operation(by_address=False), "Cut out a picture as rembg does."),
+        (rembg.ADDRESS, rembgs.address, "GET", rembg_operation(by_address=True), "The same, of the picture at a url."),
     ):
-        api.add_api_route(
-            path, endpoint, methods=[method], response_model=None, response_class=Response, summary=summary
-        )
+        api.add_api_route(path, endpoint, methods=[method], summary=summary, openapi_extra=told, **own)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gossamer.arrays import Array
-from gossamer.canvas.subject import subject_box
+from gossamer.canvas.subject import Box, subject_box
 from gossamer.colours import read_colour
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError
@@ -28,11 +28,12 @@ from gossamer.service.work import Workshop
 from gossamer.settings import Finding, ModelChoice, Recipe
 from gossamer.settings.canvas import Canvas
 
-__all__ = ["ADDRESSES", "Asked", "coded", "text_of"]
+__all__ = ["ADDRESSES", "CHANNELS", "FORMATS", "LEVELS", "SHADOWS", "SIZES", "TYPES", "Asked", "coded", "text_of"]
 
 ADDRESSES = {"image_url": "image_file", "bg_image_url": "bg_image_file"}
 """The fields that are addresses of pictures, and those whose places the pictures take."""
-_SIZES = {
+# Of these fields each choice, the default first.
+SIZES = {
     "preview": 0.25,
     "small": 0.25,
     "regular": 0.25,
@@ -41,21 +42,23 @@ _SIZES = {
     "4k": 10.0,
     "full": 25.0,
     "auto": 25.0,
-    "50mp": 50.0,
+    "50MP": 50.0,
 }
 """Million pixels of a result at most."""
-_TYPES = (
+TYPES = (
     *("auto", "person", "product", "animal", "car", "car_interior", "car_part", "transportation", "graphics"),
     *("graphic", "other"),
 )
-_LEVELS = ("1", "none", "2", "latest")
-_SHADOWS = {"none": "none", "auto": "contact", "drop": "drop", "3d": "contact", "car": "contact"}
-_FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg", "webp": "webp", "zip": "zip"}
+LEVELS = ("1", "none", "2", "latest")
+CHANNELS = ("rgba", "alpha")
+SHADOWS = {"none": "none", "auto": "contact", "drop": "drop", "3D": "contact", "car": "contact"}
+FORMATS: dict[str, Format | None] = {"auto": None, "png": "png", "jpg": "jpeg", "webp": "webp", "zip": "zip"}
 _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
-_LARGEST_PX, _LARGEST_SHARE = 500, 50
+_LARGEST_PX, _LARGEST_SHARE = 500, 0.5
 _NOTHING = 0.001  # of the picture
 _NO_SUBJECT = "Could not identify foreground in image.", "", "unknown_foreground"
 _MIDDLE = 0.5, 0.5
+_ORIGINAL = "original"
 
 
 class Asked:
@@ -76,26 +79,29 @@ class Asked:
     type : str
         What it says that the subject is, nothing here tells one kind from another; "" where it does not want to hear.
     moves : bool
-        Whether the subject does not stay where it was.
+        Whether the result shows the subject elsewhere than the picture does.
     """
 
     def __init__(self, sent: Sent, model: str) -> None:
         self._sent = sent
         self._factor = 1.0
+        self._found: dict[str, int] = {}
         picture = self._picture()
-        self.type = self._choice("type", _TYPES)
+        self.type = self._choice("type", TYPES)
         self.type = "other" if self.type == "auto" else self.type
-        if self._choice("type_level", _LEVELS) == "none":
+        if self._choice("type_level", LEVELS) == "none":
             self.type = ""
         self._flag("semitransparency")  # what is half transparent always stays so here
-        self.mask_only = self._choice("channels", ("rgba", "alpha")) == "alpha"
-        self._pixels = _SIZES[self._choice("size", tuple(_SIZES))] * 1e6
-        self._format = _FORMATS[self._choice("format", tuple(_FORMATS))]
+        self.mask_only = self._choice("channels", CHANNELS) == "alpha"
+        self._pixels = SIZES[self._choice("size", tuple(SIZES))] * 1e6
+        self._format = FORMATS[self._choice("format", tuple(FORMATS))]
         self._roi = self._region()
         self._scale, self._place = self._placing()
         crop = self._flag("crop")
+        self._margins = self._margin() if crop else []
         self.moves = crop or self._scale is not None or self._place is not None
-        canvas = {"crop": "subject", "margin": self._margin()} if crop else {}
+        # What the photograph's edge cuts off has margins here as well: theirs are promised for every side.
+        canvas = {"crop": "subject", "align": "centre"} if crop else {}
         recipe = Recipe.of({"background": {"fill": self._fill()}, "canvas": canvas, "shadow": self._shadow()})
         behind = sent.files.get("bg_image_file")
         if behind is not None:
@@ -108,13 +114,13 @@ class Asked:
         self.wish = Wish(picture, recipe, choice, Finding(), None, self._format or "png", behind)
 
     def __call__(self, shop: Workshop, steps: Progress) -> tuple[Answer, dict[str, int]]:
-        """Make it; the place of the subject in the picture is empty where it does not stay at it."""
-        framed = None if self._place in (None, _MIDDLE) else self.framed
+        """Make it; the subject's box is that in the picture, at the result's scale, also where it moves."""
+        framed = self.framed if self.moves else None
         cutout = shop.cut(self.wish, steps, region=self.region, prepared=self.prepared, framed=framed)
         if cutout.report.coverage < _NOTHING:
             raise coded(*_NO_SUBJECT)
         made = answer(cutout, self.format(cutout), mask_only=self.mask_only, colour="color.jpg")
-        return made, {} if self.moves else _box(cutout)
+        return made, self._found or _box(cutout.alpha)
 
     def format(self, cutout: Cutout) -> Format:
         """Return the format: for ``auto`` PNG where something is transparent, else JPEG."""
@@ -135,17 +141,34 @@ class Asked:
         return image, wish
 
     def framed(self, alpha: Array, canvas: Canvas) -> Canvas:
-        """Return the canvas whose margins put the subject where it was asked for: shares of the room beside it."""
-        assert self._place is not None  # noqa: S101 - asked for
+        """Return the canvas whose margins put the subject where it was asked for."""
         if alpha.mean() < _NOTHING:
             raise coded(*_NO_SUBJECT)
-        box, (height, width) = subject_box(alpha), alpha.shape
+        self._found = _box(alpha)
+        box = subject_box(alpha)
+        if self._scale is None and self._place is None:
+            sides = (box.height, box.width) * 2
+            margins = [
+                min(px, _LARGEST_PX) if share is None else min(share, _LARGEST_SHARE) * side
+                for (px, share), side in zip(self._margins, sides, strict=True)
+            ]
+        else:
+            margins = self._beside(box, *alpha.shape)
+        return canvas.model_copy(update={"margin": " ".join(f"{each:.3f}px" for each in margins)})
+
+    def _beside(self, box: Box, height: int, width: int) -> list[float]:
+        """Return the room above, right of, below and left of the subject on a canvas of the picture's size."""
         whole = min(width / box.width, height / box.height)
         scale = min(whole, 1.0) if self._scale is None else whole * self._scale / 100
         room = max(width - scale * box.width, 0.0), max(height - scale * box.height, 0.0)
-        left, top = (share * free for share, free in zip(self._place, room, strict=True))
-        margin = " ".join(f"{each:.3f}px" for each in (top, room[0] - left, room[1] - top, left))
-        return canvas.model_copy(update={"margin": margin})
+        if self._place == _ORIGINAL:  # its middle stays, as far as there is room
+            middles = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+            corner = (middles[0] - scale * box.width / 2, middles[1] - scale * box.height / 2)
+            left, top = (min(max(each, 0.0), free) for each, free in zip(corner, room, strict=True))
+        else:
+            across, down = _MIDDLE if self._place is None or isinstance(self._place, str) else self._place
+            left, top = across * room[0], down * room[1]
+        return [top, room[0] - left, room[1] - top, left]
 
     @property
     def region(self) -> Any:
@@ -182,9 +205,10 @@ class Asked:
 
     def _choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = text_of(self._sent.one(name)).lower() or ("preview" if name == "size" else choices[0])
-        if value not in choices:
-            raise coded(f"{name} cannot be {value[:40]!r}.", f"Choose one of: {', '.join(choices)}.", f"invalid_{name}")
-        return value
+        for choice in choices:
+            if value == choice.lower():
+                return choice
+        raise coded(f"{name} cannot be {value[:40]!r}.", f"Choose one of: {', '.join(choices)}.", f"invalid_{name}")
 
     def _flag(self, name: str) -> bool:
         text = text_of(self._sent.one(name)).lower()
@@ -207,11 +231,11 @@ class Asked:
         return text
 
     def _shadow(self) -> dict[str, Any]:
-        kind = self._choice("shadow_type", tuple(_SHADOWS))
+        kind = self._choice("shadow_type", tuple(SHADOWS))
         if kind == "none" and self._flag("add_shadow"):
             kind = "auto"
         opacity = text_of(self._sent.one("shadow_opacity"))
-        return {"kind": _SHADOWS[kind], **({"opacity": _number(opacity, "shadow_opacity")} if opacity else {})}
+        return {"kind": SHADOWS[kind], **({"opacity": _number(opacity, "shadow_opacity", 100)} if opacity else {})}
 
     def _region(self) -> list[tuple[float, float | None]] | None:
         text = text_of(self._sent.one("roi"))
@@ -222,36 +246,23 @@ class Asked:
             raise coded("roi has not four numbers.", 'Give "x1 y1 x2 y2".', "invalid_roi")
         return lengths
 
-    def _margin(self) -> str:
-        """Return the crop's margin in our words: percent of the finished picture, where theirs are of the subject."""
-        text = text_of(self._sent.one("crop_margin"))
-        if not text:
-            return ""
-        given = _lengths(text, "crop_margin", "10px, 5% or up to four of them")
+    def _margin(self) -> list[tuple[float, float | None]]:
+        """Return the crop's margins above, right, below and left: in pixels, or as shares of the subject."""
+        given = _lengths(text_of(self._sent.one("crop_margin")) or "0", "crop_margin", "10px, 5% or up to four of them")
         if len(given) not in (1, 2, 4):
             raise coded("crop_margin has not 1, 2 or 4 values.", "Give e.g. 10% 20px.", "invalid_crop_margin")
-        top, right, bottom, left = (given * 4)[:4] if len(given) < 3 else given
-        words = []
-        for own, other in ((top, bottom), (right, left), (bottom, top), (left, right)):
-            if (own[1] is None) != (other[1] is None):
-                raise coded("crop_margin mixes px and % on opposite sides.", "Give one unit.", "invalid_crop_margin")
-            if own[1] is None:
-                words.append(f"{min(own[0], _LARGEST_PX):g}px")
-            else:
-                share, rest = (min(each or 0.0, _LARGEST_SHARE / 100) for each in (own[1], other[1]))
-                words.append(f"{100 * share / (1 + share + rest):.6g}%")
-        return " ".join(words)
+        return (given * 4)[:4]
 
-    def _placing(self) -> tuple[float | None, tuple[float, float] | None]:
+    def _placing(self) -> tuple[float | None, tuple[float, float] | str | None]:
         """Return how much of the picture the subject fills, and where it stands in the rest; None where it stays."""
         scale, position = text_of(self._sent.one("scale")).lower(), text_of(self._sent.one("position")).lower()
         fill = None
-        if scale not in ("", "original"):
+        if scale not in ("", _ORIGINAL):
             fill = _number(scale.removesuffix("%"), "scale")
             if not scale.endswith("%") or not 10 <= fill <= 100:
                 raise coded("scale is not from 10% to 100%.", "Give e.g. 80%, or original.", "invalid_scale")
-        if position in ("", "original"):
-            return fill, None
+        if position in ("", _ORIGINAL):
+            return fill, _ORIGINAL if position and fill is not None else None
         if position == "center":
             return fill, _MIDDLE
         shares = [share for _, share in _lengths(position, "position", "center, 20% or 20% 80%")]
@@ -275,13 +286,13 @@ def text_of(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value).strip()
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: str, name: str, most: float = 1e6) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number <= 1e6:
-        raise coded(f"{name} is no number.", "Give e.g. 80.", f"invalid_{name}")
+    if not 0 <= number <= most:
+        raise coded(f"{name} is no number from 0 to {most:g}.", "Give e.g. 80.", f"invalid_{name}")
     return number
 
 
@@ -289,7 +300,7 @@ def _lengths(text: str, name: str, form: str) -> list[tuple[float, float | None]
     """Return lengths: pixels, or None of them and a share."""
     found: list[tuple[float, float | None]] = []
     for part in re.split(r"[\s,]+", text.strip()):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(px|%)?", part)
+        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)(px|%)?", part)
         if match is None:
             raise coded(f"{name} cannot be read.", f"Give {form}.", f"invalid_{name}")
         number = float(match[1])
@@ -311,9 +322,9 @@ def _smaller(image: Image, height: int, width: int) -> Image:
     return replace(image, pixels=pixels, alpha=alpha)
 
 
-def _box(cutout: Cutout) -> dict[str, int]:
-    """Return where the subject is in the picture."""
-    rows, columns = (np.flatnonzero((cutout.alpha > 0.02).any(axis)) for axis in (1, 0))
+def _box(alpha: Array) -> dict[str, int]:
+    """Return where the subject is in a picture."""
+    rows, columns = (np.flatnonzero((alpha > 0.02).any(axis)) for axis in (1, 0))
     if not len(rows):
         return {}
     top, left = int(rows[0]), int(columns[0])

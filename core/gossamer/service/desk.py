@@ -12,6 +12,8 @@ from starlette.responses import StreamingResponse
 import gossamer
 from gossamer.errors import Cancelled, GossamerError, InputError
 from gossamer.image.limits import at_most
+from gossamer.networks.runtimes import likely_device
+from gossamer.networks.together import Together
 from gossamer.parallel.threads import thread_count
 from gossamer.service.addresses import Addresses
 from gossamer.service.answers import Answer
@@ -31,6 +33,7 @@ from gossamer.settings.service import Service
 __all__ = ["CUT_FILES", "Desk", "headers_of", "json_response", "picture_response", "refused"]
 
 _TOGETHER = 25_000_000  # pixels that are worked on at once in one process: about 1.6 GB
+_ON_A_CARD = 4  # pictures go through a network at once there
 CUT_FILES = ("image", "prompt_mask", "scribbles", "background_image")
 """The pictures that a request for a cut-out may hold, its own first."""
 
@@ -62,8 +65,12 @@ class Desk:
         if count > 1:
             self.hands = [Elsewhere(settings, n, count) for n in range(count)]
         else:
-            # Two: while one picture is in the network the other one is read, finished or encoded.
-            self.hands = [Here(self.shop, counts=n == 0) for n in range(min(thread_count(), 2))]
+            # Two: while one picture is in the network the other one is read, finished or encoded; or one more than go
+            # through the network together.
+            batch = settings.batch or (1 if likely_device("auto", "auto") == "cpu" else _ON_A_CARD)
+            pairs = batch + 1 if batch > 1 else min(thread_count(), 2)
+            together = Together(batch) if batch > 1 else None
+            self.hands = [Here(self.shop, counts=n == 0, together=together) for n in range(pairs)]
         room = _TOGETHER if count == 1 else None
         self.engine = Engine(settings.queue, settings.max_seconds, self.hands, room)
         self.rates = Rates(settings.rate)

@@ -6,11 +6,14 @@ import base64
 import binascii
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError
+from gossamer.image.limits import kind_of
 from gossamer.service.refusals import Malformed
 from gossamer.settings import Finding, ModelChoice, Parameter, Recipe, parameters
 from gossamer.settings.base import Settings
@@ -151,7 +154,11 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
     for name, value in request.query_params.multi_items():
         sent.fields.setdefault(name, []).append(value)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    if kind == "application/x-www-form-urlencoded" and kind_of((await request.body())[:64]) is not None:
+        sent.files[
+            files[0]
+        ] = await request.body()  # which is how curl --data-binary calls a picture, unless it is told
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         await _read_form(request, sent, files)
     elif kind == "application/json":
         _read_json(await request.body(), sent, files)
@@ -164,11 +171,22 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
 
 async def _read_form(request: Request, sent: Sent, files: tuple[str, ...]) -> None:
     from starlette.datastructures import UploadFile
-    from starlette.exceptions import HTTPException
+    from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
+    class InMemory(MultiPartParser):  # type: ignore[misc]
+        """Writes no picture to the disk; the guard has bounded what a request may have."""
+
+        spool_max_size = max_file_size = sys.maxsize  # by its newer and its older name
+
+    whole = request.headers["content-type"].lower().startswith("multipart")
+    most: dict[str, int] = {"max_fields": _MOST_FIELDS, "max_part_size": 1 << 26}
     try:
-        form = await request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=1 << 26)
-    except (HTTPException, ValueError):
+        async with aclosing(request.stream()) as stream:
+            if whole:
+                form = await InMemory(request.headers, stream, max_files=_MOST_FILES, **most).parse()
+            else:
+                form = await FormParser(request.headers, stream, **most).parse()
+    except (MultiPartException, ValueError):
         raise Malformed("The form cannot be read.", "Send multipart/form-data, as curl -F does.") from None
     try:
         for name, value in form.multi_items():
@@ -188,9 +206,9 @@ def _read_json(body: bytes, sent: Sent, files: tuple[str, ...]) -> None:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("The body is not valid JSON.", 'Send e.g. {"image": "BASE64"}.') from None
+        raise Malformed("The body is not valid JSON.", f'Send e.g. {{"{files[0]}": "BASE64"}}.') from None
     if not isinstance(data, dict):
-        raise Malformed("The body is no JSON object.", 'Send e.g. {"image": "BASE64"}.')
+        raise Malformed("The body is no JSON object.", f'Send e.g. {{"{files[0]}": "BASE64"}}.')
     for name, value in data.items():
         if name in files:
             sent.files[name] = decoded(value, name)

@@ -15,7 +15,7 @@ from typing import Any
 from gossamer.errors import GossamerError
 from gossamer.service.keys import Keys
 from gossamer.service.metrics import Metrics
-from gossamer.service.refusals import Forbidden, TooLarge
+from gossamer.service.refusals import Busy, Forbidden, Late, TooLarge
 
 __all__ = ["Guard", "is_loopback"]
 
@@ -26,6 +26,8 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _OPEN = ("/", "/healthz", "/readyz")  # the page, which asks for a key, and what a load balancer asks, which has none
 _HEARD_OUT, _PATIENCE = 8 << 20, 2.0  # bytes and seconds for which a request that is refused may go on being sent
 _EVERYONE = "everyone"  # whose turn it is where there are no keys
+_LARGEST = 16  # requests of the largest size that may be held together
+_SOON = 5  # seconds
 
 
 def is_loopback(host: str) -> bool:
@@ -47,7 +49,9 @@ class Guard:
     keys : Keys or None
         Without any, only this machine is answered, and no page of another address.
     most : int
-        Bytes that a request may have.
+        Bytes that a request may have; all together may have 16 times as many, in the queue and on their way.
+    seconds : float
+        How long a request may take to arrive.
     metrics : Metrics
     refusal : callable
         ``refusal(path, error, request_id)`` returns status, headers and body for what is refused here.
@@ -60,11 +64,13 @@ class Guard:
         inner: Any,
         keys: Keys | None,
         most: int,
+        seconds: float,
         metrics: Metrics,
         refusal: Callable[[str, GossamerError, str], tuple[int, dict[str, str], bytes]],
         paths: tuple[str, ...],
     ) -> None:
-        self._inner, self._keys, self._most = inner, keys, most
+        self._inner, self._keys, self._most, self._seconds = inner, keys, most, seconds
+        self._held = 0
         self._metrics, self._refusal, self._paths = metrics, refusal, frozenset(paths)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -80,12 +86,23 @@ class Guard:
         scope["state"] = {**scope.get("state", {}), "id": id, "owner": _EVERYONE}
 
         async def bounded() -> MutableMapping[str, Any]:
-            message = await receive()
+            try:
+                # What comes after the whole of it is that its client leaves, whenever that is.
+                async with asyncio.timeout_at(None if state["whole"] else end):
+                    message = await receive()
+            except TimeoutError:
+                raise Late(
+                    f"The request took longer than {self._seconds:g} s to arrive.", "Send a smaller picture."
+                ) from None
             if message["type"] == "http.request":
-                state["received"] += len(message.get("body", b""))
+                size = len(message.get("body", b""))
+                state["received"] += size
+                self._held += size
                 state["whole"] = not message.get("more_body", False)
                 if state["received"] > self._most:
                     raise self._too_large()
+                if self._held > _LARGEST * self._most:
+                    raise Busy("The service has as many requests in hand as it can hold.", _SOON)
             return message
 
         async def told(message: MutableMapping[str, Any]) -> None:
@@ -98,6 +115,7 @@ class Guard:
                 ]
             await send(message)
 
+        end = asyncio.get_running_loop().time() + self._seconds
         try:
             if scope["path"] not in _OPEN:
                 state["owner"] = self._owner(headers)
@@ -118,6 +136,7 @@ class Guard:
             await told({"type": "http.response.start", "status": status, "headers": head})
             await told({"type": "http.response.body", "body": body})
         finally:
+            self._held -= state["received"]
             seconds = time.perf_counter() - start
             self._metrics.answered(path, state["status"], seconds)
             line = {

@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from gossamer.errors import GossamerError
 from gossamer.networks.busy import SMALL, picture_after_picture
+from gossamer.networks.together import Together
 from gossamer.progress import Progress
 from gossamer.service.frames import receive, send
 from gossamer.service.work import Workshop
@@ -46,17 +47,19 @@ class Here:
     shop : Workshop
     counts : bool
         Whether it tells what the process holds: one of several does.
+    together : Together, optional
+        What puts its pictures through networks with those of others.
     """
 
     restarts = 0
     """How many processes took another's place: none."""
 
-    def __init__(self, shop: Workshop, *, counts: bool = True) -> None:
-        self._shop, self._counts = shop, counts
+    def __init__(self, shop: Workshop, *, counts: bool = True, together: Together | None = None) -> None:
+        self._shop, self._counts, self._together = shop, counts, together
 
     def __call__(self, work: Task, steps: Progress) -> Any:
         """Do the work."""
-        with picture_after_picture(SMALL):
+        with picture_after_picture(SMALL), self._together.here() if self._together else nullcontext():
             return work(self._shop, steps)
 
     @property

@@ -139,6 +139,6 @@ class Rates:
                 start, count = now, 0
             seconds = max(1, int(start + _MINUTE - now + 0.999))
             if count >= self.most:
-                raise Busy(f"The key has been used {self.most} times in this minute, its limit.", seconds)
+                raise Busy(f"The key has been used {self.most} times in this minute, its limit.", seconds, self.most)
             self._windows[owner] = start, count + 1
             return self.most - count - 1, seconds

@@ -11,6 +11,7 @@ from gossamer.remedies import without_flags
 __all__ = [
     "Busy",
     "Forbidden",
+    "Late",
     "Malformed",
     "TooLarge",
     "TooSlow",
@@ -52,13 +53,21 @@ class Busy(GossamerError):
     ----------
     seconds : int
         When to come again.
+    most : int
+        How often a minute the key may come, where it is that which was used up; else 0.
     """
 
     http_status = 429
 
-    def __init__(self, message: str, seconds: int) -> None:
+    def __init__(self, message: str, seconds: int, most: int = 0) -> None:
         super().__init__(message, f"Try again in {seconds} s.")
-        self.seconds = seconds
+        self.seconds, self.most = seconds, most
+
+
+class Late(GossamerError):
+    """A request that did not arrive in time."""
+
+    http_status = 408
 
 
 class TooSlow(GossamerError):

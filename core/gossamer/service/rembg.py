@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from gossamer.colours import read_colour
 from gossamer.errors import InputError
 from gossamer.service.answers import Answer
 from gossamer.service.desk import Desk, picture_response
@@ -17,13 +18,15 @@ from gossamer.service.fields import Sent, read_sent, truth
 from gossamer.service.refusals import Forbidden
 from gossamer.service.tasks import Cut
 from gossamer.service.wish import Wish, check_recipe
-from gossamer.settings import Finding, ModelChoice, Recipe
+from gossamer.settings import Finding, ModelChoice, Recipe, parameters
 
 __all__ = ["ADDRESS", "Rembg"]
 
 ADDRESS = "/api/remove"
 _MODELS = {"u2net_human_seg": "u2net-human-seg", "bria-rmbg": "rmbg-1.4"}
 _BAND = 10  # rembg's own erosion where none is given
+_ANY = 1_000_000  # pixels: rembg knows no limit
+_WIDEST = next(int(each.maximum or _BAND) for each in parameters(Recipe) if each.name == "matting_band")
 _SMOOTH = 5.0  # pixels: rembg opens the mask with a disc and blurs it about so much
 
 
@@ -61,14 +64,16 @@ class Rembg:
     def _wish(self, sent: Sent) -> Wish:
         stages: dict[str, dict[str, Any]] = {}
         for name in ("af", "ab"):
-            _whole(sent, name, 0)
-        band = _whole(sent, "ae", _BAND)
+            _whole(sent, name, 0, 255)
+        band = _whole(sent, "ae", _BAND, _ANY)
         if truth(sent, "a"):
-            stages["matting"] = {"method": "closed_form", "band": max(1, band)}
+            stages["matting"] = {"method": "closed_form", "band": min(max(1, band), _WIDEST)}
         if truth(sent, "ppm"):
             stages["refinement"] = {"smooth": _SMOOTH}
         colour = str(sent.one("bgc", "")).strip()
         if colour:
+            if read_colour(colour) is None:
+                raise InputError("The field bgc is no colour.", "Give red, green, blue and alpha: 255,255,255,255.")
             stages["background"] = {"fill": colour}
         recipe = Recipe.of(stages)
         check_recipe(recipe)
@@ -82,14 +87,14 @@ class Rembg:
         return Wish(sent.picture("file"), recipe, choice, Finding(), prompt, "png")
 
 
-def _whole(sent: Sent, name: str, default: int) -> int:
+def _whole(sent: Sent, name: str, default: int, most: int) -> int:
     value = sent.one(name, default)
     try:
         number = int(value)
     except (TypeError, ValueError):
         number = -1
-    if not 0 <= number <= 255:
-        raise InputError(f"The field {name} is not from 0 to 255.", "Give a whole number.")
+    if not 0 <= number <= most:
+        raise InputError(f"The field {name} is not from 0 to {most}.", "Give a whole number.")
     return number
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import time
 from typing import Any
 
 from fastapi import Request, Response
@@ -23,7 +25,7 @@ __all__ = ["ACCOUNT", "CUT", "RemoveBg", "refused"]
 CUT, ACCOUNT = "/v1.0/removebg", "/v1.0/account"
 _FILES = ("image_file", "bg_image_file")
 _STATUSES = {401: 403, 404: 400, 409: 400, 413: 400, 422: 400}
-_CODES = {403: "auth_failed", 429: "rate_limit_exceeded", 400: "invalid_parameters"}
+_CODES = {403: "auth_failed", 429: "rate_limit_exceeded", 400: "invalid_parameters", 413: "file_too_large"}
 
 
 class RemoveBg:
@@ -53,13 +55,7 @@ class RemoveBg:
             "X-Credits-Charged": "0",
             **{f"X-Foreground-{name.title()}": str(value) for name, value in box.items()},
         }
-        left, seconds = request.state.rate
-        if self._desk.rates.most:
-            headers |= {
-                "X-RateLimit-Limit": str(self._desk.rates.most),
-                "X-RateLimit-Remaining": str(left),
-                "X-RateLimit-Reset": str(seconds),
-            }
+        headers |= _limits(self._desk.rates.most, *request.state.rate)
         if "application/json" in request.headers.get("accept", ""):
             told: dict[str, Any] = {"result_b64": base64.b64encode(made.data).decode()}
             told |= {f"foreground_{name}": value for name, value in box.items()}
@@ -90,7 +86,16 @@ def refused(error: GossamerError, id: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body for an error, as remove.bg words it."""
     message, remedy = worded(error)
     status = _STATUSES.get(error.http_status, error.http_status)
-    code = getattr(error, "code", "") or _CODES.get(status, "unknown_error")
+    code = getattr(error, "code", "") or _CODES.get(error.http_status) or _CODES.get(status, "unknown_error")
     title = "API Key invalid" if error.http_status == 401 else message.rstrip(".")
     told = {"title": title, "code": code, **({"detail": remedy} if remedy else {})}
-    return status, headers_of(error), json.dumps({"errors": [told]}).encode()
+    headers = {**headers_of(error), **_limits(getattr(error, "most", 0), 0, getattr(error, "seconds", 0))}
+    return status, headers, json.dumps({"errors": [told]}).encode()
+
+
+def _limits(most: int, left: int, seconds: int) -> dict[str, str]:
+    """Return what tells a key of its rate, where it has one; they name the moment at which it is whole again."""
+    if not most:
+        return {}
+    reset = math.ceil(time.time()) + seconds
+    return {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}

@@ -78,7 +78,7 @@ class Cluster(Settings):
         str,
         Field(
             title="Address",
-            description="Of the cluster for the engine ray: HOST:PORT, ray://HOST:PORT or auto; nothing makes one of "
+            description="Of the cluster for the engine ray: HOST:PORT or auto; nothing makes one of "
             "this machine alone, for this batch.",
             json_schema_extra={"flat": "address"},
         ),

@@ -103,6 +103,16 @@ class Service(Settings):
             "cores; more: as many, each on one picture, with networks of its own and its part of the cores.",
         ),
     ] = 1
+    batch: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            title="Batch",
+            description="How many pictures go through a network at once, where so many wait for it; 0: 4 on a graphics "
+            "card, and 1 on processors, which gain nothing by it. Not for several workers.",
+        ),
+    ] = 0
     urls: Annotated[
         bool,
         Field(
