@@ -145,8 +145,8 @@ def estimate(
         How much a pixel has to say about its colour's side, in [0, 1]; all the same without it.
     lines : (H, W) float32 ndarray, optional
         How far each pixel belongs to a line or a narrow gap of a mask that a model drew, in [0, 1]. Elsewhere such a
-        mask draws hair harder than it is: what is nearly certain among greys is doubted as they are. Without it the
-        mask is a hint, whose certainty counts everywhere.
+        mask draws hair harder than it is: as far as colours can be believed, what is nearly certain among greys is
+        doubted as they are. Without it the mask is a hint, whose certainty counts everywhere.
     unit : float
         Pixels in a unit of length.
     report : Progress
@@ -187,7 +187,7 @@ def estimate(
     ends = np.full_like(mask, ENDS)
     if lines is not None:
         mixed = wide_blur(alpha * (1 - alpha) * np.float32(4), MIXED * unit)
-        ends *= 1 - ramp(mixed, *FAINT) * faith * (1 - lines)
+        ends *= 1 - ramp(mixed, *FAINT) * faith * gate * (1 - lines)
     stretched: Array = np.clip((alpha - ends) / (1 - 2 * ends), 0, 1)
     return Estimate(np.where(asked, stretched, mask), vote, gate)
 
@@ -259,7 +259,7 @@ def _solve(
     for _ in range(DOUBLINGS):
         sure *= sure
     if at.hair is not None:
-        sure *= 1 - of(at.hair)
+        sure *= 1 - of(at.hair) * here
     target, weight = _join(target, weight, own, np.float32(FAITH) * faith * sure)
     report(0.45)
     pull, goal = np.zeros_like(known), np.zeros_like(known)
