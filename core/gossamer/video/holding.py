@@ -1,10 +1,10 @@
 """Mattes that hold still: what flickers is told from what moves by optical flow, and taken out.
 
-Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees
-with the other one; their mean, in which those count more that are sure, is what a matte would be without flicker. What
-has no fellow (what comes from behind something, what is beyond a cut) stays as the model saw it. All of this happens in
-a small copy, and only the small matte's change is brought back: hair, which is finer, stays as it is in the frame's own
-matte.
+Mattes of the frames before and after are moved along with the picture, edges with what is within them, each step as
+far as the moved picture agrees with the other one; their mean, in which those count more that are sure, is what a matte
+would be without flicker. What has no fellow (what comes from behind something, what is beyond a cut) stays as the model
+saw it. All of this happens in a small copy, and only the small matte's change is brought back: hair, which is finer,
+stays as it is in the frame's own matte.
 """
 
 from __future__ import annotations
@@ -39,23 +39,28 @@ class Past:
         The last of them, small.
     mean : (h, w, 2) float32
         Sum of the mattes that were moved along, and of their weights.
+    matte : (h, w) float32
+        That of the last of them as it came, small.
     colours : (h, w, 3) float32 or None
         The subject's colours in the last of them, small.
     """
 
     small: NDArray[np.uint8]
     mean: Array
+    matte: Array
     colours: Array | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays, to be written down."""
-        kept: dict[str, NDArray[Any]] = {"small": self.small, "mean": self.mean}
+        kept: dict[str, NDArray[Any]] = {"small": self.small, "mean": self.mean, "matte": self.matte}
         return kept if self.colours is None else {**kept, "colours": self.colours}
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
         """Return what was written down by :meth:`arrays`; None where nothing was."""
-        return cls(arrays["small"], arrays["mean"], arrays.get("colours")) if "small" in arrays else None
+        if "small" not in arrays:
+            return None
+        return cls(arrays["small"], arrays["mean"], arrays["matte"], arrays.get("colours"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +122,10 @@ class Steady(Generic[_T]):
         small = reduced(pixels)
         size = (small.shape[1], small.shape[0])
         matte = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-        last = self._waiting[-1].small if self._waiting else self.past.small if self.past else None
-        back, forth = (None, None) if last is None or last.shape != small.shape else motion_between(small, last)
+        last = self._waiting[-1] if self._waiting else self.past
+        back, forth = None, None
+        if last is not None and last.small.shape == small.shape:
+            back, forth = motion_between(small, last.small, (matte, last.matte))
         self._waiting.append(_Waiting(thing, alpha, small, matte, back, forth))
         if len(self._waiting) > AHEAD:
             yield self._next()
@@ -178,7 +185,7 @@ class Steady(Generic[_T]):
         np.clip(held, 0, 1, out=held)
         self._before = self.past.colours if self.past else None
         self._motion = first.back
-        self.past = Past(first.small, np.ascontiguousarray(forward), None)
+        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte)
         self._waiting.popleft()
         return Held(first.thing, held)
 

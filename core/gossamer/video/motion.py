@@ -21,6 +21,13 @@ _TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across 
 _FOUND = 0.05  # of the picture: what has texture and is found again across a cut, where something is
 _AROUND = 12.0  # px: flat areas go on with what is around them
 _PART = 0.3  # of what is found again around a pixel: so much has to have texture
+_EDGE = 5  # px: so near lies an edge
+_NOTHING = 0.03  # of a matte: there is none
+_DEEP = 4  # px: half a patch of flow; deeper within flow is not drawn along by what is behind
+_BESIDE = 12.0  # px: what is within an edge lies so near
+_ENOUGH = 0.02  # of the surroundings: so much has to lie within
+_WORSE = 0.03  # of the colours' range: so much worse may the mean motion be within than each pixel's own
+_COARSE = 4  # wide means are taken in pictures so much smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +74,18 @@ def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Motion, Motion]:
+def motion_between(
+    now: NDArray[np.uint8], before: NDArray[np.uint8], mattes: tuple[Array, Array] | None = None
+) -> tuple[Motion, Motion]:
     """Return where the pixels of one frame were in the one before, and where those of that one went.
 
     Parameters
     ----------
     now, before : (h, w, 3) uint8
         See :func:`reduced`.
+    mattes : two of (h, w) float32, optional
+        Theirs: at the edge of what they hold, which flow draws along with what is behind, motion is that of what is
+        within.
 
     References
     ----------
@@ -86,27 +98,98 @@ def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[M
     search.setFinestScale(0)  # at half the size contours are off by so much that mattes smear there
     search.setVariationalRefinementIterations(1)  # of five, which take more time than all the rest, and find no more
     back, forth = search.calc(grey, last, None), search.calc(last, grey, None)
-    return _trusted(now, before, back, forth), _trusted(before, now, forth, back)
+    ours, theirs = mattes or (None, None)
+    return _motion(now, before, back, forth, ours), _motion(before, now, forth, back, theirs)
 
 
-def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[Any], returning: NDArray[Any]) -> Motion:
+def _motion(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], flow: Array, returning: Array, matte: Array | None
+) -> Motion:
     import cv2
 
-    height, width = here.shape[:2]
-    across, down = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    place = np.dstack([across + flow[..., 0], down + flow[..., 1]])
-    inside = (place[..., 0] >= 0) & (place[..., 0] <= width - 1) & (place[..., 1] >= 0) & (place[..., 1] <= height - 1)
+    start = _pixels(*here.shape[:2])
+    place = start + flow
+    off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    off = cv2.absdiff(moved, here).astype(np.float32).mean(2) / np.float32(255)
-    is_cut = float(off.mean()) > _CUT
-    off = cv2.GaussianBlur(off, (0, 0), _GRAIN)
     allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
-    astray = np.linalg.norm(flow + returned, axis=2)
-    trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
-    if is_cut:
-        trust = _across_a_cut(trust.astype(np.float32), here)
-    return Motion(place, np.asarray(cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0), np.float32))
+    astray = np.square(np.linalg.norm(flow + returned, axis=2) / allowed)
+    trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
+    if matte is not None:
+        along, sure, taken = _within(here, there, flow, off, astray, trust, matte)
+        place = start + (flow + (along - flow) * taken[..., None])
+        trust += (sure - trust) * taken
+        trust *= _is_inside(place)
+    if float(off.mean()) > _CUT:
+        trust = _across_a_cut(trust, here)
+    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32))
+
+
+def _pixels(height: int, width: int) -> Array:
+    """Return x and y of each pixel, (h, w, 2)."""
+    return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+
+
+def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array) -> Array:
+    """Return how far colours at these places of another picture are off, (h, w) float32 of the colours' range."""
+    import cv2
+
+    moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    off = cv2.absdiff(moved, here).astype(np.float32)
+    return np.asarray(cv2.transform(off, np.full((1, 3), 1 / (3 * 255), np.float32)), np.float32)
+
+
+def _trust(off: Array, astray: Array) -> Array:
+    return np.asarray(np.exp(-np.square(off / np.float32(_DIFFERENCE)) - astray), np.float32)
+
+
+def _is_inside(place: Array) -> NDArray[np.bool_]:
+    """Return which places lie within the picture."""
+    height, width = place.shape[:2]
+    across, down = place[..., 0], place[..., 1]
+    return np.asarray((across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1))
+
+
+def _within(
+    here: NDArray[np.uint8],
+    there: NDArray[np.uint8],
+    flow: Array,
+    off: Array,
+    astray: Array,
+    trust: Array,
+    matte: Array,
+) -> tuple[Array, Array, Array]:
+    """Return motion and trust of what is within an edge, (h, w, 2) and (h, w), and where these are taken, (h, w).
+
+    A patch on an edge shows what moves within it and what moves behind, flow follows the one that has more texture, and
+    the colours of soft edges change with what is behind. But an edge moves as that does whose edge it is.
+    """
+    import cv2
+
+    window = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * _DEEP + 1, 2 * _DEEP + 1))
+    weight = np.square(cv2.erode(matte, window)) * trust
+    enough, across, down, led, before = _means([flow[..., 0], flow[..., 1], astray, off], weight)
+    along = np.dstack([across, down])
+    _, after = _means([_difference(here, there, _pixels(*matte.shape) + along)], weight)
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE + 1, 2 * _EDGE + 1))
+    is_edge = (cv2.dilate(matte, window) > _NOTHING) & (cv2.erode(matte, window) < 1 - _NOTHING)
+    taken = is_edge & (enough > _ENOUGH) & (after < before + _WORSE)
+    return along, _trust(after, led), np.asarray(cv2.GaussianBlur(taken.astype(np.float32), (0, 0), 1.0), np.float32)
+
+
+def _means(planes: list[Array], weight: Array) -> list[Array]:
+    """Return the mean of a weight around each pixel, and the weighted ones of planes; all are (h, w)."""
+    import cv2
+
+    height, width = weight.shape
+    size = (-(-width // _COARSE), -(-height // _COARSE))
+
+    def mean(plane: Array) -> Array:
+        coarse = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(coarse, (0, 0), _BESIDE / _COARSE), np.float32)
+
+    whole = mean(weight)
+    found = [whole, *(mean(plane * weight) / (whole + np.float32(1e-6)) for plane in planes)]
+    return [np.asarray(cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR), np.float32) for one in found]
 
 
 def _across_a_cut(trust: Array, here: NDArray[np.uint8]) -> Array:
