@@ -182,8 +182,8 @@ def test_an_edge_moves_as_what_is_within_it() -> None:
     astray = [np.abs(one.place[..., 0] - (across - 2))[edge].mean() for one in (alone, along)]
     assert astray[0] > 0.8
     assert astray[1] < 0.3
-    assert alone.trust[edge].mean() < 0.6
-    assert along.trust[edge].mean() > 0.85
+    assert alone.trust[edge].mean() < 0.3
+    assert along.trust[edge].mean() > 0.6
     deep = mattes[0] == 1
     far = np.hypot(across - 102, np.arange(HEIGHT, dtype=np.float32)[:, None] - 60) > 60
     for region in (far, deep & (np.hypot(across - 102, np.arange(HEIGHT)[:, None] - 60) < 25)):
@@ -196,7 +196,7 @@ def test_an_edge_moves_as_what_is_within_it() -> None:
         noise = np.random.default_rng(number).normal(0, 0.15, (24, 40)).astype(np.float32)
         rough = np.kron(noise, np.ones((5, 5), np.float32))
         seen.append(np.clip(truths[-1] + rough * (truths[-1] > 0) * (truths[-1] < 1), 0, 1))
-    assert flicker_of(held(frames, seen), truths) < 0.5 * flicker_of(seen, truths)
+    assert flicker_of(held(frames, seen), truths) < 0.6 * flicker_of(seen, truths)
 
 
 def test_parts_that_move_otherwise_keep_their_own_edges() -> None:
@@ -212,3 +212,31 @@ def test_parts_that_move_otherwise_keep_their_own_edges() -> None:
     assert astray[1] < astray[0]
     near = (np.abs(down - 60) < 4) & (mattes[0] > 0.5)
     assert np.abs(along.place[..., 0] - true)[near].mean() < 1.05 * np.abs(alone.place[..., 0] - true)[near].mean()
+
+
+def test_a_fringe_that_flies_is_not_held_by_what_it_hangs_on() -> None:
+    down, across = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    column = ((across >= 60) & (across < 140)).astype(np.float32)
+    body = column * ((down >= 20) & (down < 80))
+    fringe = column * ((down >= 80) & (down < 90))
+    parts = [(body, texture(2), 0), (fringe, texture(3), 0)]
+    moved = [(np.roll(body, 3, 1), texture(2), -3), (np.roll(fringe, -3, 1), texture(3), 3)]
+    mattes = moved[0][0] + moved[1][0], body + fringe
+    now, before = before_a_moving_ground(moved, 0), before_a_moving_ground(parts, 0)
+    alone, along = (motion_between(now, before, given)[0] for given in (None, mattes))
+    astray = [np.abs(one.place[..., 0] - (across + 3))[moved[1][0] == 1].mean() for one in (alone, along)]
+    assert astray[1] < 1.1 * astray[0]
+
+
+def test_detail_that_is_finer_than_the_flow_holds_still() -> None:
+    import cv2
+
+    frames = [cv2.resize(texture(6)[:135, :240], (1920, 1080), interpolation=cv2.INTER_CUBIC)] * 5
+    random = np.random.default_rng(3)
+    noise = [cv2.resize(random.normal(0, 0.1, (540, 960)).astype(np.float32), (1920, 1080)) for _ in frames]
+    seen = [0.5 + one for one in noise]
+    result = held(frames, seen, 0.9)
+    fine = [one[2] - cv2.GaussianBlur(one[2], (0, 0), 4.0) for one in (seen, result)]
+    assert fine[1].std() < 0.75 * fine[0].std()
+    still = [seen[0]] * 5
+    assert max(np.abs(a - still[0]).max() for a in held(frames, still, 0.9)) < 0.02

@@ -26,7 +26,9 @@ _NOTHING = 0.03  # of a matte: there is none
 _DEEP = 4  # px: half a patch of flow; deeper within flow is not drawn along by what is behind
 _BESIDE = 12.0  # px: what is within an edge lies so near
 _ENOUGH = 0.02  # of the surroundings: so much has to lie within
-_WORSE = 0.03  # of the colours' range: so much worse may the mean motion be within than each pixel's own
+_WORSE = 0.006  # of the colours' range: so much worse may the motion of what is within be around an edge than its own
+_SPREAD = 0.5  # px: what is within an edge and moves less uniformly has no common motion
+_NEAR, _OTHER = 2.0, 0.144  # px, and of the colours' range: beyond it an edge shows another thing, as hair that flies
 _COARSE = 4  # wide means are taken in pictures so much smaller
 
 
@@ -60,6 +62,16 @@ class Motion:
 
         how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
         return np.asarray(cv2.remap(plane, self.place, None, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+    def enlarged(self, height: int, width: int) -> Motion:
+        """Return it for pictures of another size."""
+        import cv2
+
+        h, w = self.trust.shape
+        factor = np.array([width / w, height / h], np.float32)
+        flow = cv2.resize(self.place - _places(h, w), (width, height), interpolation=cv2.INTER_LINEAR) * factor
+        trust = cv2.resize(self.trust, (width, height), interpolation=cv2.INTER_LINEAR)
+        return Motion(_places(height, width) + flow, np.asarray(trust, np.float32))
 
 
 def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -107,7 +119,7 @@ def _motion(
 ) -> Motion:
     import cv2
 
-    start = _pixels(*here.shape[:2])
+    start = _places(*here.shape[:2])
     place = start + flow
     off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -124,7 +136,7 @@ def _motion(
     return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32))
 
 
-def _pixels(height: int, width: int) -> Array:
+def _places(height: int, width: int) -> Array:
     """Return x and y of each pixel, (h, w, 2)."""
     return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
 
@@ -166,14 +178,23 @@ def _within(
     import cv2
 
     window = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * _DEEP + 1, 2 * _DEEP + 1))
-    weight = np.square(cv2.erode(matte, window)) * trust
-    enough, across, down, led, before = _means([flow[..., 0], flow[..., 1], astray, off], weight)
+    deep = cv2.erode(matte, window)
+    weight = np.square(deep) * trust
+    across, down = flow[..., 0], flow[..., 1]
+    enough, across, down, squares, led = _means([across, down, np.square(flow).sum(2), astray], weight)
     along = np.dstack([across, down])
-    _, after = _means([_difference(here, there, _pixels(*matte.shape) + along)], weight)
+    spread = np.maximum(squares - np.square(along).sum(2), 0)
+    there_off = _difference(here, there, _places(*matte.shape) + along)
+    _, within = _means([there_off], weight)
+    _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE + 1, 2 * _EDGE + 1))
     is_edge = (cv2.dilate(matte, window) > _NOTHING) & (cv2.erode(matte, window) < 1 - _NOTHING)
-    taken = is_edge & (enough > _ENOUGH) & (after < before + _WORSE)
-    return along, _trust(after, led), np.asarray(cv2.GaussianBlur(taken.astype(np.float32), (0, 0), 1.0), np.float32)
+    is_taken = is_edge & (enough > _ENOUGH) & (mean < own + _WORSE)
+    taken = is_taken * np.exp(-spread / np.float32(_SPREAD**2))
+    weight = np.square(matte) + np.float32(1e-3)
+    here_off = cv2.GaussianBlur(there_off * weight, (0, 0), _NEAR) / cv2.GaussianBlur(weight, (0, 0), _NEAR)
+    sure = _trust(within, led + np.square(here_off / np.float32(_OTHER)))
+    return along, sure, np.asarray(cv2.GaussianBlur(taken, (0, 0), 1.0), np.float32)
 
 
 def _means(planes: list[Array], weight: Array) -> list[Array]:
