@@ -123,8 +123,8 @@ def _motion(
     place = start + flow
     off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
-    astray = np.square(np.linalg.norm(flow + returned, axis=2) / allowed)
+    allowed = _LOOP + _FASTER * np.sqrt(_squares(flow))
+    astray = _squares(flow + returned) / np.square(allowed)
     trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
     if matte is not None:
         along, sure, taken = _within(here, there, flow, off, astray, trust, matte)
@@ -148,6 +148,11 @@ def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array)
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     off = cv2.absdiff(moved, here).astype(np.float32)
     return np.asarray(cv2.transform(off, np.full((1, 3), 1 / (3 * 255), np.float32)), np.float32)
+
+
+def _squares(vectors: Array) -> Array:
+    """Return the square of the length of vectors, (h, w, 2): twice as fast as a sum along the last axis."""
+    return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
 
 
 def _trust(off: Array, astray: Array) -> Array:
@@ -181,9 +186,9 @@ def _within(
     deep = cv2.erode(matte, window)
     weight = np.square(deep) * trust
     across, down = flow[..., 0], flow[..., 1]
-    enough, across, down, squares, led = _means([across, down, np.square(flow).sum(2), astray], weight)
+    enough, across, down, squares, led = _means([across, down, _squares(flow), astray], weight)
     along = np.dstack([across, down])
-    spread = np.maximum(squares - np.square(along).sum(2), 0)
+    spread = np.maximum(squares - _squares(along), 0)
     there_off = _difference(here, there, _places(*matte.shape) + along)
     _, within = _means([there_off], weight)
     _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))
