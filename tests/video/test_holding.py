@@ -120,7 +120,10 @@ def test_it_goes_on_where_another_one_stopped() -> None:
     for number in range(16):
         done += list(first.add(number, frames[number], seen[number]))
     assert first.past is not None
-    second: Steady[int] = Steady(0.8, Past.of(first.past.arrays()))
+    arrays = first.past.arrays()
+    assert Past.of({}) is None
+    assert Past.of({name: one for name, one in arrays.items() if name != "detail"}) is None  # of a version before
+    second: Steady[int] = Steady(0.8, Past.of(arrays))
     rest = []
     for number in range(len(done), 24):
         rest += list(second.add(number, frames[number], seen[number]))

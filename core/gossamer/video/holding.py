@@ -66,8 +66,8 @@ class Past:
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
-        """Return what was written down by :meth:`arrays`; None where nothing was."""
-        if "small" not in arrays:
+        """Return what was written down by :meth:`arrays`; None where nothing was, or less, by a version before."""
+        if not {"small", "mean", "matte", "detail"} <= arrays.keys():
             return None
         return cls(arrays["small"], arrays["mean"], arrays["matte"], arrays["detail"], arrays.get("colours"))
 
