@@ -1,4 +1,8 @@
-"""Clips whose mattes are known: cut-outs that move over photographs that move otherwise, with blur, zoom and a cut."""
+"""Clips whose mattes are known: cut-outs that move over photographs that move otherwise, with blur, zoom and a cut.
+
+What moves is rigid, and motion that is found somewhere in it holds for all of it. So there are waves: of the whole
+subject, slow and long, and of its fringe alone, quick and short, before a middle that does not wave.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ import numpy as np
 
 import gossamer
 
-__all__ = ["MovingScene", "scenes"]
+__all__ = ["WAVES", "MovingScene", "scenes"]
+
+WAVES = {"none": (0.0, 1.0, 1.0), "body": (1.5, 100.0, 24.0), "fringe": (3.0, 25.0, 8.0)}  # px of 360, px, frames
 
 PERIOD = 100  # frames: one sway of the subject and one pan of what is behind it, four seconds
 STEPS = 4  # moments in an exposure: motion blur is their mean
@@ -34,7 +40,30 @@ class MovingScene:
     alphas: list[np.ndarray]
 
 
-def scenes(folder: Path, photos: Path, width: int, count: int, chosen: list[int]) -> Iterator[MovingScene]:
+def waved(colours: np.ndarray, alpha: np.ndarray, waves: str, frame: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a subject as it waves at a time."""
+    amplitude, length, period = WAVES[waves]
+    if not amplitude:
+        return colours, alpha
+    height, width = alpha.shape
+    down, across = np.mgrid[:height, :width].astype(np.float32)
+    scale = height / 396  # it is 1.1 times as high as the picture
+    turns = np.float32(1 / (length * scale))
+    strength = np.full_like(alpha, amplitude * scale)
+    if waves == "fringe":
+        side = 2 * round(6 * scale) + 1
+        strength *= 1 - cv2.GaussianBlur(cv2.erode(alpha, np.ones((side, side), np.uint8)), (0, 0), 4 * scale)
+    phase = 2 * np.pi * frame / period
+    across_by = strength * np.sin(2 * np.pi * turns * (down + 0.3 * across) + phase)
+    down_by = strength * np.sin(2 * np.pi * turns * (across - 0.2 * down) + 1.3 * phase)
+    place = np.dstack([across + across_by, down + down_by]).astype(np.float32)
+    moved = (cv2.remap(one, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in (colours, alpha))
+    return next(moved), next(moved)
+
+
+def scenes(
+    folder: Path, photos: Path, width: int, count: int, chosen: list[int], waves: str = "none"
+) -> Iterator[MovingScene]:
     """Yield clips of `count` frames, `width` wide: cut-outs of a folder (``input``, ``alpha``) over photographs."""
     pictures = sorted((folder / "input").glob("*.png"))
     behind = sorted(path for path in photos.iterdir() if path.suffix in (".jpg", ".jpeg", ".png"))
@@ -71,9 +100,10 @@ def scenes(folder: Path, photos: Path, width: int, count: int, chosen: list[int]
                 )
                 turned = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), np.degrees(angle), grown)
                 turned[:, 2] += place - np.array(size) / 2
-                matte = cv2.warpAffine(alpha, turned, (width, height), flags=cv2.INTER_LINEAR)
+                shown, shape = waved(front, alpha, waves, frame + 0.5 * step / STEPS)
+                matte = cv2.warpAffine(shape, turned, (width, height), flags=cv2.INTER_LINEAR)
                 colours = cv2.warpAffine(
-                    front, turned, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                    shown, turned, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
                 )
                 corner = np.array([ground.shape[1] - width, ground.shape[0] - height]) * (
                     0.5 + 0.35 * pan * np.cos(2 * np.pi * moment)

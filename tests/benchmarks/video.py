@@ -1,6 +1,7 @@
 """Holding still, measured on clips with the truth: mattes frame by frame, and the same held still.
 
     python tests/benchmarks/video.py FOLDER PHOTOS [--model u2netp] [--width 640] [--frames 24] [--clips 1,3,5,8]
+        [--waves none|body|fringe]
 
 FOLDER holds ``input/*.png`` and ``alpha/*.png`` of the same names, PHOTOS what they are put before; see
 moving_scenes.py. Mattes are what ``gossamer video`` makes of a frame: the model's mask with its edges found; ``--edges
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from moving_scenes import scenes
+from moving_scenes import WAVES, scenes
 
 import gossamer
 from gossamer.matting.stage import matte
@@ -96,14 +97,14 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--clips", default="1,3,5,8")
+    parser.add_argument("--waves", choices=tuple(WAVES), default="none")
     parser.add_argument("--strength", type=float, default=Video().hold_strength)
     arguments = parser.parse_args()
     model = load_matter(ModelChoice.of(arguments.model), Recipe(), Video(), QUIET, print)
     chosen = [int(one) for one in arguments.clips.split(",")]
     rows = []
-    for number, scene in zip(
-        chosen, scenes(arguments.folder, arguments.photos, arguments.width, arguments.frames, chosen), strict=True
-    ):
+    place = arguments.folder, arguments.photos, arguments.width, arguments.frames
+    for number, scene in zip(chosen, scenes(*place, chosen, arguments.waves), strict=True):
         truths, masks, remembered = np.stack(scene.alphas), [], Recurrence()
         for order, frame in enumerate(scene.frames):
             found = model.matte(Frame(order, Fraction(order, 25), frame), remembered, QUIET)

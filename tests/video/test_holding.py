@@ -120,7 +120,10 @@ def test_it_goes_on_where_another_one_stopped() -> None:
     for number in range(16):
         done += list(first.add(number, frames[number], seen[number]))
     assert first.past is not None
-    second: Steady[int] = Steady(0.8, Past.of(first.past.arrays()))
+    arrays = first.past.arrays()
+    assert Past.of({}) is None
+    assert Past.of({name: one for name, one in arrays.items() if name != "detail"}) is None  # of a version before
+    second: Steady[int] = Steady(0.8, Past.of(arrays))
     rest = []
     for number in range(len(done), 24):
         rest += list(second.add(number, frames[number], seen[number]))
@@ -156,3 +159,87 @@ def test_motion_is_found_where_it_is() -> None:
     assert np.abs(forth.place[..., 0] - (across + 3))[inner].mean() < 0.15
     assert np.abs(back.place[..., 1] - down)[inner].mean() < 0.15
     assert back.trust[inner].mean() > 0.9
+
+
+def soft_disc(middle: float) -> np.ndarray:
+    """Return the matte of a disc with a soft edge, at this place across."""
+    down, across = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    return np.clip((45 - np.hypot(across - middle, down - 60)) / 8, 0, 1).astype(np.float32)
+
+
+def before_a_moving_ground(parts: list[tuple[np.ndarray, np.ndarray, int]], ground: int) -> np.ndarray:
+    """Return a picture of textures (matte, texture, where it begins) before one that begins elsewhere."""
+    found = texture(1)[100 : 100 + HEIGHT, 100 + ground : 100 + ground + WIDTH].astype(np.float32)
+    for matte, front, begin in parts:
+        found += matte[..., None] * (front[100 : 100 + HEIGHT, 100 + begin : 100 + begin + WIDTH] - found)
+    return np.clip(found + 0.5, 0, 255).astype(np.uint8)
+
+
+def test_an_edge_moves_as_what_is_within_it() -> None:
+    mattes = soft_disc(102), soft_disc(100)
+    now = before_a_moving_ground([(mattes[0], texture(2), -2)], 3)  # the disc goes right by 2, the ground left by 3
+    before = before_a_moving_ground([(mattes[1], texture(2), 0)], 0)
+    edge = (mattes[0] > 0.05) & (mattes[0] < 0.95)
+    across = np.arange(WIDTH, dtype=np.float32)
+    alone, along = (motion_between(now, before, given)[0] for given in (None, mattes))
+    astray = [np.abs(one.place[..., 0] - (across - 2))[edge].mean() for one in (alone, along)]
+    assert astray[0] > 0.8
+    assert astray[1] < 0.3
+    assert alone.trust[edge].mean() < 0.3
+    assert along.trust[edge].mean() > 0.6
+    deep = mattes[0] == 1
+    far = np.hypot(across - 102, np.arange(HEIGHT, dtype=np.float32)[:, None] - 60) > 60
+    for region in (far, deep & (np.hypot(across - 102, np.arange(HEIGHT)[:, None] - 60) < 25)):
+        assert np.array_equal(alone.place[region], along.place[region])
+    # And so the matte of a soft edge holds still there: noise goes, and nothing smears.
+    frames, seen, truths = [], [], []
+    for number in range(12):
+        truths.append(soft_disc(80 + 2 * number))
+        frames.append(before_a_moving_ground([(truths[-1], texture(2), -2 * number)], 3 * number))
+        noise = np.random.default_rng(number).normal(0, 0.15, (24, 40)).astype(np.float32)
+        rough = np.kron(noise, np.ones((5, 5), np.float32))
+        seen.append(np.clip(truths[-1] + rough * (truths[-1] > 0) * (truths[-1] < 1), 0, 1))
+    assert flicker_of(held(frames, seen), truths) < 0.6 * flicker_of(seen, truths)
+
+
+def test_parts_that_move_otherwise_keep_their_own_edges() -> None:
+    matte, (down, across) = soft_disc(100), np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    upper = (down < 60).astype(np.float32)
+    halves = [(matte * upper, texture(2), 3), (matte * (1 - upper), texture(3), -3)]
+    moved = [(np.roll(half, -round(begin), 1), front, begin) for half, front, begin in halves]
+    now, before = before_a_moving_ground(moved, 0), before_a_moving_ground([(a, b, 0) for a, b, _ in halves], 0)
+    mattes = moved[0][0] + moved[1][0], matte
+    alone, along = (motion_between(now, before, given)[0] for given in (None, mattes))
+    true = np.where(upper > 0, across + 3, across - 3)
+    astray = [np.abs(one.place[..., 0] - true)[(mattes[0] > 0.05)].mean() for one in (alone, along)]
+    assert astray[1] < astray[0]
+    near = (np.abs(down - 60) < 4) & (mattes[0] > 0.5)
+    assert np.abs(along.place[..., 0] - true)[near].mean() < 1.05 * np.abs(alone.place[..., 0] - true)[near].mean()
+
+
+def test_a_fringe_that_flies_is_not_held_by_what_it_hangs_on() -> None:
+    down, across = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    column = ((across >= 60) & (across < 140)).astype(np.float32)
+    body = column * ((down >= 20) & (down < 80))
+    fringe = column * ((down >= 80) & (down < 90))
+    parts = [(body, texture(2), 0), (fringe, texture(3), 0)]
+    moved = [(np.roll(body, 3, 1), texture(2), -3), (np.roll(fringe, -3, 1), texture(3), 3)]
+    mattes = moved[0][0] + moved[1][0], body + fringe
+    now, before = before_a_moving_ground(moved, 0), before_a_moving_ground(parts, 0)
+    alone, along = (motion_between(now, before, given)[0] for given in (None, mattes))
+    astray = [np.abs(one.place[..., 0] - (across + 3))[moved[1][0] == 1].mean() for one in (alone, along)]
+    assert astray[1] < 1.1 * astray[0]
+
+
+def test_detail_that_is_finer_than_the_flow_holds_still() -> None:
+    import cv2
+
+    frames = [cv2.resize(texture(6)[:135, :240], (1920, 1080), interpolation=cv2.INTER_CUBIC)] * 5
+    random = np.random.default_rng(3)
+    noise = [cv2.resize(random.normal(0, 0.1, (540, 960)).astype(np.float32), (1920, 1080)) for _ in frames]
+    seen = [0.5 + one for one in noise]
+    result = held(frames, seen, 0.9)
+    fine = [one[2] - cv2.GaussianBlur(one[2], (0, 0), 4.0) for one in (seen, result)]
+    assert fine[1].std() < 0.75 * fine[0].std()
+    still = [seen[0]] * 5
+    assert max(np.abs(a - still[0]).max() for a in held(frames, still, 0.9)) < 0.02

@@ -1,10 +1,10 @@
 """Mattes that hold still: what flickers is told from what moves by optical flow, and taken out.
 
-Mattes of the frames before and after are moved along with the picture, each step as far as the moved picture agrees
-with the other one; their mean, in which those count more that are sure, is what a matte would be without flicker. What
-has no fellow (what comes from behind something, what is beyond a cut) stays as the model saw it. All of this happens in
-a small copy, and only the small matte's change is brought back: hair, which is finer, stays as it is in the frame's own
-matte.
+Mattes of the frames before and after are moved along with the picture, edges with what is within them, each step as
+far as the moved picture agrees with the other one; their mean, in which those count more that are sure, is what a matte
+would be without flicker. What has no fellow (what comes from behind something, what is beyond a cut) stays as the model
+saw it. All of this happens in a small copy, and only the small matte's change is brought back: hair, which is finer,
+stays as it is in the frame's own matte, but for the mean of its detail over three frames.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = ["Held", "Past", "Steady"]
 AHEAD = 8  # frames that are looked at before one is given out
 _UNSURE = 2.0  # so little does it matter how sure a matte is: one half weighs two thirds of one that is certain
 _BLUR = 0.7  # px of the small copy, of the change: no blocks
+_FINER = 2.0  # times the small copy: as far as detail is held still
 
 _T = TypeVar("_T")
 
@@ -39,23 +40,36 @@ class Past:
         The last of them, small.
     mean : (h, w, 2) float32
         Sum of the mattes that were moved along, and of their weights.
+    matte : (h, w) float32
+        That of the last of them as it came, small.
+    detail : (h', w') float32
+        What is finer in it.
     colours : (h, w, 3) float32 or None
         The subject's colours in the last of them, small.
     """
 
     small: NDArray[np.uint8]
     mean: Array
+    matte: Array
+    detail: Array
     colours: Array | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays, to be written down."""
-        kept: dict[str, NDArray[Any]] = {"small": self.small, "mean": self.mean}
+        kept: dict[str, NDArray[Any]] = {
+            "small": self.small,
+            "mean": self.mean,
+            "matte": self.matte,
+            "detail": self.detail,
+        }
         return kept if self.colours is None else {**kept, "colours": self.colours}
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
-        """Return what was written down by :meth:`arrays`; None where nothing was."""
-        return cls(arrays["small"], arrays["mean"], arrays.get("colours")) if "small" in arrays else None
+        """Return what was written down by :meth:`arrays`; None where nothing was, or less, by a version before."""
+        if not {"small", "mean", "matte", "detail"} <= arrays.keys():
+            return None
+        return cls(arrays["small"], arrays["mean"], arrays["matte"], arrays["detail"], arrays.get("colours"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +93,7 @@ class _Waiting(Generic[_T]):
     alpha: Array
     small: NDArray[np.uint8]
     matte: Array  # small
+    detail: Array  # what is finer
     back: Motion | None  # to the frame before
     forth: Motion | None  # from the frame before
 
@@ -117,9 +132,11 @@ class Steady(Generic[_T]):
         small = reduced(pixels)
         size = (small.shape[1], small.shape[0])
         matte = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-        last = self._waiting[-1].small if self._waiting else self.past.small if self.past else None
-        back, forth = (None, None) if last is None or last.shape != small.shape else motion_between(small, last)
-        self._waiting.append(_Waiting(thing, alpha, small, matte, back, forth))
+        last = self._waiting[-1] if self._waiting else self.past
+        back, forth = None, None
+        if last is not None and last.small.shape == small.shape:
+            back, forth = motion_between(small, last.small, (matte, last.matte))
+        self._waiting.append(_Waiting(thing, alpha, small, matte, _detail(alpha, matte), back, forth))
         if len(self._waiting) > AHEAD:
             yield self._next()
 
@@ -173,20 +190,50 @@ class Steady(Generic[_T]):
         both = forward if backward is None else forward + backward - own
         change = both[..., 0] / both[..., 1] - first.matte
         change = cv2.GaussianBlur(change, (0, 0), _BLUR)
-        height, width = first.alpha.shape
-        held = first.alpha + cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+        change = _enlarged(change, first.detail.shape) + self._change_of_detail(first)
+        held = first.alpha + _enlarged(change, first.alpha.shape)
         np.clip(held, 0, 1, out=held)
         self._before = self.past.colours if self.past else None
         self._motion = first.back
-        self.past = Past(first.small, np.ascontiguousarray(forward), None)
+        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte, first.detail)
         self._waiting.popleft()
         return Held(first.thing, held)
+
+    def _change_of_detail(self, first: _Waiting[_T]) -> Array:
+        """Return what the mean of detail over the frame and its two neighbours differs by from its own."""
+        total, weights = first.detail.copy(), np.ones_like(first.detail)
+        neighbours = [(first.back, self.past.detail)] if self.past else []
+        neighbours += [(after.forth, after.detail) for after in list(self._waiting)[1:2]]
+        for motion, detail in neighbours:
+            if motion is None or detail.shape != total.shape:
+                continue
+            finer = motion.enlarged(*detail.shape)
+            weight = finer.trust * self._strength
+            total += weight * finer.moved(detail)
+            weights += weight
+        return np.asarray(total / weights - first.detail, np.float32)
 
     def _weight(self, motion: Motion) -> Array:
         return (motion.trust * self._strength)[..., None]
 
     _before: Array | None = None
     _motion: Motion | None = None
+
+
+def _enlarged(plane: Array, shape: tuple[int, ...]) -> Array:
+    import cv2
+
+    height, width = shape
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _detail(alpha: Array, small: Array) -> Array:
+    """Return what a matte has that its small copy has not, as far as it is held still."""
+    import cv2
+
+    shape = tuple(min(whole, round(_FINER * one)) for whole, one in zip(alpha.shape, small.shape, strict=True))
+    whole = np.asarray(cv2.resize(alpha, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    return whole - _enlarged(small, shape)
 
 
 def _own(matte: Array) -> Array:

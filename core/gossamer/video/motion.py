@@ -21,6 +21,15 @@ _TEXTURE = 0.03  # of the colours' range: what varies less shows nothing across 
 _FOUND = 0.05  # of the picture: what has texture and is found again across a cut, where something is
 _AROUND = 12.0  # px: flat areas go on with what is around them
 _PART = 0.3  # of what is found again around a pixel: so much has to have texture
+_EDGE = 5  # px: so near lies an edge
+_NOTHING = 0.03  # of a matte: there is none
+_DEEP = 4  # px: half a patch of flow; deeper within flow is not drawn along by what is behind
+_BESIDE = 12.0  # px: what is within an edge lies so near
+_ENOUGH = 0.02  # of the surroundings: so much has to lie within
+_WORSE = 0.006  # of the colours' range: so much worse may the motion of what is within be around an edge than its own
+_SPREAD = 0.5  # px: what is within an edge and moves less uniformly has no common motion
+_NEAR, _OTHER = 2.0, 0.144  # px, and of the colours' range: beyond it an edge shows another thing, as hair that flies
+_COARSE = 4  # wide means are taken in pictures so much smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +63,16 @@ class Motion:
         how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
         return np.asarray(cv2.remap(plane, self.place, None, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
+    def enlarged(self, height: int, width: int) -> Motion:
+        """Return it for pictures of another size."""
+        import cv2
+
+        h, w = self.trust.shape
+        factor = np.array([width / w, height / h], np.float32)
+        flow = cv2.resize(self.place - _places(h, w), (width, height), interpolation=cv2.INTER_LINEAR) * factor
+        trust = cv2.resize(self.trust, (width, height), interpolation=cv2.INTER_LINEAR)
+        return Motion(_places(height, width) + flow, np.asarray(trust, np.float32))
+
 
 def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Return a picture, (H, W, 3) uint8 or uint16, as small as motion is looked for in it, (h, w, 3) uint8."""
@@ -67,13 +86,18 @@ def reduced(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Motion, Motion]:
+def motion_between(
+    now: NDArray[np.uint8], before: NDArray[np.uint8], mattes: tuple[Array, Array] | None = None
+) -> tuple[Motion, Motion]:
     """Return where the pixels of one frame were in the one before, and where those of that one went.
 
     Parameters
     ----------
     now, before : (h, w, 3) uint8
         See :func:`reduced`.
+    mattes : two of (h, w) float32, optional
+        Theirs: at the edge of what they hold, which flow draws along with what is behind, motion is that of what is
+        within.
 
     References
     ----------
@@ -86,27 +110,112 @@ def motion_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[M
     search.setFinestScale(0)  # at half the size contours are off by so much that mattes smear there
     search.setVariationalRefinementIterations(1)  # of five, which take more time than all the rest, and find no more
     back, forth = search.calc(grey, last, None), search.calc(last, grey, None)
-    return _trusted(now, before, back, forth), _trusted(before, now, forth, back)
+    ours, theirs = mattes or (None, None)
+    return _motion(now, before, back, forth, ours), _motion(before, now, forth, back, theirs)
 
 
-def _trusted(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: NDArray[Any], returning: NDArray[Any]) -> Motion:
+def _motion(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], flow: Array, returning: Array, matte: Array | None
+) -> Motion:
     import cv2
 
-    height, width = here.shape[:2]
-    across, down = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    place = np.dstack([across + flow[..., 0], down + flow[..., 1]])
-    inside = (place[..., 0] >= 0) & (place[..., 0] <= width - 1) & (place[..., 1] >= 0) & (place[..., 1] <= height - 1)
+    start = _places(*here.shape[:2])
+    place = start + flow
+    off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    allowed = _LOOP + _FASTER * np.sqrt(_squares(flow))
+    astray = _squares(flow + returned) / np.square(allowed)
+    trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
+    if matte is not None:
+        along, sure, taken = _within(here, there, flow, off, astray, trust, matte)
+        place = start + (flow + (along - flow) * taken[..., None])
+        trust += (sure - trust) * taken
+        trust *= _is_inside(place)
+    if float(off.mean()) > _CUT:
+        trust = _across_a_cut(trust, here)
+    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32))
+
+
+def _places(height: int, width: int) -> Array:
+    """Return x and y of each pixel, (h, w, 2)."""
+    return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+
+
+def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array) -> Array:
+    """Return how far colours at these places of another picture are off, (h, w) float32 of the colours' range."""
+    import cv2
+
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    off = cv2.absdiff(moved, here).astype(np.float32).mean(2) / np.float32(255)
-    is_cut = float(off.mean()) > _CUT
-    off = cv2.GaussianBlur(off, (0, 0), _GRAIN)
-    allowed = _LOOP + _FASTER * np.linalg.norm(flow, axis=2)
-    astray = np.linalg.norm(flow + returned, axis=2)
-    trust = np.exp(-np.square(off / _DIFFERENCE) - np.square(astray / allowed)) * inside
-    if is_cut:
-        trust = _across_a_cut(trust.astype(np.float32), here)
-    return Motion(place, np.asarray(cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0), np.float32))
+    off = cv2.absdiff(moved, here).astype(np.float32)
+    return np.asarray(cv2.transform(off, np.full((1, 3), 1 / (3 * 255), np.float32)), np.float32)
+
+
+def _squares(vectors: Array) -> Array:
+    """Return the square of the length of vectors, (h, w, 2): twice as fast as a sum along the last axis."""
+    return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
+
+
+def _trust(off: Array, astray: Array) -> Array:
+    return np.asarray(np.exp(-np.square(off / np.float32(_DIFFERENCE)) - astray), np.float32)
+
+
+def _is_inside(place: Array) -> NDArray[np.bool_]:
+    """Return which places lie within the picture."""
+    height, width = place.shape[:2]
+    across, down = place[..., 0], place[..., 1]
+    return np.asarray((across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1))
+
+
+def _within(
+    here: NDArray[np.uint8],
+    there: NDArray[np.uint8],
+    flow: Array,
+    off: Array,
+    astray: Array,
+    trust: Array,
+    matte: Array,
+) -> tuple[Array, Array, Array]:
+    """Return motion and trust of what is within an edge, (h, w, 2) and (h, w), and where these are taken, (h, w).
+
+    A patch on an edge shows what moves within it and what moves behind, flow follows the one that has more texture, and
+    the colours of soft edges change with what is behind. But an edge moves as that does whose edge it is.
+    """
+    import cv2
+
+    window = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * _DEEP + 1, 2 * _DEEP + 1))
+    deep = cv2.erode(matte, window)
+    weight = np.square(deep) * trust
+    across, down = flow[..., 0], flow[..., 1]
+    enough, across, down, squares, led = _means([across, down, _squares(flow), astray], weight)
+    along = np.dstack([across, down])
+    spread = np.maximum(squares - _squares(along), 0)
+    there_off = _difference(here, there, _places(*matte.shape) + along)
+    _, within = _means([there_off], weight)
+    _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE + 1, 2 * _EDGE + 1))
+    is_edge = (cv2.dilate(matte, window) > _NOTHING) & (cv2.erode(matte, window) < 1 - _NOTHING)
+    is_taken = is_edge & (enough > _ENOUGH) & (mean < own + _WORSE)
+    taken = is_taken * np.exp(-spread / np.float32(_SPREAD**2))
+    weight = np.square(matte) + np.float32(1e-3)
+    here_off = cv2.GaussianBlur(there_off * weight, (0, 0), _NEAR) / cv2.GaussianBlur(weight, (0, 0), _NEAR)
+    sure = _trust(within, led + np.square(here_off / np.float32(_OTHER)))
+    return along, sure, np.asarray(cv2.GaussianBlur(taken, (0, 0), 1.0), np.float32)
+
+
+def _means(planes: list[Array], weight: Array) -> list[Array]:
+    """Return the mean of a weight around each pixel, and the weighted ones of planes; all are (h, w)."""
+    import cv2
+
+    height, width = weight.shape
+    size = (-(-width // _COARSE), -(-height // _COARSE))
+
+    def mean(plane: Array) -> Array:
+        coarse = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(coarse, (0, 0), _BESIDE / _COARSE), np.float32)
+
+    whole = mean(weight)
+    found = [whole, *(mean(plane * weight) / (whole + np.float32(1e-6)) for plane in planes)]
+    return [np.asarray(cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR), np.float32) for one in found]
 
 
 def _across_a_cut(trust: Array, here: NDArray[np.uint8]) -> Array:
