@@ -51,6 +51,19 @@ def furry(big: np.ndarray, size: int) -> None:
         cv2.line(big, *(tuple(int(v) for v in end) for end in ends), 255, 5)
 
 
+def wispy(big: np.ndarray, size: int) -> None:
+    """Hundreds of fine hairs that reach far, over a wide zone."""
+    disc(big, size)
+    random, middle, radius = np.random.default_rng(5), np.array([big.shape[1] / 2, size / 2]), size * 0.27
+    for angle in np.linspace(0, 2 * np.pi, 700, endpoint=False):
+        reach, bend = radius * random.uniform(1.05, 1.5), angle + random.uniform(-0.12, 0.12)
+        ends = [
+            middle + radius * np.array([np.cos(angle), np.sin(angle)]),
+            middle + reach * np.array([np.cos(bend), np.sin(bend)]),
+        ]
+        cv2.line(big, *(tuple(int(v) for v in end) for end in ends), 255, 2)
+
+
 def wheel(big: np.ndarray, size: int) -> None:
     middle, radius = (big.shape[1] // 2, size // 2), int(size * 0.4)
     cv2.circle(big, middle, radius, 255, size // 40)
@@ -106,6 +119,13 @@ def test_fur_is_solved_from_the_mask_of_a_model():
     truth = drawn(furry)
     mask = through_network(truth, 100)
     assert sad(auto_alpha(composite(truth), mask), truth) < 0.6 * sad(mask, truth)
+
+
+def test_wispy_hair_is_softer_than_a_model_draws_it():
+    """Models draw what is half hair as all or nothing; the colours tell how much of it there is."""
+    truth = drawn(wispy)
+    mask = np.clip((cv2.GaussianBlur(truth, (0, 0), 0.8) - 0.45) * 1.6 + 0.5, 0, 1)
+    assert sad(auto_alpha(composite(truth), mask), truth) < 0.56 * sad(mask, truth)
 
 
 def test_thin_parts_of_a_mask_stay():
