@@ -48,7 +48,6 @@ SETTINGS = {
     "batch": 4,
     "loss": "thin",
     "average": 0.95,
-    "general": 0.5,
     "tail": False,
     "warmup": 12,
     "worst": 0,
@@ -140,7 +139,7 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=48)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--rate", type=float, default=1e-4, help="0: what the command takes")
+    parser.add_argument("--rate", type=float, default=0.0, help="0: what the command takes")
     parser.add_argument("--keep", type=float, default=10.0)
     parser.add_argument("--validations", type=int, default=2)
     parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
