@@ -4,17 +4,20 @@
 
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
-folder of any photographs: one half is what is composed for training, and what the network is to find unchanged (without
-masks, a fifth of it set aside for the validation); over the other half lie the unseen pictures. ``--general`` is one
-with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second one three are general data to
-learn from, the rest is what the training validates in general; the others are measured on alone. ``--overfit`` instead
-has a seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--budget`` processor seconds.
+folder of any photographs, better hundreds than dozens: one half is what is composed for training, and what the network
+is to find unchanged (without masks, up to 24 of them set aside for the validation); over the other half lie the unseen
+pictures. ``--general`` is one with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second
+one three are general data to learn from, the rest is what the training validates in general; the others are measured
+on alone, and so are composed pictures of solid and furry subjects over photographs that no training saw: ``general``
+tells the change over both, ``general_photographs`` and ``general_composed`` over each. ``--overfit`` instead has a
+seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -45,14 +48,14 @@ SETTINGS = {
     "batch": 4,
     "loss": "thin",
     "average": 0.95,
-    "general": 0.5,
-    "keep": 10.0,
     "tail": False,
     "warmup": 12,
     "worst": 0,
 }
 """Of ``gossamer finetune``, as flags: ``--batch 4 --loss thin …``."""
 HEIGHT = 224  # of what is made
+VALIDATED = 24  # pictures of the domain, and photographs without masks
+COMPOSED = 24  # general pictures, to learn from and to measure on
 
 
 def sized(rgb: Any, alpha: Any, name: str, longest: int = 288) -> Made:
@@ -69,9 +72,18 @@ def photographed(folder: Path) -> list[Made]:
     return found
 
 
-def measured(network: nn.Module, base: Base, pictures: list[Made], side: int) -> float:
+def measured(network: nn.Module, base: Base, pictures: list[Made], side: int) -> list[float]:
     seen = validated(network.eval(), pictures, base.input, base.output, logits=base.logits, side=side)
-    return float(np.mean([one.values["weighted_f"] for one in seen]))
+    return [one.values["weighted_f"] for one in seen]
+
+
+def forgotten(before: list[list[float]], after: list[list[float]]) -> dict[str, float]:
+    """Return weighted F of photographs, of composed pictures and of both as one, before, after and by how much."""
+    told = {}
+    for name, part in {"_photographs": slice(0, 1), "_composed": slice(1, 2), "": slice(None)}.items():
+        old, new = (float(np.mean(np.concatenate(one[part]))) for one in (before, after))
+        told |= {f"general{name}_before": old, f"general{name}_after": new, f"general{name}": new / old - 1}
+    return told
 
 
 def trained(base: Base, lessons: Lessons, out: Path, settings: Training) -> tuple[float, dict[str, Any]]:
@@ -124,10 +136,12 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, nargs="+", default=[40, 160])
     parser.add_argument("--domain", nargs="+", choices=["thin", "hidden"], default=["thin", "hidden"])
     parser.add_argument("--model", default="u2netp")
-    parser.add_argument("--unseen", type=int, default=16)
+    parser.add_argument("--unseen", type=int, default=48)
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--rate", type=float, default=1e-4, help="0: what the command takes")
+    parser.add_argument("--rate", type=float, default=0.0, help="0: what the command takes")
+    parser.add_argument("--keep", type=float, default=10.0)
+    parser.add_argument("--validations", type=int, default=2)
     parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--overfit", action="store_true")
@@ -149,30 +163,35 @@ def main() -> None:
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
     shown = [Photograph(files[i].name, files[i]) for i in order[:half]] if files else []
-    held_photos, shown = shown[: half // 5], shown[half // 5 :]
+    aside_count = min(VALIDATED, half // 5)
+    held_photos, shown = shown[:aside_count], shown[aside_count:]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
     true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
     seen, aside = true[::2], true[1::2]
     learnt, checked = seen[:3], seen[3:]
-    general = (*shown, *learnt, *made("general", 6, own, 2, HEIGHT))
-    forgotten = measured(plain, base, aside, side)
-    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "freeze", "precision", "side")}
-    settings = Training.of(**{**SETTINGS, **asked, "validate_every": max(1, arguments.steps // 2)})
+    general = (*shown, *learnt, *made("general", COMPOSED, own, 2, HEIGHT))
+    general_test = [aside, made("general", COMPOSED, other, 103, HEIGHT)]
+    known = [measured(plain, base, pictures, side) for pictures in general_test]
+    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "keep", "freeze", "precision", "side")}
+    settings = Training.of(
+        **{**SETTINGS, **asked, "validate_every": math.ceil(arguments.steps / arguments.validations)}
+    )
     for domain in arguments.domain:
         unseen = made(domain, arguments.unseen, other, 101, HEIGHT)
-        before = measured(plain, base, unseen, side)
-        held = tuple(made(domain, 8, own, 50, HEIGHT))
+        before = float(np.mean(measured(plain, base, unseen, side)))
+        held = tuple(made(domain, VALIDATED, own, 50, HEIGHT))
         for count in arguments.pictures:
             run = arguments.out / f"{domain}-{count}-{os.getpid()}"
             lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, (*checked, *held_photos))
             seconds, result = trained(base, lessons, run, settings)
             network = load_network(run / "best.safetensors", base.network)
-            after, still = (measured(network, base, pictures, side) for pictures in (unseen, aside))
+            after = float(np.mean(measured(network, base, unseen, side)))
+            still = [measured(network, base, pictures, side) for pictures in general_test]
             row = {"domain": domain, "pictures": count, "side": side, "steps": result["steps"]}
             row |= {"share": result["share"], "processor_seconds": round(seconds)}
             row |= {"before": before, "after": after, "gain": after - before}
-            note(row | {"general_before": forgotten, "general_after": still, "general": still / forgotten - 1})
+            note(row | forgotten(known, still))
 
 
 if __name__ == "__main__":

@@ -166,4 +166,5 @@ def test_rates_rise_and_fall() -> None:
     halved = Training(steps=100, warmup=0, schedule="halved")
     assert [schedules.rate_at(step, halved, 16.0) for step in (0, 20, 40, 60, 80, 99)] == [16, 8, 4, 2, 1, 1]
     assert schedules.base_rate(Training(batch=16), "birefnet_swin_t", teaching_of("birefnet_swin_t")) == 2e-5
+    assert schedules.base_rate(Training(), "u2netp", teaching_of("u2netp")) == 1e-4
     assert schedules.base_rate(Training(freeze="kernels"), "u2netp", teaching_of("u2netp")) == 3e-3

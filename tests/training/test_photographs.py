@@ -68,6 +68,30 @@ def test_what_the_base_finds_becomes_the_truth_and_where_it_finds_nothing_nothin
     assert (alpha == 0.75).all()
 
 
+class _Grey(Photograph):
+    def load(self, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        return np.full((32, 32, 3), 128, np.uint8), np.zeros((32, 32), np.float32)
+
+
+def test_where_the_base_is_not_sure_its_mask_is_no_truth() -> None:
+    """Of eight photographs it is sure of those given: these are measured, and never fewer than the surest half."""
+    pictures = [_Grey(str(number), Path()) for number in range(8)]
+
+    def kept(sure: set[int]) -> list[str]:
+        alphas = iter([0.97 if number in sure else 0.55 + number / 100 for number in range(8)])
+
+        def find(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+            alpha = np.zeros(rgb.shape[:2], np.float32)
+            alpha[8:24, 8:24] = next(alphas)
+            return alpha
+
+        return [one.name for one in recalled(pictures, find)]
+
+    assert kept({0, 1, 2, 4, 5, 7}) == ["0", "1", "2", "4", "5", "7"]
+    assert kept({3}) == ["3", "7", "6", "5"]
+    assert kept(set(range(8))) == [str(number) for number in range(8)]
+
+
 @pytest.mark.long
 def test_a_training_is_held_to_them(folder: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "run"

@@ -186,7 +186,7 @@ class Training(Settings, strict=True):
             ge=0.0,
             le=1.0,
             title="Rate",
-            description="The learning rate; 0: 2e-4 for U²-Net, 5e-5 for IS-Net, for BiRefNet its authors' 1e-5.",
+            description="The learning rate; 0: 1e-4 for U²-Net, 5e-5 for IS-Net, for BiRefNet its authors' 1e-5.",
         ),
     ] = 0.0
     schedule: Annotated[
@@ -278,7 +278,7 @@ class Training(Settings, strict=True):
             description="Which share of each batch is of the general data, where such is given: it is what the network "
             "forgets less by.",
         ),
-    ] = 0.25
+    ] = 0.5
     side: Annotated[
         int,
         Field(
@@ -402,9 +402,10 @@ class Training(Settings, strict=True):
             le=0.9,
             title="General crop",
             description="Where general_truth is base: up to how much of width and height is cut off the general data. "
-            "The base finds something in any part, so that a few photographs teach as many would.",
+            "Of a few photographs larger parts may be: the base finds something in any part. Of hundreds, those shown "
+            "nearly whole keep more.",
         ),
-    ] = 0.6
+    ] = 0.2
     keep: Annotated[
         float,
         Field(
@@ -414,7 +415,7 @@ class Training(Settings, strict=True):
             description="Where general_truth is base: how much a change of what the network finds in the general data "
             "counts against what is learnt of the domain.",
         ),
-    ] = 60.0
+    ] = 10.0
 
     @classmethod
     def of(cls, base: Training | None = None, **settings: Any) -> Training:

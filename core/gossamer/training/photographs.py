@@ -23,6 +23,8 @@ from gossamer.training.validation import LONGEST
 __all__ = ["Photograph", "Recalled", "photographs_of", "recalled"]
 
 _LEAST = 0.005  # of a picture: where a base finds less than that, a handful of pixels would decide the measure
+_FOUND = 0.05  # alpha
+_SURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,12 @@ def recalled(pictures: Sequence[Taught], find: Callable[[NDArray[np.uint8]], Arr
     Returns
     -------
     tuple of Taught
-        Without the photographs in which the base finds next to nothing: there is nothing to lose in them.
+        Without the photographs in which the base finds next to nothing: there is nothing to lose in them. Nor are
+        those measured in which it is not sure, as in landscapes: its mask is as good as another there. At least the
+        half that it is surest of stays.
     """
     kept: list[Taught] = []
+    found: list[Recalled] = []
     for one in pictures:
         if not isinstance(one, Photograph):
             kept.append(one)
@@ -109,5 +114,12 @@ def recalled(pictures: Sequence[Taught], find: Callable[[NDArray[np.uint8]], Arr
         rgb, _ = shrunk(*one.load(), LONGEST)
         alpha = find(rgb)
         if float((alpha > 0.5).mean()) >= _LEAST:
-            kept.append(Recalled(one.name, rgb, alpha))
-    return tuple(kept)
+            found.append(Recalled(one.name, rgb, alpha))
+    found.sort(key=lambda one: -_sureness(one.alpha))  # of equals the earlier stays before
+    half = (len(found) + 1) // 2
+    return (*kept, *(one for place, one in enumerate(found) if place < half or _sureness(one.alpha) >= _SURE))
+
+
+def _sureness(alpha: Array) -> float:
+    """Return how far from undecided a mask is where it finds anything: 0 to 1."""
+    return float(np.abs(2 * alpha[alpha > _FOUND] - 1).mean())

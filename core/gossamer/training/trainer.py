@@ -129,7 +129,7 @@ class Trainer:
         with _torch_settings():
             precision = self._precision(device)
             network = self._prepared(device, precision)
-            self._network, self._where = network, device
+            self._network, self._where, self._in = network, device, precision
             optimiser = optimiser_of(network, self._settings, self._base.teaching)
             average = Average(network, self._settings.average)
             self._origin = Origin(network)
@@ -363,7 +363,7 @@ class Trainer:
     def _how(self) -> dict[str, Any]:
         base = self._base
         how: dict[str, Any] = {"spec": base.input, "output": base.output, "logits": base.logits, "device": self._where}
-        return how | {"side": self._settings.side}
+        return how | {"side": self._settings.side, "precision": self._in}
 
     # -- writing --------------------------------------------------------------------------------------------
 

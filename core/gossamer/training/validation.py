@@ -45,6 +45,7 @@ def mask_of(
     logits: bool,
     device: str = "cpu",
     side: int = 0,
+    precision: str = "float32",
 ) -> Array:
     """Return the mask that a network gives of a picture, (H, W) float32, by its authors' own steps.
 
@@ -58,13 +59,17 @@ def mask_of(
     device : str
     side : int
         Width and height at which it sees the picture; 0: its own.
+    precision : str
+        What is computed in; weights stay as they are.
     """
     if side:
         spec = dataclasses.replace(spec, size=(side, side), multiple=None, shortest=None, longest=None)
     else:
         height, width = network_size(spec, *rgb.shape[:2])
         spec = dataclasses.replace(spec, size=(width, height), multiple=None, shortest=None, longest=None)
-    with torch.inference_mode():
+    low = None if precision == "float32" else getattr(torch, precision)
+    # Of each picture its own: autocast keeps weights that it has cast, and who asks may change them in between.
+    with torch.inference_mode(), torch.autocast(device.partition(":")[0], dtype=low, enabled=low is not None):
         found = network(torch.from_numpy(preprocess(rgb, spec)).to(device)).float()
         if logits:
             found = found.sigmoid()
@@ -81,6 +86,7 @@ def validated(
     logits: bool,
     device: str = "cpu",
     side: int = 0,
+    precision: str = "float32",
 ) -> list[Seen]:
     """Return how each picture comes out, in their order.
 
@@ -88,13 +94,13 @@ def validated(
     ----------
     network : torch.nn.Module
     pictures : sequence of Taught
-    spec, output, logits, device, side
+    spec, output, logits, device, side, precision
         As for :func:`mask_of`.
     """
     seen = []
     for number, picture in enumerate(pictures):
         rgb, alpha = shrunk(*picture.load(number), LONGEST)
-        mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side)
+        mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side, precision=precision)
         scores = evaluate_mask(mask, np.clip(alpha, 0, 1), measures=_MEASURES)
         seen.append(Seen(picture.name, {name: float(scores.values[name]) for name in _MEASURES}))
     return seen
@@ -111,6 +117,7 @@ def worst_of(
     logits: bool,
     device: str = "cpu",
     side: int = 0,
+    precision: str = "float32",
 ) -> Array:
     """Return a sheet of the worst: picture, truth, mask and difference (red: too much, blue: too little).
 
@@ -119,7 +126,7 @@ def worst_of(
     seen : sequence of Seen
         What :func:`validated` gave for `pictures`.
     pictures : sequence of Taught
-    network, spec, output, logits, device, side
+    network, spec, output, logits, device, side, precision
         As for :func:`mask_of`.
     count : int
         How many, at least one.
@@ -132,7 +139,7 @@ def worst_of(
     order = sorted(range(len(seen)), key=lambda place: (seen[place].values["weighted_f"], seen[place].name))
     for place in order[:count]:
         rgb, alpha = shrunk(*pictures[place].load(place), LONGEST)
-        mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side)
+        mask = mask_of(network, rgb, spec, output, logits=logits, device=device, side=side, precision=precision)
         over, under = np.maximum(mask - alpha, 0), np.maximum(alpha - mask, 0)
         both = np.minimum(mask, alpha) * np.float32(0.5)
         cells = [
