@@ -327,6 +327,27 @@ def outputs():
         image.delete()
 
 
+def partly():
+    """A layer that lies partly beside the image, above and to the left, then below and to the right: twice each."""
+    for case, deep, place in (("partly", False, (-60, -40)), ("partly_deep", True, (70, 50))):
+        image = load("cat16.png" if deep else "cat.png")
+        layer, depth = image.get_layers()[0], "u16" if deep else "u8"
+        run(case, image, [layer])
+        save(case, "mask", layer.get_mask(), f"Y {depth}")
+        layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+        layer.set_offsets(*place)
+        facts[case]["place"] = place
+        for output in ("selection", "channel", "channel"):
+            run(case, image, [layer], output=output)
+        save(case, "selection", image.get_selection(), f"Y {depth}")
+        (channel,) = image.get_channels()  # the second took the place of the first
+        save(case, "channel", channel, "Y u16" if deep else "Y' u8")  # its own numbers
+        channel.fill(Gimp.FillType.WHITE)
+        run(case, image, [layer], output="channel")
+        facts[case]["channels"] = [one.get_name() for one in image.get_channels()]  # what was painted on stays
+        image.delete()
+
+
 def subjects():
     """The selection as a box, as a limit, and as the subject; a mask that is refined; and none of them."""
     image = load("cat.png")
@@ -535,8 +556,8 @@ def arguments():
 
 
 for part in (
-    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
-    marked, filled_in, special, now, animation, missing, script_fu
+    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, partly,
+    subjects, marked, filled_in, special, now, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()
