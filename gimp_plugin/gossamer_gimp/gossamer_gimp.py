@@ -297,7 +297,7 @@ def _run(procedure, run_mode, image, drawables, config):
                 results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
         for layer, size in zip(found, sizes, strict=True):
             if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
-                raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
+                raise layers.Refused(_(cutting.CHANGED))
             layers.check_can_change(layer, outputs.changes_layer(output))
     except BaseException:
         for result in results:
@@ -311,7 +311,7 @@ def _animated(run_mode, image, config):
     Gimp.progress_init(_("Removing the background"))
 
     def show(fraction, text):
-        Gimp.progress_set_text(_(text))
+        Gimp.progress_set_text(cutting.said(text))
         Gimp.progress_update(fraction)
 
     with cutting.connect(Gimp.progress_set_text) as client:
@@ -355,7 +355,7 @@ def _share(index, count):
     """Return what shows the progress of one layer of several."""
 
     def show(fraction, text):
-        text = _(text)
+        text = cutting.said(text)
         if count > 1:
             text = _("{work} ({number} of {count})").format(work=text, number=index + 1, count=count)
         Gimp.progress_set_text(text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 
 from desktop import SHARE, ask, gone, picture, start, window, xdotool
@@ -43,6 +44,34 @@ for _ in range(2):
     press(brush)
     time.sleep(1)
     facts["brush"].append(ask("brush")["in hand"])
+
+
+def until(wanted, seconds=30):
+    """Wait until the row below the subject is as is wanted; return it."""
+    end = time.monotonic() + seconds
+    while not wanted(seen := ask("fetching")):
+        if time.monotonic() > end:
+            picture("lost")
+            sys.exit(f"it stays {seen}; see lost.png")
+        time.sleep(0.2)
+    return seen
+
+
+# A model that is not here: asked for, its licence ticked, stopped on its way, and another chosen
+ask("want_missing")
+facts["missing"] = until(lambda seen: seen["button"] is not None)
+ask("press_fetch")
+time.sleep(1)
+facts["asked"] = ask("consent")
+picture(f"8-{LANGUAGE}-consent")
+facts["ticked"] = ask("tick")
+ask("agree")
+facts["coming"] = until(lambda seen: seen["share"])
+picture(f"8-{LANGUAGE}-fetching")
+ask("press_fetch")
+facts["stopped"] = until(lambda seen: seen["share"] is None)
+ask("want_here")
+facts["here"] = until(lambda seen: seen["button"] is None)
 facts["all greyed"] = ask("all_greyed")
 # By hand: the subject is "In the selection", for which no model is asked; its key does nothing then
 (subject, model) = (
