@@ -21,10 +21,28 @@ SAID = (
     N_("Keying"),
     N_("Estimating foreground colours"),
     N_("Waiting for another picture"),
+    N_("Almost nothing was found to be foreground: is there a subject in the picture?"),
+    N_("Almost everything was found to be foreground: is there a background in the picture?"),
+    N_("Nothing was found where the prompt points."),
+    N_("No model that reads text is installed."),
+    N_("Nothing is marked as the subject."),
+    N_("Paint over a part of it in white."),
+    N_("The stroke could not be solved: the mask has no sure subject and background."),
+    N_("Choose another subject first."),
+    N_("There is not enough memory for this picture."),
+    N_("Close programs, or scale it down."),
+    N_(
+        "Check the connection to the internet, or choose a model that is installed in the dialog of Filters > "
+        "Gossamer > Remove Background."
+    ),
+    N_("Free some space on the disk, and try again."),
+    N_("Choose another model or method in the dialog of Filters > Gossamer > Remove Background."),
+    N_("Choose other settings in the dialog of Filters > Gossamer > Remove Background, or scale the picture down."),
 )
-"""What the worker says of its work; it speaks English."""
+"""Sentences of the worker, which speaks English: of its work, its warnings, and what goes wrong with what helps."""
 
 _FETCHING = re.compile(r"Fetching (\S+) ([\d.]+) of (.+)")
+_SENTENCES = re.compile(r"(?<=[.?!]) +")
 _CHECKING = re.compile(r"Checking (\S+)")
 
 CHANGED = N_("The layer was changed or removed in the meantime. Run it again.")
@@ -175,13 +193,13 @@ def as_shown(ready, shown, layer):
 
 
 def said(text):
-    """Return what the worker says of its work, in the user's language."""
+    """Return what the worker says, in the user's language: sentence by sentence, where one is among :data:`SAID`."""
     if found := _FETCHING.fullmatch(text):
         name, done, size = found.groups()
         return _("Fetching {name}: {done} of {size}").format(name=name, done=done, size=size)
     if found := _CHECKING.fullmatch(text):
         return _("Checking {name}").format(name=found[1])
-    return _(text)
+    return " ".join(_(sentence) for sentence in _SENTENCES.split(text) if sentence)
 
 
 def connect(status):

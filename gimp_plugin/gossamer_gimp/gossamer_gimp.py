@@ -238,7 +238,7 @@ def _tried(procedure, work):
     except layers.Refused as error:
         return None, _failure(procedure, Gimp.PDBStatusType.CALLING_ERROR, str(error))
     except WorkerFailure as error:
-        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
+        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, cutting.said(str(error)))
     except Exception as error:  # uncaught, it would reach nobody but stderr
         text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
         return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
@@ -338,7 +338,7 @@ def _placed(image, found, results, output):
             former = layer if source != layer else None
             made_of = source if output in outputs.COLOURED else layer
             target, said = outputs.place(made_of, result, output, former if output in outputs.NEW else None)
-            notes += [*said, *result.report["warnings"]]
+            notes += [*said, *map(cutting.said, result.report["warnings"])]
             targets.append(target)
         if output not in outputs.ELSEWHERE:
             image.set_selected_layers(targets)  # the next brush stroke is meant for the result

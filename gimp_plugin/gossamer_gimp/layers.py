@@ -145,6 +145,12 @@ def selected(image, layer):
     return meant.get_buffer().get(rectangle, 1.0, f"{_curve(meant)} u8", Gegl.AbyssPolicy.NONE)
 
 
+def selection(image):
+    """Return how much of each of the image's pixels is selected, a byte each."""
+    meant = image.get_selection()
+    return plane(meant, f"{_curve(meant)} u8")
+
+
 def kept_selection(image):
     """Return the channel in which a preview keeps the user's selection, or None."""
     return next((one for one in image.get_channels() if one.get_parasite(KEPT) is not None), None)

@@ -371,6 +371,21 @@ def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
     assert new["mask"] is not None
 
 
+def test_gimp_s_own_extraction_keeps_to_the_mask_that_is_there(cases: Cases) -> None:
+    assert cases["extracted"]["status"] == "success"
+    new, original = cases["extracted"]["stack"]
+    assert (new["visible"], original["visible"]) == (True, False)
+    assert new["offsets"] == original["offsets"] == [-40, 10]
+    former, alpha, mask = (cases.plane("extracted", name) for name in ("former", "alpha", "mask"))
+    assert np.array_equal(former, np.where(np.arange(451) < 225, 255, 0) + np.zeros((300, 1)))
+    assert np.array_equal(alpha, former)
+    rows, columns = np.arange(300) + 10, np.arange(451) - 40  # of the image; about the selection's edge GIMP decides
+    inside = (rows[:, None] >= 40 + 9) & (rows[:, None] < 260 - 9) & (columns >= 60 + 9) & (columns < 360 - 9)
+    outside = (rows[:, None] < 40 - 9) | (rows[:, None] >= 260 + 9) | (columns < 60 - 9) | (columns >= 360 + 9)
+    assert mask[inside].min() == 255
+    assert mask[outside].max() == 0
+
+
 def test_layers_are_frames_that_are_cut_out_and_held_still(cases: Cases, cat: np.ndarray) -> None:
     assert cases["animation"]["status"] == "success", cases["animation"].get("error")
     assert cases["animation"]["kept"]

@@ -409,7 +409,8 @@ class CuttingOut:
         if not self._canvas.fits:
             self._say(_(cutting.CHANGED))
             return
-        self._say("\n".join([*self._hint(), *self._model, *result.report["warnings"]]))
+        warnings = map(cutting.said, result.report["warnings"])
+        self._say("\n".join([*self._hint(), *self._model, *warnings]))
         self._canvas.update(result.alpha, result.foreground, result.boxes)
         if ask.draft and ask is self._ask:
             self._better_soon()
@@ -437,12 +438,12 @@ class CuttingOut:
         """Say why it did not come, where that was not the user's wish; it can be tried again."""
         self.on_needs(self._needs)
         if why:
-            self._say(why)
+            self._say(cutting.said(why))
 
     def on_failure(self, text):
         """Say what went wrong."""
         self._bar.hide()
-        self._say(text)
+        self._say(cutting.said(text))
 
     def _say(self, text):
         self._status.set_text(text)

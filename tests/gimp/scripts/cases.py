@@ -472,6 +472,27 @@ def now():
     image.delete()
 
 
+def extracted():
+    """GIMP's own extraction of a hidden layer that lies partly beside the image and has a mask."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 225, 300)
+    layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
+    layer.set_offsets(-40, 10)
+    layer.set_visible(False)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 60, 40, 300, 220)
+    procedure = Gimp.get_pdb().lookup_procedure("plug-in-gossamer-extract-with-gimp")
+    config = procedure.create_config()
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", [layer])
+    facts["extracted"] = {"status": procedure.run(config).index(0).value_nick, "planes": {}, "stack": stack(image)}
+    new = image.get_selected_layers()[0]
+    save("extracted", "mask", new.get_mask(), "Y u8")
+    save("extracted", "alpha", new, "A u8")
+    save("extracted", "former", layer.get_mask(), "Y u8")
+    image.delete()
+
+
 def animation():
     """Three layers as frames: a whole one, a part that lies upon it, and one that replaces both."""
     image = load("cat.png")
@@ -557,7 +578,7 @@ def arguments():
 
 for part in (
     arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, partly,
-    subjects, marked, filled_in, special, now, animation, missing, script_fu
+    subjects, marked, filled_in, special, now, extracted, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()
