@@ -18,6 +18,12 @@ def press(key):
     time.sleep(0.4)
 
 
+def geometry():
+    """Return the dialog's place and size."""
+    shape = xdotool("getwindowgeometry", "--shell", window(DIALOG))
+    return {name: int(value) for name, value in (line.split("=") for line in shape)}
+
+
 start(os.path.join(SHARE, "cat.png"), r"\[cat\]", inside="dialog.py")
 window(DIALOG, 120)
 time.sleep(3)  # the preview has come
@@ -29,8 +35,7 @@ press(expander)
 facts["unfolded"].append(ask("unfolded")["unfolded"])
 time.sleep(1)
 picture(f"8-{LANGUAGE}-unfolded")
-shape = xdotool("getwindowgeometry", "--shell", window(DIALOG))
-facts["geometry"] = dict(line.split("=") for line in shape)
+facts["geometry"] = [geometry()]
 facts["keys"] = ask("keys")
 facts["buttons"] = ask("buttons")
 for key, text, kind in facts["keys"]:
@@ -44,6 +49,8 @@ for _ in range(2):
     press(brush)
     time.sleep(1)
     facts["brush"].append(ask("brush")["in hand"])
+    facts["geometry"].append(geometry())
+    picture(f"8-{LANGUAGE}-brush-{len(facts['brush'])}")
 
 
 def until(wanted, seconds=30):
@@ -68,6 +75,7 @@ facts["ticked"] = ask("tick")
 ask("agree")
 facts["coming"] = until(lambda seen: seen["share"])
 picture(f"8-{LANGUAGE}-fetching")
+facts["geometry"].append(geometry())
 ask("press_fetch")
 facts["stopped"] = until(lambda seen: seen["share"] is None)
 ask("want_here")
