@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from gossamer.errors import GossamerError, ModelNotFound
+from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.segmentation import loading
 from gossamer.segmentation.model import SegmentationModel
 from gossamer.weights import catalogue, store
@@ -152,7 +153,10 @@ def test_a_network_for_the_edge_is_fetched_when_it_was_agreed_to_and_never_befor
         thread.join()
     assert asked == [f"/{name}/model.safetensors"]
     assert next(one for one in cutter._inventory.overview("cpu")["models"] if one["id"] == name)["installed"]
-    assert cut(cutter, photograph, **wish)["model"] == "u2netp"
+    try:
+        assert cut(cutter, photograph, **wish)["model"] == "u2netp"
+    finally:
+        unload_vitmatte()  # other tests have none
 
 
 @pytest.mark.long
