@@ -9,9 +9,9 @@
 import re
 
 import arguments
+import cutting
 import layers
 import outputs
-from client import WorkerFailure
 from gi.repository import Gimp
 from language import N_, _
 
@@ -37,7 +37,7 @@ def cut(client, image, config, agree, progress):
     image : Gimp.Image
     config : Gimp.ProcedureConfig
     agree, progress : callable
-        As for :func:`cutting.find`.
+        As for :func:`cutting.with_models`.
 
     Raises
     ------
@@ -67,23 +67,18 @@ def cut(client, image, config, agree, progress):
 
 
 def _begin(client, width, height, depth, config, agree, progress):
-    """Begin the clip; a model that is missing is fetched where `agree` says so."""
+    """Begin the clip; models that are missing are fetched where `agree` says so."""
     wish = {
         "dtype": depth,
         "model": config.get_property("model"),
         "quality": config.get_property("subject"),
         "options": arguments.options(config, arguments.ANIMATED),
     }
-    try:
+
+    def work():
         return client.clip(width, height, progress=progress, **wish)
-    except WorkerFailure as failure:
-        if failure.needs is None:
-            raise
-        agreed = agree(failure.needs)
-        if agreed is None:
-            raise
-        client.fetch(failure.needs["id"], accept_licence=agreed, progress=progress)
-    return client.clip(width, height, progress=progress, **wish)
+
+    return cutting.with_models(client, work, agree, progress)
 
 
 def _frames(image, depth):
@@ -126,7 +121,9 @@ def _share(progress, number, count):
     """Return what shows the progress of one frame of several."""
 
     def show(fraction, text):
-        text = _("{work} ({number} of {count})").format(work=_(text), number=min(number + 1, count), count=count)
+        text = _("{work} ({number} of {count})").format(
+            work=cutting.said(text), number=min(number + 1, count), count=count
+        )
         progress(0.1 + 0.9 * min(number + fraction, count) / count, text)
 
     return show

@@ -2,7 +2,8 @@
 """Having layers cut out: from what the user wants to what is asked of the worker, and back."""
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import arguments
 import layers
@@ -20,8 +21,31 @@ SAID = (
     N_("Keying"),
     N_("Estimating foreground colours"),
     N_("Waiting for another picture"),
+    N_("Almost nothing was found to be foreground: is there a subject in the picture?"),
+    N_("Almost everything was found to be foreground: is there a background in the picture?"),
+    N_("Nothing was found where the prompt points."),
+    N_("No model that reads text is installed."),
+    N_("Nothing is marked as the subject."),
+    N_("Paint over a part of it in white."),
+    N_("The stroke could not be solved: the mask has no sure subject and background."),
+    N_("Choose another subject first."),
+    N_("There is not enough memory for this picture."),
+    N_("Close programs, or scale it down."),
+    N_(
+        "Check the connection to the internet, or choose a model that is installed in the dialog of Filters > "
+        "Gossamer > Remove Background."
+    ),
+    N_("Free some space on the disk, and try again."),
+    N_("Choose another model or method in the dialog of Filters > Gossamer > Remove Background."),
+    N_("Choose other settings in the dialog of Filters > Gossamer > Remove Background, or scale the picture down."),
 )
-"""What the worker says of its work; it speaks English."""
+"""Sentences of the worker, which speaks English: of its work, its warnings, and what goes wrong with what helps."""
+
+_FETCHING = re.compile(r"Fetching (\S+) ([\d.]+) of (.+)")
+_SENTENCES = re.compile(r"(?<=[.?!]) +")
+_CHECKING = re.compile(r"Checking (\S+)")
+
+CHANGED = N_("The layer was changed or removed in the meantime. Run it again.")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -70,6 +94,8 @@ def wish(image, layer, config, marked=None):
     marked : bytes, optional
         What was painted for the subject "scribbles", instead of the argument "marks".
     """
+    if not layer.is_valid():
+        raise layers.Refused(_(CHANGED))
     subject, model = config.get_property("subject"), config.get_property("model")
     fields = {"model": model, "quality": subject if subject in arguments.QUALITIES else "balanced"}
     stage = "matting" if subject == "trimap" else "segmentation"
@@ -136,13 +162,53 @@ def picture(layer):
     return Picture(layer.get_width(), layer.get_height(), 4 if alpha else 3, dtype, data)
 
 
+def as_shown(ready, shown, layer):
+    """Return what the dialog leaves, for a layer that can have been worked on while it was open.
+
+    Where its pixels are others by now, it is sent again.
+
+    Parameters
+    ----------
+    ready : Ready
+    shown : client.Picture
+        What the dialog showed, its data as a tuple.
+    layer : Gimp.Layer
+
+    Raises
+    ------
+    layers.Refused
+        The layer is gone, or has another size: what was marked and chosen is not of it.
+    """
+    now = picture(layer) if layer.is_valid() else None
+    if now is None or (now.width, now.height) != (shown.width, shown.height):
+        if ready.client is not None:
+            ready.client.hang_up()
+        raise layers.Refused(_(CHANGED))
+    same = (now.channels, now.dtype) == (shown.channels, shown.dtype)
+    if same and all(one == other for one, other in zip(now.data, shown.data, strict=True)):
+        return ready
+    if ready.number is not None:
+        ready.client.close(ready.number)
+    return replace(ready, number=None, sent=0)
+
+
+def said(text):
+    """Return what the worker says, in the user's language: sentence by sentence, where one is among :data:`SAID`."""
+    if found := _FETCHING.fullmatch(text):
+        name, done, size = found.groups()
+        return _("Fetching {name}: {done} of {size}").format(name=name, done=done, size=size)
+    if found := _CHECKING.fullmatch(text):
+        return _("Checking {name}").format(name=found[1])
+    return " ".join(_(sentence) for sentence in _SENTENCES.split(text) if sentence)
+
+
 def connect(status):
     """Return a line to the worker, which is started where none answers."""
     return Client(Settings.read(HERE), status=status)
 
 
 def find(client, number, what, agree, progress):
-    """Have the subject found; a model that is missing is fetched where `agree` says so.
+    """Have the subject found; models that are missing are fetched where `agree` says so.
 
     Parameters
     ----------
@@ -150,21 +216,42 @@ def find(client, number, what, agree, progress):
     number : int
         Of the opened picture.
     what : Wish
+    agree, progress : callable
+        As for :func:`with_models`.
+    """
+
+    def work():
+        return client.segment(number, plane=what.plane, progress=progress, **what.fields)
+
+    return with_models(client, work, agree, progress)
+
+
+def with_models(client, work, agree, progress):
+    """Return what ``work()`` returns; models that it says are missing are fetched first, each once.
+
+    Parameters
+    ----------
+    client : Client
+    work : callable
+        Asks the worker for something.
     agree : callable
         ``agree(needs)`` returns None where the user does not want it, else whether they accept its licence.
     progress : callable
         ``progress(fraction, text)``.
     """
-    try:
-        return client.segment(number, plane=what.plane, progress=progress, **what.fields)
-    except WorkerFailure as failure:
-        if failure.needs is None:
-            raise
-        agreed = agree(failure.needs)
-        if agreed is None:
-            raise
-        client.fetch(failure.needs["id"], accept_licence=agreed, progress=progress)
-    return client.segment(number, plane=what.plane, progress=progress, **what.fields)
+    fetched = set()
+    while True:
+        try:
+            return work()
+        except WorkerFailure as failure:
+            needs = failure.needs
+            if needs is None or needs["id"] in fetched:
+                raise
+            agreed = agree(needs)
+            if agreed is None:
+                raise
+        client.fetch(needs["id"], accept_licence=agreed, progress=progress)
+        fetched.add(needs["id"])
 
 
 def source(layer):

@@ -46,9 +46,10 @@ def cut(image, drawables):
             layer.foreground_extract(Gimp.ForegroundExtractMode.MATTING, trimap)
             new = layer.copy()
             new.set_name(_("{layer} cut-out").format(layer=layer.get_name()))
-            if new.get_mask() is not None:
-                new.remove_mask(Gimp.MaskApplyMode.APPLY)
             image.insert_layer(new, layer.get_parent(), image.get_item_position(layer))
+            new.set_visible(True)
+            if new.get_mask() is not None:  # GIMP applies only that of a layer of the image
+                new.remove_mask(Gimp.MaskApplyMode.APPLY)
             new.add_mask(new.create_mask(Gimp.AddMaskType.SELECTION))
         finally:
             image.select_item(Gimp.ChannelOps.REPLACE, kept)
@@ -64,21 +65,22 @@ def cut(image, drawables):
 
 
 def _trimap(image, layer, kept, band):
-    """Return a channel as large as the layer: white inside of the selection, black outside, grey about its edge."""
-    size = layer.get_width() * layer.get_height()
+    """Return a channel as large as the image: white inside of the selection, black outside, grey about its edge."""
+    wide, high = image.get_width(), image.get_height()
     inner = None
     while inner is None and band > 1:  # something thin has an inside only for a narrow band
         image.select_item(Gimp.ChannelOps.REPLACE, kept)
         Gimp.Selection.shrink(image, band)
-        inner = layers.selected(image, layer)
-        if inner is None:
+        if layers.selected_box(image, layer)[1] is None:
             band //= 2
+        else:
+            inner = layers.selection(image)
     image.select_item(Gimp.ChannelOps.REPLACE, kept)
     if inner is None:
-        inner = layers.selected(image, layer)
+        inner = layers.selection(image)
     Gimp.Selection.grow(image, band)
-    outer = layers.selected(image, layer)
+    outer = layers.selection(image)
     both = int.from_bytes(inner.translate(_KNOWN), "little") | int.from_bytes(outer.translate(_BOTH), "little")
-    trimap = Gimp.Channel.new(image, "trimap", layer.get_width(), layer.get_height(), 50, Gegl.Color.new("black"))
-    layers.put_plane(trimap, "u8", both.to_bytes(size, "little"))
+    trimap = Gimp.Channel.new(image, "trimap", wide, high, 50, Gegl.Color.new("black"))
+    layers.put_plane(trimap, "u8", both.to_bytes(wide * high, "little"))
     return trimap

@@ -238,7 +238,7 @@ def _tried(procedure, work):
     except layers.Refused as error:
         return None, _failure(procedure, Gimp.PDBStatusType.CALLING_ERROR, str(error))
     except WorkerFailure as error:
-        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, str(error))
+        return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, cutting.said(str(error)))
     except Exception as error:  # uncaught, it would reach nobody but stderr
         text = _("The plug-in failed, please report it: {fault}").format(fault=f"{type(error).__name__}: {error}")
         return None, _failure(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, text)
@@ -297,7 +297,7 @@ def _run(procedure, run_mode, image, drawables, config):
                 results.append(cutting.cut(client, layer, config, agree, _share(index, len(found)), left))
         for layer, size in zip(found, sizes, strict=True):
             if not layer.is_valid() or (layer.get_width(), layer.get_height()) != size:
-                raise layers.Refused(_("The layer was changed or removed in the meantime. Run it again."))
+                raise layers.Refused(_(cutting.CHANGED))
             layers.check_can_change(layer, outputs.changes_layer(output))
     except BaseException:
         for result in results:
@@ -311,7 +311,7 @@ def _animated(run_mode, image, config):
     Gimp.progress_init(_("Removing the background"))
 
     def show(fraction, text):
-        Gimp.progress_set_text(_(text))
+        Gimp.progress_set_text(cutting.said(text))
         Gimp.progress_update(fraction)
 
     with cutting.connect(Gimp.progress_set_text) as client:
@@ -338,7 +338,7 @@ def _placed(image, found, results, output):
             former = layer if source != layer else None
             made_of = source if output in outputs.COLOURED else layer
             target, said = outputs.place(made_of, result, output, former if output in outputs.NEW else None)
-            notes += [*said, *result.report["warnings"]]
+            notes += [*said, *map(cutting.said, result.report["warnings"])]
             targets.append(target)
         if output not in outputs.ELSEWHERE:
             image.set_selected_layers(targets)  # the next brush stroke is meant for the result
@@ -355,7 +355,7 @@ def _share(index, count):
     """Return what shows the progress of one layer of several."""
 
     def show(fraction, text):
-        text = _(text)
+        text = cutting.said(text)
         if count > 1:
             text = _("{work} ({number} of {count})").format(work=text, number=index + 1, count=count)
         Gimp.progress_set_text(text)

@@ -130,7 +130,7 @@ def strips(layer, encoding, depth):
 
 
 def plane(drawable, encoding):
-    """Return one plane of a drawable, such as "A u8", or "Y u8" of a mask."""
+    """Return one plane of a drawable, such as "A u8", or "Y u8" of a mask; None: as GIMP keeps it."""
     return drawable.get_buffer().get(whole(drawable), 1.0, encoding, Gegl.AbyssPolicy.CLAMP)
 
 
@@ -143,6 +143,12 @@ def selected(image, layer):
     rectangle = Gegl.Rectangle.new(left, top, layer.get_width(), layer.get_height())
     meant = kept_selection(image) or image.get_selection()
     return meant.get_buffer().get(rectangle, 1.0, f"{_curve(meant)} u8", Gegl.AbyssPolicy.NONE)
+
+
+def selection(image):
+    """Return how much of each of the image's pixels is selected, a byte each."""
+    meant = image.get_selection()
+    return plane(meant, f"{_curve(meant)} u8")
 
 
 def kept_selection(image):
@@ -188,7 +194,14 @@ def put_part(mask, rectangle, depth, data):
     A mask's numbers are linear, "Y", those of an 8-bit image's channel are not, "Y'"; GIMP combines the two, and
     selects, number by number.
     """
-    _write(mask, rectangle, f"{_curve(mask)} {depth}", len(data), _in_turn(data))
+    there, inside = Gegl.Rectangle.new(0, 0, 0, 0), whole(mask)
+    if not Gegl.Rectangle.intersect(there, rectangle, inside):
+        return
+    if not there.equal(rectangle):  # GIMP ends a plug-in that writes beside a drawable
+        pixel = len(data) // (rectangle.width * rectangle.height)
+        box = ((there.x - rectangle.x) * pixel, there.y - rectangle.y, there.width * pixel, there.height)
+        data = planes.cut_out(data, rectangle.width * pixel, box)
+    _write(mask, there, f"{_curve(mask)} {depth}", len(data), _in_turn(data))
 
 
 def marks(drawable, layer, image):

@@ -21,6 +21,9 @@ MARK = "gossamer-matte"
 BEHIND = "gossamer-behind"
 """The parasite of a filled-in background that names the layer that it was made of."""
 
+CHANNEL = "gossamer-channel"
+"""The parasite of a channel that names the layer that it was made of, and says what was in it."""
+
 OUTPUTS = (
     (
         "layer",
@@ -122,11 +125,16 @@ def place(layer, result, output, replaced=None):
         if not layer.get_lock_visibility():
             layer.set_visible(False)
         return new, notes
-    if output in ("selection", "channel"):
+    if output == "channel":
+        _remove_channel(image, layer)
         channel = _channel(image, layer, result, depth)
-        if output == "selection":
-            image.select_item(Gimp.ChannelOps.REPLACE, channel)
-            image.remove_channel(channel)
+        mark = _channel_mark(layer, channel).encode() + b"\0"
+        channel.attach_parasite(Gimp.Parasite.new(CHANNEL, 3, mark))
+        return layer, []
+    if output == "selection":
+        channel = _channel(image, layer, result, depth)
+        image.select_item(Gimp.ChannelOps.REPLACE, channel)
+        image.remove_channel(channel)
         return layer, []
     return layer, _to_mask(layer, result, output, depth)
 
@@ -277,6 +285,17 @@ def _channel(image, layer, result, depth):
     rectangle.x, rectangle.y = left, top
     layers.put_part(channel, rectangle, depth, result.alpha)
     return channel
+
+
+def _channel_mark(layer, channel):
+    return f"{layer.get_tattoo()} {_digest(layers.plane(channel, None)).decode()}"
+
+
+def _remove_channel(image, layer):
+    """Remove a former run's channel that nobody has painted on: the new one takes its place."""
+    for other in image.get_channels():
+        if other.get_parasite(CHANNEL) is not None and layers.text_of(other, CHANNEL) == _channel_mark(layer, other):
+            image.remove_channel(other)
 
 
 def _add_mask(layer, result, depth):

@@ -16,6 +16,10 @@ KINDS = {
     "marks": (N_("Marks: white keeps, black removes"), 70),
     "strokes": (N_("Refine brush: paint over hair"), 45),
 }
+HINTS = {
+    "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
+    "strokes": N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
+}
 _SIDE = 512  # pixels of the thumbnail's longer side
 _EVERY = 80  # milliseconds between looks at it
 _STILL = 2  # looks without a change after which a stroke is done
@@ -64,7 +68,8 @@ class Paper:
             self._timer = 0
         if self.layer.is_valid():
             self._image.remove_layer(self.layer)
-        self._image.undo_thaw()
+        if self._image.is_valid():
+            self._image.undo_thaw()
 
     def take(self):
         """Return what was painted since it was last clean, and clean it: its region, and a byte a pixel of that.
@@ -74,7 +79,7 @@ class Paper:
         tuple or None
             ``((left, top, width, height), plane)``; None where nothing was painted.
         """
-        box = self._painted_box()
+        box = self._painted_box() if self.layer.is_valid() else None
         if box is None:
             return None
         rectangle = Gegl.Rectangle.new(*box)

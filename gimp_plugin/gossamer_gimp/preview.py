@@ -99,7 +99,7 @@ class Canvas:
         self._ants = False
         with self._quietly():
             self._backdrop = self._added(_("Preview background"), image.get_width(), image.get_height(), (0, 0))
-            size = layer.get_width(), layer.get_height()
+            self._size = size = layer.get_width(), layer.get_height()
             self._top = self._added(_("Preview"), *size, tuple(layer.get_offsets()[1:]))
             self._mask = self._top.create_mask(Gimp.AddMaskType.BLACK)
             self._top.add_mask(self._mask)
@@ -113,6 +113,8 @@ class Canvas:
         """Leave the image as it was found: layers, selection, visibility, undo, and whether it is saved."""
         for kind in list(self._papers):
             self._papers.pop(kind).close()
+        if not self._image.is_valid():  # it was closed meanwhile
+            return
         with self._quietly():
             for one in (self._top, self._backdrop):
                 if one.is_valid():
@@ -153,6 +155,8 @@ class Canvas:
 
         What is painted is not held back by the user's selection, which is kept meanwhile.
         """
+        if not self.fits:
+            return
         with self._quietly():
             if kind is not None and kind not in self._papers:
                 mark = self._parasite()
@@ -174,6 +178,13 @@ class Canvas:
                 paper.close()
                 self._select(self._selected)
             self._draw()
+
+    @property
+    def fits(self):
+        """Whether the layer and the preview are still there, in the size in which they were found."""
+        both = (self._layer, self._top)
+        valid = self._backdrop.is_valid() and all(one.is_valid() for one in both)
+        return valid and all((one.get_width(), one.get_height()) == self._size for one in both)
 
     @property
     def look(self):
@@ -208,9 +219,12 @@ class Canvas:
         return new
 
     def _select(self, wanted):
-        self._image.set_selected_layers([one for one in wanted if one.is_valid()])
+        if left := [one for one in wanted if one.is_valid()]:
+            self._image.set_selected_layers(left)
 
     def _draw(self):
+        if not self.fits:
+            return
         with self._quietly():
             look = _LOOKS.get(self.look)
             if look is not None:

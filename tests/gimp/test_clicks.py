@@ -78,6 +78,16 @@ def test_what_was_done_before_is_undone_after_cancel(story: dict[str, Any]) -> N
     assert story["undone"]["layers"] == ["cat.png"]
 
 
+def test_what_is_cut_out_is_what_is_there_on_ok(story: dict[str, Any]) -> None:
+    assert story["cut out"] == story["painted"]
+
+
+def test_a_layer_that_was_cropped_meanwhile_is_refused(story: dict[str, Any]) -> None:
+    assert story["cropped"]["size"] == [200, 180]
+    for name in ("layers", "visible", "selected", "selection", "channels", "undo", "mask"):
+        assert story["cropped"][name] == story["uncropped"][name] == story["before cropping"][name], name
+
+
 def test_two_selected_layers_are_one_step_of_undo(story: dict[str, Any]) -> None:
     assert sorted(story["two before"]["selected"]) == sorted(story["two undone"]["selected"]) == ["cat.png", "other"]
     assert story["two"]["layers"] == ["other cut-out", "other", "cat.png cut-out", "cat.png"]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
+import re
 import shutil
+import threading
+import time
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
+import gossamer
 from gossamer.hosts.gimp_languages import catalogue
 from gossamer.image import encode_image
 from gossamer_gimp.counting import DECIDING, RULES, counts
@@ -20,21 +27,41 @@ from tests.gimp.conftest import SCRIPTS, make_desk
 LANGUAGES = ["de_DE", pytest.param("es_ES", marks=pytest.mark.long), pytest.param("fr_FR", marks=pytest.mark.long)]
 
 
+class Trickling(http.server.BaseHTTPRequestHandler):
+    """Serves any file of the catalogue, as zeros, and so slowly that it never comes."""
+
+    def do_GET(self) -> None:
+        sizes = {one.filename: one.bytes for card in gossamer.load_catalogue().values() for one in card.weights}
+        self.send_response(200)
+        self.send_header("Content-Length", str(sizes[PurePosixPath(self.path).name]))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who has enough hangs up
+            while True:
+                self.wfile.write(bytes(1 << 18))
+                time.sleep(0.05)
+
+
 @pytest.fixture(scope="module", params=LANGUAGES)
 def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> dict[str, Any]:
     desk = make_desk(tmp_path_factory.mktemp("gimp"))
     (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
     file = translations.PLUG_IN / "locale" / f"{request.param[:2]}.po"
     said = {one: text.replace("_", "") for one, text in catalogue(file.read_text(encoding="utf-8")).items()}
-    done = desk.box.run(
-        ["/usr/bin/python3", str(SCRIPTS / "keys.py")],
-        env={
-            **in_language(request.param, desk.share),
-            **{"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
-            **{"SUBJECT": said["S_ubject"], "MODEL": said["_Model"], "CANCEL": said["_Cancel"]},
-        },
-        timeout=300,
-    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trickling) as mirror:
+        thread = threading.Thread(target=mirror.serve_forever)
+        thread.start()
+        done = desk.box.run(
+            ["/usr/bin/python3", str(SCRIPTS / "keys.py")],
+            env={
+                **in_language(request.param, desk.share),
+                **{"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
+                **{"SUBJECT": said["S_ubject"], "MODEL": said["_Model"], "CANCEL": said["_Cancel"]},
+                **{"GOSSAMER_MIRROR": f"http://127.0.0.1:{mirror.server_port}", "NO_PROXY": "*"},
+            },
+            timeout=300,
+        )
+        mirror.shutdown()
+        thread.join()
     screens = cache_folder() / "gimp-screens"  # for people to look at, also after a failure
     screens.mkdir(exist_ok=True)
     for screen in desk.share.glob("*.png"):
@@ -42,7 +69,13 @@ def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     assert "Traceback" not in done.stdout, done.stdout[-6000:]
     assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
     told: dict[str, Any] = json.loads((desk.share / "keys.json").read_text())
-    return told | {"closed": json.loads((desk.share / "closed.json").read_text()), "said": said}
+    return told | {
+        "closed": json.loads((desk.share / "closed.json").read_text()),
+        "said": said,
+        "texts": catalogue(file.read_text(encoding="utf-8")),
+        "weights": sorted(path.name for path in (desk.share / "home").rglob("*.onnx")),
+        "models": {path.suffix for path in (desk.share / "home/models").iterdir() if path.is_file()},
+    }
 
 
 def test_each_key_brings_to_what_it_names(facts: dict[str, Any]) -> None:
@@ -61,8 +94,10 @@ def test_it_speaks_the_language_and_fits_a_small_screen(facts: dict[str, Any]) -
         assert said[one] in texts
     assert not any(label and label.replace("_", "") in ("Help", "Cancel", "Reset") for label in facts["buttons"])
     assert len(facts["buttons"]) >= 4
-    assert int(facts["geometry"]["HEIGHT"]) <= 700
-    assert int(facts["geometry"]["WIDTH"]) <= 700
+    assert len(facts["geometry"]) == 4  # unfolded; with the brush's hint and without; while a model comes
+    for seen in facts["geometry"]:
+        assert seen["HEIGHT"] <= 700
+        assert seen["WIDTH"] <= 700
 
 
 def test_what_does_not_count_is_greyed_out(facts: dict[str, Any]) -> None:
@@ -83,3 +118,29 @@ def test_a_subject_chosen_by_keys_greys_the_model_out_and_its_key_does_nothing(f
 def test_a_button_s_key_presses_it(facts: dict[str, Any]) -> None:
     assert facts["closed"] == {"went on": False, "subject": "box"}
     assert {"subject", "output"} <= DECIDING
+
+
+def test_a_model_is_fetched_after_consent_and_can_be_stopped(facts: dict[str, Any]) -> None:
+    texts = facts["texts"]
+    assert facts["missing"]["button"] == texts["_Fetch…"]
+    assert "CC-BY-NC-4.0" in facts["missing"]["told"]
+    assert facts["asked"]["sensitive"] is False  # before the licence is ticked
+    assert facts["ticked"]["sensitive"] is True
+    assert texts["Fetch the model {name}?"].format(name="BRIA RMBG 2.0") in facts["asked"]["texts"]
+    size = texts["{least} to {most} MB"].format(least=885, most=1024)
+    assert any(size in text and "CC-BY-NC-4.0" in text for text in facts["asked"]["texts"])
+    assert facts["coming"]["button"] == texts["Stop Fetching"]
+    coming = re.escape(texts["Fetching {name}: {done} of {size}"]).replace(r"\{name\}", "rmbg-2.0")
+    coming = coming.replace(r"\{done\}", r"[\d.]+").replace(r"\{size\}", r"[\d.]+ MB")
+    assert re.fullmatch(coming, facts["coming"]["told"])
+    assert facts["stopped"]["button"] == texts["_Fetch…"]
+    assert facts["stopped"]["told"] == facts["missing"]["told"]
+    assert facts["here"]["button"] is None
+    assert "U²-Net" in facts["here"]["told"]
+    assert facts["weights"] == ["u2netp.onnx"]
+    assert facts["models"] <= {".onnx", ".part", ".lock"}
+
+
+def test_where_words_are_not_understood_a_tip_says_what_it_takes(facts: dict[str, Any]) -> None:
+    (remedy,) = (text for one, text in facts["texts"].items() if one.startswith("By a description: no model"))
+    assert facts["here"]["tip"].endswith(remedy)

@@ -114,3 +114,21 @@ def test_nobody_hides_the_translating_function(path: Path) -> None:
         sets = any(isinstance(one, ast.Name) and one.id == "_" and isinstance(one.ctx, ast.Store) for one in names)
         takes = any(one.arg == "_" for one in ast.walk(function.args) if isinstance(one, ast.arg))
         assert not (calls and (sets or takes)), f"line {function.lineno}"
+
+
+def test_what_the_worker_is_translated_of_is_what_it_says() -> None:
+    from gossamer.worker import wording
+
+    tree = ast.parse((translations.PLUG_IN / "cutting.py").read_text(encoding="utf-8"))
+    (said,) = (
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SAID"
+    )
+    sentences = list(translations.marked(said))
+    assert len(sentences) > 20
+    core = Path(wording.__file__).parents[1]
+    spoken = [remedy for _kind, remedy in wording._REMEDIES]
+    for path in core.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        spoken += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    whole = "\n".join(spoken)
+    assert [sentence for sentence in sentences if sentence not in whole] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -265,6 +266,24 @@ def test_the_matte_can_go_elsewhere(cases: Cases, library: Library, cat: np.ndar
         assert difference(cases.plane(case, "colours"), library(cat).foreground) <= 0.51
 
 
+@pytest.mark.parametrize(("case", "most"), [("partly", 255), ("partly_deep", 65535)])
+def test_what_lies_beside_the_image_falls_away(cases: Cases, case: str, most: int) -> None:
+    assert cases[case]["status"] == "success", cases[case].get("error")
+    matte = cases.plane(case, "mask").astype(float)
+    (across, down), (high, wide) = cases[case]["place"], matte.shape
+    expected = np.zeros_like(matte)
+    rows, columns = np.arange(high) + down, np.arange(wide) + across
+    there = np.ix_((rows >= 0) & (rows < high), (columns >= 0) & (columns < wide))
+    expected[max(down, 0) : high + min(down, 0), max(across, 0) : wide + min(across, 0)] = matte[there]
+    assert 0.1 < expected.mean() / most < 0.9
+    for plane in ("selection", "channel"):
+        assert np.abs(cases.plane(case, plane) - expected).max() / most <= 1.01 / 255, plane
+
+
+def test_a_channel_takes_the_place_of_the_former_unless_it_was_painted_on(cases: Cases) -> None:
+    assert cases["partly"]["channels"] == ["Background cut-out #1", "Background cut-out"]
+
+
 def test_masks_are_combined(cases: Cases) -> None:
     matte = cases.plane("plain", "mask").astype(int)
     there = np.zeros_like(matte)
@@ -353,6 +372,21 @@ def test_now_asks_nothing_and_takes_the_defaults(cases: Cases) -> None:
     assert new["mask"] is not None
 
 
+def test_gimp_s_own_extraction_keeps_to_the_mask_that_is_there(cases: Cases) -> None:
+    assert cases["extracted"]["status"] == "success"
+    new, original = cases["extracted"]["stack"]
+    assert (new["visible"], original["visible"]) == (True, False)
+    assert new["offsets"] == original["offsets"] == [-40, 10]
+    former, alpha, mask = (cases.plane("extracted", name) for name in ("former", "alpha", "mask"))
+    assert np.array_equal(former, np.where(np.arange(451) < 225, 255, 0) + np.zeros((300, 1)))
+    assert np.array_equal(alpha, former)
+    rows, columns = np.arange(300) + 10, np.arange(451) - 40  # of the image; about the selection's edge GIMP decides
+    inside = (rows[:, None] >= 40 + 9) & (rows[:, None] < 260 - 9) & (columns >= 60 + 9) & (columns < 360 - 9)
+    outside = (rows[:, None] < 40 - 9) | (rows[:, None] >= 260 + 9) | (columns < 60 - 9) | (columns >= 360 + 9)
+    assert mask[inside].min() == 255
+    assert mask[outside].max() == 0
+
+
 def test_layers_are_frames_that_are_cut_out_and_held_still(cases: Cases, cat: np.ndarray) -> None:
     assert cases["animation"]["status"] == "success", cases["animation"].get("error")
     assert cases["animation"]["kept"]
@@ -387,16 +421,45 @@ def test_the_plug_in_leaves_no_files_behind(cases: Cases) -> None:
 
 
 def test_the_batch_line_of_the_readme(desk: Desk, cat: np.ndarray) -> None:
-    readme = (Path(gossamer.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (line,) = (block for block in readme.split("```") if "gimp-console" in block)
+    (block,) = (block for block in readme_blocks() if "gimp-console" in block)
+    (line,) = block.removeprefix("sh").strip().splitlines()
     photos = desk.share / "photos"
     photos.mkdir()
     for number in (1, 2):
-        (photos / f"cat-{number}.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
-    done = desk.box.run(["/bin/sh", "-c", line.removeprefix("sh").replace("photos/", f"{photos}/")])
+        (photos / f"cat-{number}.jpg").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "jpeg"))
+    done = desk.box.run(["/bin/sh", "-c", line.replace("photos/", f"{photos}/")])
     assert "Traceback" not in done.stdout
-    for number in (1, 2):
-        with PIL.Image.open(photos / f"cat-{number}-cut-out.png") as picture:
+    assert sorted(path.name for path in photos.glob("*.png")) == ["cat-1.jpg.cut-out.png", "cat-2.jpg.cut-out.png"]
+    for path in photos.glob("*.png"):
+        with PIL.Image.open(path) as picture:
             alpha = np.asarray(picture)[..., 3]
         assert 0.3 < alpha.mean() / 255 < 0.9
         assert alpha.min() == 0
+
+
+def test_the_python_fu_of_the_readme(cases: Cases, desk: Desk) -> None:
+    (block,) = (block for block in readme_blocks() if block.startswith("python") and "Gimp.get_pdb()" in block)
+    before = (
+        "from gi.repository import Gimp, Gio\n"
+        f"path = Gio.File.new_for_path({str(desk.share / 'cat.png')!r})\n"
+        "Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, path).select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 200, 300)\n"
+    )
+    after = (
+        "mask, whole = image.get_layers()[0].get_mask(), (0, 0, 451, 300)\n"
+        "data = mask.get_buffer().get(Gegl.Rectangle.new(*whole), 1.0, 'Y u8', Gegl.AbyssPolicy.NONE)\n"
+        f"open({str(desk.share / 'python-fu.mask')!r}, 'wb').write(data)\n"
+        "print('GIMP-TEST-OK')\n"
+    )
+    script = desk.share / "python-fu.py"
+    gegl = "import gi\ngi.require_version('Gegl', '0.4')\nfrom gi.repository import Gegl\n"
+    script.write_text(gegl + before + block.removeprefix("python") + after, encoding="utf-8")
+    said = desk.box.batch(script).stdout
+    assert re.search(r"^success 0\.\d+$", said, re.MULTILINE)
+    mask = np.fromfile(desk.share / "python-fu.mask", np.uint8).reshape(300, 451)
+    assert mask[:, 220:].max() == 0
+    assert mask[:, :190].mean() > 50
+
+
+def readme_blocks() -> list[str]:
+    readme = (Path(gossamer.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    return readme.split("```")[1::2]

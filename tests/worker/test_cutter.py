@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
+import http.server
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +15,33 @@ import numpy as np
 import pytest
 
 from gossamer.errors import GossamerError, ModelNotFound
+from gossamer.matting.vitmatte.lent import unload_vitmatte
 from gossamer.segmentation import loading
 from gossamer.segmentation.model import SegmentationModel
-from gossamer.weights import store
+from gossamer.weights import catalogue, store
+from gossamer.weights.catalogue import folder_cards
+from gossamer.weights.folder_card import FolderFile
 from gossamer.worker.cutter import Cutter
-from gossamer.worker.inventory import Inventory
+from gossamer.worker.inventory import Inventory, NotHere
 from gossamer.worker.pictures import OpenedPicture
-from gossamer.worker.requests import OpenRequest, RefineRequest, SegmentRequest
+from gossamer.worker.requests import FetchRequest, FinishRequest, OpenRequest, RefineRequest, SegmentRequest
 from tests.cached_weights import weights_home
+from tests.matting.tiny_vitmatte import write_model
 
 
 def silent(fraction: float, message: str) -> None:
     pass
 
 
-def cut(cutter: Cutter, array: np.ndarray, **changed: Any) -> dict[str, Any]:
-    """Have a picture cut out, from opening it to its report: the mask alone, unless changed."""
+def opened(array: np.ndarray) -> OpenedPicture:
     dtype = {"uint8": "u8", "float32": "float32"}[array.dtype.name]
     size = {"width": array.shape[1], "height": array.shape[0], "channels": array.shape[2], "dtype": dtype}
-    picture = OpenedPicture(OpenRequest.of(size), bytearray(array.tobytes()))
+    return OpenedPicture(OpenRequest.of(size), bytearray(array.tobytes()))
+
+
+def cut(cutter: Cutter, array: np.ndarray, **changed: Any) -> dict[str, Any]:
+    """Have a picture cut out, from opening it to its report: the mask alone, unless changed."""
+    picture = opened(array)
     wish = {"picture": 1, "model": "u2netp", "options": {"matting": "none"}, **changed}
     cutter.segment(picture, SegmentRequest.of(wish), bytearray(), silent)
     return cutter.refine(picture, RefineRequest.of(wish), silent).report
@@ -95,6 +108,55 @@ def test_a_matting_that_is_not_here_is_told_before_the_model_runs(
     with pytest.raises(ModelNotFound, match="vitmatte"):
         cut(Cutter(Inventory()), photograph, options={"matting": "vitmatte"})
     assert loads == []
+
+
+def test_a_network_for_the_edge_is_fetched_when_it_was_agreed_to_and_never_before(
+    home: Path, tmp_path: Path, photograph: np.ndarray, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, asked = "vitmatte-small-composition-1k", []
+    served = tmp_path / "served" / name
+    write_model(served)
+    data = (served / "model.safetensors").read_bytes()
+    files = (
+        FolderFile("config.json", text=(served / "config.json").read_text()),
+        FolderFile("model.safetensors", len(data), hashlib.sha256(data).hexdigest()),
+    )
+    cards = {card.id: dataclasses.replace(card, files=files) for card in folder_cards("vitmatte") if card.id == name}
+    known = dataclasses.replace(catalogue._own(), folders=cards)
+    monkeypatch.setattr(catalogue, "_own", lambda: known)
+    monkeypatch.delenv("GOSSAMER_OFFLINE")
+
+    class Noted(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Noted, directory=served.parent)) as mirror:
+        thread = threading.Thread(target=mirror.serve_forever)
+        thread.start()
+        monkeypatch.setenv("GOSSAMER_MIRROR", f"http://127.0.0.1:{mirror.server_port}")
+        monkeypatch.setenv("NO_PROXY", "*")
+        cutter, wish = Cutter(Inventory()), {"options": {"matting": "vitmatte"}}
+        with pytest.raises(NotHere) as caught:
+            cut(cutter, photograph, **wish)
+        assert caught.value.needs["id"] == name
+        assert caught.value.needs["bytes"] == len(data)
+        picture = opened(photograph)
+        cutter.segment(picture, SegmentRequest.of({"picture": 1, "model": "u2netp"}), bytearray(), silent)
+        with pytest.raises(NotHere):  # nor does a preview fetch it
+            cutter.refine(picture, RefineRequest.of({"picture": 1, "scale": 0.5, "draft": True, **wish}), silent)
+        with pytest.raises(NotHere):
+            cutter.finish(picture, FinishRequest.of({"picture": 1, "preset": "google-merchant", **wish}), silent)
+        assert asked == []
+        cutter.fetch(FetchRequest.of({"model": name}), silent)
+        mirror.shutdown()
+        thread.join()
+    assert asked == [f"/{name}/model.safetensors"]
+    assert next(one for one in cutter._inventory.overview("cpu")["models"] if one["id"] == name)["installed"]
+    try:
+        assert cut(cutter, photograph, **wish)["model"] == "u2netp"
+    finally:
+        unload_vitmatte()  # other tests have none
 
 
 @pytest.mark.long

@@ -33,6 +33,7 @@ __all__ = [
     "folder_path",
     "installed_folder",
     "model_folder",
+    "to_fetch",
     "verify_folder",
 ]
 
@@ -90,8 +91,20 @@ def model_folder(
     found = installed_folder(model, known, progress=progress, extra_folders=extra)
     if found is not None:
         return found
-    one = next(one for one in chosen if str(model) != "auto" or one.fetched)
+    one = _fetched(model, chosen)
     return one.id, find_folder(one, progress=progress, announce=announce, extra_folders=extra)
+
+
+def to_fetch(model: str | Path, known: Sequence[FolderCard], *, progress: Progress) -> FolderCard | None:
+    """Return the published model that :func:`model_folder` would fetch; None where it would fetch nothing.
+
+    Parameters and errors are those of :func:`installed_folder`.
+    """
+    chosen = _chosen(model, known)
+    if not chosen or installed_folder(model, known, progress=progress) is not None:
+        return None
+    one = _fetched(model, chosen)
+    return one if one.is_pinned else None
 
 
 def installed_folder(
@@ -219,6 +232,10 @@ def _absent(published: FolderCard) -> ModelNotFound:
 
 def _chosen(model: str | Path, known: Sequence[FolderCard]) -> list[FolderCard]:
     return [one for one in known if str(model) in ("auto", one.id, one.repo)]
+
+
+def _fetched(model: str | Path, chosen: Sequence[FolderCard]) -> FolderCard:
+    return next(one for one in chosen if str(model) != "auto" or one.fetched)
 
 
 def _places(published: FolderCard, extra: Iterable[Path]) -> list[Path]:

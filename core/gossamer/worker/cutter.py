@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gossamer.pipeline import Pipeline
     from gossamer.settings import ModelChoice, Recipe
     from gossamer.weights.catalogue import ModelCard
+    from gossamer.weights.folder_card import FolderCard
     from gossamer.worker.clips import OpenedClip
 
 __all__ = ["Cutter"]
@@ -40,6 +41,10 @@ _log = logging.getLogger("gossamer.worker")
 
 _KEPT = 16  # choices that are remembered; what they load belongs to gossamer.warm
 _WAIT = 0.1  # seconds between chances to cancel while another picture is worked on
+_READING = (
+    "Choose another subject, or install the packages torch and transformers in Gossamer's Python, and fetch "
+    "Grounding DINO tiny and SAM 2.1 tiny in Filters > Gossamer > Set-up…"
+)
 
 
 class Cutter:
@@ -85,7 +90,7 @@ class Cutter:
         Raises
         ------
         NotHere
-            The model would have to be fetched.
+            The model, or the matting's network, would have to be fetched.
         InputError
             A setting is unknown or impossible, or nothing was found.
         ModelError
@@ -98,6 +103,7 @@ class Cutter:
         device = request.device or self.device
         with self._my_turn(progress):
             choice: ModelChoice | None = None
+            self._inventory.check_matting(recipe.matting)
             if request.source == "automatic":
                 choice = self._decided(request, device)
             settings = (recipe.segmentation, recipe.matting if request.source == "trimap" else None)
@@ -132,6 +138,8 @@ class Cutter:
 
         Raises
         ------
+        NotHere
+            The matting's network would have to be fetched.
         InputError
             A setting is unknown or impossible, the region lies outside, or there is no mask yet.
         """
@@ -142,6 +150,7 @@ class Cutter:
         # The answer takes the place of the client's layer.
         recipe = recipe_from_flat(unused, recipe_from_flat(request.options)).unfinished()
         picture.sought()
+        self._inventory.check_matting(recipe.matting)
         height, width = picture.shape
         left, top, wide, high = request.region or (0, 0, width, height)
         if wide < 1 or high < 1 or left < 0 or top < 0 or left + wide > width or top + high > height:
@@ -204,6 +213,8 @@ class Cutter:
 
         Raises
         ------
+        NotHere
+            The matting's network would have to be fetched.
         InputError
             There is no such preset, a setting is unknown or impossible, or there is no mask yet.
         """
@@ -211,6 +222,7 @@ class Cutter:
         from gossamer.settings.parameters import recipe_from_flat
 
         recipe = preset(request.preset).recipe(recipe_from_flat(request.options))
+        self._inventory.check_matting(recipe.matting)
         with self._my_turn(progress):
             return shop_picture(picture, recipe, self.device, Progress.of(progress))
 
@@ -220,14 +232,16 @@ class Cutter:
         Raises
         ------
         NotHere
-            The model would have to be fetched.
+            The model, or the matting's network, would have to be fetched.
         InputError
             A setting is unknown or impossible.
         ModelError
             The model cannot be loaded.
         """
+        from gossamer.settings.parameters import recipe_from_flat
         from gossamer.worker.clips import OpenedClip
 
+        self._inventory.check_matting(recipe_from_flat(request.options).matting)
         device = request.device or self.device
         with self._my_turn(progress):
             return OpenedClip(request, self._decided(request, device), progress)
@@ -245,7 +259,7 @@ class Cutter:
         with self._my_turn(progress):
             return list(clip.rest(progress) if data is None else clip.add(data, progress))
 
-    def fetch(self, request: FetchRequest, progress: ProgressCallback) -> ModelCard:
+    def fetch(self, request: FetchRequest, progress: ProgressCallback) -> ModelCard | FolderCard:
         """Fetch a model that the client's user wants to have.
 
         Raises
@@ -256,10 +270,15 @@ class Cutter:
             The disk is full or cannot be written to.
         """
         from gossamer.weights import store
-        from gossamer.weights.catalogue import model_card
+        from gossamer.weights.catalogue import any_card
+        from gossamer.weights.folder_card import FolderCard
+        from gossamer.weights.model_folder import find_folder
 
-        card = model_card(request.model)
-        store.fetch(card, progress=progress, announce=_log.info, accept_licence=request.accept_licence)
+        card = any_card(request.model)
+        if isinstance(card, FolderCard):
+            find_folder(card, progress=Progress.of(progress), announce=_log.info)
+        else:
+            store.fetch(card, progress=progress, announce=_log.info, accept_licence=request.accept_licence)
         return card
 
     @contextmanager
@@ -315,7 +334,7 @@ class Cutter:
             prompt = Prompt(boxes=(request.box,) if request.box else ())
         elif request.source == "text":
             if not self._inventory.reads_text():
-                raise InputError("No model that reads text is installed.", "Choose another subject.")
+                raise InputError("No model that reads text is installed.", _READING)
             prompt = Prompt(text=tuple(part.strip() for part in request.text.split(",") if part.strip()))
         else:
             hints = picture.plane(plane)

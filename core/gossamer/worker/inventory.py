@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import ModelError, ModelNotFound
+from gossamer.progress import Progress
 
 if TYPE_CHECKING:
     from gossamer.settings import ModelChoice
-    from gossamer.weights.catalogue import ModelCard
+    from gossamer.settings.recipe import Matting
+    from gossamer.weights.card import ModelCard
+    from gossamer.weights.folder_card import FolderCard
 
 __all__ = ["Inventory", "NotHere"]
 
@@ -60,6 +63,18 @@ class Inventory:
             return is_installed("grounded-sam2") or is_installed("sam3")
         except ModelError:
             return False
+
+    def check_matting(self, matting: Matting) -> None:
+        """Raise NotHere where a matting's network would have to be fetched."""
+        from gossamer.networks.transformers_loading import has_packages
+        from gossamer.weights.catalogue import folder_cards
+        from gossamer.weights.model_folder import to_fetch
+
+        if matting.method != "vitmatte" or not has_packages():  # without them it is refused, and nothing fetched
+            return
+        card = to_fetch(matting.model, folder_cards("vitmatte"), progress=Progress())
+        if card is not None:
+            raise NotHere(self.told(card))
 
     def state(self) -> object:
         """Return what is equal for as long as nothing has changed."""
@@ -119,19 +134,30 @@ class Inventory:
             return here[0]
         return ranked.fitting[0].id
 
-    def told(self, card: ModelCard) -> dict[str, Any]:
+    def told(self, card: ModelCard | FolderCard) -> dict[str, Any]:
         """Return what a client's user should know of a model, ready for JSON."""
         from gossamer.weights import licences
         from gossamer.weights.card import COST
+        from gossamer.weights.folder_card import FolderCard
         from gossamer.weights.inventory import usable
 
-        variants = usable(card) or card.weights
-        return {
+        about = {
             "id": card.id,
             "title": card.title,
             "licence": card.licence,
             "licence_url": card.licence_url,
             "commercial": card.commercial,
+        }
+        if isinstance(card, FolderCard):
+            return about | {
+                "accepted": True,  # where terms are to be agreed to, that is done on its page
+                "bytes": card.bytes,
+                "fewest": card.bytes,
+                "installed": _is_installed(card),
+                "wants_card": True,
+            }
+        variants = usable(card) or card.weights
+        return about | {
             "accepted": licences.is_accepted(card),
             "bytes": max(variant.bytes for variant in variants),
             "fewest": min(variant.bytes for variant in variants),
@@ -147,14 +173,21 @@ class Inventory:
         return None if card is None else self.told(card)
 
     def overview(self, device: str) -> dict[str, Any]:
-        """Return what is known of all models, and what each quality takes on a device, ready for JSON."""
+        """Return what is known of all models, and what each quality takes on a device, ready for JSON.
+
+        Those that transformers loads (for words, and the matting by a network) are among them where that is here.
+        """
+        from gossamer.networks.transformers_loading import has_packages
         from gossamer.settings import ModelChoice
         from gossamer.settings.model_choice import QUALITIES
-        from gossamer.weights.catalogue import load_catalogue
+        from gossamer.weights.catalogue import folder_cards, load_catalogue
 
         wishes = {quality: ModelChoice.of(quality=quality, device=device) for quality in QUALITIES}
+        folders = folder_cards() if has_packages() else ()
+        models: list[ModelCard | FolderCard] = [*load_catalogue().values()]
+        models += [card for card in folders if card.is_pinned and not card.gated]
         return {
-            "models": [self.told(card) for card in load_catalogue().values()],
+            "models": [self.told(card) for card in models],
             "automatic": {quality: self.automatic(wish).model for quality, wish in wishes.items()},
         }
 
@@ -187,6 +220,15 @@ class Inventory:
             # And those above: a new folder (a snapshot of Hugging Face's cache) changes the one that it is put into.
             self._places = tuple(sorted({place for file in files for place in (file.parent, file.parent.parent)}))
         return tuple((str(place), _changed(place)) for place in self._places)
+
+
+def _is_installed(card: FolderCard) -> bool:
+    from gossamer.weights.model_folder import find_installed
+
+    try:
+        return find_installed(card, progress=Progress()) is not None
+    except ModelError:
+        return False
 
 
 def _changed(place: Path) -> int:

@@ -2,7 +2,12 @@
 """Asking before anything is fetched: what, how big, and under which licence."""
 
 from gi.repository import Gtk
-from language import _
+from language import N_, _
+
+READING = N_(
+    "By a description: no model that reads is installed. Install the packages torch and transformers in Gossamer's "
+    "Python, and fetch Grounding DINO tiny and SAM 2.1 tiny in Filters > Gossamer > Set-up…"
+)
 
 
 def sizes(needs):

@@ -12,7 +12,8 @@ from dialogs import consent
 from dialogs.help import take_over_help
 from dialogs.live import Ask, Live
 from dialogs.presets import Presets
-from language import N_, _
+from language import _
+from painting import HINTS
 from preview import COLOURED, VIEWS, Canvas
 
 gi.require_version("GimpUi", "3.0")
@@ -24,13 +25,11 @@ _PAUSE = 120  # milliseconds without a change of what is no slider, after which 
 _SETTLED = 350  # milliseconds without a change after which a better one is, with the subject's colours
 _FOLDED = 140  # pixels of the screen that the folded settings take: with more, OK is off a small one
 _ROW = 45  # of them that they give up for each row that is there only now and then
+_LINE = 17  # and for each line more than one that the status takes
+_LEAST = 38  # of them that they keep: a row
 _CUSTOM = "custom"
 _BRUSH = "strokes"
 _DECONTAMINATE = "foreground_decontaminate"
-_PAINTING = {
-    "marks": N_("Paint with GIMP's paintbrush (P): white on what stays, black on what goes. X swaps the two colours."),
-    _BRUSH: N_("Paint with GIMP's paintbrush (P) over hair and other fine edges: they are solved again there."),
-}
 
 
 class CuttingOut:
@@ -52,7 +51,7 @@ class CuttingOut:
         self._waiting = self._settling = 0
         self._ask = None
         self._setting = False
-        self._needs = None
+        self._needs, self._fetching = None, False
         self._model = []
         self._marked, self._strokes = None, ()
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
@@ -61,9 +60,11 @@ class CuttingOut:
         self._lay_out()
 
     def run(self):
-        """Show the dialog; return whether to go on, and what it leaves for the work, as cutting.Ready."""
-        shown = cutting.picture(cutting.source(self._layer))
-        self._live = Live(replace(shown, data=tuple(shown.data)), self)  # GIMP is spoken to by this thread alone
+        """Show the dialog; return whether to go on, and what it leaves for the work, as :func:`cutting.as_shown`."""
+        source = cutting.source(self._layer)
+        shown = cutting.picture(source)
+        shown = replace(shown, data=tuple(shown.data))  # GIMP is spoken to by this thread alone
+        self._live = Live(shown, self)
         self._live.start()
         with Canvas(self._image, self._layer) as self._canvas:
             self._canvas.show(self._view.get_active_id())
@@ -75,13 +76,12 @@ class CuttingOut:
             self._config.disconnect(changes)
             self._take_strokes()
             what = self._what()
-            for source in (self._waiting, self._settling):
-                if source:
-                    GLib.source_remove(source)
+            for timer in filter(None, (self._waiting, self._settling)):
+                GLib.source_remove(timer)
             self._live.mute()
         ready = self._live.end(what, self._strokes)
         self._dialog.destroy()
-        return go_on, ready
+        return go_on, cutting.as_shown(ready, shown, source) if go_on else ready
 
     # Its parts
 
@@ -89,13 +89,13 @@ class CuttingOut:
         dialog = self._dialog
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
         rows = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
-        box.pack_start(self._labelled("subject", rows), False, False, 0)
+        self._subject = self._labelled("subject", rows)
+        box.pack_start(self._subject, False, False, 0)
         self._words = self._apart(box, "text", rows)
         self._meant = self._apart(box, "marks", rows)
         self._status = Gtk.Label(xalign=0, wrap=True, max_width_chars=48, selectable=False)
         self._bar = Gtk.ProgressBar(no_show_all=True)
-        self._fetch = Gtk.Button.new_with_mnemonic(_("_Fetch…"))
-        self._fetch.set_no_show_all(True)
+        self._fetch = Gtk.Button(use_underline=True, no_show_all=True)
         self._fetch.connect("clicked", lambda _widget: self._on_fetch())
         below = Gtk.Box(spacing=6)
         below.pack_start(self._status, True, True, 0)
@@ -153,7 +153,7 @@ class CuttingOut:
     def _brushes(self):
         """Return the switch of the refine brush, and what takes a stroke back."""
         self._brush = Gtk.ToggleButton(label=_("Refine _brush"), use_underline=True)
-        self._brush.set_tooltip_text(_(_PAINTING[_BRUSH]))
+        self._brush.set_tooltip_text(_(HINTS[_BRUSH]))
         self._brush.connect("toggled", lambda _widget: self._on_paper())
         self._back = Gtk.Button(label=_("Ta_ke back"), use_underline=True, no_show_all=True)
         self._back.set_tooltip_text(_("Take the last stroke of the refine brush back, or all marks."))
@@ -273,8 +273,8 @@ class CuttingOut:
     def _hint(self):
         """Return what is to be painted, where something is."""
         if self._brush.get_active():
-            return [_(_PAINTING[_BRUSH])]
-        return [_(_PAINTING["marks"])] if self._canvas.paper("marks") is not None else []
+            return [_(HINTS[_BRUSH])]
+        return [_(HINTS["marks"])] if self._canvas.paper("marks") is not None else []
 
     def _on_marks(self):
         self._marked = layers.marks(self._canvas.paper("marks").layer, self._layer, self._image)
@@ -310,9 +310,14 @@ class CuttingOut:
         self._words.set_visible(subject == "text")
         self._meant.set_visible(subject == "trimap")
         self._shop.set_visible(self._config.get_property("output") == "finished")
-        rows = sum(row.get_visible() for row in (self._words, self._meant, self._shop))
-        self._folded.set_min_content_height(_FOLDED - _ROW * rows)
+        self._fit()
         self._on_paper()
+
+    def _fit(self):
+        """Give the folded settings the room that is left."""
+        rows = sum(row.get_visible() for row in (self._words, self._meant, self._shop))
+        lines = max(0, self._status.get_layout().get_line_count() - 1)
+        self._folded.set_min_content_height(max(_LEAST, _FOLDED - _ROW * rows - _LINE * lines))
 
     def _on_change(self, *about):
         if self._setting:
@@ -368,29 +373,44 @@ class CuttingOut:
             return None
 
     def _on_fetch(self):
+        if self._fetching:
+            self._live.stop_fetching()
+            return
         agreed = consent.ask(self._needs, self._dialog)
         if agreed is not None:
-            self._fetch.hide()
+            self._show_fetching(True)
             self._live.fetch(self._needs["id"], agreed)
+
+    def _show_fetching(self, under_way):
+        """Offer to fetch the model that is missing, or to stop that."""
+        self._fetching = under_way
+        self._fetch.set_label(_("Stop Fetching") if under_way else _("_Fetch…"))
+        self._fetch.show()
 
     # What the worker says
 
     def on_opened(self, client):
-        """Offer a description only where it is understood."""
+        """Offer a description only where it is understood, and say elsewhere what it takes."""
         subjects = Gimp.param_spec_choice_get_choice(self._config.find_property("subject"))
         subjects.set_sensitive("text", client.reads_text)
+        tip = self._config.find_property("subject").get_blurb()
+        self._subject.set_tooltip_text(tip if client.reads_text else f"{tip}\n{_(consent.READING)}")
 
     def on_progress(self, fraction, text):
         """Show how far it is."""
         self._bar.show()
         self._bar.set_fraction(fraction)
-        self._say(_(text))
+        self._say(cutting.said(text))
 
     def on_preview(self, ask, result):
         """Show a new matte; a better one follows when nothing has changed for a moment."""
         self._bar.hide()
         self._fetch.hide()
-        self._say("\n".join([*self._hint(), *self._model, *result.report["warnings"]]))
+        if not self._canvas.fits:
+            self._say(_(cutting.CHANGED))
+            return
+        warnings = map(cutting.said, result.report["warnings"])
+        self._say("\n".join([*self._hint(), *self._model, *warnings]))
         self._canvas.update(result.alpha, result.foreground, result.boxes)
         if ask.draft and ask is self._ask:
             self._better_soon()
@@ -404,18 +424,27 @@ class CuttingOut:
         """Say which model would have to be fetched, and let the user decide."""
         self._bar.hide()
         self._needs = needs
-        self._fetch.show()
+        self._show_fetching(False)
         self._say(consent.described(needs))
 
     def on_fetched(self):
         """Go on with the model that has come."""
         self._bar.hide()
+        self._fetch.hide()
+        self._fetching = False
         self._on_change()
+
+    def on_not_fetched(self, why):
+        """Say why it did not come, where that was not the user's wish; it can be tried again."""
+        self.on_needs(self._needs)
+        if why:
+            self._say(cutting.said(why))
 
     def on_failure(self, text):
         """Say what went wrong."""
         self._bar.hide()
-        self._say(text)
+        self._say(cutting.said(text))
 
     def _say(self, text):
         self._status.set_text(text)
+        self._fit()

@@ -48,8 +48,8 @@ class Live(threading.Thread):
     picture : client.Picture
     told : object
         Its methods ``on_opened(client)``, ``on_progress(fraction, text)``, ``on_found(found)``,
-        ``on_preview(ask, result)``, ``on_needs(needs)``, ``on_fetched()`` and ``on_failure(text)`` are called in the
-        main loop.
+        ``on_preview(ask, result)``, ``on_needs(needs)``, ``on_fetched()``, ``on_not_fetched(why)`` and
+        ``on_failure(text)`` are called in the main loop.
     """
 
     def __init__(self, picture, told):
@@ -81,6 +81,13 @@ class Live(threading.Thread):
         with self._changed:
             self._agreed = (model, accept_licence)
             self._changed.notify()
+
+    def stop_fetching(self):
+        """Give up the model that is on its way; what has come of it is kept for the next try."""
+        with self._changed:
+            self._agreed = None
+            if self._stage == "fetch":
+                self.give_up()
 
     def mute(self):
         """Say nothing more."""
@@ -122,21 +129,25 @@ class Live(threading.Thread):
                 agreed, self._agreed = self._agreed, None
                 if agreed is None:
                     self._now, self._next = self._next, None
+                else:
+                    self._stage = "fetch"
             try:
                 if agreed is not None:
-                    self._stage = "fetch"
+                    self._connect()
                     self.client.fetch(agreed[0], accept_licence=agreed[1], progress=self._progress)
                     self._found = None  # the same wish can mean another model now
                     self._say("on_fetched")
                 else:
                     self._answer(self._now)
             except WorkerFailure as failure:
-                if failure.needs is not None:
+                if agreed is not None:
+                    self._say("on_not_fetched", "" if failure.kind == "Cancelled" else str(failure))
+                elif failure.needs is not None:
                     self._say("on_needs", failure.needs)
                 elif failure.kind != "Cancelled":
                     self._say("on_failure", str(failure))
-                    if self.client is not None and self.client.is_closed:
-                        self.client = self.number = self._found = None
+                if self.client is not None and self.client.is_closed:
+                    self.client = self.number = self._found = None
             except Exception as error:
                 self._say(
                     "on_failure",
@@ -146,10 +157,13 @@ class Live(threading.Thread):
                 with self._changed:
                     self._now, self._stage = None, ""
 
-    def _answer(self, ask):
+    def _connect(self):
         if self.client is None:
             self.client = cutting.connect(lambda text: self._progress(0.0, text))
             self.number = None
+
+    def _answer(self, ask):
+        self._connect()
         if self.number is None:
             self.number = self.client.open(self._picture, "keep")
             self._say("on_opened", self.client)

@@ -97,7 +97,7 @@ class Models(Gtk.Box):
         self._begin(_("Fetching {name}").format(name=model["title"]))
 
         def tell(fraction, text):
-            in_main_loop(self._on_progress, fraction, _(text))
+            in_main_loop(self._on_progress, fraction, cutting.said(text))
 
         def work():
             client = self._client

@@ -327,6 +327,27 @@ def outputs():
         image.delete()
 
 
+def partly():
+    """A layer that lies partly beside the image, above and to the left, then below and to the right: twice each."""
+    for case, deep, place in (("partly", False, (-60, -40)), ("partly_deep", True, (70, 50))):
+        image = load("cat16.png" if deep else "cat.png")
+        layer, depth = image.get_layers()[0], "u16" if deep else "u8"
+        run(case, image, [layer])
+        save(case, "mask", layer.get_mask(), f"Y {depth}")
+        layer.remove_mask(Gimp.MaskApplyMode.DISCARD)
+        layer.set_offsets(*place)
+        facts[case]["place"] = place
+        for output in ("selection", "channel", "channel"):
+            run(case, image, [layer], output=output)
+        save(case, "selection", image.get_selection(), f"Y {depth}")
+        (channel,) = image.get_channels()  # the second took the place of the first
+        save(case, "channel", channel, "Y u16" if deep else "Y' u8")  # its own numbers
+        channel.fill(Gimp.FillType.WHITE)
+        run(case, image, [layer], output="channel")
+        facts[case]["channels"] = [one.get_name() for one in image.get_channels()]  # what was painted on stays
+        image.delete()
+
+
 def subjects():
     """The selection as a box, as a limit, and as the subject; a mask that is refined; and none of them."""
     image = load("cat.png")
@@ -451,6 +472,27 @@ def now():
     image.delete()
 
 
+def extracted():
+    """GIMP's own extraction of a hidden layer that lies partly beside the image and has a mask."""
+    image = load("cat.png")
+    layer = image.get_layers()[0]
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 225, 300)
+    layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
+    layer.set_offsets(-40, 10)
+    layer.set_visible(False)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 60, 40, 300, 220)
+    procedure = Gimp.get_pdb().lookup_procedure("plug-in-gossamer-extract-with-gimp")
+    config = procedure.create_config()
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", [layer])
+    facts["extracted"] = {"status": procedure.run(config).index(0).value_nick, "planes": {}, "stack": stack(image)}
+    new = image.get_selected_layers()[0]
+    save("extracted", "mask", new.get_mask(), "Y u8")
+    save("extracted", "alpha", new, "A u8")
+    save("extracted", "former", layer.get_mask(), "Y u8")
+    image.delete()
+
+
 def animation():
     """Three layers as frames: a whole one, a part that lies upon it, and one that replaces both."""
     image = load("cat.png")
@@ -535,8 +577,8 @@ def arguments():
 
 
 for part in (
-    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, subjects,
-    marked, filled_in, special, now, animation, missing, script_fu
+    arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, partly,
+    subjects, marked, filled_in, special, now, extracted, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()

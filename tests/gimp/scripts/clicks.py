@@ -128,6 +128,34 @@ xdotool("key", "ctrl+z")
 wait_until("the undoing", lambda look: look["layers"] == ["cat.png"])
 story["undone"] = ask("look")
 
+# The layer is worked on while the dialog is open: what is cut out is what is there on OK
+open_dialog()
+story["painted"] = ask("paint")["colour"]
+close_dialog("Return")
+wait_until("the result", lambda look: len(look["layers"]) == 2)
+story["cut out"] = ask("colour")["colour"]
+window(r"\(imported\)")
+xdotool("key", "ctrl+z")
+wait_until("the undoing", lambda look: len(look["layers"]) == 1)
+ask("unpaint")
+before = ask("look")
+open_dialog()
+ask("crop")
+window("^Remove Background$")
+xdotool("key", "alt+v", "Tab", "Page_Up")  # the first slider: there is nothing to draw on any more
+time.sleep(2)
+picture("7-cropped")
+close_dialog("alt+o")
+window("^GIMP Message$")
+picture("7-cropped-told")
+xdotool("key", "Return")
+gone("^GIMP Message$")
+story["cropped"] = ask("look")
+window(r"\(imported\)")
+xdotool("key", "ctrl+z")
+wait_until("the undoing", lambda look: look["size"] == before["size"])
+story["uncropped"], story["before cropping"] = ask("look"), before
+
 # Two layers that are selected, by the dialog: one step of undo
 story["two before"] = ask("double")
 open_dialog()

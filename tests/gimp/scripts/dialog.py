@@ -109,6 +109,52 @@ class Asked:
             self.config.set_property(name, kept[name])
         return found
 
+    def want_missing(self):
+        """Choose a model that is not here, and whose licence has to be accepted."""
+        self.config.set_property("model", "rmbg-2.0")
+        return self.fetching()
+
+    def want_here(self):
+        """Choose the model that is here."""
+        self.config.set_property("model", "u2netp")
+        return self.fetching()
+
+    def fetching(self):
+        """Say what the button beside the status says, what the status says, and how far the bar is."""
+        cutting = self.cutting
+        return {
+            "button": cutting._fetch.get_label() if cutting._fetch.get_mapped() else None,
+            "told": cutting._status.get_text(),
+            "share": cutting._bar.get_fraction() if cutting._bar.get_mapped() else None,
+            "tip": cutting._subject.get_tooltip_text(),
+        }
+
+    def press_fetch(self):
+        """Press that button; a question runs a loop of its own, so not from in here."""
+        GLib.idle_add(lambda: self.cutting._fetch.clicked() and GLib.SOURCE_REMOVE)
+        return {}
+
+    def consent(self):
+        """Say what is asked before a model is fetched, and whether that can be agreed to now."""
+        (window,) = (one for one in Gtk.Window.list_toplevels() if isinstance(one, Gtk.MessageDialog))
+        return {
+            "texts": [one.get_text() for one in inside(window) if isinstance(one, Gtk.Label) and one.get_mapped()],
+            "sensitive": window.get_widget_for_response(Gtk.ResponseType.OK).is_sensitive(),
+        }
+
+    def tick(self):
+        """Tick that the licence is accepted."""
+        (window,) = (one for one in Gtk.Window.list_toplevels() if isinstance(one, Gtk.MessageDialog))
+        (box,) = (one for one in inside(window) if isinstance(one, Gtk.CheckButton))
+        box.set_active(True)
+        return self.consent()
+
+    def agree(self):
+        """Agree to it."""
+        (window,) = (one for one in Gtk.Window.list_toplevels() if isinstance(one, Gtk.MessageDialog))
+        window.response(Gtk.ResponseType.OK)
+        return {}
+
     def answer(self):
         """Answer what was asked, if something was; called again and again."""
         question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 
 from desktop import SHARE, ask, gone, picture, start, window, xdotool
@@ -17,6 +18,12 @@ def press(key):
     time.sleep(0.4)
 
 
+def geometry():
+    """Return the dialog's place and size."""
+    shape = xdotool("getwindowgeometry", "--shell", window(DIALOG))
+    return {name: int(value) for name, value in (line.split("=") for line in shape)}
+
+
 start(os.path.join(SHARE, "cat.png"), r"\[cat\]", inside="dialog.py")
 window(DIALOG, 120)
 time.sleep(3)  # the preview has come
@@ -28,8 +35,7 @@ press(expander)
 facts["unfolded"].append(ask("unfolded")["unfolded"])
 time.sleep(1)
 picture(f"8-{LANGUAGE}-unfolded")
-shape = xdotool("getwindowgeometry", "--shell", window(DIALOG))
-facts["geometry"] = dict(line.split("=") for line in shape)
+facts["geometry"] = [geometry()]
 facts["keys"] = ask("keys")
 facts["buttons"] = ask("buttons")
 for key, text, kind in facts["keys"]:
@@ -43,6 +49,37 @@ for _ in range(2):
     press(brush)
     time.sleep(1)
     facts["brush"].append(ask("brush")["in hand"])
+    facts["geometry"].append(geometry())
+    picture(f"8-{LANGUAGE}-brush-{len(facts['brush'])}")
+
+
+def until(wanted, seconds=30):
+    """Wait until the row below the subject is as is wanted; return it."""
+    end = time.monotonic() + seconds
+    while not wanted(seen := ask("fetching")):
+        if time.monotonic() > end:
+            picture("lost")
+            sys.exit(f"it stays {seen}; see lost.png")
+        time.sleep(0.2)
+    return seen
+
+
+# A model that is not here: asked for, its licence ticked, stopped on its way, and another chosen
+ask("want_missing")
+facts["missing"] = until(lambda seen: seen["button"] is not None)
+ask("press_fetch")
+time.sleep(1)
+facts["asked"] = ask("consent")
+picture(f"8-{LANGUAGE}-consent")
+facts["ticked"] = ask("tick")
+ask("agree")
+facts["coming"] = until(lambda seen: seen["share"])
+picture(f"8-{LANGUAGE}-fetching")
+facts["geometry"].append(geometry())
+ask("press_fetch")
+facts["stopped"] = until(lambda seen: seen["share"] is None)
+ask("want_here")
+facts["here"] = until(lambda seen: seen["button"] is None)
 facts["all greyed"] = ask("all_greyed")
 # By hand: the subject is "In the selection", for which no model is asked; its key does nothing then
 (subject, model) = (

@@ -45,6 +45,7 @@ def look():
             "channels": len(still.get_channels()),
             "digest": zlib.crc32(seen["mask"]),
             "images": images,
+            "size": [image.get_width(), image.get_height()],
             "dirty": image.is_dirty(),
             "undo": image.undo_is_enabled(),
         }
@@ -81,6 +82,46 @@ def name():
     image.get_layers()[0].set_name("named")
     Gimp.displays_flush()
     return look()
+
+
+PAINTED = Gegl.Rectangle.new(190, 140, 20, 20)
+kept = {}
+
+
+def colour():
+    """Say what colour the first layer has where it is painted."""
+    pixel = Gegl.Rectangle.new(PAINTED.x + 10, PAINTED.y + 10, 1, 1)
+    buffer = Gimp.get_images()[0].get_layers()[0].get_buffer()
+    return {"colour": list(buffer.get(pixel, 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE))}
+
+
+def paint():
+    """Paint a blue square upon the layer, the lowest."""
+    layer = Gimp.get_images()[0].get_layers()[-1]
+    buffer = layer.get_buffer()
+    kept["pixels"] = buffer.get(PAINTED, 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE)
+    return _painted(layer, bytes((0, 0, 255)) * 400)
+
+
+def unpaint():
+    """Paint there what was there."""
+    return _painted(Gimp.get_images()[0].get_layers()[-1], kept["pixels"])
+
+
+def _painted(layer, pixels):
+    buffer = layer.get_buffer()
+    buffer.set(PAINTED, "R'G'B' u8", pixels)
+    buffer.flush()
+    layer.update(PAINTED.x, PAINTED.y, PAINTED.width, PAINTED.height)
+    Gimp.displays_flush()
+    return {"colour": list(pixels[:3])}
+
+
+def crop():
+    """Crop the image, with the layers in it."""
+    Gimp.get_images()[0].crop(200, 180, 20, 10)
+    Gimp.displays_flush()
+    return {}
 
 
 def double():
@@ -148,7 +189,10 @@ def text():
     return found
 
 
-ANSWERS = {one.__name__: one for one in (look, blacken, select, name, double, single, clipboard, text)}
+ANSWERS = {
+    one.__name__: one
+    for one in (look, blacken, select, name, colour, paint, unpaint, crop, double, single, clipboard, text)
+}
 question, answer = os.path.join(SHARE, "question"), os.path.join(SHARE, "answer")
 while True:
     time.sleep(0.05)
