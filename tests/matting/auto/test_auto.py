@@ -39,29 +39,28 @@ def disc(big: np.ndarray, size: int) -> None:
     cv2.circle(big, (big.shape[1] // 2, size // 2), int(size * 0.28), 255, -1)
 
 
-def furry(big: np.ndarray, size: int) -> None:
+def hairy(
+    big: np.ndarray, size: int, seed: int, count: int, reaches: tuple[float, float], bend: float, wide: int
+) -> None:
+    """A disc with hairs that reach so many radii far, and bend by up to an angle."""
     disc(big, size)
-    random, middle, radius = np.random.default_rng(1), np.array([big.shape[1] / 2, size / 2]), size * 0.28
-    for angle in np.linspace(0, 2 * np.pi, 180, endpoint=False):
-        reach, bend = radius * random.uniform(1.03, 1.12), angle + random.uniform(-0.05, 0.05)
+    random, middle, radius = np.random.default_rng(seed), np.array([big.shape[1] / 2, size / 2]), size * 0.28
+    for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
+        reach, bent = radius * random.uniform(*reaches), angle + random.uniform(-bend, bend)
         ends = [
             middle + radius * np.array([np.cos(angle), np.sin(angle)]),
-            middle + reach * np.array([np.cos(bend), np.sin(bend)]),
+            middle + reach * np.array([np.cos(bent), np.sin(bent)]),
         ]
-        cv2.line(big, *(tuple(int(v) for v in end) for end in ends), 255, 5)
+        cv2.line(big, *(tuple(int(v) for v in end) for end in ends), 255, wide)
+
+
+def furry(big: np.ndarray, size: int) -> None:
+    hairy(big, size, 1, 180, (1.03, 1.12), 0.05, 5)
 
 
 def wispy(big: np.ndarray, size: int) -> None:
     """Hundreds of fine hairs that reach far, over a wide zone."""
-    disc(big, size)
-    random, middle, radius = np.random.default_rng(5), np.array([big.shape[1] / 2, size / 2]), size * 0.27
-    for angle in np.linspace(0, 2 * np.pi, 700, endpoint=False):
-        reach, bend = radius * random.uniform(1.05, 1.5), angle + random.uniform(-0.12, 0.12)
-        ends = [
-            middle + radius * np.array([np.cos(angle), np.sin(angle)]),
-            middle + reach * np.array([np.cos(bend), np.sin(bend)]),
-        ]
-        cv2.line(big, *(tuple(int(v) for v in end) for end in ends), 255, 2)
+    hairy(big, size, 5, 700, (1.05, 1.5), 0.12, 2)
 
 
 def wheel(big: np.ndarray, size: int) -> None:
