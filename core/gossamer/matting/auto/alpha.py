@@ -16,7 +16,7 @@ from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.auto.evidence import belief, grounds, thinness
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
-from gossamer.matting.from_mask.estimate import estimate, in_doubt, work_size
+from gossamer.matting.from_mask.estimate import Drawn, estimate, in_doubt, work_size
 from gossamer.matting.from_mask.faith import mask_faith, ramp
 from gossamer.matting.from_mask.hair import hairiness, sample_hair
 from gossamer.matting.from_mask.palette import BAND
@@ -91,19 +91,20 @@ class _Read(NamedTuple):
     """What a mask tells of itself: each (H, W) float32 in [0, 1].
 
     How far it follows the picture, how far it is to be treated as a model's, and how far each pixel belongs to a line
-    of it and to a narrow gap in it.
+    of it, to a narrow gap in it, and to hair.
     """
 
     faith: Array
     care: Array
     thin: Array
     gaps: Array
+    hair: Array
 
 
 def _read(small: Array, hint: Array, unit: float) -> _Read:
     faith = mask_faith(small, hint, unit)
     care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
-    return _Read(faith, care, thinness(hint), thinness(1 - hint))
+    return _Read(faith, care, thinness(hint), thinness(1 - hint), hairiness(hint))
 
 
 def _corrected(
@@ -118,7 +119,7 @@ def _corrected(
 ) -> Array:
     """Return the mask corrected where the picture gives evidence, whatever its background."""
     report(0.05)
-    faith, care, thin, gaps = read
+    faith, care, thin, gaps, hair = read
     known = Begun(
         lambda: grounds(small, hint, care, (thin, gaps), unit)
     )  # beside the estimate, which has no need of them
@@ -126,8 +127,8 @@ def _corrected(
         reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
         asked = in_doubt(hint, distance, reach, unit)
         heard = ramp(np.abs(2 * hint - 1), *SURE)
-        lines = np.maximum(thin, gaps)
-        found = estimate(small, hint, distance, faith, asked, heard, lines, unit, report.part(0.05, 0.8))
+        drawn = Drawn(hair, np.maximum(thin, gaps))
+        found = estimate(small, hint, distance, faith, asked, heard, drawn, unit, report.part(0.05, 0.8))
         places = known.result(report)
     finally:
         known.end()
@@ -135,8 +136,8 @@ def _corrected(
     result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
     if hint is not whole:
         result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))
-    hair = np.maximum(hairiness(hint), 1 - care)  # a model draws it soft
-    result = sample_hair(picture, result, estimated, found.gate * room * hair, report.part(0.9, 1.0))
+    soft = np.maximum(hair, 1 - care)  # a model draws hair so
+    result = sample_hair(picture, result, estimated, found.gate * room * soft, report.part(0.9, 1.0))
     report(1.0)
     return result
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from gossamer.matting.closed_form.alpha import groundwork, solve_matting_laplaci
 from gossamer.matting.closed_form.layout import Team
 from gossamer.matting.from_mask.colour_sampling import sample_alpha
 from gossamer.matting.from_mask.faith import ramp
-from gossamer.matting.from_mask.hair import hairiness
 from gossamer.matting.from_mask.palette import BAND, Palette
 from gossamer.matting.signed_distance import weighted
 from gossamer.parallel.patience import Begun
@@ -31,7 +30,7 @@ from gossamer.resampling import Pixels, bilinear, shrink, wide_blur
 if TYPE_CHECKING:
     from gossamer.matting.closed_form.solver import Groundwork
 
-__all__ = ["Estimate", "estimate", "in_doubt", "work_size"]
+__all__ = ["Drawn", "Estimate", "estimate", "in_doubt", "work_size"]
 
 # Weights as pairs are of a mask that is a hint, and of a model's that follows the picture: there samples know more.
 TRUSTING = 0.03, 0.015  # of the prior where colours can be believed
@@ -67,6 +66,13 @@ class Estimate:
     alpha: Array
     support: Array
     gate: Array
+
+
+class Drawn(NamedTuple):
+    """How far each pixel of a mask is hair, and how far it belongs to a line or a narrow gap: (H, W) in [0, 1]."""
+
+    hair: Array
+    lines: Array
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def estimate(
     faith: Array,
     asked: NDArray[np.bool_],
     heard: Array | None,
-    lines: Array | None,
+    drawn: Drawn | None,
     unit: float,
     report: Progress,
 ) -> Estimate:
@@ -143,10 +149,10 @@ def estimate(
         Where alpha may differ from the mask.
     heard : (H, W) float32 ndarray, optional
         How much a pixel has to say about its colour's side, in [0, 1]; all the same without it.
-    lines : (H, W) float32 ndarray, optional
-        How far each pixel belongs to a line or a narrow gap of a mask that a model drew, in [0, 1]. Elsewhere such a
-        mask draws hair harder than it is: as far as colours can be believed, what is nearly certain among greys is
-        doubted as they are. Without it the mask is a hint, whose certainty counts everywhere.
+    drawn : Drawn, optional
+        What there is in a mask that a model drew. Such a one draws hair harder than it is: as far as colours can be
+        believed, what is nearly certain among greys is doubted as they are, but for lines and narrow gaps. Without it
+        the mask is a hint, whose certainty counts everywhere.
     unit : float
         Pixels in a unit of length.
     report : Progress
@@ -161,7 +167,7 @@ def estimate(
     near = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_AREA), np.float32)
     picture = shrink(image, size)
     open_to_doubt = shrink(asked.astype(np.float32), size) > 0
-    hair = None if lines is None else hairiness(mask) * (1 - lines)
+    hair = None if drawn is None else drawn.hair * (1 - drawn.lines)
     trust, hairs = shrink(faith, size), None if hair is None else shrink(hair, size)
     half = _Scale(picture, shrink(mask, size), near / np.float32(step), open_to_doubt, trust, hairs, unit / step)
     begun, team = _begin(half, EPSILON[0]), Team(report)
@@ -185,9 +191,9 @@ def estimate(
         begun.end()
     vote, gate = (bilinear(plane, height, width) for plane in (vote * palette.gate, palette.gate))
     ends = np.full_like(mask, ENDS)
-    if lines is not None:
+    if drawn is not None:
         mixed = wide_blur(alpha * (1 - alpha) * np.float32(4), MIXED * unit)
-        ends *= 1 - ramp(mixed, *FAINT) * faith * gate * (1 - lines)
+        ends *= 1 - ramp(mixed, *FAINT) * faith * gate * (1 - drawn.lines)
     stretched: Array = np.clip((alpha - ends) / (1 - 2 * ends), 0, 1)
     return Estimate(np.where(asked, stretched, mask), vote, gate)
 
@@ -232,10 +238,10 @@ def _solve(
         return plane.reshape(-1)[place]
 
     side, here, own, faith = of(sides), of(gate), of(at.mask), of(at.faith)
-    drawn = faith if at.hair is not None else np.zeros_like(faith)  # by a model that saw the picture
+    model = faith if at.hair is not None else np.zeros_like(faith)  # how far it is one's that saw the picture
     target = (side > 0).astype(np.float32)
     # Between the two weights geometrically, by how far colours can be believed.
-    weight = here * np.log(_by(drawn, TRUSTING) * np.float32(math.sqrt(SLIGHT)) / np.sqrt(of(error)))
+    weight = here * np.log(_by(model, TRUSTING) * np.float32(math.sqrt(SLIGHT)) / np.sqrt(of(error)))
     weight += (1 - here) * np.float32(math.log(DOUBTING))
     np.exp(weight, out=weight)
     weight *= side * side
@@ -248,12 +254,12 @@ def _solve(
     sampled = sample_alpha(at.image, free, near & (certain > limit), near & (certain < -limit), at.unit, team)
     report(0.4)
     if sampled is not None:
-        extra = _by(drawn, SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
+        extra = _by(model, SAMPLING) * of(sampled.confidence) * here * (1 - np.float32(SETTLED) * side * side)
         target, weight = _join(target, weight, of(sampled.alpha), extra)
     if first is not None and at.lost is not None:
         lost = at.lost.reshape(-1)[place]
         mean, agreement = (of(bilinear(plane, height, width)) for plane in palette.look_alikes(first))
-        target, weight = _join(target, weight, mean, _by(drawn, COMPANY) * agreement * here)
+        target, weight = _join(target, weight, mean, _by(model, COMPANY) * agreement * here)
         target, weight = _join(target, weight, of(known), np.where(lost, 0, np.float32(ECHO)).astype(np.float32))
     sure = np.abs(2 * own - 1)
     for _ in range(DOUBLINGS):
@@ -277,10 +283,10 @@ def _solve(
     )
 
 
-def _by(drawn: Array, weights: tuple[float, float]) -> Array:
+def _by(model: Array, weights: tuple[float, float]) -> Array:
     """Return the weight between that of a hint and that of a model's mask."""
-    hint, model = weights
-    return np.float32(hint) + np.float32(model - hint) * drawn
+    hint, drawn = weights
+    return np.float32(hint) + np.float32(drawn - hint) * model
 
 
 def _join(target: Array, weight: Array, other: Array, extra: Array) -> tuple[Array, Array]:
