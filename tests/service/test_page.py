@@ -185,12 +185,13 @@ def test_what_goes_wrong_is_said_and_work_can_be_stopped(
     rubbish.write_bytes(b"rubbish")
     file.write_bytes(png(photograph.repeat(3, 0).repeat(3, 1)))
     with _page(browser, server, faults_expected=True) as page:  # the browser's console tells of the refusal, too
+        page.select_option("#field-matting", "closed_form")
+        page.fill("#field-matting_band", "300")
+        page.wait_for_timeout(500)  # settings are tried a little later: nothing but the picture is to begin any work
         page.set_input_files("#file", rubbish)
         _until(page, "document.getElementById('said').classList.contains('wrong')")
         assert "is not of a kind that Gossamer reads" in page.inner_text("#said")
         left = _count(server, "gossamer_clients_left_total")
-        page.select_option("#field-matting", "closed_form")
-        page.fill("#field-matting_band", "300")
         page.set_input_files("#file", file)
         _until(page, "!document.getElementById('bar').hidden && document.getElementById('bar').value > 0.15")
         page.locator("#cancel").click()
