@@ -155,9 +155,8 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
         sent.fields.setdefault(name, []).append(value)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded" and kind_of((await request.body())[:64]) is not None:
-        sent.files[
-            files[0]
-        ] = await request.body()  # which is how curl --data-binary calls a picture, unless it is told
+        # That is what curl --data-binary calls a picture, unless it is told.
+        sent.files[files[0]] = await request.body()
     elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         await _read_form(request, sent, files)
     elif kind == "application/json":

@@ -120,9 +120,8 @@ def _corrected(
     """Return the mask corrected where the picture gives evidence, whatever its background."""
     report(0.05)
     faith, care, thin, gaps, hair = read
-    known = Begun(
-        lambda: grounds(small, hint, care, (thin, gaps), unit)
-    )  # beside the estimate, which has no need of them
+    # Beside the estimate, which has no need of them.
+    known = Begun(lambda: grounds(small, hint, care, (thin, gaps), unit))
     try:
         reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
         asked = in_doubt(hint, distance, reach, unit)
