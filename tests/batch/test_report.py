@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from gossamer.settings.report import ReportChoice
 from tests.batch.conftest import Batch
 from tests.batch.conftest import photograph as keyed
 from tests.batch.finished import BLUE, EVIL, FAULT, HEIGHT, NOTE, RED, WIDTH, Finished, cutout, disc, photograph
+from tests.own_threads import wait_for_own_threads
 
 
 @pytest.fixture
@@ -318,10 +318,7 @@ def test_nothing_is_replaced_unasked_and_nothing_left_half_written(finished: Fin
             make_report(out, page, force=True, progress=leaving(limit))
         with pytest.raises(Cancelled):
             make_sheets(out, tmp_path / "sheet.pdf", progress=leaving(limit))
-    for thread in threading.enumerate():
-        if thread.name == "gossamer-patience":  # what was in hand ends at its next step
-            thread.join(10)
-            assert not thread.is_alive()
+    wait_for_own_threads()  # what was in hand ends at its next step
     assert page.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.png", "in", "out", "page.html", "photo.jpg"]
     assert make_report(out, page, force=True).pictures == 4

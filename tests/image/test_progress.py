@@ -14,6 +14,7 @@ from gossamer.cutout import Cutout, Report
 from gossamer.errors import Cancelled
 from gossamer.files import write_bytes
 from gossamer.image import encode_image, limits, read_image
+from tests.own_threads import wait_for_own_threads
 
 LARGE = 1500
 
@@ -41,15 +42,6 @@ class Leaving:
         self.heard = max(self.heard, fraction)
         if fraction >= self.at:
             raise Cancelled
-
-
-def settled() -> None:
-    """Wait until nothing that reads or writes runs any more; networks of other tests keep a thread each."""
-    end = time.monotonic() + 20  # a guard against a hang
-    names = ("gossamer-patience", "gossamer-png", "gossamer-strip")
-    while any(thread.name.startswith(names) for thread in threading.enumerate()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("format", ["png", "tiff", "jpeg", "webp"])
@@ -83,7 +75,7 @@ def test_an_encoding_that_was_left_does_not_run_on(
         monkeypatch.setattr(write, "_round_rows", counted)
     with pytest.raises(Cancelled):
         encode_image(picture, None, format, bit_depth=16, progress=Leaving(0.1 if format == "png" else 0.3))
-    settled()
+    wait_for_own_threads()
     assert len(rounded) < 15  # of 21 strips
 
 
@@ -106,7 +98,7 @@ def test_a_picture_that_is_read_can_be_left_while_it_is_decoded(monkeypatch: pyt
         with pytest.raises(Cancelled):
             read(b"a picture", progress=leave)  # type: ignore[operator]
     end.set()
-    settled()
+    wait_for_own_threads()
 
 
 def test_a_limit_on_pixels_holds_in_the_thread_that_reads(picture: np.ndarray) -> None:
@@ -127,7 +119,7 @@ def test_a_file_is_saved_with_progress_or_not_at_all(picture: np.ndarray, name: 
         with pytest.raises(Cancelled):
             result.save(tmp_path / name, progress=Leaving(at))
         assert [path.name for path in tmp_path.iterdir()] == ["whole"]
-    settled()
+    wait_for_own_threads()
 
 
 def test_a_file_that_was_left_in_its_middle_leaves_the_old_one(tmp_path: Path) -> None:
@@ -148,4 +140,4 @@ def test_the_best_quality_within_a_size_can_be_left(picture: np.ndarray) -> None
     assert len(result.encode("jpeg", progress=lambda fraction, message: None)) <= 20_000
     with pytest.raises(Cancelled):
         result.encode("jpeg", progress=Leaving(0.0))
-    settled()
+    wait_for_own_threads()

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from gossamer.image.deflate import MOST, RUNS, SOME, checksums, codec
 from gossamer.native import COUNT, PLACE, function
-from gossamer.parallel.threads import thread_count
+from gossamer.parallel.strips import Strips
+from gossamer.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,26 +103,26 @@ def encode_png(
     height, width, channels = shape
     step = max(1, _STRIP // (1 + width * channels * bits // 8))
     tops = range(0, height, step)
+    strips: dict[int, _Strip] = {}
 
-    def strip(top: int) -> _Strip:
-        return _strip(rows, top, min(top + step, height), shape, bits)
+    def make(first: int, last: int) -> None:
+        for number in range(first, last):
+            top = tops[number]
+            strips[number] = _strip(rows, top, min(top + step, height), shape, bits)
 
-    workers = min(threads or thread_count(), len(tops))
-    if workers == 1:
-        strips = [strip(top) for top in tops]
+    if threads == 1:  # whoever asks for that has threads of its own
+        make(0, len(tops))
     else:
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="gossamer-png")
-        try:
-            strips = list(pool.map(strip, tops))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # an interrupt does not wait for what has not begun
+        with Strips(threads) as crew:
+            crew.each(make, len(tops), 1, Progress())
     header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[channels], 0, 0, 0)
     parts = [_SIGNATURE, *_chunk(b"IHDR", header), *chunks]
     adler = 1
-    for number, each in enumerate(strips):
+    for number in range(len(tops)):
+        each = strips[number]
         adler = _joined_adler(adler, each.adler, each.length)
         first = b"\x78\x5e" if number == 0 else b""  # the zlib header: 32 KiB window, a fast level
-        last = struct.pack(">I", adler) if number == len(strips) - 1 else b""
+        last = struct.pack(">I", adler) if number == len(tops) - 1 else b""
         parts += _chunk(b"IDAT", first, each.data, last)
     parts += _chunk(b"IEND")
     return b"".join(parts)

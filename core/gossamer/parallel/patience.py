@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from gossamer.errors import Cancelled
+from gossamer.parallel.threads import in_a_thread
 from gossamer.progress import Progress
 
 __all__ = ["Begun", "patiently", "while_waited_for"]
@@ -59,7 +60,7 @@ def while_waited_for(work: Callable[[Callable[[float], None]], T], progress: Pro
 
 
 class Begun(Generic[T]):
-    """Work that goes on in a thread of its own: several can be begun before the result of the first is asked for.
+    """Work that goes on in another thread: several can be begun before the result of the first is asked for.
 
     Parameters
     ----------
@@ -71,11 +72,9 @@ class Begun(Generic[T]):
         self._work = work
         self._results: list[T] = []
         self._errors: list[BaseException] = []
-        # Not join(): Python before 3.13 takes a thread for ended whose join() was interrupted.
         self._done = threading.Event()
         context = contextvars.copy_context()  # what is set for this thread, such as a limit on pixels, holds there too
-        self._thread = threading.Thread(target=context.run, args=(self._run,), name="gossamer-patience", daemon=False)
-        self._thread.start()
+        in_a_thread(lambda: context.run(self._run))
 
     def result(self, progress: Progress, tell: Callable[[], object] | None = None) -> T:
         """Wait for the result, with a chance to cancel twenty times a second; raises what the work raised.
@@ -97,7 +96,6 @@ class Begun(Generic[T]):
     def end(self) -> None:
         """Wait until it has ended, whatever came of it: for what is short, and would else go on after a cancel."""
         self._done.wait()
-        self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Set
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from types import TracebackType
 
-from gossamer.parallel.threads import thread_count
+from gossamer.parallel.threads import in_a_thread, thread_count
 from gossamer.progress import Progress
 
 __all__ = ["Strips"]
@@ -16,11 +16,17 @@ _TICK = 0.05  # seconds between two chances to cancel
 
 
 class Strips:
-    """Threads that share out rows, or anything else that is counted; use it in a ``with``."""
+    """Threads that share out rows, or anything else that is counted; use it in a ``with``.
 
-    def __init__(self) -> None:
-        self._threads = thread_count()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gossamer-strip")
+    Parameters
+    ----------
+    threads : int, optional
+        How many: as many as this process may use cores.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or thread_count()
+        self._crew: list[Future[None]] = []
 
     def __enter__(self) -> Strips:
         return self
@@ -28,7 +34,7 @@ class Strips:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        wait(self._crew)
 
     def each(self, work: Callable[[int, int], object], count: int, size: int, progress: Progress) -> None:
         """Call ``work(start, end)`` for strips of `size` that cover `count`, and return when all are done.
@@ -60,7 +66,7 @@ class Strips:
                 work(start, min(count, start + size))
                 done.append(start)
 
-        crew = [self._pool.submit(drain) for _ in range(min(self._threads, len(starts)))]
+        self._crew = crew = [in_a_thread(drain) for _ in range(min(self._threads, len(starts)))]
         try:
             pending: Set[Future[None]] = set(crew)
             while pending:
@@ -70,5 +76,5 @@ class Strips:
                 progress(len(done) / len(starts))
         except BaseException:
             stop.set()
-            self._pool.shutdown(wait=True)
+            wait(crew)
             raise

@@ -1,19 +1,36 @@
-"""How many threads this process may use."""
+"""The threads that this process has, and how many it may use."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
+from gossamer.parallel.forks import PerProcess
 from gossamer.platform import core_count
 
-__all__ = ["rest_while_waiting", "thread_count"]
+__all__ = ["in_a_thread", "rest_while_waiting", "thread_count"]
+
+_T = TypeVar("_T")
+
+_MOST = 1000  # threads, far more than ever work: none is made while one is idle
+_threads = PerProcess(lambda: ThreadPoolExecutor(_MOST, thread_name_prefix="gossamer-work"))
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def in_a_thread(work: Callable[[], _T]) -> Future[_T]:
+    """Begin `work` in a thread of this process's own, at once; Python waits for it when the process ends.
+
+    The threads stay. OpenCV takes a lock of its own while a thread ends, which no ``join()`` waits for before Python
+    3.13: in a process that was forked in that moment whatever called OpenCV waited for that lock for ever.
+    """
+    return _threads().submit(work)
 
 
 def rest_while_waiting() -> None:
