@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gossamer.hosts.gimp_languages import LANGUAGES, catalogue
+from gossamer.hosts.gimp_files import contents
+from gossamer.hosts.gimp_languages import LANGUAGES, catalogue, paragraphs
 from tests.gimp import translations
 
 TEXTS = translations.texts()
@@ -44,6 +45,32 @@ def test_what_is_put_in_is_kept(translated: dict[str, str]) -> None:
         assert not re.search(r"^\s|\s$", translated[text]), text
         for command in re.findall(r"gossamer gimp install|sudo apt install python3-venv", text):
             assert command in translated[text]
+
+
+def test_the_help_calls_things_as_the_dialog_does(translated: dict[str, str]) -> None:
+    page = (translations.PLUG_IN / "help.html").read_text(encoding="utf-8")
+    called = {plain(text): plain(translated[text]) for text in TEXTS if TEXTS[text] != ["help.html"]}
+    checked = 0
+    for paragraph in paragraphs(page):
+        for label in re.findall(r"<b>(.*?)</b>", paragraph) or paragraph.rstrip("…").split(", "):
+            if label in called:
+                assert called[label].lower() in translated[paragraph].lower(), label
+                checked += 1
+    assert checked > 25
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_of_help_has_all_that_the_english_one_has(language: str) -> None:
+    held = contents()
+    english, page = (held[name].decode() for name in ("help.html", f"help.{language}.html"))
+    assert re.findall(r"<[^>]*>", page)[2:] == re.findall(r"<[^>]*>", english)[2:]
+    assert f'<html lang="{language.replace("_", "-")}">' in page
+    assert set(paragraphs(page)) & set(paragraphs(english)) == set()
+
+
+def plain(label: str) -> str:
+    """Return a label without its key."""
+    return re.sub(r"\(_\w\)|_", "", label)
 
 
 def test_who_has_a_key_keeps_one(translated: dict[str, str]) -> None:

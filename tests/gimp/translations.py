@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gossamer.hosts.gimp_languages import LANGUAGES, catalogue
+from gossamer.hosts.gimp_languages import LANGUAGES, catalogue, paragraphs
 from gossamer.settings.parameters import parameters
 from tests.comfyui.languages import vocabulary
 
@@ -71,6 +71,8 @@ def texts() -> dict[str, list[str]]:
     for one in known["edges"] + known["arguments"] + known["presets"]:
         for text in (one["title"], one.get("help", ""), *one.get("labels", ())):
             add(text, "parameters.json")
+    for text in paragraphs((PLUG_IN / "help.html").read_text(encoding="utf-8")):
+        add(text, "help.html")
     found.pop("", None)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from gossamer.hosts.gimp_languages import LANGUAGES, compiled
+from gossamer.hosts.gimp_languages import LANGUAGES, compiled, translated_page
 
 __all__ = ["BUNDLE", "FILES", "NAME", "RECORD", "TRANSLATIONS", "contents"]
 
@@ -56,13 +56,17 @@ FILES = (
 )
 """What is copied, or linked, as it is in the package."""
 
-TRANSLATIONS = {f"locale/{language}/LC_MESSAGES/{NAME}.mo": f"locale/{language}.po" for language in LANGUAGES}
-"""What is made, and what of."""
+_PAGES = {f"help.{language}.html": language for language in LANGUAGES}
+_TEXTS = {f"locale/{language}/LC_MESSAGES/{NAME}.mo": language for language in LANGUAGES}
+TRANSLATIONS = (*_TEXTS, *_PAGES)
+"""What is made of each language's ``locale/LANGUAGE.po``."""
 
 
 def contents() -> dict[str, bytes]:
     """Return what each file of the plug-in holds, by its path in the plug-in's folder."""
     package = resources.files(NAME)
     held = {name: package.joinpath(name).read_bytes() for name in FILES}
-    made = {name: compiled(package.joinpath(po).read_text(encoding="utf-8")) for name, po in TRANSLATIONS.items()}
-    return held | made
+    po = {name: package.joinpath(f"locale/{name}.po").read_text(encoding="utf-8") for name in LANGUAGES}
+    help_page = held["help.html"].decode()
+    held |= {name: compiled(po[language]) for name, language in _TEXTS.items()}
+    return held | {name: translated_page(help_page, po[one], one).encode() for name, one in _PAGES.items()}

@@ -1,14 +1,17 @@
-"""The plug-in's languages: from .po, which translators write, to .mo, which gettext reads."""
+"""The plug-in's languages: from .po, which translators write, to .mo, which gettext reads, and to pages of help."""
 
 from __future__ import annotations
 
 import ast
+import re
 import struct
 
-__all__ = ["LANGUAGES", "catalogue", "compiled"]
+__all__ = ["LANGUAGES", "catalogue", "compiled", "paragraphs", "translated_page"]
 
 LANGUAGES = ("de", "es", "fr", "ja", "zh_CN")
 """The languages other than English that the plug-in speaks, as gettext names them."""
+
+_PARAGRAPH = re.compile(r"<(title|h1|h2|p|dt|dd|li)>(.*?)</\1>")
 
 _HEAD = struct.Struct("<7I")
 _PAIR = struct.Struct("<2I")
@@ -69,6 +72,23 @@ def compiled(text: str) -> bytes:
             tables.append(_PAIR.pack(len(pair[side]), offset + len(strings)))
             strings += pair[side] + b"\0"
     return _HEAD.pack(_MAGIC, 0, len(pairs), sources, targets, 0, offset) + b"".join(tables) + strings
+
+
+def paragraphs(page: str) -> list[str]:
+    """Return what translators are given of a page: what each element with words holds, marks within it included."""
+    return [text for _name, text in _PARAGRAPH.findall(page)]
+
+
+def translated_page(page: str, text: str, language: str) -> str:
+    """Return a page of English paragraphs in the language of a .po file."""
+    known = catalogue(text)
+
+    def said(found: re.Match[str]) -> str:
+        name, paragraph = found.groups()
+        return f"<{name}>{known.get(paragraph, paragraph)}</{name}>"
+
+    page = page.replace('<html lang="en">', f'<html lang="{language.replace("_", "-")}">')
+    return _PARAGRAPH.sub(said, page)
 
 
 def _literal(text: str, number: int) -> str:

@@ -7,7 +7,16 @@ import cutting
 from gi.repository import Gdk, Gio, GLib, Gtk
 from language import _
 
-_PAGE = os.path.join(cutting.HERE, "help.html")
+
+def _page():
+    """Return our page in the first of the user's languages that there is one in."""
+    for language in GLib.get_language_names():
+        page = os.path.join(cutting.HERE, f"help.{language}.html")
+        if os.path.exists(page):
+            return page
+        if language.startswith("en"):
+            break
+    return os.path.join(cutting.HERE, "help.html")
 
 
 def take_over_help(dialog):
@@ -39,12 +48,13 @@ def _on_key(dialog, event):
 
 def show_help(parent):
     """Show our own page in the desktop's browser, or say where it is."""
-    address = Gio.File.new_for_path(_PAGE).get_uri()
+    page = _page()
+    address = Gio.File.new_for_path(page).get_uri()
     try:
         Gio.AppInfo.launch_default_for_uri(address, None)
     except GLib.Error:
         told = Gtk.MessageDialog(title="Gossamer", transient_for=parent, modal=True, buttons=Gtk.ButtonsType.CLOSE)
         told.set_property("text", _("The help is a page for a browser, and none is set up here."))
-        told.format_secondary_text(_PAGE)
+        told.format_secondary_text(page)
         told.run()
         told.destroy()
