@@ -138,6 +138,27 @@ def test_thin_parts_of_a_mask_stay():
     assert sad(alpha, truth) < sad(mask, truth)
 
 
+@pytest.mark.parametrize("own", [None, (0.85, 0.85, 0.9)], ids=["of hair", "of wire"])
+def test_only_the_picture_tells_a_strand_that_a_model_drew_like_a_wire_from_one(own):
+    """A strand has the hair's colours, and is as faint as they are in it; a wire has its own, and stays."""
+
+    def stranded(big: np.ndarray, size: int) -> None:
+        hairy(big, size, 3, 40, (1.3, 1.6), 0.2, 2)
+
+    truth, body = drawn(stranded), drawn(disc)
+    strands = (truth > 0.05) & (cv2.dilate(body, np.ones((7, 7))) == 0)
+    mask = np.where(strands, np.clip(3 * truth, 0, 1), truth).astype(np.float32)
+    image = composite(truth)
+    if own is not None:
+        truth, image = mask, np.where(strands[..., None], (1 - mask[..., None]) * image, image)
+        image = np.where(strands[..., None], image + mask[..., None] * np.float32(own), image).astype(np.float32)
+    alpha = auto_alpha(image, mask)
+    if own is None:
+        assert sad(alpha[strands], truth[strands]) < 0.75 * sad(mask[strands], truth[strands])
+    else:
+        assert alpha[strands].sum() > 0.95 * mask[strands].sum()
+
+
 def test_whiskers_that_differ_little_from_the_background_stay():
     """Samples and votes say background there; the mask of a model that saw them says more (from_mask keeps 8 %)."""
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.auto.evidence import belief, grounds, thinness
+from gossamer.matting.auto.lines import faint_lines
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import Drawn, estimate, in_doubt, work_size
@@ -131,10 +132,19 @@ def _corrected(
         places = known.result(report)
     finally:
         known.end()
-    trust, room = belief(hint, found, care, places, unit, report.part(0.8, 0.85))
-    result = estimated = np.clip(hint + trust * (found.alpha - hint), 0, 1)
+    trust, room = belief(hint, found, care, places, unit, report.part(0.8, 0.84))
+    alpha = found.alpha
+    estimated = np.clip(hint + trust * (alpha - hint), 0, 1)
+    seen = faint_lines(small, hint, places.thin, unit, report.part(0.84, 0.85))
+    if seen is not None:  # one step that stands for both
+        first, then = trust * (1 - seen.weight), seen.weight
+        trust = first + then
+        fainter = np.minimum(seen.alpha, estimated)
+        alpha = np.where(trust > 0, (first * alpha + then * fainter) / np.maximum(trust, np.float32(1e-6)), alpha)
+        estimated = np.clip(hint + trust * (alpha - hint), 0, 1)
+    result = estimated
     if hint is not whole:
-        result = enlarge_onto(picture, whole, small, found.alpha, trust * asked, report.part(0.85, 0.9))
+        result = enlarge_onto(picture, whole, small, alpha, trust * asked, report.part(0.85, 0.9))
     soft = np.maximum(hair, 1 - care)  # a model draws hair so
     result = sample_hair(picture, result, estimated, found.gate * room * soft, report.part(0.9, 1.0))
     report(1.0)
