@@ -61,7 +61,13 @@ class _Grid(NamedTuple):
 
 
 def add_detail(
-    image: Pixels, mask: Array, size: tuple[int, int], predict: Predict, progress: Progress | None = None
+    image: Pixels,
+    mask: Array,
+    size: tuple[int, int],
+    predict: Predict,
+    progress: Progress | None = None,
+    *,
+    each: float = 0.0,
 ) -> Array:
     """Return a mask with more detail along its edge.
 
@@ -76,6 +82,8 @@ def add_detail(
         ``predict([crop], progress)`` gives the masks of crops.
     progress : Progress, optional
         Called before every tile and while the network runs.
+    each : float
+        Seconds that a tile will take, about: then `progress` is told how many are left; 0: not known.
 
     Returns
     -------
@@ -98,7 +106,8 @@ def add_detail(
         return mask
     change = np.zeros_like(mask)
     for number, box in enumerate(boxes):
-        steps(number / len(boxes), f"Looking closer, {number + 1} of {len(boxes)}")
+        left = f", about {math.ceil(each * (len(boxes) - number))} s" if each else ""
+        steps(number / len(boxes), f"Looking closer, {number + 1} of {len(boxes)}{left}")
         part = steps.part(number / len(boxes), (number + 1) / len(boxes))
         pixels = _scaled(box, grid.mask.shape, mask.shape)
         crop: Pixels = image[pixels]
