@@ -220,7 +220,9 @@ class GrabCut:
         if _overlap(shape, bare) >= _ALIKE:
             return True
         extent = around(start.astype(np.float32))
-        rejected = bool((site.inside() & (site.marked == BACK)).any())  # then the box is around more than the subject
+        marks = site.inside() & (site.marked == BACK)
+        # Where the hint has none of them, the box is around more than the subject.
+        rejected = site.hint is not None and bool(marks.any()) and float(site.hint[marks].max()) < 0.5
         whole = extent is not None and (rejected or lacking(site.box, extent, site.shape) <= _LACKS)
         return whole and _overlap(grown, start) >= _AGREES
 

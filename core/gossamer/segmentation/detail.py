@@ -15,6 +15,7 @@ better, by 6 to 14 %, one stays as it is, one becomes 11 % worse, and the bounda
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -83,7 +84,7 @@ def add_detail(
     progress : Progress, optional
         Called before every tile and while the network runs.
     each : float
-        Seconds that a tile will take, about: then `progress` is told how many are left; 0: not known.
+        Seconds that the first tile will take, about: then `progress` is told how many are left; 0: not known.
 
     Returns
     -------
@@ -105,7 +106,10 @@ def add_detail(
     if not boxes:
         return mask
     change = np.zeros_like(mask)
+    start = time.perf_counter()
     for number, box in enumerate(boxes):
+        if each and number:
+            each = (time.perf_counter() - start) / number
         left = f", about {math.ceil(each * (len(boxes) - number))} s" if each else ""
         steps(number / len(boxes), f"Looking closer, {number + 1} of {len(boxes)}{left}")
         part = steps.part(number / len(boxes), (number + 1) / len(boxes))
