@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -298,12 +299,15 @@ def test_the_best_quality_looks_closer_unless_it_is_told_not_to() -> None:
     best = gossamer.Pipeline(model="u2netp", device="cpu", quality="best")
     told: list[str] = []
     closer = best.run(photo, lambda fraction, message: told.append(message))
-    assert any(message.startswith("Looking closer") for message in told)
+    first = next(message for message in told if message.startswith("Looking closer"))
+    assert re.fullmatch(r"Looking closer, 1 of \d+, about \d+ s", first)  # what it costs, before it begins
+    seconds = closer.report.seconds
+    assert seconds["detail"] > seconds["segment"] > 0  # each for itself alone
     same = gossamer.Recipe.of({"segmentation": {"detail": True}})
     assert np.array_equal(closer.alpha, gossamer.remove_background(photo, same, model="u2netp", device="cpu").alpha)
     told.clear()
     off = gossamer.Recipe.of({"segmentation": {"detail": False}})
-    best.run(photo, lambda fraction, message: told.append(message), recipe=off)
+    assert "detail" not in best.run(photo, lambda _, message: told.append(message), recipe=off).report.seconds
     assert not any(message.startswith("Looking closer") for message in told)
 
 

@@ -175,10 +175,10 @@ class Pipeline:
                 "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
             }
             if isinstance(model, Ensemble):
-                combined = model.predict_all(source.pixels, part, **look)
+                combined = model.predict_all(source.pixels, part, **look, clock=clock)
                 mask, disagreement = combined.mask, combined.disagreement
             else:
-                mask, disagreement = model.predict(source.pixels, part, **look), None
+                mask, disagreement = model.predict(source.pixels, part, **look, clock=clock), None
         return mask, Origin(
             model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine, model.resolution
         )

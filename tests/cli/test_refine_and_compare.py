@@ -11,6 +11,7 @@ import pytest
 import skimage.data
 
 import gossamer as library
+from tests.canvas.test_photographed import scene as shadowed
 from tests.cli.conftest import Run
 
 
@@ -45,6 +46,48 @@ def test_refine_takes_the_options_of_remove(gossamer: Run, photograph: Path, mas
     assert np.abs(pixels(photograph.with_name("out.jpg"))[5, 5].astype(int) - [0, 255, 0]).max() <= 3
     assert gossamer("refine", photograph, mask, "m.png", "--matting", "none", "--mask-only").returncode == 0
     assert np.array_equal(pixels(photograph.with_name("m.png")), pixels(mask))
+
+
+def test_a_photograph_s_shadow_is_a_layer_of_its_own(gossamer: Run, tmp_path: Path) -> None:
+    image, alpha, _, shadow = shadowed()
+    for name, plane in (("product.png", image), ("mask.png", alpha)):
+        PIL.Image.fromarray(np.rint(plane * 255).astype(np.uint8)).save(tmp_path / name)
+    made = ("refine", "product.png", "mask.png")
+    done = gossamer(*made, "alone.png", "--shadow-layer", "shadow.png")
+    assert done.returncode == 0, done.stderr
+    assert (
+        gossamer(*made, "none.png").returncode == gossamer(*made, "kept.png", "--foreground-shadow", "keep").returncode
+    )
+    assert np.array_equal(pixels(tmp_path / "alone.png"), pixels(tmp_path / "none.png"))
+    layer = pixels(tmp_path / "shadow.png").astype(np.float32) / 255
+    assert not layer[..., :3].any()
+    outside = alpha < 0.01
+    assert np.abs(layer[..., 3] - shadow)[outside].mean() < 0.01
+    above, below, both = (
+        PIL.Image.open(tmp_path / name).convert("RGBA") for name in ("alone.png", "shadow.png", "kept.png")
+    )
+    wall = PIL.Image.new("RGBA", above.size, (90, 160, 220, 255))
+    stacked = PIL.Image.alpha_composite(PIL.Image.alpha_composite(wall, below), above)
+    off = np.abs(np.asarray(stacked, np.int16) - np.asarray(PIL.Image.alpha_composite(wall, both), np.int16))
+    assert off.max() <= 2
+
+
+def test_a_shadow_s_layer_that_cannot_be(gossamer: Run, photograph: Path, mask: Path) -> None:
+    made = ("refine", photograph, mask, "out.png", "--shadow-layer")
+    for wrong, sentence in (
+        (("shadow.jpg",), "JPEG cannot hold a shadow's alpha"),
+        (("out.png",), "are the same file"),
+        (("shadow.png", "--background", "white"), "goes beneath a cut-out that stands on nothing"),
+        (("shadow.png", "--shadow", "drop"), "goes beneath a cut-out that stands on nothing"),
+    ):
+        done = gossamer(*made, *wrong)
+        assert done.returncode
+        assert sentence in done.stderr.decode()
+        assert not photograph.with_name("out.png").exists()
+    done = gossamer(*made, "shadow.png")  # a photograph whose background is not plain
+    assert done.returncode == 0
+    assert b"The photograph's shadow was not kept" in done.stderr
+    assert not photograph.with_name("shadow.png").exists()
 
 
 def test_a_cut_out_serves_as_a_mask(gossamer: Run, photograph: Path, mask: Path) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +30,24 @@ def errors(composite):
 )
 def test_recovers_a_known_foreground(errors, method, bound):
     assert errors[method] < bound
+
+
+@pytest.mark.parametrize("most", [0.95, 0.8, 0.6])
+def test_smoke_before_a_photograph_keeps_its_own_colour(most):
+    """Nowhere is it seen alone: what is behind it must not count as its own texture."""
+    random = np.random.default_rng(3)
+    colour = np.float32((0.8, 0.75, 0.7))
+    y, x = np.mgrid[:300, :400].astype(np.float32)
+    clouds = cv2.GaussianBlur(random.random((300, 400), dtype=np.float32), (0, 0), 12)
+    clouds = np.clip(0.35 + (clouds - clouds.min()) / np.ptp(clouds), 0, 1)
+    alpha = most * clouds * np.exp(-(((x / 400 - 0.5) / 0.25) ** 2) - ((y / 300 - 0.5) / 0.3) ** 2)
+    behind = skimage.data.chelsea()[:300, :400].astype(np.float32) / 255
+    image = np.rint((alpha[..., None] * colour + (1 - alpha[..., None]) * behind) * 255).astype(np.uint8)
+
+    def off(colours):
+        return float((np.abs(colours - colour).mean(2) * alpha).sum() / alpha.sum() * 255)
+
+    assert off(soft_band(image, alpha)) < 0.5 * off(image / np.float32(255))
 
 
 def test_auto_is_the_best(errors):

@@ -68,6 +68,39 @@ def test_scribbles_and_points_decide() -> None:
     assert mask[40, 40] == 0
 
 
+@pytest.mark.parametrize("hinted", [True, False])
+def test_a_point_means_the_whole_thing_that_it_lies_on(hinted: bool) -> None:
+    picture, one, other = scene()
+    model = GrabCut((lambda rgb, progress: (rgb[..., 0] > 0.55).astype(np.float32)) if hinted else None)
+    around = [(5, 5, 200, 195)]
+    for unwanted, kept in (((40, 40), one), ((150, 100), other)):
+        found = model.predict(model.embed(picture), Prompt(boxes=around, not_points=[unwanted]))
+        assert iou(found[0].mask, kept) > 0.97
+    found = model.predict(model.embed(picture), Prompt(points=[(150, 100)], not_points=[(40, 40)]))
+    assert iou(found[0].mask, one) > 0.97
+    # A point beside the box is meant as well.
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)], points=[(40, 40)]))
+    assert iou(found[0].mask, one | other) > 0.95
+
+
+def test_of_two_things_that_touch_the_rejected_one_goes() -> None:
+    noise = np.random.default_rng(6).normal(0, 0.03, (220, 320, 3))
+    y, x = np.mgrid[:220, :320]
+    one = (x - 110) ** 2 + (y - 110) ** 2 < 60**2
+    other = ((x - 210) ** 2 + (y - 120) ** 2 < 50**2) & ~one
+    picture = np.full((220, 320, 3), (0.3, 0.45, 0.5))
+    picture[one], picture[other] = (0.8, 0.3, 0.2), (0.75, 0.65, 0.2)
+    picture[other & (y < 105)] = (0.35, 0.25, 0.1)  # itself of two colours
+    picture = np.clip(picture + noise, 0, 1).astype(np.float32)
+    both = (one | other).astype(np.float32)
+    model = GrabCut(lambda rgb, progress: both)  # touching: one island to the model
+    for prompt, kept in (
+        (Prompt(points=[(110, 110)], not_points=[(215, 130), (205, 90)]), one),
+        (Prompt(points=[(215, 130), (205, 90)], not_points=[(110, 110)]), other),
+    ):
+        assert iou(model.predict(model.embed(picture), prompt)[0].mask, kept) > 0.95
+
+
 def test_a_rough_mask() -> None:
     picture, one, other = scene()
     picture[other] = picture[-50:, :50].mean(axis=(0, 1))  # alone: GrabCut cannot tell like from like without a box
@@ -393,14 +426,17 @@ def test_where_colours_tell_nothing_little_is_solved(name: str, monkeypatch: pyt
 
 
 def test_a_single_cut_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    going_on = threading.Event()
-    monkeypatch.setattr(cv2, "grabCut", lambda *_: going_on.wait(20))
+    entered, going_on = threading.Event(), threading.Event()
+
+    def cut(*_: object) -> None:
+        entered.set()
+        going_on.wait(20)
 
     def leave(_done: float, message: str) -> None:
-        if "GrabCut" in message and threading.active_count() > before:
+        if entered.is_set():  # not by the number of threads: those that work is given to stay
             raise Cancelled
 
-    before = threading.active_count()
+    monkeypatch.setattr(cv2, "grabCut", cut)
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[20:40, 20:60] = 200
     model = GrabCut()

@@ -123,9 +123,11 @@ class Target:
             show_json(report)
         elif not self._arguments.quiet and self.path != "-":
             by = f"{report['model']} on {report['device']}, " if report["model"] else ""
+            closer = report["seconds"].get("detail", 0.0)
+            looked = f", {closer:.1f} s of them for detail" if closer else ""
             tell(
                 f"Wrote {self.path} ({report['width']} x {report['height']}, {100 * report['coverage']:.1f} % "
-                f"foreground, {by}{report['seconds']['total']:.1f} s)"
+                f"foreground, {by}{report['seconds']['total']:.1f} s{looked})"
             )
 
 

@@ -6,6 +6,7 @@ from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
+from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, write_shadow
 from gossamer.pipeline import refine
 from gossamer.progress import Progress
 
@@ -23,6 +24,7 @@ def run(argv: list[str]) -> int:
         "output", metavar="OUT", nargs="?", help=".png, .webp, .tif, or .jpg with a background; - is stdout"
     )
     add_more(parser, "refine")
+    add_shadow_flag(parser)
     add_output_flags(parser)
     add_recipe_flags(parser)
     arguments = parser.parse(argv)
@@ -32,11 +34,13 @@ def run(argv: list[str]) -> int:
     source, mask = check_source(arguments.input), check_source(arguments.mask, "mask")
     recipe = recipe_of(arguments)
     target = Target(arguments.input, arguments, recipe)
+    recipe = finding_shadow(recipe, arguments, target.path)
     with Console(arguments.quiet) as console:
         steps = Progress(console.progress)
         picture = read_picture(source, steps.part(0.0, 0.05))
         target.check(picture)
         cutout = refine(picture, mask, recipe, progress=steps.part(0.05, 0.9), announce=console.say)
-        report = target.write(cutout, steps.part(0.9, 1.0))
+        report = target.write(apart(cutout, arguments), steps.part(0.9, 1.0))
+        write_shadow(cutout, arguments, steps.part(1.0, 1.0))
     target.tell(report)
     return 0

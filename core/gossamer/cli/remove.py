@@ -8,6 +8,7 @@ from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.naming import add_more, check_apart, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
+from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, write_shadow
 from gossamer.errors import InputError
 from gossamer.image import check_output, encode_image, format_of, write_bytes
 from gossamer.pipeline import Pipeline
@@ -26,6 +27,7 @@ def run(argv: list[str]) -> int:
     recipe = recipe_of(arguments)
     choice, finding = model_choice_of(arguments), finding_of(arguments)
     target = Target(arguments.input, arguments, recipe)
+    recipe = finding_shadow(recipe, arguments, target.path)
     if arguments.disagreement:
         if prompt is not None or "," not in choice.model:
             raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
@@ -41,7 +43,8 @@ def run(argv: list[str]) -> int:
         else:
             session = Session(picture, finding=finding, choice=choice)
             cutout = session.cutout(prompt, recipe=recipe, progress=part, announce=console.say)
-        report = target.write(cutout, steps.part(0.9, 1.0))
+        report = target.write(apart(cutout, arguments), steps.part(0.9, 1.0))
+        write_shadow(cutout, arguments, steps.part(1.0, 1.0))
         if arguments.disagreement and cutout.disagreement is not None:
             part = steps.part(0.95, 1.0)
             data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement), progress=part)
@@ -63,6 +66,7 @@ def _parser() -> Parser:
     add_prompt_flags(parser)
     add_model_flags(parser)
     parser.add_argument("--disagreement", metavar="FILE", help="write where the masks of several models differ")
+    add_shadow_flag(parser)
     add_output_flags(parser)
     add_recipe_flags(parser)
     return parser

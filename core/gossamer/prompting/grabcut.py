@@ -22,6 +22,7 @@ from gossamer.errors import InputError
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.labels import BACK, FORE, Labels, Site, begun, is_fore, lacking
+from gossamer.prompting.obeying import obeyed
 from gossamer.prompting.places import around, holds
 from gossamer.prompting.prompt import Box, Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
@@ -170,8 +171,9 @@ class GrabCut:
                 "Points and scribbles on the subject alone tell GrabCut little: mark also what does not belong to it, "
                 "or draw a box around the subject."
             )
-        result = self._grown(site, steps.part(0.6, 1.0), warnings)
-        mask = patiently(lambda: _enlarged(result, box, *embedding.rgb.shape[:2]), steps)
+        found = self._grown(site, steps.part(0.6, 1.0), warnings)
+        result = patiently(lambda: obeyed(site.image, found, site.marked), steps)
+        mask = patiently(lambda: _enlarged(result, prompt, box, *embedding.rgb.shape[:2]), steps)
         steps(1.0)
         return mask
 
@@ -218,7 +220,10 @@ class GrabCut:
         if _overlap(shape, bare) >= _ALIKE:
             return True
         extent = around(start.astype(np.float32))
-        whole = extent is not None and lacking(site.box, extent, site.shape) <= _LACKS
+        marks = site.inside() & (site.marked == BACK)
+        # Where the hint has none of them, the box is around more than the subject.
+        rejected = site.hint is not None and bool(marks.any()) and float(site.hint[marks].max()) < 0.5
+        whole = extent is not None and (rejected or lacking(site.box, extent, site.shape) <= _LACKS)
         return whole and _overlap(grown, start) >= _AGREES
 
     def _hint(self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress) -> Array | None:
@@ -313,9 +318,14 @@ def _grown_box(box: Box, share: float, width: int, height: int) -> tuple[int, in
     )
 
 
-def _surroundings(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
+def _surroundings(prompt: Prompt, box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the part of the picture that GrabCut looks at; far from a box it learns of another background."""
-    return (0, 0, width, height) if box is None else _grown_box(box, _SURROUNDED, width, height)
+    if box is None:
+        return 0, 0, width, height
+    if len(prompt.boxes) < 2 and prompt.points:  # all are meant, those beside the box as well
+        x, y = zip(*prompt.points, strict=True)
+        box = min(box[0], *x), min(box[1], *y), max(box[2], *x), max(box[3], *y)
+    return _grown_box(box, _SURROUNDED, width, height)
 
 
 def _site(rgb: Array, prompt: Prompt, box: Box | None, hint: Array | None) -> Site:
@@ -323,7 +333,7 @@ def _site(rgb: Array, prompt: Prompt, box: Box | None, hint: Array | None) -> Si
     import cv2
 
     height, width = rgb.shape[:2]
-    part = left, top, right, bottom = _surroundings(box, width, height)
+    part = left, top, right, bottom = _surroundings(prompt, box, width, height)
     rgb = rgb[top:bottom, left:right]
     factor = min(1.0, math.sqrt(_AREA / (rgb.shape[0] * rgb.shape[1])))
     size = (max(round(rgb.shape[1] * factor), 1), max(round(rgb.shape[0] * factor), 1))
@@ -340,9 +350,9 @@ def _site(rgb: Array, prompt: Prompt, box: Box | None, hint: Array | None) -> Si
     )
 
 
-def _enlarged(result: NDArray[np.bool_], box: Box | None, height: int, width: int) -> Array:
+def _enlarged(result: NDArray[np.bool_], prompt: Prompt, box: Box | None, height: int, width: int) -> Array:
     """Return what was found at the working size, (height, width)."""
-    left, top, right, bottom = _surroundings(box, width, height)
+    left, top, right, bottom = _surroundings(prompt, box, width, height)
     mask = np.zeros((height, width), np.float32)
     mask[top:bottom, left:right] = bilinear(result.astype(np.float32), bottom - top, right - left).clip(0, 1)
     return mask

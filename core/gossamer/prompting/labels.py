@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.prompting.places import around
 
-__all__ = ["BACK", "FORE", "LIKELY_BACK", "LIKELY_FORE", "Labels", "Site", "begun", "is_fore", "lacking"]
+__all__ = ["BACK", "FORE", "LIKELY_BACK", "LIKELY_FORE", "Labels", "Site", "begun", "depth_of", "is_fore", "lacking"]
 
 Labels = NDArray[np.uint8]
 _Where = NDArray[np.bool_]
@@ -116,7 +116,7 @@ def _from_hint(site: Site) -> Labels:
     room = inside
     deep = np.zeros(site.shape, bool)
     if site.hint is not None and site.rough is not None:
-        room, deep = _around(site.rough), _depth(site.rough > 0.5, each=True) > _DEEP
+        room, deep = _around(site.rough), depth_of(site.rough > 0.5, each=True) > _DEEP
     other = _going_on(site, hint, room, deep)
     if deep.any() and not _parts(site.image, hint > 0.5, other):
         other[:] = False  # one thing, of which the paint covers a part
@@ -150,7 +150,7 @@ def _going_on(site: Site, hint: Array, room: _Where, deep: _Where) -> _Where:
     if site.box is not None:
         slip = max(_SLIP * math.hypot(site.box[2] - site.box[0], site.box[3] - site.box[1]), 2)
         beyond = there & ~site.inside(slip, slip)
-    own = deep & there if deep.any() else _depth(there & room) > _DEEP
+    own = deep & there if deep.any() else depth_of(there & room) > _DEEP
     if not beyond.any() or not own.any() or min(site.shape) < 3:
         return np.zeros(site.shape, bool)
     sources = np.zeros(site.shape, np.int32)
@@ -221,7 +221,7 @@ def _from_rough(rough: Array) -> Labels:
     """Return a rough mask's depth as certain, and what is far from it as background."""
     painted = rough > 0.5
     labels = np.where(painted, LIKELY_FORE, np.where(_around(rough), LIKELY_BACK, BACK)).astype(np.uint8)
-    labels[_depth(painted, each=True) > _DEEP] = FORE
+    labels[depth_of(painted, each=True) > _DEEP] = FORE
     return labels
 
 
@@ -235,7 +235,7 @@ def _around(rough: Array) -> _Where:
     return near
 
 
-def _depth(shape: _Where, each: bool = False) -> Array:
+def depth_of(shape: _Where, each: bool = False) -> Array:
     """Return how deep pixels lie in a shape, in parts of its greatest depth, or each of its islands', (H, W)."""
     import cv2
     from scipy.ndimage import maximum

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array
+from gossamer.clock import Clock
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.segmentation.model import SegmentationModel
@@ -146,6 +147,7 @@ class Ensemble:
         *,
         flips: bool = False,
         detail: bool = False,
+        clock: Clock | None = None,
     ) -> Combined:
         """Return the models' common mask of one picture, and where they disagree.
 
@@ -156,7 +158,7 @@ class Ensemble:
         masks = []
         for number, model in enumerate(self.models):
             part = steps.part(number / len(self.models), (number + 1) / len(self.models))
-            masks.append(model.predict(image, part, flips=flips, detail=detail))
+            masks.append(model.predict(image, part, flips=flips, detail=detail, clock=clock))
         return combine_masks(masks, self.combine)
 
     def predict(
@@ -166,9 +168,10 @@ class Ensemble:
         *,
         flips: bool = False,
         detail: bool = False,
+        clock: Clock | None = None,
     ) -> Array:
         """Return the mask of :meth:`predict_all`, (H, W) float32."""
-        return self.predict_all(image, progress, flips=flips, detail=detail).mask
+        return self.predict_all(image, progress, flips=flips, detail=detail, clock=clock).mask
 
     def predict_batch(
         self,

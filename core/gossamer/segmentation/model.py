@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_rgb
+from gossamer.clock import Clock
 from gossamer.errors import InputError
 from gossamer.networks.network import Network, Sizes
 from gossamer.networks.together import run_together
@@ -83,6 +85,7 @@ class SegmentationModel:
         *,
         flips: bool = False,
         detail: bool = False,
+        clock: Clock | None = None,
     ) -> Array:
         """Return the mask of one picture.
 
@@ -97,6 +100,8 @@ class SegmentationModel:
         detail : bool
             Look at uncertain edges again, closer, where the picture is larger than the network sees it; see
             :func:`gossamer.segmentation.detail.add_detail`.
+        clock : Clock, optional
+            Counts the time of that as the stage ``"detail"``.
 
         Returns
         -------
@@ -113,14 +118,17 @@ class SegmentationModel:
         rgb = _pixels(image)
         steps = Progress.of(progress)
         steps(0.0, f"Finding the subject with {self.id}")
+        start = time.perf_counter()
         mask = self._masks([rgb], steps.part(0.0, 0.3 if detail else 1.0), flips)[0]
+        once = time.perf_counter() - start
         if detail:
             size = network_size(self._input, *rgb.shape[:2])
 
             def closer(crops: Sequence[Pixels], part: Progress) -> list[Array]:
                 return self._masks(crops, part, flips, whole=False)
 
-            mask = add_detail(rgb, mask, size, closer, steps.part(0.3, 1.0))
+            with (clock or Clock())("detail"):
+                mask = add_detail(rgb, mask, size, closer, steps.part(0.3, 1.0), each=once)
         steps(1.0)
         return mask
 

@@ -85,14 +85,13 @@ class _Still:
     def __init__(self, model: SegmentationModel | Ensemble, choice: ModelChoice, recipe: Recipe) -> None:
         self._model = model
         self.id, self.device = model.id, model.device
-        self._look = {
-            "flips": recipe.segmentation.flips,
-            "detail": recipe.segmentation.looks_closer(choice.quality == "best"),
-        }
+        self._flips = recipe.segmentation.flips
+        self._detail = recipe.segmentation.looks_closer(choice.quality == "best")
 
     @property
     def warnings(self) -> tuple[str, ...]:
         return self._model.warnings
 
     def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
-        return Matted(self._model.predict(frame.pixels, progress, **self._look), remembered)
+        mask = self._model.predict(frame.pixels, progress, flips=self._flips, detail=self._detail)
+        return Matted(mask, remembered)

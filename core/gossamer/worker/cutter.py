@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.clock import Clock
 from gossamer.errors import InputError
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.worker.brushing import brushed, solve_again
@@ -300,26 +301,25 @@ class Cutter:
         from gossamer.pipeline import Pipeline
         from gossamer.segmentation.ensemble import Ensemble
 
-        clock = time.perf_counter()
-        if choice not in self._pipelines:
-            pipeline = Pipeline(choice=choice)
-            pipeline.load(steps.part(0.0, 0.3), _log.info)
-            self._pipelines[choice] = pipeline  # only one whose model could be loaded
-        self._pipelines.move_to_end(choice)
-        while len(self._pipelines) > _KEPT:
-            self._pipelines.popitem(last=False)
-        loaded = self._pipelines[choice].load().at(recipe.segmentation.resolution)
-        seconds = {"load": -clock + (clock := time.perf_counter())}
+        clock = Clock()
+        with clock("load"):
+            if choice not in self._pipelines:
+                pipeline = Pipeline(choice=choice)
+                pipeline.load(steps.part(0.0, 0.3), _log.info)
+                self._pipelines[choice] = pipeline  # only one whose model could be loaded
+            self._pipelines.move_to_end(choice)
+            while len(self._pipelines) > _KEPT:
+                self._pipelines.popitem(last=False)
+            loaded = self._pipelines[choice].load().at(recipe.segmentation.resolution)
         settings = recipe.segmentation
         look = {"flips": settings.flips, "detail": settings.looks_closer(choice.quality == "best")}
         part = steps.part(0.3, 1.0)
-        if isinstance(loaded, Ensemble):
-            mask = loaded.predict_all(picture.image.pixels, part, **look).mask
-        else:
-            mask = loaded.predict(picture.image.pixels, part, **look)
-        seconds["segment"] = time.perf_counter() - clock
-        rounded = {name: round(value, 4) for name, value in seconds.items()}
-        return Found(mask, loaded.id, loaded.device, rounded, tuple(loaded.warnings))
+        with clock("segment"):
+            if isinstance(loaded, Ensemble):
+                mask = loaded.predict_all(picture.image.pixels, part, **look, clock=clock).mask
+            else:
+                mask = loaded.predict(picture.image.pixels, part, **look, clock=clock)
+        return Found(mask, loaded.id, loaded.device, clock.seconds, tuple(loaded.warnings))
 
     def _pointed_at(
         self, picture: OpenedPicture, request: SegmentRequest, plane: NDArray[np.uint8], device: str, steps: Progress

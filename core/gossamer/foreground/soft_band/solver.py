@@ -44,6 +44,7 @@ _MANY = 1 << 18
 _CHUNK = 1 << 16
 _RATIO_LEVELS = 9  # texture is looked at where the longer side has at most 2^9 pixels
 _FINE, _WIDE = 5, 15  # and there, over these sides
+_MIXED, _SEEN = np.float32(0.5), np.float32(0.9)  # shares from which on a layer's texture is seen, and seen alone
 
 
 def band_layers(
@@ -180,7 +181,9 @@ def _texture_ratio(image: Array, alpha: Array) -> Array:
 
     colours = [np.ascontiguousarray(image[..., channel]) for channel in range(3)]  # numpy is quick along long rows
     variances = []
-    for weight in (np.square(np.square(alpha)), np.square(np.square(1 - alpha))):
+    for seen in (alpha, 1 - alpha):
+        # Where the other layer shows through, its texture is not this one's: smoke is as smooth before trees as alone.
+        weight = np.square(np.square(seen)) * np.clip((seen - _MIXED) / (_SEEN - _MIXED), 0, 1)
         near = blurred(weight, _FINE) + np.float32(1e-3)
         spread = np.zeros_like(weight)
         for colour in colours:

@@ -1,0 +1,131 @@
+"""Marks on what is no subject, and on what is one, are obeyed with the things that they lie on.
+
+A point is a few pixels wide. Where everything around it was cut out, or nothing, it says that a whole thing is on the
+wrong side: that thing is flooded from the point, and what is on its right side from there, until both meet at an edge
+of the picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.prompting.labels import BACK, FORE, Labels, depth_of
+
+__all__ = ["obeyed"]
+
+_Where = NDArray[np.bool_]
+
+_RING = 0.012  # of the picture's diagonal: what lies so near around a mark tells on which side its thing is
+_ALONE = 0.6  # of that ring that must be on the other side
+_DEEP = 0.5  # of the greatest depth: what is deeper is certainly of the thing that it lies in
+_FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
+
+
+def obeyed(image: Labels, fore: _Where, marked: NDArray[np.int32]) -> _Where:
+    """Return a foreground whose marks are no islands and no holes, but whole things.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+    fore : (H, W) bool
+        What was found; the marks' own pixels are right in it or become so.
+    marked : (H, W) int32
+        What is certain: `FORE`, `BACK` or -1.
+
+    Returns
+    -------
+    (H, W) bool
+        `fore` with the marked pixels, and without, or with, the things whose marks stood alone in it.
+    """
+    result = np.where(marked == FORE, True, fore & (marked != BACK))
+    if min(fore.shape) < 3:  # watershed does not look at a picture's outermost pixels
+        return result
+    holes = _alone(marked == BACK, ~result, marked)
+    if holes.any():
+        result = _kept(image, result | holes, holes, marked == FORE)
+    islands = _alone(marked == FORE, result, marked)
+    if islands.any():
+        sources = np.where(result & ~islands, 3, 0).astype(np.int32)
+        edge = np.ones(fore.shape, bool)
+        edge[_FRAME:-_FRAME, _FRAME:-_FRAME] = False
+        sources[(edge & ~result) | (marked == BACK)], sources[islands] = 1, 2
+        result |= (_flooded(image, sources) == 2) | islands
+    return result
+
+
+def _alone(marks: _Where, side: _Where, marked: NDArray[np.int32]) -> _Where:
+    """Return those marks around which hardly anything is on their side, (H, W)."""
+    import cv2
+
+    count, parts = cv2.connectedComponents(marks.astype(np.uint8))
+    around = 2 * max(round(_RING * math.hypot(*marks.shape)), 2) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around))
+    alone = np.zeros(marks.shape, bool)
+    for number in range(1, count):
+        part = parts == number
+        ring = (cv2.dilate(part.astype(np.uint8), disc) > 0) & (marked == -1)
+        if np.count_nonzero(ring & ~side) > _ALONE * np.count_nonzero(ring):
+            alone |= part
+    return alone
+
+
+def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where:
+    """Return a foreground without the things that the marks in it reject, (H, W)."""
+    import cv2
+
+    depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    near = _ball(holes, wanted, depth)
+    deep = (depth_of(shape, each=True) > _DEEP) & ~near
+    own = _ball(wanted & shape, holes, depth)
+    if not own.any():  # what lies as deep elsewhere, in islands that the rejected thing has no part of
+        _, islands = cv2.connectedComponents((deep | near).astype(np.uint8))
+        own = deep & ~np.isin(islands, np.unique(islands[near]))
+        if not own.any():
+            away = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+            own = deep & (away > float(depth[holes].max()))
+    if not own.any():
+        return shape & ~holes
+    sources = np.where(shape, 0, 3).astype(np.int32)
+    sources[own], sources[near] = 1, 2
+    # Beyond the shape is what nobody asks about: its colours are made such that nothing is flooded from there.
+    inside = shape.astype(np.float32)[..., None]
+    around = cv2.blur(image * inside, (5, 5)) / np.maximum(cv2.blur(inside, (5, 5)), 0.01)[..., None]
+    walled = np.where(shape[..., None], image, np.where(around > 127, 0, 255)).astype(np.uint8)
+    found = _flooded(walled, sources)
+    to_own, to_other = (
+        cv2.distanceTransform((found != side).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) for side in (1, 2)
+    )
+    kept: _Where = shape & ~holes & (to_own < to_other)  # where floods met, the nearer one has it
+    if not (wanted & kept).any():
+        return kept
+    _, before = cv2.connectedComponents(shape.astype(np.uint8))
+    _, after = cv2.connectedComponents(kept.astype(np.uint8))
+    # Of what was one thing with a wanted mark in it, parts that were cut from that are others.
+    cut = np.isin(before, np.intersect1d(before[wanted & kept], before[holes]))
+    return kept & (~cut | np.isin(after, np.unique(after[wanted & kept])))
+
+
+def _ball(marks: _Where, others: _Where, depth: NDArray[np.float32]) -> _Where:
+    """Return what is so near to marks in a shape that it is theirs: half as far as its edge, and as other marks."""
+    import cv2
+
+    ball = marks.copy()
+    count, parts = cv2.connectedComponents(marks.astype(np.uint8))
+    away = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    for number in range(1, count):
+        part = parts == number
+        reach = min(float(depth[part].max()), float(away[part].min())) / 2
+        ball |= cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= reach
+    return ball & ~others
+
+
+def _flooded(image: Labels, sources: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return from which source everything is flooded first, (H, W); -1 where several meet."""
+    import cv2
+
+    # Blurred a little: noise is no edge.
+    cv2.watershed(cv2.GaussianBlur(image, (0, 0), 1.5), sources)
+    return sources
