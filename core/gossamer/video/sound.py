@@ -11,6 +11,9 @@ from gossamer.video.libav import libav
 
 __all__ = ["Sound"]
 
+_SPEAKERS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # as FFmpeg takes them
+_ANY_RATE = 48000  # Hz: what every encoder takes
+
 
 class Sound:
     """All tracks of sound of a clip, on their way into a new container.
@@ -55,18 +58,21 @@ class Sound:
         if context is None or not context.sample_rate:
             self.warnings.append(f"A track of sound ({name}) cannot be decoded here and was left out.")
             return
-        rate = 48000 if codec == "libopus" else context.sample_rate
         try:
+            layout, rate = _encodable(codec, context)
             stream = out.add_stream(codec, rate=rate)
-            stream.codec_context.layout = context.layout.name
+            stream.codec_context.layout = layout
             kind = stream.codec_context.codec.audio_formats[0].name
             stream.codec_context.format = kind
-            resampler = av.AudioResampler(format=kind, layout=context.layout.name, rate=rate)
+            resampler = av.AudioResampler(format=kind, layout=layout, rate=rate)
         except (av.error.FFmpegError, ValueError, LookupError) as error:
             self.warnings.append(f"The sound ({name}) could not be encoded as {codec} ({error}) and was left out.")
             return
         self._streams[track.index] = (track, stream, (resampler, av.AudioFifo()))
         self.warnings.append(f"The sound was encoded anew, from {name} to {codec}: this file does not hold {name}.")
+        channels = context.layout.nb_channels
+        if _SPEAKERS[2] == layout and channels > 2:
+            self.warnings.append(f"Its {channels} channels were mixed to two: {codec} does not take as many.")
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
         """Yield packets for the new container with their times, in the order of the source."""
@@ -138,3 +144,28 @@ class Sound:
         for packet in stream.encode(frame):
             base = packet.time_base or stream.time_base
             yield Fraction(0) if packet.pts is None else packet.pts * base, packet
+
+
+def _encodable(codec: str, context: Any) -> tuple[str, int]:
+    """Return the nearest to a track's layout of channels and rate that an encoder takes.
+
+    Some containers tell how many channels there are and not which: those are taken in the usual order. Raises
+    FFmpegError where it takes none.
+    """
+    av = libav()
+    own, usual = context.layout.name, _SPEAKERS.get(context.layout.nb_channels, _SPEAKERS[2])
+    layouts = dict.fromkeys((usual if own.endswith("channels") else own, usual, _SPEAKERS[2]))
+    rates = dict.fromkeys((_ANY_RATE if codec == "libopus" else context.sample_rate, _ANY_RATE))
+    refused: Exception | None = None
+    for layout in layouts:
+        for rate in rates:
+            tried = av.CodecContext.create(codec, "w")
+            tried.sample_rate, tried.layout, tried.format = rate, layout, tried.codec.audio_formats[0].name
+            try:
+                tried.open()
+            except (av.error.FFmpegError, ValueError) as error:
+                refused = error
+            else:
+                return layout, rate
+    assert refused is not None  # noqa: S101 - something was tried
+    raise refused

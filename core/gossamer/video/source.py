@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.video.clip import Clip, Frame
@@ -18,6 +20,7 @@ from gossamer.video.tags import ColourTags
 __all__ = ["VideoSource", "scaled_sides"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_ASKEW = 0.02  # of a quarter turn's own: so much beside it is more than rounding
 _DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
 
 
@@ -86,11 +89,13 @@ class VideoSource:
         stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
         first = self._first_frame()
-        turned = first.rotation % 180 != 0
+        self._places = places = _Places.of(first)
+        turned = places.turned
+        if places.is_askew:
+            self.warnings.append(f"{self._path.name} is to be shown askew: it was turned to the nearest quarter.")
         layout = first.format
         rgb = layout.is_rgb
         depth = max((component.bits for component in layout.components), default=8)
-        self._turns = (first.rotation // 90) % 4
         width, height = (first.height, first.width) if turned else (first.width, first.height)
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         if turned and aspect:
@@ -195,7 +200,7 @@ class VideoSource:
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
-        array = np.ascontiguousarray(np.rot90(array, self._turns))
+        array = np.ascontiguousarray(self._places.upright(array))
         if self._alpha:
             alpha = np.ascontiguousarray(array[..., 3])
             if self._deep and self._alpha_bits < 16:  # FFmpeg shifts 10 bits to 16: all of them come to 65472
@@ -264,6 +269,35 @@ class VideoSource:
             self._decoder = self._chosen_decoder(av)
         else:
             self._stream.codec_context.flush_buffers()
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the pixels of a picture are shown: as they lie, or its columns as rows, and either side mirrored."""
+
+    turned: bool = False
+    mirrored: bool = False
+    overturned: bool = False
+    is_askew: bool = False
+
+    @classmethod
+    def of(cls, frame: Any) -> _Places:
+        """Return what a frame of PyAV says: a matrix, x to the right and y down, as cameras of phones write it."""
+        from av.sidedata.sidedata import Type
+
+        told = frame.side_data.get(Type.DISPLAYMATRIX)
+        if told is None:
+            return cls()
+        (xx, xy, _), (yx, yy, _) = np.frombuffer(told, np.int32)[:9].reshape(3, 3)[:2].astype(float)
+        straight, across = abs(xx) + abs(yy), abs(yx) + abs(xy)
+        turned = bool(across > straight)
+        askew = bool(min(straight, across) > _ASKEW * max(straight, across))
+        return cls(turned, bool((yx if turned else xx) < 0), bool((xy if turned else yy) < 0), askew)
+
+    def upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels, (H, W, n), as they are shown."""
+        shown = pixels.transpose(1, 0, 2) if self.turned else pixels
+        return shown[:: -1 if self.overturned else 1, :: -1 if self.mirrored else 1]
 
 
 def _time_of(frame: Any, stream: Any, otherwise: Fraction | None) -> Any:
