@@ -41,6 +41,7 @@ def make_clip(
     sound: str = "",
     channels: str = "mono",
     rate: int = 48000,
+    silent: Fraction = Fraction(0),
     options: dict[str, str] | None = None,
     tags: tuple[int, int, int] = (1, 1, 1),
     aspect: Fraction = Fraction(1),
@@ -71,13 +72,16 @@ def make_clip(
             every = np.repeat(wave[None], av.AudioLayout(channels).nb_channels, 0)
             one = av.AudioFrame.from_ndarray(every, format="fltp", layout=channels)
             one.rate, one.pts, one.time_base = rate, 0, Fraction(1, rate)
+            late = round(silent * rate)  # sound begins then
             resampler = av.AudioResampler(format=voice.codec_context.format.name, layout=channels, rate=rate)
             fifo = av.AudioFifo()
             for piece in resampler.resample(one):
                 fifo.write(piece)
             size = voice.codec_context.frame_size or 1024
             while fifo.samples:
-                for packet in voice.encode(fifo.read(min(size, fifo.samples))):
+                piece = fifo.read(min(size, fifo.samples))
+                piece.pts += late
+                for packet in voice.encode(piece):
                     out.mux(packet)
             for packet in voice.encode():
                 out.mux(packet)

@@ -114,6 +114,19 @@ def test_an_encoder_gets_channels_and_a_rate_that_it_takes(
     assert abs(spectrum.argmax() * 4 - 0.05 * rate / (2 * np.pi)) < 8
 
 
+@pytest.mark.parametrize("start", ["0.41", ""])
+def test_sound_that_is_encoded_begins_where_it_did(tmp_path: Path, start: str) -> None:
+    """At an in point within a frame of sound, and where sound begins after the pictures."""
+    import av
+
+    make_clip(tmp_path / "in.mkv", 30, sound="flac", silent=Fraction(3, 10))
+    keyed(tmp_path / "in.mkv", tmp_path / "out.mp4", show="side_by_side", start=start)
+    begin = Fraction(3, 10) if not start else 0
+    with av.open(str(tmp_path / "out.mp4")) as clip:
+        heard = next(frame for frame in clip.decode(audio=0) if np.abs(frame.to_ndarray()).max() > 0.1)
+    assert abs(heard.pts * heard.time_base - begin) < Fraction(1, 20)
+
+
 def test_a_disk_that_fills_up_beside_sound_is_no_fault_of_the_clip(tmp_path: Path) -> None:
     from gossamer.progress import Progress
     from gossamer.video.formats import VIDEO_FORMATS
@@ -124,8 +137,8 @@ def test_a_disk_that_fills_up_beside_sound_is_no_fault_of_the_clip(tmp_path: Pat
     times = make_clip(clip, 30, sound="flac")
     with open_source(clip) as source:
         plan = FilmPlan.of(source.clip, VIDEO_FORMATS["ffv1"], 16, None, "cutout", True)
+    voice = Voice(clip, Fraction(0), False)
     with pytest.raises(OutputError, match=r"out\.mkv could not be written: the disk is full"):
-        voice = Voice(clip, Fraction(0), False)
         join([clip], times, plan, voice, Path("/dev/full"), Path("out.mkv"), Progress.of(None))
 
 

@@ -46,6 +46,24 @@ def test_the_matrix_that_the_tags_say_is_taken(tmp_path: Path, tags: tuple[int, 
         assert max(off(frame, frame.number) for frame in source.frames()) < 1.5
 
 
+@pytest.mark.parametrize(("codec", "options"), [("libx264", {"bf": "2", "g": "10"}), ("mpeg2video", {"g": "10"})])
+def test_what_has_no_index_is_read_from_any_place_and_whole(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / "a.ts"
+    times = make_clip(path, 40, codec=codec, layout="yuv420p", options=options, time_base=Fraction(1, 25))
+    with open_source(path) as source:
+        whole = list(source.frames())
+        assert [frame.time for frame in whole] == times
+        for place in (1, 9, 10, 11, 25, 39):
+            found = list(source.frames(start=times[place]))
+            assert [frame.time + times[place] for frame in found] == times[place:]
+            gone_on = list(source.frames(done=(place, times[place])))
+            assert [frame.number for frame in gone_on] == list(range(place, 40))
+            for frames in (found, gone_on):
+                assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(frames, whole[place:], strict=True))
+
+
 def test_ten_bits_stay_more_than_eight(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 2, codec="ffv1", layout="yuv444p10le")
     with open_source(tmp_path / "a.mkv") as source:

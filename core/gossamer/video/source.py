@@ -21,6 +21,7 @@ __all__ = ["VideoSource", "scaled_sides"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
 _ASKEW = 0.02  # of a quarter turn's own: so much beside it is more than rounding
+_EARLIER = (Fraction(0), Fraction(4), Fraction(20))  # seconds before what is wanted that are tried, then the beginning
 _DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
 
 
@@ -50,6 +51,7 @@ class VideoSource:
     """
 
     _threads = "AUTO"
+    _is_within = False  # whether it was sought: packets before the first whole picture show nothing
 
     def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
         av = libav()
@@ -227,6 +229,9 @@ class VideoSource:
         av = libav()
         damaged = in_a_row = 0
         for packet in self._container.demux(self._stream):
+            if self._is_within and packet.size and not packet.is_keyframe:
+                continue  # it builds on pictures before
+            self._is_within = False
             try:
                 if self._decoder is None:
                     found = packet.decode()
@@ -255,20 +260,44 @@ class VideoSource:
         raise InputError(f"{self._path} holds not a single frame.", "Give a clip with pictures in it.")
 
     def _rewind(self, time: Fraction) -> None:
-        """Go to the last place at or before a time from where decoding can begin."""
-        av = libav()
-        target = int(time / self._stream.time_base)
+        """Go to a place at or before a time from where decoding can begin.
+
+        What has no index, as MPEG-TS of cameras and broadcasts, is sought by guess, and often past the picture that the
+        others build on: from there on nothing could be decoded up to the next one.
+        """
+        for earlier in _EARLIER:
+            if time - earlier <= self._begin or not self._sought(time - earlier, time):
+                continue
+            if self._decoder is not None:
+                self._decoder = self._chosen_decoder(libav())
+            else:
+                self._stream.codec_context.flush_buffers()
+            return
+        self._reopen()
+
+    def _sought(self, target: Fraction, time: Fraction) -> bool:
+        """Seek, and return whether the first whole picture from there on is shown at or before a time."""
+        place = int(target / self._stream.time_base)
         try:
-            self._container.seek(target, stream=self._stream, backward=True, any_frame=False)
-        except av.error.FFmpegError:  # what cannot be sought is read from its beginning
-            self._container.close()
-            self._container = av.open(str(self._path), metadata_errors="replace")
-            self._stream = self._container.streams[self._stream.index]
-            self._stream.thread_type = "AUTO"
-        if self._decoder is not None:
-            self._decoder = self._chosen_decoder(av)
-        else:
-            self._stream.codec_context.flush_buffers()
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
+            first = next((one for one in self._container.demux(self._stream) if one.size and one.is_keyframe), None)
+            if first is None or first.pts is None or first.pts * self._stream.time_base > time:
+                return False
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
+        except libav().error.FFmpegError:  # what cannot be sought
+            return False
+        self._is_within = True
+        return True
+
+    def _reopen(self) -> None:
+        """Go to the very beginning."""
+        index = self._stream.index  # its memory goes with the container
+        self._container.close()
+        self._container = libav().open(str(self._path), metadata_errors="replace")
+        self._stream = self._container.streams[index]
+        self._stream.thread_type = self._threads
+        self._decoder = self._chosen_decoder(libav())
+        self._is_within = False
 
 
 @dataclass(frozen=True)
