@@ -103,7 +103,7 @@ def _registered_pythons() -> list[str]:
                         folder = winreg.QueryValue(core, rf"{name}\InstallPath")
                     except OSError:
                         continue
-                    version = tuple(int(part) for part in name.partition("-")[0].split(".") if part.isdigit())
+                    version = tuple(int(part) for part in name.partition("-")[0].split(".") if part.isdecimal())
                     found.append((version, folder))
         except OSError:
             continue

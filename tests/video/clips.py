@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -38,8 +39,12 @@ def make_clip(
     times: Sequence[Fraction] | None = None,
     time_base: Fraction = Fraction(1, 1000),
     sound: str = "",
+    channels: str = "mono",
+    rate: int = 48000,
+    silent: Fraction = Fraction(0),
     options: dict[str, str] | None = None,
     tags: tuple[int, int, int] = (1, 1, 1),
+    aspect: Fraction = Fraction(1),
 ) -> list[Fraction]:
     """Write a clip; returns the times of its frames, which start at 0."""
     times = list(times) if times is not None else [Fraction(number, 25) for number in range(count)]
@@ -47,10 +52,11 @@ def make_clip(
         stream = out.add_stream(codec, rate=25, options=options or {})
         context = stream.codec_context
         context.width, context.height, context.pix_fmt, context.time_base = width, height, layout, time_base
+        context.sample_aspect_ratio = aspect
         if layout.startswith("yuv"):
             context.color_primaries, context.color_trc, context.colorspace = tags
             context.color_range = 1
-        voice = out.add_stream(sound, rate=48000, layout="mono") if sound else None
+        voice = out.add_stream(sound, rate=rate, layout=channels) if sound else None
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(frame_pixels(number, width, height), format="rgb24")
             matrix = {1: 1, 6: 5, 9: 9}[tags[2]]
@@ -62,16 +68,20 @@ def make_clip(
             out.mux(packet)
         if voice is not None:
             seconds = float(times[-1]) + 0.04
-            wave = np.sin(np.arange(int(48000 * seconds)) * 0.05).astype(np.float32)
-            one = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-            one.rate, one.pts, one.time_base = 48000, 0, Fraction(1, 48000)
-            resampler = av.AudioResampler(format=voice.codec_context.format.name, layout="mono", rate=48000)
+            wave = np.sin(np.arange(int(rate * seconds)) * 0.05).astype(np.float32)
+            every = np.repeat(wave[None], av.AudioLayout(channels).nb_channels, 0)
+            one = av.AudioFrame.from_ndarray(every, format="fltp", layout=channels)
+            one.rate, one.pts, one.time_base = rate, 0, Fraction(1, rate)
+            late = round(silent * rate)  # sound begins then
+            resampler = av.AudioResampler(format=voice.codec_context.format.name, layout=channels, rate=rate)
             fifo = av.AudioFifo()
             for piece in resampler.resample(one):
                 fifo.write(piece)
             size = voice.codec_context.frame_size or 1024
             while fifo.samples:
-                for packet in voice.encode(fifo.read(min(size, fifo.samples))):
+                piece = fifo.read(min(size, fifo.samples))
+                piece.pts += late
+                for packet in voice.encode(piece):
                     out.mux(packet)
             for packet in voice.encode():
                 out.mux(packet)
@@ -84,13 +94,13 @@ def sound_packets(path: Path) -> list[tuple[Fraction, bytes]]:
         return [(p.pts * p.time_base, bytes(p)) for p in clip.demux(audio=0) if p.pts is not None]
 
 
-def turn(path: Path, degrees: int) -> None:
-    """Write into an MP4 that players shall turn it clockwise: its track's matrix."""
+def turn(path: Path, degrees: int, mirror: bool = False) -> None:
+    """Write into an MP4 that players shall turn it clockwise, and then mirror it: its track's matrix."""
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd")
     version = data[place + 4]
     matrix = place + 4 + (52 if version else 40)
-    one = 0x10000
-    cells = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
-    data[matrix : matrix + 36] = struct.pack(">9i", cells[0], cells[1], 0, cells[2], cells[3], 0, 0, 0, 0x40000000)
+    sine, cosine = (round(0x10000 * wave(math.radians(degrees))) for wave in (math.sin, math.cos))
+    side = -1 if mirror else 1
+    data[matrix : matrix + 36] = struct.pack(">9i", side * cosine, sine, 0, -side * sine, cosine, 0, 0, 0, 0x40000000)
     path.write_bytes(data)

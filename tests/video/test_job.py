@@ -90,6 +90,71 @@ def test_sound_that_the_file_cannot_hold_is_encoded_anew_and_told(tmp_path: Path
     assert np.abs(alpha_of(frames_of(tmp_path / "out.webm")[5]) - disc(5, 96, 64)).mean() < 0.012
 
 
+@pytest.mark.parametrize(
+    ("codec", "layout", "rate", "name", "kept"),
+    [
+        ("pcm_s16le", "stereo", 44100, "out.mp4", ("aac", "stereo", 44100)),  # the file tells how many channels alone
+        ("pcm_s24le", "mono", 192000, "out.mp4", ("aac", "mono", 48000)),
+        ("ac3", "5.1(side)", 48000, "out.webm", ("opus", "5.1", 48000)),
+    ],
+)
+def test_an_encoder_gets_channels_and_a_rate_that_it_takes(
+    tmp_path: Path, codec: str, layout: str, rate: int, name: str, kept: tuple[str, str, int]
+) -> None:
+    import av
+
+    make_clip(tmp_path / "in.mkv", 10, sound=codec, channels=layout, rate=rate)
+    report = keyed(tmp_path / "in.mkv", tmp_path / name, show="side_by_side")
+    assert any("encoded anew" in warning for warning in report.warnings)
+    with av.open(str(tmp_path / name)) as clip:
+        track = clip.streams.audio[0].codec_context
+        assert (track.name, track.layout.name, track.sample_rate) == kept
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in clip.decode(audio=0)])
+    spectrum = np.abs(np.fft.rfft(sound[: kept[2] // 4]))  # the tone of the clip: its strongest frequency
+    assert abs(spectrum.argmax() * 4 - 0.05 * rate / (2 * np.pi)) < 8
+
+
+@pytest.mark.parametrize("start", ["0.41", ""])
+def test_sound_that_is_encoded_begins_where_it_did(tmp_path: Path, start: str) -> None:
+    """At an in point within a frame of sound, and where sound begins after the pictures."""
+    import av
+
+    make_clip(tmp_path / "in.mkv", 30, sound="flac", silent=Fraction(3, 10))
+    keyed(tmp_path / "in.mkv", tmp_path / "out.mp4", show="side_by_side", start=start)
+    begin = Fraction(3, 10) if not start else 0
+    with av.open(str(tmp_path / "out.mp4")) as clip:
+        heard = next(frame for frame in clip.decode(audio=0) if np.abs(frame.to_ndarray()).max() > 0.1)
+    assert abs(heard.pts * heard.time_base - begin) < Fraction(1, 20)
+
+
+def test_a_disk_that_fills_up_beside_sound_is_no_fault_of_the_clip(tmp_path: Path) -> None:
+    from gossamer.progress import Progress
+    from gossamer.video.formats import VIDEO_FORMATS
+    from gossamer.video.joining import Voice, join
+    from gossamer.video.segment import FilmPlan
+
+    clip = tmp_path / "in.mkv"
+    times = make_clip(clip, 30, sound="flac")
+    with open_source(clip) as source:
+        plan = FilmPlan.of(source.clip, VIDEO_FORMATS["ffv1"], 16, None, "cutout", True)
+    voice = Voice(clip, Fraction(0), False)
+    with pytest.raises(OutputError, match=r"out\.mkv could not be written: the disk is full"):
+        join([clip], times, plan, voice, Path("/dev/full"), Path("out.mkv"), Progress.of(None))
+
+
+def test_what_does_not_hold_the_shape_of_pixels_is_told(tmp_path: Path) -> None:
+    wide = Fraction(4, 3)
+    make_clip(tmp_path / "in.mp4", 3, codec="libx264", layout="yuv444p", aspect=wide)
+    for name, kept in (("out.mov", wide), ("out.mkv", None), ("out.webm", None), ("out.gif", None), ("out", None)):
+        report = keyed(tmp_path / "in.mp4", tmp_path / name)
+        told = [warning for warning in report.warnings if "give --size 128x64" in warning]
+        assert len(told) == (kept is None), name
+        if kept:
+            with open_source(tmp_path / name) as source:
+                assert source.clip.aspect == kept
+    assert keyed(tmp_path / "in.mp4", tmp_path / "square.mkv", size="128x64").warnings == ()
+
+
 def test_what_is_behind_shows_where_nothing_is_in_front(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", 4)
     blue = KEY.of({**KEY.model_dump(exclude_unset=True), "background": {"fill": "#0000ff"}})
@@ -211,6 +276,9 @@ def test_nothing_between_the_points_is_told(tmp_path: Path) -> None:
         keyed(tmp_path / "in.mkv", tmp_path / "out.mov", start="10")
     with pytest.raises(InputError, match="end has to come after the start"):
         Video(start="2", end="1")
+    with pytest.raises(InputError, match="settings of a clip do not go together") as told:
+        keyed(tmp_path / "in.mkv", tmp_path / "out.mov", end="0")
+    assert "{" not in str(told.value)
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
@@ -253,6 +321,8 @@ def test_what_ends_before_anything_is_finished_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(Cancelled):
         keyed(tmp_path / "in.mkv", tmp_path / "out.mov", progress=stop)
     assert len(seen) == 1
+    with pytest.raises(InputError, match="holds too little"):
+        keyed(tmp_path / "in.mkv", tmp_path / "out.mov", roi="0,0,5,5")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 

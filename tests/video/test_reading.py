@@ -46,6 +46,24 @@ def test_the_matrix_that_the_tags_say_is_taken(tmp_path: Path, tags: tuple[int, 
         assert max(off(frame, frame.number) for frame in source.frames()) < 1.5
 
 
+@pytest.mark.parametrize(("codec", "options"), [("libx264", {"bf": "2", "g": "10"}), ("mpeg2video", {"g": "10"})])
+def test_what_has_no_index_is_read_from_any_place_and_whole(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / "a.ts"
+    times = make_clip(path, 40, codec=codec, layout="yuv420p", options=options, time_base=Fraction(1, 25))
+    with open_source(path) as source:
+        whole = list(source.frames())
+        assert [frame.time for frame in whole] == times
+        for place in (1, 9, 10, 11, 25, 39):
+            found = list(source.frames(start=times[place]))
+            assert [frame.time + times[place] for frame in found] == times[place:]
+            gone_on = list(source.frames(done=(place, times[place])))
+            assert [frame.number for frame in gone_on] == list(range(place, 40))
+            for frames in (found, gone_on):
+                assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(frames, whole[place:], strict=True))
+
+
 def test_ten_bits_stay_more_than_eight(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 2, codec="ffv1", layout="yuv444p10le")
     with open_source(tmp_path / "a.mkv") as source:
@@ -55,16 +73,28 @@ def test_ten_bits_stay_more_than_eight(tmp_path: Path) -> None:
     assert off(frame, 0) < 0.6
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_what_players_turn_comes_upright(tmp_path: Path, degrees: int) -> None:
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_what_players_turn_and_mirror_comes_upright(tmp_path: Path, degrees: int, mirror: bool) -> None:
     make_clip(tmp_path / "a.mp4", 3, codec="libx264", layout="yuv444p", options={"crf": "1"})
-    turn(tmp_path / "a.mp4", degrees)
+    turn(tmp_path / "a.mp4", degrees, mirror)
     with open_source(tmp_path / "a.mp4") as source:
         frame = next(iter(source.frames()))
-        size = source.clip.width, source.clip.height
-    wanted = np.rot90(frame_pixels(0, 96, 64), -degrees // 90)
+        size, warnings = (source.clip.width, source.clip.height), source.warnings
+    wanted = np.rot90(frame_pixels(0, 96, 64), -degrees // 90)[:, :: -1 if mirror else 1]
     assert size == (wanted.shape[1], wanted.shape[0])
-    assert np.abs(frame.pixels.astype(float) - wanted).mean() < 1.5
+    assert np.abs(frame.pixels.astype(float) - wanted).mean() < 0.5
+    assert warnings == []
+
+
+def test_what_is_shown_askew_comes_at_the_nearest_quarter_and_is_told(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", 3, codec="libx264", layout="yuv444p", options={"crf": "1"})
+    turn(tmp_path / "a.mp4", 60)
+    with open_source(tmp_path / "a.mp4") as source:
+        frame = next(iter(source.frames()))
+        assert "askew" in source.warnings[0]
+    assert frame.pixels.shape == (96, 64, 3)
+    assert np.abs(frame.pixels.astype(float) - np.rot90(frame_pixels(0, 96, 64), -1)).mean() < 0.5
 
 
 def test_a_size_keeps_the_shape_and_odd_ones_are_fine(tmp_path: Path) -> None:
@@ -88,6 +118,17 @@ def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: 
         frames = list(source.frames())
     assert [frame.time for frame in frames] == [0, Fraction(1, 10), Fraction(2, 10), Fraction(3, 10)]
     assert np.array_equal(frames[3].pixels, frame_pixels(10, 96, 64))
+
+
+def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path: Path) -> None:
+    from gossamer.image import encode_image
+
+    for number, name in enumerate(("²", "1", "a2", "a10")):
+        (tmp_path / f"{name}.png").write_bytes(encode_image(frame_pixels(number, 96, 64), None, "png"))
+    with open_source(tmp_path) as source:
+        frames = list(source.frames())
+    for frame, number in zip(frames, (1, 2, 3, 0), strict=True):
+        assert np.array_equal(frame.pixels, frame_pixels(number, 96, 64))
 
 
 def test_another_rate_shows_what_is_shown_at_each_moment() -> None:

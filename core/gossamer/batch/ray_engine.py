@@ -342,7 +342,7 @@ class _Said(io.TextIOBase):
 def _check(address: str) -> None:
     """Raise DeviceError where nothing answers at an address: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         return  # "auto", or what Ray may understand
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()

@@ -235,7 +235,7 @@ def _require_room(command: str) -> None:
         return
     threads = core_count()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdigit():
+        if os.environ.get(name, "").isdecimal():
             threads = max(1, min(threads, int(os.environ[name])))
             break
     first, each = (60_000_000, 45_000_000) if command in _WITHOUT_PICTURES else (190_000_000, 220_000_000)

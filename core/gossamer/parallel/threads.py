@@ -80,5 +80,5 @@ def _quotas() -> Iterator[float]:
                 period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
             except (OSError, ValueError):
                 continue
-        if quota.isdigit() and period.isdigit() and int(period) > 0:  # "max" and -1: no limit
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:  # "max" and -1: no limit
             yield int(quota) / int(period)

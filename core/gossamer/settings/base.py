@@ -143,6 +143,8 @@ def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_l
         step = first["ctx"]["multiple_of"]
         reason += f": the nearest is {step * round(float(first['input']) / step):g}"
     remedy = f"{reason[:1].upper()}{reason[1:]}."
+    if not first["loc"] and first["type"] == "value_error":  # each by itself can be, not all together
+        return InputError(f"{what[:1].upper()}{what[1:]} do not go together.", remedy)
     return InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy)
 
 

@@ -187,8 +187,8 @@ def cut_video(
             suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
             try:
-                work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
                 try:
+                    work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
                     work.run()
                 except BaseException:
                     if not parts.frames:  # nothing to go on with
@@ -389,8 +389,7 @@ class _Work:
                 check_place(goal, force)
                 move_into_place(made, goal, force=force)
         parts.remove()
-        if plan.format.even and (plan.width % 2 or plan.height % 2):
-            warnings.append(f"A row or column was added: {plan.format.title} takes even sides only.")
+        warnings += plan.losses(self._source.clip, goal)
         spent = time.monotonic() - self._start
         return VideoReport(
             output=str(goal),

@@ -88,7 +88,9 @@ def join(
         if voice is None:
             _mux(out, _pictures(segments, times, plan, stream, progress), progress)
             return warnings
-        with reading(voice.path), av.open(str(voice.path), metadata_errors="replace") as source:
+        with reading(voice.path):  # this alone: what goes wrong below goes wrong in writing
+            source = av.open(str(voice.path), metadata_errors="replace")
+        with source:
             sound = Sound(source, out, plan.format, voice.begin, end, voice.trimmed)
             both = heapq.merge(
                 _pictures(segments, times, plan, stream, progress), sound.packets(), key=lambda pair: pair[0]

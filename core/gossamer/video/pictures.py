@@ -138,6 +138,6 @@ class PictureSource:
 
 
 def _by_number(path: Path) -> tuple[list[int | str], str]:
-    pieces = [int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", path.stem)]
+    pieces = [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", path.stem)]
     # Numbers and texts alternate from a text on: lists of two names compare place by place.
     return pieces, path.name

@@ -20,6 +20,7 @@ from gossamer.video.tags import ColourTags
 __all__ = ["FilmPlan", "Picture", "Segment", "container_of", "open_segment"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_SHAPES = (".mov", ".mp4", ".m4v")  # whose writers take a pixel's shape from PyAV; Matroska's asks a stream for it
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,18 @@ class FilmPlan:
     def layout(self) -> str:
         """The layout of pixels that is encoded."""
         return self.format.layout(alpha=self.alpha, grey=self.grey, deep=self.deep)
+
+    def losses(self, clip: Clip, name: Path) -> list[str]:
+        """Return what a file of this name does not keep as a clip has it, each in a sentence."""
+        told = []
+        if self.format.even and (self.width % 2 or self.height % 2):
+            told.append(f"A row or column was added: {self.format.title} takes even sides only.")
+        if self.aspect != 1 and (self.format.is_folder or name.suffix.lower() not in _SHAPES):
+            told.append(
+                f"The clip's pixels are {float(self.aspect):.3g} times as wide as high, and those of {name.name} are "
+                f"square: give --size {round(clip.width * self.aspect)}x{clip.height} for the shape that players show."
+            )
+        return told
 
     @property
     def eight_bit(self) -> bool:

@@ -11,6 +11,9 @@ from gossamer.video.libav import libav
 
 __all__ = ["Sound"]
 
+_SPEAKERS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # as FFmpeg takes them
+_ANY_RATE = 48000  # Hz: what every encoder takes
+
 
 class Sound:
     """All tracks of sound of a clip, on their way into a new container.
@@ -41,7 +44,7 @@ class Sound:
         self._source, self._begin, self._end = source, begin, end
         # Matroska has no times before 0: it would move the pictures to make room for a codec's priming.
         self._from_zero = trimmed or out.format.name in ("matroska", "webm")
-        self._streams: dict[int, tuple[Any, Any, Any]] = {}
+        self._streams: dict[int, tuple[Any, Any, _Coder | None]] = {}
         for track in source.streams.audio:
             name = track.codec_context.name if track.codec_context is not None else "unknown"
             if "*" in format.sounds or name in format.sounds:
@@ -55,18 +58,21 @@ class Sound:
         if context is None or not context.sample_rate:
             self.warnings.append(f"A track of sound ({name}) cannot be decoded here and was left out.")
             return
-        rate = 48000 if codec == "libopus" else context.sample_rate
         try:
+            layout, rate = _encodable(codec, context)
             stream = out.add_stream(codec, rate=rate)
-            stream.codec_context.layout = context.layout.name
+            stream.codec_context.layout = layout
             kind = stream.codec_context.codec.audio_formats[0].name
             stream.codec_context.format = kind
-            resampler = av.AudioResampler(format=kind, layout=context.layout.name, rate=rate)
+            resampler = av.AudioResampler(format=kind, layout=layout, rate=rate)
         except (av.error.FFmpegError, ValueError, LookupError) as error:
             self.warnings.append(f"The sound ({name}) could not be encoded as {codec} ({error}) and was left out.")
             return
-        self._streams[track.index] = (track, stream, (resampler, av.AudioFifo()))
+        self._streams[track.index] = (track, stream, _Coder(resampler, rate))
         self.warnings.append(f"The sound was encoded anew, from {name} to {codec}: this file does not hold {name}.")
+        channels = context.layout.nb_channels
+        if _SPEAKERS[2] == layout and channels > 2:
+            self.warnings.append(f"Its {channels} channels were mixed to two: {codec} does not take as many.")
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
         """Yield packets for the new container with their times, in the order of the source."""
@@ -96,7 +102,7 @@ class Sound:
             self.warnings.append("The sound is damaged: what comes after that is silent.")
         for _, stream, coder in self._streams.values():
             if coder is not None:
-                yield from self._drained(stream, coder[1])
+                yield from self._drained(stream, coder)
 
     def _moved(self, packet: Any, stream: Any, time: Fraction) -> tuple[Fraction, Any]:
         base = packet.time_base
@@ -106,8 +112,7 @@ class Sound:
         packet.stream = stream
         return time, packet
 
-    def _encoded(self, packet: Any, stream: Any, coder: Any) -> Iterator[tuple[Fraction, Any]]:
-        resampler, fifo = coder
+    def _encoded(self, packet: Any, stream: Any, coder: _Coder) -> Iterator[tuple[Fraction, Any]]:
         av = libav()
         try:
             frames = packet.decode()
@@ -119,22 +124,74 @@ class Sound:
             time = frame.pts * frame.time_base - self._begin
             if time + Fraction(frame.samples, frame.sample_rate) <= 0 or time >= self._end:
                 continue
-            frame.pts = round(time / frame.time_base)
-            for one in resampler.resample(frame):
-                if fifo.samples_written:  # a clip's times are rounded, a codec counts samples: they follow each other
-                    one.pts = None
-                fifo.write(one)
-        size = stream.codec_context.frame_size or 1024
-        while fifo.samples >= size:
-            yield from self._out(stream, fifo.read(size))
+            coder.add(frame, time)
+        for made in coder.frames(stream.codec_context.frame_size or 1024):
+            yield from self._out(stream, made)
 
-    def _drained(self, stream: Any, fifo: Any) -> Iterator[tuple[Fraction, Any]]:
-        rest = fifo.read(0, True) if fifo.samples else None
-        if rest is not None:
-            yield from self._out(stream, rest)
+    def _drained(self, stream: Any, coder: _Coder) -> Iterator[tuple[Fraction, Any]]:
+        for made in coder.frames(0):
+            yield from self._out(stream, made)
         yield from self._out(stream, None)
 
     def _out(self, stream: Any, frame: Any) -> Iterator[tuple[Fraction, Any]]:
         for packet in stream.encode(frame):
             base = packet.time_base or stream.time_base
             yield Fraction(0) if packet.pts is None else packet.pts * base, packet
+
+
+class _Coder:
+    """Samples on their way to an encoder, which wants them in pieces of one length.
+
+    A clip's times are rounded and a codec counts samples: after the first one they follow each other.
+    """
+
+    def __init__(self, resampler: Any, rate: int) -> None:
+        self._resampler, self._rate = resampler, rate
+        self._waiting = libav().AudioFifo()
+        self._at: int | None = None  # when the first that waits is heard, in samples
+
+    def add(self, frame: Any, time: Fraction) -> None:
+        """Take a decoded frame that is heard at a time, in seconds; what is before 0 is left out."""
+        if self._at is None:
+            self._at = round(time * self._rate)
+        frame.pts = None
+        for one in self._resampler.resample(frame):
+            one.pts = None  # the queue takes times from 0 on alone
+            self._waiting.write(one)
+        if self._at < 0 and self._waiting.samples:
+            early = min(-self._at, self._waiting.samples)
+            self._waiting.read(early)
+            self._at += early
+
+    def frames(self, size: int) -> Iterator[Any]:
+        """Yield what waits in pieces of so many samples; 0: all of it, at the end."""
+        while self._waiting.samples and self._waiting.samples >= size:
+            made = self._waiting.read(size, True)
+            made.pts, made.time_base = self._at, Fraction(1, self._rate)
+            self._at = (self._at or 0) + made.samples
+            yield made
+
+
+def _encodable(codec: str, context: Any) -> tuple[str, int]:
+    """Return the nearest to a track's layout of channels and rate that an encoder takes.
+
+    Some containers tell how many channels there are and not which: those are taken in the usual order. Raises
+    FFmpegError where it takes none.
+    """
+    av = libav()
+    own, usual = context.layout.name, _SPEAKERS.get(context.layout.nb_channels, _SPEAKERS[2])
+    layouts = dict.fromkeys((usual if own.endswith("channels") else own, usual, _SPEAKERS[2]))
+    rates = dict.fromkeys((_ANY_RATE if codec == "libopus" else context.sample_rate, _ANY_RATE))
+    refused: Exception | None = None
+    for layout in layouts:
+        for rate in rates:
+            tried = av.CodecContext.create(codec, "w")
+            tried.sample_rate, tried.layout, tried.format = rate, layout, tried.codec.audio_formats[0].name
+            try:
+                tried.open()
+            except (av.error.FFmpegError, ValueError) as error:
+                refused = error
+            else:
+                return layout, rate
+    assert refused is not None  # noqa: S101 - something was tried
+    raise refused

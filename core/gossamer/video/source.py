@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.errors import InputError
 from gossamer.video.clip import Clip, Frame
@@ -18,6 +20,8 @@ from gossamer.video.tags import ColourTags
 __all__ = ["VideoSource", "scaled_sides"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_ASKEW = 0.02  # of a quarter turn's own: so much beside it is more than rounding
+_EARLIER = (Fraction(0), Fraction(4), Fraction(20))  # seconds before what is wanted that are tried, then the beginning
 _DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
 
 
@@ -47,6 +51,7 @@ class VideoSource:
     """
 
     _threads = "AUTO"
+    _is_within = False  # whether it was sought: packets before the first whole picture show nothing
 
     def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
         av = libav()
@@ -86,11 +91,13 @@ class VideoSource:
         stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
         first = self._first_frame()
-        turned = first.rotation % 180 != 0
+        self._places = places = _Places.of(first)
+        turned = places.turned
+        if places.is_askew:
+            self.warnings.append(f"{self._path.name} is to be shown askew: it was turned to the nearest quarter.")
         layout = first.format
         rgb = layout.is_rgb
         depth = max((component.bits for component in layout.components), default=8)
-        self._turns = (first.rotation // 90) % 4
         width, height = (first.height, first.width) if turned else (first.width, first.height)
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         if turned and aspect:
@@ -195,7 +202,7 @@ class VideoSource:
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
-        array = np.ascontiguousarray(np.rot90(array, self._turns))
+        array = np.ascontiguousarray(self._places.upright(array))
         if self._alpha:
             alpha = np.ascontiguousarray(array[..., 3])
             if self._deep and self._alpha_bits < 16:  # FFmpeg shifts 10 bits to 16: all of them come to 65472
@@ -222,6 +229,9 @@ class VideoSource:
         av = libav()
         damaged = in_a_row = 0
         for packet in self._container.demux(self._stream):
+            if self._is_within and packet.size and not packet.is_keyframe:
+                continue  # it builds on pictures before
+            self._is_within = False
             try:
                 if self._decoder is None:
                     found = packet.decode()
@@ -250,20 +260,73 @@ class VideoSource:
         raise InputError(f"{self._path} holds not a single frame.", "Give a clip with pictures in it.")
 
     def _rewind(self, time: Fraction) -> None:
-        """Go to the last place at or before a time from where decoding can begin."""
-        av = libav()
-        target = int(time / self._stream.time_base)
+        """Go to a place at or before a time from where decoding can begin.
+
+        What has no index, as MPEG-TS of cameras and broadcasts, is sought by guess, and often past the picture that the
+        others build on: from there on nothing could be decoded up to the next one.
+        """
+        for earlier in _EARLIER:
+            if time - earlier <= self._begin or not self._sought(time - earlier, time):
+                continue
+            if self._decoder is not None:
+                self._decoder = self._chosen_decoder(libav())
+            else:
+                self._stream.codec_context.flush_buffers()
+            return
+        self._reopen()
+
+    def _sought(self, target: Fraction, time: Fraction) -> bool:
+        """Seek, and return whether the first whole picture from there on is shown at or before a time."""
+        place = int(target / self._stream.time_base)
         try:
-            self._container.seek(target, stream=self._stream, backward=True, any_frame=False)
-        except av.error.FFmpegError:  # what cannot be sought is read from its beginning
-            self._container.close()
-            self._container = av.open(str(self._path), metadata_errors="replace")
-            self._stream = self._container.streams[self._stream.index]
-            self._stream.thread_type = "AUTO"
-        if self._decoder is not None:
-            self._decoder = self._chosen_decoder(av)
-        else:
-            self._stream.codec_context.flush_buffers()
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
+            first = next((one for one in self._container.demux(self._stream) if one.size and one.is_keyframe), None)
+            if first is None or first.pts is None or first.pts * self._stream.time_base > time:
+                return False
+            self._container.seek(place, stream=self._stream, backward=True, any_frame=False)
+        except libav().error.FFmpegError:  # what cannot be sought
+            return False
+        self._is_within = True
+        return True
+
+    def _reopen(self) -> None:
+        """Go to the very beginning."""
+        index = self._stream.index  # its memory goes with the container
+        self._container.close()
+        self._container = libav().open(str(self._path), metadata_errors="replace")
+        self._stream = self._container.streams[index]
+        self._stream.thread_type = self._threads
+        self._decoder = self._chosen_decoder(libav())
+        self._is_within = False
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the pixels of a picture are shown: as they lie, or its columns as rows, and either side mirrored."""
+
+    turned: bool = False
+    mirrored: bool = False
+    overturned: bool = False
+    is_askew: bool = False
+
+    @classmethod
+    def of(cls, frame: Any) -> _Places:
+        """Return what a frame of PyAV says: a matrix, x to the right and y down, as cameras of phones write it."""
+        from av.sidedata.sidedata import Type
+
+        told = frame.side_data.get(Type.DISPLAYMATRIX)
+        if told is None:
+            return cls()
+        (xx, xy, _), (yx, yy, _) = np.frombuffer(told, np.int32)[:9].reshape(3, 3)[:2].astype(float)
+        straight, across = abs(xx) + abs(yy), abs(yx) + abs(xy)
+        turned = bool(across > straight)
+        askew = bool(min(straight, across) > _ASKEW * max(straight, across))
+        return cls(turned, bool((yx if turned else xx) < 0), bool((xy if turned else yy) < 0), askew)
+
+    def upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels, (H, W, n), as they are shown."""
+        shown = pixels.transpose(1, 0, 2) if self.turned else pixels
+        return shown[:: -1 if self.overturned else 1, :: -1 if self.mirrored else 1]
 
 
 def _time_of(frame: Any, stream: Any, otherwise: Fraction | None) -> Any:

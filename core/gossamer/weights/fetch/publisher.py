@@ -80,7 +80,7 @@ def said_by_publisher(source: HuggingFaceSource, progress: Progress) -> Publishe
     # Large files are kept elsewhere; these headers are about the file, the others about the answer.
     digest = _SHA256.fullmatch(head.get("X-Linked-Etag") or head.get("ETag") or "")
     size = head.get("X-Linked-Size") or head.get("Content-Length") or ""
-    if digest is None or not size.isdigit() or not int(size):
+    if digest is None or not size.isdecimal() or not int(size):
         return None
     commit = head.get("X-Repo-Commit", "")
     return Published(int(size), digest[1], commit if re.fullmatch(r"[0-9a-f]{40}", commit) else "")
