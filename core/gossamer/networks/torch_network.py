@@ -92,7 +92,15 @@ class TorchNetwork:
             how = {"dtype": getattr(torch, self.precision), "memory_format": torch.channels_last}
             return placed(module, title, self.device, **how)
 
-        module = loaded()
+        _resolved_precision(precision, self.device, spec.half)  # what cannot be had is no reason to go elsewhere
+        try:
+            module = loaded()
+        except DeviceError as error:
+            if device != "auto" or self.device == "cpu" or precision == "float16":  # which the CPU does not have
+                raise
+            self._warnings += (f"{error.message.rstrip('.')} on {self.device}; it runs on the CPU.",)
+            self.device = "cpu"
+            module = loaded()
         if device == "auto" and self.device not in ("cpu", "cuda"):
             # The younger devices of torch lack operators: seen now, not in the middle of many pictures.
             problem = _problem_there(module, self.device, self.precision, 256 if spec.any_size else 1024)

@@ -69,7 +69,7 @@ class SegmentationModel:
         self._input = self._authors
         self._warnings = warnings
         with self._lent(progress) as lent:
-            self.device, self.engine, self._sizes = lent.device, lent.engine, lent.sizes
+            self._sizes = lent.sizes
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -239,6 +239,8 @@ class SegmentationModel:
             try:
                 yield network
             finally:
+                # A run may have moved it, and have something to say.
+                self.device, self.engine = network.device, network.engine
                 self._of_network = tuple(network.warnings)
 
 
