@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError
 from gossamer.networks.network import Network, Sizes
+from gossamer.networks.pictures import Reading, TakesPictures, takes_pictures
 from gossamer.progress import Progress
 
 __all__ = ["UntilItRuns"]
+
+_T = TypeVar("_T")
 
 
 class UntilItRuns:
@@ -65,6 +71,11 @@ class UntilItRuns:
         """Which sizes of pictures it takes."""
         return self._network.sizes
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether pictures are brought to where it runs."""
+        return takes_pictures(self._network) is not None
+
     def run(self, batch: Array, progress: Progress) -> Array:
         """Map a batch to the network's mask, as :meth:`gossamer.networks.network.Network.run`.
 
@@ -73,16 +84,30 @@ class UntilItRuns:
         DeviceError
             It fails on the processor as well, which then says why, or on a device on which it has run before.
         """
+        return self._first(lambda network: network.run(batch, progress))
+
+    def read(self, pixels: NDArray[np.uint8], reading: Reading, progress: Progress) -> NDArray[np.uint8]:
+        """Make what is wanted of pictures, as :meth:`gossamer.networks.pictures.TakesPictures.read`.
+
+        Raises
+        ------
+        DeviceError
+            As :meth:`run`.
+        """
+        # torch reads pictures on the processor as well, which is where they may have to go.
+        return self._first(lambda network: cast(TakesPictures, network).read(pixels, reading, progress))
+
+    def _first(self, run: Callable[[Network], _T]) -> _T:
         network = self._network
         try:
-            maps = network.run(batch, progress)
+            found = run(network)
         except DeviceError as error:
             if self._is_proven or network.device == "cpu":
                 raise
             self._move(network, error)
-            return self._network.run(batch, progress)
+            return run(self._network)
         self._is_proven = True
-        return maps
+        return found
 
     def unload(self) -> None:
         """Free the memory that the network holds; it cannot be run any more."""

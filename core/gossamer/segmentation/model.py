@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
 from gossamer.networks.network import Network, Sizes
-from gossamer.networks.together import run_together
+from gossamer.networks.pictures import Plane, Reading, TakesPictures, takes_pictures, unpacked
+from gossamer.networks.together import are_of_one_size, run_together
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import at_resolution, network_size, preprocess
+from gossamer.segmentation.tensors import fed, feeds, read_masks
 from gossamer.warm import Loadable, warm
 from gossamer.weights.catalogue import InputSpec, OutputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["SegmentationModel"]
 
@@ -205,6 +211,8 @@ class SegmentationModel:
 
     def _together(self, pictures: list[Pixels], progress: Progress, flips: bool, whole: bool) -> list[Array]:
         """Return the masks of pictures that the network sees at one size."""
+        if not flips and (read := self._read(pictures, progress, whole)) is not None:
+            return [planes[0] for planes in read]
         batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
         maps = self._run(batch, progress.part(0.0, 0.5 if flips else 1.0))
         seen: Sequence[Array | None] = list(batch) if whole else [None] * len(batch)
@@ -217,6 +225,34 @@ class SegmentationModel:
                     mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture, None)
                     mask *= np.float32(0.5)
         return masks
+
+    def _read(self, pictures: Sequence[Pixels], progress: Progress, whole: bool) -> list[list[NDArray[Any]]] | None:
+        """Return for each picture its mask, made where the network runs; None where that is not how it is done."""
+        shape = pictures[0].shape
+        if not feeds(self._input, self._output) or not are_of_one_size():
+            return None
+        if any(each.dtype != np.uint8 or each.shape != shape for each in pictures):
+            return None
+        with self._lent(progress) as lent:
+            if takes_pictures(lent) is None:
+                return None
+        fed_as, output = self._input, self._output
+
+        def work(pixels: Tensor, forward: Callable[[Tensor], Tensor]) -> list[Tensor]:
+            seen = fed(pixels, fed_as)
+            return [read_masks(forward(seen), seen if whole else None, output, (shape[0], shape[1]), fed_as)]
+
+        wanted = self._network
+        own = wanted.key if isinstance(wanted, Loadable) else id(wanted)
+        reading = Reading((own, fed_as, output, whole), (Plane((shape[0], shape[1]), "float32"),), work)
+
+        def run(batch: NDArray[Any], steps: Progress) -> NDArray[np.uint8]:
+            with self._lent(steps) as network:
+                return cast(TakesPictures, network).read(batch, reading, steps)
+
+        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        rows = run_together(reading.key, batch, progress, run)
+        return [unpacked(row, reading.planes) for row in rows]
 
     def _run(self, batch: Array, progress: Progress) -> Array:
         wanted = self._network
