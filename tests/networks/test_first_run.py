@@ -75,6 +75,7 @@ def test_what_has_run_stays_where_it_is() -> None:
 
 
 def test_other_faults_are_no_reason_and_what_the_processor_lacks_is_told_of_the_card() -> None:
+    assert not UntilItRuns(Fake("cuda", []), lambda: Fake("cpu", [])).takes_pictures
     with pytest.raises(ModelError, match="no such size"):
         ran(UntilItRuns(Fake("cuda", [ModelError("There is no such size.", "Take another.")]), lambda: Fake("cpu", [])))
 

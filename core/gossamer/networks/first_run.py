@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.errors import DeviceError
+from gossamer.errors import DeviceError, ModelError
 from gossamer.networks.network import Network, Sizes
 from gossamer.networks.pictures import Reading, TakesPictures, takes_pictures
 from gossamer.progress import Progress
@@ -101,10 +101,11 @@ class UntilItRuns:
         network = self._network
         try:
             found = run(network)
-        except DeviceError as error:
-            if self._is_proven or network.device == "cpu":
-                raise
-            self._move(network, error)
+        except (DeviceError, ModelError) as error:
+            if self._network is network:  # else another thread has moved it meanwhile, and unloaded this one
+                if self._is_proven or network.device == "cpu" or not isinstance(error, DeviceError):
+                    raise
+                self._move(network, error)
             return run(self._network)
         self._is_proven = True
         return found

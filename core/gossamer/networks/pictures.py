@@ -15,7 +15,7 @@ from gossamer.progress import Progress
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Plane", "Reading", "TakesPictures", "packed", "takes_pictures", "unpacked"]
+__all__ = ["Further", "Plane", "Reading", "TakesPictures", "packed", "takes_pictures", "unpacked"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,23 @@ class Reading:
     key: Hashable
     planes: tuple[Plane, ...]
     work: Callable[[Tensor, Callable[[Tensor], Tensor]], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Further:
+    """What is wanted of pictures of one size beyond their masks.
+
+    Attributes
+    ----------
+    key, planes
+        As for :class:`Reading`.
+    work : callable
+        ``work(pixels, masks)`` makes that of (N, H, W, 3) uint8 and (N, H, W) float32.
+    """
+
+    key: Hashable
+    planes: tuple[Plane, ...]
+    work: Callable[[Tensor, Tensor], Sequence[Tensor]]
 
 
 class TakesPictures(Network, Protocol):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from gossamer.arrays import Array, as_rgb
 from gossamer.errors import InputError
 from gossamer.networks.network import Network, Sizes
-from gossamer.networks.pictures import Plane, Reading, TakesPictures, takes_pictures, unpacked
+from gossamer.networks.pictures import Further, Plane, Reading, TakesPictures, takes_pictures, unpacked
 from gossamer.networks.together import are_of_one_size, run_together
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
@@ -130,6 +130,33 @@ class SegmentationModel:
         steps(1.0)
         return mask
 
+    def predict_further(
+        self, pixels: NDArray[np.uint8], further: Further, progress: ProgressCallback | Progress | None = None
+    ) -> list[NDArray[Any]] | None:
+        """Return the mask of one picture and what else is made of it where the network runs.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8
+        further : Further
+        progress : callable, optional
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        list of array, or None
+            The mask, (H, W) float32, and the planes of `further`; None where pictures are not brought to the network.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`predict`.
+        """
+        steps = Progress.of(progress)
+        steps(0.0, f"Finding the subject with {self.id}")
+        read = self._read([pixels], steps, True, further)
+        return None if read is None else read[0]
+
     def predict_batch(
         self,
         images: Sequence[ArrayLike],
@@ -226,7 +253,9 @@ class SegmentationModel:
                     mask *= np.float32(0.5)
         return masks
 
-    def _read(self, pictures: Sequence[Pixels], progress: Progress, whole: bool) -> list[list[NDArray[Any]]] | None:
+    def _read(
+        self, pictures: Sequence[Pixels], progress: Progress, whole: bool, further: Further | None = None
+    ) -> list[list[NDArray[Any]]] | None:
         """Return for each picture its mask, made where the network runs; None where that is not how it is done."""
         shape = pictures[0].shape
         if not feeds(self._input, self._output) or not are_of_one_size():
@@ -240,11 +269,14 @@ class SegmentationModel:
 
         def work(pixels: Tensor, forward: Callable[[Tensor], Tensor]) -> list[Tensor]:
             seen = fed(pixels, fed_as)
-            return [read_masks(forward(seen), seen if whole else None, output, (shape[0], shape[1]), fed_as)]
+            masks = read_masks(forward(seen), seen if whole else None, output, (shape[0], shape[1]), fed_as)
+            return [masks, *(further.work(pixels, masks) if further else ())]
 
         wanted = self._network
         own = wanted.key if isinstance(wanted, Loadable) else id(wanted)
-        reading = Reading((own, fed_as, output, whole), (Plane((shape[0], shape[1]), "float32"),), work)
+        key = (own, fed_as, output, whole, further and further.key)
+        planes = (Plane((shape[0], shape[1]), "float32"), *(further.planes if further else ()))
+        reading = Reading(key, planes, work)
 
         def run(batch: NDArray[Any], steps: Progress) -> NDArray[np.uint8]:
             with self._lent(steps) as network:

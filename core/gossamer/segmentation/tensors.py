@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import FLAT
-from gossamer.resampling import skimage_taps
+from gossamer.resampling import area_taps, skimage_taps
 from gossamer.segmentation.doubt import BLOCKS, IN_MEANS, LEAST, OFF, SIDE, SOFT, SPREAD, SURE
 from gossamer.segmentation.preprocessing import letterbox_box, network_size
 from gossamer.weights.catalogue import InputSpec, OutputSpec
@@ -24,7 +24,7 @@ from gossamer.weights.catalogue import InputSpec, OutputSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["fed", "feeds", "read_masks"]
+__all__ = ["fed", "feeds", "read_masks", "resampled"]
 
 _BITS = 22  # of Pillow's fixed point: what 32 bits leave beside 8 of a pixel and 2 of its filters' overshoot
 _KERNELS: dict[str, tuple[Callable[[float], float], float]] = {
@@ -66,11 +66,11 @@ def fed(pixels: Tensor, spec: InputSpec) -> Tensor:
         small = _as_skimage(pixels, height, width)
     elif spec.resize == "letterbox":
         box = letterbox_box((height, width), *pixels.shape[1:3])
-        inside = _resampled(pixels, "linear", box.height, box.width)
+        inside = resampled(pixels, "linear", box.height, box.width)
         small = inside.new_zeros((len(pixels), height, width, 3))
         small[:, box.top : box.top + box.height, box.left : box.left + box.width] = inside
     else:
-        small = _resampled(pixels, "linear", height, width)
+        small = resampled(pixels, "linear", height, width)
         if spec.quantize == "truncate":
             small = small.floor_()
     small /= 255
@@ -162,13 +162,26 @@ def _as_skimage(pixels: Tensor, height: int, width: int) -> Tensor:
     """Resize as scikit-image does, see :func:`gossamer.resampling.skimage_resize`; float of 0 to 255."""
     import torch
 
-    small = _resampled(pixels, "skimage", height, width)
+    small = resampled(pixels, "skimage", height, width)
     low, high = (each(dim=(1, 2, 3), keepdim=True).to(torch.float32) for each in (pixels.amin, pixels.amax))
     return torch.where(small == 0, small, torch.minimum(torch.maximum(small, low), high))
 
 
-def _resampled(pixels: Tensor, kernel: str, height: int, width: int) -> Tensor:
-    """Apply a linear map in float32 along the rows and then along the columns, as OpenCV does."""
+def resampled(pixels: Tensor, kernel: str, height: int, width: int) -> Tensor:
+    """Apply a linear map in float32 along the rows and then along the columns, as OpenCV does.
+
+    Parameters
+    ----------
+    pixels : (N, H, W, C) tensor
+        Of any type.
+    kernel : {"linear", "skimage", "area"}
+        `linear`: OpenCV's bilinear interpolation; `area`: means of areas, to fewer pixels.
+    height, width : int
+
+    Returns
+    -------
+    (N, height, width, C) float32 tensor
+    """
     import torch
 
     planes = pixels
@@ -196,8 +209,8 @@ def _taps(kernel: str, size: int, new_size: int, device: str) -> tuple[list[Tens
     weights: NDArray[Any]
     if kernel == "linear":
         start, weights = _linear_taps(size, new_size)
-    elif kernel == "skimage":
-        taps = skimage_taps(size, new_size)
+    elif kernel in ("skimage", "area"):
+        taps = skimage_taps(size, new_size) if kernel == "skimage" else area_taps(size, new_size)
         start, weights = taps.start, taps.weights
     else:
         start, weights = _pillow_taps(kernel, size, new_size)
