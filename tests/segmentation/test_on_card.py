@@ -82,6 +82,7 @@ def test_pictures_of_one_size_go_together_and_others_as_before(models: Path) -> 
     pictures = [picture(40, 60, seed) for seed in range(8)]
     together = model.predict_batch(pictures, batch_size=8)
     assert network.sizes == [8]
+    assert all(mask.flags.aligned and mask.flags.writeable for mask in together)
     for one, mask in zip(pictures, together, strict=True):
         np.testing.assert_array_equal(model.predict(one), mask)
     network.sizes.clear()
@@ -133,7 +134,7 @@ def test_a_picture_is_copied_there_once_and_its_mask_back_once(models: Path, mon
     monkeypatch.setattr(network._module, "_run", watched)
     model.predict_batch([picture(40, 60, 1), picture(40, 60, 2)], batch_size=8)
     assert there == [((2, 40, 60, 3), torch.uint8)]
-    assert back == [((2, 40 * 60 * 4 + 1), torch.uint8)]
+    assert back == [((2, 40 * 60 * 4 + 64), torch.uint8)]  # and whether they are numbers, filled up
     assert copies.moved == []
 
 

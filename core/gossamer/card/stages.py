@@ -123,7 +123,7 @@ def made_ahead(
     ModelError
         The network could not be run.
     """
-    wanted = further_of(recipe, pixels, model.device) if model.engine.startswith("torch") else None
+    wanted = further_of(recipe, pixels, model.device) if model.takes_pictures else None
     if wanted is None:
         return None, ()
     if short := _shortage(pixels, model.device):

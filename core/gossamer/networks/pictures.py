@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Further", "Plane", "Reading", "TakesPictures", "packed", "takes_pictures", "unpacked"]
 
+_ALIGNED = 64  # bytes
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -89,11 +91,15 @@ def takes_pictures(network: Network) -> TakesPictures | None:
 
 
 def packed(planes: Sequence[Tensor]) -> Tensor:
-    """Return planes, each (N, …), as rows of bytes, one a picture, so that one copy takes them all."""
+    """Return planes, each (N, …), as rows of bytes, one a picture, so that one copy takes them all.
+
+    Rows are filled up, so that the numbers of every one of them lie where processors want them.
+    """
     import torch
 
     rows = [plane.contiguous().view(len(plane), -1).view(torch.uint8) for plane in planes]
-    return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+    rest = -sum(row.shape[1] for row in rows) % _ALIGNED
+    return torch.cat([*rows, rows[0].new_zeros((len(rows[0]), rest))], dim=1)
 
 
 def unpacked(row: NDArray[np.uint8], planes: Sequence[Plane]) -> list[NDArray[Any]]:

@@ -183,7 +183,7 @@ class TorchNetwork:
 
         Returns
         -------
-        (N, bytes) uint8
+        (N, …) uint8
             For :func:`~gossamer.networks.pictures.unpacked`.
 
         Raises
@@ -195,9 +195,9 @@ class TorchNetwork:
         rows: NDArray[np.uint8] = self._batches.run(
             pixels, progress, lambda part, steps: self._read_part(part, reading, steps), pixels.shape[1:3]
         )
-        if not rows[:, wide:].all():
+        if not rows[:, wide].all():
             raise self._no_number()
-        return rows[:, :wide]
+        return rows
 
     def _no_number(self) -> ModelError:
         return ModelError(

@@ -54,6 +54,8 @@ class SegmentationModel:
         Where it really runs, such as ``"cpu"`` or ``"cuda"``.
     engine : str
         What runs it, and in which precision, such as ``"torch bfloat16"``.
+    takes_pictures : bool
+        Whether pictures are brought to where it runs, and masks made there.
     resolution : int
         Side in pixels at which it sees pictures; 0: as its authors chose.
     """
@@ -258,13 +260,10 @@ class SegmentationModel:
     ) -> list[list[NDArray[Any]]] | None:
         """Return for each picture its mask, made where the network runs; None where that is not how it is done."""
         shape = pictures[0].shape
-        if not feeds(self._input, self._output) or not are_of_one_size():
+        if not self.takes_pictures or not feeds(self._input, self._output) or not are_of_one_size():
             return None
         if any(each.dtype != np.uint8 or each.shape != shape for each in pictures):
             return None
-        with self._lent(progress) as lent:
-            if takes_pictures(lent) is None:
-                return None
         fed_as, output = self._input, self._output
 
         def work(pixels: Tensor, forward: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -309,6 +308,7 @@ class SegmentationModel:
             finally:
                 # A run may have moved it, and have something to say.
                 self.device, self.engine = network.device, network.engine
+                self.takes_pictures = takes_pictures(network) is not None
                 self._of_network = tuple(network.warnings)
 
 
