@@ -15,7 +15,7 @@ from gossamer.card.guided import guided_alphas
 from gossamer.card.stages import further_of
 from gossamer.compositing import Backdrop
 from gossamer.cutout import Cutout
-from gossamer.errors import Cancelled
+from gossamer.errors import Cancelled, DeviceError
 from gossamer.foreground import blur_fusion, fill_hidden
 from gossamer.image import read_image
 from gossamer.matting.guided import guided_alpha
@@ -168,6 +168,22 @@ def test_a_card_without_room_leaves_the_stages_to_the_processor_and_says_so(
     assert any(
         "0.0 GB left, too little for the edges and colours of 128 x 96" in each for each in found.report.warnings
     )
+
+
+def test_room_that_was_counted_and_is_not_there_costs_the_picture_nothing(
+    card: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = TorchNetwork.read
+
+    def short(self: TorchNetwork, pixels: np.ndarray, reading: object, progress: Progress) -> np.ndarray:
+        if len(reading.planes) > 1:
+            raise DeviceError("There is not enough memory to run this model on one picture of 64 x 48.", "Free some.")
+        return counted(self, pixels, reading, progress)
+
+    monkeypatch.setattr(TorchNetwork, "read", short)
+    found = pipeline_of(PLAIN).run(picture(48, 64))
+    assert card == [1]
+    assert any("of 64 x 48. The processor makes its edges" in each for each in found.report.warnings)
 
 
 def test_it_can_be_left(card: list[int]) -> None:

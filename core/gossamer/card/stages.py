@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.cutout import Ahead
+from gossamer.errors import DeviceError
 from gossamer.foreground.stage import subject_colours as stage_colours
 from gossamer.image import Image
 from gossamer.networks.memory import card_memory
@@ -128,7 +129,10 @@ def made_ahead(
         return None, ()
     if short := _shortage(pixels, model.device):
         return None, (short,)
-    planes = model.predict_further(pixels, wanted, steps)
+    try:
+        planes = model.predict_further(pixels, wanted, steps)
+    except DeviceError as error:  # where it is not for want of room, the mask alone will meet the same
+        return None, (f"{error.message} The processor makes its edges and colours.",)
     if planes is None:
         return None, ()
     mask, *rest = planes
