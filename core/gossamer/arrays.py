@@ -13,6 +13,7 @@ from gossamer.errors import InputError
 from gossamer.numbering import is_numbered, scattered_labels
 
 __all__ = [
+    "FLAT",
     "OVERSHOOT",
     "Array",
     "as_mask",
@@ -49,7 +50,8 @@ _PLAIN = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # PIL's modes 
 _ORIENTATION = 0x0112
 _READ = "Read it with gossamer.image.read_mask(...).plane."
 
-_FLAT = 1 / 510
+FLAT = 1 / 510
+"""Half an 8-bit step: what spans less holds nothing, see :func:`normalise`."""
 
 
 def as_rgb(image: Any, name: str = "image") -> Array:
@@ -295,7 +297,7 @@ def normalise(array: Array, out: Array | None = None) -> Array:
         Where the result goes; `array` itself stretches it in place.
     """
     low, high = float(array.min()), float(array.max())
-    if high - low < _FLAT:
+    if high - low < FLAT:
         clipped: Array = np.clip(array, 0, 1, out=out)
         return clipped
     result: Array = np.subtract(array, np.float32(low), out=out)

@@ -15,12 +15,12 @@ from gossamer.errors import InputError, OutputError
 from gossamer.image import Metadata, best_within, check_output, encode_image, format_of, rounded, write_bytes
 from gossamer.image.white import FINEST, white_kept
 from gossamer.progress import Progress, ProgressCallback
-from gossamer.settings.recipe import Recipe
+from gossamer.settings.recipe import Foreground, Matting, Recipe
 
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["Cutout", "Origin", "Report"]
+__all__ = ["Ahead", "Cutout", "Origin", "Report"]
 
 _NOTHING = 0.001  # of the picture
 _CLEAR = 0.5 / 255  # of alpha: what 8 bits round to nothing
@@ -65,6 +65,28 @@ class Report:
 
 
 @dataclass(frozen=True, eq=False)
+class Ahead:
+    """What was made of a picture while it lay on a card with its mask: it counts for that mask and those settings.
+
+    Attributes
+    ----------
+    mask : (H, W) float32
+    alpha : (H, W) float32
+        Of the guided filter; else the mask.
+    colours : (H, W, 3) uint8 or float32, or None
+        The subject's own, by that alpha.
+    matting : Matting
+    foreground : Foreground
+    """
+
+    mask: Array
+    alpha: Array
+    colours: NDArray[Any] | None
+    matting: Matting
+    foreground: Foreground
+
+
+@dataclass(frozen=True, eq=False)
 class Origin:
     """Where a mask is from, and what happened on the way to it.
 
@@ -74,6 +96,8 @@ class Origin:
         As for :class:`Report`, as far as the mask is concerned.
     disagreement : (H, W) float32 or None
         As for :class:`Cutout`.
+    ahead : Ahead or None
+        What was made beyond the mask.
     """
 
     model: str = ""
@@ -83,6 +107,7 @@ class Origin:
     disagreement: Array | None = None
     engine: str = ""
     resolution: int = 0
+    ahead: Ahead | None = None
 
     def report(self, alpha: Array, seconds: dict[str, float], warnings: Iterable[str]) -> Report:
         """Return the report of a cut-out, `seconds` and `warnings` being those of the stages after the mask."""

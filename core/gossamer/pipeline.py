@@ -11,11 +11,11 @@ import numpy as np
 from gossamer.arguments import check_call, check_kind
 from gossamer.arrays import Array
 from gossamer.canvas.stage import changes_the_picture, finish_picture
+from gossamer.card.stages import made_ahead, matte, subject_colours
 from gossamer.clock import Clock
 from gossamer.compositing import Backdrop, read_backdrop
-from gossamer.cutout import Cutout, Origin
+from gossamer.cutout import Ahead, Cutout, Origin
 from gossamer.errors import InputError
-from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
@@ -131,7 +131,7 @@ class Pipeline:
         with clock("read"):
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
-        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds)
+        mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds, ahead=True)
         rest, runs = (steps, None) if keyed_alone else (steps.part(0.7, 1.0), Runs(self.choice.device, announce))
         return finish(source, mask, recipe, backdrop, origin, rest, runs)
 
@@ -143,6 +143,7 @@ class Pipeline:
         *,
         announce: Callable[[str], object] | None = None,
         seconds: dict[str, float] | None = None,
+        ahead: bool = False,
     ) -> tuple[Array, Origin]:
         """Return the subject's mask, (H, W) float32, and where it is from: what :func:`finish` takes.
 
@@ -155,6 +156,8 @@ class Pipeline:
             As for :meth:`load`.
         seconds : dict, optional
             Of the stages before, to which those of this one are added.
+        ahead : bool
+            Whether a card goes on with what it can of the recipe, for who calls :func:`finish` next.
 
         Raises
         ------
@@ -174,13 +177,20 @@ class Pipeline:
                 "flips": recipe.segmentation.flips,
                 "detail": recipe.segmentation.looks_closer(self.choice.quality == "best"),
             }
-            if isinstance(model, Ensemble):
+            made: Ahead | None = None
+            told: tuple[str, ...] = ()
+            if ahead and isinstance(model, SegmentationModel) and not any(look.values()):
+                made, told = made_ahead(model, source.pixels, recipe, part)
+            if made is not None:
+                mask, disagreement = made.mask, None
+            elif isinstance(model, Ensemble):
                 combined = model.predict_all(source.pixels, part, **look, clock=clock)
                 mask, disagreement = combined.mask, combined.disagreement
             else:
                 mask, disagreement = model.predict(source.pixels, part, **look, clock=clock), None
+        warnings = (*model.warnings, *told)
         return mask, Origin(
-            model.id, model.device, clock.seconds, model.warnings, disagreement, model.engine, model.resolution
+            model.id, model.device, clock.seconds, warnings, disagreement, model.engine, model.resolution, made
         )
 
     def unload(self) -> None:
@@ -367,17 +377,8 @@ def finish(
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            from gossamer.matting.stage import matte
-
-            alpha = matte(
-                source.pixels,
-                mask,
-                recipe.matting,
-                progress=steps.part(0.1, 0.4),
-                warn=warnings.append,
-                device=runs.device,
-                announce=runs.announce,
-            )
+            part = steps.part(0.1, 0.4)
+            alpha = matte(source.pixels, mask, recipe, origin.ahead, part, warnings.append, runs.device, runs.announce)
     if correct is not None:
         alpha = correct(alpha)
     if hints is not None:
@@ -396,7 +397,7 @@ def finish(
             "progress": part,
             "warn": warnings.append,
         }
-        colours = subject_colours(source, alpha, recipe.foreground, **how)
+        colours = subject_colours(source, alpha, recipe, origin.ahead, **how)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

@@ -31,6 +31,7 @@ __all__ = [
     "resample",
     "shrink",
     "skimage_resize",
+    "skimage_taps",
     "wide_blur",
 ]
 
@@ -280,14 +281,15 @@ def skimage_resize(array: NDArray[Any], height: int, width: int) -> Array:
     except where it is exactly zero. Gaussian and interpolation are one linear map here, so a picture is read
     once and never filtered at its full size.
     """
-    result = resample(array, _skimage_taps(array.shape[0], height), _skimage_taps(array.shape[1], width))
+    result = resample(array, skimage_taps(array.shape[0], height), skimage_taps(array.shape[1], width))
     outside = result == 0
     np.clip(result, array.min(), array.max(), out=result)
     result[outside] = 0
     return result
 
 
-def _skimage_taps(size: int, new_size: int) -> Taps:
+def skimage_taps(size: int, new_size: int) -> Taps:
+    """Return what :func:`skimage_resize` does along one axis."""
     factor = size / new_size
     sigma = max(0.0, (factor - 1) / 2)
     reach = int(_TRUNCATE * sigma + 0.5) if sigma > 1e-15 else 0

@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchgen
@@ -20,6 +21,10 @@ from gossamer.networks.architectures import deformable
 from gossamer.networks.architectures.networks import NETWORKS, build
 from gossamer.networks.architectures.rvm import rvm_mobilenetv3
 from gossamer.networks.architectures.swin import SWINS, SwinSize
+from gossamer.networks.pictures import packed
+from gossamer.segmentation.preprocessing import at_resolution
+from gossamer.segmentation.tensors import fed, feeds, read_masks
+from gossamer.weights.catalogue import load_catalogue
 from tests.networks.architectures.seeded_weights import seed_weights, seeded_picture
 
 OPERATORS = Path(torchgen.__file__).parent / "packaged" / "ATen" / "native" / "native_functions.yaml"
@@ -111,5 +116,20 @@ def test_no_network_calls_what_mps_lacks(name: str, called) -> None:
 @pytest.mark.usefixtures("one_thread")
 def test_nor_does_the_network_for_clips(called) -> None:
     found = called(rvm_mobilenetv3(), 128, [None] * 4, 0.5)
+    assert [each for each in sorted(found.names) if not runs_on_mps(each)] == []
+    assert found.doubles == set()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_nor_do_the_steps_before_and_after_a_network() -> None:
+    """What a picture that goes to the device as it is meets there, by the steps of each family."""
+    families = {card.architecture: card for card in load_catalogue().values() if feeds(card.input, card.output)}
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 90, 150, 3), np.uint8))
+    with Called() as found, torch.no_grad():
+        for card in families.values():
+            seen = fed(pixels, at_resolution(card.input, 320))
+            masks = read_masks(seen[:, 0] + 0.5, seen, card.output, (90, 150), at_resolution(card.input, 320))
+            packed([masks, torch.ones(2, 1, dtype=torch.uint8)])
+    assert len(found.names) > 20
     assert [each for each in sorted(found.names) if not runs_on_mps(each)] == []
     assert found.doubles == set()

@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,13 @@ from gossamer.batch.plan import Item
 from gossamer.errors import Cancelled, DeviceError, GossamerError, MissingExtra, ModelError, OutputError
 from gossamer.image.limits import quiet
 from gossamer.networks.busy import picture_after_picture
+from gossamer.networks.runtimes import likely_device
+from gossamer.networks.together import Together
 from gossamer.parallel.threads import thread_count
+from gossamer.pipeline import NO_MODEL
 from gossamer.platform import available_memory
 from gossamer.progress import Progress
+from gossamer.settings import ModelChoice
 
 __all__ = ["TICK", "Engine", "Outcome"]
 
@@ -34,6 +39,7 @@ TICK = 0.05  # seconds between two looks at what has happened
 _STOPPED = 2.0  # seconds between two ticks that can only mean that the process was stopped (Ctrl-Z, a sleeping machine)
 _PATIENCE = 0.4  # seconds for what is in hand to be left; what takes longer is left to the end of the process
 _FINISHERS = 4  # at most: each runs on several cores itself
+_ON_A_CARD = 8  # pictures go through a network at once there, where as many wait
 _A_PIXEL = 64  # bytes that a picture takes at its peak, measured with photographs of 12 megapixels
 _HEADER = 1 << 18  # bytes of an object in which its size in pixels stands, if not behind a long profile
 _SHARE = 0.6  # of the memory that can be had at the start
@@ -104,9 +110,12 @@ class Engine:
         self._told, self._seen = told, seen or (lambda _: None)
         self._halted, self._aborted = threading.Event(), threading.Event()
         self._finishers = min(thread_count(), _FINISHERS)
+        self._finders = _finders(shop.pipeline.choice)
+        # Pictures of a folder mostly have one size: those that wait for the card go through the network together.
+        self._together = Together(_ON_A_CARD, of_one_size=True) if self._finders > 1 else None
         stages: list[tuple[Callable[[Job, Shop], None], int]] = [
             (Job.read, 1),
-            (Job.find, 1),
+            (Job.find, self._finders),
             (Job.finish, self._finishers),
         ]
         if write:
@@ -218,7 +227,7 @@ class Engine:
 
     def _has_place(self, in_hand: list[Job]) -> bool:
         """Tell whether another picture may be begun: one in every pair of hands, and one before the next stage."""
-        return len(in_hand) < self._finishers + 3
+        return len(in_hand) < self._finishers + self._finders + 2
 
     def _collect(self, in_hand: list[Job], outcome: Outcome) -> None:
         """Wait a moment for what has ended, and count it."""
@@ -245,7 +254,8 @@ class Engine:
 
     def _do(self, job: Job, number: int, stage: Callable[[Job, Shop], None]) -> None:
         try:
-            stage(job, self._shop)
+            with self._together.here() if number == 1 and self._together else nullcontext():
+                stage(job, self._shop)
             self._found_one = self._found_one or number > 0
         except Cancelled:
             job.is_left = True
@@ -276,6 +286,12 @@ class Engine:
     def _end(self, error: GossamerError) -> None:
         self._failed_hard = self._failed_hard or error
         self._halted.set()
+
+
+def _finders(choice: ModelChoice) -> int:
+    """Return how many pictures may be before the network at once."""
+    alone = choice.model == NO_MODEL or likely_device(choice.device, choice.runtime) == "cpu"
+    return 1 if alone else _ON_A_CARD
 
 
 def _weight(item: Item, steps: Progress) -> int:

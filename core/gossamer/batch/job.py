@@ -127,7 +127,7 @@ class Job:
         assert self._image is not None  # noqa: S101 - the stage before
         if self.item.meant() is None:
             self._mask, self._origin = shop.pipeline.find(
-                self._image, self.item.recipe, shop.steps, announce=shop.announce, seconds=self.seconds
+                self._image, self.item.recipe, shop.steps, announce=shop.announce, seconds=self.seconds, ahead=True
             )
 
     def finish(self, shop: Shop) -> None:

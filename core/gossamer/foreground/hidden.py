@@ -6,11 +6,11 @@ import numpy as np
 
 from gossamer.arrays import Array
 
-__all__ = ["fill_hidden"]
+__all__ = ["CELL", "VISIBLE", "fill_hidden"]
 
-_CELL = 16  # pixels: hidden colours need no detail
-_BAND = 32 * _CELL  # rows worked on at a time
-_VISIBLE = np.float32(0.5 / 255)  # what 8 bits round to zero is not seen; blur fusion fades to black there too
+CELL = 16  # pixels: hidden colours need no detail
+_BAND = 32 * CELL  # rows worked on at a time
+VISIBLE = np.float32(0.5 / 255)  # what 8 bits round to zero is not seen; blur fusion fades to black there too
 
 
 def fill_hidden(foreground: Array, alpha: Array, reach: int) -> Array:
@@ -39,7 +39,7 @@ def fill_hidden(foreground: Array, alpha: Array, reach: int) -> Array:
     """
     import cv2
 
-    visible = (alpha >= _VISIBLE).astype(np.uint8)
+    visible = (alpha >= VISIBLE).astype(np.uint8)
     if visible.all() or not visible.any():
         return foreground
     height, width = alpha.shape
@@ -68,11 +68,11 @@ def _extended(foreground: Array, alpha: Array) -> Array:
     import cv2
 
     height, width = alpha.shape
-    columns = -(-width // _CELL)
+    columns = -(-width // CELL)
     sums, weights = [], []
     for top in range(0, height, _BAND):
         matte = alpha[top : top + _BAND]
-        size = (columns, -(-len(matte) // _CELL))
+        size = (columns, -(-len(matte) // CELL))
         premultiplied = foreground[top : top + _BAND] * matte[..., None]
         sums.append(np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA)).reshape(*size[::-1], 3))
         weights.append(np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_AREA)).reshape(size[::-1]))

@@ -20,6 +20,7 @@ POLL = 0.05  # seconds between looks at a running inference; progress is promise
 _NOTICE = 0.3  # seconds in which work that was stopped should notice: one layer of a large network may take longer
 
 _T = TypeVar("_T")
+_K = TypeVar("_K", bound=np.generic)
 
 
 class Exhausted(Exception):
@@ -40,26 +41,34 @@ class BatchSize:
         self.warnings: tuple[str, ...] = ()
         """One sentence where memory has run out: results are the same, but slower."""
 
-    def run(self, batch: Array, progress: Progress, run: Callable[[Array, Progress], Array]) -> Array:
+    def run(
+        self,
+        batch: NDArray[_K],
+        progress: Progress,
+        run: Callable[[NDArray[_K], Progress], NDArray[_K]],
+        sides: tuple[int, int] | None = None,
+    ) -> NDArray[_K]:
         """Map a batch by `run`, which gets parts of it; a part that memory cannot hold is halved and tried again.
 
         Parameters
         ----------
-        batch : (N, 3, h, w) float32
+        batch : (N, 3, h, w) float32, or (N, H, W, 3) uint8
         progress : Progress
         run : callable
-            Maps (n, 3, h, w) and the progress of that part to (n, h', w'); raises Exhausted.
+            Maps a part of the batch and the progress of that part to as many maps; raises Exhausted.
+        sides : (int, int), optional
+            Height and width of the pictures, where they are not the last two of the batch's shape.
 
         Returns
         -------
-        (N, h', w') float32
+        (N, …)
 
         Raises
         ------
         DeviceError
             Memory does not hold even one picture.
         """
-        maps: list[Array] = []
+        maps: list[NDArray[_K]] = []
         done = 0
         while done < len(batch):
             size = min(self.limit or len(batch), len(batch) - done)
@@ -68,7 +77,7 @@ class BatchSize:
                 maps.append(run(batch[done : done + size], part))
             except Exhausted:
                 if size == 1:
-                    height, width = batch.shape[2:]
+                    height, width = sides or batch.shape[2:]
                     raise DeviceError(
                         f"There is not enough memory to run this model on one picture of {width} x {height}.",
                         memory_remedy(
@@ -79,7 +88,7 @@ class BatchSize:
                 self.warnings = (f"Memory ran out: pictures go through the model {self.limit} at a time.",)
                 continue
             done += size
-        return np.concatenate(maps)
+        return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
 
 def filled_up(pictures: Array, size: int) -> Array:

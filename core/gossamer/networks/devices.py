@@ -81,7 +81,7 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         automatic=True,
         missing={
             "onnx": "Install onnxruntime-gpu in place of onnxruntime: pip install onnxruntime-gpu",
-            "torch": "Install the CUDA build of torch (its installation page has the line to type)",
+            "torch": "Install the CUDA build of torch (the line to type is on https://pytorch.org/get-started)",
         },
     ),
     DeviceKind(
@@ -89,7 +89,7 @@ DEVICE_TABLE: tuple[DeviceKind, ...] = (
         "XPU",
         torch="xpu",
         automatic=True,
-        missing={"torch": "Install the XPU build of torch (its installation page has the line to type)"},
+        missing={"torch": "Install the XPU build of torch (the line to type is on https://pytorch.org/get-started)"},
     ),
     DeviceKind(
         "mps",

@@ -7,7 +7,7 @@ from typing import Any
 from gossamer.errors import DeviceError, memory_remedy
 from gossamer.platform import addresses_left, available_memory
 
-__all__ = ["module_bytes", "require_addresses", "require_memory", "require_memory_for"]
+__all__ = ["card_memory", "module_bytes", "require_addresses", "require_memory", "require_memory_for"]
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
@@ -66,6 +66,18 @@ def require_addresses(needed: int, what: str) -> None:
             f"{left / 1e9:.1f} GB.",
             "Raise the limit (ulimit -v, ulimit -d, or that of the service manager).",
         )
+
+
+def card_memory(device: str) -> int | None:
+    """Return how many bytes a card of torch's has left, with what torch keeps of it; None where it does not tell."""
+    import torch
+
+    place = getattr(torch, device, None)
+    try:
+        free = int(place.mem_get_info()[0])  # type: ignore[union-attr]
+        return free + int(place.memory_reserved()) - int(place.memory_allocated())  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError):
+        return None
 
 
 def module_bytes(module: Any) -> int:

@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gossamer.arrays import Array
 from gossamer.errors import Cancelled
 from gossamer.networks.batches import POLL
 from gossamer.progress import Progress
 
-__all__ = ["Together", "run_together"]
+__all__ = ["Together", "are_of_one_size", "run_together"]
 
-_Run = Callable[[Array, Progress], Any]
+_Run = Callable[[NDArray[Any], Progress], Any]
 
 
 @dataclass(eq=False)
 class _Part:
     """What one thread wants."""
 
-    batch: Array
+    batch: NDArray[Any]
     maps: Any = None
     error: BaseException | None = None
     fraction: float = 0.0
@@ -47,10 +47,12 @@ class Together:
     ----------
     most : int
         Pictures in one run at most; a thread's own are not divided.
+    of_one_size : bool
+        Whether most pictures have one size, so that they may go to a card as they are and still together.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, *, of_one_size: bool = False) -> None:
+        self._most, self.of_one_size = most, of_one_size
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, list[_Part]] = {}
         self._running: set[Hashable] = set()
@@ -64,7 +66,7 @@ class Together:
         finally:
             _active.reset(token)
 
-    def run(self, key: Hashable, batch: Array, progress: Progress, run: _Run) -> Any:
+    def run(self, key: Hashable, batch: NDArray[Any], progress: Progress, run: _Run) -> Any:
         """Return the maps of a batch, which has gone through the network with others' of the same key, or alone.
 
         Raises
@@ -152,7 +154,7 @@ class Together:
 _active: ContextVar[Together | None] = ContextVar("together", default=None)
 
 
-def run_together(network: Hashable, batch: Array, progress: Progress, run: _Run) -> Any:
+def run_together(network: Hashable, batch: NDArray[Any], progress: Progress, run: _Run) -> Any:
     """Return ``run(batch, progress)``, together with what other threads want of the network where that is wished for.
 
     Parameters
@@ -168,3 +170,9 @@ def run_together(network: Hashable, batch: Array, progress: Progress, run: _Run)
     if together is None:
         return run(batch, progress)
     return together.run((network, batch.shape[1:]), batch, progress, run)
+
+
+def are_of_one_size() -> bool:
+    """Return whether this thread's pictures go by themselves, or together with others mostly of their size."""
+    together = _active.get()
+    return together is None or together.of_one_size

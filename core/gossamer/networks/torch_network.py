@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import DeviceError, InputError, ModelError, first_line
 from gossamer.networks.architectures.networks import NETWORKS
 from gossamer.networks.batches import BatchSize, Exhausted
 from gossamer.networks.devices import started_device
-from gossamer.networks.memory import require_memory_for
+from gossamer.networks.memory import card_memory, require_memory_for
 from gossamer.networks.network import Sizes
+from gossamer.networks.pictures import Reading, packed
 from gossamer.networks.state_dict import load_network
 from gossamer.networks.torch_module import TorchModule, checked_bfloat16, placed
 from gossamer.platform import available_memory
@@ -23,7 +25,7 @@ from gossamer.settings.model_choice import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["TorchNetwork"]
 
@@ -92,7 +94,15 @@ class TorchNetwork:
             how = {"dtype": getattr(torch, self.precision), "memory_format": torch.channels_last}
             return placed(module, title, self.device, **how)
 
-        module = loaded()
+        _resolved_precision(precision, self.device, spec.half)  # what cannot be had is no reason to go elsewhere
+        try:
+            module = loaded()
+        except DeviceError as error:
+            if device != "auto" or self.device == "cpu" or precision == "float16":  # which the CPU does not have
+                raise
+            self._warnings += (f"{error.message.rstrip('.')} on {self.device}; it runs on the CPU.",)
+            self.device = "cpu"
+            module = loaded()
         if device == "auto" and self.device not in ("cpu", "cuda"):
             # The younger devices of torch lack operators: seen now, not in the middle of many pictures.
             problem = _problem_there(module, self.device, self.precision, 256 if spec.any_size else 1024)
@@ -101,9 +111,10 @@ class TorchNetwork:
                 self.device = "cpu"
                 module = loaded()
         self._warnings += _order_warnings(module, network, path)
-        self._module = TorchModule(
-            module, title, self.device, precision=self.precision, call=torch.compile(module) if compile else None
-        )
+        # On CUDA that is also a graph of all its kernels, which the card starts as one.
+        mode = "reduce-overhead" if self.device == "cuda" else "default"
+        call = torch.compile(module, mode=mode) if compile else None
+        self._module = TorchModule(module, title, self.device, precision=self.precision, call=call)
         self._batches = BatchSize()
         self._memory = spec.memory * getattr(torch, self.precision).itemsize // 4
         self.sizes = Sizes(spec.multiple)
@@ -149,13 +160,50 @@ class TorchNetwork:
         ModelError
             The network could not be run on this size, its result is not finite, or it was unloaded.
         """
-        maps = self._batches.run(batch, progress, self._run_part)
+        maps: Array = self._batches.run(batch, progress, self._run_part)
         if not np.isfinite(maps).all():
-            raise ModelError(
-                f"The model's prediction in {self.precision} is not a number.",
-                "Fetch its weights again." if self.precision == "float32" else "Choose --precision float32.",
-            )
+            raise self._no_number()
         return maps
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether pictures are brought to where it runs as they are: to a card, which does all that is done to them."""
+        return self.device != "cpu"
+
+    def read(self, pixels: NDArray[np.uint8], reading: Reading, progress: Progress) -> NDArray[np.uint8]:
+        """Make on the device what is wanted of pictures: they are copied there once, and that is copied back once.
+
+        Parameters
+        ----------
+        pixels : (N, H, W, 3) uint8
+        reading : Reading
+            What is wanted.
+        progress : Progress
+            As for :meth:`run`.
+
+        Returns
+        -------
+        (N, …) uint8
+            For :func:`~gossamer.networks.pictures.unpacked`.
+
+        Raises
+        ------
+        DeviceError, ModelError
+            As :meth:`run`.
+        """
+        wide = sum(plane.bytes for plane in reading.planes)
+        rows: NDArray[np.uint8] = self._batches.run(
+            pixels, progress, lambda part, steps: self._read_part(part, reading, steps), pixels.shape[1:3]
+        )
+        if not rows[:, wide].all():
+            raise self._no_number()
+        return rows
+
+    def _no_number(self) -> ModelError:
+        return ModelError(
+            f"The model's prediction in {self.precision} is not a number.",
+            "Fetch its weights again." if self.precision == "float32" else "Choose --precision float32.",
+        )
 
     def unload(self) -> None:
         """Free the memory that the network holds, once nothing runs on it; it cannot be run any more."""
@@ -164,24 +212,53 @@ class TorchNetwork:
     def _run_part(self, part: Array, progress: Progress) -> Array:
         import torch
 
-        dtype: torch.dtype = getattr(torch, self.precision)
         count, _, height, width = part.shape
-        if self.device == "cpu":  # which gives out memory that it does not have, and ends who uses it
-            left = available_memory()
-            if count > 1 and left is not None and count * height * width * self._memory > left:
-                raise Exhausted
-            require_memory_for(height * width * self._memory, height, width)
+        self._require_room(count, height, width)
 
         def work(forward: Callable[[Any], Any]) -> Array:
-            pixels = torch.from_numpy(np.require(part, np.float32, ["C", "W"]))
-            pixels = pixels.to(self.device, dtype).contiguous(memory_format=torch.channels_last)
-            maps: Array = forward(pixels).float().cpu().numpy()
+            pixels = torch.from_numpy(np.require(part, np.float32, ["C", "W"])).to(self.device)
+            maps: Array = self._forward(forward, pixels).cpu().numpy()
             return maps
 
-        maps = self._module.run(work, progress, f"pictures of {part.shape[3]} x {part.shape[2]}")
-        if maps.ndim != 4 or maps.shape[:2] != (len(part), 1):
-            raise ModelError(f"The model's output has the shape {maps.shape}.", "Check its architecture.")
+        return self._module.run(work, progress, f"pictures of {width} x {height}")
+
+    def _read_part(self, part: NDArray[np.uint8], reading: Reading, progress: Progress) -> NDArray[np.uint8]:
+        import torch
+
+        def work(forward: Callable[[Any], Any]) -> NDArray[np.uint8]:
+            sound = []
+
+            def through(pictures: Tensor) -> Tensor:
+                self._require_room(*(pictures.shape[axis] for axis in (0, 2, 3)))
+                maps = self._forward(forward, pictures)
+                sound.append(torch.isfinite(maps).flatten(1).all(dim=1, keepdim=True).to(torch.uint8))
+                return maps
+
+            pixels = torch.from_numpy(np.require(part, np.uint8, ["C", "W"])).to(self.device)
+            planes = reading.work(pixels, through)
+            rows: NDArray[np.uint8] = packed([*planes, *sound]).cpu().numpy()
+            return rows
+
+        return self._module.run(work, progress, f"pictures of {part.shape[2]} x {part.shape[1]}")
+
+    def _forward(self, forward: Callable[[Any], Any], pictures: Tensor) -> Tensor:
+        """Map (n, 3, h, w) on the device to (n, h', w') float32 there."""
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self.precision)
+        maps: Tensor = forward(pictures.to(dtype).contiguous(memory_format=torch.channels_last)).float()
+        if maps.ndim != 4 or maps.shape[:2] != (len(pictures), 1):
+            raise ModelError(f"The model's output has the shape {tuple(maps.shape)}.", "Check its architecture.")
         return maps[:, 0]
+
+    def _require_room(self, count: int, height: int, width: int) -> None:
+        """Raise Exhausted where several pictures do not fit, DeviceError where the processor has no room for one."""
+        on_cpu = self.device == "cpu"
+        left = available_memory() if on_cpu else card_memory(self.device)
+        if count > 1 and left is not None and count * height * width * self._memory > left:
+            raise Exhausted
+        if on_cpu:  # which gives out memory that it does not have, and ends who uses it; a card says so
+            require_memory_for(height * width * self._memory, height, width)
 
 
 def _folded(module: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 
-__all__ = ["SURE", "is_of_noise"]
+__all__ = ["BLOCKS", "IN_MEANS", "LEAST", "OFF", "SIDE", "SOFT", "SPREAD", "SURE", "is_of_noise"]
 
 SURE = np.float32(0.2)
 """What a network's output must reach somewhere to be stretched: below it the stretching would invent a subject.
@@ -19,19 +19,19 @@ must not be lost, so the limit lies nearer to the pages. A limit of 0.5, which s
 believes up to 0.42 of them), was tried: it loses what IS-Net finds in a cutting of 151 x 61.
 """
 
-_SOFT = 0.6
+SOFT = 0.6
 """Share of soft numbers (0.1 to 0.9) in what exceeds 0.1, from which on a network is unsure as a whole.
 
 Of noise and cloth it is 0.67 to 1 (U2-Netp), of whole photographs 0.39 at most, but of cuttings up to 1: alone it is
 no ground to refuse anything.
 """
 
-_SIDE = 320  # pixels, about: noise is less, beside what is seen through it, where a picture is smaller
-_BLOCKS = 20  # each way
-_LEAST = 8  # pixels of a block's side: from fewer nothing is told
-_IN_MEANS = 0.15
-_SPREAD = 1.6
-_OFF = 1.3
+SIDE = 320  # pixels, about: noise is less, beside what is seen through it, where a picture is smaller
+BLOCKS = 20  # each way
+LEAST = 8  # pixels of a block's side: from fewer nothing is told
+IN_MEANS = 0.15
+SPREAD = 1.6
+OFF = 1.3
 """Up to all three a picture is alike everywhere, as noise, grain, cloth and lawn are.
 
 They are measured on 20 x 20 blocks: the share of the variance that lies in the blocks' means, the largest spread of a
@@ -61,23 +61,23 @@ def is_of_noise(prediction: Array, seen: NDArray[np.float32]) -> bool:
     """
     above = int(np.count_nonzero(prediction > 0.1))
     soft = above - int(np.count_nonzero(prediction >= 0.9))
-    return soft >= _SOFT * above and _is_alike(seen.mean(axis=0, dtype=np.float32))
+    return soft >= SOFT * above and _is_alike(seen.mean(axis=0, dtype=np.float32))
 
 
 def _is_alike(grey: Array) -> bool:
     """Tell whether a picture has no structure larger than its texture."""
-    if (step := min(grey.shape) // _SIDE) > 1:
+    if (step := min(grey.shape) // SIDE) > 1:
         rows, columns = (side // step for side in grey.shape)
         grey = grey[: rows * step, : columns * step].reshape(rows, step, columns, step).mean(axis=(1, 3))
-    height, width = (side // _BLOCKS for side in grey.shape)
-    if min(height, width) < _LEAST:
+    height, width = (side // BLOCKS for side in grey.shape)
+    if min(height, width) < LEAST:
         return False
-    inner = grey[: height * _BLOCKS, : width * _BLOCKS]
-    blocks = (inner - inner.mean()).reshape(_BLOCKS, height, _BLOCKS, width)
+    inner = grey[: height * BLOCKS, : width * BLOCKS]
+    blocks = (inner - inner.mean()).reshape(BLOCKS, height, BLOCKS, width)
     variance = float((blocks * blocks).mean())
     means, spreads = blocks.mean(axis=(1, 3)), blocks.std(axis=(1, 3))
     return bool(
-        (means * means).mean() <= _IN_MEANS * variance
-        and spreads.max() <= _SPREAD * np.median(spreads)
-        and np.abs(means).max() <= _OFF * np.sqrt(variance)
+        (means * means).mean() <= IN_MEANS * variance
+        and spreads.max() <= SPREAD * np.median(spreads)
+        and np.abs(means).max() <= OFF * np.sqrt(variance)
     )

@@ -13,6 +13,7 @@ from gossamer.arguments import check_call
 from gossamer.errors import DeviceError, InputError, MissingExtra, ModelIntegrityError, ModelNotFound
 from gossamer.native.processor import has_int8
 from gossamer.networks.devices import Runtime, is_installed
+from gossamer.networks.first_run import UntilItRuns
 from gossamer.networks.layer_kernels import runs_layers, unmeasured
 from gossamer.networks.network import Network
 from gossamer.networks.runtimes import Plan, likely_device, openvino_may_serve, planned, runtime_for_files
@@ -296,6 +297,12 @@ class _Loader:
 
     def load(self) -> Network:
         """Load the network."""
+        network = self._loaded()
+        if self.plan.device != "auto" or network.device == "cpu":
+            return network
+        return UntilItRuns(network, replace(self, plan=replace(self.plan, device="cpu"))._loaded)
+
+    def _loaded(self) -> Network:
         file, plan = self.file, self.plan
         if file.runtime == "openvino":
             from gossamer.networks.openvino_network import OpenVinoNetwork

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gossamer.arrays import Array, as_rgb
 from gossamer.clock import Clock
 from gossamer.errors import InputError
 from gossamer.networks.network import Network, Sizes
-from gossamer.networks.together import run_together
+from gossamer.networks.pictures import Further, Plane, Reading, TakesPictures, takes_pictures, unpacked
+from gossamer.networks.together import are_of_one_size, run_together
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.resampling import Pixels
 from gossamer.segmentation.detail import add_detail
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import at_resolution, network_size, preprocess
+from gossamer.segmentation.tensors import fed, feeds, read_masks
 from gossamer.warm import Loadable, warm
 from gossamer.weights.catalogue import InputSpec, OutputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["SegmentationModel"]
 
@@ -50,6 +56,8 @@ class SegmentationModel:
         Where it really runs, such as ``"cpu"`` or ``"cuda"``.
     engine : str
         What runs it, and in which precision, such as ``"torch bfloat16"``.
+    takes_pictures : bool
+        Whether pictures are brought to where it runs, and masks made there.
     resolution : int
         Side in pixels at which it sees pictures; 0: as its authors chose.
     """
@@ -71,7 +79,7 @@ class SegmentationModel:
         self._input = self._authors
         self._warnings = warnings
         with self._lent(progress) as lent:
-            self.device, self.engine, self._sizes = lent.device, lent.engine, lent.sizes
+            self._sizes = lent.sizes
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -131,6 +139,33 @@ class SegmentationModel:
                 mask = add_detail(rgb, mask, size, closer, steps.part(0.3, 1.0), each=once)
         steps(1.0)
         return mask
+
+    def predict_further(
+        self, pixels: NDArray[np.uint8], further: Further, progress: ProgressCallback | Progress | None = None
+    ) -> list[NDArray[Any]] | None:
+        """Return the mask of one picture and what else is made of it where the network runs.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8
+        further : Further
+        progress : callable, optional
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        list of array, or None
+            The mask, (H, W) float32, and the planes of `further`; None where pictures are not brought to the network.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`predict`.
+        """
+        steps = Progress.of(progress)
+        steps(0.0, f"Finding the subject with {self.id}")
+        read = self._read([pixels], steps, True, further)
+        return None if read is None else read[0]
 
     def predict_batch(
         self,
@@ -213,6 +248,8 @@ class SegmentationModel:
 
     def _together(self, pictures: list[Pixels], progress: Progress, flips: bool, whole: bool) -> list[Array]:
         """Return the masks of pictures that the network sees at one size."""
+        if not flips and (read := self._read(pictures, progress, whole)) is not None:
+            return [planes[0] for planes in read]
         batch = np.concatenate([preprocess(picture, self._input) for picture in pictures])
         maps = self._run(batch, progress.part(0.0, 0.5 if flips else 1.0))
         seen: Sequence[Array | None] = list(batch) if whole else [None] * len(batch)
@@ -225,6 +262,36 @@ class SegmentationModel:
                     mask += self._mask(np.ascontiguousarray(one[:, ::-1]), picture, None)
                     mask *= np.float32(0.5)
         return masks
+
+    def _read(
+        self, pictures: Sequence[Pixels], progress: Progress, whole: bool, further: Further | None = None
+    ) -> list[list[NDArray[Any]]] | None:
+        """Return for each picture its mask, made where the network runs; None where that is not how it is done."""
+        shape = pictures[0].shape
+        if not self.takes_pictures or not feeds(self._input, self._output) or not are_of_one_size():
+            return None
+        if any(each.dtype != np.uint8 or each.shape != shape for each in pictures):
+            return None
+        fed_as, output = self._input, self._output
+
+        def work(pixels: Tensor, forward: Callable[[Tensor], Tensor]) -> list[Tensor]:
+            seen = fed(pixels, fed_as)
+            masks = read_masks(forward(seen), seen if whole else None, output, (shape[0], shape[1]), fed_as)
+            return [masks, *(further.work(pixels, masks) if further else ())]
+
+        wanted = self._network
+        own = wanted.key if isinstance(wanted, Loadable) else id(wanted)
+        key = (own, fed_as, output, whole, further and further.key)
+        planes = (Plane((shape[0], shape[1]), "float32"), *(further.planes if further else ()))
+        reading = Reading(key, planes, work)
+
+        def run(batch: NDArray[Any], steps: Progress) -> NDArray[np.uint8]:
+            with self._lent(steps) as network:
+                return cast(TakesPictures, network).read(batch, reading, steps)
+
+        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        rows = run_together(reading.key, batch, progress, run)
+        return [unpacked(row, reading.planes) for row in rows]
 
     def _run(self, batch: Array, progress: Progress) -> Array:
         wanted = self._network
@@ -247,6 +314,9 @@ class SegmentationModel:
             try:
                 yield network
             finally:
+                # A run may have moved it, and have something to say.
+                self.device, self.engine = network.device, network.engine
+                self.takes_pictures = takes_pictures(network) is not None
                 self._of_network = tuple(network.warnings)
 
 
