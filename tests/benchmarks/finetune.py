@@ -7,10 +7,11 @@ after, the same on general pictures, which part of the way was taken, processor 
 folder of any photographs, better hundreds than dozens: one half is what is composed for training, and what the network
 is to find unchanged (without masks, up to 60 of them set aside for the validation); over the other half lie the unseen
 pictures. ``--general`` is one with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second
-one three are general data to learn from, the rest is what the training validates in general; the others are measured
-on alone, and so are composed pictures of solid and furry subjects over photographs that no training saw: ``general``
-tells the change over both, ``general_photographs`` and ``general_composed`` over each. ``--overfit`` instead has a
-seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--budget`` processor seconds.
+one three are general data to learn from, the rest is what the training validates in general, as are composed pictures
+over photographs that it learns from; the others are measured on alone, and so are composed pictures of solid and furry
+subjects over photographs that no training saw: ``general`` tells the change over both, ``general_photographs`` and
+``general_composed`` over each. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn
+eight pictures by heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ SETTINGS = {"batch": 4, "loss": "thin", "worst": 0}
 HEIGHT = 320  # of what is made
 VALIDATED = 24  # pictures of the domain
 ASIDE = 60  # photographs without masks: of half of them, or fewer, the base is sure enough to be measured by
-COMPOSED = 24  # general pictures, to learn from and to measure on
+COMPOSED = 24  # general pictures, to learn from, to validate and to measure on
 
 
 def sized(rgb: Any, alpha: Any, name: str, longest: int = 400) -> Made:
@@ -163,7 +164,7 @@ def main() -> None:
     plain = base.load()
     true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
     seen, aside = true[::2], true[1::2]
-    learnt, checked = seen[:3], seen[3:]
+    learnt, checked = seen[:3], [*seen[3:], *made("general", COMPOSED, own, 4, HEIGHT)]
     general = (*shown, *learnt, *made("general", COMPOSED, own, 2, HEIGHT))
     general_test = [aside, made("general", COMPOSED, other, 103, HEIGHT)]
     known = [measured(plain, base, pictures, side) for pictures in general_test]
