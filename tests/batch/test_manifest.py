@@ -118,3 +118,13 @@ def test_each_row_has_a_prompt_of_its_own(batch: Batch, tmp_path: Path) -> None:
         truth = np.zeros(alpha.shape)
         truth[30:90, at] = 1
         assert np.abs(alpha - truth).mean() < 0.01
+
+
+def test_of_json_lines_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "table.jsonl"
+    table.write_text('{"source": "a.jpg"}\r\n\r\nnothing\r\n')
+    with pytest.raises(InputError, match=r"Line 3 of the manifest .* is no valid JSON"):
+        read_manifest(str(table))
+    with pytest.raises(InputError, match=r"Line 3 of the review .* is no valid JSON") as caught:
+        read_decisions(str(table))
+    assert caught.value.remedy == "Give what the report's page has exported."

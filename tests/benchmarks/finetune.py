@@ -5,12 +5,13 @@
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
 folder of any photographs, better hundreds than dozens: one half is what is composed for training, and what the network
-is to find unchanged (without masks, up to 24 of them set aside for the validation); over the other half lie the unseen
+is to find unchanged (without masks, up to 60 of them set aside for the validation); over the other half lie the unseen
 pictures. ``--general`` is one with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second
-one three are general data to learn from, the rest is what the training validates in general; the others are measured
-on alone, and so are composed pictures of solid and furry subjects over photographs that no training saw: ``general``
-tells the change over both, ``general_photographs`` and ``general_composed`` over each. ``--overfit`` instead has a
-seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--budget`` processor seconds.
+one three are general data to learn from, the rest is what the training validates in general, as are composed pictures
+over photographs that it learns from; the others are measured on alone, and so are composed pictures of solid and furry
+subjects over photographs that no training saw: ``general`` tells the change over both, ``general_photographs`` and
+``general_composed`` over each. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn
+eight pictures by heart, in at most ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -44,21 +45,15 @@ from gossamer.training.terms import iou
 from gossamer.training.trainer import Trainer
 from gossamer.training.validation import validated
 
-SETTINGS = {
-    "batch": 4,
-    "loss": "thin",
-    "average": 0.95,
-    "tail": False,
-    "warmup": 12,
-    "worst": 0,
-}
-"""Of ``gossamer finetune``, as flags: ``--batch 4 --loss thin …``."""
-HEIGHT = 224  # of what is made
-VALIDATED = 24  # pictures of the domain, and photographs without masks
-COMPOSED = 24  # general pictures, to learn from and to measure on
+SETTINGS = {"batch": 4, "loss": "thin", "worst": 0}
+"""Of ``gossamer finetune``, as flags: ``--batch 4 --loss thin …``; everything else is what the command takes."""
+HEIGHT = 320  # of what is made
+VALIDATED = 24  # pictures of the domain
+ASIDE = 60  # photographs without masks: of half of them, or fewer, the base is sure enough to be measured by
+COMPOSED = 24  # general pictures, to learn from, to validate and to measure on
 
 
-def sized(rgb: Any, alpha: Any, name: str, longest: int = 288) -> Made:
+def sized(rgb: Any, alpha: Any, name: str, longest: int = 400) -> Made:
     scale = longest / max(rgb.shape[:2])
     rgb, alpha = (cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (rgb, alpha))
     return Made(name, np.ascontiguousarray(rgb), np.clip(alpha, 0, 1).astype(np.float32))
@@ -163,13 +158,13 @@ def main() -> None:
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
     shown = [Photograph(files[i].name, files[i]) for i in order[:half]] if files else []
-    aside_count = min(VALIDATED, half // 5)
+    aside_count = min(ASIDE, half // 4)
     held_photos, shown = shown[:aside_count], shown[aside_count:]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
     true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
     seen, aside = true[::2], true[1::2]
-    learnt, checked = seen[:3], seen[3:]
+    learnt, checked = seen[:3], [*seen[3:], *made("general", COMPOSED, own, 4, HEIGHT)]
     general = (*shown, *learnt, *made("general", COMPOSED, own, 2, HEIGHT))
     general_test = [aside, made("general", COMPOSED, other, 103, HEIGHT)]
     known = [measured(plain, base, pictures, side) for pictures in general_test]

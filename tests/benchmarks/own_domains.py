@@ -1,6 +1,7 @@
 """Two domains with exact truths, and general pictures, made to fine-tune a network on: see finetune.py.
 
-``thin``: wheels, whisks, rigging, nets and ropes over clutter. ``hidden``: subjects in their background's own colours
+``thin``: wheels, whisks, rigging, nets and ropes over clutter, each of them so wide that a network of 320 px can show
+it: who has thinner things takes a network that sees more pixels. ``hidden``: subjects in their background's own colours
 and texture. ``general``: solid and furry subjects of other colours, as any network finds them. Whatever is made for
 training has another seed and other photographs than what is measured on.
 """
@@ -19,6 +20,17 @@ from thin_scenes import THINGS, Array, _clouds, _Sheet, _spread
 THIN = ("wheel", "whisk", "rigging", "mesh", "ropes", "whiskers")
 SOLID = ("smooth", "corners", "fur", "hair")
 DOMAINS = ("thin", "hidden", "general")
+SEEN = 320  # pixels at which the smallest networks see a picture's longer side
+WIDEST = 4  # of those: how wide the thinnest strokes are at most
+SMALLEST = 0.65  # of its size: a thing that is moved
+
+
+class _Wide(_Sheet):
+    """A canvas on which no stroke is so thin that a network of SEEN pixels could not show it, however it is moved."""
+
+    def stroke(self, points: NDArray[np.floating], width: float, value: int = 255) -> None:
+        unit = max(1.0, self.aspect) / SEEN
+        super().stroke(points, max(width, unit * self.random.uniform(1.5 / SMALLEST, WIDEST)), value)
 
 
 class Made(NamedTuple):
@@ -64,7 +76,7 @@ def made(domain: str, count: int, photos: Sequence[Array], seed: int, height: in
 
 def _made(domain: str, name: str, photos: Sequence[Array], random: np.random.Generator, height: int) -> Made:
     width = round(height * random.choice([4 / 3, 1.0, 3 / 4]))
-    sheet = _Sheet(height, width, random)
+    sheet = (_Wide if domain == "thin" else _Sheet)(height, width, random)
     thing = str(random.choice(THIN if domain == "thin" else SOLID[:2] if domain == "hidden" else SOLID))
     THINGS[thing](sheet)
     alpha = _moved(sheet.alpha(), random)
@@ -90,7 +102,7 @@ def _made(domain: str, name: str, photos: Sequence[Array], random: np.random.Gen
 def _moved(alpha: Array, random: np.random.Generator) -> Array:
     """Put the thing elsewhere, smaller or larger, turned a little."""
     height, width = alpha.shape
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-20, 20), random.uniform(0.65, 1.0))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-20, 20), random.uniform(SMALLEST, 1.0))
     matrix[:, 2] += random.uniform(-0.08, 0.08, 2) * (width, height)
     return np.asarray(cv2.warpAffine(alpha, matrix, (width, height), flags=cv2.INTER_AREA), np.float32)
 

@@ -88,3 +88,12 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert said in error
     assert "Traceback" not in error
     assert not (tmp_path / "run").exists()
+
+
+def test_what_does_not_go_with_a_network_leaves_the_folder_free(pictures: Path, weights: str, tmp_path: Path) -> None:
+    """It is known once the network is there; corrected, the same line is to work."""
+    out = tmp_path / "run"
+    for _ in range(2):
+        with pytest.raises(InputError, match="no transformer for LoRA"):
+            finetune(pictures, out, Training.of(SETTINGS, lora=8), model=weights, dataset=READING)
+        assert [entry.name for entry in out.iterdir()] == [".lock"]

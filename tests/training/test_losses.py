@@ -10,7 +10,7 @@ from gossamer.networks.architectures.isnet import isnet
 from gossamer.networks.architectures.u2net import u2netp
 from gossamer.settings.training import LOSSES, LossWeights, Training, teaching_of
 from gossamer.training import schedules, terms
-from gossamer.training.losses import loss_of
+from gossamer.training.losses import loss_of, loss_of_change
 from gossamer.training.supervision import Outputs, outputs_of
 
 NEAR = {"rel": 1e-5}
@@ -168,3 +168,18 @@ def test_rates_rise_and_fall() -> None:
     assert schedules.base_rate(Training(batch=16), "birefnet_swin_t", teaching_of("birefnet_swin_t")) == 2e-5
     assert schedules.base_rate(Training(), "u2netp", teaching_of("u2netp")) == 1e-4
     assert schedules.base_rate(Training(freeze="kernels"), "u2netp", teaching_of("u2netp")) == 3e-3
+
+
+def test_what_a_base_leaves_open_holds_nothing_back() -> None:
+    """Of a pixel the divergence from what the base gave counts (2 p - 1)² as much: not at all where p is 1/2."""
+    chances = torch.tensor([0.5, 0.6, 0.75, 0.97]).view(1, 1, 2, 2)
+    before = Outputs((chances.logit(),))
+    now = torch.full((1, 1, 2, 2), 0.25).logit().requires_grad_()
+    loss, parts = loss_of_change(Outputs((now,)), before, 3.0)
+    loss.backward()
+    divergence = chances * (chances / 0.25).log() + (1 - chances) * ((1 - chances) / 0.75).log()
+    assert float(loss.detach()) == pytest.approx(3 * float(((2 * chances - 1) ** 2 * divergence).mean()), **NEAR)
+    assert parts == {"change": pytest.approx(float(loss.detach()))}
+    assert now.grad is not None
+    torch.testing.assert_close(now.grad, 3 * (2 * chances - 1) ** 2 * (0.25 - chances) / 4)
+    assert now.grad[0, 0, 0, 0] == 0

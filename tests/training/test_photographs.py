@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from gossamer.settings.dataset import Data
 from gossamer.settings.training import Training
 from gossamer.training.loop import finetune
 from gossamer.training.photographs import Photograph, Recalled, photographs_of, recalled
+from gossamer.training.validation import mask_of, validated
 from tests.cached_weights import weights_home
 from tests.training import tiny
 
@@ -90,6 +92,27 @@ def test_where_the_base_is_not_sure_its_mask_is_no_truth() -> None:
     assert kept({0, 1, 2, 4, 5, 7}) == ["0", "1", "2", "4", "5", "7"]
     assert kept({3}) == ["3", "7", "6", "5"]
     assert kept(set(range(8))) == [str(number) for number in range(8)]
+
+
+def test_nothing_is_measured_where_the_base_is_undecided() -> None:
+    """A network that decides otherwise there is as good as the base; one that does where the base is sure is not."""
+    base, network = tiny.base(), tiny.network().eval()
+    how: dict[str, Any] = {"spec": base.input, "output": base.output, "logits": base.logits, "side": tiny.SIDE}
+    rgb, _ = tiny.Ellipse(1).load()
+    mask = mask_of(network, rgb, **how)
+
+    def measured(alpha: NDArray[np.float32]) -> float:
+        return validated(network, [Recalled("one", rgb, alpha)], **how)[0].values["iou"]
+
+    unlike = mask <= np.median(mask)
+    undecided, sure = np.where(unlike, 0.6, 0.4).astype(np.float32), np.where(unlike, 0.97, 0.03).astype(np.float32)
+    half = np.where(np.arange(mask.shape[1]) < mask.shape[1] // 2, undecided, sure)
+    assert measured(undecided) == 1
+    assert measured(half) < 1
+    assert measured(sure) < 0.5
+    np.testing.assert_array_equal(
+        Recalled("one", rgb, half).settled(mask), np.where(half == undecided, undecided, mask)
+    )
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from gossamer.errors import InputError
 from gossamer.paths import read_text, source_path
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["is_manifest", "listed", "read_decisions", "read_manifest", "table_rows"]
+__all__ = ["REMEDIES", "is_manifest", "listed", "read_decisions", "read_manifest", "table_rows"]
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _SOURCE = ("source", "source_path", "path", "file", "filename", "image", "picture", "input", "photo")
@@ -30,6 +30,12 @@ _KNOWN = ("name", "recipe", "preset", "prompt")
 _AGAIN = ("reject", "rejected", "redo")
 _LEFT = ("accept", "accepted", "keep", "")
 _HELP = "Give a table with the column source, as CSV or as JSON lines."
+REMEDIES = {
+    "manifest": _HELP,
+    "review": "Give what the report's page has exported.",
+    "table": "Give a table with the columns picture and mask, as CSV or as JSON lines.",
+}
+"""What is to be given where a table of some kind cannot be read."""
 
 
 def is_manifest(given: str) -> bool:
@@ -114,54 +120,76 @@ def read_decisions(given: str) -> set[str]:
     return again
 
 
-def table_rows(path: Path, what: Literal["manifest", "review"]) -> list[dict[str, Any]]:
-    """Return the rows of a table by their columns; raises InputError where it cannot be read."""
-    suffix = path.suffix.lower()
+def table_rows(path: Path, what: Literal["manifest", "review", "table"]) -> list[dict[str, Any]]:
+    """Return the rows of a table by their columns; raises InputError where it cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+    what : {"manifest", "review", "table"}
+        What it is to be: of a batch, of what was decided about one, or of a data set.
+    """
+    suffix, remedy = path.suffix.lower(), REMEDIES[what]
     if suffix == ".parquet":
-        return _parquet(path)
-    text = read_text(path, what, _HELP)
+        return _parquet(path, what)
+    text = read_text(path, what, remedy)
     if suffix in (".csv", ".tsv"):
-        return _csv(text, path)
+        return _csv(text, path, remedy)
+    if suffix != ".json":
+        return [_line(line, f"Line {number} of the {what} {path}", remedy) for number, line in _lines(text)]
     try:
-        if suffix == ".json":
-            data = json.loads(text)
-            if isinstance(data, dict):
-                data = next((value for value in data.values() if isinstance(value, list)), [data])
-        else:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The {what} {path} is no valid JSON: {error}.", _HELP) from None
+        raise InputError(f"The {what} {path} is no valid JSON: {error}.", remedy) from None
+    if isinstance(data, dict):
+        data = next((value for value in data.values() if isinstance(value, list)), [data])
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise InputError(f"The {what} {path} is no list of rows.", _HELP)
+        raise InputError(f"The {what} {path} is no list of rows.", remedy)
     return data
 
 
-def _csv(text: str, path: Path) -> list[dict[str, Any]]:
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that hold something, by their numbers as an editor counts them."""
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def _line(line: str, which: str, remedy: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{which} is no valid JSON: {error}.", remedy) from None
+    if not isinstance(row, dict):
+        raise InputError(f"{which} is no row: it has no names of columns.", remedy)
+    return row
+
+
+def _csv(text: str, path: Path, remedy: str) -> list[dict[str, Any]]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)  # a spreadsheet writes ; where , stands in numbers
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = [dict(row) for row in reader]
     except csv.Error as error:
-        raise InputError(f"{path} is no valid CSV: line {reader.line_num}: {error}.", _HELP) from None
+        line = min(reader.line_num + 1, text.count("\n") + 1)  # it counts the lines that it is done with
+        raise InputError(f"{path} is no valid CSV: line {line}: {error}.", remedy) from None
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise InputError(f"Row {number} of {path} has not as many cells as there are columns.", _HELP)
+            raise InputError(f"Row {number} of {path} has not as many cells as there are columns.", remedy)
     return [{name.strip(): value for name, value in row.items()} for row in rows]
 
 
-def _parquet(path: Path) -> list[dict[str, Any]]:
+def _parquet(path: Path, what: str) -> list[dict[str, Any]]:
     try:
         import pyarrow.parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         raise InputError(
-            f"The manifest {path} is Parquet, and the package pyarrow is not installed.",
+            f"The {what} {path} is Parquet, and the package pyarrow is not installed.",
             "Type: pip install pyarrow, or give CSV or JSON lines.",
         ) from None
     try:
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as error:
-        raise InputError(f"The manifest {path} cannot be read as Parquet: {error}.", _HELP) from None
+        raise InputError(f"The {what} {path} cannot be read as Parquet: {error}.", REMEDIES[what]) from None
     return [{name: _told(value) for name, value in row.items()} for row in rows]
 
 

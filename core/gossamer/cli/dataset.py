@@ -34,6 +34,7 @@ from gossamer.training.folder import check_new_folder
 __all__ = ["data_settings", "run"]
 
 _NAMED = 20  # of each kind, in a report
+_KINDS = {"coco": "COCO file"}
 
 
 def run(argv: list[str]) -> int:
@@ -151,7 +152,8 @@ def _report(data: str, found: Dataset, pairs: list[tuple[str, str, str]], fault:
 def _print_report(found: Dataset, pairs: list[tuple[str, str, str]]) -> None:
     kinds = Counter(one.source for one in found.examples)
     words = ", ".join(
-        f"{count} from a {kind}" if kind != "cut-out" else f"{count} cut-outs" for kind, count in kinds.items()
+        f"{count} from a {_KINDS.get(kind, kind)}" if kind != "cut-out" else f"{count} cut-outs"
+        for kind, count in kinds.items()
     )
     show(f"{len(found.examples)} pictures can be used{f' ({words})' if words else ''}.")
     if found.examples:

@@ -113,3 +113,8 @@ class Data(Settings):
                 "Leave a tenth or more for training: give smaller shares.",
             )
         return self
+
+    def for_general(self) -> Data:
+        """Return how a general set beside this data is read: where masks, names and groups are is the domain's own."""
+        shares = ("left_out", "validation", "test", "split_seed")
+        return Data(**{name: getattr(self, name) for name in shares})

@@ -98,7 +98,7 @@ def lessons_of(
     backgrounds : path or None
         A folder of pictures.
     reading : Data
-        How they are read and split.
+        How the first is read and split. Of the second only the shares are: it has masks, names and groups of its own.
     progress : Progress
         May raise to cancel.
     announce : callable
@@ -118,7 +118,8 @@ def lessons_of(
             f"{data} leaves {len(train)} pictures to train on and {len(validation)} to validate on.",
             "Give more pictures, or another share to --validation.",
         )
-    own, held, tested = ((), (), ()) if general is None else _parts(general, reading, behind, progress, announce)
+    anything = reading.for_general()
+    own, held, tested = ((), (), ()) if general is None else _parts(general, anything, behind, progress, announce)
     if general is not None and not (own and held):
         raise InputError(f"{general} leaves too few pictures.", "Give more, or leave --general-data out.")
     shown, looked = ((), ()) if photographs is None else photographs_of(photographs, reading, progress)

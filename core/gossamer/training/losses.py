@@ -84,6 +84,8 @@ def loss_of_change(outputs: Outputs, base: Outputs, share: float = 1.0) -> tuple
     Each map, side outputs included, is held against the base's own: their Kullback-Leibler divergence by pixel, which
     is nothing, and has no slope, where nothing has changed. Held against the final map instead, the side outputs of a
     network that has forgotten nothing would be moved. After Li and Hoiem, "Learning without forgetting" (ECCV 2016).
+    A pixel counts as much as the base is sure of it, (2 p - 1)²: what it leaves open is nothing to be forgotten, and
+    held there a network could not learn to see what the base overlooks.
 
     Parameters
     ----------
@@ -100,7 +102,8 @@ def loss_of_change(outputs: Outputs, base: Outputs, share: float = 1.0) -> tuple
     total = outputs.maps[0].new_zeros((), dtype=torch.float32)
     for logits, before in zip(outputs.maps, base.maps, strict=True):
         truth = before.float().sigmoid()
-        crossed = functional.binary_cross_entropy_with_logits(logits.float(), truth)
-        least = functional.binary_cross_entropy_with_logits(before.float(), truth)
+        sure = (2 * truth - 1).square()
+        crossed = functional.binary_cross_entropy_with_logits(logits.float(), truth, sure)
+        least = functional.binary_cross_entropy_with_logits(before.float(), truth, sure)
         total = total + share * (crossed - least)
     return total, {"change": float(total.detach())}

@@ -55,6 +55,10 @@ class Recalled:
         """Return picture and mask."""
         return self.rgb, self.alpha
 
+    def settled(self, mask: Array) -> Array:
+        """Return a mask with the base's own wherever that is undecided, which nothing is measured by."""
+        return np.where(np.abs(2 * self.alpha - 1) < _SURE, self.alpha, mask)
+
 
 def photographs_of(
     folder: str | Path, reading: Data, progress: Progress

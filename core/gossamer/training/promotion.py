@@ -234,6 +234,7 @@ def _samples(
 ) -> tuple[Sample, ...]:
     """Return the pictures of a part of the training's split, or all of a set that it had nothing to do with."""
     reading = Data(**{**(told.get("dataset") or {}), "left_out": 100.0})
+    reading = reading if part == "test" else reading.for_general()
     where = moved or _text(known)
     found = read_dataset(where, reading, progress)
     examples: tuple[Example, ...] = found.examples

@@ -66,8 +66,18 @@ class RunFolder:
             raise OutputError(f"{self.path} could not be made: {error.strerror or error}.", remedy) from None
         try:
             yield
+        except InputError:
+            self._forget_unbegun()
+            raise
         finally:
             lock.release()
+
+    def _forget_unbegun(self) -> None:
+        """Take away what was made for a training that could not begin: corrected, it may have the same folder."""
+        with suppress(OSError):
+            self.checkpoints.rmdir()  # only where it is empty
+            self.worst.rmdir()
+            self.run.unlink()
 
     def asked(self) -> dict[str, Any]:
         """Return what the training in it was asked; raises InputError where that cannot be read."""

@@ -31,7 +31,7 @@ from gossamer.training.interpolation import SHARES, Origin, chosen, evaluating
 from gossamer.training.lessons import Lessons
 from gossamer.training.lora import merged
 from gossamer.training.parts import prepare
-from gossamer.training.photographs import recalled
+from gossamer.training.photographs import Recalled, recalled
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.schedules import base_rate, epoch_length, rate_at, weights_at
@@ -352,7 +352,8 @@ class Trainer:
         for number, picture in enumerate(pictures):
             if self._stopped:
                 raise Cancelled
-            found += validated(self._network, [_Numbered(picture, number)], **self._how())
+            one = picture if isinstance(picture, Recalled) else _Numbered(picture, number)
+            found += validated(self._network, [one], **self._how())
         return found
 
     def _draw_worst(self, step: int, seen: Sequence[Seen], pictures: Sequence[Taught]) -> None:

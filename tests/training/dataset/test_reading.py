@@ -243,3 +243,23 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(InputError) as told:
         read_dataset(path)
     assert told.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.jsonl", '{"picture": "a.jpg"}\n\n{"picture": \n', "Line 3 of the table .* is no valid JSON"),
+        ("t.jsonl", '{"picture": "a.jpg"}\n["b.jpg"]\n', "Line 2 of the table .* is no row"),
+        ("t.csv", "picture,mask\na.jpg\n", "Row 1 of .* has not as many cells"),
+        ("t.csv", 'picture,mask\n"a.jpg" x,b\n', "no valid CSV: line 2"),
+        ("t.csv", "a,b\n1,2\n", "has no column picture"),
+        ("t.tsv", "", "has no column picture"),
+    ],
+)
+def test_of_a_table_that_cannot_be_read_it_is_said_where_and_what_it_is_to_have(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_dataset(tmp_path / name, Data(), Progress())
+    assert caught.value.remedy == "Give a table with the columns picture and mask, as CSV or as JSON lines."

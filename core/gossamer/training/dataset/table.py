@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gossamer.batch.manifest import table_rows
+from gossamer.batch.manifest import REMEDIES, table_rows
 from gossamer.errors import InputError
 from gossamer.paths import source_path
 from gossamer.settings.dataset import Data
@@ -19,7 +19,7 @@ __all__ = ["PICTURE", "in_table"]
 
 PICTURE = ("picture", "image", "source", "path", "file", "filename", "photo", "input")
 _MASK = ("mask", "alpha", "matte", "truth", "label", "gt", "cutout", "target")
-_HELP = "Give a table with the columns picture and mask, as CSV or as JSON lines."
+_HELP = REMEDIES["table"]
 
 
 def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, str]]]:
@@ -38,7 +38,7 @@ def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str,
     InputError
         It cannot be read, or has no column of pictures.
     """
-    rows = table_rows(path, "manifest")
+    rows = table_rows(path, "table")
     columns = rows[0] if rows else {}
     picture_column = next((name for name in PICTURE if name in columns), None)
     if picture_column is None:
