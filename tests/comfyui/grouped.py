@@ -42,7 +42,7 @@ class Network:
         assert resolution in (0, 64)
         return self if resolution == 0 else Network(1)
 
-    def predict(self, image, progress=None, *, flips=False, detail=False):
+    def predict(self, image, progress=None, *, flips=False, detail=False, clock=None):
         asked.append(1)
         return image[..., 0].copy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import cv2
 import numpy as np
@@ -158,6 +159,26 @@ def test_the_same_prompt_gives_the_same_mask() -> None:
     model = GrabCut()
     masks = [model.predict(model.embed(picture), Prompt(boxes=[(100, 50, 200, 150)]))[0].mask for _ in range(2)]
     assert np.array_equal(*masks)
+
+
+def test_each_cut_is_seeded_in_the_thread_that_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV has a generator a thread: seeded elsewhere, what one cut left of it decided the next."""
+    seeded: list[int] = []
+    cut, seed = cv2.grabCut, cv2.setRNGSeed
+
+    def seeding(value: int) -> None:
+        seeded.append(threading.get_ident())
+        seed(value)
+
+    def cutting(*given: Any) -> Any:
+        assert seeded.pop() == threading.get_ident()
+        return cut(*given)
+
+    monkeypatch.setattr(cv2, "setRNGSeed", seeding)
+    monkeypatch.setattr(cv2, "grabCut", cutting)
+    picture, _, _ = scene()
+    model = GrabCut()
+    assert model.predict(model.embed(picture), Prompt(boxes=[(100, 50, 200, 150)]))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 3)])

@@ -23,7 +23,7 @@ from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.labels import BACK, FORE, Labels, Site, begun, is_fore, lacking
 from gossamer.prompting.obeying import obeyed
-from gossamer.prompting.places import around, holds
+from gossamer.prompting.places import around, holds, overlap
 from gossamer.prompting.prompt import Box, Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
 from gossamer.resampling import bilinear
@@ -215,16 +215,16 @@ class GrabCut:
         )
         bare = _run(small.image, begun(small, hinted=False), steps)
         if bare is None:  # the box tells nothing, such as one of the whole picture
-            return _overlap(grown, start) >= _AGREES
+            return overlap(grown, start) >= _AGREES
         shape = cv2.resize(grown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-        if _overlap(shape, bare) >= _ALIKE:
+        if overlap(shape, bare) >= _ALIKE:
             return True
         extent = around(start.astype(np.float32))
         marks = site.inside() & (site.marked == BACK)
         # Where the hint has none of them, the box is around more than the subject.
         rejected = site.hint is not None and bool(marks.any()) and float(site.hint[marks].max()) < 0.5
         whole = extent is not None and (rejected or lacking(site.box, extent, site.shape) <= _LACKS)
-        return whole and _overlap(grown, start) >= _AGREES
+        return whole and overlap(grown, start) >= _AGREES
 
     def _hint(self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress) -> Array | None:
         """Return where the salient model sees the subject, (H, W); None where it sees something else, or has no say."""
@@ -279,16 +279,19 @@ def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | 
         large = cv2.resize(found.astype(np.float32), labels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
         return np.where(labels == FORE, True, large & (labels != BACK))
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    # Its clusters begin at random: the same picture and prompt must give the same mask. OpenCV does not tell its seed,
-    # so that it cannot be put back.
-    cv2.setRNGSeed(0)
+
+    def cut(mode: int) -> None:
+        # Its clusters begin at random: the same picture and prompt must give the same mask. Each thread has its own
+        # seed, which OpenCV does not tell, so that it cannot be put back.
+        cv2.setRNGSeed(0)
+        cv2.grabCut(image, labels, None, *models, 1, mode)
+
     for turn in range(_ROUNDS):
         steps(turn / _ROUNDS, "Finding the subject with GrabCut")
         fore = is_fore(labels)
         if fore.all() or not fore.any():
             return None if turn == 0 else fore
-        mode = cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK
-        patiently(functools.partial(cv2.grabCut, image, labels, None, *models, 1, mode), steps)
+        patiently(functools.partial(cut, cv2.GC_EVAL if turn else cv2.GC_INIT_WITH_MASK), steps)
     return is_fore(labels)
 
 
@@ -299,12 +302,6 @@ def _common(image: Labels, fore: NDArray[np.bool_]) -> float:
     planes = [np.ascontiguousarray(image)]
     sides = [cv2.calcHist(planes, [0, 1, 2], side.astype(np.uint8), [12] * 3, [0, 256] * 3) for side in (fore, ~fore)]
     return float(np.minimum(*(side / side.sum() for side in sides)).sum())
-
-
-def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return the intersection over the union."""
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0
 
 
 def _grown_box(box: Box, share: float, width: int, height: int) -> tuple[int, int, int, int]:

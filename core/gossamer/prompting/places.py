@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.prompting.prompt import Box, Point, Prompt
 
-__all__ = ["SCRIBBLE_POINTS", "Places", "around", "holds", "places_of", "points_of", "spread"]
+__all__ = ["SCRIBBLE_POINTS", "Places", "around", "holds", "overlap", "places_of", "points_of", "spread"]
 
 SCRIBBLE_POINTS = 8
 """So many at most are made of each kind of scribble: SAM's authors train it with up to eight."""
@@ -105,3 +106,9 @@ def _part(mask: Array, box: Box) -> Array:
     rows, columns = slice(int(box[1]), int(np.ceil(box[3]))), slice(int(box[0]), int(np.ceil(box[2])))
     part[rows, columns] = mask[rows, columns]
     return part
+
+
+def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Return the intersection over the union."""
+    union = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / union if union else 1.0

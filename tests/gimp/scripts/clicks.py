@@ -88,9 +88,17 @@ picture("7-set-up")
 xdotool("key", "alt+t")
 story["restarted"] = until("another worker", lambda: (pid := asked("ping")["pid"]) != first and pid)
 time.sleep(2)
-xdotool("key", "alt+r")
-time.sleep(1)
-story["report"] = ask("clipboard")["text"]
+
+
+def reported():
+    """Copy the report, and return it once the machine has been looked at, which takes a while."""
+    xdotool("key", "alt+r")
+    time.sleep(1)
+    text = ask("clipboard")["text"]
+    return text if "--- doctor" in text else None
+
+
+story["report"] = until("a whole report", reported)
 xdotool("key", "Escape")
 gone("^Set Up Gossamer$")
 open_set_up()
