@@ -25,6 +25,7 @@ THIN = 0.05  # how thin at least
 DRAWN = 0.3  # mask values below are faint already
 SOLID = 0.95, 0.1  # what the subject's samples come from: mask values above, and no thinner
 BEHIND = 0.05  # mask values below: the background's samples
+AROUND = 30.0  # units: samples come from this near, and from nowhere else
 TOLD = 0.5, 0.8  # confidence from which on samples count, and count fully
 AGREED = 2.0  # sigma in units of the line's pixels around, on average no surer: one alone would be a nibble
 DOUBLE = 2.0  # samples count fully from half of the full thinness
@@ -53,13 +54,18 @@ def faint_lines(image: Array, mask: Array, thin: Array, unit: float, report: Pro
     report : Progress
         What it raises passes through.
     """
+    import cv2
+
     asked = (thin > THIN) & (mask > DRAWN)
     if not asked.any():
         return None
+    side = 2 * round(AROUND * unit) + 1
+    near = cv2.dilate(asked.view(np.uint8), np.ones((side, side), np.uint8)) > 0
     value, thinness = SOLID
+    solid, behind = near & (mask > value) & (thin < thinness), near & (mask < BEHIND)
     team = Team(report)
     try:
-        sampled = sample_alpha(image, asked, (mask > value) & (thin < thinness), mask < BEHIND, unit, team)
+        sampled = sample_alpha(image, asked, solid, behind, unit, team)
     finally:
         team.close()
     if sampled is None:
