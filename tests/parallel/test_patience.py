@@ -32,6 +32,26 @@ except Cancelled:
     print("left")
 """
 
+ON = """
+import threading
+import time
+import cv2
+import numpy as np
+from gossamer.errors import Cancelled
+from gossamer.parallel.patience import patiently
+from gossamer.progress import Progress
+plane = np.zeros((64, 64, 3), np.float32)
+def go_on():
+    try:
+        while True:
+            patiently(lambda: cv2.GaussianBlur(plane, (0, 0), 2), Progress())
+    except Cancelled:
+        pass
+for _ in range(3):
+    threading.Thread(target=go_on, daemon=True).start()
+time.sleep(0.3)
+"""
+
 
 def test_what_was_begun_together_goes_on_together() -> None:
     both = threading.Barrier(2, timeout=10)
@@ -63,3 +83,9 @@ def test_a_process_that_ends_while_opencv_works_on_is_not_aborted() -> None:
     """OpenCV's threads, cut off by the end of Python, ended it by abort(): status 134 and a line on stderr."""
     done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "left", "")
+
+
+def test_what_daemons_begin_while_the_process_ends_is_cancelled() -> None:
+    """As of a batch that was stopped: no picture has failed by it, and nothing is printed."""
+    done = subprocess.run([sys.executable, "-c", ON], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

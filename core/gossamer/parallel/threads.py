@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
+from gossamer.errors import Cancelled
 from gossamer.parallel.forks import PerProcess
 from gossamer.platform import core_count
 
@@ -29,8 +30,18 @@ def in_a_thread(work: Callable[[], _T]) -> Future[_T]:
 
     The threads stay. OpenCV takes a lock of its own while a thread ends, which no ``join()`` waits for before Python
     3.13: in a process that was forked in that moment whatever called OpenCV waited for that lock for ever.
+
+    Raises
+    ------
+    Cancelled
+        The process is ending: no thread can be had any more, and nobody waits for what it would do.
     """
-    return _threads().submit(work)
+    try:
+        return _threads().submit(work)
+    except RuntimeError as error:
+        if "shutdown" not in str(error):  # Python's words for that; else the system has no more threads
+            raise
+        raise Cancelled from None
 
 
 def rest_while_waiting() -> None:
