@@ -208,6 +208,28 @@ def test_glass_stays_soft_before_what_has_the_colour_of_its_rim():
     assert sad(auto_alpha(image, mask), truth) < 1.02 * sad(mask, truth)
 
 
+def test_glass_stays_soft_though_it_becomes_opaque_towards_its_rim():
+    """Its rim is a witness, and beside a contour alpha is raised: a thing that is grey nearly everywhere is glass."""
+    shape = drawn(disc)
+    soft = cv2.GaussianBlur(shape, (0, 0), 6)
+    truth = np.minimum(shape * (np.float32(0.35) + np.float32(2.8) * soft * (1 - soft)), 1)
+    colour, back = np.float32((0.6, 0.5, 0.75)), mottled((0.15, 0.4, 0.5), 2)
+    back[:, 180:230] = mottled((0.6, 0.5, 0.75), 5)[:, 180:230]
+    image = np.clip(truth[..., None] * colour + (1 - truth[..., None]) * back, 0, 1)
+    mask = through_network(truth, 300)
+    assert sad(auto_alpha(image, mask), truth) < sad(mask, truth)
+
+
+@pytest.mark.parametrize(("noise", "difference", "worst"), [(0.02, 0.04, 1.02), (0.05, 0.06, 1.25)])
+def test_a_contour_between_alike_colours_is_not_speckled_by_noise(noise, difference, worst):
+    """Each pixel's alpha would have its share of the noise, as often as colours differ by less."""
+    truth, back = drawn(disc), mottled((0.6, 0.5, 0.4), 1)
+    image = back - truth[..., None] * np.float32(difference)
+    image += np.random.default_rng(3).standard_normal(image.shape).astype(np.float32) * np.float32(noise)
+    mask = through_network(truth, 150)
+    assert sad(auto_alpha(np.clip(image, 0, 1), mask), truth) < worst * sad(mask, truth)
+
+
 def test_smoke_beside_something_solid_stays_soft():
     solid = drawn(lambda big, size: cv2.circle(big, (size // 2, size // 2), size // 8, 255, -1))
     smoke = cv2.GaussianBlur(drawn(disc), (0, 0), 25) * np.float32(0.8)

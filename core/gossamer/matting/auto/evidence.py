@@ -11,6 +11,8 @@ either subject or truly transparent, hardly ever background. So alpha is
   easier to explain as a mixture of two colours by it, and not where the mask shows something thin: fine lines have no
   colours of their own that samples could come from.
 
+What is translucent altogether stays as the mask has it (see :mod:`gossamer.matting.auto.translucent`).
+
 The less a mask follows the picture, the less these doubts count: a mask drawn by hand or by a rough model is a hint.
 """
 
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.matting.auto.translucent import translucency
 from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.thin_parts import SHARE
@@ -37,12 +40,16 @@ NEAR = 8.0  # the same where it is lowered: what lies deeper the model has found
 ROUGH = 30.0  # for either, in a mask that does not follow the picture
 WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
+# Logarithms of how much the squared difference of two colours outweighs what else there is: where they begin to tell.
+APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
+GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
+GRAINLESS = 1e-6
 BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
 SUPPORT = 0.4, 0.6  # share of foreground among the colours' votes; where nobody is heard it is one half
 WHOLE = 0.85, 0.95  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
 TOGETHER = 0.6  # sigma in units over which votes are averaged
 TELLING = 0.8  # how far colours are to be believed at least: where they tell nothing a model's mask stays
-MODEL = 0.8  # care from which on what is thin is kept entirely
+MODEL = 0.8  # care from which on what is thin, or translucent, is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
@@ -68,9 +75,23 @@ class Mixtures:
         every = np.ones((1, 3), np.float32)
         self._spread = self._mean(cv2.transform(self._image * self._image, every))
         self._spread -= cv2.transform(self._colours * self._colours, every)
+        squares = shrink(cv2.transform(image * image, every), self._size)
+        squares -= cv2.transform(self._image * self._image, every)
+        self._grain = np.maximum(self._mean(squares), np.float32(GRAINLESS))
 
     def unexplained(self, alpha: Array) -> Array:
         """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
+        return self._fitted(alpha)[0]
+
+    def told(self, alpha: Array) -> tuple[Array, Array]:
+        """Return :meth:`unexplained`, and in [0, 1] how far the two colours can be told apart: the same shape."""
+        left, variance = self._fitted(alpha)
+        difference = np.maximum(self._spread - left, 0) / variance + np.float32(1e-9)  # squared
+        texture = ramp(np.log(difference / (left + np.float32(NOISE))), *APART)
+        return left, np.minimum(texture, ramp(np.log(difference / self._grain), *GRAIN))
+
+    def _fitted(self, alpha: Array) -> tuple[Array, Array]:
+        """Return what is unexplained by `alpha`, and the variance of `alpha`."""
         import cv2
 
         alpha = shrink(alpha, self._size)
@@ -80,8 +101,7 @@ class Mixtures:
         covariance -= self._colours * middle[..., None]
         covariance *= covariance
         left = self._spread - cv2.transform(covariance, np.ones((1, 3), np.float32)) / variance
-        result: Array = np.maximum(left, 0, out=left)
-        return result
+        return np.maximum(left, 0, out=left), variance
 
     def _mean(self, plane: Array) -> Array:
         import cv2
@@ -95,9 +115,12 @@ class Grounds(NamedTuple):
     Attributes
     ----------
     place, near : (H, W) float32
-        How near a contour between subject and background is, in [0, 1]: for raising alpha, and for lowering it.
+        How near a contour between subject and background is whose colours differ, in [0, 1]: for raising alpha, and
+        for lowering it.
     thin, gaps : (H, W) float32
         How far what is thin in the mask, and what is a narrow gap in it, are to be kept, in [0, 1].
+    clear : (H, W) float32
+        How far what is translucent in it is to be kept, in [0, 1].
     mixtures : Mixtures
         Of the picture.
     unexplained : (h, w) float32
@@ -108,6 +131,7 @@ class Grounds(NamedTuple):
     near: Array
     thin: Array
     gaps: Array
+    clear: Array
     mixtures: Mixtures
     unexplained: Array
 
@@ -134,8 +158,10 @@ def grounds(image: Array, mask: Array, care: Array, thin: tuple[Array, Array], u
 
     mixtures = Mixtures(image, unit)
     kept = np.minimum(care / np.float32(MODEL), 1)
-    lines, gaps = (kept * side for side in thin)
-    return Grounds(within(BESIDE), within(NEAR), lines, gaps, mixtures, mixtures.unexplained(mask))
+    lines, gaps, clear = (kept * part for part in (*thin, translucency(mask, unit)))
+    unexplained, apart = mixtures.told(mask)
+    apart = 1 - care * (1 - bilinear(apart, *mask.shape))
+    return Grounds(within(BESIDE) * apart, within(NEAR) * apart, lines, gaps, clear, mixtures, unexplained)
 
 
 def belief(
@@ -163,7 +189,7 @@ def belief(
     step, room : (H, W) float32 ndarray
         In [0, 1].
     """
-    place, near, thin, gaps, mixtures, unexplained = known
+    place, near, thin, gaps, clear, mixtures, unexplained = known
     height, width = mask.shape
     left = Begun(lambda: mixtures.unexplained(found.alpha))
     try:
@@ -177,7 +203,9 @@ def belief(
         left.end()
     better = ramp(np.log(before / after), *BETTER)
     lowered = near * (1 - care * (1 - better)) * (1 - thin)
-    return np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told, near * np.maximum(1 - 2 * thin, 0)
+    step = np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told
+    opaque = 1 - clear
+    return step * opaque, near * np.maximum(1 - 2 * thin, 0) * opaque
 
 
 def thinness(mask: Array) -> Array:
