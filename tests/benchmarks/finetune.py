@@ -27,13 +27,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from own_domains import Made, files_in, made, photographs
+from own_domains import Array, Made, files_in, made, photographs
 from torch import nn
 
 from gossamer.networks.architectures.birefnet import birefnet
 from gossamer.networks.state_dict import load_network
 from gossamer.settings.training import LOSSES, Training, teaching_of
 from gossamer.training.bases import Base, base_of
+from gossamer.training.dataset import Example, compose
+from gossamer.training.feeding import Taught
 from gossamer.training.lessons import Lessons
 from gossamer.training.parts import prepare
 from gossamer.training.photographs import Photograph
@@ -65,6 +67,39 @@ def photographed(folder: Path) -> list[Made]:
         alpha = cv2.imread(str(folder / "alpha" / path.name), cv2.IMREAD_GRAYSCALE)
         found.append(sized(cv2.imread(str(path))[..., ::-1], alpha.astype(np.float32) / 255, path.stem))
     return found
+
+
+def cut_outs(folder: Path, names: list[str], behind: list[Path], count: int, seed: int) -> list[Made]:
+    """Return what is cut out of photographs with true alpha, over other photographs and plain colours."""
+    found = []
+    for number in range(count):
+        name = names[number % len(names)]
+        example = Example(name, name, folder / "input" / f"{name}.png", folder / "alpha" / f"{name}.png", "folder")
+        rgb, alpha = compose(example, behind, seed * 1000 + number, longest=400)
+        found.append(Made(f"cut-out {seed}-{number}", rgb, alpha))
+    return found
+
+
+def general_sets(
+    own: list[Array], other: list[Array], files: list[Path], folder: Path | None
+) -> tuple[tuple[Taught, ...], tuple[Taught, ...], list[Made]]:
+    """Return the general pictures to learn from, those to validate on, and the photographs that are measured on."""
+    count = min(ASIDE, len(own) // 4)
+    held, shown = own[:count], own[count:]
+    behind = held if len(held) > 1 else own
+    true = photographed(folder) if folder else made("general", 14, other, 102, HEIGHT)
+    seen, aside = true[::2], true[1::2]
+    learnt, checked = seen[:3], seen[3:]
+    learnt, checked = (
+        [*learnt, *made("general", 64, shown, 2, HEIGHT), *made("crowded", 64, shown, 3, HEIGHT)],
+        [*checked, *made("general", COMPOSED, behind, 4, HEIGHT)],
+    )
+    if folder and files:
+        names = [one.name for one in seen]
+        learnt += cut_outs(folder, names[:3], files[count:], 48, 5)
+        checked += cut_outs(folder, names[3:], files[:count], COMPOSED, 6)
+    photos = [Photograph(path.name, path) for path in files]
+    return (*photos[count:], *learnt), (*checked, *photos[:count]), aside
 
 
 def measured(network: nn.Module, base: Base, pictures: list[Made], side: int) -> list[float]:
@@ -135,6 +170,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=0.0, help="0: what the command takes")
+    parser.add_argument("--general-truth", choices=["base", "masks"], default="masks")
     parser.add_argument("--keep", type=float, default=10.0)
     parser.add_argument("--validations", type=int, default=2)
     parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
@@ -157,18 +193,14 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(photos))
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
-    shown = [Photograph(files[i].name, files[i]) for i in order[:half]] if files else []
-    aside_count = min(ASIDE, half // 4)
-    held_photos, shown = shown[:aside_count], shown[aside_count:]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
-    true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
-    seen, aside = true[::2], true[1::2]
-    learnt, checked = seen[:3], [*seen[3:], *made("general", COMPOSED, own, 4, HEIGHT)]
-    general = (*shown, *learnt, *made("general", COMPOSED, own, 2, HEIGHT))
+    names = [files[i] for i in order[:half]] if files else []
+    general, checked, aside = general_sets(own, other, names, arguments.general)
     general_test = [aside, made("general", COMPOSED, other, 103, HEIGHT)]
     known = [measured(plain, base, pictures, side) for pictures in general_test]
-    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "keep", "freeze", "precision", "side")}
+    flags = ("steps", "rate", "keep", "freeze", "precision", "side", "general_truth")
+    asked = {name: getattr(arguments, name) for name in flags}
     settings = Training.of(
         **{**SETTINGS, **asked, "validate_every": math.ceil(arguments.steps / arguments.validations)}
     )
@@ -178,7 +210,7 @@ def main() -> None:
         held = tuple(made(domain, VALIDATED, own, 50, HEIGHT))
         for count in arguments.pictures:
             run = arguments.out / f"{domain}-{count}-{os.getpid()}"
-            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, (*checked, *held_photos))
+            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, checked)
             seconds, result = trained(base, lessons, run, settings)
             network = load_network(run / "best.safetensors", base.network)
             after = float(np.mean(measured(network, base, unseen, side)))

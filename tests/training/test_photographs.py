@@ -134,8 +134,3 @@ def test_a_training_is_held_to_them(folder: Path, tmp_path: Path) -> None:
     assert report.before["general_kept"] == report.before["general_weighted_f"]
     split = json.loads((out / "run.json").read_text())["split"]
     assert len(split["general"]) + len(split["general_validation"]) == 9
-    with pytest.raises(InputError, match="masks were asked for"):
-        finetune(
-            data, tmp_path / "b", Training(general_truth="masks"), model=model, dataset=reading, photographs=folder
-        )
-    assert not (tmp_path / "b").exists()
