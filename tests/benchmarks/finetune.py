@@ -11,7 +11,7 @@ one three are general data to learn from, the rest is what the training validate
 over photographs that it learns from; the others are measured on alone, and so are composed pictures of solid and furry
 subjects over photographs that no training saw: ``general`` tells the change over both, ``general_photographs`` and
 ``general_composed`` over each. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn
-eight pictures by heart, in at most ``--budget`` processor seconds.
+eight pictures by heart, in at most ``--steps`` steps and ``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from gossamer.networks.state_dict import load_network
 from gossamer.settings.training import LOSSES, Training, teaching_of
 from gossamer.training.bases import Base, base_of
 from gossamer.training.dataset import Example, compose
-from gossamer.training.feeding import Taught
+from gossamer.training.feeding import Batch, Taught
 from gossamer.training.lessons import Lessons
 from gossamer.training.parts import prepare
 from gossamer.training.photographs import Photograph
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
+from gossamer.training.schedules import rate_at
 from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.supervision import outputs_of
 from gossamer.training.terms import iou
@@ -125,27 +126,25 @@ def trained(base: Base, lessons: Lessons, out: Path, settings: Training) -> tupl
     return time.process_time() - begun, result
 
 
-def learnt_by_heart(seconds: float) -> dict[str, Any]:
-    """A seeded BiRefNet on Swin-T learns eight pictures, with and without recomputing, until IoU 0.98."""
+def learnt_by_heart(seconds: float, side: int, steps: int, lora: int) -> dict[str, Any]:
+    """A seeded BiRefNet on Swin-T learns eight pictures by all its losses, recomputing, until IoU 0.98."""
     torch.manual_seed(0)
     network = birefnet("swin_t")
     for name, one in network.named_parameters():
         if one.dim() > 1 and "bias_table" not in name:
             torch.nn.init.trunc_normal_(one, std=0.02) if "bb." in name else torch.nn.init.kaiming_normal_(one)
-    settings = Training(batch=8, rate=3e-4, recompute=True, normalisation="trained", clip=100)
+    settings = Training(batch=8, rate=5e-4, recompute=True, normalisation="trained", steps=steps, lora=lora)
     teaching = teaching_of("birefnet_swin_t")
     prepare(network, settings, teaching)
-    stepper = Stepper(network, optimiser_of(network, settings, teaching), settings)
-    from gossamer.training.feeding import Batch
-
+    stepper = Stepper(network, optimiser_of(network, settings, teaching), settings, precision="bfloat16")
     pictures = made("general", 8, photographs(None), 3, 96)
-    rgb = np.stack([cv2.resize(one.rgb, (96, 96), interpolation=cv2.INTER_AREA) for one in pictures])
-    alpha = np.stack([cv2.resize(one.alpha, (96, 96), interpolation=cv2.INTER_AREA) > 0.5 for one in pictures])
+    rgb = np.stack([cv2.resize(one.rgb, (side, side), interpolation=cv2.INTER_AREA) for one in pictures])
+    alpha = np.stack([cv2.resize(one.alpha, (side, side), interpolation=cv2.INTER_AREA) > 0.5 for one in pictures])
     inputs = (rgb.astype(np.float32).transpose(0, 3, 1, 2) / 255 - 0.45) / 0.225
     batch = Batch(np.ascontiguousarray(inputs), alpha[:, None].astype(np.float32), tuple(one.name for one in pictures))
     begun, step, reached = time.process_time(), 0, 0.0
-    while reached < 0.98 and time.process_time() - begun < seconds:
-        made_step = stepper.step(step, batch, 3e-4, LOSSES["birefnet_general"])
+    while reached < 0.98 and step < steps and time.process_time() - begun < seconds:
+        made_step = stepper.step(step, batch, rate_at(step, settings, settings.rate), LOSSES["birefnet_general"])
         step += 1
         if step % 10 == 0:
             with torch.no_grad():
@@ -155,7 +154,8 @@ def learnt_by_heart(seconds: float) -> dict[str, Any]:
                 f"step {step}: loss {made_step.loss:.3f}, IoU {reached:.4f}, {time.process_time() - begun:.0f} s",
                 flush=True,
             )
-    return {"overfit": "birefnet_swin_t", "steps": step, "iou": reached, "seconds": time.process_time() - begun}
+    row = {"overfit": "birefnet_swin_t", "side": side, "lora": lora, "steps": step}
+    return row | {"iou": reached, "seconds": time.process_time() - begun}
 
 
 def main() -> None:
@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--overfit", action="store_true")
+    parser.add_argument("--lora", type=int, default=0, help="rank, of --overfit")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -187,7 +188,7 @@ def main() -> None:
             file.write(json.dumps(row) + "\n")
 
     if arguments.overfit:
-        note(learnt_by_heart(arguments.budget))
+        note(learnt_by_heart(arguments.budget, arguments.side or 96, arguments.steps, arguments.lora))
         return
     photos, files = photographs(arguments.photos), files_in(arguments.photos)
     order = np.random.default_rng(0).permutation(len(photos))

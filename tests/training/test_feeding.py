@@ -85,7 +85,8 @@ def test_general_masks_teach_where_there_are_any_and_the_base_where_there_are_no
         last = set(batch.names[-held:])
         assert last == {one.name for one in general if truth == "base" or isinstance(one, Unknown)}
         parts = [
-            Feed(tiny.lessons().train, general, settings, SPEC, process=one, processes=3).batch(step) for one in range(3)
+            Feed(tiny.lessons().train, general, settings, SPEC, process=one, processes=3).batch(step)
+            for one in range(3)
         ]
         assert sum(part.held for part in parts) == held
         assert {name for part in parts for name in part.names[len(part.names) - part.held :]} == last
