@@ -4,14 +4,18 @@
 
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
-folder of any photographs, better hundreds than dozens: one half is what is composed for training, and what the network
-is to find unchanged (without masks, up to 60 of them set aside for the validation); over the other half lie the unseen
-pictures. ``--general`` is one with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second
-one three are general data to learn from, the rest is what the training validates in general, as are composed pictures
-over photographs that it learns from; the others are measured on alone, and so are composed pictures of solid and furry
-subjects over photographs that no training saw: ``general`` tells the change over both, ``general_photographs`` and
-``general_composed`` over each. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn
-eight pictures by heart, in at most ``--steps`` steps and ``--budget`` processor seconds.
+folder of any photographs, better hundreds than dozens. Over the first half is composed for training, over the other
+half lie the unseen pictures. Of the first, up to 60 are set aside to validate by; in the others the network is to find
+what it found. ``--general`` is a folder with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha.
+
+General pictures to learn from, by their own masks: three of the photographs with true alpha, what is cut out of them
+over other photographs and colours, composed solid and furry subjects, half of them over clutter. To validate by: four
+others of these photographs, what is cut out of them and other composed subjects, over the photographs set aside, and
+these. Measured on alone: every second photograph with true alpha (``general_photographs``), and composed subjects over
+photographs that no training saw (``general_composed``); ``general`` is over both.
+
+``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--steps`` steps and
+``--budget`` processor seconds.
 """
 
 from __future__ import annotations
