@@ -4,14 +4,18 @@
 
 OUT gets the runs, and rows.jsonl: for each domain and number of pictures the weighted F on unseen pictures before and
 after, the same on general pictures, which part of the way was taken, processor seconds and steps. ``--photos`` is a
-folder of any photographs, better hundreds than dozens: one half is what is composed for training, and what the network
-is to find unchanged (without masks, up to 60 of them set aside for the validation); over the other half lie the unseen
-pictures. ``--general`` is one with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha: of every second
-one three are general data to learn from, the rest is what the training validates in general, as are composed pictures
-over photographs that it learns from; the others are measured on alone, and so are composed pictures of solid and furry
-subjects over photographs that no training saw: ``general`` tells the change over both, ``general_photographs`` and
-``general_composed`` over each. ``--overfit`` instead has a seeded BiRefNet on Swin-T learn
-eight pictures by heart, in at most ``--budget`` processor seconds.
+folder of any photographs, better hundreds than dozens. Over the first half is composed for training, over the other
+half lie the unseen pictures. Of the first, up to 60 are set aside to validate by; in the others the network is to find
+what it found. ``--general`` is a folder with ``input/*.png`` and ``alpha/*.png`` of photographs with true alpha.
+
+General pictures to learn from, by their own masks: three of the photographs with true alpha, what is cut out of them
+over other photographs and colours, composed solid and furry subjects, half of them over clutter. To validate by: four
+others of these photographs, what is cut out of them and other composed subjects, over the photographs set aside, and
+these. Measured on alone: every second photograph with true alpha (``general_photographs``), and composed subjects over
+photographs that no training saw (``general_composed``); ``general`` is over both.
+
+``--overfit`` instead has a seeded BiRefNet on Swin-T learn eight pictures by heart, in at most ``--steps`` steps and
+``--budget`` processor seconds.
 """
 
 from __future__ import annotations
@@ -27,18 +31,21 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from own_domains import Made, files_in, made, photographs
+from own_domains import Array, Made, files_in, made, photographs
 from torch import nn
 
 from gossamer.networks.architectures.birefnet import birefnet
 from gossamer.networks.state_dict import load_network
 from gossamer.settings.training import LOSSES, Training, teaching_of
 from gossamer.training.bases import Base, base_of
+from gossamer.training.dataset import Example, compose
+from gossamer.training.feeding import Batch, Taught
 from gossamer.training.lessons import Lessons
 from gossamer.training.parts import prepare
 from gossamer.training.photographs import Photograph
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
+from gossamer.training.schedules import rate_at
 from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.supervision import outputs_of
 from gossamer.training.terms import iou
@@ -67,6 +74,39 @@ def photographed(folder: Path) -> list[Made]:
     return found
 
 
+def cut_outs(folder: Path, names: list[str], behind: list[Path], count: int, seed: int) -> list[Made]:
+    """Return what is cut out of photographs with true alpha, over other photographs and plain colours."""
+    found = []
+    for number in range(count):
+        name = names[number % len(names)]
+        example = Example(name, name, folder / "input" / f"{name}.png", folder / "alpha" / f"{name}.png", "folder")
+        rgb, alpha = compose(example, behind, seed * 1000 + number, longest=400)
+        found.append(Made(f"cut-out {seed}-{number}", rgb, alpha))
+    return found
+
+
+def general_sets(
+    own: list[Array], other: list[Array], files: list[Path], folder: Path | None
+) -> tuple[tuple[Taught, ...], tuple[Taught, ...], list[Made]]:
+    """Return the general pictures to learn from, those to validate on, and the photographs that are measured on."""
+    count = min(ASIDE, len(own) // 4)
+    held, shown = own[:count], own[count:]
+    behind = held if len(held) > 1 else own
+    true = photographed(folder) if folder else made("general", 14, other, 102, HEIGHT)
+    seen, aside = true[::2], true[1::2]
+    learnt, checked = seen[:3], seen[3:]
+    learnt, checked = (
+        [*learnt, *made("general", 64, shown, 2, HEIGHT), *made("crowded", 64, shown, 3, HEIGHT)],
+        [*checked, *made("general", COMPOSED, behind, 4, HEIGHT)],
+    )
+    if folder and files:
+        names = [one.name for one in seen]
+        learnt += cut_outs(folder, names[:3], files[count:], 48, 5)
+        checked += cut_outs(folder, names[3:], files[:count], COMPOSED, 6)
+    photos = [Photograph(path.name, path) for path in files]
+    return (*photos[count:], *learnt), (*checked, *photos[:count]), aside
+
+
 def measured(network: nn.Module, base: Base, pictures: list[Made], side: int) -> list[float]:
     seen = validated(network.eval(), pictures, base.input, base.output, logits=base.logits, side=side)
     return [one.values["weighted_f"] for one in seen]
@@ -90,27 +130,25 @@ def trained(base: Base, lessons: Lessons, out: Path, settings: Training) -> tupl
     return time.process_time() - begun, result
 
 
-def learnt_by_heart(seconds: float) -> dict[str, Any]:
-    """A seeded BiRefNet on Swin-T learns eight pictures, with and without recomputing, until IoU 0.98."""
+def learnt_by_heart(seconds: float, side: int, steps: int, lora: int) -> dict[str, Any]:
+    """A seeded BiRefNet on Swin-T learns eight pictures by all its losses, recomputing, until IoU 0.98."""
     torch.manual_seed(0)
     network = birefnet("swin_t")
     for name, one in network.named_parameters():
         if one.dim() > 1 and "bias_table" not in name:
             torch.nn.init.trunc_normal_(one, std=0.02) if "bb." in name else torch.nn.init.kaiming_normal_(one)
-    settings = Training(batch=8, rate=3e-4, recompute=True, normalisation="trained", clip=100)
+    settings = Training(batch=8, rate=5e-4, recompute=True, normalisation="trained", steps=steps, lora=lora)
     teaching = teaching_of("birefnet_swin_t")
     prepare(network, settings, teaching)
-    stepper = Stepper(network, optimiser_of(network, settings, teaching), settings)
-    from gossamer.training.feeding import Batch
-
+    stepper = Stepper(network, optimiser_of(network, settings, teaching), settings, precision="bfloat16")
     pictures = made("general", 8, photographs(None), 3, 96)
-    rgb = np.stack([cv2.resize(one.rgb, (96, 96), interpolation=cv2.INTER_AREA) for one in pictures])
-    alpha = np.stack([cv2.resize(one.alpha, (96, 96), interpolation=cv2.INTER_AREA) > 0.5 for one in pictures])
+    rgb = np.stack([cv2.resize(one.rgb, (side, side), interpolation=cv2.INTER_AREA) for one in pictures])
+    alpha = np.stack([cv2.resize(one.alpha, (side, side), interpolation=cv2.INTER_AREA) > 0.5 for one in pictures])
     inputs = (rgb.astype(np.float32).transpose(0, 3, 1, 2) / 255 - 0.45) / 0.225
     batch = Batch(np.ascontiguousarray(inputs), alpha[:, None].astype(np.float32), tuple(one.name for one in pictures))
     begun, step, reached = time.process_time(), 0, 0.0
-    while reached < 0.98 and time.process_time() - begun < seconds:
-        made_step = stepper.step(step, batch, 3e-4, LOSSES["birefnet_general"])
+    while reached < 0.98 and step < steps and time.process_time() - begun < seconds:
+        made_step = stepper.step(step, batch, rate_at(step, settings, settings.rate), LOSSES["birefnet_general"])
         step += 1
         if step % 10 == 0:
             with torch.no_grad():
@@ -120,7 +158,8 @@ def learnt_by_heart(seconds: float) -> dict[str, Any]:
                 f"step {step}: loss {made_step.loss:.3f}, IoU {reached:.4f}, {time.process_time() - begun:.0f} s",
                 flush=True,
             )
-    return {"overfit": "birefnet_swin_t", "steps": step, "iou": reached, "seconds": time.process_time() - begun}
+    row = {"overfit": "birefnet_swin_t", "side": side, "lora": lora, "steps": step}
+    return row | {"iou": reached, "seconds": time.process_time() - begun}
 
 
 def main() -> None:
@@ -135,11 +174,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0, help="at which the network sees pictures; 0: its own")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=0.0, help="0: what the command takes")
+    parser.add_argument("--general-truth", choices=["base", "masks"], default="masks")
     parser.add_argument("--keep", type=float, default=10.0)
     parser.add_argument("--validations", type=int, default=2)
     parser.add_argument("--freeze", choices=["nothing", "kernels"], default="nothing")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--overfit", action="store_true")
+    parser.add_argument("--lora", type=int, default=0, help="rank, of --overfit")
     parser.add_argument("--budget", type=float, default=3000.0, help="processor seconds of --overfit")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -151,24 +192,20 @@ def main() -> None:
             file.write(json.dumps(row) + "\n")
 
     if arguments.overfit:
-        note(learnt_by_heart(arguments.budget))
+        note(learnt_by_heart(arguments.budget, arguments.side or 96, arguments.steps, arguments.lora))
         return
     photos, files = photographs(arguments.photos), files_in(arguments.photos)
     order = np.random.default_rng(0).permutation(len(photos))
     half = max(2, len(photos) // 2)
     own, other = ([photos[i] for i in part] for part in (order[:half], order[-half:]))
-    shown = [Photograph(files[i].name, files[i]) for i in order[:half]] if files else []
-    aside_count = min(ASIDE, half // 4)
-    held_photos, shown = shown[:aside_count], shown[aside_count:]
     base, side = base_of(arguments.model, announce=print), arguments.side
     plain = base.load()
-    true = photographed(arguments.general) if arguments.general else made("general", 14, other, 102, HEIGHT)
-    seen, aside = true[::2], true[1::2]
-    learnt, checked = seen[:3], [*seen[3:], *made("general", COMPOSED, own, 4, HEIGHT)]
-    general = (*shown, *learnt, *made("general", COMPOSED, own, 2, HEIGHT))
+    names = [files[i] for i in order[:half]] if files else []
+    general, checked, aside = general_sets(own, other, names, arguments.general)
     general_test = [aside, made("general", COMPOSED, other, 103, HEIGHT)]
     known = [measured(plain, base, pictures, side) for pictures in general_test]
-    asked = {name: getattr(arguments, name) for name in ("steps", "rate", "keep", "freeze", "precision", "side")}
+    flags = ("steps", "rate", "keep", "freeze", "precision", "side", "general_truth")
+    asked = {name: getattr(arguments, name) for name in flags}
     settings = Training.of(
         **{**SETTINGS, **asked, "validate_every": math.ceil(arguments.steps / arguments.validations)}
     )
@@ -178,7 +215,7 @@ def main() -> None:
         held = tuple(made(domain, VALIDATED, own, 50, HEIGHT))
         for count in arguments.pictures:
             run = arguments.out / f"{domain}-{count}-{os.getpid()}"
-            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, (*checked, *held_photos))
+            lessons = Lessons(tuple(made(domain, count, own, 1, HEIGHT)), held, general, checked)
             seconds, result = trained(base, lessons, run, settings)
             network = load_network(run / "best.safetensors", base.network)
             after = float(np.mean(measured(network, base, unseen, side)))

@@ -2,8 +2,9 @@
 
 ``thin``: wheels, whisks, rigging, nets and ropes over clutter, each of them so wide that a network of 320 px can show
 it: who has thinner things takes a network that sees more pixels. ``hidden``: subjects in their background's own colours
-and texture. ``general``: solid and furry subjects of other colours, as any network finds them. Whatever is made for
-training has another seed and other photographs than what is measured on.
+and texture. ``general``: solid and furry subjects of other colours, as any network finds them; ``crowded``: the same
+over the clutter of ``thin``. Whatever is made for training has another seed and other photographs than what is
+measured on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from thin_scenes import THINGS, Array, _clouds, _Sheet, _spread
 
 THIN = ("wheel", "whisk", "rigging", "mesh", "ropes", "whiskers")
 SOLID = ("smooth", "corners", "fur", "hair")
-DOMAINS = ("thin", "hidden", "general")
+DOMAINS = ("thin", "hidden", "general", "crowded")
 SEEN = 320  # pixels at which the smallest networks see a picture's longer side
 WIDEST = 4  # of those: how wide the thinnest strokes are at most
 SMALLEST = 0.65  # of its size: a thing that is moved
@@ -93,6 +94,8 @@ def _made(domain: str, name: str, photos: Sequence[Array], random: np.random.Gen
         colour = tone * (0.7 + 0.5 * _clouds((height, width), random)[..., None])
     else:
         colour = before
+        if domain == "crowded":
+            behind = _cluttered(behind, random)
     alpha = cv2.GaussianBlur(alpha, (0, 0), 0.5)
     image = alpha[..., None] * np.clip(colour, 0, 1) + (1 - alpha[..., None]) * behind
     image = image + random.normal(0, 0.008, image.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -63,6 +64,32 @@ def test_what_the_base_is_asked_about_is_cut_as_it_is_told_and_nothing_else_is()
     np.testing.assert_array_equal(cut_off[:2], whole[:2])
     assert all((one != other).mean() > 0.5 for one, other in zip(cut_off[2:], whole[2:], strict=True))
     np.testing.assert_array_equal(fed(general_crop=0.9, general_truth="masks"), whole)
+
+
+@dataclass(frozen=True)
+class Unknown(tiny.Ellipse):
+    """A picture of which nobody has said what its subject is."""
+
+    maskless: bool = True
+
+
+@pytest.mark.parametrize(("truth", "held"), [("masks", 2), ("base", 4)])
+def test_general_masks_teach_where_there_are_any_and_the_base_where_there_are_none(truth: str, held: int) -> None:
+    """Of two general pictures with masks and two without, those that are held against the base are the last ones."""
+    general = [tiny.Ellipse(90), Unknown(91), tiny.Ellipse(92), Unknown(93)]
+    settings = tiny.settings(batch=8, general=0.5, general_truth=truth)
+    feed = Feed(tiny.lessons().train, general, settings, SPEC)
+    for step in range(3):
+        batch = feed.batch(step)
+        assert batch.held == held
+        last = set(batch.names[-held:])
+        assert last == {one.name for one in general if truth == "base" or isinstance(one, Unknown)}
+        parts = [
+            Feed(tiny.lessons().train, general, settings, SPEC, process=one, processes=3).batch(step)
+            for one in range(3)
+        ]
+        assert sum(part.held for part in parts) == held
+        assert {name for part in parts for name in part.names[len(part.names) - part.held :]} == last
 
 
 def soft() -> np.ndarray:

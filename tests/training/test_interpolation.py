@@ -93,7 +93,7 @@ def trainer(folder: Path, lessons: Lessons, settings: Training, base: Any = None
     return Trainer(base or tiny.base(), lessons, settings, run, Processes("cpu"), lambda sentence: None)
 
 
-@pytest.mark.parametrize(("slope", "share"), [(0.02, 0.3), (0.0, 1.0), (0.2, None)])
+@pytest.mark.parametrize(("slope", "share"), [(0.02, 0.375), (0.0, 1.0), (0.2, None)])
 def test_of_a_line_the_share_that_loses_one_per_cent_is_kept(slope: float, share: float | None, tmp_path: Path) -> None:
     """From 2 to 4: the domain gains all the way and the general loses `slope` over it, so 0.8 becomes 0.792 at 0.4."""
     one = trainer(tmp_path, tiny.lessons(), tiny.settings())
@@ -223,7 +223,7 @@ def test_what_has_not_changed_has_no_slope() -> None:
     """Where the network is its base, general pictures do not move it: neither its map nor its side outputs."""
     settings = tiny.settings(general=0.5, clip=0.0)
     batch = fed(settings)
-    general = Batch(batch.pictures[2:], batch.truths[2:], batch.names[2:], general=2)
+    general = Batch(batch.pictures[2:], batch.truths[2:], batch.names[2:], held=2)
     assert max(float(one.abs().max()) for one in gradients(general, settings, recall=True)) < 1e-7
     assert max(float(one.abs().max()) for one in gradients(general, settings, recall=True, moved=0.05)) > 1e-4
 
@@ -234,9 +234,9 @@ def test_only_what_is_general_is_held_against_the_base(parts: int) -> None:
     """The gradient is that of the domain's pictures, and `keep` times that of the change on the general ones."""
     settings = tiny.settings(general=0.25, clip=0.0, parts=parts, keep=7.0)
     batch = fed(settings)
-    assert batch.general == 1
+    assert batch.held == 1
     own = Batch(batch.pictures[:3], batch.truths[:3], batch.names[:3])
-    general = Batch(batch.pictures[3:], batch.truths[3:], batch.names[3:], general=1)
+    general = Batch(batch.pictures[3:], batch.truths[3:], batch.names[3:], held=1)
     unweighed = settings.model_copy(update={"keep": 1.0, "parts": 1})
     changed = gradients(general, unweighed, recall=True, moved=0.05)
     learnt = gradients(own, unweighed, recall=True, moved=0.05)

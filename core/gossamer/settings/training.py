@@ -391,7 +391,8 @@ class Training(Settings, strict=True):
         Field(
             title="General truth",
             description="What is learnt of the general data. base: what the base finds in them, side outputs included, "
-            "so that the network stays as it is there; masks: their own masks.",
+            "so that the network stays as it is there; masks: their own masks, and of photographs without what the "
+            "base finds.",
         ),
     ] = "base"
 
@@ -401,7 +402,7 @@ class Training(Settings, strict=True):
             ge=0.0,
             le=0.9,
             title="General crop",
-            description="Where general_truth is base: up to how much of width and height is cut off the general data. "
+            description="Up to how much of width and height is cut off general pictures that are held to the base. "
             "Of a few photographs larger parts may be: the base finds something in any part. Of hundreds, those shown "
             "nearly whole keep more.",
         ),
@@ -412,8 +413,8 @@ class Training(Settings, strict=True):
             ge=0.0,
             le=1000.0,
             title="Keep",
-            description="Where general_truth is base: how much a change of what the network finds in the general data "
-            "counts against what is learnt of the domain.",
+            description="How much a change of what the network finds in the general pictures that are held to the base "
+            "counts against what is learnt.",
         ),
     ] = 10.0
 

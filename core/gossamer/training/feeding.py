@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ _KEPT = 512 * 2**20  # bytes of pictures that are kept as they were read
 _AHEAD = 2  # batches
 
 
+class _Fed(NamedTuple):
+    """A picture as a network is fed it."""
+
+    name: str
+    picture: Array
+    truth: Array
+    held: bool
+
+
 class Taught(Protocol):
     """A picture with its alpha."""
 
@@ -44,6 +53,15 @@ class Taught(Protocol):
     @property
     def drawn(self) -> bool:
         """Whether every load draws another picture: a cut-out over some background."""
+
+
+@runtime_checkable
+class Maskless(Protocol):
+    """A picture of which nobody has said what its subject is: what the base finds is all that it can teach."""
+
+    @property
+    def maskless(self) -> bool:
+        """Always true."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +82,7 @@ class Batch:
     pictures: Array
     truths: Array
     names: tuple[str, ...]
-    general: int = 0
+    held: int = 0
 
 
 class Feed:
@@ -106,7 +124,7 @@ class Feed:
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Yield the batches of steps `first` to `last` - 1, made in threads ahead of time."""
         with ThreadPoolExecutor(self._settings.readers, "gossamer-feeding") as pool:
-            waiting: OrderedDict[int, list[Future[tuple[str, Array, Array]]]] = OrderedDict()
+            waiting: OrderedDict[int, list[Future[_Fed]]] = OrderedDict()
             try:
                 for step in range(first, last):
                     for ahead in range(step, min(step + _AHEAD, last)):
@@ -124,7 +142,7 @@ class Feed:
         ]
         return [draws[i] for i in self._mine]
 
-    def _one(self, stream: int, number: int) -> tuple[str, Array, Array]:
+    def _one(self, stream: int, number: int) -> _Fed:
         """Return the picture that is drawn as the `number`-th of its stream, each once before any a second time."""
         settings = self._settings
         pictures = self._streams[stream]
@@ -134,12 +152,13 @@ class Feed:
         rng = np.random.default_rng([settings.seed, stream, 7, number])
         height, width = self._size()
         rgb, alpha = self._read(stream, picture, int(rng.integers(2**31)))
-        if stream and settings.general_truth == "base":
+        held = bool(stream) and (settings.general_truth == "base" or isinstance(picture, Maskless))
+        if held:
             settings = settings.model_copy(update={"crop": settings.general_crop})
         rgb, alpha = cut(rgb, alpha, max(height, width), settings, rng)
         rgb, alpha = augmented(rgb, alpha, settings, rng)
         spec = dataclasses.replace(self._spec, size=(width, height), multiple=None, shortest=None, longest=None)
-        return picture.name, preprocess(rgb, spec)[0], fed_alpha(alpha, spec)
+        return _Fed(picture.name, preprocess(rgb, spec)[0], fed_alpha(alpha, spec), held)
 
     def _size(self) -> tuple[int, int]:
         """Return height and width at which the network is trained."""
@@ -170,13 +189,13 @@ class Feed:
     def _small(self, pair: Pair) -> Pair:
         return pair if self._settings.tiles else shrunk(*pair, 2 * max(self._size()))
 
-    def _joined(self, found: Sequence[tuple[str, Array, Array]]) -> Batch:
+    def _joined(self, found: Sequence[_Fed]) -> Batch:
         height, width = self._size()
         if not found:
             return Batch(np.zeros((0, 3, height, width), np.float32), np.zeros((0, 1, height, width), np.float32), ())
-        names, pictures, truths = zip(*found, strict=True)
-        general = sum(number >= self._settings.batch - self._general for number in self._mine)
-        return Batch(np.stack(pictures), np.stack(truths)[:, None], tuple(names), general)
+        ordered = sorted(found, key=lambda one: one.held)  # of equals the earlier stays before
+        names, pictures, truths, held = zip(*ordered, strict=True)
+        return Batch(np.stack(pictures), np.stack(truths)[:, None], names, sum(held))
 
 
 def general_count(settings: Training, there: int) -> int:

@@ -19,7 +19,7 @@ from gossamer.training.supervision import Outputs, outputs_of
 
 __all__ = ["SHARES", "Origin", "chosen", "evaluating"]
 
-SHARES = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+SHARES = (0.1, 0.2, 0.3, 0.375, 0.45, 0.525, 0.6, 0.7, 0.8, 1.0)
 """Which parts of the way are measured: closer where the little that may be forgotten is used up."""
 
 

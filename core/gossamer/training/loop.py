@@ -170,11 +170,6 @@ def finetune(
         steps, say = Progress(), lambda sentence: None
     base = base_of(model, architecture, accept_licence=accept_licence, progress=steps, announce=say)
     say_licence(base, say)
-    if photographs is not None and chosen.general_truth == "masks":
-        raise InputError(
-            "Photographs without masks teach what the base finds in them, and masks were asked for.",
-            "Give --general-truth base, or leave --general-photographs out.",
-        )
     lessons = lessons_of(data, general, backgrounds, reading, steps, say, photographs)
     asked = _asked(base, chosen, reading, lessons, data, general, backgrounds, photographs)
     if resume:

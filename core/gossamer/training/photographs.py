@@ -34,6 +34,7 @@ class Photograph:
     name: str
     path: Path
     drawn: bool = False
+    maskless: bool = True
 
     def load(self, seed: int = 0) -> tuple[NDArray[np.uint8], Array]:
         """Return (H, W, 3) uint8, and nothing as its alpha; raises InputError where it cannot be read."""

@@ -57,7 +57,7 @@ class Stepper:
     summed : callable, optional
         Sums tensors up over all processes, in place; and the number of these.
     recalled : callable, optional
-        Gives what the base gives for general pictures, which the network is then held against in place of their masks.
+        Gives what the base gives for pictures; without it those that are held against it are by their alpha.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Stepper:
                 torch.from_numpy(array[first : first + size]).to(self._device)
                 for array in (batch.pictures, batch.truths)
             )
-            own = min(len(pictures), max(0, len(batch.names) - batch.general - first))
+            own = min(len(pictures), max(0, len(batch.names) - batch.held - first))
             before = None
             if self._recalled is not None and own < len(pictures):
                 with self._low():
@@ -181,7 +181,7 @@ class Stepper:
     def _loss(
         self, outputs: Outputs, truths: Tensor, weights: LossWeights, own: int, before: Outputs | None
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return loss and terms of some pictures, of which the `own` first are of the domain."""
+        """Return loss and terms of some pictures, of which the `own` first are held against their alpha."""
         whole = self._settings.batch
         if before is None:
             return loss_of(outputs, truths, weights, len(truths) / whole)

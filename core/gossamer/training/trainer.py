@@ -142,7 +142,7 @@ class Trainer:
                 announce=self._warn,
                 summed=self.processes.sum if self.processes.count > 1 else None,
                 together=self.processes.any,
-                recalled=self._origin.recalled if self._settings.general_truth == "base" else None,
+                recalled=self._origin.recalled,
             )
             if self._stopped:
                 raise Cancelled
