@@ -6,12 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gossamer
 from gossamer.errors import InputError
+from gossamer.image import encode_image, read_image
+from gossamer.image.colour import by_cicp
+from gossamer.image.profiles import icc_profile
+from gossamer.light import from_linear, to_linear
 from gossamer.settings.video import Video
-from gossamer.video import open_source
+from gossamer.video import cut_video, open_source
 from gossamer.video.clip import Frame
 from gossamer.video.timing import at_rate
-from tests.video.clips import frame_pixels, make_clip, turn
+from tests.video.clips import RED, frame_pixels, make_clip, turn
+
+KEY = gossamer.Recipe(matting={"method": "key"})
 
 
 def off(frame: Frame, number: int, width: int = 96, height: int = 64) -> float:
@@ -107,11 +114,7 @@ def test_a_size_keeps_the_shape_and_odd_ones_are_fine(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    import gossamer
-
     for number in (0, 1, 2, 10):
-        from gossamer.image import encode_image
-
         data = encode_image(frame_pixels(number, 96, 64), None, "png")
         (tmp_path / f"shot{number}.png").write_bytes(data)
     with gossamer.video.open_source(tmp_path, Video(fps=10)) as source:
@@ -120,9 +123,58 @@ def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: 
     assert np.array_equal(frames[3].pixels, frame_pixels(10, 96, 64))
 
 
-def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path: Path) -> None:
-    from gossamer.image import encode_image
+def test_our_openexr_folders_go_in_again_as_they_were(tmp_path: Path) -> None:
+    """Straight and linear as they are, they come out of a second cut as out of the first."""
+    make_clip(tmp_path / "in.mkv", 3, 97, 65)
+    cut_video(tmp_path / "in.mkv", tmp_path / "exr", Video(format="exr"), KEY, "none")
+    with open_source(tmp_path / "exr") as source:
+        frames = list(source.frames())
+        assert (source.clip.depth, source.clip.has_alpha) == (16, True)
+        assert len(source.warnings) == 1  # of all the pictures
+        assert "brought to the curve of sRGB" in source.warnings[0]
+    cut_video(tmp_path / "in.mkv", tmp_path / "film.mkv", Video(), KEY, "none")
+    with open_source(tmp_path / "film.mkv") as source:
+        films = list(source.frames())
+    for frame, film in zip(frames, films, strict=True):
+        assert frame.alpha is not None
+        assert film.alpha is not None
+        assert np.abs(frame.alpha / 65535 - film.alpha / 255).max() <= 0.5001 / 255
+        assert np.abs(frame.rgb - film.rgb)[film.alpha > 0].max() <= 0.51 / 255
+    report = cut_video(tmp_path / "exr", tmp_path / "again", Video(format="exr"), KEY, "none")
+    assert report.frames == 3
+    opaque = gossamer.Recipe(background={"fill": "#ff0000"}, matting={"method": "key"})
+    cut_video(tmp_path / "exr", tmp_path / "red.mkv", Video(), opaque, "none")
+    with open_source(tmp_path / "red.mkv") as source:
+        shown = next(iter(source.frames())).pixels
+    assert np.array_equal(shown[0, 0], (65535, 0, 0))  # what was transparent stays so
 
+
+def test_pictures_with_a_profile_are_films_in_srgb_and_keep_it_as_pictures(tmp_path: Path) -> None:
+    wide, srgb = by_cicp(12, 13, "a test"), by_cicp(1, 13, "a test")
+    assert wide is not None
+    assert srgb is not None
+    profile = icc_profile(wide)
+    (tmp_path / "in").mkdir()
+    for number, icc in enumerate((profile, profile, None)):
+        data = encode_image(frame_pixels(number, 96, 64), None, "png", icc_profile=icc)
+        (tmp_path / "in" / f"{number}.png").write_bytes(data)
+    to_srgb = np.linalg.inv(srgb.primaries.matrix()) @ wide.primaries.matrix()
+    true = 255 * from_linear(np.asarray(to_linear(RED) @ to_srgb.T, np.float32))
+    assert np.abs(true - 255 * RED).max() > 15
+    for name, first in (("out.mkv", true), ("exr", true), ("png", 255 * RED)):
+        settings = Video(format="exr" if name == "exr" else "auto")
+        report = cut_video(tmp_path / "in", tmp_path / name, settings, KEY, "none")
+        assert any("to sRGB, in 8 bits" in said for said in report.warnings) == (name != "png")
+        assert any("another colour profile" in said for said in report.warnings)
+        with open_source(tmp_path / name) as source:
+            shown = [255 * frame.rgb[32, 29] for frame in source.frames()]
+        assert np.abs(shown[0] - first).max() < 3
+        if name != "png":
+            assert np.abs(shown[2] - 255 * RED).max() < 4  # it was sRGB from the beginning
+    assert read_image(tmp_path / "png" / "000002.png").icc_profile == profile
+
+
+def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path: Path) -> None:
     for number, name in enumerate(("²", "1", "a2", "a10")):
         (tmp_path / f"{name}.png").write_bytes(encode_image(frame_pixels(number, 96, 64), None, "png"))
     with open_source(tmp_path) as source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, as_rgb
+from gossamer.compositing import conversion
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.paths import cannot_read
@@ -48,6 +50,7 @@ class PictureSource:
         from gossamer.video.source import scaled_sides
 
         self.warnings: list[str] = []
+        self._told: set[str] = set()
         try:
             files = list(folder.iterdir())
         except OSError as error:
@@ -108,7 +111,9 @@ class PictureSource:
     def _frame(self, path: Path, number: int, time: Fraction) -> Frame:
         picture = read_image(path)
         for warning in picture.warnings:
-            if warning not in self.warnings:
+            said = warning.replace(f"{path}: ", "", 1)  # each once, however many pictures it is true of
+            if said not in self._told:
+                self._told.add(said)
                 self.warnings.append(warning)
         if (picture.width, picture.height) != self._source:
             wide, tall = self._source
@@ -116,6 +121,13 @@ class PictureSource:
                 f"{path} has {picture.width} x {picture.height} pixels and the first picture {wide} x {tall}.",
                 "Give pictures of one size.",
             )
+        if (convert := conversion(picture.icc_profile, self.clip.icc_profile)) is not None:
+            if "profile" not in self._told:
+                self._told.add("profile")
+                self.warnings.append(
+                    f"{path} has another colour profile than the first picture: its colours were converted, in 8 bits."
+                )
+            picture = replace(picture, pixels=convert(as_rgb(picture.pixels)))
         pixels, alpha = self._numbers(picture)
         return Frame(number, time, pixels, alpha)
 
