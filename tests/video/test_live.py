@@ -345,7 +345,7 @@ def test_a_real_model_blurs_what_is_behind(tmp_path: Path, monkeypatch: pytest.M
         (["in.mkv", "."], 3, "is a folder"),
         (["in.mkv", "-", "--json"], 2, "both go to standard output"),
         (["in.mkv", "-", "--background", "transparent"], 2, "hold no transparency"),
-        (["in.mkv", "-", "--canvas-size", "9x9"], 2, "keep their canvas"),
+        (["in.mkv", "-", "--canvas-size", "9x9"], 2, "keeps its canvas"),
         (["in.mkv", "-", "--read", "rgb24"], 2, "width and height"),
         (["in.mkv", "-", "--read", "rgb24", "--size", "5000x5000"], 2, "not a single picture"),
     ],

@@ -191,6 +191,53 @@ def test_another_rate_shows_what_is_shown_at_each_moment() -> None:
     assert [int(frame.pixels[0, 0, 0]) for frame in found] == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_frames_that_end_before_the_file_says_are_told(tmp_path: Path, name: str) -> None:
+    """A recording that was cut off and can be read all the same; not one whose last picture is shown for long."""
+    import av
+
+    make_clip(tmp_path / "made.mp4", 40, codec="libx264", layout="yuv420p", options={"g": "5"})
+    with av.open(str(tmp_path / "made.mp4")) as given:
+        with av.open(str(tmp_path / name), "w", options={"movflags": "faststart"} if name == "a.mp4" else {}) as out:
+            stream = out.add_stream_from_template(given.streams.video[0])
+            for packet in given.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / f"cut-{name}").write_bytes(data[: len(data) * 9 // 10])
+    for whole, path in ((True, tmp_path / name), (False, tmp_path / f"cut-{name}")):
+        with open_source(path) as source:
+            frames = list(source.frames())
+            assert (len(frames) == 40) == whole
+            assert [("may be cut off" in said) for said in source.warnings] == ([] if whole else [True])
+            list(source.frames(end=Fraction(1, 2)))
+            assert len(source.warnings) == (not whole)
+    make_clip(tmp_path / "long.mp4", times=[Fraction(n, 10) for n in range(6)], codec="libx264", layout="yuv420p")
+    with open_source(tmp_path / "long.mp4") as source:
+        list(source.frames())
+        assert not source.warnings
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("s1", "s2", "s4", "s7"), "lacks 3 of its pictures, the first after number 2"),
+        (("s1", "s2", "t1"), "several names, such as s1.png and t1.png"),
+        (("s1_v2", "s2_v2", "s3_v2"), ""),
+        (("s0", "s2", "s4"), ""),
+        (("1x1", "1x2", "2x1"), ""),
+        (("only",), ""),
+    ],
+)
+def test_a_row_of_pictures_that_is_none_is_told(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    for name in names:
+        (tmp_path / f"{name}.png").write_bytes(encode_image(frame_pixels(0, 96, 64), None, "png"))
+    with open_source(tmp_path) as source:
+        assert len(list(source.frames())) == len(names)
+        assert [said in one for one in source.warnings] == [True] * bool(said)
+
+
 def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
     make_clip(tmp_path / "whole.mp4", 8, codec="libx264", layout="yuv420p", sound="aac")
     cut = tmp_path / "cut.mp4"
@@ -199,7 +246,11 @@ def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
     text.write_text("not a film")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "nothing").mkdir()
+    make_clip(tmp_path / "whole.mkv", 2)
+    start = tmp_path / "start.mkv"
+    start.write_bytes((tmp_path / "whole.mkv").read_bytes()[:300])
     for path, message in (
+        (start, "damaged, cut off, or no video"),
         (cut, "damaged"),
         (text, "damaged, cut off, or no video"),
         (tmp_path / "empty.mp4", "damaged, cut off, or no video"),

@@ -88,5 +88,5 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="print a report as JSON, at the end")
     add_flags(parser, Live, "camera")
     add_model_flags(parser)
-    add_recipe_flags(parser)
+    add_recipe_flags(parser, hidden=("canvas", "shadow", "output"))
     return parser

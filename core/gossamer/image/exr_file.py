@@ -261,7 +261,7 @@ def _decoded(data: bytes, label: str) -> NDArray[np.float32]:
         raise unknown_kind(label, "EXR") from None
     if frame is None or frame.is_corrupt:
         raise damaged(label)
-    kinds = {"f32le": np.dtype("<f4"), "f16le": np.dtype("<f2")}
+    kinds: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "f16le": np.dtype("<f2")}
     kind = next((kind for end, kind in kinds.items() if frame.format.name.endswith(end)), None)
     if kind is None:
         raise unknown_kind(label, "EXR")

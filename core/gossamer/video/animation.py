@@ -24,8 +24,8 @@ __all__ = ["AnimationSource", "animate", "is_animation"]
 
 _KEPT = "What is finished is kept."
 _SUFFIXES = (".gif", ".webp", ".apng", ".png")
-_USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less than 20 ms
-_LEAST = 20  # ms
+_USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less
+_LEAST = 11  # ms
 _LONGEST = 0xFFFF  # hundredths of a second: what a GIF's picture can be shown
 _HALF = 128  # of 255: from here on a pixel of a GIF is there
 
@@ -177,8 +177,7 @@ def animate(
     av, name = libav(), plan.format.id
     gif = name == "gif"
     base = Fraction(1, 100 if gif else 1000)
-    # Browsers show a GIF's shorter frames for a tenth of a second.
-    shown = _shown_at(times, base, 2 if gif else 1)
+    shown = _shown_at(times, base, 2 if gif else _LEAST)
     last = max(1, round(1 / plan.rate / base))
     more, last = divmod(last - 1, _LONGEST) if gif else (0, last - 1)  # a picture that is shown longer comes again
     last += 1
@@ -210,7 +209,7 @@ def animate(
     left = shown.count(None)
     if not left:
         return []
-    most = f"{plan.format.title} shows at most {50 if gif else 1000} a second"
+    most = f"{plan.format.title} shows at most {50 if gif else 90} a second"
     return [f"{left} of {len(times)} frames were left out: {most}."]
 
 

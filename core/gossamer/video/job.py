@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 import gossamer
 from gossamer.arguments import check_call
-from gossamer.canvas.stage import changes_the_picture
 from gossamer.errors import InputError, OutputError
 from gossamer.files import check_place, move_into_place, staging_folder
 from gossamer.networks.recurrence import Recurrence
@@ -30,7 +29,7 @@ from gossamer.settings.video import Video
 from gossamer.video.ahead import Behind, ahead
 from gossamer.video.animation import animate
 from gossamer.video.clip import Frame
-from gossamer.video.finishing import Finisher
+from gossamer.video.finishing import Finisher, check_fits
 from gossamer.video.formats import format_for
 from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.joining import Voice, join
@@ -157,11 +156,12 @@ def cut_video(
     """
     check_call(announce, "announce", "announce(sentence)")
     settings, recipe = Video.of(settings, **options), checked_recipe(recipe) or Recipe()
-    if changes_the_picture(recipe):
-        raise InputError("A clip keeps its canvas.", "Leave canvas and shadow out; --size scales all frames.")
+    check_fits(recipe)
     choice, steps = ModelChoice.of(choice), Progress.of(progress)
     place = source_path(source, "clip")
     goal = target_path(out)
+    if goal.exists() and place.exists() and goal.samefile(place):
+        raise OutputError(f"{goal} is the clip itself.", "Give another name: the clip would be gone.")
     with open_source(place, settings) as clip:
         finisher = Finisher(clip.clip, recipe, settings, choice, announce)
         plan = FilmPlan.of(

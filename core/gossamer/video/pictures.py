@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,6 +60,7 @@ class PictureSource:
         self._paths = sorted(found, key=_by_number)
         if not self._paths:
             raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
+        self.warnings += _gaps(self._paths)
         first = read_image(self._paths[0])
         self._source = (first.width, first.height)
         wide, tall = scaled_sides(first.width, first.height, size)
@@ -147,6 +149,26 @@ class PictureSource:
                 pixels = (pixels >> 8).astype(np.uint8)
         whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
         return np.ascontiguousarray(pixels), whole
+
+
+def _gaps(paths: list[Path]) -> list[str]:
+    """Return what a folder lacks of one row of pictures, in the order of their numbers: one name, and even steps."""
+    folder = paths[0].parent.name
+    if len({re.sub(r"\d+", "0", path.stem) for path in paths}) > 1:
+        return [
+            f"{folder} holds pictures of several names, such as {paths[0].name} and {paths[-1].name}: they are taken "
+            "one after the other."
+        ]
+    columns = zip(*(map(int, re.findall(r"\d+", path.stem)) for path in paths), strict=True)
+    counted = [numbers for numbers in columns if len(set(numbers)) > 1]
+    if len(counted) != 1:
+        return []
+    steps = [two - one for one, two in itertools.pairwise(counted[0])]
+    missing = sum(step // min(steps) - 1 for step in steps) if min(steps) > 0 else 0
+    if not missing:
+        return []
+    before = counted[0][next(place for place, step in enumerate(steps) if step > min(steps))]
+    return [f"{folder} lacks {missing} of its pictures, the first after number {before}: the clip is shorter by them."]
 
 
 def _by_number(path: Path) -> tuple[list[int | str], str]:
