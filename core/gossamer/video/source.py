@@ -52,6 +52,7 @@ class VideoSource:
     """
 
     _threads = "AUTO"
+    _otherwise = "Convert it to H.264 first."
     _lasts: float | None = None  # seconds that its own stream lasts, where the file says so
     _is_within = False  # whether it was sought: packets before the first whole picture show nothing
 
@@ -88,7 +89,7 @@ class VideoSource:
         context = stream.codec_context
         if context is None or not context.width or not context.height or context.pix_fmt is None:
             raise InputError(
-                f"The video of {self._path} is damaged, or this FFmpeg cannot decode it.", "Convert it to H.264 first."
+                f"{self._path} holds video that is damaged, or that this FFmpeg cannot decode.", self._otherwise
             )
         stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
