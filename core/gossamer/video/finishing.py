@@ -21,7 +21,7 @@ from gossamer.matting.stage import matte
 from gossamer.progress import Progress
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.settings import ModelChoice, Recipe
-from gossamer.settings.recipe import Output
+from gossamer.settings.canvas import Output
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.holding import Steady
