@@ -77,3 +77,12 @@ def test_help_shows_what_counts_for_clips(command: str, capsys: pytest.CaptureFi
     told = capsys.readouterr().out
     assert "--background" in told
     assert not any(flag in told for flag in ("--canvas", "--shadow", "--output-", "--preset"))
+
+
+def test_a_result_in_which_nothing_was_found_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_clip(tmp_path / "in.mkv", 2)
+    away = ["--roi", "60%,0,100%,100%"]
+    for place, is_empty in (([], False), (away, True)):
+        told = main(["video", str(tmp_path / "in.mkv"), str(tmp_path / f"{is_empty}.mkv"), *KEYED, *place])
+        assert told == 0
+        assert ("Nothing was found in any frame" in capsys.readouterr().err) == is_empty
