@@ -46,6 +46,9 @@ def test_progress_tells_rate_and_time_left() -> None:
         (["in.mkv", "out.mov", "--fps", "0.01"], 2, "0.1 to 1000"),
         (["in.mkv", "out.mov", "--canvas-size", "100x100"], 2, "keeps its canvas"),
         (["in.mkv", "out.mov", "--model", "nosuch"], 4, "There is no model"),
+        (["in.mkv", "in.mkv", "--force"], 3, "is the clip itself"),
+        (["in.mkv", "out.mov", "--output-quality", "50"], 2, "for pictures, not for clips"),
+        (["in.mkv", "out.mov", "--at", "99", "--box", "1,2,30,40"], 2, "no frame at 99 s"),
         (["text.mp4", "out.mov"], 2, "damaged, cut off, or no video"),
     ],
 )
@@ -66,3 +69,20 @@ def test_what_cannot_be_is_one_sentence_with_a_remedy(
     assert message.lower() in told.lower()
     assert len(told.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "text.mp4"]
+
+
+@pytest.mark.parametrize("command", ["video", "camera"])
+def test_help_shows_what_counts_for_clips(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--background" in told
+    assert not any(flag in told for flag in ("--canvas", "--shadow", "--output-", "--preset"))
+
+
+def test_a_result_in_which_nothing_was_found_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_clip(tmp_path / "in.mkv", 2)
+    away = ["--roi", "60%,0,100%,100%"]
+    for place, is_empty in (([], False), (away, True)):
+        told = main(["video", str(tmp_path / "in.mkv"), str(tmp_path / f"{is_empty}.mkv"), *KEYED, *place])
+        assert told == 0
+        assert ("Nothing was found in any frame" in capsys.readouterr().err) == is_empty

@@ -27,6 +27,7 @@ from PIL import Image as Pillow
 
 from gossamer.errors import InputError, MissingExtra
 from gossamer.image import encode_image, read_image
+from tests.image.exr import exr_bytes
 
 PICTURE = np.random.default_rng(5).random((60, 80, 3), dtype=np.float32)
 BYTES = (PICTURE * 255).astype(np.uint8)
@@ -63,6 +64,7 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "gif": lambda: pillow_bytes("GIF"),
     "avif": lambda: pillow_bytes("AVIF"),
     "heic": heic,
+    "exr": lambda: exr_bytes({name: PICTURE[..., place] for place, name in enumerate("RGB")}),
     "tiff": lambda: pillow_bytes("TIFF"),
     "tiff-lzw": lambda: pillow_bytes("TIFF", compression="tiff_lzw"),
     "tiff16": lambda: encode_image(PICTURE, None, "tiff", bit_depth=16),
@@ -97,7 +99,7 @@ def test_a_file_that_is_cut_off(kind: str, tmp_path: Path, capfd: pytest.Capture
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", ["png", "png16", "tiff16"])
+@pytest.mark.parametrize("kind", ["png", "png16", "tiff16", "exr"])
 def test_a_file_with_zeros_in_the_middle(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert "damaged or cut off" in str(refusal(damaged(WHOLE[kind]())))
     assert capfd.readouterr() == ("", "")

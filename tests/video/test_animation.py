@@ -68,6 +68,22 @@ def test_a_gif_shows_fifty_frames_a_second_at_most(tmp_path: Path) -> None:
         assert picture.n_frames == 3  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "begun", "seconds"), [(1_400_000, 1400, 2800), ([40, 1_400_000], Fraction(4, 100), 700)]
+)
+def test_a_gif_shows_a_picture_again_that_is_shown_longer_than_it_can_say(
+    tmp_path: Path, milliseconds: object, begun: object, seconds: int
+) -> None:
+    first, second = (Image.fromarray(frame_pixels(number, 96, 64)) for number in (0, 9))
+    first.save(tmp_path / "in.png", save_all=True, append_images=[second], duration=milliseconds)
+    report = cut(tmp_path / "in.png", tmp_path / "out.gif")
+    assert not report.warnings  # type: ignore[attr-defined]
+    with open_source(tmp_path / "out.gif") as source:
+        shown = {frame.pixels.tobytes(): frame.time for frame in reversed(list(source.frames()))}
+        assert sorted(shown.values()) == [0, begun]
+        assert source.clip.seconds == pytest.approx(seconds, rel=0.01)
+
+
 def test_a_still_picture_is_no_animation_and_a_damaged_one_is_told(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
     assert not is_animation(tmp_path / "one.png")

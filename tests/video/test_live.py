@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -21,12 +22,14 @@ from skimage import data
 
 import gossamer
 from gossamer.cli import main
+from gossamer.errors import InputError
 from gossamer.networks.recurrence import Recurrence
 from gossamer.progress import Progress
 from gossamer.settings.video import Live
 from gossamer.video import shrunk
 from gossamer.video.budget import SCALES, Budget
 from gossamer.video.clip import Clip, Frame
+from gossamer.video.feeds import open_feed
 from gossamer.video.frames import clip_of_arrays
 from gossamer.video.live import LiveReport, Newest, cut_live
 from gossamer.video.recurrent import Matted
@@ -345,7 +348,7 @@ def test_a_real_model_blurs_what_is_behind(tmp_path: Path, monkeypatch: pytest.M
         (["in.mkv", "."], 3, "is a folder"),
         (["in.mkv", "-", "--json"], 2, "both go to standard output"),
         (["in.mkv", "-", "--background", "transparent"], 2, "hold no transparency"),
-        (["in.mkv", "-", "--canvas-size", "9x9"], 2, "keep their canvas"),
+        (["in.mkv", "-", "--canvas-size", "9x9"], 2, "keeps its canvas"),
         (["in.mkv", "-", "--read", "rgb24"], 2, "width and height"),
         (["in.mkv", "-", "--read", "rgb24", "--size", "5000x5000"], 2, "not a single picture"),
     ],
@@ -367,6 +370,28 @@ def test_what_cannot_be_is_one_sentence(
     assert message in told
     assert len(told.splitlines()) == 1
     assert (tmp_path / "in.mkv").read_bytes() == before
+
+
+@FIFOS
+def test_an_mp4_whose_index_comes_last_does_not_come_through_a_pipe(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.mp4"), "w") as out:  # of megabytes: small ones are read whole to see what they are
+        stream = out.add_stream("mpeg4", rate=25, options={"qmin": "1", "qmax": "1"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for number in range(24):
+            noise = np.random.default_rng(number).integers(0, 256, (360, 640, 3), np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        out.mux(stream.encode())
+    os.mkfifo(tmp_path / "in")
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            (tmp_path / "in").write_bytes((tmp_path / "in.mp4").read_bytes())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with pytest.raises(InputError, match=r"/in holds video.* Give the file itself, or send Matroska or MPEG-TS"):
+        open_feed(str(tmp_path / "in"), Live(), threading.Event())
+    writer.join()
 
 
 def test_without_windows_it_says_how_to_look(

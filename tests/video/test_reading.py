@@ -6,12 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gossamer
 from gossamer.errors import InputError
+from gossamer.image import encode_image, read_image
+from gossamer.image.colour import by_cicp
+from gossamer.image.profiles import icc_profile
+from gossamer.light import from_linear, to_linear
 from gossamer.settings.video import Video
-from gossamer.video import open_source
+from gossamer.video import cut_video, open_source
 from gossamer.video.clip import Frame
 from gossamer.video.timing import at_rate
-from tests.video.clips import frame_pixels, make_clip, turn
+from tests.video.clips import RED, frame_pixels, make_clip, turn
+
+KEY = gossamer.Recipe(matting={"method": "key"})
 
 
 def off(frame: Frame, number: int, width: int = 96, height: int = 64) -> float:
@@ -107,11 +114,7 @@ def test_a_size_keeps_the_shape_and_odd_ones_are_fine(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    import gossamer
-
     for number in (0, 1, 2, 10):
-        from gossamer.image import encode_image
-
         data = encode_image(frame_pixels(number, 96, 64), None, "png")
         (tmp_path / f"shot{number}.png").write_bytes(data)
     with gossamer.video.open_source(tmp_path, Video(fps=10)) as source:
@@ -120,9 +123,58 @@ def test_a_folder_of_pictures_is_a_clip_in_the_order_of_their_numbers(tmp_path: 
     assert np.array_equal(frames[3].pixels, frame_pixels(10, 96, 64))
 
 
-def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path: Path) -> None:
-    from gossamer.image import encode_image
+def test_our_openexr_folders_go_in_again_as_they_were(tmp_path: Path) -> None:
+    """Straight and linear as they are, they come out of a second cut as out of the first."""
+    make_clip(tmp_path / "in.mkv", 3, 97, 65)
+    cut_video(tmp_path / "in.mkv", tmp_path / "exr", Video(format="exr"), KEY, "none")
+    with open_source(tmp_path / "exr") as source:
+        frames = list(source.frames())
+        assert (source.clip.depth, source.clip.has_alpha) == (16, True)
+        assert len(source.warnings) == 1  # of all the pictures
+        assert "brought to the curve of sRGB" in source.warnings[0]
+    cut_video(tmp_path / "in.mkv", tmp_path / "film.mkv", Video(), KEY, "none")
+    with open_source(tmp_path / "film.mkv") as source:
+        films = list(source.frames())
+    for frame, film in zip(frames, films, strict=True):
+        assert frame.alpha is not None
+        assert film.alpha is not None
+        assert np.abs(frame.alpha / 65535 - film.alpha / 255).max() <= 0.5001 / 255
+        assert np.abs(frame.rgb - film.rgb)[film.alpha > 0].max() <= 0.51 / 255
+    report = cut_video(tmp_path / "exr", tmp_path / "again", Video(format="exr"), KEY, "none")
+    assert report.frames == 3
+    opaque = gossamer.Recipe(background={"fill": "#ff0000"}, matting={"method": "key"})
+    cut_video(tmp_path / "exr", tmp_path / "red.mkv", Video(), opaque, "none")
+    with open_source(tmp_path / "red.mkv") as source:
+        shown = next(iter(source.frames())).pixels
+    assert np.array_equal(shown[0, 0], (65535, 0, 0))  # what was transparent stays so
 
+
+def test_pictures_with_a_profile_are_films_in_srgb_and_keep_it_as_pictures(tmp_path: Path) -> None:
+    wide, srgb = by_cicp(12, 13, "a test"), by_cicp(1, 13, "a test")
+    assert wide is not None
+    assert srgb is not None
+    profile = icc_profile(wide)
+    (tmp_path / "in").mkdir()
+    for number, icc in enumerate((profile, profile, None)):
+        data = encode_image(frame_pixels(number, 96, 64), None, "png", icc_profile=icc)
+        (tmp_path / "in" / f"{number}.png").write_bytes(data)
+    to_srgb = np.linalg.inv(srgb.primaries.matrix()) @ wide.primaries.matrix()
+    true = 255 * from_linear(np.asarray(to_linear(RED) @ to_srgb.T, np.float32))
+    assert np.abs(true - 255 * RED).max() > 15
+    for name, first in (("out.mkv", true), ("exr", true), ("png", 255 * RED)):
+        settings = Video(format="exr" if name == "exr" else "auto")
+        report = cut_video(tmp_path / "in", tmp_path / name, settings, KEY, "none")
+        assert any("to sRGB, in 8 bits" in said for said in report.warnings) == (name != "png")
+        assert any("another colour profile" in said for said in report.warnings)
+        with open_source(tmp_path / name) as source:
+            shown = [255 * frame.rgb[32, 29] for frame in source.frames()]
+        assert np.abs(shown[0] - first).max() < 3
+        if name != "png":
+            assert np.abs(shown[2] - 255 * RED).max() < 4  # it was sRGB from the beginning
+    assert read_image(tmp_path / "png" / "000002.png").icc_profile == profile
+
+
+def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path: Path) -> None:
     for number, name in enumerate(("²", "1", "a2", "a10")):
         (tmp_path / f"{name}.png").write_bytes(encode_image(frame_pixels(number, 96, 64), None, "png"))
     with open_source(tmp_path) as source:
@@ -139,6 +191,53 @@ def test_another_rate_shows_what_is_shown_at_each_moment() -> None:
     assert [int(frame.pixels[0, 0, 0]) for frame in found] == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_frames_that_end_before_the_file_says_are_told(tmp_path: Path, name: str) -> None:
+    """A recording that was cut off and can be read all the same; not one whose last picture is shown for long."""
+    import av
+
+    make_clip(tmp_path / "made.mp4", 40, codec="libx264", layout="yuv420p", options={"g": "5"})
+    with av.open(str(tmp_path / "made.mp4")) as given:
+        with av.open(str(tmp_path / name), "w", options={"movflags": "faststart"} if name == "a.mp4" else {}) as out:
+            stream = out.add_stream_from_template(given.streams.video[0])
+            for packet in given.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / f"cut-{name}").write_bytes(data[: len(data) * 9 // 10])
+    for whole, path in ((True, tmp_path / name), (False, tmp_path / f"cut-{name}")):
+        with open_source(path) as source:
+            frames = list(source.frames())
+            assert (len(frames) == 40) == whole
+            assert [("may be cut off" in said) for said in source.warnings] == ([] if whole else [True])
+            list(source.frames(end=Fraction(1, 2)))
+            assert len(source.warnings) == (not whole)
+    make_clip(tmp_path / "long.mp4", times=[Fraction(n, 10) for n in range(6)], codec="libx264", layout="yuv420p")
+    with open_source(tmp_path / "long.mp4") as source:
+        list(source.frames())
+        assert not source.warnings
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("s1", "s2", "s4", "s7"), "lacks 3 of its pictures, the first after number 2"),
+        (("s1", "s2", "t1"), "several names, such as s1.png and t1.png"),
+        (("s1_v2", "s2_v2", "s3_v2"), ""),
+        (("s0", "s2", "s4"), ""),
+        (("1x1", "1x2", "2x1"), ""),
+        (("only",), ""),
+    ],
+)
+def test_a_row_of_pictures_that_is_none_is_told(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    for name in names:
+        (tmp_path / f"{name}.png").write_bytes(encode_image(frame_pixels(0, 96, 64), None, "png"))
+    with open_source(tmp_path) as source:
+        assert len(list(source.frames())) == len(names)
+        assert [said in one for one in source.warnings] == [True] * bool(said)
+
+
 def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
     make_clip(tmp_path / "whole.mp4", 8, codec="libx264", layout="yuv420p", sound="aac")
     cut = tmp_path / "cut.mp4"
@@ -147,7 +246,11 @@ def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
     text.write_text("not a film")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "nothing").mkdir()
+    make_clip(tmp_path / "whole.mkv", 2)
+    start = tmp_path / "start.mkv"
+    start.write_bytes((tmp_path / "whole.mkv").read_bytes()[:300])
     for path, message in (
+        (start, "damaged, cut off, or no video"),
         (cut, "damaged"),
         (text, "damaged, cut off, or no video"),
         (tmp_path / "empty.mp4", "damaged, cut off, or no video"),

@@ -55,8 +55,9 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         show_json({"gossamer": gossamer.__version__, "input": source, **dataclasses.asdict(report)})
     elif not arguments.quiet:
+        frames = f"{report.shown} frame{'s' * (report.shown != 1)}"
         tell(
-            f"Showed {report.shown} frames of {report.width} x {report.height} ({report.fps:.3g} of {report.rate:.3g} "
+            f"Showed {frames} of {report.width} x {report.height} ({report.fps:.3g} of {report.rate:.3g} "
             f"frames/s, {report.dropped} left out, {report.latency_ms:.0f} ms behind, seen at "
             f"{100 * report.mean_scale:.0f} % on average, {report.model or 'no model'} on {report.device})"
         )
@@ -88,5 +89,5 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="print a report as JSON, at the end")
     add_flags(parser, Live, "camera")
     add_model_flags(parser)
-    add_recipe_flags(parser)
+    add_recipe_flags(parser, hidden=("canvas", "shadow", "output"))
     return parser

@@ -114,17 +114,20 @@ class Parser(argparse.ArgumentParser):
         terminal.show_text(self.format_help())
 
 
-def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
+def add_recipe_flags(parser: Parser, only: Collection[str] = (), hidden: Collection[str] = ()) -> None:
     """Add ``--recipe``, ``--preset`` and one flag for every setting of the Recipe, or of `only` some of its stages.
 
-    Checks are no part of a cut-out: their flags are there where they alone are asked for.
+    Checks are no part of a cut-out: their flags are there where they alone are asked for. Flags of `hidden` stages are
+    understood, for the command to refuse in a sentence of its own, and not shown; nor is ``--preset``, then.
     """
     parser.add_argument("--recipe", metavar="FILE", help="a TOML or JSON file of settings; flags win over it")
     if "checks" not in only:
         parser.add_argument(
             "--preset",
             metavar="ID",
-            help="what a shop asks for, see gossamer presets list; recipe and flags win over it",
+            help=argparse.SUPPRESS
+            if hidden
+            else "what a shop asks for, see gossamer presets list; recipe and flags win over it",
         )
     groups: dict[str, Any] = {}
     for parameter in parameters():
@@ -133,7 +136,7 @@ def add_recipe_flags(parser: Parser, only: Collection[str] = ()) -> None:
             continue
         if parameter.stage not in groups:
             groups[parameter.stage] = parser.add_argument_group(parameter.stage)
-        _add(groups[parameter.stage], Recipe, parameter)
+        _add(groups[parameter.stage], Recipe, parameter, shown=parameter.stage not in hidden)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
@@ -165,7 +168,7 @@ def _prefix(kind: type[Settings]) -> str:
     return f"{kind.__name__}:"
 
 
-def _add(group: Any, kind: type[Settings], parameter: Parameter) -> None:
+def _add(group: Any, kind: type[Settings], parameter: Parameter, *, shown: bool = True) -> None:
     unit = f" {parameter.unit}" if parameter.unit else ""
     limits = ""
     if parameter.minimum is not None and parameter.maximum is not None:
@@ -174,7 +177,7 @@ def _add(group: Any, kind: type[Settings], parameter: Parameter) -> None:
     argument: dict[str, Any] = {
         "dest": _prefix(kind) + parameter.name,
         "default": argparse.SUPPRESS,
-        "help": f"{parameter.help}{default}".replace("%", "%%"),
+        "help": f"{parameter.help}{default}".replace("%", "%%") if shown else argparse.SUPPRESS,
     }
     if parameter.kind == "bool":
         argument["action"] = argparse.BooleanOptionalAction

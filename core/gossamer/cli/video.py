@@ -62,8 +62,9 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         show_json({"gossamer": gossamer.__version__, "input": arguments.input, **dataclasses.asdict(report)})
     elif not arguments.quiet:
+        frames = f"{report.frames} frame{'s' * (report.frames != 1)}"
         tell(
-            f"Wrote {report.output} ({report.frames} frames of {report.width} x {report.height}, "
+            f"Wrote {report.output} ({frames} of {report.width} x {report.height}, "
             f"{report.model or 'no model'} on {report.device}, {report.seconds['total']:.1f} s, "
             f"{report.fps:.3g} frames/s)"
         )
@@ -74,14 +75,15 @@ def _parser() -> Parser:
     parser = Parser(
         "video",
         description="Cut the subject of a clip out, of any length. What is finished lies in OUT.parts until all is: "
-        "a run that was ended goes on with --resume.",
+        "a run that was ended goes on with --resume. --background takes a clip, too.",
     )
     parser.add_argument("input", metavar="IN", help="a clip that FFmpeg reads, or a folder of numbered pictures")
     parser.add_argument(
         "output",
         metavar="OUT",
         nargs="?",
-        help=".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .mp4 with a background, or a new folder for pictures",
+        help=".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .mp4 with a background, .gif, .webp, .apng, or a new "
+        "folder for pictures",
     )
     parser.add_argument("-o", "--out", metavar="FILE", help="the same, instead of OUT")
     parser.add_argument("--resume", action="store_true", help="go on with what an ended run left in OUT.parts")
@@ -91,7 +93,7 @@ def _parser() -> Parser:
     _add_prompts(parser)
     add_flags(parser, Video, "clip")
     add_model_flags(parser)
-    add_recipe_flags(parser)
+    add_recipe_flags(parser, hidden=("canvas", "shadow", "output"))
     return parser
 
 

@@ -59,15 +59,16 @@ def planes(
     colours = 3 if channels >= 3 else 1
     scale = np.float32(white)
     step = max(1, _STRIP // width)
-    for top in range(0, height, step):
-        strip = rows(top, min(top + step, height))
-        part = slice(top, top + strip.shape[0])
-        if stays:
-            rgb[part] = strip[..., :colours]
-        else:
-            np.divide(strip[..., :colours], scale, out=rgb[part], dtype=np.float32, casting="same_kind")
-        if alpha is not None:
-            np.divide(strip[..., colours], scale, out=alpha[part], dtype=np.float32, casting="same_kind")
+    with np.errstate(invalid="ignore"):  # floats of files may be no numbers: whoever calls sees to that
+        for top in range(0, height, step):
+            strip = rows(top, min(top + step, height))
+            part = slice(top, top + strip.shape[0])
+            if stays:
+                rgb[part] = strip[..., :colours]
+            else:
+                np.divide(strip[..., :colours], scale, out=rgb[part], dtype=np.float32, casting="same_kind")
+            if alpha is not None:
+                np.divide(strip[..., colours], scale, out=alpha[part], dtype=np.float32, casting="same_kind")
     return rgb, alpha
 
 
@@ -80,7 +81,7 @@ def decode(data: bytes, label: str) -> Decoded:
         If they are no picture, too large, of a kind that no decoder knows, damaged or cut off; `label` names the
         file in the message.
     MissingExtra
-        For HEIC without pillow-heif.
+        For HEIC without pillow-heif, and OpenEXR without PyAV.
     """
     kind = kind_of(data[:64])
     if kind is None:

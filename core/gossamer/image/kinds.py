@@ -185,9 +185,18 @@ def _heif(data: bytes, label: str) -> Decoded:
     return from_raw(raw, label, told)
 
 
+def _exr(data: bytes, label: str) -> Decoded:
+    from gossamer.image.exr_file import read_exr
+
+    told = Told()
+    raw, told.colour = read_exr(data, label, told.notes)
+    return from_raw(raw, label, told)
+
+
 READERS: dict[str, Callable[[bytes, str], Decoded]] = {
     "AVIF": _avif,
     "BMP": _bmp,
+    "EXR": _exr,
     "GIF": _gif,
     "HEIF": _heif,
     "JPEG": _jpeg,

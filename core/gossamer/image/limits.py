@@ -28,7 +28,7 @@ __all__ = [
     "unknown_kind",
 ]
 
-READABLE = "Give a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC picture."
+READABLE = "Give a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC or EXR picture."
 _MAX_PIXELS = 300_000_000
 _SMALL, _PIXELS_A_BYTE = 1 << 22, 5000  # pixels that may be in any number of bytes; and above that
 _STARTS = (
@@ -41,6 +41,7 @@ _STARTS = (
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
+    (b"v/1\x01", "EXR"),
 )
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
@@ -124,7 +125,7 @@ def check_length(length: int, label: str) -> None:
 def check_delivered(width: int, height: int, length: int, label: str) -> None:
     """Refuse a large picture in so few bytes that it can only be one colour, or a trap for memory.
 
-    The kinds that compress without bound (WebP, AVIF, HEIC, GIF, BMP by run lengths) have no other limit.
+    The kinds that compress without bound (WebP, AVIF, HEIC, EXR, GIF, BMP by run lengths) have no other limit.
 
     Parameters
     ----------

@@ -95,8 +95,8 @@ def read_image(source: ImageSource, progress: ProgressCallback | Progress | None
     Parameters
     ----------
     source : str, Path, bytes, binary file, PIL.Image.Image, ndarray or Image
-        JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC (extra ``heif``); or an array (H, W), (H, W, 3) or
-        (H, W, 4), RGB, as uint8, uint16 or float in [0, 1] (what overshoots a little, see
+        JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC (extra ``heif``) or OpenEXR (extra ``video``); or an array
+        (H, W), (H, W, 3) or (H, W, 4), RGB, as uint8, uint16 or float in [0, 1] (what overshoots a little, see
         :data:`gossamer.arrays.OVERSHOOT`, is cut off). A float32 array is not copied: do not change it while the Image
         is in use. An Image is returned as it is.
     progress : callable, optional
@@ -113,7 +113,7 @@ def read_image(source: ImageSource, progress: ProgressCallback | Progress | None
         If there is no such file, it is no picture, too large (300 million pixels, or the environment variable
         ``GOSSAMER_MAX_PIXELS``), damaged or cut off, or an array of another shape, type or range.
     MissingExtra
-        For HEIC without pillow-heif.
+        For HEIC without pillow-heif, and OpenEXR without PyAV.
     """
     if isinstance(source, Image):
         return source

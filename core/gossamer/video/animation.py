@@ -24,8 +24,9 @@ __all__ = ["AnimationSource", "animate", "is_animation"]
 
 _KEPT = "What is finished is kept."
 _SUFFIXES = (".gif", ".webp", ".apng", ".png")
-_USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less than 20 ms
-_LEAST = 20  # ms
+_USUAL = Fraction(1, 10)  # seconds: what browsers show a frame that says less
+_LEAST = 11  # ms
+_LONGEST = 0xFFFF  # hundredths of a second: what a GIF's picture can be shown
 _HALF = 128  # of 255: from here on a pixel of a GIF is there
 
 
@@ -176,15 +177,16 @@ def animate(
     av, name = libav(), plan.format.id
     gif = name == "gif"
     base = Fraction(1, 100 if gif else 1000)
+    shown = _shown_at(times, base, 2 if gif else _LEAST)
     last = max(1, round(1 / plan.rate / base))
-    # Browsers show a GIF's shorter frames for a tenth of a second.
-    pictures = _timed(segments, times, base, 2 if gif else 1, progress)
+    more, last = divmod(last - 1, _LONGEST) if gif else (0, last - 1)  # a picture that is shown longer comes again
+    last += 1
+    pictures = _timed(segments, shown, progress)
     if name == "apng":
         pixels = "gray" if plan.grey else "rgba" if plan.alpha else "rgb24"
         with writing_to(target, _KEPT):
-            count = write_apng(target, (plan.width, plan.height), pixels, pictures, last)
+            write_apng(target, (plan.width, plan.height), pixels, pictures, last)
     else:
-        count, shown = 0, 0
         pixels = "pal8" if gif else "bgra"
         options = {"loop": "0", "final_delay": str(last)} if gif else {"loop": "0"}
         with writing_to(target, _KEPT), av.open(str(target), "w", format=name, options=options) as out:
@@ -193,34 +195,64 @@ def animate(
             context.width, context.height, context.pix_fmt = plan.width, plan.height, pixels
             context.time_base = stream.time_base = base
             palette = _Palette(plan) if gif else None
-            for at, frame in pictures:
+            for at, frame in _again(pictures, more) if gif else pictures:
                 given = frame.reformat(format="rgba" if gif else pixels)
                 given.pts, given.time_base = at, base
                 for made in palette.of(given) if palette else (given,):
                     for packet in stream.encode(made):
                         out.mux(packet)
-                shown, count = at, count + 1
             for packet in stream.encode():
                 out.mux(packet)
         if name == "webp":
-            _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - shown))
-    if count == len(times):
+            begun = next(at for at in reversed(shown) if at is not None)
+            _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - begun))
+    left = shown.count(None)
+    if not left:
         return []
-    most = f"{plan.format.title} shows at most {50 if gif else 1000} a second"
-    return [f"{len(times) - count} of {len(times)} frames were left out: {most}."]
+    most = f"{plan.format.title} shows at most {50 if gif else 90} a second"
+    return [f"{left} of {len(times)} frames were left out: {most}."]
 
 
-def _timed(
-    segments: Sequence[Path], times: Sequence[Fraction], base: Fraction, least: int, progress: Progress
-) -> Iterator[tuple[int, Any]]:
-    """Yield each picture with when it is shown, but those that come too soon after another."""
+def _shown_at(times: Sequence[Fraction], base: Fraction, least: int) -> list[int | None]:
+    """Return when each picture is shown, as a multiple of `base`; None for those that come too soon after another."""
+    found: list[int | None] = []
     shown = -least
-    for number, frame in enumerate(_decoded(segments)):
-        progress(number / len(times))
-        at = round(times[number] / base)
-        if at - shown >= least:
-            shown = at
+    for time in times:
+        at = round(time / base)
+        is_late = at - shown >= least
+        shown = at if is_late else shown
+        found.append(at if is_late else None)
+    return found
+
+
+def _timed(segments: Sequence[Path], shown: Sequence[int | None], progress: Progress) -> Iterator[tuple[int, Any]]:
+    """Yield each picture that is shown, with when."""
+    for number, (frame, at) in enumerate(zip(_decoded(segments), shown, strict=True)):
+        progress(number / len(shown))
+        if at is not None:
             yield at, frame
+
+
+def _again(pictures: Iterator[tuple[int, Any]], more: int) -> Iterator[tuple[int, Any]]:
+    """Yield pictures with when they are shown, those again that are shown longer than a GIF can say.
+
+    Parameters
+    ----------
+    pictures : iterator of (int, av.VideoFrame)
+    more : int
+        How often the last one comes again.
+    """
+    before: tuple[int, Any] | None = None
+    for at, frame in pictures:
+        while before is not None and at - before[0] > _LONGEST:
+            before = before[0] + _LONGEST, before[1]
+            yield before
+        before = at, frame
+        yield before
+    for _ in range(more if before is not None else 0):
+        assert before is not None  # noqa: S101 - there was one
+        before = before[0] + _LONGEST, before[1]
+        yield before
 
 
 def _quality(plan: FilmPlan) -> dict[str, str]:

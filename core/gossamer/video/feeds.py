@@ -138,6 +138,8 @@ class _Stream(VideoSource):
     def __init__(self, container: Any, shown: str, settings: Live, pipe: _Pipe | None = None) -> None:
         self.warnings = []
         self._path, self._container, self._pipe = Path(shown), container, pipe
+        if pipe is not None:
+            self._otherwise = "Give the file itself, or send Matroska or MPEG-TS: an MP4's index may come at its end."
         self._kept: list[Any] = []
         self._running: Iterator[Any] | None = None
         try:

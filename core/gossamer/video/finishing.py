@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import cover, is_opaque, over, read_backdrop
+from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
 from gossamer.image import Image, read_image
 from gossamer.matting.preparing import prepare_matting
@@ -19,15 +21,24 @@ from gossamer.matting.stage import matte
 from gossamer.progress import Progress
 from gossamer.refinement import adjust_alpha, clean_mask
 from gossamer.settings import ModelChoice, Recipe
+from gossamer.settings.canvas import Output
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.holding import Steady
 from gossamer.video.over_bytes import over_bytes
 from gossamer.video.segment import Picture
 
-__all__ = ["Finisher"]
+__all__ = ["Finisher", "check_fits"]
 
 _FILMS = (".mov", ".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".ogv")
+
+
+def check_fits(recipe: Recipe) -> None:
+    """Refuse what a recipe asks of pictures alone; raises InputError."""
+    if changes_the_picture(recipe):
+        raise InputError("A clip keeps its canvas.", "Leave canvas and shadow out; --size scales all frames.")
+    if recipe.output != Output():
+        raise InputError("The output's settings are for pictures, not for clips.", "Leave them out; see --crf.")
 
 
 class Finisher:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 import gossamer
 from gossamer.arguments import check_call
-from gossamer.canvas.stage import changes_the_picture
 from gossamer.errors import InputError, OutputError
 from gossamer.files import check_place, move_into_place, staging_folder
 from gossamer.networks.recurrence import Recurrence
@@ -30,7 +29,7 @@ from gossamer.settings.video import Video
 from gossamer.video.ahead import Behind, ahead
 from gossamer.video.animation import animate
 from gossamer.video.clip import Frame
-from gossamer.video.finishing import Finisher
+from gossamer.video.finishing import Finisher, check_fits
 from gossamer.video.formats import format_for
 from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.joining import Voice, join
@@ -44,6 +43,7 @@ from gossamer.video.tracking import TimedPrompt, tracked
 __all__ = ["VideoReport", "cut_video"]
 
 PIECE = 48  # frames of a segment: what a kill costs at most
+_NOTHING = 0.1  # of a matte: what is nowhere above it shows nobody
 _AHEAD = 3  # frames that wait on either side of the network
 
 
@@ -157,11 +157,12 @@ def cut_video(
     """
     check_call(announce, "announce", "announce(sentence)")
     settings, recipe = Video.of(settings, **options), checked_recipe(recipe) or Recipe()
-    if changes_the_picture(recipe):
-        raise InputError("A clip keeps its canvas.", "Leave canvas and shadow out; --size scales all frames.")
+    check_fits(recipe)
     choice, steps = ModelChoice.of(choice), Progress.of(progress)
     place = source_path(source, "clip")
     goal = target_path(out)
+    if goal.exists() and place.exists() and goal.samefile(place):
+        raise OutputError(f"{goal} is the clip itself.", "Give another name: the clip would be gone.")
     with open_source(place, settings) as clip:
         finisher = Finisher(clip.clip, recipe, settings, choice, announce)
         plan = FilmPlan.of(
@@ -254,6 +255,7 @@ class _Work:
         begin, end = settings.span
         known = source.clip.seconds
         until = min(float(end), known) if end is not None and known else known or (float(end) if end else 0.0)
+        self._is_found = self._begun > 0  # what an earlier run saw is not known
         self._expected = max(1, round((until - float(begin)) * float(plan.rate)))
 
     def run(self) -> None:
@@ -293,6 +295,7 @@ class _Work:
                 alpha = self._finisher.matte(looked, found.alpha, self._matter.remembers, _Ticks(self._steps))
             if self._region is not None:
                 alpha = self._region.placed(alpha, frame)
+            self._is_found = self._is_found or float(alpha.max()) > _NOTHING
             with self._clock("hold"):
                 ready = list(self._steady.add(seen, frame.pixels, alpha))
             yield from ready
@@ -390,6 +393,8 @@ class _Work:
                 move_into_place(made, goal, force=force)
         parts.remove()
         warnings += plan.losses(self._source.clip, goal)
+        if not self._is_found:
+            warnings.append("Nothing was found in any frame: name another model, or say what is meant with --box.")
         spent = time.monotonic() - self._start
         return VideoReport(
             output=str(goal),

@@ -35,16 +35,22 @@ def reading(path: Path) -> Iterator[None]:
     except av.error.FileNotFoundError:
         raise InputError(f"There is no file {path}.", "Check the path.") from None
     except (av.error.InvalidDataError, av.error.EOFError):
-        raise InputError(
-            f"{path} is damaged, cut off, or no video that FFmpeg knows.",
-            "Play it to see, and copy or record it anew; a recording that was cut off needs a repair tool first.",
-        ) from None
+        raise _damaged(path) from None
     except av.error.DecoderNotFoundError:
         raise InputError(f"This FFmpeg cannot decode {path}.", "Convert it to H.264 or ProRes first.") from None
     except (av.error.FFmpegError, OSError) as error:
+        if getattr(error, "errno", None) == errno.EIO:  # as FFmpeg calls a Matroska file that ends in its header
+            raise _damaged(path) from None
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}.", "Check its permissions, or convert it first."
         ) from None
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is damaged, cut off, or no video that FFmpeg knows.",
+        "Play it to see, and copy or record it anew; a recording that was cut off needs a repair tool first.",
+    )
 
 
 @contextmanager

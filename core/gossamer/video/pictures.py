@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +13,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, as_rgb
+from gossamer.compositing import conversion
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
 from gossamer.paths import cannot_read
@@ -48,6 +51,7 @@ class PictureSource:
         from gossamer.video.source import scaled_sides
 
         self.warnings: list[str] = []
+        self._told: set[str] = set()
         try:
             files = list(folder.iterdir())
         except OSError as error:
@@ -56,6 +60,7 @@ class PictureSource:
         self._paths = sorted(found, key=_by_number)
         if not self._paths:
             raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
+        self.warnings += _gaps(self._paths)
         first = read_image(self._paths[0])
         self._source = (first.width, first.height)
         wide, tall = scaled_sides(first.width, first.height, size)
@@ -108,7 +113,9 @@ class PictureSource:
     def _frame(self, path: Path, number: int, time: Fraction) -> Frame:
         picture = read_image(path)
         for warning in picture.warnings:
-            if warning not in self.warnings:
+            said = warning.replace(f"{path}: ", "", 1)  # each once, however many pictures it is true of
+            if said not in self._told:
+                self._told.add(said)
                 self.warnings.append(warning)
         if (picture.width, picture.height) != self._source:
             wide, tall = self._source
@@ -116,6 +123,13 @@ class PictureSource:
                 f"{path} has {picture.width} x {picture.height} pixels and the first picture {wide} x {tall}.",
                 "Give pictures of one size.",
             )
+        if (convert := conversion(picture.icc_profile, self.clip.icc_profile)) is not None:
+            if "profile" not in self._told:
+                self._told.add("profile")
+                self.warnings.append(
+                    f"{path} has another colour profile than the first picture: its colours were converted, in 8 bits."
+                )
+            picture = replace(picture, pixels=convert(as_rgb(picture.pixels)))
         pixels, alpha = self._numbers(picture)
         return Frame(number, time, pixels, alpha)
 
@@ -135,6 +149,26 @@ class PictureSource:
                 pixels = (pixels >> 8).astype(np.uint8)
         whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
         return np.ascontiguousarray(pixels), whole
+
+
+def _gaps(paths: list[Path]) -> list[str]:
+    """Return what a folder lacks of one row of pictures, in the order of their numbers: one name, and even steps."""
+    folder = paths[0].parent.name
+    if len({re.sub(r"\d+", "0", path.stem) for path in paths}) > 1:
+        return [
+            f"{folder} holds pictures of several names, such as {paths[0].name} and {paths[-1].name}: they are taken "
+            "one after the other."
+        ]
+    columns = zip(*(map(int, re.findall(r"\d+", path.stem)) for path in paths), strict=True)
+    counted = [numbers for numbers in columns if len(set(numbers)) > 1]
+    if len(counted) != 1:
+        return []
+    steps = [two - one for one, two in itertools.pairwise(counted[0])]
+    missing = sum(step // min(steps) - 1 for step in steps) if min(steps) > 0 else 0
+    if not missing:
+        return []
+    before = counted[0][next(place for place, step in enumerate(steps) if step > min(steps))]
+    return [f"{folder} lacks {missing} of its pictures, the first after number {before}: the clip is shorter by them."]
 
 
 def _by_number(path: Path) -> tuple[list[int | str], str]:

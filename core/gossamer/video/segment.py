@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.arrays import as_rgb
+from gossamer.compositing import Conversion, conversion
 from gossamer.image import encode_image
+from gossamer.image.exr_file import STRAIGHT
 from gossamer.light import to_linear
 from gossamer.video.clip import Clip
 from gossamer.video.formats import VIDEO_FORMATS, VideoFormat
@@ -20,6 +23,7 @@ from gossamer.video.tags import ColourTags
 __all__ = ["FilmPlan", "Picture", "Segment", "container_of", "open_segment"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_WRITER = b"writer\0string\0\4\0\0\0lavc"
 _SHAPES = (".mov", ".mp4", ".m4v")  # whose writers take a pixel's shape from PyAV; Matroska's asks a stream for it
 
 
@@ -40,7 +44,7 @@ class FilmPlan:
         Whether it is transparent, a matte alone, and of more than 8 bits.
     crf : int
     icc_profile : bytes or None
-        Of pictures.
+        Of pictures; films have none, and get sRGB.
     """
 
     format: VideoFormat
@@ -83,6 +87,11 @@ class FilmPlan:
     def losses(self, clip: Clip, name: Path) -> list[str]:
         """Return what a file of this name does not keep as a clip has it, each in a sentence."""
         told = []
+        if self.converts:
+            told.append(
+                f"The colours of {clip.path.name} were converted from their profile to sRGB, in 8 bits: "
+                f"{self.format.title} holds no profile."
+            )
         if self.format.even and (self.width % 2 or self.height % 2):
             told.append(f"A row or column was added: {self.format.title} takes even sides only.")
         if self.aspect != 1 and (self.format.is_folder or name.suffix.lower() not in _SHAPES):
@@ -91,6 +100,11 @@ class FilmPlan:
                 f"square: give --size {round(clip.width * self.aspect)}x{clip.height} for the shape that players show."
             )
         return told
+
+    @property
+    def converts(self) -> bool:
+        """Whether colours have a profile that the format cannot hold."""
+        return self.icc_profile is not None and not self.grey and self.format.id not in ("png", "tiff")
 
     @property
     def eight_bit(self) -> bool:
@@ -146,9 +160,13 @@ def open_segment(path: Path, plan: FilmPlan, number: int) -> Segment:
     OutputError
         It cannot be written, now or when a picture is added: the disk is full, and so on.
     """
-    if plan.format.is_folder:
-        return _Pictures(path, plan, number)
-    return _Film(path, replace(plan, format=VIDEO_FORMATS["ffv1"]) if plan.format.animated else plan)
+    convert = conversion(plan.icc_profile, None) if plan.converts else None
+    segment: Segment = (
+        _Pictures(path, plan, number)
+        if plan.format.is_folder
+        else _Film(path, replace(plan, format=VIDEO_FORMATS["ffv1"]) if plan.format.animated else plan)
+    )
+    return segment if convert is None else _Converted(segment, convert)
 
 
 class _Film:
@@ -261,6 +279,19 @@ class _Pictures:
         pass
 
 
+class _Converted:
+    """Brings colours to sRGB on their way into a segment."""
+
+    def __init__(self, segment: Segment, convert: Conversion) -> None:
+        self._segment, self._convert = segment, convert
+        self.close, self.discard = segment.close, segment.discard
+
+    def add(self, picture: Picture) -> None:
+        if picture.rgb is not None:
+            picture = replace(picture, rgb=self._convert(as_rgb(picture.rgb)))
+        self._segment.add(picture)
+
+
 def _encoded(picture: Picture, plan: FilmPlan) -> bytes:
     depth = 16 if plan.deep else 8
     return encode_image(
@@ -291,7 +322,8 @@ def _exr(picture: Picture, plan: FilmPlan) -> bytes:
     context.time_base = Fraction(1, 25)
     context.options = {"compression": "zip16", "format": "float"}
     frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+    data = b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+    return data.replace(_WRITER, _WRITER[:-4] + STRAIGHT, 1)  # in the header, which has it once
 
 
 def _numbers(picture: Picture, plan: FilmPlan, deep: bool) -> tuple[NDArray[Any], str]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import is_opaque
 from gossamer.errors import InputError
 from gossamer.foreground.stage import subject_colours
@@ -21,7 +20,7 @@ from gossamer.refinement import adjust_alpha
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.video import Live
 from gossamer.video.clip import Clip, Frame
-from gossamer.video.finishing import Finisher
+from gossamer.video.finishing import Finisher, check_fits
 from gossamer.video.holding import Steady
 from gossamer.video.matters import load_matter
 from gossamer.video.recurrent import resized_memory, usual_ratio
@@ -42,8 +41,7 @@ def live_recipe(recipe: Recipe) -> Recipe:
     InputError
         It changes the canvas, or what is shown would be transparent.
     """
-    if changes_the_picture(recipe):
-        raise InputError("Frames keep their canvas.", "Leave canvas and shadow out.")
+    check_fits(recipe)
     background, matting = recipe.background, recipe.matting
     if "fill" not in background.model_fields_set and background.fill.strip() == "transparent":
         background = background.model_copy(update={"fill": "blur"})

@@ -22,6 +22,7 @@ __all__ = ["VideoSource", "scaled_sides"]
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
 _ASKEW = 0.02  # of a quarter turn's own: so much beside it is more than rounding
 _EARLIER = (Fraction(0), Fraction(4), Fraction(20))  # seconds before what is wanted that are tried, then the beginning
+_MISSING = Fraction(3, 2)  # frames: what rounding and odd ends make
 _DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
 
 
@@ -51,6 +52,8 @@ class VideoSource:
     """
 
     _threads = "AUTO"
+    _otherwise = "Convert it to H.264 first."
+    _lasts: float | None = None  # seconds that its own stream lasts, where the file says so
     _is_within = False  # whether it was sought: packets before the first whole picture show nothing
 
     def __init__(self, path: Path, size: tuple[int | None, int | None] = (None, None)) -> None:
@@ -86,7 +89,7 @@ class VideoSource:
         context = stream.codec_context
         if context is None or not context.width or not context.height or context.pix_fmt is None:
             raise InputError(
-                f"The video of {self._path} is damaged, or this FFmpeg cannot decode it.", "Convert it to H.264 first."
+                f"{self._path} holds video that is damaged, or that this FFmpeg cannot decode.", self._otherwise
             )
         stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
@@ -115,7 +118,7 @@ class VideoSource:
                 f"{self._path.name} is HDR: its numbers are kept as they are, and models see a flat picture."
             )
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-        seconds = float(stream.duration * stream.time_base) if stream.duration else None
+        seconds = self._lasts = float(stream.duration * stream.time_base) if stream.duration else _told_length(stream)
         if seconds is None and self._container.duration:
             seconds = self._container.duration / av.time_base
         self._rate = Fraction(rate)
@@ -167,14 +170,14 @@ class VideoSource:
         wanted = self._begin + start
         with reading(self._path):
             self._rewind(wanted + ready if self._timed else self._begin)
-            last = None
+            last, shown = None, Fraction(0)
             for frame in self._decoded():
                 time = _time_of(frame, self._stream, None)
                 if time is None:  # AVI and raw streams: no time but the place in the row
                     time = self._begin if last is None else last + 1 / self._rate
                 if last is not None and time <= last:
                     time = last + self._stream.time_base
-                last = time
+                last, shown = time, (frame.duration or 0) * Fraction(self._stream.time_base)
                 if time < wanted + ready:
                     continue
                 if end is not None and time - self._begin >= end:
@@ -182,6 +185,17 @@ class VideoSource:
                 if done is None or number >= done[0]:
                     yield self._upright(frame, number, time - wanted)
                 number += 1
+            if last is not None:
+                self._check_end(last - self._begin, shown)
+
+    def _check_end(self, last: Fraction, shown: Fraction) -> None:
+        """Say where frames end long before the file says: it was cut off where that can be read all the same."""
+        ends = float(last + max(shown, 1 / self._rate) + _MISSING / self._rate)
+        if self._lasts is not None and self._lasts > ends:
+            self.warnings.append(
+                f"{self._path.name} says that it lasts {self._lasts:.3g} s, and its last frame comes at "
+                f"{float(last):.3g} s: it may be cut off."
+            )
 
     def _upright(self, frame: Any, number: int, time: Fraction) -> Frame:
         from av.video.reformatter import ColorRange, Interpolation
@@ -327,6 +341,16 @@ class _Places:
         """Return pixels, (H, W, n), as they are shown."""
         shown = pixels.transpose(1, 0, 2) if self.turned else pixels
         return shown[:: -1 if self.overturned else 1, :: -1 if self.mirrored else 1]
+
+
+def _told_length(stream: Any) -> float | None:
+    """Return how many seconds a stream of Matroska lasts by its tags; None where they do not tell."""
+    told = {key.upper(): value for key, value in stream.metadata.items()}.get("DURATION", "")
+    try:
+        hours, minutes, seconds = (float(part) for part in told.split(":"))
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _time_of(frame: Any, stream: Any, otherwise: Fraction | None) -> Any:

@@ -212,6 +212,20 @@ def _is_sam3(model: str) -> bool:
     return family_of(model) == "sam3"
 
 
+def _check_times(prompts: Sequence[TimedPrompt], source: Source, settings: Video) -> None:
+    """Refuse prompts before the in point and after the end, before anything is fetched."""
+    begin, end = settings.span
+    ends = [float(end)] if end is not None else []
+    ends += [source.clip.seconds] if source.clip.seconds else []
+    for at in (one.at for one in prompts):
+        if at < begin or (ends and at > min(ends)):
+            until = f"to {min(ends):.4g} s" if ends else "on"
+            raise InputError(
+                f"There is no frame at {float(at):g} s: what is cut out goes from {float(begin):g} s {until}.",
+                "Give a time of the clip, or other in and out points.",
+            )
+
+
 def tracked(
     source: Source,
     prompts: Sequence[TimedPrompt],
@@ -244,6 +258,7 @@ def tracked(
     """
     if settings.roi:
         raise InputError("A prompt says where the subject is already.", "Leave the region out.")
+    _check_times(prompts, source, settings)
     model, words = choice.model, next((one.prompt for one in prompts if one.prompt.text), None)
     if model == "auto" and words is not None and choose(words, folders=choice.folders)[0] == "sam3":
         model = "sam3"
