@@ -1,4 +1,4 @@
-"""Keying on twelve exact scenes: screens of two greens, folds, green in the subject; with hair, blur of motion and glass.
+"""Keying on twelve exact scenes: screens of two greens, folds, green in the subject; with hair, motion and glass.
 
 Type ``python tests/benchmarks/keyed_scenes.py``: the error of alpha in levels of 255 of the mask, of the matting key
 without and with it, and of auto. The first six were used to choose how it is done, the others were not.

@@ -12,7 +12,7 @@ from gossamer.matting.from_mask.estimate import work_size
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.key.noise import Noise, picture_noise
 from gossamer.matting.key.screen import Screen, find_screen
-from gossamer.matting.key.several import find_others, joined
+from gossamer.matting.key.several import NOISY, find_others, joined
 from gossamer.matting.key.unmix import EMPTY, Plate, clear, unmix
 from gossamer.matting.signed_distance import unit_length
 from gossamer.progress import Progress, ProgressCallback
@@ -22,7 +22,6 @@ __all__ = ["key_alpha", "plate_of"]
 
 FRAME = 0.04  # of the shorter side: the border in which a screen is looked for
 PART = 0.3  # of that border that the screen must take
-NOISY = 0.06  # a standard deviation above is no screen's
 INSIDE = 2.5  # units that a mask's contour may be off
 OPAQUE = 0.8, 0.95  # mask values below may be glass or smoke, those above are not
 APART = 2.0  # units around what is dropped that go with it
@@ -128,11 +127,12 @@ def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | 
             return None
         colour = np.median(small[first.seen], axis=0)
     found = find_screen(small, everywhere, colour)
-    others = [] if found is None or expected is None else find_others(small, found, expected)
-    if others and (both := joined(small, [np.median(small[found.seen], axis=0), *others])) is not None:
-        found = both
-    elif found is not None and _channel(found) is not None:  # grey ones would take every grey thing for their shadow
-        found = find_screen(small, everywhere, colour, shaded=True)
+    if found is None:
+        return None
+    if _channel(found) is not None:  # grey ones would take every grey thing for their shadow, and a wall for a floor
+        others = [] if expected is None else find_others(small, found, expected)
+        several = joined(small, [np.median(small[found.seen], axis=0), *others]) if others else None
+        found = several or find_screen(small, everywhere, colour, shaded=True)
     return None if found is None or found.noise > NOISY else found
 
 

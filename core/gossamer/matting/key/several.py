@@ -12,7 +12,7 @@ from gossamer.colours import screen_channel
 from gossamer.matting.key.screen import AREA, Screen, find_screen, tint_apart
 from gossamer.matting.signed_distance import unit_length
 
-__all__ = ["find_others", "joined"]
+__all__ = ["NOISY", "find_others", "joined"]
 
 MOST = 3  # backdrops together
 PART = 0.3  # of what is left of a border that one must take
@@ -97,4 +97,4 @@ def joined(small: Array, colours: list[Array]) -> Screen | None:
 def _reaches(seen: NDArray[np.bool_]) -> bool:
     """Return whether something reaches several sides of the picture: a subject is cut off by one at most, mostly."""
     sides = seen[0], seen[-1], seen[:, 0], seen[:, -1]
-    return sum(side.mean() > ALONG for side in sides) >= SIDES
+    return sum(float(side.mean()) > ALONG for side in sides) >= SIDES
