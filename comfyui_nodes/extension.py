@@ -15,7 +15,7 @@ from .nodes.editing import CombineMasks, Compare, RefineMask
 from .nodes.finishing import Finish
 from .nodes.folder import LoadFolder, SaveFolder
 from .nodes.frames import SaveVideo, TemporalSmooth
-from .nodes.framing import CropToSubject, PasteBack, Shadow
+from .nodes.framing import CropToSubject, PasteBack, PhotographedShadow, Shadow
 from .nodes.loading import LoadModel
 from .nodes.masks import PredictMask
 from .nodes.mattes import AlphaMatting, EstimateForeground, MakeTrimap
@@ -38,7 +38,7 @@ class GossamerExtension(ComfyExtension):
             *(LoadModel, PredictMask, Refine, Composite, Finish, Check, RemoveBackground, CutOut),
             *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
             *(RefineMask, MakeTrimap, AlphaMatting, EstimateForeground, CombineMasks, Compare),
-            *(CropToSubject, PasteBack, Shadow, UnloadModels),
+            *(CropToSubject, PasteBack, Shadow, PhotographedShadow, UnloadModels),
             *(CutOutVideo, CutOutFrames, SaveVideo, TemporalSmooth, LoadFolder, SaveFolder),
         ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cropping to the subject and back, and its shadow. Ids and names of inputs are permanent."""
+"""Cropping to the subject and back, and its shadows. Ids and names of inputs are permanent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .. import widgets
+from ..cutouts import with_alpha
 from ..log import warn
 from ..progress import Bar
 from ..tensors import Images, Masks, empty, put, together
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from gossamer.canvas import Box
 
-__all__ = ["CropToSubject", "PasteBack", "Shadow"]
+__all__ = ["CropToSubject", "PasteBack", "PhotographedShadow", "Shadow"]
 
 _Place = io.Custom("GOSSAMER_PLACE")
 _SHADOW = ("", "opacity", "softness", "distance", "angle", "tilt", "reach", "colour")
@@ -228,4 +229,61 @@ class Shadow(io.ComfyNode):
             whole = cutout.composite is not None and cutout.composite_alpha is not None
             put(rgba[i, :, :, :3], cutout.composite if whole else cutout.foreground)
             put(rgba[i, :, :, 3], cutout.composite_alpha if whole else cutout.alpha)
+        return io.NodeOutput(rgba, rgba[..., 3].clone())
+
+
+class PhotographedShadow(io.ComfyNode):
+    """Takes the shadow out of a photograph, as a layer of its own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return widgets.known(
+            io.Schema,
+            node_id="GossamerPhotographedShadow",
+            display_name="Photographed Shadow as a Layer (Gossamer)",
+            category=CATEGORY,
+            description="Takes the shadow that the subject has in the photograph, before a plain background, as a "
+            "layer of its own: Composite it over a new background first, and then the cut-out over both.",
+            search_aliases=["shadow", "keep shadow", "shadow layer", "natural shadow", "product photo"],
+            inputs=[
+                widgets.known(
+                    io.Image.Input,
+                    "image",
+                    display_name="image",
+                    tooltip="The original picture(s), before a plain background: nothing else tells a shadow from it.",
+                ),
+                widgets.known(
+                    io.Mask.Input, "mask", display_name="mask", tooltip="The cut-out's alpha: 1 (white) = foreground."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="shadow",
+                    tooltip="RGBA: black, with the shadow's alpha. Save Image keeps its transparency.",
+                ),
+                io.Mask.Output(
+                    display_name="mask",
+                    tooltip="The shadow's alpha: 1 (white) = all dark, 0 where there is none, or none could be found.",
+                ),
+            ],
+        )
+
+    @classmethod
+    @in_comfyui
+    def execute(cls, image: torch.Tensor, mask: torch.Tensor) -> io.NodeOutput:
+        """Look picture by picture."""
+        from gossamer import refine
+        from gossamer.settings.parameters import recipe_from_flat
+
+        recipe = recipe_from_flat({"matting": "none", "foreground": "none", "foreground_shadow": "keep"})
+        images, masks = Images.of(image, "image"), Masks.of(mask, "mask")
+        count = together(images, masks)
+        rgba, bar = empty(count, *images.size, 4), Bar(count)
+        rgba.zero_()
+        for i in range(count):
+            cutout = refine(with_alpha(images, i), masks.alpha(i), recipe, progress=bar.picture(i))
+            warn(cutout.report.warnings)
+            if cutout.shadow is not None:
+                put(rgba[i, :, :, 3], cutout.shadow)
         return io.NodeOutput(rgba, rgba[..., 3].clone())

@@ -150,6 +150,7 @@ class Client:
         *,
         foreground=False,
         background=False,
+        shadow=False,
         rgba=False,
         scale=1.0,
         draft=False,
@@ -170,6 +171,8 @@ class Client:
             Ask for the subject's own colours too.
         background : bool
             Ask for what is behind it too, filled in.
+        shadow : bool
+            Ask for the photograph's shadow too: a plane as the alpha is, where there is one.
         rgba : bool
             Ask for both with four channels, whatever the picture has.
         scale : float
@@ -195,13 +198,13 @@ class Client:
             It went wrong; the text says why and what to do.
         """
         header = {"request": "refine", "picture": picture, "options": options, "foreground": foreground}
-        header |= {"background": background, "rgba": rgba, "changes": changes}
+        header |= {"background": background, "shadow": shadow, "rgba": rgba, "changes": changes}
         header |= {"scale": scale, "draft": draft, "region": None if region is None else list(region), "dtype": dtype}
         width, height, own = self._shapes[picture]
         if region is not None:
             width, height = region[2:]
         plane = width * height * _SIZES[dtype or own]
-        answer, payload = self._answer("result", header, progress=progress, most=9 * plane)
+        answer, payload = self._answer("result", header, progress=progress, most=10 * plane)
         with self._taking(payload):
             found = result(answer, payload, width, height, _SIZES[dtype or own], taking)
             if found is None:

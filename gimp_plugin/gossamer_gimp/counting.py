@@ -32,6 +32,7 @@ RULES: Mapping[str, tuple[dict[str, tuple[str, ...]], ...]] = {
         {"foreground": ("auto", "soft_band", "blur_fusion", "multilevel", "closed_form")},
     ),
     "foreground-despill": _COLOURS,
+    "foreground-shadow": ({"output": ("layer", "mask", "image", "finished")},),
     # By itself it takes only a screen's tint off, and only "key" knows of one.
     "foreground-despill-strength": (
         *_COLOURS,

@@ -24,6 +24,8 @@ SAID = (
     N_("Almost nothing was found to be foreground: is there a subject in the picture?"),
     N_("Almost everything was found to be foreground: is there a background in the picture?"),
     N_("Nothing was found where the prompt points."),
+    N_("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart."),
+    N_("No shadow was found beside the subject."),
     N_("No model that reads text is installed."),
     N_("Nothing is marked as the subject."),
     N_("Paint over a part of it in white."),
@@ -304,6 +306,7 @@ def cut(client, layer, config, agree, progress, ready=None):
                 options,
                 foreground=output in outputs.COLOURED,
                 background=output == "layers",
+                shadow=output in outputs.SHADOWED and config.get_property("foreground-shadow") == "keep",
                 rgba=output in outputs.COLOURED,  # as the new layer has them: GIMP takes long to convert
                 progress=later,
                 taking=outputs.taking(source(layer), output),

@@ -43,6 +43,7 @@ class Result:
     foreground: Any
     report: dict
     background: Any = None
+    shadow: memoryview | None = None
     boxes: list | None = None
 
 
@@ -73,13 +74,13 @@ def result(answer: dict, payload: Payload, width: int, height: int, size: int, t
     """
     plane = width * height * size
     front, behind, boxes = answer["foreground"], answer.get("background", 0), answer.get("boxes")
-    sent = plane
+    sent, cast = plane, plane * answer.get("shadow", 0)
     if boxes is not None:
         for left, top, across, down in boxes:
             if not (0 <= left <= left + across <= width and 0 <= top <= top + down <= height):
                 return None
         sent = sum(box[2] * box[3] for box in boxes) * size
-    if payload.left != sent + plane * (front + behind):
+    if payload.left != sent + cast + plane * (front + behind):
         return None
 
     def colours(name: str, channels: int) -> Any:
@@ -88,4 +89,6 @@ def result(answer: dict, payload: Payload, width: int, height: int, size: int, t
         return taking(name, channels * plane, payload.take) if taking else payload.keep(channels * plane)
 
     alpha = payload.keep(sent)
-    return Result(alpha, colours("foreground", front), answer["report"], colours("background", behind), boxes)
+    shadow = payload.keep(cast) if cast else None
+    front_made = colours("foreground", front)
+    return Result(alpha, front_made, answer["report"], colours("background", behind), shadow, boxes)

@@ -5,6 +5,7 @@
   alpha stays and still counts: it is not in the mask too.
 - A new layer lies above the original, which keeps its pixels and its mask and is hidden so that the cut-out is seen;
   what was behind the subject, filled in, lies between the two where it is wanted.
+- The photograph's shadow, where it is kept, is a black layer just below the subject's, with its alpha as its mask.
 - In an indexed image the new layer's colours are those of the palette that come nearest.
 """
 
@@ -20,6 +21,9 @@ from language import N_, _
 MARK = "gossamer-matte"
 BEHIND = "gossamer-behind"
 """The parasite of a filled-in background that names the layer that it was made of."""
+
+SHADOW = "gossamer-shadow"
+"""The parasite of a shadow that names the layer that it lies below."""
 
 CHANNEL = "gossamer-channel"
 """The parasite of a channel that names the layer that it was made of, and says what was in it."""
@@ -71,6 +75,8 @@ ELSEWHERE = ("image", "finished")
 """The outputs that are images of their own."""
 COLOURED = (*NEW, *ELSEWHERE)
 """The outputs that have colours of their own."""
+SHADOWED = ("layer", "mask", "image")
+"""The outputs below which the photograph's shadow can lie. What is filled in behind a subject has it already."""
 
 _COMBINED = {
     "mask-add": Gimp.ChannelOps.ADD,
@@ -111,6 +117,7 @@ def place(layer, result, output, replaced=None):
                 notes.append(_("The cut-out that was there was replaced: Edit > Undo brings it back."))
             if replaced.get_parent() == parent:
                 position = image.get_item_position(replaced)
+            _remove_shadow(replaced)
             image.remove_layer(replaced)
         _remove_behind(image, layer)
         new = result.foreground
@@ -120,6 +127,7 @@ def place(layer, result, output, replaced=None):
         _add_mask(new, result, depth)
         mark = f"{layer.get_tattoo()}".encode() + b"\0"
         new.attach_parasite(Gimp.Parasite.new(layers.SOURCE, 3, mark))  # saved with the image, and undone with it
+        _add_shadow(new, layer, result, depth)
         if output == "layers":
             _add_behind(image, layer, new, result.background)
         if not layer.get_lock_visibility():
@@ -150,6 +158,8 @@ def _to_mask(layer, result, output, depth):
         other.delete()
         mask.update(0, 0, mask.get_width(), mask.get_height())
         return notes
+    _remove_shadow(layer)
+    _add_shadow(layer, layer, result, depth)
     if output == "mask-subtract":
         result = _inverted(result, depth)
     if mask is not None:
@@ -198,7 +208,7 @@ def _coloured(image, layer):
         Gimp.ImageBaseType.GRAY: Gimp.ImageType.GRAYA_IMAGE,
         Gimp.ImageBaseType.INDEXED: Gimp.ImageType.INDEXEDA_IMAGE,
     }
-    return Gimp.Layer.new(
+    new = Gimp.Layer.new(
         image,
         _("{layer} cut-out").format(layer=layer.get_name()),
         layer.get_width(),
@@ -207,6 +217,18 @@ def _coloured(image, layer):
         layer.get_opacity(),
         layer.get_mode() if not layer.is_group() else Gimp.LayerMode.NORMAL,
     )
+    if new.get_mode() == Gimp.LayerMode.NORMAL:
+        _mix_numbers(new)
+    return new
+
+
+def _mix_numbers(layer):
+    """Have a layer mixed with those below as a matte means it: the photograph's numbers, in the mode Normal.
+
+    By itself GIMP mixes their light: half a hair counts as three quarters over something darker, half a shadow as less.
+    """
+    layer.set_mode(Gimp.LayerMode.NORMAL)
+    layer.set_composite_space(Gimp.LayerColorSpace.RGB_NON_LINEAR)
 
 
 def _add_behind(image, layer, new, behind):
@@ -221,6 +243,33 @@ def _remove_behind(image, layer):
     parent = layer.get_parent()
     for other in image.get_layers() if parent is None else parent.get_children():
         if other.get_parasite(BEHIND) is not None and layers.text_of(other, BEHIND) == str(layer.get_tattoo()):
+            image.remove_layer(other)
+
+
+def _add_shadow(above, layer, result, depth):
+    """Add the photograph's shadow, where the result has it, just below a layer that stands over nothing else."""
+    if result.shadow is None:
+        return
+    image = above.get_image()
+    shadow = _coloured(image, layer)
+    shadow.set_name(_("{layer} shadow").format(layer=layer.get_name()))
+    shadow.set_opacity(above.get_opacity())
+    _mix_numbers(shadow)
+    image.insert_layer(shadow, above.get_parent(), image.get_item_position(above) + 1)
+    shadow.set_offsets(*above.get_offsets()[1:])
+    shadow.get_buffer().set_color(layers.whole(shadow), Gegl.Color.new("black"))
+    shadow.update(0, 0, shadow.get_width(), shadow.get_height())
+    mask = shadow.create_mask(Gimp.AddMaskType.WHITE)
+    shadow.add_mask(mask)
+    layers.put_plane(mask, depth, result.shadow)
+    shadow.attach_parasite(Gimp.Parasite.new(SHADOW, 3, f"{above.get_tattoo()}".encode() + b"\0"))
+
+
+def _remove_shadow(above):
+    """Remove the shadow of a former run below a layer: the new one takes its place, or there is to be none."""
+    image, parent = above.get_image(), above.get_parent()
+    for other in image.get_layers() if parent is None else parent.get_children():
+        if other.get_parasite(SHADOW) is not None and layers.text_of(other, SHADOW) == str(above.get_tattoo()):
             image.remove_layer(other)
 
 
@@ -268,9 +317,10 @@ def _new_image(image, layer, result, depth):
     cut = _coloured(new, layer)
     new.insert_layer(cut, None, 0)
     cut.set_opacity(100)
-    cut.set_mode(Gimp.LayerMode.NORMAL)
+    _mix_numbers(cut)
     layers.put(cut, "R'G'B'A", depth, result.foreground)
     _add_mask(cut, result, depth)
+    _add_shadow(cut, layer, result, depth)
     show(new)
     return cut
 

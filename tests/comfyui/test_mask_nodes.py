@@ -14,6 +14,7 @@ from gossamer.refinement import refine_mask
 from gossamer.settings import recipe_from_flat
 from gossamer.sheets import Entry, contact_sheet
 from gossamer.sheets.layout import LABEL
+from tests.canvas.test_photographed import scene
 from tests.comfyui.graphs import node
 from tests.comfyui.server import Graph, Run, Server
 from tests.comfyui.test_graphs import difference
@@ -175,3 +176,33 @@ def test_bad_input_is_told_in_one_sentence(
     run = server.run(graph)
     assert run.status == "error"
     assert message in run.message
+
+
+def test_the_photographed_shadow_lies_between_a_new_background_and_the_cut_out(server: Server) -> None:
+    pixels, alpha, colour, shadow = scene()
+    picture, mask = (np.round(one * 255).astype(np.uint8) for one in (pixels, alpha))
+    graph = begun(server, picture, mask=mask)
+    graph["shadow"] = node("GossamerPhotographedShadow", image=["picture", 0], mask=["mask", 0])
+    graph["below"] = node("GossamerComposite", foreground=["shadow", 0], mask=["shadow", 1], colour="#00b140")
+    graph["all"] = node(
+        "GossamerComposite", foreground=["picture", 0], mask=["mask", 0], colour="#ffffff", background=["below", 0]
+    )
+    for name in ("shadow", "all"):
+        show(graph, f"{name} shown", [name, 0])
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    layer = server.pictures(run, "shadow shown")[0].astype(np.float32) / 255
+    assert layer[..., :3].max() == 0
+    assert np.abs(layer[..., 3] - shadow)[alpha == 0].mean() < 0.008
+    green = np.float32([0, 0xB1, 0x40]) / 255
+    truth = alpha[..., None] * colour + (1 - alpha[..., None]) * (1 - shadow[..., None]) * green
+    assert np.abs(server.pictures(run, "all shown")[0] / np.float32(255) - truth).mean() < 2 / 255
+
+
+def test_where_no_shadow_can_be_told_there_is_none(server: Server, cat: np.ndarray) -> None:
+    graph = begun(server, cat, mask=masks_of(cat.shape)[0])
+    graph["shadow"] = node("GossamerPhotographedShadow", image=["picture", 0], mask=["mask", 0])
+    show(graph, "shadow shown", ["shadow", 1], mask=True)
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    assert plane(server, run, "shadow shown").max() == 0

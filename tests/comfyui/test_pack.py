@@ -86,6 +86,7 @@ INPUTS = {
         *("foreground", "mask", "shadow", "shadow_opacity", "shadow_softness", "shadow_distance", "shadow_angle"),
         *("shadow_tilt", "shadow_reach", "shadow_colour"),
     ],
+    "GossamerPhotographedShadow": ["image", "mask"],
     "GossamerUnloadModels": ["anything"],
     "GossamerCutOutVideo": [
         *("video", "model", "quality", "format", "background", "colour", "filename_prefix", "hold", "hold_strength"),
@@ -122,6 +123,7 @@ OUTPUTS = {
     "GossamerCropToSubject": ["IMAGE", "MASK", "GOSSAMER_PLACE"],
     "GossamerPasteBack": ["IMAGE"],
     "GossamerShadow": ["IMAGE", "MASK"],
+    "GossamerPhotographedShadow": ["IMAGE", "MASK"],
     "GossamerUnloadModels": ["*"],
     "GossamerCutOutVideo": ["VIDEO", "STRING"],
     "GossamerCutOutFrames": ["IMAGE", "MASK", "GOSSAMER_REMEMBERED"],

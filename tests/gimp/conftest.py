@@ -19,6 +19,7 @@ from gossamer.hosts.gimp import install
 from gossamer.image import encode_image
 from gossamer.settings.parameters import recipe_from_flat
 from tests.cached_weights import weights_home
+from tests.canvas.test_photographed import scene
 from tests.gimp.box import Box, python_for_box
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -105,6 +106,7 @@ def cases(desk: Desk, cat: np.ndarray, cat16: np.ndarray) -> Cases:
         "cat.png": encode_image(cat.astype(np.float32) / 255, None, "png"),
         "cat16.png": encode_image(cat16.astype(np.float32) / 65535, None, "png", bit_depth=16),
         "alpha.png": encode_image(cat.astype(np.float32) / 255, ramp, "png"),
+        "product.png": encode_image(scene()[0], None, "png"),
         "astronaut.png": encode_image(skimage.data.astronaut().astype(np.float32) / 255, None, "png"),
     }
     for name, data in pictures.items():

@@ -14,18 +14,18 @@ import gossamer
 from gossamer.hosts.gimp_files import FILES, RECORD, TRANSLATIONS
 from gossamer.image import encode_image
 from gossamer.matting.from_trimap import trimap_alpha
-from gossamer.settings.parameters import parameters
+from gossamer.settings.parameters import parameters, recipe_from_flat
 from gossamer.video import FrameCutter
 from gossamer.video.clip import Frame
 from tests.cached_weights import weights_home
+from tests.canvas.test_photographed import scene
 from tests.gimp.conftest import Cases, Desk, Library
 
-# What lies upon the layer that it came from has no other background, canvas, shadow or file.
+# What lies upon the layer that it came from has no other background, canvas, cast shadow or file.
 SHOWN = [
     parameter
     for parameter in parameters()
     if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
-    and parameter.path != "foreground.shadow"
 ]
 
 
@@ -351,6 +351,35 @@ def test_two_layers_make_the_picture_again(cases: Cases, cat: np.ndarray) -> Non
     again = alpha * cases.plane("layers", "front") + (1 - alpha) * cases.plane("layers", "behind")
     assert np.abs(again - cat).mean() < 2
     assert len(cases["layers"]["stack after"]) == 2  # what was behind goes with the result that it belonged to
+
+
+@pytest.mark.parametrize(("case", "output"), [("shadow", "layer"), ("shadow_mask", "mask"), ("shadow_image", "image")])
+def test_the_photographed_shadow_is_a_layer_below(cases: Cases, case: str, output: str) -> None:
+    cut, shadow, *rest = cases[case]["stack"]
+    assert cut["name"] == ("Background" if output == "mask" else "Background cut-out")
+    assert shadow["name"] == "Background shadow"
+    assert [one["name"] for one in rest] == (["Background"] if output == "layer" else [])
+    assert {name: shadow[name] for name in ("mask", "offsets", "visible")} == {
+        name: cut[name] for name in ("mask", "offsets", "visible")
+    }
+    image = np.round(scene()[0] * 255) / 255
+    mask = cases.plane(case, "mask").astype(np.float32) / 255
+    for colour in ("white", "#00b140"):
+        settings = {"matting": "none", "foreground": "none", "foreground_shadow": "keep", "background": colour}
+        expected = gossamer.refine(image, mask, recipe_from_flat(settings)).composite
+        seen = cases.plane(case, colour)
+        assert expected is not None
+        # The user's own layer is mixed as they have it: in light, as GIMP does by itself.
+        counted = mask == 0 if output == "mask" else mask >= 0
+        assert np.abs(seen[..., :3] / 255 - expected)[counted].max() < 1.6 / 255
+        assert seen[..., 3].min() == 255
+
+
+def test_a_shadow_goes_with_the_result_that_it_belonged_to(cases: Cases) -> None:
+    assert [one["name"] for one in cases["shadow"]["again"]] == [one["name"] for one in cases["shadow"]["stack"]]
+    assert [one["name"] for one in cases["shadow"]["without"]] == ["Background cut-out", "Background"]
+    assert len(cases["shadow_unknown"]["stack"]) == 2
+    assert "The photograph's shadow was not kept: its background is not plain" in cases.output
 
 
 def test_a_finished_picture_is_an_image_of_its_own(cases: Cases) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.image import Image
 from gossamer.matting.from_mask.estimate import work_size
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.key.screen import find_screen
 from gossamer.matting.signed_distance import unit_length
+from gossamer.parallel.patience import patiently
+from gossamer.progress import Progress
 from gossamer.resampling import Pixels, bilinear, wide_blur
 
-__all__ = ["photographed_shadow"]
+__all__ = ["kept_shadow", "photographed_shadow"]
 
 EMPTY = 0.02  # alpha below is background alone
 APART = 3.0  # units from the subject at which the background is looked at
@@ -67,6 +72,29 @@ def photographed_shadow(pixels: Pixels, alpha: Array) -> Array | None:
         beneath += trust * guess
         known += trust
     return bilinear(np.clip(np.where(free, shadow, beneath), 0, 1), *alpha.shape)
+
+
+def kept_shadow(source: Image, alpha: Array, progress: Progress, warn: Callable[[str], object]) -> Array | None:
+    """Return the shadow of a photograph's subject that is to be kept, as :func:`photographed_shadow` does.
+
+    Parameters
+    ----------
+    source : Image
+        The photograph: nothing is kept where its own alpha has nothing.
+    alpha : (H, W) float32
+        The subject's.
+    progress : Progress
+        May raise to cancel.
+    warn : callable
+        Told in one sentence why there is no shadow.
+    """
+    shadow = patiently(lambda: photographed_shadow(source.pixels, alpha), progress)
+    if shadow is None:
+        warn("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart.")
+        return None
+    if not shadow.any():
+        warn("No shadow was found beside the subject.")
+    return shadow if source.alpha is None else shadow * source.alpha
 
 
 def _darker(image: Array, behind: Array, weight: Array, unit: float) -> Array:

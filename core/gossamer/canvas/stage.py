@@ -12,7 +12,7 @@ from gossamer.arrays import Array, as_rgb, unit_float
 from gossamer.canvas.face import chin_by_eyes
 from gossamer.canvas.geometry import Content, Layout, lay_out
 from gossamer.canvas.head import head_box
-from gossamer.canvas.photographed import photographed_shadow
+from gossamer.canvas.photographed import kept_shadow
 from gossamer.canvas.placing import Placed, place, place_plane
 from gossamer.canvas.shadows import ShadowLayer, cast, cut_warnings
 from gossamer.canvas.sharpening import sharpened
@@ -144,11 +144,9 @@ def finish_picture(
             warn(sentence)
     own = None
     if recipe.foreground.shadow == "keep":
-        own = patiently(lambda: photographed_shadow(source.pixels, alpha), progress)
-        if own is None:
-            warn("The photograph's shadow was not kept: its background is not plain, and nothing tells them apart.")
-        else:
-            own = place_plane(own if source.alpha is None else own * source.alpha, layout)
+        own = kept_shadow(source, alpha, progress, warn)
+        if own is not None:
+            own = place_plane(own, layout)
             if not canvas.is_the_photograph and own.any():
                 for sentence in cut_warnings(own, placed.alpha, "drop"):
                     warn(sentence)

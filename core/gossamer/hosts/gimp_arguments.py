@@ -47,7 +47,6 @@ def plug_in_arguments() -> dict[str, Any]:
             }
             for parameter in parameters()
             if parameter.stage not in ("background", "canvas", "shadow", "output", "checks")
-            and parameter.path != "foreground.shadow"
         ],
     }
 

@@ -323,6 +323,8 @@ class Conversation:
                 np.ascontiguousarray(answer.alpha[top : top + tall, left : left + across])
                 for left, top, across, tall in answer.boxes
             ]
+        if answer.shadow is not None:
+            parts.append(answer.shadow)
         high, wide = answer.alpha.shape
         channels, behind = (0 if one is None else one.shape[2] for one in (answer.foreground, answer.background))
         warnings = [warning_in_gimp(warning) for warning in answer.report["warnings"]]
@@ -335,6 +337,7 @@ class Conversation:
             "dtype": request.dtype or picture.request.dtype,
             "foreground": channels,
             "background": behind,
+            "shadow": 0 if answer.shadow is None else 1,
             **({} if answer.boxes is None else {"boxes": answer.boxes}),
             "report": {**answer.report, "warnings": warnings},
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,8 @@ class Answer:
         In the same dtype.
     report : dict
         What was done, see :class:`gossamer.Report`.
+    shadow : (H, W) array or None
+        The photograph's own, in the same dtype: the alpha of a black layer beneath the subject.
     boxes : list of tuple or None
         Left, top, width and height of the parts of alpha that are sent; None: all of it.
     """
@@ -98,6 +100,7 @@ class Answer:
     foreground: Colours | None
     report: dict[str, Any]
     background: Colours | None = None
+    shadow: NDArray[Any] | None = None
     boxes: list[tuple[int, int, int, int]] | None = None
 
 
@@ -144,8 +147,11 @@ def exact_answer(
     if request.background:
         behind = _behind(image, cutout, recipe, steps.part(most, 1.0))[inner]
         background = Colours(behind, dtype, own, request.rgba)
+    report, shadow = cutout.report.as_dict(), None
+    if request.shadow:
+        shadow = _shadow(picture, cutout, dtype, steps, report["warnings"].append)
     alpha = np.ascontiguousarray(from_unit(cutout.alpha[inner], dtype))
-    return Answer(part[1].start, part[0].start, alpha, foreground, cutout.report.as_dict(), background)
+    return Answer(part[1].start, part[0].start, alpha, foreground, report, background, shadow)
 
 
 def shop_picture(
@@ -207,6 +213,18 @@ def _finished(
         hints,
         correct=lambda alpha: brushed(alpha, patches, left, top),
     )
+
+
+def _shadow(
+    picture: OpenedPicture, cutout: Cutout, dtype: str, steps: Progress, warn: Callable[[str], object]
+) -> NDArray[Any] | None:
+    """Return the photograph's shadow in the dtype of an answer; None where there is none."""
+    from gossamer.canvas.photographed import kept_shadow
+
+    own = picture.own_alpha
+    image = picture.image if own is None else replace(picture.image, alpha=as_dtype(own, "float32"))
+    shadow = kept_shadow(image, cutout.alpha, steps, warn)
+    return None if shadow is None or not shadow.any() else np.ascontiguousarray(from_unit(shadow, dtype))
 
 
 def _behind(image: Image, cutout: Cutout, recipe: Recipe, steps: Progress) -> NDArray[np.float32]:

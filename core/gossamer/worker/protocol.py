@@ -17,10 +17,11 @@ never change. After it the client sends requests, one at a time; each is an obje
     ``segmented`` with ``model``, ``about`` it (what ``models`` says, or null), ``coverage`` and ``warnings``: the
     worker has the subject's mask. The same wish again costs nothing. Nothing is fetched for it: where weights are
     missing, the error has ``needs``, what ``models`` says of that model.
-``refine`` (picture, options, scale, draft, changes, region, foreground, background, rgba, dtype)
-    ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground`` and ``background`` = their channels
-    or 0, ``report``), whose payload is the alpha, then the subject's colours and what is behind it, at the picture's
-    size whatever the scale: below 1 it is a preview, computed on a smaller picture. Where ``changes`` of one are asked
+``refine`` (picture, options, scale, draft, changes, region, foreground, background, shadow, rgba, dtype)
+    ``result`` (``left``, ``top``, ``width``, ``height``, ``dtype``, ``foreground``, ``background`` and ``shadow`` =
+    their channels or 0, ``report``), whose payload is the alpha, the alpha of the photograph's shadow, then the
+    subject's colours and what is behind it, at the picture's size whatever the scale: below 1 it is a preview,
+    computed on a smaller picture. Where ``changes`` of one are asked
     for and an earlier one is there, the payload begins with those parts of the alpha that differ, one after the other:
     ``boxes`` has their left, top, width and height. Colours have the picture's channels, four where ``rgba`` is wished.
 ``brush`` (picture, region; payload: a plane of bytes of the region's size)

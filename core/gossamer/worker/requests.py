@@ -172,6 +172,8 @@ class RefineRequest:
         Answer with the subject's colours too.
     background : bool
         Answer with what is behind the subject too, filled in; of exact answers only.
+    shadow : bool
+        Answer with the photograph's own shadow too, where one is found; of whole exact answers only.
     rgba : bool
         Of an exact answer: its colours have four channels, the last of them opaque where the picture has no alpha.
     dtype : str
@@ -188,6 +190,7 @@ class RefineRequest:
     region: tuple[int, int, int, int] | None
     foreground: bool
     background: bool
+    shadow: bool
     rgba: bool
     dtype: str
     draft: bool
@@ -205,6 +208,7 @@ class RefineRequest:
             region=tuple(region) if good else None,  # type: ignore[arg-type]
             foreground=header.get("foreground", False),
             background=header.get("background", False),
+            shadow=header.get("shadow", False),
             rgba=header.get("rgba", False),
             dtype=header.get("dtype", ""),
             draft=header.get("draft", False),
@@ -220,6 +224,7 @@ class RefineRequest:
             region=good or region is None,
             foreground=isinstance(request.foreground, bool),
             background=isinstance(request.background, bool) and not (request.background and preview),
+            shadow=isinstance(request.shadow, bool) and not (request.shadow and (preview or good)),
             rgba=isinstance(request.rgba, bool) and not (request.rgba and preview),
             dtype=request.dtype == "" or (isinstance(request.dtype, str) and request.dtype in SIZES),
             draft=isinstance(request.draft, bool),

@@ -428,6 +428,42 @@ def filled_in():
     image.delete()
 
 
+def shadows():
+    """A disc and its shadow before a wall: as a layer of its own, seen over white and over green; again, and not."""
+    for case, output in (("shadow", "layer"), ("shadow_mask", "mask"), ("shadow_image", "image")):
+        image = load("product.png")
+        (layer,) = image.get_layers()
+        image.select_ellipse(Gimp.ChannelOps.REPLACE, 160, 100, 181, 181)
+        wanted = {"subject": "existing", "matting": "none", "foreground": "none", "foreground_shadow": "keep"}
+        new = run(case, image, [layer], output=output, **wanted)
+        Gimp.Selection.none(image)
+        made = new.get_image()
+        facts[case]["stack"] = stack(made)
+        save(case, "mask", new.get_mask(), "Y u8")
+        for colour in ("white", "#00b140"):
+            below = Gimp.Layer.new(
+                made, "below", new.get_width(), new.get_height(), Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL
+            )
+            made.insert_layer(below, None, len(made.get_layers()))
+            below.get_buffer().set_color(Gegl.Rectangle.new(0, 0, 560, 420), Gegl.Color.new(colour))
+            below.update(0, 0, 560, 420)
+            seen = Gimp.Layer.new_from_visible(made, made, "seen")
+            save(case, colour, seen, "R'G'B'A u8")
+            made.remove_layer(below)
+        if output == "layer":
+            new = run(case, image, [new], output=output, **wanted)
+            facts[case]["again"] = stack(image)
+            run(case, image, [new], output=output, **{**wanted, "foreground_shadow": "none"})
+            facts[case]["without"] = stack(image)
+        if made != image:
+            made.delete()
+        image.delete()
+    image = load("cat.png")
+    run("shadow_unknown", image, image.get_layers(), output="layer", foreground_shadow="keep")
+    facts["shadow_unknown"]["stack"] = stack(image)
+    image.delete()
+
+
 def special():
     """Layers that are more than pixels: with a filter, and, in GIMP 3.2, linked to a file or of a path."""
     image = load("cat.png")
@@ -578,7 +614,7 @@ def arguments():
 
 for part in (
     arguments, no_worker, plain, options, place, kinds, new_layer, alpha, masks, refusals, several, outputs, partly,
-    subjects, marked, filled_in, special, now, extracted, animation, missing, script_fu
+    subjects, marked, filled_in, shadows, special, now, extracted, animation, missing, script_fu
 ):  # fmt: skip
     try:
         part()

@@ -81,6 +81,47 @@ def test_a_screen_that_is_lit_twice_is_the_screen() -> None:
     assert found[:, 310:].max() < 0.05
 
 
+@pytest.mark.parametrize("floor", [(0.22, 0.45, 0.2), (0.1, 0.42, 0.3)])
+def test_a_floor_of_another_green_is_the_screen(floor: tuple[float, float, float]) -> None:
+    alpha = drawn((240, 200, 90))
+    behind = np.broadcast_to(np.float32(GREEN), (*SIZE, 3)).copy()
+    behind[280:] = floor
+    image = over(alpha, SKIN, cv2.GaussianBlur(behind, (0, 0), 0.8), 0.008)
+    for found in (key_alpha(image), key_alpha(image, network_mask(alpha))):
+        assert np.abs(found - alpha).mean() < 0.6 / 255
+        assert np.quantile(found[alpha == 0], 0.999) < 0.2
+
+
+def test_what_is_green_in_the_subject_stays() -> None:
+    alpha, leaf = drawn((240, 200, 110)), drawn((150, 230, 45))  # which reaches out of it
+    whole = np.maximum(alpha, leaf)
+    shirt = drawn((270, 210, 40))
+    colours = np.float32([0.6, 0.4, 0.35]) * np.ones((*SIZE, 1), np.float32)
+    for shape, green in ((leaf, (0.35, 0.5, 0.1)), (shirt, (0.25, 0.42, 0.24))):
+        colours = colours * (1 - shape[..., None]) + shape[..., None] * np.float32(green)
+    found = key_alpha(over(whole, colours, GREEN, 0.008), cv2.GaussianBlur(whole, (0, 0), 2.0))
+    assert np.abs(found - whole).mean() < 0.8 / 255
+    assert found[shirt == 1].min() > 0.95
+    assert found[leaf == 1].mean() > 0.97
+    # Without a mask what has nothing of the screen around it is the subject's.
+    assert (
+        key_alpha(over(alpha, colours * (1 - leaf[..., None]) + 0.5 * leaf[..., None], GREEN, 0.008))[shirt == 1].min()
+        > 0.95
+    )
+
+
+@pytest.mark.parametrize("seen", [0.35, 0.5])
+def test_glass_and_a_hole_stay_clear_whatever_is_solid_beside_them(seen: float) -> None:
+    body, glass, hole = drawn((160, 200, 90)), drawn((350, 200, 70)), drawn((160, 200, 25))
+    alpha = np.maximum(body - hole, seen * glass)
+    colours = np.where((glass > body)[..., None], np.float32([0.8, 0.8, 0.8]), np.float32([0.35, 0.5, 0.1]))
+    mask = np.maximum(cv2.GaussianBlur(body, (0, 0), 2.0), 0.7 * cv2.GaussianBlur(glass, (0, 0), 2.0))
+    found = key_alpha(over(alpha, colours, GREEN, 0.006), mask)
+    assert np.abs(found - alpha)[100:300, 290:410].mean() < 4 / 255
+    assert found[190:210, 150:170].max() < 0.05
+    assert found[190:210, 90:110].min() > 0.95
+
+
 def test_smoke_before_a_screen_keeps_its_alpha() -> None:
     y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
     smoke = (0.6 * np.exp(-(((x - 240) / 90) ** 2) - ((y - 200) / 70) ** 2)).astype(np.float32)

@@ -9,8 +9,10 @@ from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.colours import read_colour, screen_channel
 from gossamer.errors import InputError
 from gossamer.matting.from_mask.estimate import work_size
+from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.key.noise import Noise, picture_noise
 from gossamer.matting.key.screen import Screen, find_screen
+from gossamer.matting.key.several import NOISY, find_others, joined
 from gossamer.matting.key.unmix import EMPTY, Plate, clear, unmix
 from gossamer.matting.signed_distance import unit_length
 from gossamer.progress import Progress, ProgressCallback
@@ -20,7 +22,8 @@ __all__ = ["key_alpha", "plate_of"]
 
 FRAME = 0.04  # of the shorter side: the border in which a screen is looked for
 PART = 0.3  # of that border that the screen must take
-NOISY = 0.06  # a standard deviation above is no screen's
+INSIDE = 2.5  # units that a mask's contour may be off
+OPAQUE = 0.8, 0.95  # mask values below may be glass or smoke, those above are not
 APART = 2.0  # units around what is dropped that go with it
 
 
@@ -33,17 +36,18 @@ def key_alpha(
 ) -> Array:
     """Find the alpha of what stands before a screen of one colour, or before a plain wall or paper.
 
-    The screen may be lit unevenly and be noisy. Before a green, blue or red one its light that shows through is
-    told by the difference of the channels (Vlahos); at edges, and before any other colour, alpha is how far a pixel
-    is from the screen's colour on the line to the subject's.
+    The screen may be lit unevenly, be noisy, and have several colours: a green floor before a green wall. Before a
+    green, blue or red one its light that shows through is told by the difference of the channels (Vlahos); at edges,
+    and before any other colour, alpha is how far a pixel is from the screen's colour on the line to the subject's.
 
     Parameters
     ----------
     image : (H, W, 3) array
         RGB: uint8, uint16 or floats in [0, 1].
     mask : (H, W) array, optional
-        The subject's: what stands before the screen apart from it, such as a lamp, is dropped. What has the screen's
-        colour is transparent whatever the mask says.
+        The subject's: what stands before the screen apart from it, such as a lamp, is dropped, and what is of a colour
+        like the screen's well inside it, such as a leaf, is opaque. What has the screen's very colour is transparent
+        whatever the mask says.
     screen : str
         ``"auto"``, or the screen's colour, e.g. ``"#00b140"`` or ``"green"``: about right is enough.
     progress : callable, optional
@@ -75,7 +79,8 @@ def key_alpha(
     if found is None:
         raise InputError("No screen of one colour was found.", "Name its colour, or choose the matting auto.")
     plate = plate_of(picture, found, coloured=True)
-    alpha = unmix(picture, small, plate, None, report.part(0.2, 0.95))
+    solid = None if whole is None or plate.channel is None else _solid(hint)
+    alpha = unmix(picture, small, plate, None, report.part(0.2, 0.95), solid)
     if whole is not None and whole.max() > 0.5:
         dropped = _apart(small, found, hint)
         if dropped.any():
@@ -110,7 +115,7 @@ def _colour(screen: str) -> Array | None:
 
 def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | None:
     """Find the screen: along the frame, or where a mask has nothing; then wherever it is seen."""
-    everywhere = np.ones(small.shape[:2], bool)
+    everywhere, expected = np.ones(small.shape[:2], bool), None
     if colour is None:
         width = max(round(FRAME * min(small.shape[:2])), 1)
         expected = everywhere.copy()
@@ -122,14 +127,29 @@ def _screen(small: Array, colour: Array | None, hint: Array | None) -> Screen | 
             return None
         colour = np.median(small[first.seen], axis=0)
     found = find_screen(small, everywhere, colour)
-    if found is not None and _channel(found) is not None:  # grey ones would take every grey thing for their shadow
-        found = find_screen(small, everywhere, colour, shaded=True)
+    if found is None:
+        return None
+    if _channel(found) is not None:  # grey ones would take every grey thing for their shadow, and a wall for a floor
+        others = [] if expected is None else find_others(small, found, expected)
+        several = joined(small, [np.median(small[found.seen], axis=0), *others]) if others else None
+        found = several or find_screen(small, everywhere, colour, shaded=True)
     return None if found is None or found.noise > NOISY else found
 
 
 def _channel(screen: Screen) -> int | None:
     """Return which channel a coloured screen is of, or None."""
     return screen_channel(screen.field.mean(axis=(0, 1)))
+
+
+def _solid(hint: Array) -> Array | None:
+    """Return how opaque a mask's inside surely is; None where it tells nothing of a background."""
+    import cv2
+
+    if not (hint < EMPTY).any():
+        return None
+    side = 2 * round(INSIDE * unit_length(hint.shape)) + 1
+    least = cv2.erode(hint, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return ramp(cv2.blur(least, (side, side)), *OPAQUE)
 
 
 def _apart(small: Array, screen: Screen, hint: Array) -> NDArray[np.bool_]:

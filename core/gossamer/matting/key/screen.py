@@ -12,7 +12,7 @@ from gossamer.arrays import Array
 from gossamer.matting.signed_distance import unit_length
 from gossamer.resampling import bilinear, shrink, wide_blur
 
-__all__ = ["Screen", "behind_place", "find_screen"]
+__all__ = ["Screen", "behind_place", "between", "find_screen", "tint_apart"]
 
 AREA = 60_000  # pixels at which it is looked for
 WHOLLY = 0.99  # of such a pixel that must lie where it is expected
@@ -46,6 +46,8 @@ class Screen(NamedTuple):
         Of what was asked about, how much is it.
     seen : (h, w) bool
         Which of the pixels that were asked about are it.
+    other : (h, w, 3) float32 or None
+        Of a backdrop of several colours: where two meet the other one's, elsewhere its own.
     """
 
     field: Array
@@ -53,6 +55,7 @@ class Screen(NamedTuple):
     rough: float
     share: float
     seen: NDArray[np.bool_]
+    other: Array | None = None
 
 
 def find_screen(
@@ -179,6 +182,12 @@ def _apart(rest: Array, surface: Array) -> tuple[Array, Array]:
     return np.abs(light), _length(*(one - light * other for one, other in zip(seen, along, strict=True)))
 
 
+def tint_apart(colours: Array, backdrop: Array) -> Array:
+    """Return how far colours, (..., 3), are from a backdrop's, (3,), in tint alone, however bright they are."""
+    tint: Array = _apart(colours - backdrop, np.broadcast_to(backdrop, colours.shape))[1]
+    return tint
+
+
 def _length(red: Array, green: Array, blue: Array) -> Array:
     result: Array = np.sqrt(red * red + green * green + blue * blue)
     return result
@@ -228,3 +237,23 @@ def behind_place(field: Array, place: tuple[slice, slice], height: int, width: i
     )
     x, y = np.meshgrid(across, down)
     return np.asarray(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def between(image: Array, behind: Array, other: Array | None) -> Array:
+    """Return a backdrop as it is behind each pixel, where two that meet may be mixed in one: the mixture next to it.
+
+    Parameters
+    ----------
+    image, behind : (h, w, 3) float32
+    other : (h, w, 3) float32 or None
+        The other backdrop, where one is near; else the same as `behind`.
+    """
+    if other is None:
+        return behind
+    step = other - behind
+    length = np.einsum("...i,...i->...", step, step)
+    if not length.any():
+        return behind
+    share = np.einsum("...i,...i->...", image - behind, step) / np.maximum(length, np.float32(1e-6))
+    result: Array = behind + np.clip(share, 0, 1)[..., None] * step
+    return result

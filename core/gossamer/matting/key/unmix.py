@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
 from gossamer.matting.key.noise import Noise
-from gossamer.matting.key.screen import Screen, behind_place
+from gossamer.matting.key.screen import Screen, behind_place, between
 from gossamer.matting.key.subject import ANYWHERE, SubjectColours, subject_colours_around
 from gossamer.matting.signed_distance import unit_length
 from gossamer.parallel.patience import patiently
@@ -32,6 +32,8 @@ VERY = 0.5  # up to which it is, whatever is beside it
 FEWEST = 100  # opaque pixels that make a subject's colours known
 STRONG = 2.0  # times the most of the ringing
 RIM = 4.0  # units: pixels this near to the backdrop may be mixed with it
+BESIDE = 10.0  # units from the backdrop that what is known of the subject's inside may be missing
+SEEN, GAP = 0.2, 0.02  # of a gap between hairs, more than such a share is less opaque
 SOLID, EMPTY = 0.97, 0.03  # of the prior: beyond these there is nothing to decide away from the backdrop
 STEPS = 2  # to each side of the window in which the strongest colour of a line is looked for
 STRONGEST = 0.8  # the doubt about it
@@ -99,10 +101,13 @@ def clear(image: Array, behind: Array, noise: Noise) -> Cleared:
 def cleared_small(small: Array, plate: Plate, shape: tuple[int, ...]) -> Cleared:
     """Do the same at the size of the screen's field, of a picture of a (height, width, ...)."""
     shrunk = math.sqrt(shape[0] * shape[1] / (small.shape[0] * small.shape[1]))
-    return clear(small, plate.screen.field, Noise(plate.screen.noise, plate.noise.ringing / shrunk))
+    behind = between(small, plate.screen.field, plate.screen.other)
+    return clear(small, behind, Noise(plate.screen.noise, plate.noise.ringing / shrunk))
 
 
-def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, report: Progress) -> Array:
+def unmix(
+    picture: Pixels, small: Array, plate: Plate, prior: Array | None, report: Progress, solid: Array | None = None
+) -> Array:
     """Find alpha at the edges of what stands before a known backdrop.
 
     Parameters
@@ -116,6 +121,8 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
         where its colour shows through.
     report : Progress
         What it raises passes through.
+    solid : (h, w) float32, optional
+        Without a prior: how opaque the subject is known to be at least where the backdrop is not seen.
 
     Returns
     -------
@@ -127,11 +134,13 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
     height, width = picture.shape[:2]
     unit = unit_length(small.shape)
     cleared = cleared_small(small, plate, picture.shape)
-    before = (
-        _through(small, plate.screen.field, plate.channel, plate.screen.noise)
-        if prior is None
-        else cv2.resize(prior, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    )
+    if prior is None:
+        before = _through(small, plate.screen.field, plate.channel, plate.screen.noise)
+        solid = _solid(before, cleared, solid, unit)
+        if solid is not None:
+            before = np.maximum(before, solid)
+    else:
+        before = cv2.resize(prior, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     opaque = _opaque(cleared.away, before, unit)
     colours = patiently(lambda: subject_colours_around(small, opaque, unit), report)
     report(0.3)
@@ -141,7 +150,12 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
     result = np.empty((height, width), np.float32)
     # Of what is clear in the small picture nothing needs to be looked at again.
     nothing = cv2.erode(cleared.empty.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    solid = (cleared.away > RIM * unit + 2) & ((before > SOLID) | ((before < EMPTY) & (prior is not None)))
+    reach = None
+    if solid is not None:  # as far as the backdrop, its colours decide
+        side = 2 * math.ceil(2 * RIM * unit + 2) + 1
+        reach = cv2.dilate(solid, np.ones((side, side), np.uint8))
+        reach[cleared.away > BESIDE * unit] = 0
+    settled = (cleared.away > RIM * unit + 2) & ((before > SOLID) | ((before < EMPTY) & (prior is not None)))
 
     def work(top: int, bottom: int) -> None:
         for left in range(0, width, SIDE):
@@ -153,7 +167,7 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
             )
             if nothing[cells].all():
                 result[place] = 0
-            elif solid[cells].all():
+            elif settled[cells].all():
                 result[place] = 1 if prior is None else prior[place]
             else:
                 decide(top, bottom, left, right)
@@ -163,10 +177,15 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
         around = slice(above, min(bottom + halo, height)), slice(before_it, min(right + halo, width))
         part = np.ascontiguousarray(unit_float(picture[around]))
         behind = behind_place(plate.screen.field, around, height, width)
+        if plate.screen.other is not None:
+            behind = between(part, behind, behind_place(plate.screen.other, around, height, width))
         known = clear(part, behind, plate.noise)
         inner = slice(top - above, bottom - above), slice(left - before_it, right - before_it)
+        place = slice(top, bottom), slice(left, right)
         if prior is None:
             wanted = _through(part[inner], behind[inner], plate.channel, plate.noise.camera)
+            if solid is not None:
+                wanted = np.maximum(wanted, behind_place(solid, place, height, width))
         else:
             wanted = prior[top:bottom, left:right]
         empty, away = known.empty[inner], known.away[inner]
@@ -180,11 +199,41 @@ def unmix(picture: Pixels, small: Array, plate: Plate, prior: Array | None, repo
         whole = top + rows, left + columns
         spot = _Spot(part, behind, rows + (top - above), columns + (left - before_it), whole, (height, width))
         found = _mixed(spot, colours, plate.noise, step, wanted[mixed])
-        out[mixed] = found if plate.channel is None else np.minimum(found, wanted[mixed])
+        if plate.channel is not None:
+            most = wanted if reach is None else np.maximum(wanted, behind_place(reach, place, height, width))
+            found = np.minimum(found, most[mixed])
+        out[mixed] = found
 
     with Strips() as strips:
         strips.each(work, height, SIDE, report.part(0.3, 1.0))
     return result
+
+
+def _solid(before: Array, cleared: Cleared, inside: Array | None, unit: float) -> Array | None:
+    """Return how opaque those places are at least through which a backdrop only seems to shine; None: nowhere at all.
+
+    The subject is of such a colour there: well inside of what a mask shows, and where none of the backdrop is around.
+    What is as fine as hair and its gaps is left alone.
+    """
+    import cv2
+
+    side = 2 * round(RIM * unit) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    veiled = ((before < SOLID) & ~cleared.empty).astype(np.uint8)
+    wide = cv2.morphologyEx(veiled, cv2.MORPH_OPEN, disc)
+    if not wide.any():
+        return None
+    there = wide > 0
+    _, labels = cv2.connectedComponents(wide, connectivity=8, ltype=cv2.CV_32S)
+    flat, count = labels[there], int(labels.max()) + 1
+    apart = np.full(count, np.inf, np.float32)
+    np.minimum.at(apart, flat, cleared.away[there])
+    clear_through = np.bincount(flat, before[there] < SEEN, count) / np.maximum(np.bincount(flat, minlength=count), 1)
+    enclosed = there & ((apart > RIM * unit) & (clear_through < GAP))[labels]
+    result = enclosed.astype(np.float32)
+    if inside is not None:
+        np.maximum(result, inside * cv2.dilate(wide, disc), out=result)
+    return result if result.any() else None
 
 
 def _opaque(away: Array, prior: Array, unit: float) -> NDArray[np.bool_]:
