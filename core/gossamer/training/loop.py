@@ -162,7 +162,7 @@ def finetune(
         return _of_sam2(model, data, folder, chosen, reading, backgrounds, resume, steps, tell)
     from gossamer.training.processes import Processes
 
-    processes = Processes(chosen.device if chosen.device != "auto" else _device())
+    processes = Processes(_on(chosen))
     say = tell
     if processes.is_first:
         folder.check(resume)
@@ -175,7 +175,8 @@ def finetune(
             "Photographs without masks teach what the base finds in them, and masks were asked for.",
             "Give --general-truth base, or leave --general-photographs out.",
         )
-    lessons = lessons_of(data, general, backgrounds, reading, steps, say, photographs)
+    chosen = base.medium.settled(chosen, (processes.device or _on(chosen)).startswith("cuda"))
+    lessons = base.medium.lessons_of(data, general, backgrounds, reading, steps, say, photographs)
     asked = _asked(base, chosen, reading, lessons, data, general, backgrounds, photographs)
     if resume:
         _check_same(folder.asked(), asked)
@@ -238,6 +239,8 @@ def say_licence(base: Base, say: Callable[[str], object]) -> None:
             f"{card.title} has the licence {card.licence}, which does not allow commercial use: that binds what is "
             f"trained from it as well. See {card.licence_url}"
         )
+    elif card.terms:
+        say(f"{card.title} is under {card.licence}, and so is what is trained from it: {card.terms}.")
 
 
 def _watched(trainer: Trainer | DecoderTrainer, asked: dict[str, Any], steps: Progress, resume: bool) -> FinetuneReport:
@@ -333,7 +336,10 @@ def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
         )
 
 
-def _device() -> str:
+def _on(settings: Training) -> str:
+    """Return where a training is to run."""
     from gossamer.networks.devices import cuda_is_available
 
+    if settings.device != "auto":
+        return settings.device
     return "cuda" if cuda_is_available("torch") else "cpu"

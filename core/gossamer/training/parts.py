@@ -39,6 +39,8 @@ def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
     """
     network.requires_grad_(True)
     for name, parameter in network.named_parameters():
+        if name.startswith(teaching.stays):
+            parameter.requires_grad_(False)
         if settings.freeze == "encoder" and name.startswith(teaching.encoder):
             parameter.requires_grad_(False)
         if settings.freeze == "decoder" and not name.startswith((*teaching.encoder, *teaching.sides)):

@@ -83,6 +83,37 @@ class RobustVideoMatting(nn.Module):
         residual, alpha = self.refiner(frame, small, residual, alpha, hidden)
         return (residual + frame).clamp(0, 1), alpha.clamp(0, 1), after
 
+    def sequence(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Matte frames that follow each other, from nothing remembered on, seen as large as they are.
+
+        What it gives is what the same frames give one by one at a ratio of 1. All but the recurrent decoder sees them
+        at once, as in the authors' training.
+
+        Parameters
+        ----------
+        frames : (N, T, 3, H, W)
+            RGB in [0, 1].
+
+        Returns
+        -------
+        colours : (N, T, 3, H, W)
+        alpha : (N, T, 1, H, W)
+        """
+        shape = frames.shape[:2]
+        flat = frames.flatten(0, 1)
+        first, second, third, fourth = self.backbone(flat)
+        found = [one.unflatten(0, shape) for one in (first, second, third, self.aspp(fourth))]
+        states: Sequence[Tensor | None] = (None,) * 4
+        seen = []
+        for place in range(shape[1]):
+            hidden, states = self.decoder(frames[:, place], *(one[:, place] for one in found), states)
+            seen.append(hidden)
+        every = torch.stack(seen, 1).flatten(0, 1)
+        residual, alpha = self.project_mat(every).split([3, 1], dim=1)
+        residual, alpha = self.refiner(flat, flat, residual, alpha, every)
+        colours = (residual + flat).clamp(0, 1)
+        return colours.unflatten(0, shape), alpha.clamp(0, 1).unflatten(0, shape)
+
 
 class _Squeeze(nn.Module):
     def __init__(self, channels: int) -> None:
