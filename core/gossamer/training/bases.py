@@ -74,6 +74,11 @@ class Base:
         return Stills()
 
     @property
+    def runs_first_in_onnx(self) -> bool:
+        """Whether ONNX Runtime is faster: it is with networks of convolutions, torch with transformers."""
+        return NETWORKS[self.network].convolutional
+
+    @property
     def logits(self) -> bool:
         """Whether its forward returns logits."""
         return NETWORKS[self.network].output == "logit"
@@ -112,6 +117,11 @@ class ClipBase(Base):
     def medium(self) -> Clips:
         """What it is taught with."""
         return Clips()
+
+    @property
+    def runs_first_in_onnx(self) -> bool:
+        """Whether ONNX Runtime is faster: our own kernels run its graph, and no other file of it."""
+        return True
 
     @property
     def logits(self) -> bool:

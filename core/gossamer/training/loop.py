@@ -285,6 +285,7 @@ def _asked(
     return {
         "gossamer": gossamer.__version__,
         "base": base.as_dict(),
+        "medium": base.medium.many,
         **_data_asked(data, general, backgrounds, photographs),
         "seed": settings.seed,
         "settings": settings.model_dump(),

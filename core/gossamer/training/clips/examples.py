@@ -91,7 +91,7 @@ class ClipExample:
         Its numbered pictures in their order; of a still the one.
     film : Film or None
         In their place.
-    subject_alone : bool
+    is_cutout : bool
         Whether its colours are the subject's alone: there is no background, and it gets one that moves.
     length : int
         How many frames it has, where that was looked at.
@@ -105,7 +105,7 @@ class ClipExample:
     group: str
     frames: tuple[Example, ...] = ()
     film: Film | None = None
-    subject_alone: bool = False
+    is_cutout: bool = False
     length: int = 0
     size: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
     looks: tuple[Look, ...] = field(default=(), compare=False, repr=False)

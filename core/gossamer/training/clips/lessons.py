@@ -73,8 +73,8 @@ class ClipLesson:
         """What people know it by."""
         return self.clip.name
 
-    def load(self, seed: int = 0) -> tuple[NDArray[np.uint8], Array]:
-        """Return frames to be measured on, always the same: (T, H, W, 3) uint8 and (T, H, W) float32 in [0, 1].
+    def load(self, seed: int = 0, longest: int = _LONGEST) -> tuple[NDArray[np.uint8], Array]:
+        """Return frames to be measured on, the same for a seed: (T, H, W, 3) uint8 and (T, H, W) float32 in [0, 1].
 
         Raises
         ------
@@ -82,15 +82,17 @@ class ClipLesson:
             It cannot be read.
         """
         clip = self.clip
-        if clip.is_still or clip.subject_alone:
+        if clip.is_still or clip.is_cutout:
             # They move, and the more calmly the easier it would be: as in the training, but for colours and speed.
             lots = self._lots(seed)
             frames = [0] * SHOWN if clip.is_still else list(range(min(SHOWN, clip.length)))
-            made = self._composed(frames, _COMPOSED, lots)
+            side = min(longest, _COMPOSED)
+            whole = Training(crop=0.0)
+            made = self._composed(frames, side, lots) if clip.is_cutout else self._taken(frames, side, whole, lots)
             return np.rint(made.frames.transpose(0, 2, 3, 1) * 255).astype(np.uint8), made.truth[:, 3]
         first = max(0, (clip.length - SHOWN) // 2)
         read = clip.read(first, min(first + SHOWN, clip.length) - 1)
-        small = [shrunk(rgb, np.clip(alpha, 0, 1).astype(np.float32), _LONGEST) for rgb, alpha in read]
+        small = [shrunk(rgb, np.clip(alpha, 0, 1).astype(np.float32), longest) for rgb, alpha in read]
         return np.stack([rgb for rgb, _ in small]), np.stack([alpha for _, alpha in small])
 
     def sequence(self, length: int, side: int, settings: Training, seed: int) -> Sequence4:
@@ -114,7 +116,7 @@ class ClipLesson:
         clip = self.clip
         frames = [0] * length if clip.is_still else drawn_frames(clip.length, length, lots)
         over_another = clip.is_still and lots.random() < _OVER_ANOTHER
-        if clip.subject_alone or over_another:
+        if clip.is_cutout or over_another:
             made = self._composed(frames, side, lots)
         else:
             made = self._taken(frames, side, settings, lots)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,18 @@ from gossamer.settings.training import Training
 from gossamer.training.media import Stills
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from gossamer.arrays import Array
+    from gossamer.evaluation import Measure
+    from gossamer.settings.promotion import Promotion
+    from gossamer.training.bases import Base
     from gossamer.training.feeding import Feed, Taught
     from gossamer.training.lessons import Lessons
+    from gossamer.training.proof import Measured, Model
     from gossamer.training.validation import Seen
-    from gossamer.weights.catalogue import InputSpec
+    from gossamer.weights.card import InputSpec, ModelCard
 
 __all__ = ["Clips"]
 
@@ -86,3 +92,56 @@ class Clips(Stills):
         from gossamer.training.clips.validation import worst_of
 
         return worst_of(seen, pictures, network, count=count, **how)
+
+    # -- proof ------------------------------------------------------------------------------------------------
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """What is proved, by name."""
+        from gossamer.training.clips.proof import CLIPS_PROVED
+
+        return CLIPS_PROVED
+
+    def measured(self, mask: Array, truth: Array) -> dict[str, float]:
+        """Return all of these of what a model found."""
+        from gossamer.training.clips.proof import measured
+
+        return measured(mask, truth)
+
+    def examples(self, source: str | os.PathLike[str], reading: Data, progress: Progress) -> tuple[Any, ...]:
+        """Return all of a data set that can be used: each has a ``name``, a ``group``, and ``is_cutout``."""
+        from gossamer.training.clips.reading import read_clips
+
+        return read_clips(source, reading, progress).clips
+
+    def samples_of(self, examples: Any, backgrounds: tuple[Path, ...], settings: Promotion) -> tuple[Measured, ...]:
+        """Return what is measured of clips."""
+        from gossamer.training.clips.proof import clip_samples_of
+
+        return clip_samples_of(examples, backgrounds, settings)
+
+    def models(
+        self, base: Base, card: ModelCard, file: Path, progress: Progress, say: Callable[[str], object]
+    ) -> tuple[Model, Model]:
+        """Return the model before and after, both in torch, so that nothing else differs."""
+        from gossamer.parallel.patience import patiently
+        from gossamer.training.clips.proof import ClipModel
+
+        return patiently(lambda: (ClipModel(base.path, base.network), ClipModel(file, base.network)), progress)
+
+    def export_onnx(self, base: Base, weights: Path, file: Path, card: ModelCard, progress: Progress) -> float:
+        """Write the ONNX file of what a file of weights holds; return how far its mattes are from that at most."""
+        from gossamer.networks.recurrent_export import export_recurrent
+        from gossamer.parallel.patience import patiently
+
+        module = patiently(lambda: base.loaded_from(weights), progress)
+        return export_recurrent(module, base.path, file, progress=progress).difference
+
+    def shown(
+        self, sample: Measured, models: tuple[Model, Model], settings: Promotion, progress: Progress
+    ) -> tuple[NDArray[Any], Array, Array, Array]:
+        """Return a picture for the card: the frame in which the models differ most."""
+        frames, truths = sample.load(settings.proof_side, settings.proof_seed)
+        before, after = (model.predict(frames, progress) for model in models)
+        place = int(abs(before - after).mean((1, 2)).argmax())
+        return frames[place], truths[place], before[place], after[place]

@@ -26,7 +26,7 @@ from gossamer.training.dataset.folders import MASKS, PICTURES, holds_pictures, i
 from gossamer.training.dataset.grouping import group_of
 from gossamer.training.dataset.reading import check_share, find_examples
 
-__all__ = ["ClipSet", "ClipSplit", "find_clips", "look_into_clips", "read_clips", "split_clips"]
+__all__ = ["ClipSet", "ClipSplit", "check_clips", "find_clips", "look_into_clips", "read_clips", "split_clips"]
 
 _FILMS = (".mov", ".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".ogv")
 _SUBJECTS = frozenset(("fgr", "foreground", "foregrounds"))
@@ -80,10 +80,15 @@ def read_clips(
     """
     chosen = settings or Data()
     whole = look_into_clips(find_clips(source, chosen), Progress.of(progress))
-    check_share(
-        Dataset(tuple(one.frames[0] if one.frames else _stand_in(one) for one in whole.clips), whole.left_out), chosen
-    )
+    check_clips(whole, chosen)
     return whole
+
+
+def check_clips(found: ClipSet, settings: Data) -> None:
+    """Raise InputError where nothing is left, or more was left out than may be."""
+    # Reckoned as for pictures: of the clips that stay only their number counts.
+    stay = tuple(Example(one.name, one.group, one.path, None, one.source) for one in found.clips)
+    check_share(Dataset(stay, found.left_out, (), found.passed_over), settings, what="clips")
 
 
 def find_clips(source: str | os.PathLike[str], settings: Data) -> ClipSet:
@@ -154,11 +159,7 @@ def split_clips(clips: Sequence[ClipExample], settings: Data, progress: Progress
 
 
 def _still(example: Example) -> ClipExample:
-    return ClipExample(example.name, example.group, (example,), subject_alone=example.is_cutout, length=1)
-
-
-def _stand_in(clip: ClipExample) -> Example:
-    return Example(clip.name, clip.group, clip.path, None, "film")
+    return ClipExample(example.name, example.group, (example,), is_cutout=example.is_cutout, length=1)
 
 
 def _gathered(
@@ -197,11 +198,15 @@ def _gathered(
         ordered = sorted(frames, key=lambda one: (_number(one), one.name))
         if gaps := _gaps([_number(one) for one in ordered]):
             notes.append((name, f"Its numbers leave out {_listed(gaps)}: what follows is taken for the next frame."))
-        group = group_of(settings.group, folder, root, name)
+        group = _group_of(settings, folder, root, name)
         alone = _is_subjects(folder, root) or all(one.is_cutout for one in ordered)
-        clips.append(ClipExample(name, group, tuple(ordered), subject_alone=alone, length=len(ordered)))
+        clips.append(ClipExample(name, group, tuple(ordered), is_cutout=alone, length=len(ordered)))
     left_out += [(name, why) for name, why in unpaired if Path(name).parent.as_posix() not in known]
     return clips, left_out, notes
+
+
+def _group_of(settings: Data, path: Path, root: Path, name: str) -> str:
+    return f"clip {name}" if settings.group == "none" else group_of(settings.group, path, root, name)
 
 
 def _is_own(folder: Path, root: Path) -> bool:
@@ -264,7 +269,7 @@ def _films(root: Path, settings: Data) -> tuple[list[ClipExample], list[tuple[st
             continue
         film = Film(file, found[0] if found else None, inverted)
         alone = not found or _is_subjects(file.parent, root)
-        clips.append(ClipExample(name, group_of(settings.group, file, root, name), film=film, subject_alone=alone))
+        clips.append(ClipExample(name, _group_of(settings, file, root, name), film=film, is_cutout=alone))
     for file in (one for same in mattes.values() for one in same if one not in used):
         name = file.relative_to(root).as_posix() if root in file.parents else file.name
         faults.append((name, f"{file.name} has no film."))
@@ -294,7 +299,7 @@ def _looked_at(clip: ClipExample) -> tuple[ClipExample, str, tuple[str, ...]]:
         return clip, error.message, ()
     except MemoryError:
         return clip, "There is not enough memory for its frames.", ()
-    seen = [faults_of(rgb, alpha, cutout=clip.subject_alone) for rgb, alpha in found]
+    seen = [faults_of(rgb, alpha, cutout=clip.is_cutout) for rgb, alpha in found]
     # A subject may come late or leave: what holds for a clip holds in most of the frames that were seen of it.
     fault = _common([[fault] for fault, _ in seen])
     if fault:
