@@ -67,8 +67,10 @@ def write_things(folder: Path, files: list[Path], count: int, seed: int) -> None
 
 
 def write_general(folder: Path, files: list[Path]) -> int:
-    """Write the photographs in which the base finds somebody for certain, and what it finds."""
-    model, quiet = load_matter(ModelChoice.of(MODEL), Recipe(), Video(), Progress.of(None), print), Progress.of(None)
+    """Write the photographs in which the base finds somebody for certain, and what it finds; return how many."""
+    shutil.rmtree(folder, ignore_errors=True)
+    quiet = Progress.of(None)
+    model = load_matter(ModelChoice.of(MODEL), Recipe(), Video(ratio=0.5), quiet, print)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
     count = 0
@@ -103,6 +105,7 @@ def prepared(out: Path, photos: Path, cutouts: Path | None, count: int) -> None:
         there = len(list((cutouts / "input").glob("*.png")))
         write_clips(out / "real", cutouts, out / "photos-test", there)
     print(f"general photographs: {write_general(out / 'general', files)}", flush=True)
+    (out / "ready").touch()
 
 
 def main() -> None:
@@ -117,15 +120,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--every", type=int, default=60)
+    parser.add_argument("--proved", type=int, default=TESTED, help="of each set, so many clips at most are measured")
     parser.add_argument("--only-data", action="store_true", help="write the sets and end")
     arguments = parser.parse_args()
     out: Path = arguments.out
-    if not (out / "general").exists():
+    if not (out / "ready").exists():
         prepared(out, arguments.photos, arguments.cutouts, arguments.clips)
     if arguments.only_data:
         return
     settings = Training.of(
         steps=arguments.steps,
+        worst=3,
         side=arguments.side,
         length=arguments.length,
         batch=arguments.batch,
@@ -138,7 +143,7 @@ def main() -> None:
         out / "run",
         settings,
         model=MODEL,
-        dataset=Data(test=0.0, validation=12.0),
+        dataset=Data(test=15.0, validation=15.0),
         general=out / "general",
         resume=(out / "run" / "run.json").exists(),
         progress=lambda fraction, message: None,
@@ -152,7 +157,7 @@ def main() -> None:
         if not (out / name).exists():
             continue
         clips = [one for one in read_clips(out / name).clips if name != "general" or one.name in held]
-        chosen = Promotion(proof_side=512)
+        chosen, clips = Promotion(proof_side=512), clips[: arguments.proved]
         proof = prove(*models, clip_samples_of(clips, (), chosen), chosen, medium=Clips())
         print(f"{name}: {len(proof.pictures)} clips")
         for change in proof.changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -102,6 +103,12 @@ class Stills:
         from gossamer.training.proof import samples_of
 
         return samples_of(examples, backgrounds, settings)
+
+    def fed_by(self, spec: InputSpec, side: object) -> InputSpec:
+        """Return how a trained network is fed: at the side that it was trained at, where that was not its own."""
+        if not isinstance(side, int) or side < 32:
+            return spec
+        return dataclasses.replace(spec, size=(side, side), multiple=None, shortest=None, longest=None)
 
     def models(
         self, base: Base, card: ModelCard, file: Path, progress: Progress, say: Callable[[str], object]

@@ -29,7 +29,7 @@ from gossamer.training.model_card import Licence, in_markdown, inherited, table_
 from gossamer.training.proof import DECISIVE, Measured, Model, Proof, prove
 from gossamer.training.run_folder import RunFolder
 from gossamer.weights.added import CARD, card_table
-from gossamer.weights.card import Cost, InputSpec, ModelCard, Variant
+from gossamer.weights.card import Cost, ModelCard, Variant
 from gossamer.weights.catalogue import architecture_of, published_ids
 
 __all__ = ["FEWEST", "Promoted", "Refused", "objections_to", "promote"]
@@ -284,18 +284,10 @@ def _exported(
         good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {Path(base.id).name}.",
         subjects=known.subjects if known else (),
         cost=cost,
-        input=_input(base.input, told),
+        input=base.medium.fed_by(base.input, (told.get("settings") or {}).get("side")),
         output=dataclasses.replace(base.output, index=0),
         weights=(_variant(file),),
     )
-
-
-def _input(spec: InputSpec, told: Mapping[str, Any]) -> InputSpec:
-    """Return how the network is fed: at the side that it was trained at, where that was another than its own."""
-    side = (told.get("settings") or {}).get("side")
-    if not isinstance(side, int) or side < 32:
-        return spec
-    return dataclasses.replace(spec, size=(side, side), multiple=None, shortest=None, longest=None)
 
 
 def _with_onnx(making: Path, base: Base, card: ModelCard, progress: Progress) -> tuple[ModelCard, dict[str, Any]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gossamer.networks.architectures.mobilenetv3 import BLOCKS, DEEPEST, MEAN, STD, TAPS, Block, squeezed
 
-__all__ = ["RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
+__all__ = ["BLOCKS_OF_CLIPS", "RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
 
 
 def rvm_mobilenetv3() -> nn.Module:
@@ -352,3 +352,7 @@ def _doubled(x: Tensor, like: Tensor) -> Tensor:
 
 def _activation(hard: bool) -> nn.Module:
     return nn.Hardswish() if hard else nn.ReLU()
+
+
+BLOCKS_OF_CLIPS: tuple[type[nn.Module], ...] = (_Inverted, _Bottleneck, _Up, _Output)
+"""What may be computed twice in training to save memory: nearly all of the network, in parts."""

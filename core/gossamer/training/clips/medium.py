@@ -120,6 +120,10 @@ class Clips(Stills):
 
         return clip_samples_of(examples, backgrounds, settings)
 
+    def fed_by(self, spec: InputSpec, side: object) -> InputSpec:
+        """Return how a trained network is fed: with frames of any size, whatever it learnt from."""
+        return spec
+
     def models(
         self, base: Base, card: ModelCard, file: Path, progress: Progress, say: Callable[[str], object]
     ) -> tuple[Model, Model]:
