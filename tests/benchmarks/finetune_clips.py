@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--every", type=int, default=60)
     parser.add_argument("--proved", type=int, default=TESTED, help="of each set, so many clips at most are measured")
+    parser.add_argument("--hold", action="store_true", help="hold the network to its base on the general set")
     parser.add_argument("--only-data", action="store_true", help="write the sets and end")
     arguments = parser.parse_args()
     out: Path = arguments.out
@@ -130,7 +131,7 @@ def main() -> None:
         return
     settings = Training.of(
         steps=arguments.steps,
-        worst=3,
+        worst=0,
         side=arguments.side,
         length=arguments.length,
         batch=arguments.batch,
@@ -144,7 +145,7 @@ def main() -> None:
         settings,
         model=MODEL,
         dataset=Data(test=15.0, validation=15.0),
-        general=out / "general",
+        general=out / "general" if arguments.hold else None,
         resume=(out / "run" / "run.json").exists(),
         progress=lambda fraction, message: None,
         announce=print,
@@ -153,10 +154,10 @@ def main() -> None:
     print(f"validated: {report.before} -> {report.after}, {report.share:g} of the way", flush=True)
     models = [ClipModel(path, "rvm_mobilenetv3") for path in (base_of(MODEL).path, out / "run" / "best.safetensors")]
     held = set(json.loads((out / "run" / "run.json").read_text())["split"]["general_test"])
-    for name in ("test", "real", "general"):
+    for name in ("test", "general", "real"):
         if not (out / name).exists():
             continue
-        clips = [one for one in read_clips(out / name).clips if name != "general" or one.name in held]
+        clips = [one for one in read_clips(out / name).clips if name != "general" or not held or one.name in held]
         chosen, clips = Promotion(proof_side=512), clips[: arguments.proved]
         proof = prove(*models, clip_samples_of(clips, (), chosen), chosen, medium=Clips())
         print(f"{name}: {len(proof.pictures)} clips")
