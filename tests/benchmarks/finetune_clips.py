@@ -8,7 +8,7 @@ the general set, with what it finds for their truth. Things are own_domains.py's
 clips are moving_scenes.py's, exact, 24 frames long. ``--cutouts``: a folder with ``input`` and ``alpha`` of real
 things, which are tested as well, over the photographs of the test.
 
-Prints what ``promote`` would, for each set, and how much processor time the training took.
+Prints what ``promote`` would, for each set, and how much processor time the training took; OUT gets a sheet of each.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from moving_scenes import scenes
 from own_domains import made
 
+from gossamer.arrays import unit_float
 from gossamer.networks.recurrence import Recurrence
 from gossamer.progress import Progress
 from gossamer.settings import ModelChoice, Recipe
@@ -31,6 +32,7 @@ from gossamer.settings.dataset import Data
 from gossamer.settings.promotion import Promotion
 from gossamer.settings.training import Training
 from gossamer.settings.video import Video
+from gossamer.sheets.changes import Compared, change_sheet
 from gossamer.training.bases import base_of
 from gossamer.training.clips.medium import Clips
 from gossamer.training.clips.proof import ClipModel, clip_samples_of
@@ -41,7 +43,7 @@ from gossamer.video import Frame
 from gossamer.video.matters import load_matter
 
 MODEL = "rvm-mobilenetv3"
-WIDTH, FRAMES, TESTED = 320, 24, 24
+WIDTH, FRAMES, TESTED, SHEET = 320, 24, 24, 6
 
 
 def write_clips(folder: Path, cutouts: Path, photos: Path, count: int) -> None:
@@ -122,6 +124,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=60)
     parser.add_argument("--proved", type=int, default=TESTED, help="of each set, so many clips at most are measured")
     parser.add_argument("--hold", action="store_true", help="hold the network to its base on the general set")
+    parser.add_argument("--only-proof", action="store_true", help="measure the last training")
     parser.add_argument("--only-data", action="store_true", help="write the sets and end")
     arguments = parser.parse_args()
     out: Path = arguments.out
@@ -129,6 +132,13 @@ def main() -> None:
         prepared(out, arguments.photos, arguments.cutouts, arguments.clips)
     if arguments.only_data:
         return
+    if not arguments.only_proof:
+        train(out, arguments)
+    proved(out, arguments.proved)
+
+
+def train(out: Path, arguments: argparse.Namespace) -> None:
+    """Train as the command would, and say what the validation saw."""
     settings = Training.of(
         steps=arguments.steps,
         worst=0,
@@ -152,14 +162,22 @@ def main() -> None:
     )
     print(f"{report.steps} steps, {time.process_time() - begun:.0f} s of processor, best after {report.best_step}")
     print(f"validated: {report.before} -> {report.after}, {report.share:g} of the way", flush=True)
-    models = [ClipModel(path, "rvm_mobilenetv3") for path in (base_of(MODEL).path, out / "run" / "best.safetensors")]
+
+
+def proved(out: Path, most: int) -> None:
+    """Say what both networks do on each set, and draw the test's frames in which they differ most."""
+    models = (
+        ClipModel(base_of(MODEL).path, "rvm_mobilenetv3"),
+        ClipModel(out / "run" / "best.safetensors", "rvm_mobilenetv3"),
+    )
     held = set(json.loads((out / "run" / "run.json").read_text())["split"]["general_test"])
-    for name in ("test", "general", "real"):
+    settings, medium = Promotion(proof_side=512), Clips()
+    for name in ("test", "real", "general"):
         if not (out / name).exists():
             continue
         clips = [one for one in read_clips(out / name).clips if name != "general" or not held or one.name in held]
-        chosen, clips = Promotion(proof_side=512), clips[: arguments.proved]
-        proof = prove(*models, clip_samples_of(clips, (), chosen), chosen, medium=Clips())
+        samples = clip_samples_of(clips[:most], (), settings)
+        proof = prove(*models, samples, settings, medium=medium)
         print(f"{name}: {len(proof.pictures)} clips")
         for change in proof.changes:
             gain = change.gain
@@ -168,6 +186,11 @@ def main() -> None:
                 f"({gain.middle:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})",
                 flush=True,
             )
+        rows = []
+        for sample in samples[:SHEET]:
+            rgb, truth, before, after = medium.shown(sample, models, settings, Progress.of(None))
+            rows.append(Compared(sample.name, unit_float(rgb), truth, before, after))
+        cv2.imwrite(str(out / f"{name}.png"), np.rint(change_sheet(rows)[..., ::-1] * 255))
 
 
 if __name__ == "__main__":

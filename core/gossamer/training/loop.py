@@ -104,7 +104,8 @@ def finetune(
     Parameters
     ----------
     data : path
-        Pictures with masks, cut-outs, COCO or a table, see :func:`gossamer.training.dataset.read_dataset`.
+        Pictures with masks, cut-outs, COCO or a table, see :func:`gossamer.training.dataset.read_dataset`; clips for a
+        model of clips, see :func:`gossamer.training.clips.reading.find_clips`.
     out : path
         A new folder, or with `resume` one that has been begun.
     settings : Training, optional

@@ -60,6 +60,17 @@ def test_frames_at_once_give_what_they_give_one_by_one(size: tuple[int, int]) ->
             torch.testing.assert_close(alpha[:, place], other, rtol=0, atol=1e-6)
 
 
+def test_half_precision_gives_nearly_the_same() -> None:
+    network = scenes.network().eval()
+    frames = torch.rand((1, 3, 3, 64, 64), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        _, expected = network.sequence(frames)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            _, alpha = network.sequence(frames)
+    assert alpha.dtype == torch.float32
+    assert float((alpha - expected).abs().mean()) < 0.01
+
+
 @pytest.mark.long
 def test_a_run_that_was_ended_goes_on_to_the_same_numbers(tmp_path: Path, lessons: Lessons) -> None:
     whole = trainer(tmp_path / "whole", lessons).run(resume=False)

@@ -80,7 +80,7 @@ class RobustVideoMatting(nn.Module):
         hidden, after = self.decoder(small, first, second, third, self.aspp(fourth), states)
         residual, alpha = self.project_mat(hidden).split([3, 1], dim=1)
         # The authors' torch code leaves the refiner out at a ratio of 1, their graph does not: ours is as the graph.
-        residual, alpha = self.refiner(frame, small, residual, alpha, hidden)
+        residual, alpha = self._refined(frame, small, residual, alpha, hidden)
         return (residual + frame).clamp(0, 1), alpha.clamp(0, 1), after
 
     def sequence(self, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,9 +110,20 @@ class RobustVideoMatting(nn.Module):
             seen.append(hidden)
         every = torch.stack(seen, 1).flatten(0, 1)
         residual, alpha = self.project_mat(every).split([3, 1], dim=1)
-        residual, alpha = self.refiner(flat, flat, residual, alpha, every)
+        residual, alpha = self._refined(flat, flat, residual, alpha, every)
         colours = (residual + flat).clamp(0, 1)
-        return colours.unflatten(0, shape), alpha.clamp(0, 1).unflatten(0, shape)
+        size = frames.shape[3:]
+        return colours.reshape(*shape, 3, *size), alpha.clamp(0, 1).reshape(*shape, 1, *size)
+
+    def _refined(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return residual and alpha, filtered in float32: variances are what nearly equal numbers differ by."""
+        kind = given[0].device.type
+        if not torch.is_autocast_enabled(kind):
+            found: tuple[Tensor, Tensor] = self.refiner(*given)
+            return found
+        with torch.autocast(kind, enabled=False):
+            found = self.refiner(*(one.float() for one in given))
+        return found
 
 
 class _Squeeze(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -129,20 +129,26 @@ class ClipExample:
             return self.film.picture
         return self.frames[0].picture if self.is_still else self.frames[0].picture.parent
 
-    def read(self, first: int, last: int) -> list[Pair]:
-        """Return its frames `first` to `last`, that one too: colours (H, W, 3) uint8, alpha (H, W) float32 in [0, 1].
+    def read(self, numbers: Sequence[int]) -> list[Pair]:
+        """Return some of its frames, counted from 0: colours (H, W, 3) uint8, alpha (H, W) float32 in [0, 1].
 
         Raises
         ------
         InputError
             A frame cannot be read, or its matte has another size.
         """
+        wanted = set(numbers)
         if self.film is None:
-            return [one.load() for one in self.frames[first : last + 1]]
-        found = list(islice(self.film.frames(first), last + 1 - first))
-        if len(found) < last + 1 - first:
-            raise InputError(f"{self.film.picture} ends before frame {last + 1}.", "Copy it again: it was cut short.")
-        return found
+            found = {number: self.frames[number].load() for number in wanted}
+        else:
+            first, last = min(wanted), max(wanted)
+            every = enumerate(islice(self.film.frames(first), last + 1 - first), first)
+            found = {number: pair for number, pair in every if number in wanted}
+            if last not in found:
+                raise InputError(
+                    f"{self.film.picture} ends before frame {last + 1}.", "Copy it again: it was cut short."
+                )
+        return [found[number] for number in numbers]
 
 
 def _bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:

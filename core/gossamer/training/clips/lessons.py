@@ -25,7 +25,7 @@ from gossamer.training.dataset.composing import filled_subject, subject_of
 from gossamer.training.feeding import shrunk
 from gossamer.training.lessons import Lessons
 
-__all__ = ["ClipLesson", "Sequence4", "clip_lessons_of"]
+__all__ = ["ClipLesson", "Excerpt", "clip_lessons_of"]
 
 SHOWN = 16
 """How many frames of a clip a validation or a proof sees."""
@@ -41,7 +41,7 @@ _GRAIN, _GRAINED, _GREY, _LIT, _DRIFT = 0.02, 0.1, 0.02, 0.5, 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence4:
+class Excerpt:
     """Frames that follow each other, and their truth.
 
     Attributes
@@ -54,9 +54,6 @@ class Sequence4:
 
     frames: Array
     truth: Array
-
-
-Store = Callable[[ClipExample, int, int], list[tuple[NDArray[np.uint8], Array]]]
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,11 @@ class ClipLesson:
             made = self._composed(frames, side, lots) if clip.is_cutout else self._taken(frames, side, whole, lots)
             return np.rint(made.frames.transpose(0, 2, 3, 1) * 255).astype(np.uint8), made.truth[:, 3]
         first = max(0, (clip.length - SHOWN) // 2)
-        read = clip.read(first, min(first + SHOWN, clip.length) - 1)
+        read = clip.read(range(first, min(first + SHOWN, clip.length)))
         small = [shrunk(rgb, np.clip(alpha, 0, 1).astype(np.float32), longest) for rgb, alpha in read]
         return np.stack([rgb for rgb, _ in small]), np.stack([alpha for _, alpha in small])
 
-    def sequence(self, length: int, side: int, settings: Training, seed: int) -> Sequence4:
+    def sequence(self, length: int, side: int, settings: Training, seed: int) -> Excerpt:
         """Return frames to learn from.
 
         Parameters
@@ -128,21 +125,20 @@ class ClipLesson:
 
     # -- as it was photographed -------------------------------------------------------------------------------
 
-    def _taken(self, frames: list[int], side: int, settings: Training, lots: np.random.Generator) -> Sequence4:
+    def _taken(self, frames: list[int], side: int, settings: Training, lots: np.random.Generator) -> Excerpt:
         """Return frames as they were photographed, a square of them, seen by a camera that may move a little more."""
         import cv2
 
         from gossamer import foreground
 
-        low, high = min(frames), max(frames)
-        read = self.clip.read(low, high)
+        read = self.clip.read(frames)
         moves = _ALONE if self.clip.is_still else _CAMERA
         camera = drawn_motion(lots, float(lots.random() < moves))
         share, places = 1 - settings.crop * float(lots.random()), lots.random(2)
         cut: Matrix | None = None
         shown, truth = [], []
-        for place, number in enumerate(frames):
-            rgb, alpha = _smaller(*read[number - low], _ROOM * side)
+        for place, one in enumerate(read):
+            rgb, alpha = _smaller(*one, _ROOM * side)
             height, width = alpha.shape
             if cut is None:
                 cut = _cut(alpha, share, places, side)
@@ -153,11 +149,11 @@ class ClipLesson:
             colours = np.asarray(foreground.soft_band(picture, matte), np.float32)
             shown.append(unit_float(picture).transpose(2, 0, 1))
             truth.append(np.concatenate([colours.transpose(2, 0, 1), matte[None]]))
-        return Sequence4(np.stack(shown), np.stack(truth))
+        return Excerpt(np.stack(shown), np.stack(truth))
 
     # -- over another background ------------------------------------------------------------------------------
 
-    def _composed(self, frames: list[int], side: int, lots: np.random.Generator) -> Sequence4:
+    def _composed(self, frames: list[int], side: int, lots: np.random.Generator) -> Excerpt:
         """Return the subject over a background, each of which moves by itself."""
         import cv2
 
@@ -187,7 +183,7 @@ class ClipLesson:
             back = np.asarray(back, np.float32).transpose(2, 0, 1)
             shown.append(back + matte * (mine - back))
             truth.append(np.concatenate([mine, matte]))
-        return Sequence4(np.stack(shown).clip(0, 1), np.stack(truth))
+        return Excerpt(np.stack(shown).clip(0, 1), np.stack(truth))
 
 
 def clip_lessons_of(
@@ -251,16 +247,11 @@ def _subjects(clip: ClipExample, frames: list[int], longest: int) -> list[tuple[
     if clip.film is None:
         found = {number: _subject(clip.frames[number], longest) for number in sorted(set(frames))}
         return [found[number] for number in frames]
-    low = min(frames)
-    read = clip.read(low, max(frames))
-    found = {}
-    for number in sorted(set(frames)):
-        rgb, alpha = shrunk(*read[number - low], longest)
-        found[number] = filled_subject(unit_float(rgb), alpha, cutout=clip.film.matte is None)
-    return [found[number] for number in frames]
+    small = [shrunk(rgb, alpha, longest) for rgb, alpha in clip.read(frames)]
+    return [filled_subject(unit_float(rgb), alpha, cutout=clip.film.matte is None) for rgb, alpha in small]
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _subject(example: Example, longest: int) -> tuple[Array, Array]:
     """Return :func:`subject_of`, remembered: the same still is drawn again and again, and nobody writes into it."""
     return subject_of(example, longest)
@@ -279,8 +270,10 @@ def _cut(alpha: Array, share: float, places: NDArray[np.float64], side: int) -> 
     left, top = places[0] * (width - edge), places[1] * (height - edge)
     if (subject := np.argwhere(alpha[::8, ::8] > 0.5)).size:
         row, column = 8 * subject[int(places[1] * (len(subject) - 1e-9))]
-        left = min(max(left, column - 0.8 * edge, 0), max(0.0, min(width - edge, column - 0.2 * edge)))
-        top = min(max(top, row - 0.8 * edge, 0), max(0.0, min(height - edge, row - 0.2 * edge)))
+        left, top = (
+            float(np.clip(np.clip(begin, at - 0.8 * edge, at - 0.2 * edge), 0, room - edge))
+            for begin, at, room in ((left, column, width), (top, row, height))
+        )
     zoom = side / edge
     return np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom], [0, 0, 1.0]])
 
@@ -313,7 +306,7 @@ def _kept_at_borders(matrix: Matrix, alpha: Array, side: int) -> Matrix:
     return moved
 
 
-def _changed(made: Sequence4, settings: Training, lots: np.random.Generator) -> Sequence4:
+def _changed(made: Excerpt, settings: Training, lots: np.random.Generator) -> Excerpt:
     """Return frames whose light, grain and sides are changed at random, the subject's colours as the frames'."""
     frames, colours, alpha = made.frames, made.truth[:, :3], made.truth[:, 3:]
     length, _, height, width = frames.shape
@@ -336,4 +329,4 @@ def _changed(made: Sequence4, settings: Training, lots: np.random.Generator) -> 
     truth = np.concatenate([colours, alpha], axis=1)
     if mirrored:
         frames, truth = frames[..., ::-1], truth[..., ::-1]
-    return Sequence4(*(np.ascontiguousarray(one, np.float32) for one in (frames, truth)))
+    return Excerpt(*(np.ascontiguousarray(one, np.float32) for one in (frames, truth)))

@@ -294,7 +294,7 @@ def _looked_at(clip: ClipExample) -> tuple[ClipExample, str, tuple[str, ...]]:
         places = sorted({round(one * (length - 1) / (_LOOKED_AT - 1)) for one in range(_LOOKED_AT)})
         if fault := _other_sizes(clip):
             return clip, fault, ()
-        found = [clip.read(place, place)[0] for place in places]
+        found = clip.read(places) if clip.film is None else [clip.read([place])[0] for place in places]
     except GossamerError as error:
         return clip, error.message, ()
     except MemoryError:
