@@ -175,7 +175,8 @@ def test_the_command_line_knows_clips(many: Path, tmp_path: Path, capsys: pytest
     assert (
         main(["dataset", "show", str(many), "--clips", "-o", str(tmp_path / "s.png"), "--count", "3", "--quiet"]) == 0
     )
-    assert Image.open(tmp_path / "s.png").size[0] > 400
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.size[0] > 400
     (tmp_path / "nothing").mkdir()
     assert main(["dataset", "check", str(tmp_path / "nothing"), "--clips"]) == 2
     assert "holds neither clips nor pictures" in capsys.readouterr().err
