@@ -190,7 +190,7 @@ def proved(out: Path, most: int) -> None:
         for sample in samples[:SHEET]:
             rgb, truth, before, after = medium.shown(sample, models, settings, Progress.of(None))
             rows.append(Compared(sample.name, unit_float(rgb), truth, before, after))
-        cv2.imwrite(str(out / f"{name}.png"), np.rint(change_sheet(rows)[..., ::-1] * 255))
+        cv2.imwrite(str(out / f"{name}.png"), np.rint(change_sheet(rows)[..., ::-1] * 255).astype(np.uint8))
 
 
 if __name__ == "__main__":
