@@ -12,6 +12,7 @@ import numpy as np
 
 import gossamer
 from gossamer.arrays import unit_float
+from gossamer.cli import clip_sets
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
@@ -83,6 +84,12 @@ def _parser() -> Parser:
     for one in (check, parts, sheet, made):
         one.add_argument("data", metavar="DATA", help="folder, COCO file or table")
         add_flags(one, Data, "data")
+    for one in (check, parts, sheet):
+        one.add_argument(
+            "--clips",
+            action="store_true",
+            help="read clips, for a model that remembers: folders of frames, films, stills",
+        )
     for one in (sheet, made):
         one.add_argument("--backgrounds", metavar="FOLDER", help="your pictures to put cut-outs over")
     batch = add(
@@ -102,6 +109,8 @@ def _parser() -> Parser:
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = data_settings(arguments)
+    if arguments.clips:
+        return clip_sets.check(arguments.data, settings, as_json=arguments.json, quiet=arguments.quiet)
     with Console(arguments.quiet) as console:
         steps = Progress(console.progress)
         found = look_into(find_examples(arguments.data, settings), steps.part(0, 0.9))
@@ -184,6 +193,8 @@ def _list(what: str, lines: list[str]) -> None:
 
 def _split(arguments: argparse.Namespace) -> int:
     settings = data_settings(arguments)
+    if arguments.clips:
+        return clip_sets.divide(arguments, settings)
     if arguments.out:
         check_new_folder(arguments.out)
     with Console(arguments.quiet) as console:
@@ -209,6 +220,8 @@ def _show(arguments: argparse.Namespace) -> int:
     check_output(arguments.out, force=arguments.force)
     if arguments.count < 1:
         raise InputError(f"{arguments.count} pictures cannot be shown.", "Give 1 or more with --count.")
+    if arguments.clips:
+        return clip_sets.draw(arguments, settings)
     pictures = backgrounds_in(arguments.backgrounds) if arguments.backgrounds else ()
     with Console(arguments.quiet) as console:
         steps = Progress(console.progress)

@@ -59,7 +59,7 @@ def run(argv: list[str]) -> int:
         before, after = report.before[key], report.after[key]
         if report.best_step:
             tell(
-                f"Wrote {made}: {measure} {after:.3f} on the validation pictures, {before:.3f} "
+                f"Wrote {made}: {measure} {after:.3f} in validation, {before:.3f} "
                 f"before ({report.steps} steps, the best after {report.best_step}{_way(report.share)})."
             )
         else:
@@ -99,7 +99,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="pictures with masks, cut-outs, COCO or a table, as gossamer dataset check reads them",
+        help="pictures with masks, cut-outs, COCO or a table, as gossamer dataset check reads them; for "
+        "rvm-mobilenetv3 clips, as gossamer dataset check --clips does",
     )
     parser.add_argument("-o", "--out", metavar="FOLDER", help="a new folder for the training")
     parser.add_argument(

@@ -8,7 +8,7 @@ import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.parser import Parser, add_flags, given
 from gossamer.cli.terminal import check_stdout, show, show_json, tell, warn
-from gossamer.evaluation import MEASURES
+from gossamer.evaluation.measures import CLIP_MEASURES, MEASURES
 from gossamer.progress import Progress
 from gossamer.settings.base import validated
 from gossamer.settings.promotion import Promotion
@@ -132,11 +132,12 @@ def _show_proofs(domain: Proof, general: Proof | None) -> None:
         if proof is None:
             show(f"{name}: nothing was measured")
             continue
-        show(f"{name}: {len(proof.pictures)} pictures in {proof.groups} groups")
+        show(f"{name}: {len(proof.pictures)} {proof.what} in {proof.groups} groups")
         show(f"  {'measure':16} {'before':>10} {'after':>10} {'better by':>10}  95 % between")
+        titles = {**MEASURES, **CLIP_MEASURES}
         for change in proof.changes:
             gain = change.gain
             show(
-                f"  {MEASURES[change.measure].title:16} {change.before:10.4f} {change.after:10.4f} "
+                f"  {titles[change.measure].title:16} {change.before:10.4f} {change.after:10.4f} "
                 f"{gain.middle:+10.4f}  {gain.low:+.4f} and {gain.high:+.4f}"
             )

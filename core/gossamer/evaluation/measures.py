@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from gossamer.errors import InputError
 
-__all__ = ["KINDS", "MEASURES", "Kind", "Measure", "chosen"]
+__all__ = ["CLIP_MEASURES", "KINDS", "MEASURES", "Kind", "Measure", "chosen"]
 
 Kind: TypeAlias = Literal["mask", "matte", "both"]
 KINDS: tuple[Kind, ...] = ("mask", "matte", "both")
@@ -22,7 +22,7 @@ class Measure:
     """What the API, JSON and CSV call it."""
     title: str
     """What tables call it."""
-    kind: Literal["mask", "matte"]
+    kind: Literal["mask", "matte", "clip"]
     higher_is_better: bool
     curve: Literal["", "f", "e"] = ""
     """For a maximum: the curve of which it is one. Of a whole set it is the maximum of the MEAN curve."""
@@ -54,6 +54,10 @@ MEASURES: dict[str, Measure] = {
         Measure("connectivity", "connectivity / 1000", "matte", False),
     )
 }
+
+
+CLIP_MEASURES: dict[str, Measure] = {"dtssd": Measure("dtssd", "dtSSD x 100", "clip", False)}
+"""What is measured of whole clips, see :func:`gossamer.evaluation.steadiness.dtssd`."""
 
 
 def chosen(kind: Kind, names: Iterable[str] | None = None) -> tuple[str, ...]:

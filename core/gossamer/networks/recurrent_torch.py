@@ -21,7 +21,7 @@ from gossamer.progress import Progress
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["RECURRENT_NETWORKS", "RecurrentTorch"]
+__all__ = ["RECURRENT_NETWORKS", "RecurrentTorch", "load_recurrent"]
 
 RECURRENT_NETWORKS = {
     "rvm_mobilenetv3": "Robust Video Matting with MobileNetV3",
@@ -37,7 +37,8 @@ class RecurrentTorch:
     Parameters
     ----------
     path : Path
-        The .onnx file of its authors; of BiMatting their checkpoint, or a packed one.
+        The .onnx file of its authors, or a .safetensors file of one trained here; of BiMatting their checkpoint, or a
+        packed one.
     device : {"auto", "cpu", "cuda"}
         Where to run. ``"cuda"`` raises when CUDA does not start; ``"auto"`` falls back to the CPU and says so.
     network : str
@@ -62,7 +63,7 @@ class RecurrentTorch:
             if self.device == "cpu":
                 module.pack()  # type: ignore[operator]
         else:
-            module = _of_graph(path, network)
+            module = load_recurrent(path, network)
         self._module = TorchModule(placed(module, title, self.device), title, self.device)
 
     @property
@@ -100,13 +101,50 @@ class RecurrentTorch:
         self._module.unload()
 
 
-def _of_graph(path: Path, network: str) -> nn.Module:
-    """Return Robust Video Matting with the weights of the graph that its authors export."""
-    import torch
+def load_recurrent(path: Path, network: str) -> nn.Module:
+    """Return Robust Video Matting with the weights of a file, float32, on the CPU, in evaluation mode.
 
+    Parameters
+    ----------
+    path : Path
+        The graph that its authors export, or a .safetensors file of one that was trained here.
+    network : {"rvm_mobilenetv3", "rvm_resnet50"}
+
+    Raises
+    ------
+    ModelError
+        The file holds another network, or is damaged.
+    ModelNotFound, MissingExtra
+        There is no such file; torch or onnx is not installed.
+    """
     from gossamer.networks.architectures import rvm
 
     module: nn.Module = getattr(rvm, network)().eval().requires_grad_(False)
+    if path.suffix.lower() == ".safetensors":
+        _set_by_name(module, path, network)
+    else:
+        _set_by_order(module, path, network)
+    return module
+
+
+def _set_by_name(module: nn.Module, path: Path, network: str) -> None:
+    from gossamer.networks.state_dict import read_state_dict
+
+    entries, expected = read_state_dict(path), module.state_dict()
+    shapes = [{name: tuple(value.shape) for name, value in one.items()} for one in (entries, expected)]
+    if shapes[0] != shapes[1]:
+        raise ModelError(
+            f"{path.name} is not {RECURRENT_NETWORKS[network]}.", "Give weights that were trained from it."
+        )
+    for name, value in entries.items():
+        if not bool(value.isfinite().all()):
+            raise ModelError(f"The weights {name} in {path.name} are not finite.", "Train again, or copy it again.")
+    module.load_state_dict(entries)
+
+
+def _set_by_order(module: nn.Module, path: Path, network: str) -> None:
+    import torch
+
     layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
     found = graph_convolutions(path)
     shapes = [tuple(layer.weight.shape) for layer in layers]
@@ -116,4 +154,3 @@ def _of_graph(path: Path, network: str) -> nn.Module:
         layer.weight.copy_(torch.from_numpy(weight))
         if layer.bias is not None and bias is not None:
             layer.bias.copy_(torch.from_numpy(bias))
-    return module

@@ -43,6 +43,14 @@ class Data(Settings):
             json_schema_extra={"remedy": "Give names of categories with commas between them."},
         ),
     ] = ""
+    numbered: Annotated[
+        Literal["clips", "stills"],
+        Field(
+            title="Numbered",
+            description="Where clips are read: what numbered pictures in a folder of their own are, the frames of one "
+            "clip or pictures that have nothing to do with each other.",
+        ),
+    ] = "clips"
     group: Annotated[
         str,
         Field(

@@ -14,7 +14,7 @@ from gossamer.settings.base import Settings, validated
 __all__ = ["LOSSES", "TEACHINGS", "LossName", "LossWeights", "Teaching", "Training", "teaching_of"]
 
 LossName: TypeAlias = Literal[
-    "auto", "u2net", "isnet", "birefnet_dis", "birefnet_general", "birefnet_matting", "toonout", "thin"
+    "auto", "u2net", "isnet", "birefnet_dis", "birefnet_general", "birefnet_matting", "toonout", "thin", "rvm"
 ]
 ScheduleName: TypeAlias = Literal["auto", "constant", "cosine", "halved"]
 
@@ -82,7 +82,7 @@ LOSSES: Mapping[str, LossWeights] = MappingProxyType(
         "rvm": LossWeights(matting=1, reference="https://github.com/PeterL1n/RobustVideoMatting (train_loss.py)"),
     }
 )
-"""Losses by name. That of clips (``rvm``) is for who trains them in Python: ``gossamer finetune`` has no clips yet."""
+"""Losses by name; ``rvm`` is for clips, all others for pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,8 @@ class Teaching:
         How the names of the encoder's weights begin.
     sides : tuple of str
         The same of what only training uses.
+    stays : tuple of str
+        The same of what never learns here.
     """
 
     loss: str
@@ -115,6 +117,7 @@ class Teaching:
     rate_by_batch: bool = False
     encoder: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
 
 
 _NESTED_ENCODER = ("conv_in.", *(f"stage{level}." for level in range(1, 7)))
@@ -140,6 +143,9 @@ TEACHINGS: Mapping[str, Teaching] = MappingProxyType(
             encoder=("bb.",),
             sides=("decoder.conv_ms_spvn_", "decoder.gdt_convs_pred_"),
         ),
+        # Its authors' four stages have rates from 1e-5 to 2e-4; the filter that enlarges learns only from large frames,
+        # which no step here has.
+        "rvm": Teaching(loss="rvm", optimiser="adam", rate=1e-4, batch=4, encoder=("backbone.",), stays=("refiner.",)),
     }
 )
 """What authors trained by, by the module that their networks are of."""
@@ -287,6 +293,17 @@ class Training(Settings, strict=True):
             title="Side",
             description="Width and height at which the network sees pictures in training; 0: its own.",
             json_schema_extra={"unit": "px"},
+        ),
+    ] = 0
+    length: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=200,
+            title="Length",
+            description="Of clips: how many frames that follow each other a step learns from; 0: its authors' 15 on a "
+            "graphics card, 6 on a processor.",
+            json_schema_extra={"unit": "frames"},
         ),
     ] = 0
     tiles: Annotated[

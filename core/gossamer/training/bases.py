@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError, MissingExtra, ModelError, ModelNotFound
 from gossamer.networks.architectures.networks import NETWORKS
+from gossamer.networks.recurrent_torch import load_recurrent
 from gossamer.networks.state_dict import SUFFIXES, load_network, recognise_file
 from gossamer.paths import source_path
 from gossamer.progress import Progress
 from gossamer.settings.training import TEACHINGS, Teaching, teaching_of
+from gossamer.training.clips.medium import Clips
+from gossamer.training.media import Stills
 from gossamer.weights import store
+from gossamer.weights.card import Runtime
 from gossamer.weights.catalogue import (
     InputSpec,
     ModelCard,
@@ -65,6 +69,16 @@ class Base:
         return teaching_of(self.network)
 
     @property
+    def medium(self) -> Stills:
+        """What it is taught with."""
+        return Stills()
+
+    @property
+    def runs_first_in_onnx(self) -> bool:
+        """Whether ONNX Runtime is faster: it is with networks of convolutions, torch with transformers."""
+        return NETWORKS[self.network].convolutional
+
+    @property
     def logits(self) -> bool:
         """Whether its forward returns logits."""
         return NETWORKS[self.network].output == "logit"
@@ -72,6 +86,10 @@ class Base:
     def load(self) -> nn.Module:
         """Return the network with its weights, float32, on the CPU; raises ModelError where they do not fit."""
         return load_network(self.path, self.network, self.rename)
+
+    def loaded_from(self, path: Path) -> nn.Module:
+        """Return the network with the weights of a training, as :meth:`load`."""
+        return load_network(path, self.network)
 
     def told_of(self, side: int) -> str:
         """Return what people should know of a training with pictures of `side` pixels; empty where it is nothing."""
@@ -90,6 +108,33 @@ class Base:
             None if card is None else {"licence": card.licence, "url": card.licence_url, "commercial": card.commercial}
         )
         return {"id": self.id, "network": self.network, "licence": licence}
+
+
+class ClipBase(Base):
+    """A network for clips, which remembers; its weights are in the graph that its authors export."""
+
+    @property
+    def medium(self) -> Clips:
+        """What it is taught with."""
+        return Clips()
+
+    @property
+    def runs_first_in_onnx(self) -> bool:
+        """Whether ONNX Runtime is faster: our own kernels run its graph, and no other file of it."""
+        return True
+
+    @property
+    def logits(self) -> bool:
+        """Whether its forward returns logits: it gives alpha."""
+        return False
+
+    def load(self) -> nn.Module:
+        """Return the network with its weights, float32, on the CPU; raises ModelError where they do not fit."""
+        return load_recurrent(self.path, self.network)
+
+    def loaded_from(self, path: Path) -> nn.Module:
+        """Return the network with the weights of a training, as :meth:`load`."""
+        return load_recurrent(path, self.network)
 
 
 def base_of(
@@ -126,13 +171,15 @@ def base_of(
         raise InputError(
             f"{model!r} is a model of the catalogue.", "Leave --architecture out, or give a file of weights."
         )
-    if model in video_cards():
-        raise InputError(f"{model} is a model for clips, which is not trained here yet.", _choices())
     card = model_card(model)
     if card.network is None or not card.network.startswith(tuple(TEACHINGS)):
         raise InputError(f"{card.title} is a network that is not trained here.", _choices())
-    weights = store.fetch(card, progress=progress, announce=announce, runtime="torch", accept_licence=accept_licence)
+    clips = model in video_cards()
+    runtime: Runtime = "onnx" if clips else "torch"  # a graph is what weights for clips are written back into
+    weights = store.fetch(card, progress=progress, announce=announce, runtime=runtime, accept_licence=accept_licence)
     variant = weights.variant
+    if clips:
+        return ClipBase(card.id, card.network, weights.path, card.input, card.output, card)
     output = card.output if variant.activation is None else replace(card.output, activation=variant.activation)
     return Base(card.id, card.network, weights.path, card.input, output, card, variant.rename)
 
@@ -152,7 +199,8 @@ def _of_file(path: Path, name: str) -> Base:
 
 
 def _choices() -> str:
-    names = [card.id for card in load_catalogue().values() if (card.network or "").startswith(tuple(TEACHINGS))]
+    cards = (*load_catalogue().values(), *video_cards().values())
+    names = [card.id for card in cards if (card.network or "").startswith(tuple(TEACHINGS))]
     return f"Choose one of: {', '.join(names)}."
 
 

@@ -24,15 +24,15 @@ from gossamer.settings.training import Training
 from gossamer.training.augmentation import augmented, cut
 from gossamer.weights.catalogue import InputSpec
 
-__all__ = ["Batch", "Feed", "Taught", "fed_alpha", "general_count", "shrunk"]
+__all__ = ["Batch", "Fed", "Feed", "Taught", "fed_alpha", "general_count", "shrunk"]
 
 Pair = tuple[NDArray[np.uint8], Array]
 _KEPT = 512 * 2**20  # bytes of pictures that are kept as they were read
 _AHEAD = 2  # batches
 
 
-class _Fed(NamedTuple):
-    """A picture as a network is fed it."""
+class Fed(NamedTuple):
+    """A picture as a network is fed it, (3, h, w), its truth, (1, h, w), and whether it is held to the base; or a clip."""
 
     name: str
     picture: Array
@@ -124,7 +124,7 @@ class Feed:
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Yield the batches of steps `first` to `last` - 1, made in threads ahead of time."""
         with ThreadPoolExecutor(self._settings.readers, "gossamer-feeding") as pool:
-            waiting: OrderedDict[int, list[Future[_Fed]]] = OrderedDict()
+            waiting: OrderedDict[int, list[Future[Fed]]] = OrderedDict()
             try:
                 for step in range(first, last):
                     for ahead in range(step, min(step + _AHEAD, last)):
@@ -142,7 +142,7 @@ class Feed:
         ]
         return [draws[i] for i in self._mine]
 
-    def _one(self, stream: int, number: int) -> _Fed:
+    def _one(self, stream: int, number: int) -> Fed:
         """Return the picture that is drawn as the `number`-th of its stream, each once before any a second time."""
         settings = self._settings
         pictures = self._streams[stream]
@@ -158,7 +158,7 @@ class Feed:
         rgb, alpha = cut(rgb, alpha, max(height, width), settings, rng)
         rgb, alpha = augmented(rgb, alpha, settings, rng)
         spec = dataclasses.replace(self._spec, size=(width, height), multiple=None, shortest=None, longest=None)
-        return _Fed(picture.name, preprocess(rgb, spec)[0], fed_alpha(alpha, spec), held)
+        return Fed(picture.name, preprocess(rgb, spec)[0], fed_alpha(alpha, spec)[None], held)
 
     def _size(self) -> tuple[int, int]:
         """Return height and width at which the network is trained."""
@@ -189,13 +189,17 @@ class Feed:
     def _small(self, pair: Pair) -> Pair:
         return pair if self._settings.tiles else shrunk(*pair, 2 * max(self._size()))
 
-    def _joined(self, found: Sequence[_Fed]) -> Batch:
+    def _nothing(self) -> tuple[Array, Array]:
+        """Return the pictures and truths of no picture."""
         height, width = self._size()
+        return np.zeros((0, 3, height, width), np.float32), np.zeros((0, 1, height, width), np.float32)
+
+    def _joined(self, found: Sequence[Fed]) -> Batch:
         if not found:
-            return Batch(np.zeros((0, 3, height, width), np.float32), np.zeros((0, 1, height, width), np.float32), ())
+            return Batch(*self._nothing(), ())
         ordered = sorted(found, key=lambda one: one.held)  # of equals the earlier stays before
         names, pictures, truths, held = zip(*ordered, strict=True)
-        return Batch(np.stack(pictures), np.stack(truths)[:, None], names, sum(held))
+        return Batch(np.stack(pictures), np.stack(truths), names, sum(held))
 
 
 def general_count(settings: Training, there: int) -> int:

@@ -57,7 +57,7 @@ class Lessons:
 
     Attributes
     ----------
-    train, validation : tuple of Lesson
+    train, validation : tuple of Lesson or ClipLesson
         Of the domain. A third part of it, the test, nothing sees before the proof.
     general, general_validation : tuple of Lesson or Photograph
         What is not to be forgotten; maybe none.
@@ -65,8 +65,8 @@ class Lessons:
         Names.
     """
 
-    train: tuple[Lesson, ...]
-    validation: tuple[Lesson, ...]
+    train: tuple[Taught, ...]
+    validation: tuple[Taught, ...]
     general: tuple[Taught, ...] = ()
     general_validation: tuple[Taught, ...] = ()
     test: tuple[str, ...] = ()

@@ -104,7 +104,8 @@ def finetune(
     Parameters
     ----------
     data : path
-        Pictures with masks, cut-outs, COCO or a table, see :func:`gossamer.training.dataset.read_dataset`.
+        Pictures with masks, cut-outs, COCO or a table, see :func:`gossamer.training.dataset.read_dataset`; clips for a
+        model of clips, see :func:`gossamer.training.clips.reading.find_clips`.
     out : path
         A new folder, or with `resume` one that has been begun.
     settings : Training, optional
@@ -162,7 +163,7 @@ def finetune(
         return _of_sam2(model, data, folder, chosen, reading, backgrounds, resume, steps, tell)
     from gossamer.training.processes import Processes
 
-    processes = Processes(chosen.device if chosen.device != "auto" else _device())
+    processes = Processes(_on(chosen))
     say = tell
     if processes.is_first:
         folder.check(resume)
@@ -170,7 +171,8 @@ def finetune(
         steps, say = Progress(), lambda sentence: None
     base = base_of(model, architecture, accept_licence=accept_licence, progress=steps, announce=say)
     say_licence(base, say)
-    lessons = lessons_of(data, general, backgrounds, reading, steps, say, photographs)
+    chosen = base.medium.settled(chosen, (processes.device or _on(chosen)).startswith("cuda"))
+    lessons = base.medium.lessons_of(data, general, backgrounds, reading, steps, say, photographs)
     asked = _asked(base, chosen, reading, lessons, data, general, backgrounds, photographs)
     if resume:
         _check_same(folder.asked(), asked)
@@ -233,6 +235,8 @@ def say_licence(base: Base, say: Callable[[str], object]) -> None:
             f"{card.title} has the licence {card.licence}, which does not allow commercial use: that binds what is "
             f"trained from it as well. See {card.licence_url}"
         )
+    elif card.terms:
+        say(f"{card.title} is under {card.licence}, and so is what is trained from it: {card.terms}.")
 
 
 def _watched(trainer: Trainer | DecoderTrainer, asked: dict[str, Any], steps: Progress, resume: bool) -> FinetuneReport:
@@ -277,6 +281,7 @@ def _asked(
     return {
         "gossamer": gossamer.__version__,
         "base": base.as_dict(),
+        "medium": base.medium.many,
         **_data_asked(data, general, backgrounds, photographs),
         "seed": settings.seed,
         "settings": settings.model_dump(),
@@ -328,7 +333,10 @@ def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
         )
 
 
-def _device() -> str:
+def _on(settings: Training) -> str:
+    """Return where a training is to run."""
     from gossamer.networks.devices import cuda_is_available
 
+    if settings.device != "auto":
+        return settings.device
     return "cuda" if cuda_is_available("torch") else "cpu"

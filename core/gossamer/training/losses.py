@@ -30,7 +30,7 @@ def loss_of(
     outputs : Outputs
         What the network gave.
     truth : Tensor, (N, 1, h, w)
-        Alpha in [0, 1].
+        Alpha in [0, 1]; for networks of clips colours and alpha, (N, T, 4, h, w).
     weights : LossWeights
         What each term counts.
     share : float
@@ -72,7 +72,8 @@ def loss_of(
         value = functional.binary_cross_entropy_with_logits(logits, label.float().sigmoid())
         add("gradient", share * weights.gradient, value)
     if outputs.matte is not None and weights.matting:
-        for name, value in terms.matting_terms(*(one.float() for one in outputs.matte)).items():
+        colours, alpha = (one.float() for one in outputs.matte)
+        for name, value in terms.matting_terms(colours, alpha, truth[:, :, :3], truth[:, :, 3:]).items():
             add(name, share * weights.matting, value)
     total = sum(found.values(), truth.new_zeros(()))
     return total, {name: float(value.detach()) for name, value in found.items()}
@@ -85,7 +86,8 @@ def loss_of_change(outputs: Outputs, base: Outputs, share: float = 1.0) -> tuple
     is nothing, and has no slope, where nothing has changed. Held against the final map instead, the side outputs of a
     network that has forgotten nothing would be moved. After Li and Hoiem, "Learning without forgetting" (ECCV 2016).
     A pixel counts as much as the base is sure of it, (2 p - 1)²: what it leaves open is nothing to be forgotten, and
-    held there a network could not learn to see what the base overlooks.
+    held there a network could not learn to see what the base overlooks. Of a network of clips, whose alpha is cut off
+    at 0 and 1 and has no logarithm there, it is the squared difference of alpha.
 
     Parameters
     ----------
@@ -99,6 +101,10 @@ def loss_of_change(outputs: Outputs, base: Outputs, share: float = 1.0) -> tuple
     loss : Tensor, ()
     parts : dict of str to float
     """
+    if outputs.matte is not None and base.matte is not None:
+        alpha, before = outputs.matte[1].float(), base.matte[1].float()
+        total = share * ((2 * before - 1).square() * (alpha - before).square()).mean()
+        return total, {"change": float(total.detach())}
     total = outputs.maps[0].new_zeros((), dtype=torch.float32)
     for logits, before in zip(outputs.maps, base.maps, strict=True):
         truth = before.float().sigmoid()

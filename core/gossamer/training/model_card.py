@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gossamer.evaluation import MEASURES
+from gossamer.evaluation.measures import CLIP_MEASURES, MEASURES
 from gossamer.training.proof import Proof
 from gossamer.weights.card import ModelCard
 
@@ -113,6 +113,7 @@ def table_of(
                 name: value for name, value in (run.get("dataset") or {}).items() if name not in ("masks", "photos")
             },
             "pictures": {name: len(names) for name, names in split.items()},
+            "what": run.get("medium") or "pictures",
         },
         "recipe": {"base": _base(run.get("base")), "seed": run.get("seed"), "settings": run.get("settings")},
         "training": run.get("result"),
@@ -154,7 +155,11 @@ def in_markdown(card: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) ->
         lines += _proof_in_markdown(name, proof)
     lines += _way_in_markdown(card.get("training") or {})
     lines += ["## Data", "", f"- domain: {data['domain']}", f"- general: {data['general'] or 'none'}"]
-    lines += [f"- {name.replace('_', ' ')}: {count} pictures" for name, count in data["pictures"].items() if count]
+    lines += [
+        f"- {name.replace('_', ' ')}: {count} {data.get('what', 'pictures')}"
+        for name, count in data["pictures"].items()
+        if count
+    ]
     lines += ["", "## Recipe", "", f"Seed {recipe.get('seed')}. Settings:", ""]
     lines += ["| setting | value |", "|---|---|"]
     lines += [f"| {name} | {_cell(value)} |" for name, value in sorted((recipe.get("settings") or {}).items())]
@@ -187,10 +192,10 @@ def _way_in_markdown(training: Mapping[str, Any]) -> list[str]:
 def _proof_in_markdown(name: str, proof: Mapping[str, Any] | None) -> list[str]:
     if proof is None:
         return [f"### On the {name} set", "", "Nothing was measured there.", ""]
-    lines = [f"### On the {name} set: {proof['count']} pictures in {proof['groups']} groups", ""]
+    lines = [f"### On the {name} set: {proof['count']} {proof.get('what', 'pictures')} in {proof['groups']} groups", ""]
     lines += ["| measure | before | after | better by (95 % between) |", "|---|---:|---:|---:|"]
     for change in proof["changes"]:
-        gain, measure = change["gain"], MEASURES[change["measure"]]
+        gain, measure = change["gain"], {**MEASURES, **CLIP_MEASURES}[change["measure"]]
         arrow = "↑" if measure.higher_is_better else "↓"
         lines.append(
             f"| {measure.title} {arrow} | {change['before']:.4f} | {change['after']:.4f} | {gain['middle']:+.4f} "

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gossamer.errors import InputError
 from gossamer.networks.architectures.birefnet import BasicDecBlk
+from gossamer.networks.architectures.rvm import BLOCKS_OF_CLIPS
 from gossamer.networks.architectures.swin import Block
 from gossamer.networks.architectures.u2net import ConvBlock, ResidualUBlock
 from gossamer.settings.training import Teaching, Training
@@ -19,7 +20,7 @@ from gossamer.training.lora import add_low_rank, has_matrices
 
 __all__ = ["learning", "prepare"]
 
-_BLOCKS = (ResidualUBlock, BasicDecBlk, Block)
+_BLOCKS = (ResidualUBlock, BasicDecBlk, Block, *BLOCKS_OF_CLIPS)
 
 
 def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
@@ -39,6 +40,8 @@ def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
     """
     network.requires_grad_(True)
     for name, parameter in network.named_parameters():
+        if name.startswith(teaching.stays):
+            parameter.requires_grad_(False)
         if settings.freeze == "encoder" and name.startswith(teaching.encoder):
             parameter.requires_grad_(False)
         if settings.freeze == "decoder" and not name.startswith((*teaching.encoder, *teaching.sides)):
@@ -100,10 +103,10 @@ def learning(network: nn.Module) -> dict[str, nn.Parameter]:
     return {name: one for name, one in network.named_parameters() if one.requires_grad}
 
 
-def _computed_twice(forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def run(x: Any) -> Any:
+def _computed_twice(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*inputs: Any) -> Any:
         if not torch.is_grad_enabled():
-            return forward(x)
-        return checkpoint(forward, x, use_reentrant=False, preserve_rng_state=False)  # nothing draws in there
+            return forward(*inputs)
+        return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)  # nothing draws in there
 
     return run

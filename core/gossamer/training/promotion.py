@@ -16,23 +16,21 @@ from typing import Any
 from gossamer.arrays import unit_float
 from gossamer.errors import InputError, ModelNotFound
 from gossamer.image import SHEET, encode_image
-from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings.dataset import Data
 from gossamer.settings.promotion import Promotion
 from gossamer.sheets.changes import Compared, change_sheet
 from gossamer.training.bases import Base, base_of, check_packages
-from gossamer.training.dataset import Example, read_dataset
 from gossamer.training.dataset.backgrounds import backgrounds_in
 from gossamer.training.folder import check_new_folder, new_folder
+from gossamer.training.media import Stills
 from gossamer.training.model_card import Licence, in_markdown, inherited, table_of
-from gossamer.training.proof import DECISIVE, Model, Proof, Sample, prove, samples_of
+from gossamer.training.proof import DECISIVE, Measured, Model, Proof, prove
 from gossamer.training.run_folder import RunFolder
 from gossamer.weights.added import CARD, card_table
-from gossamer.weights.card import Cost, InputSpec, ModelCard, Variant
+from gossamer.weights.card import Cost, ModelCard, Variant
 from gossamer.weights.catalogue import architecture_of, published_ids
-from gossamer.weights.inventory import Weights
 
 __all__ = ["FEWEST", "Promoted", "Refused", "objections_to", "promote"]
 
@@ -88,18 +86,25 @@ def objections_to(domain: Proof, general: Proof | None, settings: Promotion) -> 
     """Return what speaks against promoting a model, a sentence each.
 
     It has to be better on the domain's test pictures, surely: the whole interval of the gain in weighted F lies above
-    nothing. And it may have lost no more than `settings.general_loss` of the weighted F on the general set.
+    nothing. And it may have lost no more than `settings.general_loss` of the weighted F on the general set. Clips must
+    not surely flicker more than before.
     """
     found = []
     change = domain.of(DECISIVE)
     if domain.groups < FEWEST:
         found.append(
-            f"The test has {domain.groups} groups of pictures, and {FEWEST} are needed to know a gain from chance."
+            f"The test has {domain.groups} groups of {domain.what}, and {FEWEST} are needed to know a gain from chance."
         )
     if change.gain.low <= 0:
         found.append(
             f"It is not surely better in its domain: weighted F {change.before:.3f} before and {change.after:.3f} "
             f"after, a gain between {change.gain.low:+.3f} and {change.gain.high:+.3f}."
+        )
+    steadiness = next((one for one in domain.changes if one.measure == "dtssd"), None)
+    if steadiness is not None and steadiness.gain.high < 0:
+        found.append(
+            f"It surely flickers more in its domain: dtSSD {steadiness.before:.2f} before and {steadiness.after:.2f} "
+            "after."
         )
     if general is None:
         found.append("Nothing says what it has forgotten: there is no general set.")
@@ -182,22 +187,23 @@ def promote(
     licence = inherited(base.card, _page_of(base), data_licence, data_commercial)
     if not licence.commercial:
         say(next(note for note in licence.notes if "commercially" in note or "no licence" in note))
-    samples = _samples(told, data, told.get("data"), "test", chosen, steps.part(0.05, 0.1))
+    medium = base.medium
+    samples = _samples(medium, told, data, told.get("data"), "test", chosen, steps.part(0.05, 0.1))
     given = general or told.get("general")
-    others: tuple[Sample, ...] = ()
+    others: tuple[Measured, ...] = ()
     if given:
         part = "general_test" if general is None else None
-        others = _samples(told, general, told.get("general"), part, chosen, steps.part(0.1, 0.15))
+        others = _samples(medium, told, general, told.get("general"), part, chosen, steps.part(0.1, 0.15))
     with new_folder(out) as making:
         card = _exported(making, folder, base, name, title or _title_of(base, told), licence, told)
-        before, after = _models(base, making, card, steps.part(0.15, 0.2), say)
-        domain = prove(before, after, samples, chosen, steps.part(0.2, 0.6))
-        held = prove(before, after, others, chosen, steps.part(0.6, 0.8)) if others else None
+        before, after = medium.models(base, card, making / card.weights[0].filename, steps.part(0.15, 0.2), say)
+        domain = prove(before, after, samples, chosen, steps.part(0.2, 0.6), medium=medium)
+        held = prove(before, after, others, chosen, steps.part(0.6, 0.8), medium=medium) if others else None
         against = objections_to(domain, held, chosen)
         if against and not chosen.accept_worse:
             raise Refused(against, domain, held)
         card, files = _with_onnx(making, base, card, steps.part(0.8, 0.95)) if onnx else (card, _files(making, card))
-        pictures = _pictures(making, folder, (before, after), samples, domain, chosen, steps.part(0.95, 1))
+        pictures = _pictures(making, folder, medium, (before, after), samples, domain, chosen, steps.part(0.95, 1))
         table = table_of(card_table(card), told, licence, {"domain": domain, "general": held}, against, files)
         (making / CARD).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
         (making / "README.md").write_text(in_markdown(table, pictures), encoding="utf-8")
@@ -225,33 +231,33 @@ def _told(folder: RunFolder) -> dict[str, Any]:
 
 
 def _samples(
+    medium: Stills,
     told: Mapping[str, Any],
     moved: str | os.PathLike[str] | None,
     known: object,
     part: str | None,
     settings: Promotion,
     progress: Progress,
-) -> tuple[Sample, ...]:
-    """Return the pictures of a part of the training's split, or all of a set that it had nothing to do with."""
+) -> tuple[Measured, ...]:
+    """Return what is measured of a part of the training's split, or all of a set that it had nothing to do with."""
     reading = Data(**{**(told.get("dataset") or {}), "left_out": 100.0})
     reading = reading if part == "test" else reading.for_general()
     where = moved or _text(known)
-    found = read_dataset(where, reading, progress)
-    examples: tuple[Example, ...] = found.examples
+    examples = medium.examples(where, reading, progress)
     if part is not None:
         names = set(told["split"].get(part) or ())
         examples = tuple(one for one in examples if one.name in names)
         if names and len(examples) < (1 - _LOST) * len(names):
             raise InputError(
-                f"{len(names) - len(examples)} of the {len(names)} test pictures are not in {where} any more.",
+                f"{len(names) - len(examples)} of the {len(names)} test {medium.many} are not in {where} any more.",
                 "Say where the data is now: --data, and --general-data for the general set.",
             )
     if not examples:
-        raise InputError(f"{where} has no test pictures.", "Train with a larger --test.")
+        raise InputError(f"{where} has no test {medium.many}.", "Train with a larger --test.")
     backgrounds = told.get("backgrounds")
     cutouts = any(one.is_cutout for one in examples)
     behind = backgrounds_in(_text(backgrounds)) if backgrounds and cutouts else ()
-    return samples_of(examples, behind, settings)
+    return medium.samples_of(examples, behind, settings)
 
 
 def _exported(
@@ -259,10 +265,9 @@ def _exported(
 ) -> ModelCard:
     """Write the weights as safetensors, and return the model's card."""
     from gossamer.networks.export import export_safetensors
-    from gossamer.networks.state_dict import load_network
 
     file = making / f"{name}.safetensors"
-    export_safetensors(load_network(folder.best, base.network), base.network, file)
+    export_safetensors(base.loaded_from(folder.best), base.network, file)
     known = base.card
     cost: Cost = known.cost if known else "medium"
     return ModelCard(
@@ -279,46 +284,20 @@ def _exported(
         good_for=f"What {Path(_text(told.get('data'))).name or 'its data'} shows: made from {Path(base.id).name}.",
         subjects=known.subjects if known else (),
         cost=cost,
-        input=_input(base.input, told),
+        input=base.medium.fed_by(base.input, (told.get("settings") or {}).get("side")),
         output=dataclasses.replace(base.output, index=0),
         weights=(_variant(file),),
     )
 
 
-def _input(spec: InputSpec, told: Mapping[str, Any]) -> InputSpec:
-    """Return how the network is fed: at the side that it was trained at, where that was another than its own."""
-    side = (told.get("settings") or {}).get("side")
-    if not isinstance(side, int) or side < 32:
-        return spec
-    return dataclasses.replace(spec, size=(side, side), multiple=None, shortest=None, longest=None)
-
-
-def _models(
-    base: Base, making: Path, card: ModelCard, progress: Progress, say: Callable[[str], object]
-) -> tuple[Model, Model]:
-    """Return the model before and after, both in torch, so that nothing else differs."""
-    from gossamer.segmentation.loading import load_model, model_of
-
-    before = load_model(base.id, runtime="torch", progress=progress.part(0, 0.5), announce=say)
-    file = making / card.weights[0].filename
-    after = model_of(Weights(card, card.weights[0], file), runtime="torch", progress=progress.part(0.5, 1))
-    return before, after
-
-
 def _with_onnx(making: Path, base: Base, card: ModelCard, progress: Progress) -> tuple[ModelCard, dict[str, Any]]:
     """Write the ONNX file of what the safetensors file holds, checked against that."""
-    from gossamer.networks.architectures.networks import NETWORKS
-    from gossamer.networks.export import export_onnx
-    from gossamer.networks.state_dict import load_network
-
     file = making / f"{card.id}.onnx"
-    module = patiently(lambda: load_network(making / card.weights[0].filename, base.network), progress)
-    made = export_onnx(module, base.network, file, size=card.input.size or (1024, 1024), progress=progress)
+    difference = base.medium.export_onnx(base, making / card.weights[0].filename, file, card, progress)
     both = (_variant(file), card.weights[0])
-    # As the catalogue has it: networks of convolutions run faster in ONNX Runtime, transformers in torch.
-    card = dataclasses.replace(card, weights=both if NETWORKS[base.network].convolutional else both[::-1])
+    card = dataclasses.replace(card, weights=both if base.runs_first_in_onnx else both[::-1])
     files = _files(making, card)
-    files[file.name]["difference"] = made.difference
+    files[file.name]["difference"] = difference
     return card, files
 
 
@@ -335,8 +314,9 @@ def _files(making: Path, card: ModelCard) -> dict[str, Any]:
 def _pictures(
     making: Path,
     folder: RunFolder,
+    medium: Stills,
     models: tuple[Model, Model],
-    samples: Sequence[Sample],
+    samples: Sequence[Measured],
     domain: Proof,
     settings: Promotion,
     progress: Progress,
@@ -351,10 +331,10 @@ def _pictures(
     rows = []
     for number, place in enumerate(spread):
         progress(number / count, "Drawing the pictures of the card")
-        rgb, truth = samples[place].load(settings.proof_side, settings.proof_seed)
+        rgb, truth, *found = medium.shown(samples[place], models, settings, progress)
         seen = domain.pictures[place]
         label = f"{seen.name}   weighted F {seen.before[DECISIVE]:.3f} before, {seen.after[DECISIVE]:.3f} after"
-        rows.append(Compared(label, unit_float(rgb), truth, *(model.predict(rgb, progress) for model in models)))
+        rows.append(Compared(label, unit_float(rgb), truth, *found))
     sheet = encode_image(change_sheet(rows), None, "png", software=SHEET)
     (making / "before-after.png").write_bytes(sheet)
     made = [("Before and after: picture, truth, errors before, errors after", "before-after.png")]

@@ -18,14 +18,18 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.errors import InputError
-from gossamer.evaluation import MEASURES, evaluate_mask, evaluate_matte
+from gossamer.evaluation import evaluate_mask, evaluate_matte
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.resampling import area
 from gossamer.settings.promotion import Promotion
 from gossamer.training.dataset import Example, compose
+from gossamer.training.media import Stills
 
-__all__ = ["DECISIVE", "PROVED", "Change", "Interval", "Model", "Proof", "Sample", "interval", "prove", "samples_of"]
+__all__ = [
+    *("DECISIVE", "PROVED", "Change", "Interval", "Measured", "Model", "Proof", "Sample"),
+    *("interval", "measured", "prove", "samples_of"),
+]
 
 PROVED = ("weighted_f", "mae", "boundary_iou", "hce", "sad")
 """What is measured, see :data:`gossamer.evaluation.MEASURES`; the first decides."""
@@ -36,10 +40,25 @@ _MATTE = ("sad",)
 
 
 class Model(Protocol):
-    """Whatever finds the subject of a picture, such as a :class:`gossamer.SegmentationModel`."""
+    """Whatever finds the subject of a picture, such as a :class:`gossamer.SegmentationModel`, or of a clip's frames."""
 
     def predict(self, image: NDArray[np.uint8], progress: Progress | None = None) -> Array:
-        """Return the mask of an (H, W, 3) picture, (H, W) float32."""
+        """Return the mask of an (H, W, 3) picture, (H, W) float32; of (T, H, W, 3) frames (T, H, W)."""
+
+
+class Measured(Protocol):
+    """What two models are measured on."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+
+    @property
+    def group(self) -> str:
+        """What belongs together."""
+
+    def load(self, longest: int, seed: int) -> tuple[NDArray[np.uint8], Array]:
+        """Return what a model sees, no side longer than `longest`, and the truth."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +106,15 @@ class Proof:
     Attributes
     ----------
     changes : tuple of Change
-        In the order of :data:`PROVED`.
+        In the order of :data:`PROVED`; of clips of :data:`gossamer.training.clips.proof.CLIPS_PROVED`.
     pictures : tuple of Seen
+    what : str
+        What these are: ``"pictures"`` or ``"clips"``.
     """
 
     changes: tuple[Change, ...]
     pictures: tuple[Seen, ...]
+    what: str = "pictures"
 
     @property
     def groups(self) -> int:
@@ -121,6 +143,11 @@ class Sample:
         """The example's, with a number where there are several."""
         return f"{self.example.name} ({self.copy + 1})" if self.example.is_cutout else self.example.name
 
+    @property
+    def group(self) -> str:
+        """The example's."""
+        return self.example.group
+
     def load(self, longest: int, seed: int) -> tuple[NDArray[np.uint8], Array]:
         """Return picture and truth, no side longer than `longest`; raises InputError where it cannot be read."""
         if self.example.is_cutout:
@@ -144,17 +171,25 @@ def samples_of(examples: Sequence[Example], backgrounds: tuple[Path, ...], setti
 
 
 def prove(
-    before: Model, after: Model, samples: Sequence[Sample], settings: Promotion, progress: Progress | None = None
+    before: Model,
+    after: Model,
+    samples: Sequence[Measured],
+    settings: Promotion,
+    progress: Progress | None = None,
+    *,
+    medium: Stills | None = None,
 ) -> Proof:
     """Measure two models on the same pictures.
 
     Parameters
     ----------
     before, after : Model
-    samples : sequence of Sample
+    samples : sequence of Sample, or of another :class:`Measured`
     settings : Promotion
     progress : Progress, optional
         May raise to cancel.
+    medium : Stills, optional
+        What samples are, and how they are measured; by default pictures, by :data:`PROVED`.
 
     Returns
     -------
@@ -167,8 +202,9 @@ def prove(
     MissingExtra
         Without the package pysodmetrics.
     """
+    kind = medium or Stills()
     if not samples:
-        raise InputError("There are no pictures to prove anything with.", "Give more data, or a larger --test.")
+        raise InputError(f"There are no {kind.many} to prove anything with.", "Give more data, or a larger --test.")
     steps = progress or Progress()
     seen = []
     for number, sample in enumerate(samples):
@@ -177,17 +213,17 @@ def prove(
         load = functools.partial(sample.load, settings.proof_side, settings.proof_seed)
         rgb, truth = patiently(load, part)
         masks = [before.predict(rgb, part.part(0.0, 0.4)), after.predict(rgb, part.part(0.4, 0.8))]
-        values = [patiently(functools.partial(_measured, mask, truth), part) for mask in masks]
-        seen.append(Seen(sample.name, sample.example.group, *values))
+        values = [patiently(functools.partial(kind.measured, mask, truth), part) for mask in masks]
+        seen.append(Seen(sample.name, sample.group, *values))
     groups = [one.group for one in seen]
     changes = []
-    for name in PROVED:
+    for name, measure in kind.measures.items():
         one, other = (np.array([getattr(row, side)[name] for row in seen]) for side in ("before", "after"))
-        sign = 1.0 if MEASURES[name].higher_is_better else -1.0
+        sign = 1.0 if measure.higher_is_better else -1.0
         gain = interval(sign * (other - one), groups, settings.resamples, settings.proof_seed)
         changes.append(Change(name, float(one.mean()), float(other.mean()), gain))
     steps(1.0)
-    return Proof(tuple(changes), tuple(seen))
+    return Proof(tuple(changes), tuple(seen), kind.many)
 
 
 def interval(values: NDArray[np.float64], groups: Sequence[str], resamples: int, seed: int) -> Interval:
@@ -220,7 +256,7 @@ def interval(values: NDArray[np.float64], groups: Sequence[str], resamples: int,
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def _measured(mask: Array, truth: Array) -> dict[str, float]:
+def measured(mask: Array, truth: Array) -> dict[str, float]:
     """Return all measures of one mask, as people get it: it is not stretched first."""
     target = np.clip(truth, 0, 1)
     found = evaluate_mask(mask, target, measures=[name for name in PROVED if name not in _MATTE], stretch=False).values

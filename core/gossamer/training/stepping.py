@@ -137,7 +137,10 @@ class Stepper:
             if size <= 1:
                 raise DeviceError(
                     "There is not enough memory to train on even one picture.",
-                    memory_remedy("Add --recompute, give a smaller --side, choose a smaller model, or free memory."),
+                    memory_remedy(
+                        "Add --recompute, give a smaller --side (of clips a smaller --length, too), choose a smaller "
+                        "model, or free memory."
+                    ),
                 )
             self.parts = min(2 * self.parts, self._settings.batch)
             self.optimiser.zero_grad(set_to_none=True)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from gossamer.networks.architectures.birefnet import BiRefNet
 from gossamer.networks.architectures.isnet import ISNet
+from gossamer.networks.architectures.rvm import RobustVideoMatting
 from gossamer.networks.architectures.u2net import U2Net
 from gossamer.training.terms import gradient_map
 
@@ -26,13 +27,13 @@ class Outputs:
         Logits, side outputs included.
     gradients : tuple of (Tensor, Tensor)
         BiRefNet's gradient maps: logits, and what they are to become, before the sigmoid.
-    matte : four Tensors or None
-        For networks of clips: colours and alpha, and the true ones, (N, T, C, h, w).
+    matte : (Tensor, Tensor) or None
+        Of networks of clips: the foreground's colours, (N, T, 3, h, w), and alpha, (N, T, 1, h, w).
     """
 
     maps: tuple[Tensor, ...] = ()
     gradients: tuple[tuple[Tensor, Tensor], ...] = field(default=())
-    matte: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    matte: tuple[Tensor, Tensor] | None = None
 
     def parted(self, first: int) -> tuple[Outputs, Outputs]:
         """Return what was given for the `first` pictures of a batch, and for the others."""
@@ -40,8 +41,8 @@ class Outputs:
         def part(place: slice) -> Outputs:
             maps = tuple(one[place] for one in self.maps)
             gradients = tuple((one[place], label[place]) for one, label in self.gradients)
-            matte = None if self.matte is None else tuple(one[place] for one in self.matte)
-            return Outputs(maps, gradients, matte)  # type: ignore[arg-type]
+            matte = None if self.matte is None else (self.matte[0][place], self.matte[1][place])
+            return Outputs(maps, gradients, matte)
 
         return part(slice(None, first)), part(slice(first, None))
 
@@ -51,9 +52,9 @@ def outputs_of(network: nn.Module, pictures: Tensor) -> Outputs:
 
     Parameters
     ----------
-    network : U2Net, ISNet or BiRefNet
+    network : U2Net, ISNet, BiRefNet or RobustVideoMatting
     pictures : Tensor, (N, 3, h, w)
-        Normalised as its authors do.
+        Normalised as its authors do; of networks of clips (N, T, 3, h, w).
 
     Raises
     ------
@@ -68,6 +69,8 @@ def outputs_of(network: nn.Module, pictures: Tensor) -> Outputs:
         return Outputs(tuple(_bilinear(side, pictures.shape[2:]) for side in sides))
     if isinstance(network, BiRefNet):
         return _birefnet(network, pictures)
+    if isinstance(network, RobustVideoMatting):
+        return Outputs(matte=network.sequence(pictures))
     raise TypeError(f"{type(network).__name__} cannot be trained.")
 
 

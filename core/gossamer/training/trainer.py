@@ -26,7 +26,7 @@ from gossamer.training.board import Board
 from gossamer.training.channels import in_own_units, keep_precise, kernels_in_own_units
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
 from gossamer.training.curves import curves
-from gossamer.training.feeding import Feed, Taught, general_count
+from gossamer.training.feeding import Taught, general_count
 from gossamer.training.interpolation import SHARES, Origin, chosen, evaluating
 from gossamer.training.lessons import Lessons
 from gossamer.training.lora import merged
@@ -36,7 +36,7 @@ from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.schedules import base_rate, epoch_length, rate_at, weights_at
 from gossamer.training.stepping import Stepper, optimiser_of
-from gossamer.training.validation import Seen, mask_of, validated, worst_of
+from gossamer.training.validation import Seen, mask_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,7 +165,7 @@ class Trainer:
     def _prepared(self, device: str, precision: str) -> nn.Module:
         """Return the base's network, ready to be trained where and in what it will be."""
         network, lessons, settings = self._base.load(), self._lessons, self._settings
-        feed = Feed(lessons.train, lessons.general, settings, self._base.input)  # the same for all processes
+        feed = self._base.medium.feed(lessons, settings, self._base.input)  # the same for all processes
         pictures = torch.from_numpy(feed.batch(0).pictures[[0, -1]])  # one of the domain, one general
         prepare(network, settings, self._base.teaching)
         count = in_own_units if settings.freeze == "kernels" else kernels_in_own_units
@@ -215,14 +215,8 @@ class Trainer:
         """Do the steps from `first` on; return how many are done, and whether it ended before the last."""
         settings, teaching = self._settings, self._base.teaching
         assert self._stepper is not None  # noqa: S101 - see _begin
-        feed = Feed(
-            self._lessons.train,
-            self._lessons.general,
-            settings,
-            self._base.input,
-            process=self.processes.number,
-            processes=self.processes.count,
-        )
+        number, count = self.processes.number, self.processes.count
+        feed = self._base.medium.feed(self._lessons, settings, self._base.input, number, count)
         epoch = epoch_length(settings, len(self._lessons.train), general_count(settings, len(self._lessons.general)))
         base = base_rate(settings, self._base.network, teaching)
         begun = time.monotonic()
@@ -353,12 +347,12 @@ class Trainer:
             if self._stopped:
                 raise Cancelled
             one = picture if isinstance(picture, Recalled) else _Numbered(picture, number)
-            found += validated(self._network, [one], **self._how())
+            found += self._base.medium.validated(self._network, [one], **self._how())
         return found
 
     def _draw_worst(self, step: int, seen: Sequence[Seen], pictures: Sequence[Taught]) -> None:
         numbered = [_Numbered(picture, number) for number, picture in enumerate(pictures)]
-        sheet = worst_of(seen, numbered, self._network, count=self._settings.worst, **self._how())
+        sheet = self._base.medium.worst_of(seen, numbered, self._network, count=self._settings.worst, **self._how())
         self.folder.write_picture(self.folder.worst / f"step-{step:07d}.png", sheet)
 
     def _how(self) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from gossamer.warm import Loadable, warm
 from gossamer.weights import store
 from gossamer.weights.catalogue import video_cards
 
-__all__ = ["Matted", "RecurrentMatter", "resized_memory", "usual_ratio"]
+__all__ = ["FIRST", "Matted", "RecurrentMatter", "resized_memory", "usual_ratio"]
 
 _log = logging.getLogger("gossamer")
 
-_FIRST = 5
+FIRST = 5
 """How often the first frame is looked at: from nothing remembered a subject fades in over some frames."""
 
 _LONGEST = 512  # px: what RVM's authors shrink the longer side to, unless told otherwise
@@ -88,7 +88,7 @@ class RecurrentMatter:
         pixels = frame.pixels if frame.pixels.dtype == np.uint8 else frame.rgb
         with warm.lent(self._network, progress) as network:
             after = remembered.fitting(height, width)
-            for _ in range(1 if after.states else _FIRST):
+            for _ in range(1 if after.states else FIRST):
                 alpha, after = network.run(pixels, after, ratio, progress)
         return Matted(np.ascontiguousarray(alpha), after)
 

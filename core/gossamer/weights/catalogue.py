@@ -200,11 +200,17 @@ def load_catalogue() -> Mapping[str, ModelCard]:
     ModelError
         When the catalogue file is damaged.
     """
+    return MappingProxyType({**_own().models, **_added(clips=False)})
+
+
+def _added(*, clips: bool) -> dict[str, ModelCard]:
+    """Return the models that were added on this machine, those for clips or the others."""
     from gossamer.weights.added import added_cards
 
-    published, added = _own().models, added_cards()
+    added = added_cards()
     others = published_ids() if added else ()
-    return MappingProxyType({**published, **{name: card for name, card in added.items() if name not in others}})
+    kinds = {card.architecture for card in _own().videos.values()}
+    return {name: card for name, card in added.items() if name not in others and (card.architecture in kinds) is clips}
 
 
 def published_models() -> Mapping[str, ModelCard]:
@@ -219,8 +225,8 @@ def published_ids() -> frozenset[str]:
 
 
 def video_cards() -> Mapping[str, ModelCard]:
-    """Return the models for clips, by id, read-only; raises as :func:`load_catalogue`."""
-    return _own().videos
+    """Return the models for clips, by id, read-only, those that were added last; raises as :func:`load_catalogue`."""
+    return MappingProxyType({**_own().videos, **_added(clips=True)})
 
 
 def folder_cards(family: str | None = None) -> tuple[FolderCard, ...]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gossamer.networks.architectures.mobilenetv3 import BLOCKS, DEEPEST, MEAN, STD, TAPS, Block, squeezed
 
-__all__ = ["RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
+__all__ = ["BLOCKS_OF_CLIPS", "RobustVideoMatting", "rvm_mobilenetv3", "rvm_resnet50"]
 
 
 def rvm_mobilenetv3() -> nn.Module:
@@ -80,8 +80,50 @@ class RobustVideoMatting(nn.Module):
         hidden, after = self.decoder(small, first, second, third, self.aspp(fourth), states)
         residual, alpha = self.project_mat(hidden).split([3, 1], dim=1)
         # The authors' torch code leaves the refiner out at a ratio of 1, their graph does not: ours is as the graph.
-        residual, alpha = self.refiner(frame, small, residual, alpha, hidden)
+        residual, alpha = self._refined(frame, small, residual, alpha, hidden)
         return (residual + frame).clamp(0, 1), alpha.clamp(0, 1), after
+
+    def sequence(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Matte frames that follow each other, from nothing remembered on, seen as large as they are.
+
+        What it gives is what the same frames give one by one at a ratio of 1. All but the recurrent decoder sees them
+        at once, as in the authors' training.
+
+        Parameters
+        ----------
+        frames : (N, T, 3, H, W)
+            RGB in [0, 1].
+
+        Returns
+        -------
+        colours : (N, T, 3, H, W)
+        alpha : (N, T, 1, H, W)
+        """
+        shape = frames.shape[:2]
+        flat = frames.flatten(0, 1)
+        first, second, third, fourth = self.backbone(flat)
+        found = [one.unflatten(0, shape) for one in (first, second, third, self.aspp(fourth))]
+        states: Sequence[Tensor | None] = (None,) * 4
+        seen = []
+        for place in range(shape[1]):
+            hidden, states = self.decoder(frames[:, place], *(one[:, place] for one in found), states)
+            seen.append(hidden)
+        every = torch.stack(seen, 1).flatten(0, 1)
+        residual, alpha = self.project_mat(every).split([3, 1], dim=1)
+        residual, alpha = self._refined(flat, flat, residual, alpha, every)
+        colours = (residual + flat).clamp(0, 1)
+        size = frames.shape[3:]
+        return colours.reshape(*shape, 3, *size), alpha.clamp(0, 1).reshape(*shape, 1, *size)
+
+    def _refined(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return residual and alpha, filtered in float32: variances are what nearly equal numbers differ by."""
+        kind = given[0].device.type
+        if not torch.is_autocast_enabled(kind):
+            found: tuple[Tensor, Tensor] = self.refiner(*given)
+            return found
+        with torch.autocast(kind, enabled=False):
+            found = self.refiner(*(one.float() for one in given))
+        return found
 
 
 class _Squeeze(nn.Module):
@@ -321,3 +363,7 @@ def _doubled(x: Tensor, like: Tensor) -> Tensor:
 
 def _activation(hard: bool) -> nn.Module:
     return nn.Hardswish() if hard else nn.ReLU()
+
+
+BLOCKS_OF_CLIPS: tuple[type[nn.Module], ...] = (_Inverted, _Bottleneck, _Up, _Output)
+"""What may be computed twice in training to save memory: nearly all of the network, in parts."""

@@ -17,7 +17,7 @@ from gossamer.resampling import area, bilinear
 from gossamer.training.dataset.backgrounds import Kind, background
 from gossamer.training.dataset.examples import Example
 
-__all__ = ["compose", "subject_of"]
+__all__ = ["compose", "filled_subject", "subject_of"]
 
 _HIDDEN = np.float32(0.5 / 255)  # alpha below shows nothing
 _UNIFORM = 0.02  # the spread of hidden colours that somebody has cleaned away
@@ -82,8 +82,6 @@ def subject_of(example: Example, longest: int) -> tuple[Array, Array]:
     InputError
         The example cannot be read.
     """
-    from gossamer import foreground
-
     rgb, alpha = example.load()
     colours: Array = unit_float(rgb)
     if (convert := conversion(read_image(example.picture).icc_profile, None)) is not None:
@@ -91,14 +89,29 @@ def subject_of(example: Example, longest: int) -> tuple[Array, Array]:
     alpha = np.ascontiguousarray(alpha, np.float32)
     if float(alpha.max(initial=0)) <= 0.5:
         raise InputError(f"{example.picture} shows nothing.", "Leave it out.")
-    if example.is_cutout and _is_cleaned(colours, alpha):
-        # Straight colours already: to estimate them again from a black that nobody photographed would brighten edges.
-        colours = foreground.fill_hidden(colours.copy(), alpha, 0)
-    else:
-        colours = np.asarray(foreground.soft_band(colours, alpha), np.float32)
+    colours, alpha = filled_subject(colours, alpha, cutout=example.is_cutout)
     height, width = alpha.shape
     scale = min(1.0, longest / max(height, width))
     return _scaled(colours, alpha, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def filled_subject(colours: Array, alpha: Array, *, cutout: bool) -> tuple[Array, Array]:
+    """Return colours, (H, W, 3) float32, that are the subject's alone, also where it hides nothing; and its alpha.
+
+    Parameters
+    ----------
+    colours : (H, W, 3) float32
+        In [0, 1].
+    alpha : (H, W) float32
+    cutout : bool
+        Whether the colours are those of a cut-out, which somebody may have cleaned.
+    """
+    from gossamer import foreground
+
+    if cutout and _is_cleaned(colours, alpha):
+        # Straight colours already: to estimate them again from a black that nobody photographed would brighten edges.
+        return foreground.fill_hidden(colours.copy(), alpha, 0), alpha
+    return np.asarray(foreground.soft_band(colours, alpha), np.float32), alpha
 
 
 def _is_cleaned(colours: Array, alpha: Array) -> bool:

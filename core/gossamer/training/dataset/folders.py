@@ -12,16 +12,20 @@ from gossamer.settings.dataset import Data
 from gossamer.training.dataset.examples import Example
 from gossamer.training.dataset.grouping import group_of
 
-__all__ = ["in_folder"]
+__all__ = ["MASKS", "PICTURES", "holds_pictures", "in_folder", "plain"]
 
-_PICTURES = frozenset(
+PICTURES = frozenset(
     "images image imgs img im pictures photos photo input inputs rgb source originals original original_image "
-    "jpegimages data".split()
+    "jpegimages data frames fgr foreground foregrounds clips videos".split()
 )
-_MASKS = frozenset(
+"""What folders of pictures are called."""
+
+MASKS = frozenset(
     "masks mask gt mattes matte alphas alpha pha labels label cutouts cutout ground_truth groundtruth segmentations "
     "segmentation annotations targets target".split()
 )
+"""What folders of their masks are called."""
+
 _MORE = ("gt", "label", "pha", "seg", "segmentation")
 _ENDINGS = (*ENDINGS, *(sign + word for sign in "-_" for word in _MORE))
 _TRIMAP = ("trimap", "trimaps")
@@ -71,6 +75,11 @@ def in_folder(root: Path, settings: Data) -> _Found:
     return _examples(root, pairs, lone, settings)
 
 
+def holds_pictures(root: Path) -> bool:
+    """Tell whether there are pictures in a folder or in those within; raises InputError where it cannot be read."""
+    return any(_tree(root).values())
+
+
 def _tree(root: Path) -> dict[Path, list[Path]]:
     """Return the pictures in each folder, both in the order of their names."""
     found: dict[Path, list[Path]] = {}
@@ -95,10 +104,10 @@ def _mask_folders(tree: dict[Path, list[Path]], root: Path) -> tuple[dict[Path, 
     """Return for each folder of pictures that of its masks, and all folders that hold masks."""
     partners: dict[Path, Path] = {}
     for folder in tree:
-        if folder == root or folder.name.casefold() not in _MASKS:
+        if folder == root or folder.name.casefold() not in MASKS:
             continue
         beside = [one for one in tree if one.parent == folder.parent and one != folder]
-        named = [one for one in beside if one.name.casefold() in _PICTURES]
+        named = [one for one in beside if one.name.casefold() in PICTURES]
         # Without a folder that is named so: the pictures lie above their masks.
         owner = named[0] if named else folder.parent
         partners.setdefault(owner, folder)

@@ -117,7 +117,7 @@ def _inspected(examples: Sequence[Example], progress: Progress) -> Iterator[Insp
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def check_share(found: Dataset, settings: Data) -> None:
+def check_share(found: Dataset, settings: Data, what: str = "pictures") -> None:
     """Raise InputError where nothing is left, or more was left out than may be."""
     faults = found.left_out
     total = len(found.examples) + len(faults)
@@ -133,7 +133,7 @@ def check_share(found: Dataset, settings: Data) -> None:
     if len(faults) > settings.left_out / 100 * total:
         share = 100 * len(faults) / total
         raise InputError(
-            f"{len(faults)} of {total} pictures ({share:.0f} %) cannot be used, more than {settings.left_out:g} %: "
+            f"{len(faults)} of {total} {what} ({share:.0f} %) cannot be used, more than {settings.left_out:g} %: "
             f"{named}{more}.",
             remedy,
         )

@@ -76,6 +76,9 @@ def split(
     examples: Sequence[Example],
     settings: Data | None = None,
     progress: Progress | ProgressCallback | None = None,
+    *,
+    what: str = "pictures",
+    count: int | None = None,
 ) -> Split:
     """Split examples into training, validation and test.
 
@@ -88,6 +91,10 @@ def split(
         Shares and seed.
     progress : callable, optional
         May raise to cancel.
+    what : str
+        What an error calls them.
+    count : int, optional
+        How many it says that there are, where an example is a part of one.
 
     Returns
     -------
@@ -104,11 +111,12 @@ def split(
     wanted = {name: len(ordered) * share / 100 for name, share in shares.items() if share > 0}
     found = families(ordered, progress)
     if len(found) < len(wanted):
+        there = len(ordered) if count is None else count
         groups = f"{len(found)} group{'s' * (len(found) != 1)}"
         raise InputError(
-            f"{len(ordered)} pictures make {groups} of what belongs together or is nearly alike: too few to be split "
+            f"{there} {what} make {groups} of what belongs together or is nearly alike: too few to be split "
             f"into {len(wanted)} parts.",
-            "Give more pictures, or another --group.",
+            f"Give more {what}, or another --group.",
         )
 
     def lot(family: tuple[int, ...]) -> bytes:
