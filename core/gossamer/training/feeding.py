@@ -32,7 +32,7 @@ _AHEAD = 2  # batches
 
 
 class Fed(NamedTuple):
-    """A picture as a network is fed it, (3, h, w), its truth, (1, h, w), and whether it is held to the base; or a clip."""
+    """A picture, or a clip, as a network is fed it; its truth; and whether it is held to what the base finds."""
 
     name: str
     picture: Array
