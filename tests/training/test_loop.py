@@ -72,7 +72,7 @@ def test_from_a_folder_of_pictures_to_weights_that_load(pictures: Path, weights:
     ("argv", "said"),
     [
         (["nowhere"], "Nothing says where"),
-        (["{pictures}", "--out", "{out}", "--model", "rvm-mobilenetv3"], "for clips"),
+        (["{pictures}", "--out", "{out}", "--model", "bimatting"], "not trained here"),
         (["{pictures}", "--out", "{out}", "--model", "modnet-photographic"], "not trained here"),
         (["{pictures}", "--out", "{out}", "--resume"], "no training to go on with"),
         (["{pictures}", "--out", "{pictures}"], "is not empty"),

@@ -260,7 +260,7 @@ def test_robust_video_matting_learns_a_clip_through_its_memory() -> None:
             colours, matte, states = network(frame, states, 1.0)
             found.append((colours, matte))
         stacked = [torch.stack(one, 1) for one in zip(*found, strict=True)]
-        value, _ = loss_of(Outputs(matte=(stacked[0], stacked[1], true, alpha)), torch.zeros(()), LOSSES["rvm"])
+        value, _ = loss_of(Outputs(matte=(stacked[0], stacked[1])), torch.cat((true, alpha), 2), LOSSES["rvm"])
         return value
 
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)

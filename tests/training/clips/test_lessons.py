@@ -124,7 +124,7 @@ def test_batches_follow_from_their_number_and_processes_share_them(lessons: dict
     one = whole.batch(3)
     assert one.pictures.shape == (4, 3, 3, SIDE, SIDE)
     assert one.truths.shape == (4, 3, 4, SIDE, SIDE)
-    assert (one.general, one.names[2:]) == (2, ("still", "still"))
+    assert (one.held, one.names[2:]) == (2, ("still", "still"))
     assert sorted(one.names[:2]) == ["cut", "images/take"]
     (ahead,) = whole.batches(3, 4)
     assert np.array_equal(one.pictures, ahead.pictures)
