@@ -66,7 +66,7 @@ class Echo:
         colours = Colours(picture.data, (high, wide, picture.request.channels))
         alpha = memoryview(bytes(picture.data[: high * wide])).cast("B", (high, wide))
         there = {"left": 0, "top": 0, "boxes": None, "report": {"warnings": []}}
-        return SimpleNamespace(alpha=alpha, foreground=colours, background=None, **there)
+        return SimpleNamespace(alpha=alpha, foreground=colours, background=None, shadow=None, **there)
 
 
 conversation.OpenedPicture = Kept
