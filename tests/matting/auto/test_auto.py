@@ -12,7 +12,8 @@ import pytest
 from gossamer import InputError
 from gossamer.matting import auto_alpha
 from gossamer.matting.auto import alpha as auto_stage
-from gossamer.matting.signed_distance import signed_distance
+from gossamer.matting.auto.translucent import translucency
+from gossamer.matting.signed_distance import signed_distance, unit_length
 
 HEIGHT, WIDTH = 300, 400
 
@@ -218,6 +219,22 @@ def test_glass_stays_soft_though_it_becomes_opaque_towards_its_rim():
     image = np.clip(truth[..., None] * colour + (1 - truth[..., None]) * back, 0, 1)
     mask = through_network(truth, 300)
     assert sad(auto_alpha(image, mask), truth) < sad(mask, truth)
+
+
+def test_a_mesh_that_a_network_saw_too_small_is_no_glass():
+    """Either is grey nearly everywhere; a mesh is so unevenly, for what is left of its wires."""
+    shape = drawn(disc)
+    unit = unit_length(shape.shape)
+    assert translucency(through_network(shape * np.float32(0.4), 100), unit)[HEIGHT // 2, WIDTH // 2] == 1
+
+    def net(big: np.ndarray, size: int) -> None:
+        for place in range(size // 6, 5 * size // 6, 48):
+            cv2.line(big, (size // 6 + place, size // 6), (size // 6 + place, 5 * size // 6), 255, 16)
+            cv2.line(big, (size // 3, place), (size, place), 255, 16)
+
+    seen = through_network(drawn(net), 120)
+    assert ((seen > 0.12) & (seen < 0.88))[100:200, 150:250].mean() > 0.9
+    assert translucency(seen, unit).max() < 0.2
 
 
 @pytest.mark.parametrize(("noise", "difference", "worst"), [(0.02, 0.04, 1.02), (0.05, 0.06, 1.25)])
