@@ -116,6 +116,7 @@ def _proof(before: float, after: float, low: float, groups: int = 9) -> Proof:
         (_proof(0.7, 0.8, 0.02), _proof(0.9, 0.89, -0.1), ["1.1 % worse in general"]),
         (_proof(0.7, 0.8, 0.02), None, ["no general set"]),
         (_proof(0.7, 0.8, 0.02, groups=3), _proof(0.9, 0.9, 0.0), ["has 3 groups"]),
+        (_proof(0.7, 0.8, 0.02, groups=1), _proof(0.9, 0.9, 0.0), ["has 1 group of"]),
         (_proof(0.7, 0.6, -0.2), _proof(0.9, 0.5, 0.0), ["not surely better", "worse in general"]),
     ],
 )

@@ -13,7 +13,7 @@ from gossamer.progress import Progress
 from gossamer.settings.base import validated
 from gossamer.settings.promotion import Promotion
 from gossamer.training.promotion import Promoted, Refused, promote
-from gossamer.training.proof import Proof
+from gossamer.training.proof import Proof, counted
 
 __all__ = ["run"]
 
@@ -132,7 +132,7 @@ def _show_proofs(domain: Proof, general: Proof | None) -> None:
         if proof is None:
             show(f"{name}: nothing was measured")
             continue
-        show(f"{name}: {len(proof.pictures)} {proof.what} in {proof.groups} groups")
+        show(f"{name}: {counted(len(proof.pictures), proof.what)} in {counted(proof.groups, 'groups')}")
         show(f"  {'measure':16} {'before':>10} {'after':>10} {'better by':>10}  95 % between")
         titles = {**MEASURES, **CLIP_MEASURES}
         for change in proof.changes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gossamer.evaluation.measures import CLIP_MEASURES, MEASURES
-from gossamer.training.proof import Proof
+from gossamer.training.proof import Proof, counted
 from gossamer.weights.card import ModelCard
 
 __all__ = ["Licence", "in_markdown", "inherited", "table_of"]
@@ -192,7 +192,8 @@ def _way_in_markdown(training: Mapping[str, Any]) -> list[str]:
 def _proof_in_markdown(name: str, proof: Mapping[str, Any] | None) -> list[str]:
     if proof is None:
         return [f"### On the {name} set", "", "Nothing was measured there.", ""]
-    lines = [f"### On the {name} set: {proof['count']} {proof.get('what', 'pictures')} in {proof['groups']} groups", ""]
+    of = f"{counted(proof['count'], proof.get('what', 'pictures'))} in {counted(proof['groups'], 'groups')}"
+    lines = [f"### On the {name} set: {of}", ""]
     lines += ["| measure | before | after | better by (95 % between) |", "|---|---:|---:|---:|"]
     for change in proof["changes"]:
         gain, measure = change["gain"], {**MEASURES, **CLIP_MEASURES}[change["measure"]]

@@ -26,7 +26,7 @@ from gossamer.training.dataset.backgrounds import backgrounds_in
 from gossamer.training.folder import check_new_folder, new_folder
 from gossamer.training.media import Stills
 from gossamer.training.model_card import Licence, in_markdown, inherited, table_of
-from gossamer.training.proof import DECISIVE, Measured, Model, Proof, prove
+from gossamer.training.proof import DECISIVE, Measured, Model, Proof, counted, prove
 from gossamer.training.run_folder import RunFolder
 from gossamer.weights.added import CARD, card_table
 from gossamer.weights.card import Cost, ModelCard, Variant
@@ -93,7 +93,8 @@ def objections_to(domain: Proof, general: Proof | None, settings: Promotion) -> 
     change = domain.of(DECISIVE)
     if domain.groups < FEWEST:
         found.append(
-            f"The test has {domain.groups} groups of {domain.what}, and {FEWEST} are needed to know a gain from chance."
+            f"The test has {counted(domain.groups, 'groups')} of {domain.what}, and {FEWEST} are needed to know a gain "
+            "from chance."
         )
     if change.gain.low <= 0:
         found.append(

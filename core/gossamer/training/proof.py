@@ -28,7 +28,7 @@ from gossamer.training.media import Stills
 
 __all__ = [
     *("DECISIVE", "PROVED", "Change", "Interval", "Measured", "Model", "Proof", "Sample"),
-    *("interval", "measured", "prove", "samples_of"),
+    *("counted", "interval", "measured", "prove", "samples_of"),
 ]
 
 PROVED = ("weighted_f", "mae", "boundary_iou", "hce", "sad")
@@ -224,6 +224,11 @@ def prove(
         changes.append(Change(name, float(one.mean()), float(other.mean()), gain))
     steps(1.0)
     return Proof(tuple(changes), tuple(seen), kind.many)
+
+
+def counted(number: int, things: str) -> str:
+    """Return how many there are of things that English counts by an s, in words that are right for one."""
+    return f"{number} {things if number != 1 else things.removesuffix('s')}"
 
 
 def interval(values: NDArray[np.float64], groups: Sequence[str], resamples: int, seed: int) -> Interval:

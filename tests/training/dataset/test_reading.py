@@ -104,6 +104,18 @@ def test_what_cannot_be_used_is_named_and_left_out(tmp_path: Path) -> None:
         assert re.search(reason, reasons[name]), reasons[name]
 
 
+def test_masks_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    """A picture whose folder has no masks finds those of its name everywhere: only folders say which they are."""
+    rgb, alpha = scene(1)
+    save_picture(tmp_path / "images" / "new" / "1.jpg", rgb)
+    for folder in "abcdef":
+        save_picture(tmp_path / "images" / folder / "1.jpg", rgb)
+        save_mask(tmp_path / "masks" / folder / "1.png", alpha)
+    ((name, why),) = read_dataset(tmp_path, Data(left_out=70)).left_out
+    assert name == "images/new/1"
+    assert why.endswith("6 possible masks: masks/a/1.png, masks/b/1.png, masks/c/1.png, masks/d/1.png and others.")
+
+
 def test_a_mask_of_another_picture_is_pointed_out(tmp_path: Path) -> None:
     fill_folder(tmp_path, 6)
     # The subject is somewhere else in the picture than the mask says.

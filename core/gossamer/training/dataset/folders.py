@@ -29,6 +29,7 @@ MASKS = frozenset(
 _MORE = ("gt", "label", "pha", "seg", "segmentation")
 _ENDINGS = (*ENDINGS, *(sign + word for sign in "-_" for word in _MORE))
 _TRIMAP = ("trimap", "trimaps")
+_SHOWN = 4  # files that a sentence names
 _MASK_MODES = ("1", "L", "LA", "P", "PA", "RGBA", "I", "I;16", "I;16B", "F")
 
 _Found = tuple[list[Example], list[tuple[str, str]]]
@@ -200,7 +201,8 @@ def _examples(root: Path, pairs: dict[Path, list[Path]], lone: list[Path], setti
         name = _name(picture, root, named)
         masks = pairs.get(picture, [])
         if len(masks) > 1:
-            files = ", ".join(mask.name for mask in masks)
+            files = ", ".join(_below(mask, root).as_posix() for mask in masks[:_SHOWN])
+            files += " and others" if len(masks) > _SHOWN else ""
             left_out.append((name, f"It has {len(masks)} possible masks: {files}."))
         elif masks:
             group = group_of(settings.group, picture, root, name)
@@ -214,9 +216,14 @@ def _examples(root: Path, pairs: dict[Path, list[Path]], lone: list[Path], setti
     return examples, left_out
 
 
+def _below(file: Path, root: Path) -> Path:
+    """Return a file's path below the root, or its name where it lies elsewhere."""
+    return file.relative_to(root) if _is_below(file, root) else Path(file.name)
+
+
 def _name(picture: Path, root: Path, named: dict[str, Path]) -> str:
     """Return the path below the root without suffix, with it where two have the same."""
-    path = picture.relative_to(root) if _is_below(picture, root) else Path(picture.name)
+    path = _below(picture, root)
     name = path.with_suffix("").as_posix()
     if named.setdefault(name, picture) != picture:
         name = path.as_posix()
