@@ -20,7 +20,7 @@ from gossamer.training.dataset import Example, compose, read_dataset, split
 from gossamer.training.feeding import Taught
 from gossamer.training.photographs import photographs_of
 
-__all__ = ["Lesson", "Lessons", "lessons_of"]
+__all__ = ["Lesson", "Lessons", "check_enough", "lessons_of", "tell_left_out"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _NAMED = 5  # of what was left out, in one line
@@ -113,17 +113,35 @@ def lessons_of(
     """
     behind = _pictures(backgrounds)
     train, validation, test = _parts(data, reading, behind, progress, announce)
-    if not train or not validation:
-        raise InputError(
-            f"{data} leaves {len(train)} pictures to train on and {len(validation)} to validate on.",
-            "Give more pictures, or another share to --validation.",
-        )
+    check_enough(data, train, validation, "pictures")
     anything = reading.for_general()
     own, held, tested = ((), (), ()) if general is None else _parts(general, anything, behind, progress, announce)
     if general is not None and not (own and held):
         raise InputError(f"{general} leaves too few pictures.", "Give more, or leave --general-data out.")
     shown, looked = ((), ()) if photographs is None else photographs_of(photographs, reading, progress)
     return Lessons(train, validation, (*own, *shown), (*held, *looked), test, tested)
+
+
+def check_enough(data: str | Path, train: Sequence[object], validation: Sequence[object], things: str) -> None:
+    """Refuse, with InputError, data that leave nothing to train on or to validate on."""
+    if not train or not validation:
+        raise InputError(
+            f"{data} leaves {len(train)} {things} to train on and {len(validation)} to validate on.",
+            f"Give more {things}, or another share to --validation.",
+        )
+
+
+def tell_left_out(
+    source: str | Path,
+    left_out: Sequence[tuple[str, str]],
+    announce: Callable[[str], object],
+    command: str = "gossamer dataset check",
+) -> None:
+    """Name what cannot be used of a data set and why, or the first of it and the command that names all."""
+    for name, reason in left_out[:_NAMED]:
+        announce(f"{name} is left out: {reason}")
+    if len(left_out) > _NAMED:
+        announce(f"{len(left_out) - _NAMED} more of {source} are left out; see: {command}")
 
 
 def _parts(
@@ -134,10 +152,7 @@ def _parts(
     announce: Callable[[str], object],
 ) -> tuple[tuple[Lesson, ...], tuple[Lesson, ...], tuple[str, ...]]:
     found = read_dataset(source, reading, progress)
-    for name, reason in found.left_out[:_NAMED]:
-        announce(f"{name} is left out: {reason}")
-    if len(found.left_out) > _NAMED:
-        announce(f"{len(found.left_out) - _NAMED} more of {source} are left out; see: gossamer dataset check")
+    tell_left_out(source, found.left_out, announce)
     parts = split(found.examples, reading, progress)
     lesson = functools.partial(_lessons, behind=behind)
     return lesson(parts.train), lesson(parts.validation), tuple(one.name for one in parts.test)

@@ -23,7 +23,7 @@ from gossamer.training.dataset import Example
 from gossamer.training.dataset.backgrounds import background, backgrounds_in
 from gossamer.training.dataset.composing import filled_subject, subject_of
 from gossamer.training.feeding import shrunk
-from gossamer.training.lessons import Lessons
+from gossamer.training.lessons import Lessons, check_enough, tell_left_out
 
 __all__ = ["ClipLesson", "Excerpt", "clip_lessons_of"]
 
@@ -36,7 +36,6 @@ _ROOM = 1.5  # what is read is no larger than so many sides of what is fed
 _ALONE, _OF_CLIPS, _CAMERA, _BEHIND = 0.95, 0.3, 0.3, 0.6  # how often subject, camera and background move
 _OVER_ANOTHER = 0.5  # of stills with a background are laid over another, where they can move by themselves
 _TOUCHES = 0.02  # the share of a border's length from which on the subject is cut off by it
-_NAMED = 5  # of what was left out, in one line
 _GRAIN, _GRAINED, _GREY, _LIT, _DRIFT = 0.02, 0.1, 0.02, 0.5, 0.1
 
 
@@ -209,11 +208,7 @@ def clip_lessons_of(
         )
     behind = backgrounds_in(backgrounds) if backgrounds is not None else ()
     train, validation, test = _parts(data, reading, behind, progress, announce)
-    if not train or not validation:
-        raise InputError(
-            f"{data} leaves {len(train)} clips to train on and {len(validation)} to validate on.",
-            "Give more clips, or another share to --validation.",
-        )
+    check_enough(data, train, validation, "clips")
     anything = reading.for_general()
     own, held, tested = ((), (), ()) if general is None else _parts(general, anything, behind, progress, announce)
     if general is not None and not (own and held):
@@ -229,10 +224,7 @@ def _parts(
     announce: Callable[[str], object],
 ) -> tuple[tuple[ClipLesson, ...], tuple[ClipLesson, ...], tuple[str, ...]]:
     found = read_clips(source, reading, progress)
-    for name, reason in found.left_out[:_NAMED]:
-        announce(f"{name} is left out: {reason}")
-    if len(found.left_out) > _NAMED:
-        announce(f"{len(found.left_out) - _NAMED} more of {source} are left out; see: gossamer dataset check --clips")
+    tell_left_out(source, found.left_out, announce, "gossamer dataset check --clips")
     parts = split_clips(found.clips, reading, progress)
     lesson = functools.partial(_lessons, behind=behind)
     return lesson(parts.train), lesson(parts.validation), tuple(one.name for one in parts.test)
