@@ -82,3 +82,21 @@ print(os.environ["OMP_WAIT_POLICY"])
     environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == found
+
+
+def test_torch_computes_with_as_many_threads_as_where_work_came_from() -> None:
+    """Whichever of the threads takes it up: those that stay had another number when they began."""
+    code = """if True:
+        import time
+        import torch
+        from gossamer.parallel.threads import in_a_thread
+
+        torch.set_num_threads(2)
+        begun = [in_a_thread(lambda: (time.sleep(0.1), torch.get_num_threads())[1]) for _ in range(3)]
+        assert [each.result() for each in begun] == [2, 2, 2]
+        torch.set_num_threads(1)
+        begun = [in_a_thread(lambda: (time.sleep(0.1), torch.get_num_threads())[1]) for _ in range(3)]
+        assert [each.result() for each in begun] == [1, 1, 1]
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

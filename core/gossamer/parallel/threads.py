@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gossamer.errors import Cancelled
 from gossamer.parallel.forks import PerProcess
@@ -37,11 +38,30 @@ def in_a_thread(work: Callable[[], _T]) -> Future[_T]:
         The process is ending: no thread can be had any more, and nobody waits for what it would do.
     """
     try:
-        return _threads().submit(work)
+        return _threads().submit(_counting_as_here(work))
     except RuntimeError as error:
         if "shutdown" not in str(error):  # Python's words for that; else the system has no more threads
             raise
         raise Cancelled from None
+
+
+def _counting_as_here(work: Callable[[], _T]) -> Callable[[], _T]:
+    """Return `work` with as many threads of torch's as here, where torch is there.
+
+    Each thread has a number of its own, and one that stays keeps what it was when it first computed: which of them
+    takes a training up would decide how its sums are parted, and so their last bits.
+    """
+    torch: Any = sys.modules.get("torch")
+    if not hasattr(torch, "get_num_threads"):
+        return work
+    here = torch.get_num_threads()
+
+    def counted() -> _T:
+        if torch.get_num_threads() != here:
+            torch.set_num_threads(here)
+        return work()
+
+    return counted
 
 
 def rest_while_waiting() -> None:
