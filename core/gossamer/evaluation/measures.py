@@ -57,7 +57,7 @@ MEASURES: dict[str, Measure] = {
 
 
 CLIP_MEASURES: dict[str, Measure] = {"dtssd": Measure("dtssd", "dtSSD x 100", "clip", False)}
-"""What is measured of whole clips, see :func:`gossamer.evaluation.steadiness.dtssd`."""
+"""What is measured of frames that follow each other, see :func:`gossamer.evaluation.steadiness.dtssd`."""
 
 
 def chosen(kind: Kind, names: Iterable[str] | None = None) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ __all__ = ["dtssd"]
 def dtssd(mattes: Array, truths: Array) -> float:
     """Return dtSSD x 100: how far the changes of mattes from frame to frame are from those of the truth.
 
-    The root of the mean square over all pixels and steps, as Robust Video Matting's authors print it
-    (evaluation/evaluate_lr.py takes the root step by step, and the mean of these: so does this).
+    The mean over the steps of the root of each one's mean square, as Robust Video Matting's authors reckon it
+    (evaluation/evaluate_lr.py); the root of the mean square over all steps is a little larger.
 
     Parameters
     ----------

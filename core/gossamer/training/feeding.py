@@ -24,7 +24,10 @@ from gossamer.settings.training import Training
 from gossamer.training.augmentation import augmented, cut
 from gossamer.weights.catalogue import InputSpec
 
-__all__ = ["Batch", "Fed", "Feed", "Taught", "fed_alpha", "general_count", "shrunk"]
+__all__ = ["LONGEST", "Batch", "Fed", "Feed", "Taught", "fed_alpha", "general_count", "shrunk"]
+
+LONGEST = 640
+"""Pixels of a side at which masks are measured: a validation is to be short."""
 
 Pair = tuple[NDArray[np.uint8], Array]
 _KEPT = 512 * 2**20  # bytes of pictures that are kept as they were read

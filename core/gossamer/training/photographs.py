@@ -17,8 +17,7 @@ from gossamer.settings.dataset import Data
 from gossamer.training.dataset import Example, split
 from gossamer.training.dataset.backgrounds import backgrounds_in
 from gossamer.training.dataset.duplicates import look_at
-from gossamer.training.feeding import Taught, shrunk
-from gossamer.training.validation import LONGEST
+from gossamer.training.feeding import LONGEST, Taught, shrunk
 
 __all__ = ["Photograph", "Recalled", "photographs_of", "recalled"]
 

@@ -29,12 +29,11 @@ from gossamer.resampling import area, bilinear
 from gossamer.settings.training import Training
 from gossamer.training.augmentation import augmented, cut
 from gossamer.training.checkpoints import load_checkpoint, restore, save_checkpoint, save_tensors, tensors_of
-from gossamer.training.feeding import Taught, shrunk
+from gossamer.training.feeding import LONGEST, Taught, shrunk
 from gossamer.training.lessons import Lessons
 from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.schedules import rate_at
-from gossamer.training.validation import LONGEST
 
 __all__ = ["DecoderTrainer", "check_settings", "mask_loss"]
 

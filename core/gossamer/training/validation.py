@@ -17,13 +17,11 @@ from gossamer.evaluation import evaluate_mask
 from gossamer.segmentation.postprocessing import postprocess
 from gossamer.segmentation.preprocessing import network_size, preprocess
 from gossamer.sheets.layout import framed, labelled, scaled
-from gossamer.training.feeding import Taught, shrunk
+from gossamer.training.feeding import LONGEST, Taught, shrunk
 from gossamer.weights.catalogue import InputSpec, OutputSpec
 
-__all__ = ["LONGEST", "Seen", "mask_of", "validated", "worst_of"]
+__all__ = ["Seen", "mask_of", "validated", "worst_of"]
 
-LONGEST = 640
-"""Pixels of a side at which masks are measured: a validation is to be short."""
 
 _MEASURES = ("weighted_f", "mae", "iou")
 _CELL = 240

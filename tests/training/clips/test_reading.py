@@ -180,3 +180,12 @@ def test_the_command_line_knows_clips(many: Path, tmp_path: Path, capsys: pytest
     (tmp_path / "nothing").mkdir()
     assert main(["dataset", "check", str(tmp_path / "nothing"), "--clips"]) == 2
     assert "holds neither clips nor pictures" in capsys.readouterr().err
+
+
+def test_mattes_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for name in ("clips/a.mp4", "masks/x/a.mp4", "masks/y/a.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    ((name, why),) = find_clips(tmp_path, Data()).left_out
+    assert (name, why) == ("clips/a.mp4", "It has 2 possible mattes: masks/x/a.mp4, masks/y/a.mp4.")

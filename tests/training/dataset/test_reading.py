@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -275,3 +277,10 @@ def test_of_a_table_that_cannot_be_read_it_is_said_where_and_what_it_is_to_have(
     with pytest.raises(InputError, match=message) as caught:
         read_dataset(tmp_path / name, Data(), Progress())
     assert caught.value.remedy == "Give a table with the columns picture and mask, as CSV or as JSON lines."
+
+
+def test_data_are_looked_at_without_torch() -> None:
+    """`gossamer dataset`, clips included, is for who prepares data, on a machine that may never train."""
+    code = "import sys; sys.modules['torch'] = None; import gossamer.cli.dataset"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -30,8 +30,7 @@ class ClipFeed(Feed):
         clip = cast(ClipLesson, clips[order[place]])
         seed = int(np.random.default_rng([settings.seed, stream, 7, number]).integers(2**31))
         made = clip.sequence(settings.length, self._size()[0], settings, seed)
-        held = bool(stream) and settings.general_truth == "base"
-        return Fed(clip.name, made.frames, made.truth, held)
+        return Fed(clip.name, made.frames, made.truth, bool(stream))  # clips of anything are held to the base
 
     def _size(self) -> tuple[int, int]:
         side = self._settings.side or SIDE

@@ -22,7 +22,7 @@ from gossamer.training.clips.examples import ClipExample, Film
 from gossamer.training.dataset import Dataset, Example, split
 from gossamer.training.dataset.checking import faults_of, inspect
 from gossamer.training.dataset.duplicates import look_at
-from gossamer.training.dataset.folders import MASKS, PICTURES, holds_pictures, in_folder, plain
+from gossamer.training.dataset.folders import MASKS, PICTURES, holds_pictures, in_folder, listed, plain
 from gossamer.training.dataset.grouping import group_of
 from gossamer.training.dataset.reading import check_share, find_examples
 
@@ -265,7 +265,7 @@ def _films(root: Path, settings: Data) -> tuple[list[ClipExample], list[tuple[st
         found = mattes.get(file.stem.casefold(), [])
         used.update(found)
         if len(found) > 1:
-            faults.append((name, f"It has {len(found)} possible mattes: {', '.join(one.name for one in found)}."))
+            faults.append((name, f"It has {len(found)} possible mattes: {listed(found, root)}."))
             continue
         film = Film(file, found[0] if found else None, inverted)
         alone = not found or _is_subjects(file.parent, root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gossamer.errors import InputError
@@ -12,7 +12,7 @@ from gossamer.settings.dataset import Data
 from gossamer.training.dataset.examples import Example
 from gossamer.training.dataset.grouping import group_of
 
-__all__ = ["MASKS", "PICTURES", "holds_pictures", "in_folder", "plain"]
+__all__ = ["MASKS", "PICTURES", "holds_pictures", "in_folder", "listed", "plain"]
 
 PICTURES = frozenset(
     "images image imgs img im pictures photos photo input inputs rgb source originals original original_image "
@@ -201,9 +201,7 @@ def _examples(root: Path, pairs: dict[Path, list[Path]], lone: list[Path], setti
         name = _name(picture, root, named)
         masks = pairs.get(picture, [])
         if len(masks) > 1:
-            files = ", ".join(_below(mask, root).as_posix() for mask in masks[:_SHOWN])
-            files += " and others" if len(masks) > _SHOWN else ""
-            left_out.append((name, f"It has {len(masks)} possible masks: {files}."))
+            left_out.append((name, f"It has {len(masks)} possible masks: {listed(masks, root)}."))
         elif masks:
             group = group_of(settings.group, picture, root, name)
             examples.append(Example(name, group, picture, masks[0], "folder", inverted=inverted))
@@ -214,6 +212,12 @@ def _examples(root: Path, pairs: dict[Path, list[Path]], lone: list[Path], setti
             what = "picture" if plain(picture.stem) != picture.stem or _mode(picture) in ("1", "L") else "mask"
             left_out.append((name, f"{picture.name} has no {what}."))
     return examples, left_out
+
+
+def listed(files: Sequence[Path], root: Path) -> str:
+    """Return the first of some files of a data set in words, told apart by the folders below its root."""
+    shown = ", ".join(_below(file, root).as_posix() for file in files[:_SHOWN])
+    return shown + (" and others" if len(files) > _SHOWN else "")
 
 
 def _below(file: Path, root: Path) -> Path:
