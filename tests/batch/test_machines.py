@@ -24,6 +24,7 @@ from tests.batch.conftest import photograph
 from tests.batch.test_ray import ROOT, command, outputs, records, run, wait_for_outputs
 
 COUNT = 24
+SIZE = (900, 1200)  # so that all of them take seconds
 HEAD, OTHER, PORT = "10.213.77.1", "10.213.77.2", 6399
 TOKEN = secrets.token_hex(32)  # without which Ray's machines take nobody
 QUICK = {  # how soon a machine is missed: half a minute otherwise
@@ -70,13 +71,14 @@ class Machine:
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False)
         return [int(line) for line in found.stdout.split()]
 
-    def works(self) -> bool:
-        """Tell whether it does blocks of a batch."""
+    def workers(self) -> list[int]:
+        """Return the processes there that do blocks of a batch."""
+        found = []
         for number in self.processes():
             with suppress(OSError):
                 if b"MapWorker" in Path(f"/proc/{number}/cmdline").read_bytes():
-                    return True
-        return False
+                    found.append(number)
+        return found
 
     def lose(self) -> None:
         """Pull its cable, then its plug."""
@@ -134,7 +136,7 @@ def machines() -> Iterator[tuple[Machine, Machine]]:
 def test_a_machine_that_is_lost_loses_nothing(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
     one, two = machines
     for number in range(COUNT):
-        photograph(tmp_path / "in" / f"p{number:02d}.png", number)
+        photograph(tmp_path / "in" / f"p{number:02d}.png", number, SIZE)
     assert run(tmp_path / "in", "--out", tmp_path / "local").returncode == 0
     out, address = tmp_path / "out", f"{HEAD}:{PORT}"
     one.start(tmp_path / "one.txt", "--head", "--port", str(PORT), "--include-dashboard=false")
@@ -142,10 +144,17 @@ def test_a_machine_that_is_lost_loses_nothing(machines: tuple[Machine, Machine],
     asks = command(tmp_path / "in", "--out", out, "--engine", "ray", "--address", address, "--json")
     pipe = subprocess.PIPE
     process = subprocess.Popen(one.beside(*asks), cwd=ROOT, env=environment(), stdout=pipe, stderr=pipe, text=True)
-    wait_for_outputs(out, 4)
-    wait_for(two.works)
-    before = outputs(out)
-    two.lose()
+    wait_for_outputs(out, 1)
+    held = one.workers()
+    for number in held:  # until the other has made some: which of them would be the first is chance
+        os.kill(number, signal.SIGSTOP)
+    try:
+        wait_for_outputs(out, len(outputs(out)) + 2)
+        before = outputs(out)
+        two.lose()
+    finally:
+        for number in held:
+            os.kill(number, signal.SIGCONT)
     stdout, stderr = process.communicate(timeout=300)
     assert json.loads(stdout)["done"] == COUNT, stderr
     assert process.returncode == 0
@@ -155,8 +164,8 @@ def test_a_machine_that_is_lost_loses_nothing(machines: tuple[Machine, Machine],
     assert len(records(out)) == len({record["target"] for record in records(out)}) == COUNT
 
 
-def wait_for(what: Callable[[], bool]) -> None:
+def wait_for(what: Callable[[], object]) -> None:
     end = time.monotonic() + 120
     while not what():
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.05)

@@ -23,6 +23,7 @@ pytest.importorskip("ray", reason="not installed here: tests/test_overlays.py ru
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what Ray itself imports
 ROOT = Path(__file__).parent.parent.parent
 COUNT = 32
+SIZE = (300, 400)  # so that what is stopped after a few has some left
 
 
 def command(*arguments: object) -> list[str]:
@@ -52,7 +53,7 @@ def records(out: Path) -> list[dict[str, Any]]:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(COUNT):
-        photograph(folder / f"shelf{number % 3}" / f"p{number:02d}.png", number)
+        photograph(folder / f"shelf{number % 3}" / f"p{number:02d}.png", number, SIZE)
     whole = (folder / "shelf0" / "p00.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     return folder
