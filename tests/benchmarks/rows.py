@@ -43,11 +43,11 @@ def table(rows: list[Row]) -> str:
     """Return rows as tables in Markdown, one a topic."""
     lines = []
     for topic in dict.fromkeys(row.topic for row in rows):
-        lines += [f"## {topic}", "", "| | peer | its median | ours | ratio | goal |", "|---|---|---:|---:|---:|---:|"]
+        lines += [f"### {topic}", "", "| | peer | its median | ours | ratio | goal |", "|---|---|---:|---:|---:|---:|"]
         for row in rows:
             if row.topic == topic:
                 theirs, ours = (f"{value:.3g} {row.unit}" for value in (row.theirs, row.ours))
-                goal = f"{row.goal:g} ×" if row.goal else ""
+                goal = f"{row.goal:.3g} ×" if row.goal else ""
                 lines.append(f"| {row.what} | {row.peer} | {theirs} | {ours} | **{row.ratio:.1f} ×** | {goal} |")
         lines.append("")
     return "\n".join(lines)

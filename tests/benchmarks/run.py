@@ -4,8 +4,9 @@
 
 FOLDER of ``--data`` holds ``input/*.png``, ``alpha/*.png`` and ``trimap1/*.png`` of the same names (the training set of
 alphamatting.com is laid out so); without it only what can be made up is measured. ``--rembg`` names an interpreter with
-``rembg[cpu,cli]``; without it the whole pipeline is left out. With ``--out`` the tables go to benchmarks.md there and
-the chart to benchmarks.svg; they are printed in any case. Leave the machine alone meanwhile: it takes minutes.
+``rembg[cpu,cli]``; without it the whole pipeline is left out. With ``--out`` the tables go to benchmarks.md there,
+between two marks, and the chart to benchmarks.svg; what else stands in benchmarks.md stays. They are printed in any
+case. Leave the machine alone meanwhile: it takes minutes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import argparse
 import platform
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 from rows import Row, chart, load, table
 
 HERE = Path(__file__).parent
+MARKS = "<!-- made by tests/benchmarks/run.py -->", "<!-- until here -->"
 NAMES = ("foreground", "closed_form", "kernels", "mask_to_matte", "pipeline", "batch")
 
 
@@ -30,7 +33,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "foreground": ["--rounds", rounds, *(["--data", *data] if data else [])],
         "closed_form": ["--repeats", rounds, *(["--narrow", *data] if data else [])],
     }
-    found["kernels"] = ["--rounds", rounds]
+    found["kernels"] = ["--rounds", rounds, *(["--data", *data] if data else [])]
     if data:
         found["mask_to_matte"] = data
     if options.rembg:
@@ -47,6 +50,15 @@ def machine() -> str:
     return f"{len(names) or 1} × {name}, Python {platform.python_version()}"
 
 
+def between(page: str, text: str) -> str:
+    """Return a page with a text between the marks; at its end, with marks, where there were none."""
+    start, end = MARKS
+    if not (start in page and end in page.split(start, 1)[1]):
+        page += f"{start}\n{end}\n"
+    before, rest = page.split(start, 1)
+    return f"{before}{start}\n\n{text}\n{end}{rest.split(end, 1)[1]}"
+
+
 def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -61,13 +73,13 @@ def main() -> None:
         print(f"… {name}", file=sys.stderr, flush=True)
         command = [sys.executable, str(HERE / f"{name}.py"), "--json", *arguments]
         rows += load(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    head = "# Benchmarks\n\nMedians, each pair measured in one run; the ratio says how many times better ours is.\n"
-    text = f"{head}{machine()}.\n\n{table(rows)}"
+    text = f"{machine()}, {date.today()}.\n\n{table(rows)}"
     print(text)
     if options.out:
         peers = [row for row in rows if row.peer not in ("allowed", "a later one")]
         shown = [row for row in peers if row.unit == "s" and "processor" not in row.what]
-        (options.out / "benchmarks.md").write_text(text, encoding="utf-8")
+        page = options.out / "benchmarks.md"
+        page.write_text(between(page.read_text(encoding="utf-8") if page.exists() else "", text), encoding="utf-8")
         svg = chart(shown, "How many times as fast as the peer")
         (options.out / "benchmarks.svg").write_text(svg, encoding="utf-8")
 
