@@ -74,6 +74,24 @@ def test_in_and_out_points_move_pictures_and_sound_alike(tmp_path: Path) -> None
     assert all(wanted[time + Fraction(4, 10)] == data for time, data in sounds)
 
 
+def test_mp3_is_copied(tmp_path: Path) -> None:
+    """FFmpeg's decoder of it is called mp3float, which no list of codecs names: it was encoded anew."""
+    make_clip(tmp_path / "in.mkv", 8, sound="libmp3lame")
+    report = keyed(tmp_path / "in.mkv", tmp_path / "out.mov")
+    assert report.warnings == ()
+    given, kept = sound_packets(tmp_path / "in.mkv"), sound_packets(tmp_path / "out.mov")
+    assert kept
+    assert [data for _, data in kept] == [data for _, data in given[: len(kept)]]
+
+
+def test_what_holds_nearly_any_sound_has_the_others_encoded_anew(tmp_path: Path) -> None:
+    """Matroska takes no A-law: that was told after the last frame, as a ValueError."""
+    make_clip(tmp_path / "in.mov", 8, codec="png", layout="rgb24", sound="pcm_alaw", rate=8000)
+    report = keyed(tmp_path / "in.mov", tmp_path / "out.mkv")
+    assert report.warnings == ("The sound was encoded anew, from pcm_alaw to flac: this file does not hold pcm_alaw.",)
+    assert sound_packets(tmp_path / "out.mkv")
+
+
 @pytest.mark.long
 def test_sound_that_the_file_cannot_hold_is_encoded_anew_and_told(tmp_path: Path) -> None:
     import av

@@ -255,6 +255,38 @@ def test_the_budget_does_not_sway() -> None:
     assert len(set(found[60:])) == 1
 
 
+def noisy(
+    budget: Budget, load: float, count: int, seed: int, *, own: float = 0.012, hiccups: float = 0.0
+) -> list[float]:
+    """Return the scales of frames of a model half of whose time goes with the area, on a machine with other work."""
+    chance, scales = np.random.default_rng(seed), []
+    for _ in range(count):
+        scales.append(budget.scale)
+        late = 3.0 if chance.random() < hiccups else 1.0
+        budget.spent(load * late * (own + own * budget.scale**2) * float(chance.lognormal(0, 0.15)))
+    return scales
+
+
+def test_the_budget_follows_what_else_the_machine_does() -> None:
+    """Times sway by 15 %: a size that helped seemed not to, and 0.97 of a side was seen beside others, all of them late."""
+    busy, free = [], []
+    for seed in range(8):
+        budget = Budget(1 / 30, 0.5)
+        assert np.mean(noisy(budget, 1.0, 300, seed)[100:]) > 0.95
+        for times in range(4):  # others come and go
+            busy.append(np.mean(noisy(budget, 3.0, 300, 10 * seed + times)[150:]))
+            free.append(np.mean(noisy(budget, 1.0, 300, 10 * seed + times + 4)[150:]))
+    assert np.mean(busy) < 0.56
+    assert np.mean(free) > 0.98
+    assert min(free) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_single_late_frames_are_no_reason_for_smaller_ones(seed: int) -> None:
+    found = noisy(Budget(1 / 30, 0.25), 1.0, 900, seed, own=0.01, hiccups=0.05)
+    assert np.mean(found) > 0.9
+
+
 def test_a_budget_that_is_far_away_is_met_at_once() -> None:
     found = run_budget(Budget(1 / 25), 0.5, 0.0, 12)
     assert found[3] == SCALES[4]

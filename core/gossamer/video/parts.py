@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gossamer.errors import InputError, OutputError, OutputExists
 from gossamer.files import lock_alone, staging_folder, write_bytes
 from gossamer.paths import remedy_of
+from gossamer.video.libav import writing_to
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -169,9 +170,10 @@ class Parts:
         """Count the segment that was written as whole: it is on the disk, then what goes with it, then the word."""
         number = len(self.pieces)
         path = self._piece(number)
-        for one in [path] if path.is_file() else path.iterdir():
-            with one.open("rb+") as file:
-                os.fsync(file.fileno())
+        with writing_to(path):
+            for one in [path] if self._suffix else path.iterdir():
+                with one.open("rb+") as file:
+                    os.fsync(file.fileno())
         kept = io.BytesIO()
         np.savez(kept, allow_pickle=False, **dict(state))
         write_bytes(self._named(number, ".npz"), kept.getvalue(), force=True)
