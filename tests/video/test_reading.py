@@ -238,6 +238,28 @@ def test_a_row_of_pictures_that_is_none_is_told(tmp_path: Path, names: tuple[str
         assert [said in one for one in source.warnings] == [True] * bool(said)
 
 
+def test_a_clip_whose_times_begin_late_is_not_taken_for_cut_off(tmp_path: Path) -> None:
+    """Matroska tells when it ends, by the file's own times, and not how long it is shown."""
+    make_clip(tmp_path / "in.mkv", times=[3 + Fraction(n, 25) for n in range(12)])
+    with open_source(tmp_path / "in.mkv") as source:
+        assert [frame.time for frame in source.frames()] == [Fraction(n, 25) for n in range(12)]
+        assert source.warnings == []
+        assert source.clip.seconds == pytest.approx(12 / 25, abs=0.01)
+
+
+def test_a_broadcast_with_a_hole_says_so(tmp_path: Path) -> None:
+    """Its pictures are decoded with what is missing made up, and no length tells that some are lost."""
+    make_clip(tmp_path / "in.ts", 60, codec="libx264", layout="yuv420p", time_base=Fraction(1, 90000))
+    data = (tmp_path / "in.ts").read_bytes()
+    packets = [data[start : start + 188] for start in range(0, len(data), 188)]
+    middle = len(packets) // 2
+    (tmp_path / "hole.ts").write_bytes(b"".join(packets[: middle - 4] + packets[middle + 4 :]))
+    for name, said in (("in.ts", []), ("hole.ts", ["hole.ts is damaged in "])):
+        with open_source(tmp_path / name) as source:
+            assert list(source.frames())
+            assert [warning[: len(one)] for warning, one in zip(source.warnings, said, strict=True)] == said
+
+
 def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:
     make_clip(tmp_path / "whole.mp4", 8, codec="libx264", layout="yuv420p", sound="aac")
     cut = tmp_path / "cut.mp4"
