@@ -385,6 +385,25 @@ def test_what_ends_while_it_is_joined_goes_on_with_the_joining(tmp_path: Path, n
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", name]
 
 
+@pytest.mark.parametrize("name", ["out.mov", "out"])
+def test_what_somebody_else_puts_there_meanwhile_stays(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / "in.mkv", 4, 32, 32)
+    out = tmp_path / name
+    theirs = out / "theirs" if name == "out" else out
+
+    def meanwhile(fraction: float, message: str) -> None:
+        if message == "Joining":
+            theirs.parent.mkdir(exist_ok=True)
+            theirs.write_text("theirs")
+
+    with pytest.raises(OutputError, match="exists already" if name == "out.mov" else "no empty folder any more"):
+        keyed(tmp_path / "in.mkv", out, progress=meanwhile)
+    assert theirs.read_text() == "theirs"
+    theirs.unlink()
+    assert keyed(tmp_path / "in.mkv", out, resume=True).resumed == len(frames_of(out)) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", name]
+
+
 _EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path

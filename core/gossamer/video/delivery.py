@@ -89,10 +89,13 @@ def put_into_place(made: Path, goal: Path, force: bool) -> None:
     OutputExists, OutputError
         Something else has got it meanwhile, or it cannot be.
     """
-    if made.is_dir():
-        if goal.is_dir():
-            goal.rmdir()  # it is empty
-        made.rename(goal)
+    if made.is_file():
+        check_place(goal, force)
+        move_into_place(made, goal, force=force)
         return
-    check_place(goal, force)
-    move_into_place(made, goal, force=force)
+    if goal.exists():
+        try:
+            goal.rmdir()
+        except OSError:
+            raise OutputError(f"{goal} is no empty folder any more.", "Move it away, and add --resume.") from None
+    made.rename(goal)

@@ -32,6 +32,7 @@ from gossamer.video.finishing import Finisher, check_fits
 from gossamer.video.formats import format_for
 from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.joining import Voice
+from gossamer.video.libav import writing_to
 from gossamer.video.matters import Matter, load_matter
 from gossamer.video.opening import Source, frames_of, open_source
 from gossamer.video.parts import Parts
@@ -360,7 +361,7 @@ class _Work:
     def delivered(self, goal: Path, force: bool, progress: Progress) -> VideoReport:
         """Put the result into its place, and tell of it."""
         parts, plan = self._parts, self._plan
-        with staging_folder(goal.parent) as staging:
+        with writing_to(goal, "What is finished is kept."), staging_folder(goal.parent) as staging:
             made = staging / f"joined{goal.suffix}"
             with self._clock("join"):
                 warnings = assemble(parts.pieces, plan, self._voice(), made, goal, progress)
