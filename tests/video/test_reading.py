@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -258,6 +259,28 @@ def test_a_broadcast_with_a_hole_says_so(tmp_path: Path) -> None:
         with open_source(tmp_path / name) as source:
             assert list(source.frames())
             assert [warning[: len(one)] for warning, one in zip(source.warnings, said, strict=True)] == said
+
+
+def test_what_is_left_out_of_a_clip_is_told(tmp_path: Path) -> None:
+    import av
+
+    make_clip(tmp_path / "one.mkv", 3)
+    (tmp_path / "said.srt").write_text("1\n00:00:00,000 --> 00:00:00,100\nhello\n\n")
+    names = ("one.mkv", "one.mkv", "said.srt")
+    with ExitStack() as opened, av.open(str(tmp_path / "both.mkv"), "w") as out:
+        given = [opened.enter_context(av.open(str(tmp_path / name))) for name in names]
+        streams = [out.add_stream_from_template(one.streams[0]) for one in given]
+        for one, stream in zip(given, streams, strict=True):
+            for packet in one.demux():
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    with open_source(tmp_path / "both.mkv") as source:
+        assert source.warnings == [
+            "both.mkv holds 2 videos: the first one is taken.",
+            "both.mkv has subtitles, which are left out.",
+        ]
+        assert len(list(source.frames())) == 3
 
 
 def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:

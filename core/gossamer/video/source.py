@@ -86,6 +86,10 @@ class VideoSource:
         if not pictures:
             raise InputError(f"{self._path} holds no video.", "Give a clip that shows pictures.")
         self._stream = stream = pictures[0]
+        if len(pictures) > 1:
+            self.warnings.append(f"{self._path.name} holds {len(pictures)} videos: the first one is taken.")
+        if self._container.streams.subtitles:
+            self.warnings.append(f"{self._path.name} has subtitles, which are left out.")
         context = stream.codec_context
         if context is None or not context.width or not context.height or context.pix_fmt is None:
             raise InputError(
