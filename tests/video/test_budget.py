@@ -78,6 +78,32 @@ def test_single_late_frames_are_no_reason_for_smaller_ones(seed: int) -> None:
     assert np.mean(found) > 0.9
 
 
+def wandering(budget: Budget, seconds: float, seed: int, *, one_size: bool = False) -> list[tuple[float, float]]:
+    """Return scales and times of frames, five a second wanted, where others come and go, and two more after 30 s."""
+    chance, load, now, seen = np.random.default_rng(seed), 1.0, 0.0, []
+    while now < seconds:
+        load = float(np.clip(load * chance.lognormal(0, 0.02), 0.7, 3))
+        scale = budget.scale
+        took = load * (2.5 if now > 30 else 1) * float(chance.lognormal(0, 0.15))
+        took *= 0.06 + 0.06 * (1 if one_size else scale**2)
+        budget.spent(took)
+        now += max(took, 0.2)
+        seen.append((scale, took))
+    return seen
+
+
+def test_what_seemed_no_gain_as_others_came_is_tried_again() -> None:
+    """It stayed at full size for 120 frames, which are minutes where one takes a second."""
+    found = [wandering(Budget(1 / 5, 0.25), 70, seed)[-60:] for seed in range(20)]
+    assert np.mean([scale for one in found for scale, _ in one]) < 0.6
+    assert np.median([took for one in found for _, took in one]) < 0.22
+
+
+def test_a_model_of_one_size_is_soon_left_at_full_size_also_where_times_sway() -> None:
+    found = [wandering(Budget(1 / 5, 0.25), 120, seed, one_size=True) for seed in range(20)]
+    assert np.mean([scale for one in found for scale, _ in one]) > 0.85
+
+
 def test_a_budget_that_is_far_away_is_met_at_once() -> None:
     found = run_budget(Budget(1 / 25), 0.5, 0.0, 12)
     assert found[3] == SCALES[4]

@@ -24,7 +24,8 @@ _GROWTH = (1.1, math.sqrt(2))  # of the time, a step: that much at least, and wh
 _PATIENCE = 15  # frames with room, before larger ones are tried; doubled whenever that was soon too much
 _SOON = 4  # times the patience
 _LONGEST = 480
-_SAVED = 0.05  # of the time, a step: a smaller picture that saves less costs edges for nothing
+_SAVED = 0.05, 0.15  # of the time, a step, and at most: smaller pictures that save less cost edges for nothing
+_VAIN = (120.0, 10.0)  # seconds of work until smaller ones are tried again: where that was clear, and where times sway
 
 
 class Budget:
@@ -54,7 +55,8 @@ class Budget:
         self._larger: float | None = None  # what a frame took at the scale before, until it is known whether this helps
         self._smaller: float | None = None  # what one took at the scale that was left for this one
         self._growth = _GROWTH[1]
-        self._patience, self._fixed = _PATIENCE, 0
+        self._returned: float | None = None  # what a frame took at the smaller scale that was no gain
+        self._patience, self._fixed, self._proved = _PATIENCE, 0.0, 0.0
         self._tried = False  # whether this scale is tried as there seemed to be room for it
 
     @property
@@ -69,7 +71,7 @@ class Budget:
             return
         self._times.append(seconds)
         self._held += 1
-        self._fixed = max(0, self._fixed - 1)
+        self._fixed, self._proved = max(0.0, self._fixed - seconds), max(0.0, self._proved - seconds)
         usual = median(self._times)
         self._calm = self._calm + 1 if usual * self._growth < _ROOM * self._seconds else 0
         is_clear = self._all_above(_CLEAR, _FULL) or self._all_above(2, _FAR)
@@ -80,15 +82,22 @@ class Budget:
                 return
             if not helped:
                 self._move(-self._stride)
+                self._returned = usual
                 return
         self._larger = None
         if len(self._times) < _LOOK and not is_clear:
             return
+        if self._returned is not None:
+            if self._returned < self._enough(usual):  # others came meanwhile, and it was a gain
+                self._fixed = 0.0
+            self._returned = None
         if self._smaller is not None:
             self._growth = min(max(usual / self._smaller, _GROWTH[0]), _GROWTH[1])
             self._smaller, self._calm = None, 0
         if over and self._at + 1 < len(self._scales) and not self._fixed:
             self._shrink(max(usual, self._times[-1]) if is_clear else usual)
+        elif over and self._at > 0 and self._held > 2 * _SURE and not self._proved:
+            self._prove(usual)
         elif self._calm >= self._patience and self._at > 0:
             self._enlarge(usual)
 
@@ -97,18 +106,22 @@ class Budget:
 
     def _helped(self, before: float) -> bool | None:
         """Return whether frames take less time than at the larger size; None: that cannot be told yet."""
-        enough = (1 - _SAVED * self._stride) * before
+        enough = self._enough(before)
         if max(self._times) < enough:
             return True
         if len(self._times) >= _CLEAR and enough < min(self._times) > max(self._times) / _STEADY:
             # The model sees pictures of one size, or what takes long is something else.
-            self._fixed = _LONGEST
+            self._fixed = _VAIN[0]
             return False
         if len(self._times) < _SURE:
             return None
         helped = median(self._times) < enough
-        self._fixed = 0 if helped else _LONGEST // 4
+        self._fixed = 0.0 if helped else _VAIN[1]
         return helped
+
+    def _enough(self, larger: float) -> float:
+        """Return what frames take at most, where the smaller size is a gain over a larger one."""
+        return (1 - min(_SAVED[0] * self._stride, _SAVED[1])) * larger
 
     def _shrink(self, usual: float) -> None:
         if not self._tried or self._held > _SOON * self._patience:
@@ -125,8 +138,15 @@ class Budget:
         self._move(-1)
         self._smaller, self._tried = usual, True
 
+    def _prove(self, usual: float) -> None:
+        """See some at full size: the rate is not kept at a smaller one, which may never have been a gain."""
+        self._fixed = self._proved = _VAIN[0]
+        self._stride = self._at
+        self._move(-self._at)
+        self._returned = usual
+
     def _move(self, steps: int) -> None:
         self._at += steps
         self._times.clear()
         self._fresh, self._held, self._calm = True, 0, 0
-        self._larger, self._smaller, self._tried = None, None, False
+        self._larger, self._smaller, self._returned, self._tried = None, None, None, False

@@ -197,7 +197,7 @@ class VideoSource:
         if self._stream.duration:
             return float(self._stream.duration * self._stream.time_base)
         told = _told_end(self._stream)
-        return None if told is None else max(0.0, told - float(max(self._begin, 0)))
+        return None if told is None else max(0.0, told - max(0.0, float(self._begin)))
 
     def _check_end(self, last: Fraction, shown: Fraction) -> None:
         """Say where frames end long before the file says: it was cut off where that can be read all the same."""
