@@ -67,7 +67,7 @@ def assemble(
     progress(0.0, "Joining")
     films, times = [piece.path for piece in pieces], [time for piece in pieces for time in piece.times]
     if plan.format.animated:
-        return animate(films, times, plan, made, progress)
+        return animate(films, times, plan, made, goal, progress)
     if not plan.format.is_folder:
         return join(films, times, plan, voice, made, goal, progress)
     made.mkdir()
