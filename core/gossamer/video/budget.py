@@ -17,6 +17,7 @@ _CLEAR = 3  # fewer do where all of them say the same
 _STEADY = 1.1  # times that differ by no more tell by so few that a smaller size is no gain
 _FAR = 1.5  # of the budget: two such frames decide
 _STRIDE = 4  # steps at once, at most
+_CLIMB = 2  # of them back
 _STEP = math.log(2) / 2  # of the logarithm of the area, a step
 _FULL = 0.95  # of the budget: above it pictures become smaller
 _ROOM = 0.85  # of the budget: what the next larger size is expected to take where it fits
@@ -24,6 +25,7 @@ _GROWTH = (1.1, math.sqrt(2))  # of the time, a step: that much at least, and wh
 _PATIENCE = 15  # frames with room, before larger ones are tried; doubled whenever that was soon too much
 _SOON = 4  # times the patience
 _LONGEST = 480
+_TICK = 1e-6  # seconds: no frame takes none
 _SAVED = 0.05, 0.15  # of the time, a step, and at most: smaller pictures that save less cost edges for nothing
 _VAIN = (120.0, 10.0)  # seconds of work until smaller ones are tried again: where that was clear, and where times sway
 
@@ -49,7 +51,7 @@ class Budget:
     def __init__(self, seconds: float, smallest: float = 0.25) -> None:
         self._seconds = seconds
         self._scales = tuple(scale for scale in SCALES if scale >= smallest) or (1.0,)
-        self._at, self._stride = 0, 1
+        self._at, self._stride, self._climb = 0, 1, 1
         self._times: deque[float] = deque(maxlen=_SURE)  # at this scale
         self._fresh, self._held, self._calm = True, 0, 0
         self._larger: float | None = None  # what a frame took at the scale before, until it is known whether this helps
@@ -69,7 +71,7 @@ class Budget:
         if self._fresh:
             self._fresh = False
             return
-        self._times.append(seconds)
+        self._times.append(max(seconds, _TICK))
         self._held += 1
         self._fixed, self._proved = max(0.0, self._fixed - seconds), max(0.0, self._proved - seconds)
         usual = median(self._times)
@@ -92,7 +94,8 @@ class Budget:
                 self._fixed = 0.0
             self._returned = None
         if self._smaller is not None:
-            self._growth = min(max(usual / self._smaller, _GROWTH[0]), _GROWTH[1])
+            found = (usual / self._smaller) ** (1 / self._climb)
+            self._growth = min(max(found, _GROWTH[0]), _GROWTH[1])
             self._smaller, self._calm = None, 0
         if over and self._at + 1 < len(self._scales) and not self._fixed:
             self._shrink(max(usual, self._times[-1]) if is_clear else usual)
@@ -135,7 +138,9 @@ class Budget:
         self._larger = usual
 
     def _enlarge(self, usual: float) -> None:
-        self._move(-1)
+        fits = int(math.log(_ROOM * self._seconds / usual) / math.log(self._growth))
+        self._climb = min(max(fits, 1), _CLIMB, self._at)
+        self._move(-self._climb)
         self._smaller, self._tried = usual, True
 
     def _prove(self, usual: float) -> None:
