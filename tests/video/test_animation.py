@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -82,6 +84,24 @@ def test_a_gif_shows_a_picture_again_that_is_shown_longer_than_it_can_say(
         shown = {frame.pixels.tobytes(): frame.time for frame in reversed(list(source.frames()))}
         assert sorted(shown.values()) == [0, begun]
         assert source.clip.seconds == pytest.approx(seconds, rel=0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit for files")
+@pytest.mark.parametrize("suffix", [".apng", ".webp", ".gif"])
+def test_a_disk_that_fills_up_is_told_by_the_name_of_the_result(tmp_path: Path, suffix: str) -> None:
+    """And not by that of what is made first, in a hidden folder."""
+    script = (
+        "import resource, sys; from gossamer.cli import main;"
+        "limit = lambda *_: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
+        "import gossamer.video.delivery as delivery; animate = delivery.animate;"
+        "delivery.animate = lambda *given: limit() or animate(*given);"
+        f"sys.exit(main(['video', 'in.mkv', 'out{suffix}', '--model', 'none', '--matting', 'key', '--quiet']))"
+    )
+    make_clip(tmp_path / "in.mkv", 3)
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stderr.startswith(f"gossamer: out{suffix} could not be written: no larger file may be written.")
+    assert ended.stderr.strip().endswith("What is finished is kept.")
 
 
 def test_a_still_picture_is_no_animation_and_a_damaged_one_is_told(tmp_path: Path) -> None:

@@ -74,6 +74,24 @@ def test_in_and_out_points_move_pictures_and_sound_alike(tmp_path: Path) -> None
     assert all(wanted[time + Fraction(4, 10)] == data for time, data in sounds)
 
 
+def test_mp3_is_copied(tmp_path: Path) -> None:
+    """FFmpeg's decoder of it is called mp3float, which no list of codecs names: it was encoded anew."""
+    make_clip(tmp_path / "in.mkv", 8, sound="libmp3lame")
+    report = keyed(tmp_path / "in.mkv", tmp_path / "out.mov")
+    assert report.warnings == ()
+    given, kept = sound_packets(tmp_path / "in.mkv"), sound_packets(tmp_path / "out.mov")
+    assert kept
+    assert [data for _, data in kept] == [data for _, data in given[: len(kept)]]
+
+
+def test_what_holds_nearly_any_sound_has_the_others_encoded_anew(tmp_path: Path) -> None:
+    """Matroska takes no A-law: that was told after the last frame, as a ValueError."""
+    make_clip(tmp_path / "in.mov", 8, codec="png", layout="rgb24", sound="pcm_alaw", rate=8000)
+    report = keyed(tmp_path / "in.mov", tmp_path / "out.mkv")
+    assert report.warnings == ("The sound was encoded anew, from pcm_alaw to flac: this file does not hold pcm_alaw.",)
+    assert sound_packets(tmp_path / "out.mkv")
+
+
 @pytest.mark.long
 def test_sound_that_the_file_cannot_hold_is_encoded_anew_and_told(tmp_path: Path) -> None:
     import av
@@ -343,3 +361,132 @@ def test_two_runs_do_not_share_their_parts(tmp_path: Path) -> None:
     assert (len(refused), report.frames, len(frames_of(out))) == (3, 4, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
     assert keyed(tmp_path / "in.mkv", out, force=True).frames == 4
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.webm", "out.gif", "out"])
+def test_what_ends_while_it_is_joined_goes_on_with_the_joining(tmp_path: Path, name: str) -> None:
+    """The last segment said that the first picture comes next: all were made once more, behind themselves."""
+    times = [Fraction(n, 20) for n in range(50)]
+    make_clip(tmp_path / "in.mkv", width=32, height=32, times=times)
+
+    def stop(fraction: float, message: str) -> None:
+        if message == "Joining":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        keyed(tmp_path / "in.mkv", tmp_path / name, progress=stop)
+    assert not (tmp_path / name).exists()
+    assert (report := keyed(tmp_path / "in.mkv", tmp_path / name, resume=True)).resumed == report.frames == 50
+    found = frames_of(tmp_path / name)
+    assert len(found) == 50
+    assert np.abs(alpha_of(found[49]) - disc(49, 32, 32)).mean() < 0.02
+    if name != "out":  # pictures have no times
+        assert [frame.time for frame in found] == times
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", name]
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out"])
+def test_what_somebody_else_puts_there_meanwhile_stays(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / "in.mkv", 4, 32, 32)
+    out = tmp_path / name
+    theirs = out / "theirs" if name == "out" else out
+
+    def meanwhile(fraction: float, message: str) -> None:
+        if message == "Joining":
+            theirs.parent.mkdir(exist_ok=True)
+            theirs.write_text("theirs")
+
+    with pytest.raises(OutputError, match="exists already" if name == "out.mov" else "no empty folder any more"):
+        keyed(tmp_path / "in.mkv", out, progress=meanwhile)
+    assert theirs.read_text() == "theirs"
+    theirs.unlink()
+    assert keyed(tmp_path / "in.mkv", out, resume=True).resumed == len(frames_of(out)) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", name]
+
+
+_EVERY_STEP = """
+import os, signal, sys
+from pathlib import Path
+
+import gossamer
+from gossamer.video import cut_video
+
+CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "shutil.rmtree")
+FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+RECIPE = gossamer.Recipe.of({"matting": {"method": "key"}})
+folder, name = Path(sys.argv[1]), sys.argv[2]
+
+
+def cut(resume):
+    cut_video(folder / "in.mkv", folder / name, None, RECIPE, "none", force=name == "old.mov", resume=resume)
+
+
+def forked(work):
+    if (child := os.fork()) == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(step):
+    count = 0
+
+    def hook(event, args):
+        nonlocal count
+        changes = event in CHANGES or (event == "open" and isinstance(args[2], int) and args[2] & FLAGS)
+        if changes and any(str(folder) in os.fsdecode(one) for one in args[:2] if isinstance(one, str | Path)):
+            count += 1
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    cut(False)
+
+
+def held():
+    path = folder / name
+    if path.is_dir():
+        return {one.name: one.read_bytes() for one in path.iterdir()}
+    return path.read_bytes() if path.exists() else None
+
+
+forked(lambda: cut(False))
+whole, step = held(), 0
+assert whole
+while True:
+    step += 1
+    (folder / name).rename(folder / "before")
+    if name == "old.mov":
+        (folder / name).write_bytes(b"mine")
+    left = held()
+    if forked(lambda: killed_at(step)) == 0:
+        break
+    assert held() in (left, whole), f"half a result at step {step}"
+    parts = folder / f"{name}.parts"
+    assert held() == whole or not parts.exists() or (parts / "job.json").exists(), f"a folder of nobody at step {step}"
+    if parts.exists() or held() != whole:
+        assert forked(lambda: cut(True)) == 0, f"not resumed at step {step}"
+    assert held() == whole, f"another result at step {step}"
+    rest = {one.name for one in folder.iterdir()} - {"in.mkv", "before", name}
+    assert all(one.startswith(".gossamer-") for one in rest), f"{rest} left at step {step}"
+    before = folder / "before"
+    [one.unlink() for one in before.iterdir()] + [before.rmdir()] if before.is_dir() else before.unlink()
+print(step)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("name", ["out.mov", "old.mov", "out"])
+def test_a_kill_at_any_step_in_the_file_system_loses_nothing(tmp_path: Path, name: str) -> None:
+    """Whatever is there then, --resume makes the very same result of it, and nothing else stays."""
+    make_clip(tmp_path / "in.mkv", 4, 32, 32)
+    ended = subprocess.run(
+        [sys.executable, "-c", _EVERY_STEP, str(tmp_path), name], capture_output=True, text=True, timeout=240
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 20

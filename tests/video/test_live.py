@@ -27,7 +27,7 @@ from gossamer.networks.recurrence import Recurrence
 from gossamer.progress import Progress
 from gossamer.settings.video import Live
 from gossamer.video import shrunk
-from gossamer.video.budget import SCALES, Budget
+from gossamer.video.budget import Budget
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.feeds import open_feed
 from gossamer.video.frames import clip_of_arrays
@@ -217,50 +217,6 @@ def test_it_ends_when_its_time_is_over(tmp_path: Path, redness: Redness) -> None
     assert (report.shown, report.ended) == (5, "seconds")
 
 
-def run_budget(budget: Budget, cost: float, fixed: float, count: int) -> list[float]:
-    """Give a budget the time of frames that take `fixed` seconds and `cost` more at full size."""
-    scales = []
-    for _ in range(count):
-        scales.append(budget.scale)
-        budget.spent(fixed + cost * budget.scale**2)
-    return scales
-
-
-def test_the_budget_finds_the_largest_size_that_keeps_the_rate() -> None:
-    budget = Budget(1 / 30)
-    found = run_budget(budget, 0.1, 0.004, 200)
-    # 4 ms + 100 ms x scale^2 <= 0.95 / 30 s: 0.5 is the largest of the steps.
-    assert set(found[40:]) == {0.5}
-    assert found == sorted(found, reverse=True)
-    # The machine has time again: back to full size, in steps, and no further.
-    again = run_budget(budget, 0.01, 0.001, 200)
-    assert again[-1] == 1.0
-    assert again == sorted(again)
-
-
-def test_the_budget_goes_no_further_than_it_may_or_than_it_helps() -> None:
-    assert min(run_budget(Budget(1 / 30, 0.5), 1.0, 0.0, 100)) == 0.5
-    assert set(run_budget(Budget(1 / 30, 1.0), 1.0, 0.0, 100)) == {1.0}
-    assert set(run_budget(Budget(float("inf")), 1.0, 0.0, 100)) == {1.0}
-    assert set(run_budget(Budget(1 / 30), 0.02, 0.0, 100)) == {1.0}
-    # A model that takes long at any size: one try, and edges are kept.
-    found = run_budget(Budget(1 / 30), 0.0, 0.2, 300)
-    assert set(found) == {1.0, SCALES[4]}
-    assert found.count(SCALES[4]) <= 5
-
-
-def test_the_budget_does_not_sway() -> None:
-    budget = Budget(1 / 30)
-    found = run_budget(budget, 0.062, 0.0, 600)  # 0.59 keeps it with 0.65 of the time, 0.71 with 0.94
-    assert len(set(found[60:])) == 1
-
-
-def test_a_budget_that_is_far_away_is_met_at_once() -> None:
-    found = run_budget(Budget(1 / 25), 0.5, 0.0, 12)
-    assert found[3] == SCALES[4]
-    assert found[-1] == SCALES[8]  # 0.5 s x 0.297^2 is more than the budget, 0.5 s x 0.25^2 is less
-
-
 def test_a_small_matte_follows_the_edges_of_the_whole_picture() -> None:
     """A true matte of hair-thin stripes, seen at half size: what comes back is closer than what is only enlarged."""
     rng = np.random.default_rng(3)
@@ -429,6 +385,25 @@ def test_ctrl_c_ends_it_at_once_also_while_nothing_comes(tmp_path: Path) -> None
         assert process.stderr.read().decode().strip() == "gossamer: Cancelled."
     assert len(first) == WIDTH * HEIGHT * 3
     assert took < 5  # half a second on a machine that does nothing else
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe there tells it of what is sent alone")
+def test_a_reader_that_leaves_while_nothing_comes_ends_it() -> None:
+    """It waited for a picture that never came, to find that nobody wants it."""
+    raw = ["--read", "rgb24", "--size", f"{WIDTH}x{HEIGHT}", "--write", "rgb24", "--background", "white"]
+    with subprocess.Popen(
+        [*COMMAND, *raw], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(frame_pixels(0, WIDTH, HEIGHT).tobytes())
+        process.stdin.flush()
+        assert len(process.stdout.read(WIDTH * HEIGHT * 3)) == WIDTH * HEIGHT * 3
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert "Showed 1 frame of" in process.stderr.read().decode()
 
 
 @FIFOS

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,6 +237,50 @@ def test_a_row_of_pictures_that_is_none_is_told(tmp_path: Path, names: tuple[str
     with open_source(tmp_path) as source:
         assert len(list(source.frames())) == len(names)
         assert [said in one for one in source.warnings] == [True] * bool(said)
+
+
+def test_a_clip_whose_times_begin_late_is_not_taken_for_cut_off(tmp_path: Path) -> None:
+    """Matroska tells when it ends, by the file's own times, and not how long it is shown."""
+    make_clip(tmp_path / "in.mkv", times=[3 + Fraction(n, 25) for n in range(12)])
+    with open_source(tmp_path / "in.mkv") as source:
+        assert [frame.time for frame in source.frames()] == [Fraction(n, 25) for n in range(12)]
+        assert source.warnings == []
+        assert source.clip.seconds == pytest.approx(12 / 25, abs=0.01)
+
+
+def test_a_broadcast_with_a_hole_says_so(tmp_path: Path) -> None:
+    """Its pictures are decoded with what is missing made up, and no length tells that some are lost."""
+    make_clip(tmp_path / "in.ts", 60, codec="libx264", layout="yuv420p", time_base=Fraction(1, 90000))
+    data = (tmp_path / "in.ts").read_bytes()
+    packets = [data[start : start + 188] for start in range(0, len(data), 188)]
+    middle = len(packets) // 2
+    (tmp_path / "hole.ts").write_bytes(b"".join(packets[: middle - 4] + packets[middle + 4 :]))
+    for name, said in (("in.ts", []), ("hole.ts", ["hole.ts is damaged in "])):
+        with open_source(tmp_path / name) as source:
+            assert list(source.frames())
+            assert [warning[: len(one)] for warning, one in zip(source.warnings, said, strict=True)] == said
+
+
+def test_what_is_left_out_of_a_clip_is_told(tmp_path: Path) -> None:
+    import av
+
+    make_clip(tmp_path / "one.mkv", 3)
+    (tmp_path / "said.srt").write_text("1\n00:00:00,000 --> 00:00:00,100\nhello\n\n")
+    names = ("one.mkv", "one.mkv", "said.srt")
+    with ExitStack() as opened, av.open(str(tmp_path / "both.mkv"), "w") as out:
+        given = [opened.enter_context(av.open(str(tmp_path / name))) for name in names]
+        streams = [out.add_stream_from_template(one.streams[0]) for one in given]
+        for one, stream in zip(given, streams, strict=True):
+            for packet in one.demux():
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    with open_source(tmp_path / "both.mkv") as source:
+        assert source.warnings == [
+            "both.mkv holds 2 videos: the first one is taken.",
+            "both.mkv has subtitles, which are left out.",
+        ]
+        assert len(list(source.frames())) == 3
 
 
 def test_what_is_no_clip_is_told_in_a_sentence(tmp_path: Path) -> None:

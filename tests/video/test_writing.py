@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -80,13 +81,19 @@ def test_what_is_written_is_read_back_with_its_alpha_and_times(tmp_path: Path, n
     assert (tags.primaries, tags.matrix) == (1, 1)
 
 
-def test_vp9_tells_its_primaries_and_transfer_in_the_container(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deep", [False, True], ids=["8bit", "deep"])
+@pytest.mark.parametrize("name", [one.id for one in FILMS if not one.animated])
+def test_the_container_tells_primaries_transfer_and_matrix(tmp_path: Path, name: str, deep: bool) -> None:
+    """FFV1, which holds RGB, told none of them: PQ's numbers were taken for sRGB's."""
     import av
 
-    with av.open(str(written(tmp_path, plan_of("vp9")))) as clip:
+    plan = replace(plan_of(name, deep=deep), tags=ColourTags(9, 16, 9))
+    with av.open(str(written(tmp_path, plan))) as clip:
         context = clip.streams.video[0].codec_context
-        assert (int(context.color_primaries), int(context.color_trc), int(context.colorspace)) == (1, 1, 1)
-        assert {key.lower(): value for key, value in clip.streams.video[0].metadata.items()}["alpha_mode"] == "1"
+        told = [int(context.color_primaries), int(context.color_trc), int(context.colorspace), int(context.color_range)]
+        assert told == ([9, 16, 0, 2] if name == "ffv1" else [9, 16, 9, 1])
+        metadata = {key.lower(): value for key, value in clip.streams.video[0].metadata.items()}
+        assert metadata.get("alpha_mode") == ("1" if name == "vp9" else None)
 
 
 @pytest.mark.parametrize("name", [one.id for one in FILMS])

@@ -148,7 +148,7 @@ class AnimationSource:
 
 
 def animate(
-    segments: Sequence[Path], times: Sequence[Fraction], plan: FilmPlan, target: Path, progress: Progress
+    segments: Sequence[Path], times: Sequence[Fraction], plan: FilmPlan, target: Path, name: Path, progress: Progress
 ) -> list[str]:
     """Write an animated picture of segments, which repeats for ever.
 
@@ -161,6 +161,8 @@ def animate(
     plan : FilmPlan
     target : Path
         The file to write.
+    name : Path
+        What it is called in the end.
     progress : Progress
         Called for each picture; may raise to cancel.
 
@@ -174,22 +176,22 @@ def animate(
     OutputError
         It cannot be written.
     """
-    av, name = libav(), plan.format.id
-    gif = name == "gif"
+    av, kind = libav(), plan.format.id
+    gif = kind == "gif"
     base = Fraction(1, 100 if gif else 1000)
     shown = _shown_at(times, base, 2 if gif else _LEAST)
     last = max(1, round(1 / plan.rate / base))
     more, last = divmod(last - 1, _LONGEST) if gif else (0, last - 1)  # a picture that is shown longer comes again
     last += 1
     pictures = _timed(segments, shown, progress)
-    if name == "apng":
+    if kind == "apng":
         pixels = "gray" if plan.grey else "rgba" if plan.alpha else "rgb24"
-        with writing_to(target, _KEPT):
+        with writing_to(name, _KEPT):
             write_apng(target, (plan.width, plan.height), pixels, pictures, last)
     else:
         pixels = "pal8" if gif else "bgra"
         options = {"loop": "0", "final_delay": str(last)} if gif else {"loop": "0"}
-        with writing_to(target, _KEPT), av.open(str(target), "w", format=name, options=options) as out:
+        with writing_to(name, _KEPT), av.open(str(target), "w", format=kind, options=options) as out:
             stream = out.add_stream(plan.format.codec, rate=plan.rate, options=_quality(plan))
             context = stream.codec_context
             context.width, context.height, context.pix_fmt = plan.width, plan.height, pixels
@@ -203,7 +205,7 @@ def animate(
                         out.mux(packet)
             for packet in stream.encode():
                 out.mux(packet)
-        if name == "webp":
+        if kind == "webp":
             begun = next(at for at in reversed(shown) if at is not None)
             _end_after(target, max(1, round((times[-1] + 1 / plan.rate) * 1000) - begun))
     left = shown.count(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 import gossamer
 from gossamer.arguments import check_call
 from gossamer.errors import InputError, OutputError
-from gossamer.files import check_place, move_into_place, staging_folder
+from gossamer.files import staging_folder
 from gossamer.networks.recurrence import Recurrence
 from gossamer.paths import source_path, target_path
 from gossamer.pipeline import checked_recipe
@@ -27,12 +26,13 @@ from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.settings.video import Video
 from gossamer.video.ahead import Behind, ahead
-from gossamer.video.animation import animate
 from gossamer.video.clip import Frame
+from gossamer.video.delivery import assemble, check_goal, put_into_place
 from gossamer.video.finishing import Finisher, check_fits
 from gossamer.video.formats import format_for
 from gossamer.video.holding import Held, Past, Steady
-from gossamer.video.joining import Voice, join
+from gossamer.video.joining import Voice
+from gossamer.video.libav import writing_to
 from gossamer.video.matters import Matter, load_matter
 from gossamer.video.opening import Source, frames_of, open_source
 from gossamer.video.parts import Parts
@@ -175,7 +175,9 @@ def cut_video(
         )
         finisher.eight_bit = plan.eight_bit
         with closing(finisher), ExitStack() as closing_with:
-            _check_goal(goal, plan, force)
+            before = Parts.delivered(goal) if resume else None
+            if before is None:
+                check_goal(goal, plan, force)
             finisher.prepare(steps)
             matter: Matter
             if prompts:
@@ -188,6 +190,9 @@ def cut_video(
             suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
             try:
+                if before is not None:
+                    parts.remove()
+                    return VideoReport(**{**before, "warnings": tuple(before["warnings"]), "resumed": before["frames"]})
                 try:
                     work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
                     work.run()
@@ -198,17 +203,6 @@ def cut_video(
                 return work.delivered(goal, force, steps.part(0.98, 1.0))
             finally:
                 parts.release()
-
-
-def _check_goal(goal: Path, plan: FilmPlan, force: bool) -> None:
-    if not plan.format.is_folder:
-        check_place(goal, force)
-        return
-    if goal.is_dir() and not any(goal.iterdir()):
-        return
-    if goal.exists():
-        raise OutputError(f"{goal} is there already and not empty.", "Give a new folder.")
-    check_place(goal)
 
 
 def _identity(
@@ -265,8 +259,8 @@ class _Work:
             with closing(frames), Behind(_AHEAD, self._steps) as behind:
                 for held in self._matted(frames):
                     self._give(held, behind)
-                if self._times:
-                    self._end_segment(self._remembered, behind)
+                if self._times:  # whoever goes on after the last picture finds no other
+                    self._end_segment(self._remembered, behind, self._times[-1] + self._source.clip.time_base)
         finally:
             if self._segment is not None:
                 self._segment.discard()
@@ -328,8 +322,8 @@ class _Work:
         with self._clock("write"):
             segment.add(picture)
 
-    def _end_segment(self, remembered: Recurrence, behind: Behind, following: Fraction = Fraction(0)) -> None:
-        """Close the segment, and write down how to go on after it."""
+    def _end_segment(self, remembered: Recurrence, behind: Behind, following: Fraction) -> None:
+        """Close the segment, and write down how to go on after it, with a picture at or after a time."""
         segment, times = self._segment, tuple(self._times)
         state: dict[str, NDArray[Any]] = {"time": np.array(str(following)), "size": np.array(remembered.size)}
         state |= {f"state_{number}": one for number, one in enumerate(remembered.states)}
@@ -367,31 +361,19 @@ class _Work:
     def delivered(self, goal: Path, force: bool, progress: Progress) -> VideoReport:
         """Put the result into its place, and tell of it."""
         parts, plan = self._parts, self._plan
-        times = tuple(each for piece in parts.pieces for each in piece.times)
-        warnings = [*self._matter.warnings, *self._source.warnings, *self._finisher.warnings]
-        progress(0.0, "Joining")
-        with self._clock("join"), staging_folder(goal.parent) as staging:
+        with writing_to(goal, "What is finished is kept."), staging_folder(goal.parent) as staging:
             made = staging / f"joined{goal.suffix}"
-            if plan.format.is_folder:
-                made.mkdir()
-                for piece in parts.pieces:
-                    for picture in sorted(piece.path.iterdir()):
-                        try:
-                            (made / picture.name).hardlink_to(picture)
-                        except OSError:  # file systems without links
-                            shutil.copyfile(picture, made / picture.name)
-                if goal.is_dir():
-                    goal.rmdir()  # it is empty
-                made.rename(goal)
-            else:
-                pieces = [one.path for one in parts.pieces]
-                if plan.format.animated:
-                    warnings += animate(pieces, times, plan, made, progress)
-                else:
-                    warnings += join(pieces, times, plan, self._voice(), made, goal, progress)
-                check_place(goal, force)
-                move_into_place(made, goal, force=force)
+            with self._clock("join"):
+                warnings = assemble(parts.pieces, plan, self._voice(), made, goal, progress)
+            report = self._report(goal, warnings)
+            parts.deliver(made, report.as_dict())
+            put_into_place(made, goal, force)
         parts.remove()
+        return report
+
+    def _report(self, goal: Path, joined: list[str]) -> VideoReport:
+        plan, times = self._plan, [time for piece in self._parts.pieces for time in piece.times]
+        warnings = [*self._matter.warnings, *self._source.warnings, *self._finisher.warnings, *joined]
         warnings += plan.losses(self._source.clip, goal)
         if not self._is_found:
             warnings.append("Nothing was found in any frame: name another model, or say what is meant with --box.")

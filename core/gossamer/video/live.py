@@ -156,7 +156,13 @@ class Newest:
         """Begin to read: what came before somebody was ready would be old."""
         self._begun.set()
 
-    def take(self, progress: Progress, until: float | None = None, after: float | None = None) -> Arrived | None:
+    def take(
+        self,
+        progress: Progress,
+        until: float | None = None,
+        after: float | None = None,
+        attended: Callable[[], bool] = lambda: True,
+    ) -> Arrived | None:
         """Wait for a frame and take it; None at the end, or when it is `until` by the clock, or later.
 
         Parameters
@@ -166,6 +172,8 @@ class Newest:
         until : float, optional
         after : float, optional
             None is taken before it is so late: of those that come until then, the newest one is.
+        attended : callable
+            Asked while it waits: False where nobody wants a frame any more, which is an end as well.
         """
         with self._changed:
             while True:
@@ -180,6 +188,8 @@ class Newest:
                 if self._latest is None and self._ended:
                     if self._failed is not None:
                         raise self._failed
+                    return None
+                if not attended():
                     return None
                 self._changed.wait(min(early, _POLL) if self._latest is not None else _POLL)
                 progress.tick()
@@ -283,7 +293,7 @@ def cut_live(
                 outlet.abandon()
                 raise
             outlet.end()
-            if not found.shown:
+            if not found.shown and found.ended != "reader":
                 raise InputError(f"{input} gave not a single picture in time.", "Give it more time, or another source.")
             return found.report(output, cutter)
 
@@ -316,9 +326,11 @@ class _Session:
         due: float | None = None
         recent: deque[float] = deque(maxlen=_RECENT)
         while True:
-            arrived = self.newest.take(progress, until, due)
+            arrived = self.newest.take(progress, until, due, self.outlet.attended)
             if arrived is None:
-                if until is not None and clock() >= until:
+                if not self.outlet.attended():
+                    self.ended = "reader"
+                elif until is not None and clock() >= until:
                     self.ended = "seconds"
                 return self
             if every and span and float(arrived.frame.time) >= span:
@@ -364,7 +376,7 @@ class _Session:
         )
 
     def report(self, output: str, cutter: ShrunkCutter) -> LiveReport:
-        seconds = self.last - self.first
+        seconds, shown = self.last - self.first, max(self.shown, 1)
         return LiveReport(
             output=output,
             width=self.clip.width,
@@ -375,10 +387,10 @@ class _Session:
             seconds=round(seconds, 3),
             fps=round(self.shown / seconds, 2) if seconds > 0 else 0.0,
             rate=round(self.rate, 3),
-            latency_ms=round(1000 * self.late / self.shown, 1),
-            latency_ms_95=round(1000 * float(np.percentile(self.lates, 95)), 1),
+            latency_ms=round(1000 * self.late / shown, 1),
+            latency_ms_95=round(1000 * float(np.percentile(self.lates or [0.0], 95)), 1),
             scale=self.scale,
-            mean_scale=round(self.scales / self.shown, 3),
+            mean_scale=round(self.scales / shown, 3) or self.scale,
             model=cutter.model,
             device=cutter.device,
             ended=self.ended,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 from contextlib import suppress
 from fractions import Fraction
@@ -37,6 +38,9 @@ class Outlet(Protocol):
 
     def send(self, data: bytes) -> bool:
         """Send it, waiting for whoever takes it; False where nobody is there any more."""
+
+    def attended(self) -> bool:
+        """Return whether somebody is still there, while there is nothing to send."""
 
     def end(self) -> None:
         """Send what is left, and close."""
@@ -113,6 +117,13 @@ class _Pipe:
             ) from None
         return True
 
+    def attended(self) -> bool:
+        if not hasattr(select, "poll"):  # Windows tells it of what is sent alone
+            return True
+        asked = select.poll()
+        asked.register(self._descriptor, 0)  # what went wrong is told in any case
+        return not any(events & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, events in asked.poll(0))
+
     def close(self) -> None:
         if self._own:
             self._own = False
@@ -130,6 +141,9 @@ class _RawPipe:
 
     def send(self, data: bytes) -> bool:
         return self._pipe.send(data)
+
+    def attended(self) -> bool:
+        return self._pipe.attended()
 
     def end(self) -> None:
         self._pipe.close()
@@ -177,6 +191,9 @@ class _ContainerPipe:
     def send(self, data: bytes) -> bool:
         return self._pipe.send(data)
 
+    def attended(self) -> bool:
+        return self._pipe.attended()
+
     def end(self) -> None:
         with writing_to(self._path):
             for packet in self._stream.encode():
@@ -214,6 +231,9 @@ class _Device:
     def send(self, data: bytes) -> bool:
         return True
 
+    def attended(self) -> bool:
+        return True
+
     def end(self) -> None:
         with writing_to(self._path):
             self._container.close()
@@ -231,6 +251,9 @@ class _Window:
         return b""
 
     def send(self, data: bytes) -> bool:
+        return self.attended()
+
+    def attended(self) -> bool:
         import cv2
 
         pressed = cv2.waitKey(1) & 0xFF

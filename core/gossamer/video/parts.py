@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.files import lock_alone, write_bytes
+from gossamer.files import lock_alone, staging_folder, write_bytes
+from gossamer.paths import remedy_of
+from gossamer.video.libav import writing_to
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 __all__ = ["Parts", "Piece"]
 
-_JOB, _LOCK = "job.json", "lock"
+_JOB, _LOCK, _DELIVERED = "job.json", "lock", "delivered.json"
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,25 @@ class Parts:
         if self.folder.exists():
             self._found(out, wanted, resume, force)
         else:
-            try:
-                self.folder.mkdir()
-            except OSError as error:
-                raise OutputError(
-                    f"The folder {self.folder} cannot be made: {error.strerror}.", "Give another place for the output."
-                ) from None
+            self._make(wanted)
             self._lock = self._held(out)
         if not (self.folder / _JOB).exists():
             write_bytes(self.folder / _JOB, json.dumps(wanted, indent=1).encode())
+
+    def _make(self, job: Any) -> None:
+        """Make the folder in one step: without its job it would not be known again after a kill."""
+        try:
+            with staging_folder(self.folder.parent) as staging:
+                made = staging / "parts"
+                made.mkdir()
+                with (made / _JOB).open("wb") as file:
+                    file.write(json.dumps(job, indent=1).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                made.rename(self.folder)
+        except OSError as error:
+            remedy = remedy_of(error, "Give another place for the output.")
+            raise OutputError(f"The folder {self.folder} cannot be made: {error.strerror}.", remedy) from None
 
     def _held(self, out: Path) -> BaseFileLock:
         """Return a lock on the folder, which the system lets go of with the process."""
@@ -114,7 +126,8 @@ class Parts:
                 )
             self._read()
         elif force:
-            for path in self.folder.iterdir():
+            # The job comes last: until then the folder is known again, whenever this ends.
+            for path in sorted(self.folder.iterdir(), key=lambda path: path.name == _JOB):
                 if path.name != _LOCK:
                     self._remove(path)
         else:
@@ -136,7 +149,10 @@ class Parts:
                 raise InputError(
                     f"{self.folder} is damaged.", "Begin anew with --force; its finished pieces can be played."
                 ) from None
-        self._remove(self._piece(number))
+        counted = {piece.path.stem for piece in self.pieces}
+        for path in self.folder.glob("segment-*"):
+            if path.stem not in counted:  # begun only; a word that was left of it would make the next one whole
+                self._remove(path)
 
     @property
     def frames(self) -> int:
@@ -154,9 +170,10 @@ class Parts:
         """Count the segment that was written as whole: it is on the disk, then what goes with it, then the word."""
         number = len(self.pieces)
         path = self._piece(number)
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
+        with writing_to(path):
+            for one in [path] if self._suffix else path.iterdir():
+                with one.open("rb+") as file:
+                    os.fsync(file.fileno())
         kept = io.BytesIO()
         np.savez(kept, allow_pickle=False, **dict(state))
         write_bytes(self._named(number, ".npz"), kept.getvalue(), force=True)
@@ -166,14 +183,35 @@ class Parts:
         with suppress(OSError):
             self._named(number - 1, ".npz").unlink()
 
+    def deliver(self, made: Path, report: Mapping[str, Any]) -> None:
+        """Write down that a finished result is about to get its name, and what is to be told of it."""
+        told = {"file": _looks_of(made), "report": report}
+        write_bytes(self.folder / _DELIVERED, json.dumps(told).encode(), force=True)
+
+    @staticmethod
+    def delivered(out: Path) -> dict[str, Any] | None:
+        """Return the report of a result that is in its place, where its parts are still there: a kill came between."""
+        told = _table(out.with_name(f"{out.name}.parts") / _DELIVERED)
+        try:
+            return told["report"] if told is not None and told["file"] == _looks_of(out) else None
+        except (OSError, KeyError):
+            return None
+
     def release(self) -> None:
         """Let others work on it."""
         self._lock.release()
 
     def remove(self) -> None:
-        """Remove the folder: its work is done."""
+        """Remove the folder: until its last moment a later run knows whose it is, and takes no rest for the whole."""
+        for path in sorted(self.folder.glob("segment-*"), key=lambda path: path.suffix != ".json"):
+            self._remove(path)
+        try:
+            with staging_folder(self.folder.parent) as staging:
+                self.folder.rename(staging / "parts")
+        except OSError:  # Windows moves no folder with an open file in it
+            self.release()
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _piece(self, number: int) -> Path:
         return self.folder / f"segment-{number:05d}{self._suffix}"
@@ -187,6 +225,12 @@ class Parts:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _looks_of(path: Path) -> list[int]:
+    """Return what stays the same of a file or folder when it is moved, and of no other one is."""
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 def _table(path: Path) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def save_frames(
         made = staging / f"joined{goal.suffix}"
         part = steps.part(0.95, 1.0)
         if plan.format.animated:  # it holds no sound
-            warnings = [*animate([piece], times, plan, made, part)]
+            warnings = [*animate([piece], times, plan, made, goal, part)]
         else:
             voice = None if sound is None else Voice(source_path(sound, "sound"), Fraction(0), False)
             warnings = join([piece], times, plan, voice, made, goal, part)

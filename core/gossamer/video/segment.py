@@ -195,8 +195,7 @@ class _Film:
         context.pix_fmt = plan.layout
         context.time_base = plan.time_base
         context.sample_aspect_ratio = plan.aspect
-        if not plan.layout.startswith(("gb", "bg")):
-            plan.tags.put_on(context)
+        plan.tags.put_on(context, rgb=plan.layout.startswith(("gb", "bg")))
         context.thread_type = "AUTO"
         if plan.alpha and plan.format.id == "vp9":
             stream.metadata["alpha_mode"] = "1"

@@ -46,11 +46,18 @@ class Sound:
         self._from_zero = trimmed or out.format.name in ("matroska", "webm")
         self._streams: dict[int, tuple[Any, Any, _Coder | None]] = {}
         for track in source.streams.audio:
-            name = track.codec_context.name if track.codec_context is not None else "unknown"
-            if "*" in format.sounds or name in format.sounds:
-                self._streams[track.index] = (track, out.add_stream_from_template(track), None)
-            else:
+            # Of the codec, not of who decodes it: FFmpeg's decoder of MP3 is called otherwise.
+            name = track.codec_context.codec.canonical_name if track.codec_context is not None else "unknown"
+            if not (("*" in format.sounds or name in format.sounds) and self._is_copied(out, track)):
                 self._add_encoded(out, track, format.sound, name)
+
+    def _is_copied(self, out: Any, track: Any) -> bool:
+        """Add a track as it is, and return whether that can be: what holds nearly anything tells itself what not."""
+        try:
+            self._streams[track.index] = (track, out.add_stream_from_template(track), None)
+        except ValueError:
+            return False
+        return True
 
     def _add_encoded(self, out: Any, track: Any, codec: str, name: str) -> None:
         av = libav()

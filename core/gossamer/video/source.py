@@ -86,6 +86,10 @@ class VideoSource:
         if not pictures:
             raise InputError(f"{self._path} holds no video.", "Give a clip that shows pictures.")
         self._stream = stream = pictures[0]
+        if len(pictures) > 1:
+            self.warnings.append(f"{self._path.name} holds {len(pictures)} videos: the first one is taken.")
+        if self._container.streams.subtitles:
+            self.warnings.append(f"{self._path.name} has subtitles, which are left out.")
         context = stream.codec_context
         if context is None or not context.width or not context.height or context.pix_fmt is None:
             raise InputError(
@@ -118,12 +122,12 @@ class VideoSource:
                 f"{self._path.name} is HDR: its numbers are kept as they are, and models see a flat picture."
             )
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-        seconds = self._lasts = float(stream.duration * stream.time_base) if stream.duration else _told_length(stream)
-        if seconds is None and self._container.duration:
-            seconds = self._container.duration / av.time_base
         self._rate = Fraction(rate)
         self._timed = first.pts is not None
         self._begin: Fraction = _time_of(first, stream, Fraction(0))
+        seconds = self._lasts = self._length()
+        if seconds is None and self._container.duration:
+            seconds = self._container.duration / av.time_base
         self.clip = Clip(
             path=self._path,
             width=wide,
@@ -188,6 +192,13 @@ class VideoSource:
             if last is not None:
                 self._check_end(last - self._begin, shown)
 
+    def _length(self) -> float | None:
+        """Return how many seconds its stream says that it lasts; None where it does not."""
+        if self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        told = _told_end(self._stream)
+        return None if told is None else max(0.0, told - max(0.0, float(self._begin)))
+
     def _check_end(self, last: Fraction, shown: Fraction) -> None:
         """Say where frames end long before the file says: it was cut off where that can be read all the same."""
         ends = float(last + max(shown, 1 / self._rate) + _MISSING / self._rate)
@@ -242,10 +253,13 @@ class VideoSource:
         """Yield frames from where the file stands; single damaged packets are left out, and told."""
         av = libav()
         damaged = in_a_row = 0
+        incomplete = False  # what was read last: it counts where something follows, at the end the clip is cut off
         for packet in self._container.demux(self._stream):
             if self._is_within and packet.size and not packet.is_keyframe:
                 continue  # it builds on pictures before
             self._is_within = False
+            if packet.size:
+                damaged, incomplete = damaged + incomplete, False
             try:
                 if self._decoder is None:
                     found = packet.decode()
@@ -259,12 +273,14 @@ class VideoSource:
                 continue
             if found:
                 in_a_row = 0
+                incomplete = bool(packet.is_corrupt)  # and decoded all the same
             for frame in found:
                 if self._decoder is not None:
                     frame.time_base = self._stream.time_base
                 yield frame
         if damaged:
-            told = f"{damaged} damaged piece{'s' * (damaged > 1)} of {self._path.name} could not be decoded."
+            places = f"{damaged} place{'s' * (damaged > 1)}"
+            told = f"{self._path.name} is damaged in {places}: frames are missing there, or wrong."
             if told not in self.warnings:
                 self.warnings.append(told)
 
@@ -343,8 +359,8 @@ class _Places:
         return shown[:: -1 if self.overturned else 1, :: -1 if self.mirrored else 1]
 
 
-def _told_length(stream: Any) -> float | None:
-    """Return how many seconds a stream of Matroska lasts by its tags; None where they do not tell."""
+def _told_end(stream: Any) -> float | None:
+    """Return when a stream of Matroska ends by its tags, in seconds of the file; None where they do not tell."""
     told = {key.upper(): value for key, value in stream.metadata.items()}.get("DURATION", "")
     try:
         hours, minutes, seconds = (float(part) for part in told.split(":"))

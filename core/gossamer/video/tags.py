@@ -73,7 +73,7 @@ class ColourTags:
         """Whether the numbers are PQ's or HLG's."""
         return self.transfer in (16, 18)
 
-    def put_on(self, context: Any) -> None:
-        """Tag an encoder's context: the range becomes the narrow one, which all players take."""
+    def put_on(self, context: Any, rgb: bool = False) -> None:
+        """Tag an encoder's context: luma's range becomes the narrow one, which all players take; RGB has no matrix."""
         context.color_primaries, context.color_trc = self.primaries, self.transfer
-        context.colorspace, context.color_range = self.matrix, 1
+        context.colorspace, context.color_range = (_RGB, 2) if rgb else (self.matrix, 1)
