@@ -217,6 +217,8 @@ class GrabCut:
         if bare is None:  # the box tells nothing, such as one of the whole picture
             return overlap(grown, start) >= _AGREES
         shape = cv2.resize(grown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        if _lacks(small, shape) > _LACKS >= _lacks(small, bare):
+            return False  # the box is around more than was seen, and its colours tell of that
         if overlap(shape, bare) >= _ALIKE:
             return True
         extent = around(start.astype(np.float32))
@@ -261,6 +263,13 @@ class GrabCut:
         mask = np.zeros(embedding.rgb.shape[:2], np.float32)
         mask[crop[1] : crop[3], crop[0] : crop[2]] = embedding.seen[crop]
         return mask
+
+
+def _lacks(site: Site, shape: NDArray[np.bool_]) -> float:
+    """Return by how much a shape falls short of one side of the box more than of another, in parts of its sides."""
+    extent = around(shape.astype(np.float32))
+    assert site.box is not None  # noqa: S101 - asked for by whoever has one
+    return 1.0 if extent is None else lacking(site.box, extent, site.shape)
 
 
 def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | None:
