@@ -469,7 +469,7 @@ def test_a_single_cut_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
         going_on.set()
 
 
-@pytest.mark.parametrize("block", ["_site", "_enlarged", "_fill", "as_rgb"])
+@pytest.mark.parametrize("block", ["site_of", "enlarged", "_fill", "as_rgb"])
 def test_no_block_keeps_who_wants_to_leave(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 200 megapixels each takes seconds."""
     entered, left = threading.Event(), threading.Event()

@@ -3,7 +3,8 @@
 Four arguments from boxes and masks alone are behind them, none about what is in a picture. A thing that goes on beyond
 the box is not what the box means. A subject reaches all sides of its box about equally well, so that what was seen of
 it lacks no more than one side shows (after Lempitsky et al., "Image segmentation with a bounding box prior", ICCV
-2009). A colour that is more frequent around the box than in it is background until shown otherwise. A rough mask is
+2009). A colour that is more frequent around the box, and in its corners, than in its middle is background until shown
+otherwise. A rough mask is
 right in its depth, and says little at its edge.
 """
 
@@ -219,7 +220,7 @@ def _from_box(site: Site) -> Labels:
 
 
 def _middle(site: Site) -> _Where:
-    """Return the ellipse that touches a box's sides, (H, W): a subject that touches them too has little in its corners."""
+    """Return the ellipse in a box, (H, W): what touches all sides of its box has little in the corners."""
     assert site.box is not None  # noqa: S101 - asked for by whoever has one
     x0, y0, x1, y1 = site.box
     y, x = (axis + 0.5 for axis in np.ogrid[: site.shape[0], : site.shape[1]])
