@@ -187,12 +187,13 @@ class GrabCut:
                 if given or site.box is None:
                     return _tidied(grown, start)
                 small = _glanced(site)
-                bare = _run(small.image, begun(small, hinted=False), steps.part(0.4, 0.5))
+                bare = _run(small.image, begun(small, hinted=False, crowded=True), steps.part(0.4, 0.5))
                 if _fits(site, bare, grown, start):
                     return _tidied(_agreed(site, bare, grown, start), start)
             if not given:
                 warnings.append(f"{self._name} saw no subject that fits the box: GrabCut started from the box alone.")
-        labels = begun(site, hinted=False)
+        # What a model saw and the box does not mean is something else in it.
+        labels = begun(site, hinted=False, crowded=site.hint is not None)
         start = is_fore(labels)
         bare = _run(site.image, labels, steps.part(0.5, 1.0))
         if bare is not None:
@@ -264,7 +265,7 @@ def _fits(site: Site, bare: _Where | None, grown: _Where, start: _Where) -> bool
     if bare is None:  # the box tells nothing, such as one of the whole picture
         return overlap(grown, start) >= _AGREES
     alone = _as_large(bare, site.shape)
-    if _lacks(site, grown) > _LACKS >= _lacks(site, alone):
+    if _lacks(site, grown) > _lacks(site, alone) + _LACKS:
         return False  # the box is around more than was seen, and its colours tell of that
     if overlap(grown, alone) >= _ALIKE:
         return True
