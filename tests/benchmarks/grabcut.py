@@ -1,6 +1,6 @@
 """From boxes to mattes, measured on photographs with true alpha.
 
-    python tests/benchmarks/grabcut.py FOLDER [--backdrops FOLDER] [--loose SHARE] [--verbose]
+    python tests/benchmarks/grabcut.py FOLDER [--backdrops FOLDER] [--seed N] [--loose SHARE] [--verbose]
 
 FOLDER holds ``input/*.png`` and ``alpha/*.png`` of the same names (the training set of alphamatting.com is laid out
 so). The prompt is the tight box of what is more subject than not (alpha above one half): in the thousandths below that
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--above", type=float, default=0.5, help="the box is around alphas above it (default: 0.5)")
     parser.add_argument("--backdrops", type=Path, help="photographs to compose scenes before")
+    parser.add_argument("--seed", type=int, default=0, help="other scenes of the same cut-outs (default: 0)")
     parser.add_argument("--loose", type=float, default=0.0, help="boxes larger on all sides by this share of theirs")
     parser.add_argument("--verbose", action="store_true", help="a line for every picture")
     arguments = parser.parse_args()
@@ -73,7 +74,7 @@ def main() -> None:
     if arguments.backdrops is None:
         measured = pictures(arguments.folder)
     else:
-        measured = ((s.name, s.image, s.alpha) for s in scenes(arguments.folder, arguments.backdrops))
+        measured = ((s.name, s.image, s.alpha) for s in scenes(arguments.folder, arguments.backdrops, arguments.seed))
     for title, image, alpha in measured:
         box = box_of(alpha, arguments.loose, arguments.above)
         for name, mask in contenders(image, box, model).items():

@@ -13,7 +13,7 @@ from gossamer.errors import Cancelled, InputError
 from gossamer.progress import Progress
 from gossamer.prompting import grabcut
 from gossamer.prompting.grabcut import GrabCut
-from gossamer.prompting.labels import lacking
+from gossamer.prompting.labels import Site, lacking
 from gossamer.prompting.prompt import Prompt
 from tests.cached_weights import weights_home
 
@@ -260,6 +260,36 @@ def test_a_salient_model_that_saw_a_part_alone_is_left_out() -> None:
     assert any("scripted saw no subject" in warning for warning in found.warnings)
 
 
+def test_a_side_of_the_box_that_was_left_empty_outweighs_how_much_was_seen() -> None:
+    """Four fifths of the disc were seen, of colours that the last fifth has none of."""
+    picture, one, _ = scene()
+    right = one & (np.arange(picture.shape[1])[None] >= 170)
+    picture[right] = (0.25, 0.3, 0.8)
+
+    def salient(rgb: np.ndarray, progress: Progress) -> np.ndarray:
+        return (one & ~right)[46:154, 96:204].astype(np.float32)
+
+    model = GrabCut(salient, "scripted")
+    found = model.predict(model.embed(picture), Prompt(boxes=[(105, 55, 195, 145)]))
+    assert iou(found[0].mask, one) > 0.97
+    assert any("scripted saw no subject" in warning for warning in found.warnings)
+
+
+def test_of_three_opinions_two_decide() -> None:
+    """One keeps a spot that was hardly seen, one has a hole, and one takes a piece of the ground."""
+    disc, image = scene()[1], np.zeros((200, 300, 3), np.uint8)
+    spot, hole, ground = np.zeros_like(disc), np.zeros_like(disc), np.zeros_like(disc)
+    spot[60:70, 182:190], hole[95:105, 145:155], ground[130:145, 105:125] = True, True, True
+    hint = np.where(disc & ~hole, np.float32(1), np.where(spot, np.float32(0.3), np.float32(0)))
+    site = Site(image, np.full(disc.shape, -1, np.int32), (105, 55, 195, 145), hint)
+    agreed = grabcut._agreed(site, disc | ground, disc | spot, hint > 0.1)
+    assert np.array_equal(agreed, disc)
+    # A hint that is far from what grew from it has no vote, and a box that tells nothing none either.
+    dim = Site(image, site.marked, site.box, hint * np.float32(0.4))
+    assert np.array_equal(grabcut._agreed(dim, disc | ground, disc | spot, hint > 0.1), disc | spot)
+    assert np.array_equal(grabcut._agreed(site, None, disc | spot, hint > 0.1), disc | spot)
+
+
 def test_a_salient_model_counts_where_the_box_alone_cannot_tell() -> None:
     """A ground that has the thing's colours, up to the edge of the picture: from the box alone it is all one."""
     picture, one, _ = scene()
@@ -319,6 +349,20 @@ def test_a_box_alone_learns_from_what_surrounds_it() -> None:
     picture, one, _ = two_sided()
     model = GrabCut()
     assert iou(model.predict(model.embed(picture), Prompt(boxes=[(80, 30, 220, 170)]))[0].mask, one) > 0.97
+
+
+def test_where_a_model_saw_something_else_the_corners_count_as_surroundings() -> None:
+    """The grass beside the thing is nowhere outside the box, which three sides of the picture cut off."""
+    y, x = np.mgrid[:160, :200]
+    one = ((x - 100) / 100) ** 2 + ((y - 100) / 60) ** 2 < 1
+    picture = np.full((160, 200, 3), (0.5, 0.6, 0.8))
+    picture[y > 70] = (0.3, 0.55, 0.25)
+    picture[one] = (0.75, 0.5, 0.25)
+    picture[one & (y > 110)] = (0.35, 0.2, 0.15)
+    picture += np.random.default_rng(7).normal(0, 0.03, picture.shape)
+    model = GrabCut(lambda rgb, progress: np.zeros(rgb.shape[:2], np.float32))
+    found = model.predict(model.embed(picture.clip(0, 1).astype(np.float32)), Prompt(boxes=[(0, 40, 200, 160)]))
+    assert iou(found[0].mask, one) > 0.98
 
 
 def two_sided() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -469,7 +513,7 @@ def test_a_single_cut_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
         going_on.set()
 
 
-@pytest.mark.parametrize("block", ["_site", "_enlarged", "_fill", "as_rgb"])
+@pytest.mark.parametrize("block", ["site_of", "enlarged", "_fill", "as_rgb"])
 def test_no_block_keeps_who_wants_to_leave(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 200 megapixels each takes seconds."""
     entered, left = threading.Event(), threading.Event()

@@ -23,18 +23,19 @@ from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.prompting.labels import BACK, FORE, Labels, Site, begun, is_fore, lacking
 from gossamer.prompting.obeying import obeyed
-from gossamer.prompting.places import around, holds, overlap
+from gossamer.prompting.places import around, overlap
 from gossamer.prompting.prompt import Box, Prompt
 from gossamer.prompting.protocol import BOX_THRESHOLD, TEXT_THRESHOLD, Subject, Subjects
+from gossamer.prompting.sites import SURROUNDED, enlarged, grown_box, in_pixels, site_of
 from gossamer.resampling import bilinear
 from gossamer.settings.finding import Masks
 
 __all__ = ["GrabCut", "GrabCutEmbedding", "Salient"]
 
+_Where = NDArray[np.bool_]
 Salient = Callable[[Array, Progress], Array]
 """Maps a picture to the mask of its subject: a model that needs no prompt."""
 
-_AREA = 500_000  # pixels that GrabCut works on: its time grows faster than they do, and matting finds larger ones' edge
 _ROUNDS = 5
 _MARGIN = 0.1  # of a box's sides: what surrounds a thing tells where it ends
 # Whether a hint is about what the box means is asked of GrabCut started from the box alone. Where both come to much the
@@ -47,9 +48,7 @@ _LACKS = 0.1  # of the box's side
 _GLANCE = 120_000  # pixels that this comparison needs
 _UNTOLD = 20_000  # pixels where the colours of both sides are so much the same that they tell nothing
 _ALIKE_COLOURS = 0.75
-_TOUCH = 0.006  # radius of what a point stands for, in parts of the picture's diagonal
 _ISLAND = 0.02  # of the foreground: what grew apart from the hint and is no larger is dropped
-_SURROUNDED = 0.5  # of a box's sides: what is farther from it plays no part
 _MEANT = 0.6  # of a rough mask that a salient one must hold to be about the same thing
 
 
@@ -165,7 +164,7 @@ class GrabCut:
     ) -> Array:
         steps(0.0, "Finding the subject with GrabCut")
         hint = self._hint(embedding, prompt, box, steps.part(0.0, 0.6))
-        site = patiently(lambda: _site(embedding.rgb, prompt, box, hint), steps)
+        site = patiently(lambda: site_of(embedding.rgb, prompt, box, hint), steps)
         if box is None and hint is None and prompt.mask is None and not (site.marked == BACK).any():
             warnings.append(
                 "Points and scribbles on the subject alone tell GrabCut little: mark also what does not belong to it, "
@@ -173,24 +172,28 @@ class GrabCut:
             )
         found = self._grown(site, steps.part(0.6, 1.0), warnings)
         result = patiently(lambda: obeyed(site.image, found, site.marked), steps)
-        mask = patiently(lambda: _enlarged(result, prompt, box, *embedding.rgb.shape[:2]), steps)
+        mask = patiently(lambda: enlarged(result, prompt, box, *embedding.rgb.shape[:2]), steps)
         steps(1.0)
         return mask
 
-    def _grown(self, site: Site, steps: Progress, warnings: list[str]) -> NDArray[np.bool_]:
+    def _grown(self, site: Site, steps: Progress, warnings: list[str]) -> _Where:
         """Return the foreground at the working size, from the hint or what the prompt itself says."""
         given = site.box is not None and site.rough is not None
         if site.hint is not None or given:
             labels = begun(site, hinted=True)
             start = is_fore(labels)
             grown = _run(site.image, labels, steps.part(0.0, 0.4))
-            if grown is not None and (
-                given or site.box is None or self._fits(site, grown, start, steps.part(0.4, 0.5))
-            ):
-                return _tidied(grown, start)
+            if grown is not None:
+                if given or site.box is None:
+                    return _tidied(grown, start)
+                small = _glanced(site)
+                bare = _run(small.image, begun(small, hinted=False, crowded=True), steps.part(0.4, 0.5))
+                if _fits(site, bare, grown, start):
+                    return _tidied(_agreed(site, bare, grown, start), start)
             if not given:
                 warnings.append(f"{self._name} saw no subject that fits the box: GrabCut started from the box alone.")
-        labels = begun(site, hinted=False)
+        # What a model saw and the box does not mean is something else in it.
+        labels = begun(site, hinted=False, crowded=site.hint is not None)
         start = is_fore(labels)
         bare = _run(site.image, labels, steps.part(0.5, 1.0))
         if bare is not None:
@@ -201,31 +204,6 @@ class GrabCut:
         warnings.append("GrabCut had nothing to compare the subject with: no certain background or no foreground.")
         return start
 
-    def _fits(self, site: Site, grown: NDArray[np.bool_], start: NDArray[np.bool_], steps: Progress) -> bool:
-        """Return whether what grew at the working size from a hint, there `start`, is what the box means."""
-        import cv2
-
-        assert site.box is not None  # noqa: S101 - asked for by the caller
-        factor = min(1.0, math.sqrt(_GLANCE / grown.size))
-        size = (max(round(grown.shape[1] * factor), 1), max(round(grown.shape[0] * factor), 1))
-        small = Site(
-            cv2.resize(site.image, size, interpolation=cv2.INTER_AREA),
-            np.asarray(cv2.resize(site.marked, size, interpolation=cv2.INTER_NEAREST), np.int32),
-            _whole(site.box, (0, 0), (size[0] / grown.shape[1], size[1] / grown.shape[0])),
-        )
-        bare = _run(small.image, begun(small, hinted=False), steps)
-        if bare is None:  # the box tells nothing, such as one of the whole picture
-            return overlap(grown, start) >= _AGREES
-        shape = cv2.resize(grown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-        if overlap(shape, bare) >= _ALIKE:
-            return True
-        extent = around(start.astype(np.float32))
-        marks = site.inside() & (site.marked == BACK)
-        # Where the hint has none of them, the box is around more than the subject.
-        rejected = site.hint is not None and bool(marks.any()) and float(site.hint[marks].max()) < 0.5
-        whole = extent is not None and (rejected or lacking(site.box, extent, site.shape) <= _LACKS)
-        return whole and overlap(grown, start) >= _AGREES
-
     def _hint(self, embedding: GrabCutEmbedding, prompt: Prompt, box: Box | None, steps: Progress) -> Array | None:
         """Return where the salient model sees the subject, (H, W); None where it sees something else, or has no say."""
         if self._salient is None or (box is not None and prompt.mask is not None):
@@ -233,11 +211,11 @@ class GrabCut:
         height, width = embedding.rgb.shape[:2]
         everything = (0, 0, width, height)
         if box is not None:
-            return self._seen(embedding, _grown_box(box, _MARGIN, width, height), steps)
+            return self._seen(embedding, grown_box(box, _MARGIN, width, height), steps)
         painted = None if prompt.mask is None else around(prompt.mask)
         if painted is None:
             return self._meant(embedding, everything, prompt, steps)
-        crop = _grown_box(painted, _SURROUNDED, width, height)
+        crop = grown_box(painted, SURROUNDED, width, height)
         near = self._meant(embedding, crop, prompt, steps.part(0.0, 0.5))
         if near is not None and not _reaches(near, crop):
             return near
@@ -263,7 +241,71 @@ class GrabCut:
         return mask
 
 
-def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | None:
+def _glanced(site: Site) -> Site:
+    """Return a site with a box as small as it takes to tell whether a hint is about what the box means."""
+    import cv2
+
+    assert site.box is not None  # noqa: S101 - asked for by the caller
+    height, width = site.shape
+    factor = min(1.0, math.sqrt(_GLANCE / (height * width)))
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    return Site(
+        cv2.resize(site.image, size, interpolation=cv2.INTER_AREA),
+        np.asarray(cv2.resize(site.marked, size, interpolation=cv2.INTER_NEAREST), np.int32),
+        in_pixels(site.box, (0, 0), (size[0] / width, size[1] / height)),
+    )
+
+
+def _fits(site: Site, bare: _Where | None, grown: _Where, start: _Where) -> bool:
+    """Return whether what grew from a hint, first `start`, is what the box means.
+
+    `bare` is what GrabCut takes from the box alone, at a glance.
+    """
+    assert site.box is not None  # noqa: S101 - asked for by the caller
+    if bare is None:  # the box tells nothing, such as one of the whole picture
+        return overlap(grown, start) >= _AGREES
+    alone = _as_large(bare, site.shape)
+    if _lacks(site, grown) > _lacks(site, alone) + _LACKS:
+        return False  # the box is around more than was seen, and its colours tell of that
+    if overlap(grown, alone) >= _ALIKE:
+        return True
+    extent = around(start.astype(np.float32))
+    marks = site.inside() & (site.marked == BACK)
+    # Where the hint has none of them, the box is around more than the subject.
+    rejected = site.hint is not None and bool(marks.any()) and float(site.hint[marks].max()) < 0.5
+    whole = extent is not None and (rejected or lacking(site.box, extent, site.shape) <= _LACKS)
+    return whole and overlap(grown, start) >= _AGREES
+
+
+def _agreed(site: Site, bare: _Where | None, grown: _Where, start: _Where) -> _Where:
+    """Return what two of three take: GrabCut from the hint, the hint itself, and GrabCut from the box alone.
+
+    They err in different ways. GrabCut keeps what has its subject's colours and was hardly seen, and a hint has what
+    only looks like a thing. Where the hint is far from what grew from it, it has no vote.
+    """
+    assert site.hint is not None  # noqa: S101 - asked for by the caller
+    seen = start & (site.hint > 0.5)
+    if bare is None or overlap(grown, seen) < _AGREES:
+        return grown
+    alone = _as_large(bare, site.shape)
+    both: _Where = (grown & (seen | alone)) | (seen & alone)
+    return both
+
+
+def _as_large(shape: _Where, size: tuple[int, int]) -> _Where:
+    """Return a shape at another height and width."""
+    large: _Where = bilinear(shape.astype(np.float32), *size) > 0.5
+    return large
+
+
+def _lacks(site: Site, shape: _Where) -> float:
+    """Return by how much a shape falls short of one side of the box more than of another, in parts of its sides."""
+    extent = around(shape.astype(np.float32))
+    assert site.box is not None  # noqa: S101 - asked for by whoever has one
+    return 1.0 if extent is None else lacking(site.box, extent, site.shape)
+
+
+def _run(image: Labels, labels: Labels, steps: Progress) -> _Where | None:
     """Return the foreground that GrabCut finds from `labels`; None where one of the sides is empty at once."""
     import cv2
 
@@ -295,94 +337,13 @@ def _run(image: Labels, labels: Labels, steps: Progress) -> NDArray[np.bool_] | 
     return is_fore(labels)
 
 
-def _common(image: Labels, fore: NDArray[np.bool_]) -> float:
+def _common(image: Labels, fore: _Where) -> float:
     """Return how much the colours of both sides have in common: 0 where they share none, 1 where they are the same."""
     import cv2
 
     planes = [np.ascontiguousarray(image)]
     sides = [cv2.calcHist(planes, [0, 1, 2], side.astype(np.uint8), [12] * 3, [0, 256] * 3) for side in (fore, ~fore)]
     return float(np.minimum(*(side / side.sum() for side in sides)).sum())
-
-
-def _grown_box(box: Box, share: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return a box with a share of its sides more on all of them, in whole pixels of the picture."""
-    aside, above = share * (box[2] - box[0]), share * (box[3] - box[1])
-    return (
-        max(math.floor(box[0] - aside), 0),
-        max(math.floor(box[1] - above), 0),
-        min(math.ceil(box[2] + aside), width),
-        min(math.ceil(box[3] + above), height),
-    )
-
-
-def _surroundings(prompt: Prompt, box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the part of the picture that GrabCut looks at; far from a box it learns of another background."""
-    if box is None:
-        return 0, 0, width, height
-    if len(prompt.boxes) < 2 and prompt.points:  # all are meant, those beside the box as well
-        x, y = zip(*prompt.points, strict=True)
-        box = min(box[0], *x), min(box[1], *y), max(box[2], *x), max(box[3], *y)
-    return _grown_box(box, _SURROUNDED, width, height)
-
-
-def _site(rgb: Array, prompt: Prompt, box: Box | None, hint: Array | None) -> Site:
-    """Return what GrabCut looks at, at its working size."""
-    import cv2
-
-    height, width = rgb.shape[:2]
-    part = left, top, right, bottom = _surroundings(prompt, box, width, height)
-    rgb = rgb[top:bottom, left:right]
-    factor = min(1.0, math.sqrt(_AREA / (rgb.shape[0] * rgb.shape[1])))
-    size = (max(round(rgb.shape[1] * factor), 1), max(round(rgb.shape[0] * factor), 1))
-    scale = (size[0] / rgb.shape[1], size[1] / rgb.shape[0])
-    eight_bit = np.rint(rgb * np.float32(255)).astype(np.uint8)
-    return Site(
-        cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA) if factor < 1 else eight_bit,
-        _marks(prompt, box, part, size, scale),
-        None if box is None else _whole(box, part, scale),
-        *(
-            None if plane is None else cv2.resize(plane[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-            for plane in (hint, prompt.mask)
-        ),
-    )
-
-
-def _enlarged(result: NDArray[np.bool_], prompt: Prompt, box: Box | None, height: int, width: int) -> Array:
-    """Return what was found at the working size, (height, width)."""
-    left, top, right, bottom = _surroundings(prompt, box, width, height)
-    mask = np.zeros((height, width), np.float32)
-    mask[top:bottom, left:right] = bilinear(result.astype(np.float32), bottom - top, right - left).clip(0, 1)
-    return mask
-
-
-def _whole(box: Box, origin: tuple[int, ...], scale: tuple[float, float]) -> tuple[int, int, int, int]:
-    """Return a box in whole pixels of a part of the picture at another scale."""
-    x0, x1 = ((x - origin[0]) * scale[0] for x in box[::2])
-    y0, y1 = ((y - origin[1]) * scale[1] for y in box[1::2])
-    return math.floor(x0), math.floor(y0), max(math.ceil(x1), 1), max(math.ceil(y1), 1)
-
-
-def _marks(
-    prompt: Prompt, box: Box | None, part: tuple[int, int, int, int], size: tuple[int, int], scale: tuple[float, float]
-) -> NDArray[np.int32]:
-    """Return what is certain of a part of the picture, at the working size: foreground, background, or -1."""
-    import cv2
-
-    left, top, right, bottom = part
-    marked = np.full((size[1], size[0]), -1, np.int32)
-    if prompt.scribbles is not None:
-        scribbles = prompt.scribbles[top:bottom, left:right]
-        for label, side in ((BACK, scribbles <= 0.1), (FORE, scribbles >= 0.9)):
-            # A line that is one pixel wide must not get lost in the smaller picture.
-            marked[cv2.resize(side.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.2] = label
-    # Several boxes share the points, each its own; what lies in one box alone plays no part in the others.
-    alone = len(prompt.boxes) < 2
-    radius = max(round(_TOUCH * math.hypot(*size)), 1)
-    for label, points in ((BACK, prompt.not_points), (FORE, prompt.points)):
-        for x, y in points:
-            if alone or box is None or holds(box, (x, y)):
-                cv2.circle(marked, (int((x - left) * scale[0]), int((y - top) * scale[1])), radius, label, -1)
-    return marked
 
 
 def _touched(mask: Array, prompt: Prompt) -> Array | None:
@@ -413,23 +374,23 @@ def _reaches(mask: Array, crop: tuple[int, int, int, int]) -> bool:
     return any(inside and bool((edge > 0.5).any()) for inside, edge in ends)
 
 
-def _tidied(grown: NDArray[np.bool_], begun: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _tidied(grown: _Where, begun: _Where) -> _Where:
     """Return a foreground without the small islands where none was seen: leaves, highlights and the like."""
     import cv2
 
     _, islands, stats, _ = cv2.connectedComponentsWithStats(grown.astype(np.uint8))
     small = stats[:, cv2.CC_STAT_AREA] <= _ISLAND * np.count_nonzero(grown)
     small[islands[begun]] = False
-    specks: NDArray[np.bool_] = small[islands]
+    specks: _Where = small[islands]
     return grown & ~specks
 
 
-def _islands(fore: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _islands(fore: _Where, wanted: _Where) -> _Where:
     """Return those islands of a foreground that touch what is wanted; both (H, W)."""
     import cv2
 
     _, islands = cv2.connectedComponents(fore.astype(np.uint8))
-    chosen: NDArray[np.bool_] = fore & np.isin(islands, np.unique(islands[wanted & fore]))
+    chosen: _Where = fore & np.isin(islands, np.unique(islands[wanted & fore]))
     return chosen
 
 

@@ -3,8 +3,9 @@
 Four arguments from boxes and masks alone are behind them, none about what is in a picture. A thing that goes on beyond
 the box is not what the box means. A subject reaches all sides of its box about equally well, so that what was seen of
 it lacks no more than one side shows (after Lempitsky et al., "Image segmentation with a bounding box prior", ICCV
-2009). A colour that is more frequent around the box than in it is background until shown otherwise. A rough mask is
-right in its depth, and says little at its edge.
+2009). A colour that is more frequent around the box than in it is background until shown otherwise; where the box may
+hold more than the subject, its corners belong to what is around. A rough mask is right in its depth, and says little at
+its edge.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def is_fore(labels: Labels) -> _Where:
     return fore
 
 
-def begun(site: Site, hinted: bool) -> Labels:
+def begun(site: Site, hinted: bool, crowded: bool = False) -> Labels:
     """Return the labels that GrabCut starts from, (H, W).
 
     Parameters
@@ -91,11 +92,14 @@ def begun(site: Site, hinted: bool) -> Labels:
     site : Site
     hinted : bool
         Whether its hint, or in a box its rough mask, is what is meant; else the box, mask or marks by themselves are.
+    crowded : bool
+        Whether a box may hold more than the subject, so that its corners count as its surroundings. Where the subject
+        is alone they tell as often of itself.
     """
     if hinted:
         labels = _from_hint(site)
     elif site.box is not None:
-        labels = _from_box(site)
+        labels = _from_box(site, crowded)
     elif site.rough is not None:
         labels = _from_rough(site.rough)
     elif (site.marked == FORE).any():
@@ -201,7 +205,7 @@ def lacking(box: tuple[int, ...], extent: tuple[float, ...], shape: tuple[int, i
     return max(gaps) - slack
 
 
-def _from_box(site: Site) -> Labels:
+def _from_box(site: Site, crowded: bool) -> Labels:
     """Return what has the colours of the box's inside rather than of its surroundings, or was seen."""
     assert site.box is not None  # noqa: S101 - asked for by whoever has one
     inside = site.inside()
@@ -209,12 +213,23 @@ def _from_box(site: Site) -> Labels:
     labels = np.where(inside, LIKELY_FORE, BACK).astype(np.uint8)
     ring = site.inside(_RING * (site.box[2] - site.box[0]), _RING * (site.box[3] - site.box[1])) & ~inside
     if np.count_nonzero(ring) >= _LEAST * np.count_nonzero(inside):
-        foreign = _rather(site.image, ring, inside) & inside
+        middle = _middle(site) if crowded else inside
+        foreign = _rather(site.image, ring | (inside & ~middle), middle) & inside
         if site.hint is not None:
             nothing = np.zeros(site.shape, bool)
             foreign &= (site.hint < 0.5) | _going_on(site, site.hint, inside, nothing)
         labels[foreign] = LIKELY_BACK
     return labels
+
+
+def _middle(site: Site) -> _Where:
+    """Return the ellipse in a box, (H, W): what touches all sides of its box has little in the corners."""
+    assert site.box is not None  # noqa: S101 - asked for by whoever has one
+    x0, y0, x1, y1 = site.box
+    y, x = (axis + 0.5 for axis in np.ogrid[: site.shape[0], : site.shape[1]])
+    aside, above = (2 * x - x0 - x1) / (x1 - x0), (2 * y - y0 - y1) / (y1 - y0)
+    middle: _Where = (aside**2 + above**2 <= 1) & site.inside()
+    return middle
 
 
 def _from_rough(rough: Array) -> Labels:
