@@ -19,7 +19,7 @@ from gossamer.settings.training import Training
 from gossamer.training.loop import finetune
 from tests.cached_weights import weights_home
 from tests.training import tiny
-from tests.training.test_trainer import environment
+from tests.training.together import environment
 
 pytest.importorskip("ray", reason="not installed here: tests/test_overlays.py runs this")
 

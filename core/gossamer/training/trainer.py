@@ -199,6 +199,8 @@ class Trainer:
         self._share, self._walk, self._general_before = told["share"], told["walk"], told["general_before"]
         assert self._stepper is not None  # noqa: S101 - set a moment ago
         self._stepper.parts = max(self._stepper.parts, told["parts"])
+        if told.get("recomputes") and not self._stepper.recomputes:
+            self._stepper.recompute()
         if told.get("scaler"):
             self._stepper.scaler.load_state_dict(told["scaler"])
         step: int = told["step"]
@@ -374,6 +376,7 @@ class Trainer:
             "idle": self._idle,
             "steady": self._steady,
             "parts": self._stepper.parts,
+            "recomputes": self._stepper.recomputes,
             "scaler": self._stepper.scaler.state_dict(),
         }
         save_checkpoint(self.folder.checkpoints, step, tensors_of(self._network, optimiser, average.tensors), told)
