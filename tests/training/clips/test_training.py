@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from gossamer.errors import Cancelled, DeviceError, InputError, ModelError
-from gossamer.networks.architectures.rvm import RobustVideoMatting, rvm_mobilenetv3
+from gossamer.networks.architectures.rvm import RobustVideoMatting, rvm_mobilenetv3, rvm_resnet50
+from gossamer.networks.recurrent_torch import load_recurrent
+from gossamer.progress import Progress
 from gossamer.settings.training import LOSSES, Training, teaching_of
-from gossamer.training.bases import base_of
+from gossamer.training.bases import ClipBase, base_of
 from gossamer.training.checkpoints import checkpoints_in
 from gossamer.training.clips.feeding import ClipFeed
 from gossamer.training.clips.medium import Clips
@@ -22,6 +25,7 @@ from gossamer.training.media import Stills
 from gossamer.training.parts import learning, prepare
 from gossamer.training.stepping import Stepper, optimiser_of
 from gossamer.training.supervision import Outputs, outputs_of
+from tests.cached_weights import video_weights
 from tests.training.clips import scenes
 from tests.training.test_trainer import assert_same, came_to
 from tests.training.together import run_together
@@ -100,6 +104,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_numbers(tmp_path: Path, lesson
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from tests.cached_weights import video_weights
 from tests.training.clips import scenes
 
 data, folder, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -308,3 +313,33 @@ def test_other_models_for_clips_are_not_trained() -> None:
     with pytest.raises(InputError, match="not trained here") as caught:
         base_of("bimatting")
     assert "rvm-mobilenetv3" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["onnx", "safetensors"])
+def test_a_file_of_such_weights_is_a_base(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training's own file the published graph is what its weights go back into."""
+    file = tmp_path / f"mine.{kind}"
+    if kind == "onnx":
+        file.symlink_to(video_weights())
+    else:
+        save_file(load_recurrent(video_weights(), "rvm_mobilenetv3").state_dict(), file)
+    base = base_of(str(file))
+    assert isinstance(base, ClipBase)
+    assert (base.network, base.medium.many, base.card) == ("rvm_mobilenetv3", "clips", None)
+    weights = base.load().state_dict()
+    published = load_recurrent(video_weights(), "rvm_mobilenetv3").state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in published.items())
+    monkeypatch.setenv("GOSSAMER_HOME", str(video_weights().parents[1]))
+    assert base.graph(Progress(), print) == (file if kind == "onnx" else video_weights())
+    with pytest.raises(InputError, match="one way only"):
+        base_of(str(file), "u2net")
+
+
+def test_resnet50_is_told_from_mobilenetv3(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in rvm_resnet50().state_dict().items()}
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / "own.safetensors")
+    assert base_of(str(tmp_path / "own.safetensors")).network == "rvm_resnet50"
+    save_file({"some.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="no network that can be trained here"):
+        base_of(str(tmp_path / "other.safetensors"))
