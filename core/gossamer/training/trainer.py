@@ -51,6 +51,7 @@ _PANELS = (
     ("validation", ("weighted_f", "iou", "general_weighted_f")),
     ("kept", ("kept_weighted_f", "kept_general_weighted_f", "kept_share")),
     ("error", ("mae", "general_mae")),
+    ("flicker", ("dtssd", "general_dtssd")),
     ("rate", ("rate",)),
 )
 
