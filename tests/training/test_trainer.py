@@ -159,6 +159,17 @@ def test_stopped_it_leaves_whole_checkpoints_to_go_on_from(whole: Path, tmp_path
     assert found[0]["step"] == 2
     trainer(tmp_path).run(resume=True)
     assert_same(tmp_path, whole)
+    assert on_the_board(tmp_path) == on_the_board(whole) == ([1, 2, 3, 4, 5, 6], [0, 2, 4, 6])
+
+
+def on_the_board(folder: Path) -> tuple[list[int], list[int]]:
+    """Return the steps and the validations that TensorBoard shows."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    steps, validations = ([one.step for one in events.Scalars(name)] for name in ("train/loss", "validation/iou"))
+    return steps, validations
 
 
 class Folded(tiny.TinyBase):

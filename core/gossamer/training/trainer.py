@@ -208,6 +208,7 @@ class Trainer:
         if self.processes.is_first:
             self._rows = self.folder.rows(step)
             self.folder.write_rows(self._rows)
+            self._board.go_on(step + 1)
             self._announce(f"Going on after step {step}.")
         self.processes.wait()
         return step
