@@ -188,14 +188,15 @@ def is_lack_of_memory(error: BaseException) -> bool:
 
     OpenCV, ONNX Runtime, OpenVINO and torch have errors of their own, on processors told by their text alone; threads
     need room for their stacks, and of a library that has no room the loader says that it "failed to map" it (with
-    a reason after that where there is another).
+    a reason after that where there is another). oneDNN, which has said of which kind a layer's code is to be by then,
+    has no room for the code or what it works in.
     """
     if isinstance(error, MemoryError):
         return True
     said = str(error).lower()
-    return any(word in said for word in _NO_MEMORY) or (
-        isinstance(error, ImportError) and said.endswith("failed to map segment from shared object")
-    )
+    if isinstance(error, ImportError) and said.endswith("failed to map segment from shared object"):
+        return True
+    return said == "could not create a primitive" or any(word in said for word in _NO_MEMORY)
 
 
 def memory_remedy(otherwise: str) -> str:

@@ -8,13 +8,15 @@ the general set, with what it finds for their truth. Things are own_domains.py's
 clips are moving_scenes.py's, exact, 24 frames long. ``--cutouts``: a folder with ``input`` and ``alpha`` of real
 things, which are tested as well, over the photographs of the test.
 
+The sets are made once. ``--run`` names a training beside others on the same, ``--hold`` holds it to its base on the
+general set.
+
 Prints what ``promote`` would, for each set, and how much processor time the training took; OUT gets a sheet of each.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
 from pathlib import Path
@@ -36,7 +38,7 @@ from gossamer.sheets.changes import Compared, change_sheet
 from gossamer.training.bases import base_of
 from gossamer.training.clips.medium import Clips
 from gossamer.training.clips.proof import ClipModel, clip_samples_of
-from gossamer.training.clips.reading import read_clips
+from gossamer.training.clips.reading import read_clips, split_clips
 from gossamer.training.loop import finetune
 from gossamer.training.proof import prove
 from gossamer.video import Frame
@@ -44,6 +46,8 @@ from gossamer.video.matters import load_matter
 
 MODEL = "rvm-mobilenetv3"
 WIDTH, FRAMES, TESTED, SHEET = 320, 24, 24, 6
+READING = Data(test=30.0, validation=15.0)
+"""Of the general set the test's part is measured, held or not: what no training saw."""
 
 
 def write_clips(folder: Path, cutouts: Path, photos: Path, count: int) -> None:
@@ -123,6 +127,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--every", type=int, default=60)
     parser.add_argument("--proved", type=int, default=TESTED, help="of each set, so many clips at most are measured")
+    parser.add_argument("--run", default="run", help="the folder of the training below OUT")
     parser.add_argument("--hold", action="store_true", help="hold the network to its base on the general set")
     parser.add_argument("--only-proof", action="store_true", help="measure the last training")
     parser.add_argument("--only-data", action="store_true", help="write the sets and end")
@@ -134,7 +139,7 @@ def main() -> None:
         return
     if not arguments.only_proof:
         train(out, arguments)
-    proved(out, arguments.proved)
+    proved(out, arguments.run, arguments.proved)
 
 
 def train(out: Path, arguments: argparse.Namespace) -> None:
@@ -151,12 +156,12 @@ def train(out: Path, arguments: argparse.Namespace) -> None:
     begun = time.process_time()
     report = finetune(
         out / "train",
-        out / "run",
+        out / arguments.run,
         settings,
         model=MODEL,
-        dataset=Data(test=15.0, validation=15.0),
+        dataset=READING,
         general=out / "general" if arguments.hold else None,
-        resume=(out / "run" / "run.json").exists(),
+        resume=(out / arguments.run / "run.json").exists(),
         progress=lambda fraction, message: None,
         announce=print,
     )
@@ -164,18 +169,18 @@ def train(out: Path, arguments: argparse.Namespace) -> None:
     print(f"validated: {report.before} -> {report.after}, {report.share:g} of the way", flush=True)
 
 
-def proved(out: Path, most: int) -> None:
+def proved(out: Path, run: str, most: int) -> None:
     """Say what both networks do on each set, and draw the test's frames in which they differ most."""
     models = (
         ClipModel(base_of(MODEL).path, "rvm_mobilenetv3"),
-        ClipModel(out / "run" / "best.safetensors", "rvm_mobilenetv3"),
+        ClipModel(out / run / "best.safetensors", "rvm_mobilenetv3"),
     )
-    held = set(json.loads((out / "run" / "run.json").read_text())["split"]["general_test"])
+    held = {one.name for one in split_clips(read_clips(out / "general").clips, READING.for_general()).test}
     settings, medium = Promotion(proof_side=512), Clips()
     for name in ("test", "real", "general"):
         if not (out / name).exists():
             continue
-        clips = [one for one in read_clips(out / name).clips if name != "general" or not held or one.name in held]
+        clips = [one for one in read_clips(out / name).clips if name != "general" or one.name in held]
         samples = clip_samples_of(clips[:most], (), settings)
         proof = prove(*models, samples, settings, medium=medium)
         print(f"{name}: {len(proof.pictures)} clips")
@@ -190,7 +195,7 @@ def proved(out: Path, most: int) -> None:
         for sample in samples[:SHEET]:
             rgb, truth, before, after = medium.shown(sample, models, settings, Progress.of(None))
             rows.append(Compared(sample.name, unit_float(rgb), truth, before, after))
-        cv2.imwrite(str(out / f"{name}.png"), np.rint(change_sheet(rows)[..., ::-1] * 255).astype(np.uint8))
+        cv2.imwrite(str(out / f"{name}-{run}.png"), np.rint(change_sheet(rows)[..., ::-1] * 255).astype(np.uint8))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,8 @@ def test_who_waits_for_a_pipe_can_leave(command: str, tmp_path: Path) -> None:
         (MemoryError(), True),
         (RuntimeError("can't start new thread"), True),
         (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a primitive descriptor for a convolution forward propagation"), False),
         (RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 26214400"), True),
         (ImportError("libavcodec.so.62: failed to map segment from shared object"), True),
         (ImportError("x.so: failed to map segment from shared object: Operation not permitted"), False),

@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 from gossamer.settings.dataset import Data
 from gossamer.settings.training import Training
 from gossamer.training.loop import finetune
-from tests.cached_weights import weights_home
+from tests.cached_weights import video_weights, weights_home
 from tests.training import tiny
-from tests.training.test_trainer import environment
+from tests.training.clips import scenes
+from tests.training.together import environment
 
 pytest.importorskip("ray", reason="not installed here: tests/test_overlays.py runs this")
 
@@ -47,21 +48,28 @@ TorchTrainer(work, train_loop_config=given, scaling_config=workers, run_config=r
 """
 
 
-def test_two_workers_come_to_what_one_process_comes_to(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+@pytest.mark.parametrize("medium", ["pictures", "clips"])
+def test_two_workers_come_to_what_one_process_comes_to(medium: str, tmp_path: Path) -> None:
+    data, settings = tmp_path / "data", dict(SETTINGS)
     data.mkdir()
-    for number in range(8):
-        rgb, alpha = tiny.Ellipse(number + 20).load()
-        cv2.imwrite(str(data / f"{number}.jpg"), rgb[..., ::-1])
-        cv2.imwrite(str(data / f"{number}.png"), np.rint(alpha * 255).astype(np.uint8))
-    model = str(weights_home() / "models" / "u2netp.onnx")
-    given = {"data": str(data), "out": str(tmp_path / "run"), "settings": SETTINGS, "model": model}
+    if medium == "pictures":
+        for number in range(8):
+            rgb, alpha = tiny.Ellipse(number + 20).load()
+            cv2.imwrite(str(data / f"{number}.jpg"), rgb[..., ::-1])
+            cv2.imwrite(str(data / f"{number}.png"), np.rint(alpha * 255).astype(np.uint8))
+        model = str(weights_home() / "models" / "u2netp.onnx")
+    else:
+        for seed in range(8):
+            scenes.save_clip(data, f"take{seed}", seed, 4)
+        model = str(video_weights())
+        settings |= {"length": 2, "rate": 1e-5}  # far from where a matte is cut off at 0 or 1, it learns smoothly
+    given = {"data": str(data), "out": str(tmp_path / "run"), "settings": settings, "model": model}
     quiet = environment(RAY_USAGE_STATS_ENABLED="0", RAY_TRAIN_V2_ENABLED="1")
     quiet["PYTHONPATH"] = os.pathsep.join(filter(None, [quiet["PYTHONPATH"], *sys.path]))
     command = [sys.executable, "-c", SCRIPT, json.dumps({**given, "ray": str(tmp_path / "ray")})]
     done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    finetune(data, tmp_path / "alone", Training.of(**SETTINGS), model=model, dataset=Data(validation=25))
+    finetune(data, tmp_path / "alone", Training.of(**settings), model=model, dataset=Data(validation=25))
     found, expected = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("run", "alone")
@@ -75,4 +83,4 @@ def test_two_workers_come_to_what_one_process_comes_to(tmp_path: Path) -> None:
     # Adam steps by a gradient's sign, however small it is: where it is next to nothing, the order of a sum decides.
     odd = ~torch.isclose(one, other, rtol=1e-3, atol=1e-4)
     assert odd.float().mean() < 1e-5
-    torch.testing.assert_close(one, other, rtol=0, atol=SETTINGS["rate"])
+    torch.testing.assert_close(one, other, rtol=0, atol=settings["rate"])

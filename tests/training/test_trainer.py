@@ -27,6 +27,7 @@ from gossamer.training.processes import Processes
 from gossamer.training.run_folder import RunFolder
 from gossamer.training.trainer import Trainer
 from tests.training import tiny
+from tests.training.together import environment, run_together
 
 STEPS = 6
 
@@ -120,18 +121,6 @@ one.run(sys.argv[2] == "resume")
 """
 
 
-def environment(**more: str) -> dict[str, str]:
-    import gossamer
-
-    places = (
-        Path(gossamer.__file__).parents[1],
-        Path(__file__).parents[2],
-        *filter(None, [os.environ.get("PYTHONPATH")]),
-    )
-    own = {"PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}  # as in conftest.py
-    return {**os.environ, **own, **more}
-
-
 @pytest.mark.long
 def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path) -> None:
     """Killed for real, at a moment that chance chooses after a checkpoint and in the middle of what follows it."""
@@ -170,6 +159,17 @@ def test_stopped_it_leaves_whole_checkpoints_to_go_on_from(whole: Path, tmp_path
     assert found[0]["step"] == 2
     trainer(tmp_path).run(resume=True)
     assert_same(tmp_path, whole)
+    assert on_the_board(tmp_path) == on_the_board(whole) == ([1, 2, 3, 4, 5, 6], [0, 2, 4, 6])
+
+
+def on_the_board(folder: Path) -> tuple[list[int], list[int]]:
+    """Return the steps and the validations that TensorBoard shows."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    steps, validations = ([one.step for one in events.Scalars(name)] for name in ("train/loss", "validation/iou"))
+    return steps, validations
 
 
 class Folded(tiny.TinyBase):
@@ -278,23 +278,9 @@ torch.distributed.destroy_process_group()  # still there: whoever began it ends 
 def test_two_processes_come_to_what_one_comes_to(by: str, whole: Path, tmp_path: Path) -> None:
     """Started by accelerate; or in a group that has been begun already, as Ray Train's workers are."""
     pytest.importorskip(by)
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    own = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    own["ACCELERATE_USE_CPU"] = "true"
     script = SCRIPT if by == "accelerate" else GROUPED.format(script=SCRIPT)
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path), "begin"],
-            env=environment(**own, RANK=rank, LOCAL_RANK=rank),
-            stdout=subprocess.DEVNULL,
-        )
-        for rank in ("0", "1")
-    ]
-    assert [process.wait(timeout=600) for process in started] == [0, 0]
+    ended = run_together(script, str(tmp_path), "begin")
+    assert [status for status, _ in ended] == [0, 0], ended
     rows, best, _ = came_to(tmp_path)
     expected = came_to(whole)
     for found, wanted in zip(rows, expected[0], strict=True):

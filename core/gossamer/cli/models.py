@@ -146,7 +146,9 @@ def _conditions(row: dict[str, Any]) -> str:
     """Return what must be done before a model can be used, for people."""
     said = []
     if not row["commercial"] or row.get("task") == "video":
-        said.append("its licence is accepted" if row["accepted"] else "needs --accept-licence once")
+        # What is here runs, and tells its licence each time.
+        asked = "tells its licence until --accept-licence" if row["path"] else "needs --accept-licence once"
+        said.append("its licence is accepted" if row["accepted"] else asked)
     if row["gated"]:
         said.append(f"files are gated: agree to the terms at {row['terms']} and set HF_TOKEN")
     if row["needs_torch"] and not torch_is_here():

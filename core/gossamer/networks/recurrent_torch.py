@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,9 @@ from gossamer.networks.torch_package import torch_package
 from gossamer.progress import Progress
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["RECURRENT_NETWORKS", "RecurrentTorch", "load_recurrent"]
+__all__ = ["RECURRENT_NETWORKS", "RecurrentTorch", "load_recurrent", "recognise_recurrent"]
 
 RECURRENT_NETWORKS = {
     "rvm_mobilenetv3": "Robust Video Matting with MobileNetV3",
@@ -127,12 +128,54 @@ def load_recurrent(path: Path, network: str) -> nn.Module:
     return module
 
 
+def recognise_recurrent(path: Path) -> str | None:
+    """Return which Robust Video Matting the weights in a file are of, by their shapes; None of anything else.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`load_recurrent`.
+
+    Raises
+    ------
+    ModelError, ModelNotFound, MissingExtra
+        The file is damaged, or there is none; torch or onnx is not installed.
+    """
+    import torch
+
+    from gossamer.networks.architectures import rvm
+    from gossamer.networks.state_dict import read_state_dict
+
+    suffix = path.suffix.lower()
+    if suffix not in (".onnx", ".safetensors"):
+        return None
+    for network in ("rvm_mobilenetv3", "rvm_resnet50"):
+        with torch.device("meta"):
+            module: nn.Module = getattr(rvm, network)()
+        if suffix == ".safetensors":
+            found, expected = _shapes(read_state_dict(path)), _shapes(module.state_dict())
+            if found == expected:
+                return network
+            continue
+        layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+        try:
+            convolutions = graph_convolutions(path)
+        except ModelError:  # another network's: none of these computes its weights, or has them normalised
+            return None
+        if [weight.shape for weight, _ in convolutions] == [tuple(layer.weight.shape) for layer in layers]:
+            return network
+    return None
+
+
+def _shapes(entries: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in entries.items()}
+
+
 def _set_by_name(module: nn.Module, path: Path, network: str) -> None:
     from gossamer.networks.state_dict import read_state_dict
 
     entries, expected = read_state_dict(path), module.state_dict()
-    shapes = [{name: tuple(value.shape) for name, value in one.items()} for one in (entries, expected)]
-    if shapes[0] != shapes[1]:
+    if _shapes(entries) != _shapes(expected):
         raise ModelError(
             f"{path.name} is not {RECURRENT_NETWORKS[network]}.", "Give weights that were trained from it."
         )

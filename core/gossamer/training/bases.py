@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gossamer.errors import InputError, MissingExtra, ModelError, ModelNotFound
 from gossamer.networks.architectures.networks import NETWORKS
-from gossamer.networks.recurrent_torch import load_recurrent
+from gossamer.networks.recurrent_torch import RECURRENT_NETWORKS, load_recurrent, recognise_recurrent
 from gossamer.networks.state_dict import SUFFIXES, load_network, recognise_file
 from gossamer.paths import source_path
 from gossamer.progress import Progress
@@ -19,6 +19,7 @@ from gossamer.training.media import Stills
 from gossamer.weights import store
 from gossamer.weights.card import Runtime
 from gossamer.weights.catalogue import (
+    Architecture,
     InputSpec,
     ModelCard,
     OutputSpec,
@@ -26,6 +27,7 @@ from gossamer.weights.catalogue import (
     architecture_of,
     load_catalogue,
     model_card,
+    published_ids,
     video_cards,
 )
 
@@ -67,6 +69,11 @@ class Base:
     def teaching(self) -> Teaching:
         """What its authors trained it by."""
         return teaching_of(self.network)
+
+    @property
+    def family(self) -> Architecture:
+        """What its authors feed and read alike."""
+        return architecture_of(self.network)
 
     @property
     def medium(self) -> Stills:
@@ -111,7 +118,25 @@ class Base:
 
 
 class ClipBase(Base):
-    """A network for clips, which remembers; its weights are in the graph that its authors export."""
+    """A network for clips, which remembers; its weights are in the graph that its authors export, or trained ones."""
+
+    def graph(self, progress: Progress, announce: Callable[[str], object]) -> Path:
+        """Return the graph that trained weights are written into: its own, or the published one of this network.
+
+        Raises
+        ------
+        ModelNotFound, DownloadError, LicenceError
+            Its weights came without a graph, and the published one cannot be had.
+        """
+        if self.path.suffix.lower() == ".onnx":
+            return self.path
+        (card,) = (one for one in video_cards().values() if one.network == self.network and one.id in published_ids())
+        return store.fetch(card, progress=progress, announce=announce, runtime="onnx").path
+
+    @property
+    def family(self) -> Architecture:
+        """What its authors feed and read alike; it is of no network for pictures."""
+        return architecture("rvm")
 
     @property
     def medium(self) -> Clips:
@@ -187,9 +212,14 @@ def base_of(
 def _of_file(path: Path, name: str) -> Base:
     if not path.is_file():
         raise ModelNotFound(f"There is no model file {path}.", "Check the path, or see: gossamer models list")
-    network = recognise_file(path)
+    network = recognise_file(path) or recognise_recurrent(path)
     if network is None or not network.startswith(tuple(TEACHINGS)):
         raise InputError(f"{path.name} holds no network that can be trained here.", _choices())
+    if network in RECURRENT_NETWORKS:
+        if name != "auto":
+            raise InputError(f"{path.name} is fed in one way only.", "Leave --architecture out.")
+        family = architecture("rvm")
+        return ClipBase(str(path), network, path, family.input, family.output)
     card = load_catalogue().get(name)
     family = architecture_of(network) if name == "auto" else architecture(card.architecture if card else name)
     if network not in family.networks and name == "auto":

@@ -25,6 +25,10 @@ class Board:
         self._folder = folder
         self._writer: Any = None
 
+    def go_on(self, step: int) -> None:
+        """Go on with `step`: what a run that was ended told from it on is forgotten; raises as :meth:`validation`."""
+        self._open(step)
+
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Take what a step was."""
         if self._writer is not None:

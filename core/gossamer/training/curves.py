@@ -10,27 +10,28 @@ from gossamer.arrays import Array
 
 __all__ = ["curves"]
 
-_WIDTH, _HEIGHT, _LEFT, _EDGE = 960, 280, 70, 30
+_WIDTH, _HEIGHT, _LEFT, _EDGE = 960, 280, 84, 30
 _PAPER, _INK, _GRID = (250, 250, 250), (60, 60, 60), (220, 220, 220)
 _COLOURS = ((46, 98, 168), (190, 74, 48), (62, 138, 70), (134, 84, 160))
 
 
 def curves(rows: Sequence[Mapping[str, float]], panels: Sequence[tuple[str, Sequence[str]]]) -> Array:
-    """Draw curves over steps, panel below panel.
+    """Draw curves over steps, panel below panel; those that no row has are left out, as are panels of such alone.
 
     Parameters
     ----------
     rows : sequence of mapping of str to float
         Each with ``step`` and some of the names.
     panels : sequence of (title, names)
-        What is drawn together.
+        What is drawn together. Some row has one of the names.
 
     Returns
     -------
     (h, 960, 3) float32
     """
     last = max((row["step"] for row in rows), default=1)
-    return np.vstack([_panel(rows, title, names, last) for title, names in panels])
+    there = set().union(*rows)
+    return np.vstack([_panel(rows, title, names, last) for title, names in panels if there.intersection(names)])
 
 
 def _panel(rows: Sequence[Mapping[str, float]], title: str, names: Sequence[str], last: float) -> Array:
@@ -60,6 +61,8 @@ def _panel(rows: Sequence[Mapping[str, float]], title: str, names: Sequence[str]
     write(title, (_LEFT, 18))
     left = _LEFT + 160
     for number, (name, line) in enumerate(lines.items()):
+        if not line:
+            continue
         colour = _COLOURS[number % len(_COLOURS)]
         legend = name.replace("_", " ")
         write(legend, (left, 18), colour)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FinetuneReport", "finetune"]
 
-_NOTICE = 0.3  # seconds in which a training that was stopped should notice
+_NOTICE = 0.15  # seconds in which a training that was stopped should notice: whoever asked for it waits no longer
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,8 @@ def finetune(
         Data or settings cannot be used.
     ModelError
         The loss became no number; what was seen is told.
+    WorkerError
+        Of several processes that train together one has ended.
     OutputError
         `out` cannot be written to, or the disk is full. What was there is still whole.
     ModelNotFound, LicenceError, DownloadError, DeviceError, MissingExtra

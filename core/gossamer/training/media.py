@@ -121,7 +121,9 @@ class Stills:
         after = model_of(Weights(card, card.weights[0], file), runtime="torch", progress=progress.part(0.5, 1))
         return before, after
 
-    def export_onnx(self, base: Base, weights: Path, file: Path, card: ModelCard, progress: Progress) -> float:
+    def export_onnx(
+        self, base: Base, weights: Path, file: Path, card: ModelCard, progress: Progress, say: Callable[[str], object]
+    ) -> float:
         """Write the ONNX file of what a file of weights holds; return how far it is from that at most."""
         from gossamer.networks.export import export_onnx
         from gossamer.parallel.patience import patiently

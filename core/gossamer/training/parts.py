@@ -18,7 +18,7 @@ from gossamer.settings.training import Teaching, Training
 from gossamer.training.channels import is_folded
 from gossamer.training.lora import add_low_rank, has_matrices
 
-__all__ = ["learning", "prepare"]
+__all__ = ["learning", "prepare", "recompute"]
 
 _BLOCKS = (ResidualUBlock, BasicDecBlk, Block, *BLOCKS_OF_CLIPS)
 
@@ -70,8 +70,13 @@ def prepare(network: nn.Module, settings: Training, teaching: Teaching) -> None:
     if settings.freeze != "kernels":
         _unfold(network)
     if settings.recompute:
-        for block in (module for module in network.modules() if isinstance(module, _BLOCKS)):
-            setattr(block, "forward", _computed_twice(block.forward))  # noqa: B010 - a method, for the type checker
+        recompute(network)
+
+
+def recompute(network: nn.Module) -> None:
+    """Let a network that is prepared keep less of each forward run, and compute it again for the gradients."""
+    for block in (module for module in network.modules() if isinstance(module, _BLOCKS)):
+        setattr(block, "forward", _computed_twice(block.forward))  # noqa: B010 - a method, for the type checker
 
 
 @torch.no_grad()

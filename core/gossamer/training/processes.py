@@ -1,17 +1,21 @@
 """Several processes that train one network together, and what they share; alone, nothing.
 
-``accelerate launch --num_processes 2 -m gossamer finetune …`` (``--cpu`` without graphics cards) starts them on one
-machine; on many, Ray Train calls :func:`gossamer.training.loop.finetune` in each of its workers, as does whoever else
-has begun a process group of torch's. Each takes its part of every batch, gradients are summed up, and the first one
-validates, writes and speaks.
+``accelerate launch --num_processes 2 -m gossamer finetune …`` starts them on the graphics cards of one machine,
+``torchrun --nproc-per-node 2 -m gossamer finetune … --device cpu`` on its processors (of these accelerate's own command
+starts a single one, whatever number it is given). On many machines Ray Train calls
+:func:`gossamer.training.loop.finetune` in each of its workers, as does whoever else has begun a process group of
+torch's. Each takes its part of every batch, gradients are summed up, and the first one validates, writes and speaks.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from gossamer.errors import import_failure
+from gossamer.errors import WorkerError, import_failure, is_lack_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +105,8 @@ class Processes:
     ------
     MissingExtra
         There are several, and nothing through which they could share anything.
+    WorkerError
+        From whatever they do together: one of the others has ended.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -126,7 +132,8 @@ class Processes:
     def sum(self, tensor: Tensor) -> None:
         """Sum a tensor up over all, in place."""
         if self._together is not None:
-            self._together.sum(tensor)
+            with _in_reach():
+                self._together.sum(tensor)
 
     def any(self, flag: bool) -> bool:
         """Tell whether any of them says so."""
@@ -135,18 +142,36 @@ class Processes:
         import torch
 
         told = torch.tensor([float(flag)], device=self._together.device)
-        self._together.sum(told)
+        with _in_reach():
+            self._together.sum(told)
         return bool(told.item() > 0)
 
     def wait(self) -> None:
         """Wait for all."""
         if self._together is not None:
-            self._together.wait()
+            with _in_reach():
+                self._together.wait()
 
     def end(self) -> None:
         """Take leave of the others."""
         if self._together is not None:
             self._together.end()
+
+
+@contextmanager
+def _in_reach() -> Iterator[None]:
+    """Say what it means where the others cannot be reached any more: torch tells of sockets alone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_lack_of_memory(error):
+            raise
+        lines = str(error).splitlines() or [type(error).__name__]
+        said = re.sub(r"^\[[^\]]*\] *", "", lines[0]).partition(". ")[0].rstrip(".")
+        raise WorkerError(
+            f"Another process of this training has ended, or cannot be reached any more ({said}).",
+            "See what that one said, and start all of them again with --resume.",
+        ) from None
 
 
 def _is_grouped() -> bool:

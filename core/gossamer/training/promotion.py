@@ -30,7 +30,7 @@ from gossamer.training.proof import DECISIVE, Measured, Model, Proof, counted, p
 from gossamer.training.run_folder import RunFolder
 from gossamer.weights.added import CARD, card_table
 from gossamer.weights.card import Cost, ModelCard, Variant
-from gossamer.weights.catalogue import architecture_of, published_ids
+from gossamer.weights.catalogue import published_ids
 
 __all__ = ["FEWEST", "Promoted", "Refused", "objections_to", "promote"]
 
@@ -203,7 +203,8 @@ def promote(
         against = objections_to(domain, held, chosen)
         if against and not chosen.accept_worse:
             raise Refused(against, domain, held)
-        card, files = _with_onnx(making, base, card, steps.part(0.8, 0.95)) if onnx else (card, _files(making, card))
+        exporting = steps.part(0.8, 0.95)
+        card, files = _with_onnx(making, base, card, exporting, say) if onnx else (card, _files(making, card))
         pictures = _pictures(making, folder, medium, (before, after), samples, domain, chosen, steps.part(0.95, 1))
         table = table_of(card_table(card), told, licence, {"domain": domain, "general": held}, against, files)
         (making / CARD).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
@@ -276,7 +277,7 @@ def _exported(
         title=title,
         authors=f"{known.authors}; fine-tuned by its owner" if known else "its owner",
         homepage=_page_of(base),
-        architecture=known.architecture if known else architecture_of(base.network).id,
+        architecture=known.architecture if known else base.family.id,
         network=base.network,
         licence=licence.name,
         licence_url=licence.url,
@@ -291,10 +292,12 @@ def _exported(
     )
 
 
-def _with_onnx(making: Path, base: Base, card: ModelCard, progress: Progress) -> tuple[ModelCard, dict[str, Any]]:
+def _with_onnx(
+    making: Path, base: Base, card: ModelCard, progress: Progress, say: Callable[[str], object]
+) -> tuple[ModelCard, dict[str, Any]]:
     """Write the ONNX file of what the safetensors file holds, checked against that."""
     file = making / f"{card.id}.onnx"
-    difference = base.medium.export_onnx(base, making / card.weights[0].filename, file, card, progress)
+    difference = base.medium.export_onnx(base, making / card.weights[0].filename, file, card, progress, say)
     both = (_variant(file), card.weights[0])
     card = dataclasses.replace(card, weights=both if base.runs_first_in_onnx else both[::-1])
     files = _files(making, card)
@@ -349,7 +352,7 @@ def _pictures(
 
 
 def _page_of(base: Base) -> str:
-    return base.card.homepage if base.card else architecture_of(base.network).reference.partition(" ")[0]
+    return base.card.homepage if base.card else base.family.reference.partition(" ")[0]
 
 
 def _id_of(base: Base, told: Mapping[str, Any]) -> str:

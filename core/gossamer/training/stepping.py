@@ -17,7 +17,7 @@ from gossamer.networks.devices import empty_cache
 from gossamer.settings.training import LossWeights, Teaching, Training
 from gossamer.training.feeding import Batch
 from gossamer.training.losses import TERMS, loss_of, loss_of_change
-from gossamer.training.parts import learning
+from gossamer.training.parts import learning, recompute
 from gossamer.training.supervision import Outputs, outputs_of
 
 __all__ = ["Step", "Stepper", "optimiser_of"]
@@ -75,6 +75,8 @@ class Stepper:
     ) -> None:
         self.network, self.optimiser = network, optimiser
         self.parts = settings.parts
+        self.recomputes = settings.recompute
+        """Whether less is kept of each forward run, as where memory asked for it; see :meth:`recompute`."""
         self.stop = threading.Event()
         """Set, it ends the step between two layers: :class:`Cancelled` is raised."""
         self._settings, self._device, self._precision = settings, device, precision
@@ -103,7 +105,7 @@ class Stepper:
         ModelError
             Loss or gradient is not a number; the message says what was seen.
         DeviceError
-            Memory does not hold even one picture.
+            Memory does not hold even one picture, or clip.
         Cancelled
             `stop` was set.
         """
@@ -121,6 +123,11 @@ class Stepper:
         self.scaler.update()
         return Step(loss, terms, norm)
 
+    def recompute(self) -> None:
+        """Keep less of each forward run from now on, and compute it again for the gradients."""
+        recompute(self.network)
+        self.recomputes = True
+
     def _with_parts(self, batch: Batch, weights: LossWeights) -> tuple[float, dict[str, float]]:
         """Return loss and terms of a batch whose gradients are set; parts are halved until memory holds them."""
         while True:
@@ -133,18 +140,18 @@ class Stepper:
                 failed = True
             if not self._together(failed):
                 return loss, terms
-            size = math.ceil(self._settings.batch / self.parts)
-            if size <= 1:
-                raise DeviceError(
-                    "There is not enough memory to train on even one picture.",
-                    memory_remedy(
-                        "Add --recompute, give a smaller --side (of clips a smaller --length, too), choose a smaller "
-                        "model, or free memory."
-                    ),
-                )
-            self.parts = min(2 * self.parts, self._settings.batch)
             self.optimiser.zero_grad(set_to_none=True)
             empty_cache(self._device)
+            if self.parts >= self._settings.batch:
+                if self.recomputes:
+                    raise _lacks_memory(batch)
+                self.recompute()
+                self._announce(
+                    f"Memory does not hold what one {_one_of(batch)} leaves behind: from now on that is computed twice "
+                    "instead of kept, as with --recompute, which changes the time and not the result."
+                )
+                continue
+            self.parts = min(2 * self.parts, self._settings.batch)
             self._announce(
                 f"Memory ran out: the batch of {self._settings.batch} is now taken in {self.parts} parts, which "
                 "changes the time and not the result."
@@ -239,6 +246,21 @@ class Stepper:
     def _ask(self, layer: nn.Module, inputs: Any) -> None:
         if self.stop.is_set():
             raise Cancelled
+
+
+def _lacks_memory(batch: Batch) -> DeviceError:
+    """Return what is raised where memory does not hold even one of a batch, with all that could save some done."""
+    smaller = "--length or --side" if batch.pictures.ndim == 5 else "--side"
+    return DeviceError(
+        f"There is not enough memory to train on even one {_one_of(batch)}.",
+        memory_remedy(f"Give a smaller {smaller}, choose a smaller model, or free memory."),
+    )
+
+
+def _one_of(batch: Batch) -> str:
+    height, width = batch.pictures.shape[-2:]
+    size = f"{width} x {height} pixels"
+    return f"clip of {batch.pictures.shape[1]} frames of {size}" if batch.pictures.ndim == 5 else f"picture of {size}"
 
 
 def optimiser_of(network: nn.Module, settings: Training, teaching: Teaching) -> torch.optim.Optimizer:

@@ -51,6 +51,7 @@ _PANELS = (
     ("validation", ("weighted_f", "iou", "general_weighted_f")),
     ("kept", ("kept_weighted_f", "kept_general_weighted_f", "kept_share")),
     ("error", ("mae", "general_mae")),
+    ("flicker", ("dtssd", "general_dtssd")),
     ("rate", ("rate",)),
 )
 
@@ -199,12 +200,15 @@ class Trainer:
         self._share, self._walk, self._general_before = told["share"], told["walk"], told["general_before"]
         assert self._stepper is not None  # noqa: S101 - set a moment ago
         self._stepper.parts = max(self._stepper.parts, told["parts"])
+        if told.get("recomputes") and not self._stepper.recomputes:
+            self._stepper.recompute()
         if told.get("scaler"):
             self._stepper.scaler.load_state_dict(told["scaler"])
         step: int = told["step"]
         if self.processes.is_first:
             self._rows = self.folder.rows(step)
             self.folder.write_rows(self._rows)
+            self._board.go_on(step + 1)
             self._announce(f"Going on after step {step}.")
         self.processes.wait()
         return step
@@ -374,6 +378,7 @@ class Trainer:
             "idle": self._idle,
             "steady": self._steady,
             "parts": self._stepper.parts,
+            "recomputes": self._stepper.recomputes,
             "scaler": self._stepper.scaler.state_dict(),
         }
         save_checkpoint(self.folder.checkpoints, step, tensors_of(self._network, optimiser, average.tensors), told)

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gossamer.networks.architectures.rvm import RobustVideoMatting
+from gossamer.progress import Progress
+from gossamer.settings.dataset import Data
 from gossamer.settings.training import Training
 from gossamer.training.bases import ClipBase
+from gossamer.training.clips.lessons import clip_lessons_of
+from gossamer.training.lessons import Lessons
+from gossamer.training.processes import Processes
+from gossamer.training.run_folder import RunFolder
+from gossamer.training.trainer import Trainer
 from gossamer.weights.catalogue import architecture
 from tests.training.dataset.scenes import blob, save_cutout, save_mask, save_picture, textured
 
@@ -75,3 +82,23 @@ def base() -> ClipBase:
 def settings(**changed: object) -> Training:
     plain = {"steps": 4, "batch": 2, "side": SIDE, "length": 3, "validate_every": 2, "worst": 1, "warmup": 1}
     return Training.of(**{**plain, "rate": 1e-3, **changed})
+
+
+def save_lessons(root: Path) -> None:
+    """Write clips to learn from, and general ones."""
+    for seed in range(5):
+        save_clip(root / "domain", f"take{seed}", seed, 4)
+        save_cut_clip(root / "general" / f"cut{seed}", 10 + seed, 3)
+
+
+def lessons(root: Path) -> Lessons:
+    reading = Data(test=0.0, validation=30.0)
+    return clip_lessons_of(root / "domain", root / "general", None, reading, Progress(), print)
+
+
+def trainer(folder: Path, taught: Lessons, told: list[str] | None = None, **changed: object) -> Trainer:
+    run = RunFolder(folder)
+    for path in (run.path, run.checkpoints, run.worst):
+        path.mkdir(parents=True, exist_ok=True)
+    said = told if told is not None else []
+    return Trainer(base(), taught, settings(**changed), run, Processes("cpu"), said.append)

@@ -119,6 +119,10 @@ def test_what_is_promoted_is_listed_with_models_for_clips_and_runs(
     add_model(out)
     assert "rvm-blobs" in video_cards()
     assert "rvm-blobs" not in load_catalogue()
+    capsys.readouterr()
+    assert main(["models", "list"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "made from rvm-mobilenetv3" in line)
+    assert line.endswith("(tells its licence until --accept-licence)")  # it is here, and nobody keeps it from running
     make_clip(tmp_path / "clip.mkv", 3)
     for runtime in ("auto", "torch"):
         film = str(tmp_path / f"{runtime}.mkv")

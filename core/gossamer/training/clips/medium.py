@@ -133,13 +133,18 @@ class Clips(Stills):
 
         return patiently(lambda: (ClipModel(base.path, base.network), ClipModel(file, base.network)), progress)
 
-    def export_onnx(self, base: Base, weights: Path, file: Path, card: ModelCard, progress: Progress) -> float:
+    def export_onnx(
+        self, base: Base, weights: Path, file: Path, card: ModelCard, progress: Progress, say: Callable[[str], object]
+    ) -> float:
         """Write the ONNX file of what a file of weights holds; return how far its mattes are from that at most."""
         from gossamer.networks.recurrent_export import export_recurrent
         from gossamer.parallel.patience import patiently
+        from gossamer.training.bases import ClipBase
+
+        assert isinstance(base, ClipBase)  # noqa: S101 - no other has this medium
 
         module = patiently(lambda: base.loaded_from(weights), progress)
-        return export_recurrent(module, base.path, file, progress=progress).difference
+        return export_recurrent(module, base.graph(progress, say), file, progress=progress).difference
 
     def shown(
         self, sample: Measured, models: tuple[Model, Model], settings: Promotion, progress: Progress

@@ -16,7 +16,7 @@ from gossamer.training.dataset.checking import Inspection, inspect
 from gossamer.training.dataset.coco_file import in_coco, is_coco
 from gossamer.training.dataset.examples import Dataset, Example
 from gossamer.training.dataset.folders import in_folder
-from gossamer.training.dataset.table import in_table
+from gossamer.training.dataset.table import TABLE, in_table
 
 __all__ = ["check_share", "find_examples", "look_into", "read_dataset"]
 
@@ -36,7 +36,7 @@ def read_dataset(
     ----------
     source : path
         A folder of pictures with masks or of cut-outs, see :func:`~gossamer.training.dataset.folders.in_folder`; a
-        file of COCO's; or a table, as CSV or JSON lines.
+        file of COCO's; or a table, as CSV or JSON lines, or a folder with one that is called ``data.jsonl``.
     settings : Data, optional
     progress : callable, optional
         Called as ``progress(fraction, message)``; may raise to cancel.
@@ -62,6 +62,8 @@ def find_examples(source: str | os.PathLike[str], settings: Data) -> Dataset:
     path = Path(os.path.abspath(source_path(source, "data set")))
     left_out: list[tuple[str, str]] = []
     passed_over: list[tuple[str, str]] = []
+    if (path / TABLE).is_file() and not settings.masks:
+        path /= TABLE
     if path.is_dir():
         examples, left_out = in_folder(path, settings)
     elif not path.exists():

@@ -15,11 +15,14 @@ from gossamer.settings.dataset import Data
 from gossamer.training.dataset.examples import Example
 from gossamer.training.dataset.grouping import group_of
 
-__all__ = ["PICTURE", "in_table"]
+__all__ = ["PICTURE", "TABLE", "in_table"]
 
 PICTURE = ("picture", "image", "source", "path", "file", "filename", "photo", "input")
 _MASK = ("mask", "alpha", "matte", "truth", "label", "gt", "cutout", "target")
 _HELP = REMEDIES["table"]
+
+TABLE = "data.jsonl"
+"""A folder with a table of this name is what the table says, as ``gossamer dataset from-batch`` leaves it."""
 
 
 def in_table(path: Path, settings: Data) -> tuple[list[Example], list[tuple[str, str]]]:

@@ -23,11 +23,12 @@ from gossamer.progress import Progress
 from gossamer.training.dataset.composing import compose
 from gossamer.training.dataset.examples import Example
 from gossamer.training.dataset.splitting import Split
+from gossamer.training.dataset.table import TABLE
 from gossamer.training.folder import new_folder
 
 __all__ = ["Learned", "write_batch", "write_composed", "write_split"]
 
-MASKS, IMAGES, TABLE = "masks", "images", "data.jsonl"
+MASKS, IMAGES = "masks", "images"
 _WORSE = ("reject", "rejected", "redo")
 _GOOD = ("accept", "accepted", "keep")
 
