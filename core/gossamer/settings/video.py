@@ -104,7 +104,8 @@ class Video(Settings, strict=True):
             ge=0.0,
             le=0.95,
             title="Strength of holding",
-            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing.",
+            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing. "
+            "Mattes of the matting key are held with 0.5 where it is not given.",
         ),
     ] = 0.9
     ratio: Annotated[
@@ -197,7 +198,7 @@ class Video(Settings, strict=True):
         """Return settings, changed in some; raises InputError where one is unknown or impossible."""
         return validated(
             cls,
-            {**(base or cls()).model_dump(), **settings},
+            {**(base or cls()).model_dump(exclude_unset=True), **settings},
             "the settings of a clip",
             "See gossamer.settings.video.Video; what is done with each picture is in gossamer.Recipe.",
         )
