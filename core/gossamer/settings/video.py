@@ -104,8 +104,7 @@ class Video(Settings, strict=True):
             ge=0.0,
             le=0.95,
             title="Strength of holding",
-            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing. "
-            "Mattes of the matting key are held with 0.5 where it is not given.",
+            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing.",
         ),
     ] = 0.9
     ratio: Annotated[
