@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array, unit_float
@@ -243,6 +244,40 @@ class Cutout:
                 "Write JPEG, give a smaller canvas, or allow a larger file.",
             )
         return data
+
+    def apart(self) -> Cutout:
+        """Return the cut-out alone, over nothing: its photographed shadow is in :attr:`shadow` then, not beneath it."""
+        return replace(self, composite=None, composite_alpha=None)
+
+    def encode_shadow(self, format: str, *, progress: ProgressCallback | Progress | None = None) -> bytes:
+        """Return the photograph's shadow as a picture of its own, to lie beneath the cut-out: black, with its alpha.
+
+        Parameters
+        ----------
+        format : {"png", "webp", "tiff"}
+        progress : callable, optional
+            ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
+
+        Raises
+        ------
+        InputError
+            JPEG was asked for, or there is no shadow.
+        OutputError
+            The format cannot hold a picture of this size.
+        """
+        if format == "jpeg":
+            raise InputError("JPEG cannot hold a shadow's alpha.", "Choose PNG, WebP or TIFF.")
+        if self.shadow is None:
+            raise InputError("This cut-out has no shadow of its photograph.", "Ask for it: foreground.shadow = keep.")
+        return encode_image(
+            np.zeros((*self.shadow.shape, 3), np.uint8),
+            self.shadow,
+            format,
+            bit_depth=min(self.bit_depth, 16),
+            icc_profile=self.icc_profile,
+            dpi=self.dpi,
+            progress=progress,
+        )
 
     def _finest(self, most: int, progress: Progress | None) -> bytes:
         """Return a JPEG file of the best quality, in which white stays white, of `most` bytes at most (0: any size)."""

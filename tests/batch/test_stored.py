@@ -18,13 +18,14 @@ import pytest
 
 from gossamer.batch import stored
 from gossamer.batch.addresses import address_of
+from gossamer.batch.job import Job
 from gossamer.batch.journal import FOLDER, NAME, Record, journal_path, read_journal
 from gossamer.batch.marks import mark_of, put, record_of
 from gossamer.batch.plan import Asked, Plan
 from gossamer.batch.run import Summary, planned, run_batch
 from gossamer.batch.stored import StoreResults
 from gossamer.cli import main
-from gossamer.errors import OutputError
+from gossamer.errors import Cancelled, OutputError
 from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
 from gossamer.settings import ModelChoice, Recipe
@@ -32,6 +33,7 @@ from gossamer.settings.batch import Batch as BatchSettings
 from gossamer.training.dataset.writing import write_batch
 from tests.batch.conftest import KEYED, Batch, photograph
 from tests.batch.stores import COUNT, ROOT, SECRET, Store, command, outputs, run, store
+from tests.batch.test_shadow_layers import product
 
 s3fs = pytest.importorskip("s3fs", reason="not installed here: tests/test_overlays.py runs these")
 moto_server = pytest.importorskip("moto.server", reason="not installed here: tests/test_overlays.py runs these")
@@ -245,6 +247,55 @@ def test_another_recipe_replaces_and_what_is_set_aside_moves(store: Store, small
     assert sorted(there(store, "shop/again")) == [f"set-aside/{name}" for name in sorted(whole)]
     again = planned([str(small)], [], asked(out, settings=settings, resume=True))
     assert (again.already, again.items) == (3, [])
+
+
+def test_layers_of_shadows_are_put_with_their_cut_outs_and_known_again(
+    store: Store, counted: str, batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate("abc"):
+        product(tmp_path / "in" / f"{name}.png", number)
+    settings = BatchSettings(shadow_layer=True)
+    out, first = f"s3://{counted}/layers", asked(f"s3://{counted}/layers", settings=settings)
+    resumed = asked(out, settings=settings, resume=True)
+    assert batch(tmp_path / "in", "--out", tmp_path / "here", "--shadow-layer").status == 0
+    wanted = outputs(tmp_path / "here")
+    put_whole, begun = StoreResults.put, list[str]()
+
+    def lost(self: StoreResults, record: Record, data: bytes, **more: Any) -> Record:
+        begun.append(str(record.output))
+        if record.output == "b.png":
+            raise KeyboardInterrupt
+        return put_whole(self, record, data, **more)
+
+    plan = planned([str(tmp_path / "in")], [], first)
+    monkeypatch.setattr(StoreResults, "put", lost)
+    monkeypatch.setattr(Job, "place", _killed_by(Job.place))
+    assert worked(plan, first).outcome.done == 2
+    monkeypatch.undo()
+    monkeypatch.setenv("GOSSAMER_HOME", str(tmp_path / "other"))
+    assert sorted(there(store, f"{counted}/layers")) == sorted({*wanted} - {"b.png"})
+    for name in store.files.find(f"{counted}/layers/{FOLDER}"):
+        store.files.rm_file(name)  # no journal is left: the marks tell
+    plan = planned([str(tmp_path / "in")], [], resumed)
+    assert (plan.already, [item.target for item in plan.items]) == (2, ["b.png"])
+    assert worked(plan, resumed).outcome.done == 1
+    assert there(store, f"{counted}/layers") == wanted
+    assert puts(store, counted, "layers") == {f"layers/{name}": 1 + (name == "b-shadow.png") for name in wanted}
+    assert planned([str(tmp_path / "in")], [], resumed).already == 3
+    store.files.pipe_file(f"{counted}/layers/a-shadow.png", b"retouched")
+    assert planned([str(tmp_path / "in")], [], resumed).changed == ["a-shadow.png"]
+
+
+def _killed_by(place: Any) -> Any:
+    """Return what leaves a picture as a kill does: nothing is written down of it, and nothing is taken back."""
+
+    def go(self: Job, shop: Any) -> None:
+        try:
+            place(self, shop)
+        except KeyboardInterrupt:
+            raise Cancelled from None
+
+    return go
 
 
 def test_the_report_lies_in_the_store_or_here(store: Store, small: Path, batch: Batch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -207,3 +208,60 @@ def test_pictures_that_wait_go_through_the_network_together(
                 assert np.abs(pixels(made.content).astype(int) - one).max() <= 1
     assert sum(sizes) == 12
     assert max(sizes) > 1
+
+
+def product() -> np.ndarray:
+    """Return a red square before a green screen with a soft shadow beside it: (120, 160, 3) uint8."""
+    shadow = np.zeros((120, 160), np.float32)
+    shadow[70:90, 40:120] = 0.5
+    shadow = cv2.GaussianBlur(shadow, (0, 0), 4)
+    picture = (1 - shadow[..., None]) * np.float32([40, 180, 60])
+    picture[30:80, 40:88] = (200, 30, 40)
+    return picture.astype(np.uint8)
+
+
+def test_the_photograph_s_shadow_comes_alone_or_beside_the_cut_out(client: Client) -> None:
+    data = png(product())
+    recipe = gossamer.Recipe.of({"matting": {"method": "key"}, "foreground": {"shadow": "keep"}})
+    known = gossamer.remove_background(data, recipe, model="none")
+    wanted, alone = pixels(known.encode_shadow("png")), pixels(known.apart().encode("png"))
+    assert wanted[80, 105, 3] > 90
+    service, files = client(), {"image": data}
+    layer = service.post("/v1/shadows", files=files, data=KEYED)
+    assert (layer.status_code, layer.headers["content-type"]) == (200, "image/png"), layer.text
+    assert np.array_equal(pixels(layer.content), wanted)
+    both = {**KEYED, "shadow_layer": "true"}
+    told = service.post("/v1/cutouts", files=files, data={**both, "format": "json"}).json()
+    assert np.array_equal(pixels(base64.b64decode(told["shadow"])), wanted)
+    assert np.array_equal(pixels(base64.b64decode(told["image"])), alone)
+    packed = service.post("/v1/cutouts", files=files, data={**both, "format": "zip"})
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert sorted(archive.namelist()) == ["alpha.png", "color.png", "shadow.png"]
+        assert np.array_equal(pixels(archive.read("shadow.png")), wanted)
+        assert np.array_equal(pixels(archive.read("alpha.png")), alone[..., 3])
+
+
+def test_a_shadow_that_cannot_be_given_is_one_sentence(client: Client) -> None:
+    service, files = client(), {"image": png(product())}
+    for path, fields, sentence in (
+        ("/v1/shadows", {"background": "#ffffff"}, "goes beneath a cut-out that stands on nothing"),
+        ("/v1/shadows", {"shadow": "drop"}, "goes beneath a cut-out that stands on nothing"),
+        ("/v1/shadows", {"format": "jpeg"}, "JPEG cannot hold a shadow's alpha"),
+        ("/v1/shadows", {"format": "zip"}, "A shadow is one picture"),
+        ("/v1/shadows", {"shadow_layer": "true"}, "a picture beside the cut-out"),
+        ("/v1/cutouts", {"shadow_layer": "true"}, "a picture beside the cut-out"),
+        ("/v1/cutouts", {"shadow_layer": "true", "format": "json", "background": "blur"}, "stands on nothing"),
+        ("/v1/masks", {"shadow_layer": "true", "format": "json"}, "a picture beside the cut-out"),
+        ("/v1/masks", {"format": "zip"}, "A mask is one picture"),
+    ):
+        refused = service.post(path, files=files, data={**KEYED, **fields})
+        assert refused.status_code == 422, (path, fields)
+        assert sentence in refused.json()["error"]["message"]
+    noise = np.random.default_rng(0).normal(0, 25, (120, 160, 3))
+    files = {"image": png(np.clip(product() + noise, 0, 255).astype(np.uint8))}
+    refused = service.post("/v1/shadows", files=files, data=KEYED)
+    assert refused.status_code == 422
+    assert "The background is not plain" in refused.json()["error"]["message"]
+    told = service.post("/v1/cutouts", files=files, data={**KEYED, "shadow_layer": "true", "format": "json"}).json()
+    assert told["shadow"] is None
+    assert any("shadow was not kept" in warning for warning in told["report"]["warnings"])

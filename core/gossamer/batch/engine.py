@@ -80,7 +80,7 @@ class Outcome:
         self.set_aside += record.state == "set-aside"
         self.flagged += any(flag.get("severity") == "fault" for flag in record.flags)
         self.pixels += record.width * record.height
-        self.bytes += record.bytes
+        self.bytes += sum(each.bytes for each in record.files())
 
 
 class Engine:

@@ -27,8 +27,22 @@ _WHERE = {
 }  # of a ModelChoice: not what, but where and whence
 
 
-def recipe_hash(recipe: Recipe, choice: ModelChoice, prompt: str | None = None, finding: Finding | None = None) -> str:
-    """Return what is equal for equal settings: of recipe and choice of a model, and of a prompt where there is one."""
+def recipe_hash(
+    recipe: Recipe,
+    choice: ModelChoice,
+    prompt: str | None = None,
+    finding: Finding | None = None,
+    *,
+    shadow_layer: bool = False,
+) -> str:
+    """Return what is equal for equal settings: of recipe and choice of a model, and of a prompt where there is one.
+
+    Parameters
+    ----------
+    recipe, choice, prompt, finding
+    shadow_layer : bool
+        The photograph's shadow is a file of its own.
+    """
     data: dict[str, Any] = {
         "recipe": recipe.model_dump(exclude={"checks"}, mode="json"),
         "choice": choice.model_dump(exclude=_WHERE, mode="json"),
@@ -38,6 +52,8 @@ def recipe_hash(recipe: Recipe, choice: ModelChoice, prompt: str | None = None, 
         data["background"] = content_of(background)
     if prompt is not None:
         data |= {"prompt": prompt, "finding": None if finding is None else finding.model_dump(mode="json")}
+    if shadow_layer:
+        data["shadow_layer"] = True
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -18,13 +18,14 @@ from gossamer.batch.identity import stamp_of
 from gossamer.batch.journal import Failure, Record
 from gossamer.batch.objects import read_object
 from gossamer.batch.plan import Asked, Item
+from gossamer.batch.record import Layer, shadow_name
 from gossamer.batch.results import Results
 from gossamer.batch.retry import attempts
 from gossamer.batch.targets import SET_ASIDE
 from gossamer.canvas.stage import changes_the_picture
 from gossamer.compositing import Backdrop, read_backdrop
 from gossamer.cutout import Cutout, Origin
-from gossamer.errors import Cancelled, GossamerError, InputError, is_lack_of_memory, memory_remedy
+from gossamer.errors import Cancelled, GossamerError, InputError, OutputError, is_lack_of_memory, memory_remedy
 from gossamer.image import Image, check_size_for, read_image
 from gossamer.parallel.patience import patiently
 from gossamer.pipeline import Pipeline, Runs, finish, profile_of
@@ -32,6 +33,7 @@ from gossamer.progress import Progress
 from gossamer.quality import Check, check
 from gossamer.session import Session
 from gossamer.settings import Recipe
+from gossamer.settings.batch import Batch
 
 __all__ = ["Job", "Shop", "failure_of", "now"]
 
@@ -166,7 +168,7 @@ class Job:
         assert self._status is not None  # noqa: S101 - the stages before
         cutout, asked = self._cutout, shop.asked
         with self._clock("encode"):
-            data = patiently(lambda: cutout.encode(asked.settings.format), shop.steps)
+            data, layer = patiently(lambda: _encoded(cutout, asked.settings), shop.steps)
             if self.item.preset is not None:
                 from gossamer.canvas.presets import preset
                 from gossamer.canvas.rules import check_picture
@@ -184,10 +186,11 @@ class Job:
             height=height,
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
+            shadow=None if layer is None else _meant(layer, shadow_name(output)),
         )
         self._cutout = None
         with self._clock("write"):
-            meant = self._settle(shop, data, meant)
+            meant = self._settle(shop, data, layer, meant)
         self.record = replace(meant, seconds=_rounded(self.seconds), finished=now())
         shop.append(self.record)
 
@@ -195,16 +198,27 @@ class Job:
         """Return how many bytes the output takes, which is not written; raises GossamerError."""
         assert self._cutout is not None  # noqa: S101 - the stages before
         with self._clock("encode"):
-            return len(self._cutout.encode(shop.asked.settings.format))
+            data, layer = _encoded(self._cutout, shop.asked.settings)
+            return len(data) + (0 if layer is None else len(layer))
 
-    def _settle(self, shop: Shop, data: bytes, meant: Record) -> Record:
-        results, earlier = shop.results, self.item.earlier
+    def _settle(self, shop: Shop, data: bytes, layer: bytes | None, meant: Record) -> Record:
+        results = shop.results
         shop.intend(meant)
         # What is set aside is only ever ours: its folder is refused to everything else.
         replaces = self.item.replaces or meant.output != self.item.target
-        settled = results.put(meant, data, replaces=replaces, steps=shop.steps)
-        if earlier is not None and earlier != meant.output:
-            results.remove(earlier, shop.steps)
+        output, *shadows = meant.files()
+        if layer is not None:  # first: where there is a cut-out its layer is there
+            shadows = [results.put(shadows[0], layer, replaces=replaces, steps=shop.steps)]
+            meant = meant.with_files(output, shadows[0])
+        try:
+            settled = results.put(meant, data, replaces=replaces, steps=shop.steps)
+        except OutputError:
+            if shadows and not replaces:
+                results.remove(str(shadows[0].output), shop.steps)
+            raise
+        for name in self.item.earlier:
+            if name not in [each.output for each in settled.files()]:
+                results.remove(name, shop.steps)
         return settled
 
     def _cut(self, shop: Shop, recipe: Recipe, pipeline: Pipeline, mask: Array | None, origin: Origin | None) -> Cutout:
@@ -213,15 +227,19 @@ class Job:
         prompt = self.item.meant()
         if prompt is not None:
             session = Session(self._image, finding=shop.asked.finding, choice=pipeline.choice)
-            return session.cutout(prompt, recipe=recipe, progress=shop.steps, announce=shop.announce)
-        if mask is None or origin is None:
-            mask, origin = pipeline.find(self._image, recipe, shop.steps, announce=shop.announce)
-        runs = Runs(pipeline.choice.device, shop.announce)
-        return finish(self._image, mask, recipe, self._backdrop, origin, shop.steps, runs)
+            cutout = session.cutout(prompt, recipe=recipe, progress=shop.steps, announce=shop.announce)
+        else:
+            if mask is None or origin is None:
+                mask, origin = pipeline.find(self._image, recipe, shop.steps, announce=shop.announce)
+            runs = Runs(pipeline.choice.device, shop.announce)
+            cutout = finish(self._image, mask, recipe, self._backdrop, origin, shop.steps, runs)
+        return cutout.apart() if shop.asked.settings.shadow_layer else cutout
 
     def _checked(self, shop: Shop, cutout: Cutout, recipe: Recipe) -> Check:
-        # What was put on a canvas does not lie upon its photograph any more.
-        photo = None if changes_the_picture(recipe) else self._image
+        # What was put on a canvas does not lie upon its photograph any more; a shadow in a layer moves nothing.
+        kept = "none" if shop.asked.settings.shadow_layer else recipe.foreground.shadow
+        own = recipe.foreground.model_copy(update={"shadow": kept})
+        photo = None if changes_the_picture(recipe.model_copy(update={"foreground": own})) else self._image
         return check(cutout, photo, recipe=recipe, progress=shop.steps)
 
     def _try_others(self, shop: Shop) -> None:
@@ -291,6 +309,17 @@ class Job:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _encoded(cutout: Cutout, settings: Batch) -> tuple[bytes, bytes | None]:
+    """Return the cut-out's file, and where it is asked for and there is one, its shadow's."""
+    data = cutout.encode(settings.format)
+    apart = settings.shadow_layer and cutout.shadow is not None
+    return data, cutout.encode_shadow(settings.format) if apart else None
+
+
+def _meant(data: bytes, output: str) -> Layer:
+    return Layer(output, len(data), hashlib.sha256(data).hexdigest())
 
 
 def now() -> str:

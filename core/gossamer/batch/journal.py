@@ -18,14 +18,15 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from gossamer.errors import Cancelled, GossamerError, InputError, OutputError
+from gossamer.batch.record import Failure, Record, known
+from gossamer.errors import Cancelled, InputError, OutputError
 from gossamer.files import make_folder
 from gossamer.paths import remedy_of
 from gossamer.platform import BINARY
@@ -45,130 +46,6 @@ __all__ = [
 ]
 
 FOLDER, NAME = ".gossamer", "journal.jsonl"
-
-State = Literal["done", "failed", "set-aside", "skipped"]
-
-_T = TypeVar("_T", "Run", "Record")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a picture has no output.
-
-    Attributes
-    ----------
-    message, remedy : str
-        One sentence each.
-    kind : str
-        The error's class, such as ``"InputError"``.
-    exit_code : int
-        What ``gossamer remove`` would have ended with.
-    """
-
-    message: str
-    remedy: str = ""
-    kind: str = "InputError"
-    exit_code: int = 2
-
-    @classmethod
-    def of(cls, error: GossamerError) -> Failure:
-        """Return what an error says."""
-        return cls(error.message, error.remedy, type(error).__name__, error.exit_code)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What became of one picture.
-
-    Attributes
-    ----------
-    source : str
-        Its name below the folder that was given, with ``/`` between folders on every system.
-    source_path : str
-        Its absolute path, or its address in a store. Names that are no UTF-8 hold lone surrogates, as
-        :func:`os.fsdecode` makes them.
-    target : str or None
-        Where its output belongs, below OUT, with ``/``: what tells the records of one picture from those of others.
-        None for what was never meant to have one.
-    output : str or None
-        Where its output is, below OUT, with ``/``: the target, or a place in the folder of what was set aside. None
-        without one.
-    state : {"done", "failed", "set-aside", "skipped"}
-        Skipped is what is no picture and was not asked for by name.
-    error : Failure or None
-        Of what failed or was skipped.
-    warnings : list of str
-        What ``gossamer remove`` would have warned of.
-    score : float or None
-        Of the checks, 0 to 100; None where they were not run.
-    flags : list of dict
-        Of the checks: ``{"name", "reason", "severity", "remedy"}``, severity ``"fault"`` or ``"note"``.
-    measures : dict
-        Of the checks, by name.
-    model : str
-        Id of the model that found the subject, or "".
-    recipe : str
-        Hash of recipe and choice of a model (and prompt) that were asked for: see ``gossamer.batch.identity``.
-    recipe_used : dict or None
-        Where a retry won: ``{"settings": {...}, "model": id, "tried": [{"what", "score", "flags"}, ...]}``.
-    seconds : dict of str to float
-        Of each stage.
-    width, height : int
-        Of the output, in pixels; 0 without one.
-    bytes : int
-        Of the output's file.
-    sha256 : str
-        Of the output's file, or "".
-    output_mtime : int
-        When the output was last changed, in nanoseconds: what need not be hashed again.
-    source_bytes, source_mtime : int
-        Of the source when it was read, the latter in nanoseconds.
-    finished : str
-        When, ISO 8601 in UTC.
-    source_tag : str
-        What a store called this state of the source (its ETag); "" for a file.
-    output_tag : str
-        What a store called the output (its ETag): what need not be read again; "" for a file.
-    """
-
-    source: str
-    source_path: str
-    target: str | None
-    output: str | None
-    state: State
-    error: Failure | None = None
-    warnings: list[str] = field(default_factory=list)
-    score: float | None = None
-    flags: list[dict[str, Any]] = field(default_factory=list)
-    measures: dict[str, Any] = field(default_factory=dict)
-    model: str = ""
-    recipe: str = ""
-    recipe_used: dict[str, Any] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    width: int = 0
-    height: int = 0
-    bytes: int = 0
-    sha256: str = ""
-    output_mtime: int = 0
-    source_bytes: int = 0
-    source_mtime: int = 0
-    finished: str = ""
-    source_tag: str = ""
-    output_tag: str = ""
-
-    @property
-    def key(self) -> str:
-        """What records of the same picture have in common."""
-        return self.target if self.target is not None else f"\0{self.source_path}"
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Record:
-        """Return the record that a line holds; raises TypeError or ValueError where it is none."""
-        made = _built(cls, values)
-        if made.state not in ("done", "failed", "set-aside", "skipped") or not isinstance(made.source, str):
-            raise ValueError("no record")
-        error: Any = made.error
-        return made if error is None else _built(cls, {**values, "error": Failure(**error)})
 
 
 @dataclass(frozen=True)
@@ -273,7 +150,7 @@ def read_journal(out: Path, *, whole: bool = True) -> Journal:
         try:
             found = json.loads(line)
             if "run" in found:
-                runs.append(_built(Run, found["run"]))
+                runs.append(known(Run, found["run"]))
             elif "intent" in found:
                 meant = Record.of(found["intent"])
                 intents[meant.key] = meant
@@ -389,9 +266,3 @@ def _lines(path: Path) -> Iterator[bytes]:
             f"The journal {path} could not be read: {error.strerror or error}.",
             remedy_of(error, "Check its permissions."),
         ) from error
-
-
-def _built(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """Return a dataclass of what is known of values: a later version may have written more."""
-    known = {each.name for each in fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in known})

@@ -16,7 +16,7 @@ import zlib
 from dataclasses import asdict
 from typing import Any
 
-from gossamer.batch.journal import Record
+from gossamer.batch.record import Record, shadow_name
 
 __all__ = ["mark_of", "marked", "put", "record_of"]
 
@@ -32,6 +32,8 @@ def mark_of(record: Record) -> str:
     """Return the mark of what a record tells of, in ASCII."""
     told = {name: value for name, value in asdict(record).items() if name in _KEPT and value not in (None, "", [])}
     told["for"] = _hash(record)
+    if record.shadow is not None:
+        told["shadow"] = {"bytes": record.shadow.bytes, "sha256": record.shadow.sha256, "tag": record.shadow.tag}
     for left_out in ("", "recipe_used", "flags"):  # where there is too much to say
         told.pop(left_out, None)
         data = json.dumps(told, separators=(",", ":")).encode("ascii")
@@ -45,8 +47,11 @@ def record_of(mark: str, target: str, output: str) -> Record | None:
     """Return the record that a mark holds, without its source's name; None where it is none, or of another output."""
     try:
         data = zlib.decompressobj().decompress(base64.urlsafe_b64decode(mark), 1 << 16)
-        record = Record.of({**json.loads(data), "source": "", "source_path": "", "target": target, "output": output})
-        return record if json.loads(data)["for"] == _hash(record) else None
+        told = json.loads(data)
+        if "shadow" in told:
+            told["shadow"]["output"] = shadow_name(output)
+        record = Record.of({**told, "source": "", "source_path": "", "target": target, "output": output})
+        return record if told["for"] == _hash(record) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, zlib.error):
         return None
 

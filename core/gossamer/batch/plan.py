@@ -10,9 +10,10 @@ from typing import Any
 from gossamer.batch.addresses import Where, where_of
 from gossamer.batch.identity import is_of_this_source, recipe_hash
 from gossamer.batch.journal import Journal, Record
-from gossamer.batch.results import Results, results_of
+from gossamer.batch.results import Results, is_whole, results_of
 from gossamer.batch.sources import Found, Source, Unusable, looked_up
-from gossamer.batch.targets import check_targets, target_of
+from gossamer.batch.targets import check_targets, names_of, target_of
+from gossamer.canvas.photographed import with_shadow_apart
 from gossamer.errors import InputError, OutputExists
 from gossamer.progress import Progress
 from gossamer.prompting.prompt import Prompt
@@ -81,9 +82,9 @@ class Item:
         The run's; a row's own is made of its source when it is needed.
     preset : str or None
     replaces : bool
-        An output of that name is ours, or may be replaced.
-    earlier : str or None
-        Where an output of an earlier run lies that this one makes obsolete, below OUT.
+        An output of that name is ours, or may be replaced; so is the layer beside it.
+    earlier : tuple of str
+        Where files of an earlier run lie that this one makes obsolete, below OUT.
     """
 
     source: Source
@@ -93,7 +94,7 @@ class Item:
     prompt: Prompt | None = None
     preset: str | None = None
     replaces: bool = False
-    earlier: str | None = None
+    earlier: tuple[str, ...] = ()
 
     def meant(self) -> Prompt | None:
         """Return what is meant in this picture, None where its subject is found by itself; raises InputError."""
@@ -148,7 +149,7 @@ def make_plan(found: Found, asked: Asked, journal: Journal, results: Results, st
     planner = Planner(asked, journal, results)
     sources = looked_up(found.sources) if asked.resume else found.sources
     pairs = [(planner.target(source, number), source) for number, source in enumerate(sources, 1)]
-    check_targets(pairs, asked.out)
+    check_targets([(name, source) for target, source in pairs for name in planner.names(target)], asked.out)
     journal = planner.look([target for target, _ in pairs], steps)
     taken: list[str] = []
     for number, (target, source) in enumerate(pairs):
@@ -211,44 +212,59 @@ class Planner:
         """Return the name of its output below OUT; raises InputError."""
         return target_of(source, number, self._asked.settings)
 
+    def names(self, target: str) -> tuple[str, ...]:
+        """Return the names of all that may be written for it."""
+        return names_of(target, self._asked.settings)
+
     def look(self, targets: list[str], steps: Progress) -> Journal:
         """Find out what is there; return all that is known by then. Raises InputError."""
         self._journal = self._results.look(self._journal, targets, steps)
         return self._journal
 
     def decide(self, source: Source, target: str, plan: Plan) -> str | None:
-        """Put a picture where it belongs in a plan; return its target where something that is there forbids it."""
+        """Put a picture where it belongs in a plan; return the name of what is there and forbids it."""
         asked, results = self._asked, self._results
         recipe, hash = self._recipe(source)
         item = Item(source, target, recipe, hash, asked.prompt, source.preset or asked.preset)
         item.meant()  # what is impossible is told now
         intent, record = self._journal.intents.get(target), self._journal.records.get(target)
-        exists = results.exists(target)
-        if intent is not None and results.state_of(intent) == "whole":
+        there = [name for name in self.names(target) if results.exists(name)]
+        again = asked.resume or asked.reprocess
+        ours = self._ours(intent)
+        if intent is not None and is_whole(results, intent):
             record = replace(results.settled(intent), source=source.name, source_path=str(source.path))
             if asked.resume and self._fits(record, item):
                 plan.adopted.append(record)
                 plan.already += 1
                 return None
         if record is None or record.output is None:
-            if exists and not asked.force:
-                return target
-            plan.items.append(replace(item, replaces=asked.force))
+            foreign = [name for name in there if name not in ours or not again]
+            if foreign and not asked.force:
+                return foreign[0]
+            plan.items.append(replace(item, replaces=asked.force or bool(there)))
             return None
-        state = results.state_of(record)
-        if state == "whole" and asked.resume and self._fits(record, item):
+        states = {each.output: results.state_of(each) for each in record.files() if each.output is not None}
+        if asked.resume and set(states.values()) == {"whole"} and self._fits(record, item):
             plan.already += 1
             return None
-        elsewhere = record.output != target and exists
-        if (state == "other" or elsewhere) and not asked.force:
-            if asked.resume or asked.reprocess:
-                plan.changed.append(target)
+        changed = [name for name, state in states.items() if state == "other" and name not in ours]
+        changed += [name for name in there if name not in states and name not in ours]
+        if changed and not asked.force:
+            name = target if changed[0] == record.output else changed[0]
+            if again:
+                plan.changed.append(name)
                 return None
-            return target
-        if exists and not (asked.resume or asked.reprocess or asked.force):
-            return target
-        plan.items.append(replace(item, replaces=True, earlier=record.output if state != "missing" else None))
+            return name
+        if there and not (again or asked.force):
+            return there[0]
+        earlier = tuple(name for name, state in states.items() if state != "missing")
+        plan.items.append(replace(item, replaces=True, earlier=earlier))
         return None
+
+    def _ours(self, intent: Record | None) -> set[str]:
+        """Return which files are there as they were meant before the process that meant them ended."""
+        files = [] if intent is None else intent.files()
+        return {str(each.output) for each in files if self._results.state_of(each) == "whole"}
 
     def _fits(self, record: Record, item: Item) -> bool:
         try:
@@ -269,8 +285,15 @@ class Planner:
             recipe = asked.recipe
             if source.recipe is not None:
                 recipe = Recipe.of(_over(recipe.model_dump(exclude_unset=True), source.recipe))
+            apart = asked.settings.shadow_layer
+            if apart:
+                try:
+                    recipe = with_shadow_apart(recipe, asked.settings.format, "--shadow-layer")
+                except InputError as error:
+                    raise InputError(f"{source.name}: {error.message}", error.remedy) from None
             prompt = source.prompt or (None if asked.prompt is None else asked.prompt.to_json())
-            self._kept[key] = recipe, recipe_hash(recipe, asked.choice, prompt, asked.finding)
+            hash = recipe_hash(recipe, asked.choice, prompt, asked.finding, shadow_layer=apart)
+            self._kept[key] = recipe, hash
         return self._kept[key]
 
 

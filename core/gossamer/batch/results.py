@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Protocol
 
 from gossamer.batch.addresses import Where
-from gossamer.batch.identity import state_of
+from gossamer.batch.identity import content_of, state_of
 from gossamer.batch.journal import FOLDER, Journal, JournalWriter, Record, read_journal
 from gossamer.batch.targets import place
-from gossamer.errors import OutputError
+from gossamer.errors import OutputError, OutputExists
 from gossamer.files import check_folder, lock_alone, make_folder, write_bytes
 from gossamer.paths import remedy_of
 from gossamer.progress import Progress
 
-__all__ = ["FolderResults", "Results", "locked", "results_of"]
+__all__ = ["FolderResults", "Results", "is_whole", "locked", "results_of"]
 
 _HALT = "halt"  # the file that tells the workers of a cluster to begin no more
 
@@ -60,13 +60,13 @@ class Results(Protocol):
         """Tell whether there is anything of a name, when it was looked."""
 
     def state_of(self, record: Record) -> str:
-        """Return what is the matter with an output: see :func:`gossamer.batch.identity.state_of`."""
+        """Return what is the matter with an output, the layer beside it aside: see ``batch.identity.state_of``."""
 
     def settled(self, record: Record) -> Record:
-        """Return a record with how its output, which is whole, is known again."""
+        """Return a record with how its files, which are whole, are known again."""
 
     def put(self, record: Record, data: bytes, *, replaces: bool, steps: Progress) -> Record:
-        """Write the output that a record tells of, whole or not at all; return the record as settled.
+        """Write the output that a record tells of, the layer beside it aside, whole or not at all; return it settled.
 
         Raises
         ------
@@ -149,10 +149,9 @@ class FolderResults:
         return state_of(record, self.out)
 
     def settled(self, record: Record) -> Record:
-        """Return a record with the time of its output's last change, as far as that can be had."""
-        with suppress(OSError):
-            return replace(record, output_mtime=self._place(record).stat().st_mtime_ns)
-        return record
+        """Return a record with the times of its files' last changes, as far as they can be had."""
+        files = [self._timed(each) for each in record.files()]
+        return record.with_files(files[0], files[1] if len(files) > 1 else None)
 
     def put(self, record: Record, data: bytes, *, replaces: bool, steps: Progress) -> Record:
         """Write an output; raises OutputError."""
@@ -166,8 +165,12 @@ class FolderResults:
                 f"The folder {path.parent} could not be made: {error.strerror or error}.",
                 "Check what has its name, its permissions and the disk.",
             ) from error
-        write_bytes(path, data, force=replaces)
-        return self.settled(record)
+        try:
+            write_bytes(path, data, force=replaces)
+        except OutputExists:
+            if not _holds(path, record.sha256):  # else what a worker has made that died before its picture was done
+                raise
+        return self._timed(record)
 
     def remove(self, name: str, steps: Progress) -> None:
         """Remove an output, if it is there and that can be done."""
@@ -195,7 +198,7 @@ class FolderResults:
         return {
             target: self.settled(record)
             for target, record in known.items()
-            if record is not None and self.state_of(record) == "whole"
+            if record is not None and is_whole(self, record)
         }
 
     def halt(self) -> None:
@@ -212,9 +215,20 @@ class FolderResults:
         with suppress(OSError):
             self._flag.unlink()
 
+    def _timed(self, record: Record) -> Record:
+        with suppress(OSError):
+            return replace(record, output_mtime=self._place(record).stat().st_mtime_ns)
+        return record
+
     def _place(self, record: Record) -> Path:
         assert record.output is not None  # noqa: S101 - nobody asks about what was never made
         return place(self.out, record.output)
+
+
+def is_whole(results: Results, record: Record) -> bool:
+    """Tell whether all files that a record tells of are there as they were written."""
+    files = record.files()
+    return bool(files) and all(results.state_of(each) == "whole" for each in files)
 
 
 def results_of(out: Where) -> Results:
@@ -224,6 +238,14 @@ def results_of(out: Where) -> Results:
     from gossamer.batch.stored import StoreResults
 
     return StoreResults(out)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Tell whether a file has a content."""
+    try:
+        return content_of(path) == sha256
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from gossamer.batch.addresses import (
 )
 from gossamer.batch.journal import FOLDER, NAME, Journal, JournalWriter, Record, journal_path
 from gossamer.batch.marks import mark_of, record_of
+from gossamer.batch.record import Layer, shadow_name
 from gossamer.batch.results import locked
 from gossamer.batch.targets import SET_ASIDE, place
 from gossamer.errors import Cancelled, GossamerError, InputError, OutputError, OutputExists
@@ -153,20 +154,29 @@ class StoreResults:
             bucket = replace(self.out, key="")
             raise OutputError(f"There is no {bucket} to write into.", "Make it first, or give another.") from None
         self._there = {each.key[first:].lstrip("/"): each.status for each in found if each.status is not None}
-        known = {record.output: record for record in journal.records.values()}
-        asked = [
-            (target, output)
-            for target in targets
-            for output in (target, f"{SET_ASIDE}/{target}")
-            if output in self._there and (output not in known or self.state_of(known[output]) != "whole")
-        ]
-        marked = self._marked(asked, [self._there[output] for _, output in asked])
+        known = {file.output: file for record in journal.records.values() for file in record.files()}
+
+        def unknown(pairs: Iterable[tuple[str, str]]) -> dict[str, Record]:
+            asked = [
+                (target, output)
+                for target, output in pairs
+                if output in self._there and (output not in known or self.state_of(known[output]) != "whole")
+            ]
+            return self._marked(asked, [self._there[output] for _, output in asked])
+
+        marked = unknown((target, output) for target in targets for output in (target, f"{SET_ASIDE}/{target}"))
         intents = {**journal.intents}
         for target, record in marked.items():
             intent = intents.get(target)
             is_that = intent is not None and (intent.sha256, intent.output) == (record.sha256, record.output)
             # The journal's own line tells more.
-            intents[target] = replace(intent, output_tag=record.output_tag) if intent and is_that else record
+            known_again = intent and replace(intent, output_tag=record.output_tag, shadow=record.shadow)
+            intents[target] = known_again if known_again and is_that else record
+        layers = unknown(
+            (target, shadow_name(output)) for target in targets for output in (target, f"{SET_ASIDE}/{target}")
+        )
+        for target, layer in layers.items():
+            intents[target] = _with_layer(intents.get(target), layer)
         return replace(journal, intents=intents)
 
     def exists(self, name: str) -> bool:
@@ -318,6 +328,16 @@ class StoreResults:
     def _remember(self, tag: str) -> None:
         with suppress(OutputError):
             write_bytes(self.home / FOLDER / _COPIED, json.dumps({"tag": tag}).encode(), force=True)
+
+
+def _with_layer(intent: Record | None, layer: Record) -> Record:
+    """Return what was meant for a picture, with a layer that is there: maybe all there is of it."""
+    found = Layer(str(layer.output), layer.bytes, layer.sha256, tag=layer.output_tag)
+    if intent is None:  # its cut-out was to come next
+        return replace(layer, output=layer.target, bytes=0, sha256="", output_tag="", shadow=found)
+    meant = intent.shadow
+    is_that = meant is not None and (meant.output, meant.sha256) == (found.output, found.sha256)
+    return replace(intent, shadow=found) if is_that else intent
 
 
 def _begins_with(here: Path, came: Path) -> bool:

@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from gossamer.batch.addresses import Address, Where
 from gossamer.batch.journal import FOLDER
+from gossamer.batch.record import shadow_name
 from gossamer.batch.sources import Source
 from gossamer.errors import InputError, OutputError
 from gossamer.settings.batch import SUFFIXES, Batch
 from gossamer.spelling import did_you_mean
 
-__all__ = ["SET_ASIDE", "check_targets", "place", "same_name", "target_of"]
+__all__ = ["SET_ASIDE", "check_targets", "names_of", "place", "same_name", "target_of"]
 
 SET_ASIDE = "set-aside"
 """The folder in OUT of what the checks flagged."""
@@ -67,6 +68,11 @@ def target_of(source: Source, number: int, settings: Batch) -> str:
     return _safe(folder / made, made, source)
 
 
+def names_of(target: str, settings: Batch) -> tuple[str, ...]:
+    """Return the names of all that may be written for a picture, its cut-out's first."""
+    return (target, shadow_name(target)) if settings.shadow_layer else (target,)
+
+
 def place(out: OutT, target: str) -> OutT:
     """Return where an output of a name lies, below a folder or an address."""
     return out.joinpath(*PurePosixPath(target).parts)
@@ -74,6 +80,12 @@ def place(out: OutT, target: str) -> OutT:
 
 def check_targets(pairs: Sequence[tuple[str, Source]], out: Where) -> None:
     """Refuse a batch in which two outputs have one name, capitals or not, or one is a source.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, Source)
+        Each name that may be written, below OUT, with whose it is.
+    out : Path or Address
 
     Raises
     ------

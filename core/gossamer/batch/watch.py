@@ -44,7 +44,7 @@ def watched(
     """
     given = list(given)
     taken: dict[Where, Stamp] = {}
-    targets: dict[str, Where] = {}
+    names: dict[str, Where] = {}
     growing: dict[Where, tuple[Stamp, float]] = {}
     number, looked = 0, clock() - _LOOK
 
@@ -73,12 +73,14 @@ def watched(
             plan = Plan()
             try:
                 target = planner.target(source, number)
-                check_targets([(target, source)], out)
-                other = targets.setdefault(same_name(target), source.path)
-                if other != source.path:
-                    raise OutputExists(f"Its output {target} is that of {other}.", "Give it another name.")
-                if planner.decide(source, target, plan) is not None:
-                    raise OutputExists(f"The output {target} exists already.", "Give it another name.")
+                own = planner.names(target)
+                check_targets([(name, source) for name in own], out)
+                for name in own:
+                    other = names.setdefault(same_name(name), source.path)
+                    if other != source.path:
+                        raise OutputExists(f"Its output {name} is that of {other}.", "Give it another name.")
+                if (taken_name := planner.decide(source, target, plan)) is not None:
+                    raise OutputExists(f"The output {taken_name} exists already.", "Give it another name.")
             except GossamerError as error:
                 refuse(Unusable(source.path, source.name, Failure.of(error), is_skipped=False))
                 continue

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.errors import InputError
 from gossamer.image import Image
 from gossamer.matting.from_mask.estimate import work_size
 from gossamer.matting.from_mask.faith import ramp
@@ -16,8 +17,9 @@ from gossamer.matting.signed_distance import unit_length
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels, bilinear, wide_blur
+from gossamer.settings.recipe import Recipe
 
-__all__ = ["kept_shadow", "photographed_shadow"]
+__all__ = ["kept_shadow", "photographed_shadow", "with_shadow_apart"]
 
 EMPTY = 0.02  # alpha below is background alone
 APART = 3.0  # units from the subject at which the background is looked at
@@ -95,6 +97,32 @@ def kept_shadow(source: Image, alpha: Array, progress: Progress, warn: Callable[
     if not shadow.any():
         warn("No shadow was found beside the subject.")
     return shadow if source.alpha is None else shadow * source.alpha
+
+
+def with_shadow_apart(recipe: Recipe, format: str, how: str) -> Recipe:
+    """Return a recipe that finds the photograph's shadow, for a layer of its own: :meth:`Cutout.apart` takes it out.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    format : str
+        Of the layer's file.
+    how : str
+        What asks for the layer, for messages.
+
+    Raises
+    ------
+    InputError
+        The format has no alpha, or the recipe puts something beneath the cut-out.
+    """
+    if format == "jpeg":
+        raise InputError("JPEG cannot hold a shadow's alpha.", "Choose PNG, WebP or TIFF.")
+    if recipe.background.fill != "transparent" or recipe.shadow.kind != "none":
+        raise InputError(
+            "A shadow's layer goes beneath a cut-out that stands on nothing.",
+            f"Leave out the background and the made shadow, or {how}.",
+        )
+    return recipe.model_copy(update={"foreground": recipe.foreground.model_copy(update={"shadow": "keep"})})
 
 
 def _darker(image: Array, behind: Array, weight: Array, unit: float) -> Array:

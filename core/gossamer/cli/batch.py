@@ -17,6 +17,7 @@ from gossamer.batch.manifest import is_manifest, listed, read_decisions
 from gossamer.batch.plan import Asked, Plan
 from gossamer.batch.results import results_of
 from gossamer.batch.run import Estimate, Summary, estimate, planned, run_batch
+from gossamer.canvas.photographed import with_shadow_apart
 from gossamer.cli.console import Console
 from gossamer.cli.modelling import add_model_flags, model_choice_of
 from gossamer.cli.parser import Parser, add_flags, add_recipe_flags, given, recipe_of
@@ -143,6 +144,8 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         out = Path(os.path.abspath(target_path(arguments.out)))
     settings = Batch(**given(arguments, Batch))
     recipe = recipe_of(arguments)
+    if settings.shadow_layer:
+        with_shadow_apart(recipe, settings.format, "--shadow-layer")  # what is wrong with it is told now
     if settings.format == "jpeg" and not is_opaque(recipe.background.fill):
         raise InputError(
             "JPEG cannot hold a transparent background.", "Choose another --format, or add --background #ffffff."

@@ -28,8 +28,8 @@ def run(argv: list[str]) -> int:
     """Run the command."""
     parser = Parser(
         "serve",
-        description="Serve cut-outs over HTTP: POST /v1/cutouts, /v1/masks, /v1/check; GET /v1/models, /healthz, "
-        "/readyz, /metrics, /openapi.json. Ends gracefully with Ctrl-C or SIGTERM: what it has is finished.",
+        description="Serve cut-outs over HTTP: POST /v1/cutouts, /v1/masks, /v1/shadows, /v1/check; GET /v1/models, "
+        "/healthz, /readyz, /metrics, /openapi.json. Ends gracefully with Ctrl-C or SIGTERM: what it has is finished.",
     )
     add_flags(parser, Service, "service")
     settings = validated(

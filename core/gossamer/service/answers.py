@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gossamer.cutout import Cutout
+from gossamer.errors import InputError
 from gossamer.image import encode_image
 from gossamer.service.refusals import without_paths
-from gossamer.service.wish import Format
+from gossamer.service.wish import Format, Part
 
 __all__ = ["MEDIA_TYPES", "Answer", "answer", "report_of"]
 
@@ -60,7 +61,14 @@ def report_of(cutout: Cutout) -> dict[str, Any]:
     return {"width": width, "height": height, **report}
 
 
-def answer(cutout: Cutout, format: Format, *, mask_only: bool = False, colour: str = "color.png") -> Answer:
+def answer(
+    cutout: Cutout,
+    format: Format,
+    *,
+    part: Part = "cutout",
+    shadow_layer: bool = False,
+    colour: str = "color.png",
+) -> Answer:
     """Encode a cut-out as it was asked for.
 
     Parameters
@@ -68,24 +76,31 @@ def answer(cutout: Cutout, format: Format, *, mask_only: bool = False, colour: s
     cutout : Cutout
     format : {"png", "webp", "jpeg", "zip", "json"}
         JSON holds a PNG.
-    mask_only : bool
-        The alpha as a grey picture.
+    part : {"cutout", "mask", "shadow"}
+        What of it: all, the alpha as a grey picture, or the photograph's shadow as a layer.
+    shadow_layer : bool
+        The photograph's shadow goes into JSON and ZIP as a layer, and the cut-out is without it.
     colour : {"color.png", "color.jpg"}
         How colours go into the ZIP.
 
     Raises
     ------
     GossamerError
-        The format cannot hold the picture.
+        The format cannot hold the picture, or there is no shadow to give.
     """
     report = report_of(cutout)
+    if shadow_layer:
+        cutout = cutout.apart()
+    layer = cutout.encode_shadow("png") if shadow_layer and cutout.shadow is not None else None
     if format == "zip":
-        data = _zipped(cutout, colour)
+        data = _zipped(cutout, colour, layer)
     elif format == "json":
-        picture = base64.b64encode(cutout.encode("png", mask_only=mask_only)).decode()
-        data = json.dumps({"image": picture, "media_type": MEDIA_TYPES["png"], "report": report}).encode()
+        told: dict[str, Any] = {"image": _base64(_encoded(cutout, "png", part)), "media_type": MEDIA_TYPES["png"]}
+        if shadow_layer:
+            told["shadow"] = None if layer is None else _base64(layer)
+        data = json.dumps({**told, "report": report}).encode()
     else:
-        data = cutout.encode(format, mask_only=mask_only)
+        data = _encoded(cutout, format, part)
     return Answer(
         data=data,
         media_type=MEDIA_TYPES[format],
@@ -97,7 +112,22 @@ def answer(cutout: Cutout, format: Format, *, mask_only: bool = False, colour: s
     )
 
 
-def _zipped(cutout: Cutout, colour: str) -> bytes:
+def _encoded(cutout: Cutout, format: str, part: Part) -> bytes:
+    if part != "shadow":
+        return cutout.encode(format, mask_only=part == "mask")
+    if cutout.shadow is None:
+        raise InputError(
+            "The background is not plain, and nothing tells the photograph's shadow from it.",
+            "Ask for the cut-out alone, or for a made shadow.",
+        )
+    return cutout.encode_shadow(format)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _zipped(cutout: Cutout, colour: str, layer: bytes | None) -> bytes:
     own = cutout.recipe.output.quality
     rgb = cutout.pixels if cutout.composite is None else cutout.composite
     alpha = cutout.alpha if cutout.composite is None else cutout.composite_alpha
@@ -110,6 +140,8 @@ def _zipped(cutout: Cutout, colour: str) -> bytes:
     # Always both, which is what their readers count on: over a background nothing is transparent.
     whole = np.ones(cutout.composite.shape[:2], np.float32) if alpha is None and cutout.composite is not None else alpha
     files["alpha.png"] = encode_image(None, whole, "png", bit_depth=cutout.bit_depth)
+    if layer is not None:
+        files["shadow.png"] = layer
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
         for name, data in files.items():

@@ -28,6 +28,7 @@ _PATHS = (
     "/",
     "/v1/cutouts",
     "/v1/masks",
+    "/v1/shadows",
     "/v1/check",
     "/v1/models",
     "/healthz",
@@ -152,6 +153,7 @@ def _add_routes(api: Any, desk: Desk) -> None:
     for path, endpoint, method, body, content in (
         ("/v1/cutouts", desk.cutouts, "POST", cut, pictures),
         ("/v1/masks", desk.masks, "POST", cut, pictures),
+        ("/v1/shadows", desk.shadows, "POST", cut, pictures),
         ("/v1/check", desk.check, "POST", checked, {"application/json": {}}),
         ("/", page(desk.settings), "GET", None, {"text/html": {}}),
         ("/v1/models", desk.models, "GET", None, {"application/json": {}}),

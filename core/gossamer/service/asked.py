@@ -119,7 +119,7 @@ class Asked:
         cutout = shop.cut(self.wish, steps, region=self.region, prepared=self.prepared, framed=framed)
         if cutout.report.coverage < _NOTHING:
             raise coded(*_NO_SUBJECT)
-        made = answer(cutout, self.format(cutout), mask_only=self.mask_only, colour="color.jpg")
+        made = answer(cutout, self.format(cutout), part="mask" if self.mask_only else "cutout", colour="color.jpg")
         return made, self._found or _box(cutout.alpha)
 
     def format(self, cutout: Cutout) -> Format:

@@ -25,7 +25,7 @@ from gossamer.service.metrics import CONTENT_TYPE, Metrics
 from gossamer.service.refusals import foreseen, worded
 from gossamer.service.tasks import Check, Cut
 from gossamer.service.waiting import LINES, done, lines, while_there
-from gossamer.service.wish import Wish
+from gossamer.service.wish import Part, Wish
 from gossamer.service.work import Workshop
 from gossamer.settings import Recipe, recipe_from_flat
 from gossamer.settings.service import Service
@@ -106,24 +106,26 @@ class Desk:
 
     async def cutouts(self, request: Request) -> Response:
         """Cut the subject out of a picture."""
-        return await self._cut(request, mask_only=False)
+        return await self._cut(request, "cutout")
 
     async def masks(self, request: Request) -> Response:
         """Return the alpha alone, as a grey picture."""
-        return await self._cut(request, mask_only=True)
+        return await self._cut(request, "mask")
 
-    async def _cut(self, request: Request, mask_only: bool) -> Response:
+    async def shadows(self, request: Request) -> Response:
+        """Return the photograph's own shadow alone, as a black picture with its alpha."""
+        return await self._cut(request, "shadow")
+
+    async def _cut(self, request: Request, part: Part) -> Response:
         sent = await read_sent(request, CUT_FILES)
-        if mask_only and str(sent.one("format", "png")).lower() == "zip":
-            raise InputError("A mask is one picture.", "Ask for png, webp, jpeg or json.")
         accept = request.headers.get("accept", "")
-        wish = await run_in_threadpool(self._wish, sent, accept, mask_only, request.state.owner)
+        wish = await run_in_threadpool(self._wish, sent, accept, part, request.state.owner)
         pictures = [each for each in (wish.picture, wish.backdrop) if each is not None]
         if LINES in accept:
-            job = await self.submit(request, Cut(wish, mask_only), *pictures)
+            job = await self.submit(request, Cut(wish), *pictures)
             told = lines(job, lambda error: self.failure(error, request), self._counted, self.metrics.left)
             return StreamingResponse(told, media_type=LINES, headers={"X-Accel-Buffering": "no"})
-        made: Answer = await self.have_done(request, Cut(wish, mask_only), *pictures)
+        made: Answer = await self.have_done(request, Cut(wish), *pictures)
         return picture_response(self._counted(made))
 
     def _counted(self, made: Answer) -> Answer:
@@ -135,9 +137,9 @@ class Desk:
         self.metrics.failed(type(error).__name__)
         return refused(foreseen(error, request.state.id), request.state.id)[2]
 
-    def _wish(self, sent: Sent, accept: str, mask_only: bool, owner: str) -> Wish:
+    def _wish(self, sent: Sent, accept: str, part: Part, owner: str) -> Wish:
         with at_most(self.shop.pixels):
-            wish = Wish.of(sent, model=self.settings.model, accept=accept, mask_only=mask_only, owner=owner)
+            wish = Wish.of(sent, model=self.settings.model, accept=accept, part=part, owner=owner)
         self.shop.allowed.decided(wish.choice)  # a model that is not served is told before the queue
         return wish
 

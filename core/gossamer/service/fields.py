@@ -48,6 +48,9 @@ OWN = {
     "preset": "What a shop asks for; recipe and fields win over it.",
     "recipe": "A recipe as JSON, one object a stage; fields win over it.",
     "prompt": "A prompt as JSON; the fields text, box, point and not_point add to it.",
+    "shadow_layer": "true: the photograph's own shadow is a layer of its own, black with its alpha, to lie beneath the "
+    "cut-out, which is without it: shadow.png in a zip, shadow in json (null where the background is not plain: "
+    "nothing tells a shadow from it then). Alone it is had at /v1/shadows.",
     "keep_mask": "true: what the model finds is kept in memory for ten minutes, for the same key and picture, so that "
     "other settings of what follows can be tried at once.",
 }

@@ -57,7 +57,7 @@ class Rembg:
 
     async def _cut(self, request: Request, sent: Sent) -> Response:
         wish = self._wish(sent)
-        made: Answer = await self._desk.have_done(request, Cut(wish, truth(sent, "om")), wish.picture)
+        made: Answer = await self._desk.have_done(request, Cut(wish), wish.picture)
         self._desk.metrics.worked(made.model, made.seconds)
         return picture_response(made)
 
@@ -84,7 +84,15 @@ class Rembg:
                 raise InputError("The model sam needs a prompt.", 'Give it in extras: {"sam_prompt": [...]}.')
             model = ""
         choice = ModelChoice.of(model=_MODELS.get(model, model) or self._desk.settings.model)
-        return Wish(sent.picture("file"), recipe, choice, Finding(), prompt, "png")
+        return Wish(
+            sent.picture("file"),
+            recipe,
+            choice,
+            Finding(),
+            prompt,
+            "png",
+            part="mask" if truth(sent, "om") else "cutout",
+        )
 
 
 def _whole(sent: Sent, name: str, default: int, most: int) -> int:

@@ -22,16 +22,14 @@ class Cut:
     Attributes
     ----------
     wish : Wish
-    mask_only : bool
-        Its alpha alone.
     """
 
     wish: Wish
-    mask_only: bool = False
 
     def __call__(self, shop: Workshop, steps: Progress) -> Answer:
         """Make it, and encode it as it was asked for."""
-        return answer(shop.cut(self.wish, steps), self.wish.format, mask_only=self.mask_only)
+        wish = self.wish
+        return answer(shop.cut(wish, steps), wish.format, part=wish.part, shadow_layer=wish.shadow_layer)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from gossamer.canvas.photographed import with_shadow_apart
 from gossamer.colours import read_colour
 from gossamer.compositing import BLUR, TRANSPARENT, is_opaque
 from gossamer.errors import InputError
@@ -19,9 +20,11 @@ from gossamer.settings import Finding, ModelChoice, Recipe, recipe_from_flat
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.parameters import nested
 
-__all__ = ["UPLOADED", "Format", "Wish", "check_recipe", "format_named"]
+__all__ = ["UPLOADED", "Format", "Part", "Wish", "check_recipe", "format_named"]
 
 Format: TypeAlias = Literal["png", "webp", "jpeg", "zip", "json"]
+Part: TypeAlias = Literal["cutout", "mask", "shadow"]
+"""What of a cut-out comes back."""
 UPLOADED = "the picture that came with the request"
 """The background's fill where the request brought a picture: no file of this machine has such a name asked for."""
 _TYPES: dict[str, Format] = {
@@ -52,6 +55,10 @@ class Wish:
         The picture behind the subject.
     keeper : str
         For whom its mask is kept for a while, because settings of what follows are being tried; "" keeps nothing.
+    part : {"cutout", "mask", "shadow"}
+        What of it comes back.
+    shadow_layer : bool
+        The photograph's shadow comes back beside the cut-out, which is without it.
     """
 
     picture: bytes
@@ -62,9 +69,11 @@ class Wish:
     format: Format
     backdrop: bytes | None = None
     keeper: str = ""
+    part: Part = "cutout"
+    shadow_layer: bool = False
 
     @classmethod
-    def of(cls, sent: Sent, *, model: str, accept: str = "", mask_only: bool = False, owner: str = "") -> Wish:
+    def of(cls, sent: Sent, *, model: str, accept: str = "", part: Part = "cutout", owner: str = "") -> Wish:
         """Read what a request wishes.
 
         Parameters
@@ -74,8 +83,8 @@ class Wish:
             For a request that names none.
         accept : str
             The header of that name.
-        mask_only : bool
-            Colours and background are not asked for.
+        part : {"cutout", "mask", "shadow"}
+            Colours and background are asked for of a cut-out alone.
         owner : str
             Who asks.
 
@@ -97,7 +106,17 @@ class Wish:
             check_recipe(recipe)
         wanted = sent.one("format")
         format = _accepted(accept) if wanted is None else format_named(wanted)
-        if format == "jpeg" and not mask_only and not is_opaque(recipe.background.fill):
+        apart = truth(sent, "shadow_layer")
+        if apart and (part != "cutout" or format not in ("zip", "json")):
+            raise InputError(
+                "The shadow's layer is a picture beside the cut-out.",
+                "Ask for zip or json, or for it alone at /v1/shadows.",
+            )
+        if part != "cutout" and format == "zip":
+            raise InputError(f"A {part} is one picture.", "Ask for png, webp or json.")
+        if apart or part == "shadow":
+            recipe = with_shadow_apart(recipe, format, "the shadow's layer")
+        if format == "jpeg" and part != "mask" and not is_opaque(recipe.background.fill):
             raise InputError("JPEG cannot hold a transparent background.", "Ask for png or webp, or give a background.")
         choice = ModelChoice.of(**{"model": model, **values_of(sent, ModelChoice, known)})
         finding = Finding.of(**nested(Finding, values_of(sent, Finding, known), Finding()))
@@ -106,7 +125,7 @@ class Wish:
                 "Prompt models are named here by their kind.", f"Choose one of: {', '.join(PROMPT_MODELS)}."
             )
         keeper = owner if truth(sent, "keep_mask") else ""
-        return cls(sent.picture(), recipe, choice, finding, _prompt(sent), format, backdrop, keeper)
+        return cls(sent.picture(), recipe, choice, finding, _prompt(sent), format, backdrop, keeper, part, apart)
 
 
 def format_named(name: object) -> Format:

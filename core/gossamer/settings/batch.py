@@ -45,6 +45,15 @@ class Batch(Settings):
             title="Flat", description="Put all outputs into one folder instead of mirroring the folders of the sources."
         ),
     ] = False
+    shadow_layer: Annotated[
+        bool,
+        Field(
+            title="Shadow's layer",
+            description="Write the photograph's own shadow beside each cut-out, which is without it then: black with "
+            "its alpha, to lie beneath. It is called like the cut-out, with -shadow before the suffix; where the "
+            "background is not plain there is none.",
+        ),
+    ] = False
     check: Annotated[
         bool,
         Field(

@@ -197,7 +197,7 @@ class Video(Settings, strict=True):
         """Return settings, changed in some; raises InputError where one is unknown or impossible."""
         return validated(
             cls,
-            {**(base or cls()).model_dump(), **settings},
+            {**(base or cls()).model_dump(exclude_unset=True), **settings},
             "the settings of a clip",
             "See gossamer.settings.video.Video; what is done with each picture is in gossamer.Recipe.",
         )

@@ -25,6 +25,7 @@ from gossamer.video.clip import Clip, Frame
 from gossamer.video.finishing import Finisher
 from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.matters import Matter, load_matter
+from gossamer.video.strength import holding_strength
 from gossamer.video.tags import ColourTags
 
 __all__ = ["FrameCutout", "FrameCutter", "Remembered", "clip_of_arrays"]
@@ -125,8 +126,7 @@ class FrameCutter:
         except BaseException:
             self._finisher.close()
             raise
-        holds = settings.hold == "flow" or (settings.hold == "auto" and not self._matter.remembers)
-        self._strength = settings.hold_strength if holds else 0.0
+        self._strength = holding_strength(settings, recipe, remembers=self._matter.remembers)
         self._steady: Steady[Frame] | None = None
         self.remembered = remembered or Remembered()
 

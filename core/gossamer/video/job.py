@@ -38,6 +38,7 @@ from gossamer.video.opening import Source, frames_of, open_source
 from gossamer.video.parts import Parts
 from gossamer.video.region import Region
 from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
+from gossamer.video.strength import holding_strength
 from gossamer.video.tracking import TimedPrompt, tracked
 
 __all__ = ["VideoReport", "cut_video"]
@@ -185,7 +186,8 @@ def cut_video(
                 closing_with.callback(followed.close)
             else:
                 matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
-            told = _identity(place, plan, settings, recipe, matter, choice)
+            strength = holding_strength(settings, recipe, remembers=matter.remembers)
+            told = _identity(place, plan, settings, recipe, matter, choice, strength)
             told["prompts"] = [[str(one.at), one.prompt.to_json()] for one in prompts]
             suffix = "" if plan.format.is_folder else ".mkv" if plan.format.animated else goal.suffix.lower()
             parts = Parts(goal, suffix, told, resume=resume, force=force)
@@ -194,7 +196,7 @@ def cut_video(
                     parts.remove()
                     return VideoReport(**{**before, "warnings": tuple(before["warnings"]), "resumed": before["frames"]})
                 try:
-                    work = _Work(clip, plan, settings, finisher, matter, parts, steps.part(0.02, 0.98))
+                    work = _Work(clip, plan, settings, finisher, matter, parts, strength, steps.part(0.02, 0.98))
                     work.run()
                 except BaseException:
                     if not parts.frames:  # nothing to go on with
@@ -206,7 +208,7 @@ def cut_video(
 
 
 def _identity(
-    place: Path, plan: FilmPlan, settings: Video, recipe: Recipe, matter: Matter, choice: ModelChoice
+    place: Path, plan: FilmPlan, settings: Video, recipe: Recipe, matter: Matter, choice: ModelChoice, strength: float
 ) -> dict[str, Any]:
     """Return what decides the result, for a later run to compare."""
     status = place.stat()
@@ -215,7 +217,7 @@ def _identity(
         "clip": [place.name, 0 if place.is_dir() else status.st_size, status.st_mtime_ns],
         "model": [matter.id, choice.runtime, choice.quality, choice.combine],
         "format": plan.format.id,
-        "settings": settings.model_dump(),
+        "settings": {**settings.model_dump(), "hold_strength": strength},
         "recipe": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
     }
 
@@ -231,16 +233,16 @@ class _Work:
         finisher: Finisher,
         matter: Matter,
         parts: Parts,
+        strength: float,
         steps: Progress,
     ) -> None:
         self._source, self._plan, self._settings, self._matter = source, plan, settings, matter
         self._finisher, self._parts, self._steps = finisher, parts, steps
         self._begun, self._start = parts.frames, time.monotonic()
         self._seconds: dict[str, float] = {}
-        holds = settings.hold == "flow" or (settings.hold == "auto" and not matter.remembers)
         past = Past.of({name.removeprefix("held_"): one for name, one in parts.state.items() if "held_" in name})
-        self._holds = holds and settings.hold_strength > 0
-        self._steady: Steady[_Seen] = Steady(settings.hold_strength if holds else 0.0, past)
+        self._holds = strength > 0
+        self._steady: Steady[_Seen] = Steady(strength, past)
         self._remembered = _recalled(parts.state)
         self._segment: Segment | None = None
         self._times: list[Fraction] = []

@@ -110,6 +110,37 @@ def test_what_is_green_in_the_subject_stays() -> None:
     )
 
 
+def test_what_is_green_over_the_screen_is_told_without_a_mask_by_its_light_and_by_its_colour() -> None:
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    body, leaf, cloth = drawn((240, 200, 60)), drawn((90, 110, 35)), drawn((380, 290, 60))
+    alpha = np.maximum.reduce([body, leaf, cloth])
+    colours = np.float32([0.5, 0.35, 0.6]) * np.ones((*SIZE, 1), np.float32)
+    for shape, green, light in (
+        (leaf, (0.33, 0.48, 0.1), 1.0),  # were it see-through it would be a pure yellow, which nothing here is
+        (cloth, (0.24, 0.4, 0.25), 1 + 0.35 * np.sin(x / 17) * np.cos(y / 23)),  # as grey glass would be, but for folds
+    ):
+        folds = np.float32(green) * np.broadcast_to(light, SIZE)[..., None]
+        colours = colours * (1 - shape[..., None]) + shape[..., None] * folds
+    found = key_alpha(over(alpha, colours, lit(GREEN), 0.008))
+    assert np.abs(found - alpha).mean() < 0.8 / 255
+    assert found[leaf == 1].mean() > 0.98
+    assert found[cloth == 1].mean() > 0.98
+
+
+def test_glass_in_uneven_light_and_what_moves_stay_as_clear_as_they_are_without_a_mask() -> None:
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    screen = lit(GREEN) * (1 - 0.25 * np.exp(-(((x + 0.3 * y - 420) / 8) ** 2)))[..., None]  # with a fold
+    body, pane = drawn((130, 200, 60)), 0.4 * drawn((360, 190, 80))
+    moving = cv2.blur(body, (61, 1))
+    yellow, grey = np.float32([0.8, 0.7, 0.15]), np.float32([0.75, 0.75, 0.78])
+    alpha = np.maximum(moving, pane)
+    colours = np.where((pane > moving)[..., None], grey, yellow)
+    found = key_alpha(over(alpha, colours, screen, 0.008))
+    assert np.abs(found - alpha)[:, 270:450].mean() < 4 / 255
+    assert found[pane == 0.4].max() < 0.75
+    assert found[(moving > 0.2) & (moving < 0.6)].mean() < 0.6
+
+
 @pytest.mark.parametrize("seen", [0.35, 0.5])
 def test_glass_and_a_hole_stay_clear_whatever_is_solid_beside_them(seen: float) -> None:
     body, glass, hole = drawn((160, 200, 90)), drawn((350, 200, 70)), drawn((160, 200, 25))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array, unit_float
 from gossamer.matting.key.noise import Noise
 from gossamer.matting.key.screen import Screen, behind_place, between
+from gossamer.matting.key.shaded import shaded
 from gossamer.matting.key.subject import ANYWHERE, SubjectColours, subject_colours_around
 from gossamer.matting.signed_distance import unit_length
 from gossamer.parallel.patience import patiently
@@ -136,7 +137,7 @@ def unmix(
     cleared = cleared_small(small, plate, picture.shape)
     if prior is None:
         before = _through(small, plate.screen.field, plate.channel, plate.screen.noise)
-        solid = _solid(before, cleared, solid, unit)
+        solid = _solid(before, cleared, solid, unit, small, plate)
         if solid is not None:
             before = np.maximum(before, solid)
     else:
@@ -209,7 +210,9 @@ def unmix(
     return result
 
 
-def _solid(before: Array, cleared: Cleared, inside: Array | None, unit: float) -> Array | None:
+def _solid(
+    before: Array, cleared: Cleared, inside: Array | None, unit: float, small: Array, plate: Plate
+) -> Array | None:
     """Return how opaque those places are at least through which a backdrop only seems to shine; None: nowhere at all.
 
     The subject is of such a colour there: well inside of what a mask shows, and where none of the backdrop is around.
@@ -230,7 +233,14 @@ def _solid(before: Array, cleared: Cleared, inside: Array | None, unit: float) -
     np.minimum.at(apart, flat, cleared.away[there])
     clear_through = np.bincount(flat, before[there] < SEEN, count) / np.maximum(np.bincount(flat, minlength=count), 1)
     enclosed = there & ((apart > RIM * unit) & (clear_through < GAP))[labels]
+    field, noise = plate.screen.field, plate.screen.noise
     result = enclosed.astype(np.float32)
+    if plate.channel is not None:
+        sure = (before > SOLID) & (cleared.away > RIM * unit)
+        own = shaded(small, field, there, sure, noise, disc, plate.channel).astype(np.uint8)
+        own = cv2.morphologyEx(cv2.morphologyEx(own, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc) & veiled
+        joined = cv2.morphologyEx(own | sure, cv2.MORPH_CLOSE, disc) & cv2.dilate(own, disc)
+        np.maximum(result, cv2.erode(own, disc) | (joined & (cleared.away > RIM * unit)), out=result)
     if inside is not None:
         np.maximum(result, inside * cv2.dilate(wide, disc), out=result)
     return result if result.any() else None
