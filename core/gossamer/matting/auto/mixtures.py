@@ -1,0 +1,74 @@
+"""How well windows of a picture are explained as mixtures of two colours by an alpha, and whether those differ."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gossamer.arrays import Array
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.resampling import shrink
+
+__all__ = ["NOISE", "Mixtures"]
+
+WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
+NOISE = 1e-4  # variance of colours that nothing needs to explain
+# Logarithms of how much the squared difference of two colours outweighs what else there is: where they begin to tell.
+APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
+GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
+GRAINLESS = 1e-6
+
+
+class Mixtures:
+    """Windows of a picture at half size, and how much of their colours a mixture of two leaves unexplained.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    unit : float
+        Pixels in a unit of length.
+    """
+
+    def __init__(self, image: Array, unit: float) -> None:
+        import cv2
+
+        height, width = image.shape[:2]
+        self._size = (max(width // 2, 1), max(height // 2, 1))
+        self._window = 2 * (2 * max(round(WINDOW * unit / 2), 1) + 1,)
+        self._image = shrink(image, self._size)
+        self._colours = self._mean(self._image)
+        every = np.ones((1, 3), np.float32)
+        self._spread = self._mean(cv2.transform(self._image * self._image, every))
+        self._spread -= cv2.transform(self._colours * self._colours, every)
+        squares = shrink(cv2.transform(image * image, every), self._size)
+        squares -= cv2.transform(self._image * self._image, every)
+        self._grain = np.maximum(self._mean(squares), np.float32(GRAINLESS))
+
+    def unexplained(self, alpha: Array) -> Array:
+        """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
+        return self._fitted(alpha)[0]
+
+    def told(self, alpha: Array) -> tuple[Array, Array]:
+        """Return :meth:`unexplained`, and in [0, 1] how far the two colours can be told apart: the same shape."""
+        left, variance = self._fitted(alpha)
+        difference = np.maximum(self._spread - left, 0) / variance + np.float32(1e-9)  # squared
+        texture = ramp(np.log(difference / (left + np.float32(NOISE))), *APART)
+        return left, np.minimum(texture, ramp(np.log(difference / self._grain), *GRAIN))
+
+    def _fitted(self, alpha: Array) -> tuple[Array, Array]:
+        """Return what is unexplained by `alpha`, and the variance of `alpha`."""
+        import cv2
+
+        alpha = shrink(alpha, self._size)
+        middle = self._mean(alpha)
+        variance = np.maximum(self._mean(alpha * alpha) - middle * middle, 0) + np.float32(1e-5)
+        covariance = self._mean(self._image * alpha[..., None])
+        covariance -= self._colours * middle[..., None]
+        covariance *= covariance
+        left = self._spread - cv2.transform(covariance, np.ones((1, 3), np.float32)) / variance
+        return np.maximum(left, 0, out=left), variance
+
+    def _mean(self, plane: Array) -> Array:
+        import cv2
+
+        return np.asarray(cv2.blur(cv2.blur(plane, self._window), self._window), np.float32)
