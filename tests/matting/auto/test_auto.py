@@ -318,6 +318,20 @@ def test_a_contour_between_alike_colours_is_not_speckled_by_noise(noise, differe
     assert sad(auto_alpha(np.clip(image, 0, 1), mask), truth) < worst * sad(mask, truth)
 
 
+@pytest.mark.parametrize("level", [0.15, 0.25])
+def test_an_outline_before_what_is_nearly_as_dark_stays(level):
+    """It is like the background, and much less like the rest; but darker than any mixture of them."""
+    truth = drawn(disc)
+    fill = cv2.erode(truth, np.ones((5, 5), np.uint8))
+    back = mottled((level, level, level), 2)
+    image = truth[..., None] * fill[..., None] * np.float32((0.9, 0.7, 0.6)) + (1 - truth[..., None]) * back
+    mask = through_network(truth, 150)
+    line = (truth > 0.9) & (fill < 0.5)
+    alpha = auto_alpha(image.astype(np.float32), mask)
+    assert alpha[line].mean() > 0.8 * mask[line].mean()  # half of it or less without that
+    assert sad(alpha, truth) < 1.15 * sad(mask, truth)
+
+
 def test_smoke_beside_something_solid_stays_soft():
     solid = drawn(lambda big, size: cv2.circle(big, (size // 2, size // 2), size // 8, 255, -1))
     smoke = cv2.GaussianBlur(drawn(disc), (0, 0), 25) * np.float32(0.8)

@@ -9,7 +9,8 @@ either subject or truly transparent, hardly ever background. So alpha is
   the mask shows a narrow gap, as between the wires of a mesh, which samples and windows are too coarse for;
 - lowered only beside a contour between what surely is subject and what surely is not, only where the picture becomes
   easier to explain as a mixture of two colours by it, and not where the mask shows something thin: fine lines have no
-  colours of their own that samples could come from.
+  colours of their own that samples could come from; nor what has colours of its own, which no mixture of what is
+  inside with what is outside gives, as the outline of a drawing has.
 
 What is translucent altogether stays as the mask has it (see :mod:`gossamer.matting.auto.translucent`).
 
@@ -142,10 +143,19 @@ def belief(
         left.end()
     gain = np.log(before / after)
     better = ramp(gain, *BETTER)
+    kept = care * bilinear(_outlines(mask, found.alpha, mixtures), height, width)
     lowered = near * (1 - care * (1 - better)) * (1 - thin)
-    step = np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told
+    step = np.where(found.alpha > mask, raised * (1 - gaps), lowered * (1 - kept)) * told
     opaque = 1 - unresolved(clear, gain)
-    return step * opaque, near * np.maximum(1 - 2 * thin, 0) * opaque
+    return step * opaque, near * np.maximum(1 - 2 * thin, 0) * (1 - kept) * opaque
+
+
+def _outlines(mask: Array, alpha: Array, mixtures: Mixtures) -> Array:
+    """Return how far what would be lost has colours of its own, as the outlines of drawings, in [0, 1]."""
+    lost = (mask > 0.5) & (alpha < 0.5)
+    if not lost.any():
+        return np.zeros((1, 1), np.float32)
+    return mixtures.strange(lost, (mask < 1 - SURE) & (alpha < 1 - SURE), (mask > SURE) & (alpha > SURE))
 
 
 def thinness(mask: Array) -> Array:

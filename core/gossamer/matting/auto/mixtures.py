@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 from gossamer.matting.from_mask.faith import ramp
@@ -16,6 +17,10 @@ NOISE = 1e-4  # variance of colours that nothing needs to explain
 APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
 GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
 GRAINLESS = 1e-6
+STRANGE = 0.5, 1.5  # the same of a colour's squared distance from all mixtures of two others, and their variance
+MARGIN = 1e-3  # variance that these always have
+WHOLLY = 0.9  # share of a pixel at half size that must be of a place
+FEW = 0.01  # share of a window that a place must take
 
 
 class Mixtures:
@@ -55,6 +60,26 @@ class Mixtures:
         texture = ramp(np.log(difference / (left + np.float32(NOISE))), *APART)
         return left, np.minimum(texture, ramp(np.log(difference / self._grain), *GRAIN))
 
+    def strange(self, between: NDArray[np.bool_], behind: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Array:
+        """Return in [0, 1] how far a place's colours are no mixtures of those of two others nearby, (H / 2, W / 2)."""
+        import cv2
+
+        colours, shares = [], []
+        for place in (between, behind, inside):
+            part = (shrink(place.astype(np.float32), self._size) > WHOLLY).astype(np.float32)
+            shares.append(self._mean(part))
+            colours.append(self._mean(self._image * part[..., None]) / np.maximum(shares[-1], 1e-6)[..., None])
+            if place is behind:
+                squares = self._mean(cv2.transform(self._image * self._image, np.ones((1, 3), np.float32)) * part)
+        here, back, front = colours
+        variance = np.maximum(squares / np.maximum(shares[1], 1e-6) - _dot(back, back), 0) + np.float32(MARGIN)
+        here -= back
+        front -= back
+        here -= np.clip(_dot(here, front) / np.maximum(_dot(front, front), 1e-6), 0, 1)[..., None] * front
+        away: Array = ramp(np.log((_dot(here, here) + np.float32(1e-9)) / variance), *STRANGE)
+        away *= np.minimum.reduce(shares) > FEW
+        return away
+
     def _fitted(self, alpha: Array) -> tuple[Array, Array]:
         """Return what is unexplained by `alpha`, and the variance of `alpha`."""
         import cv2
@@ -72,3 +97,7 @@ class Mixtures:
         import cv2
 
         return np.asarray(cv2.blur(cv2.blur(plane, self._window), self._window), np.float32)
+
+
+def _dot(first: Array, second: Array) -> Array:
+    return np.asarray(np.einsum("ijk,ijk->ij", first, second), np.float32)
