@@ -64,21 +64,31 @@ class Mixtures:
         """Return in [0, 1] how far a place's colours are no mixtures of those of two others nearby, (H / 2, W / 2)."""
         import cv2
 
-        colours, shares = [], []
-        for place in (between, behind, inside):
-            part = (shrink(place.astype(np.float32), self._size) > WHOLLY).astype(np.float32)
-            shares.append(self._mean(part))
-            colours.append(self._mean(self._image * part[..., None]) / np.maximum(shares[-1], 1e-6)[..., None])
-            if place is behind:
-                squares = self._mean(cv2.transform(self._image * self._image, np.ones((1, 3), np.float32)) * part)
-        here, back, front = colours
-        variance = np.maximum(squares / np.maximum(shares[1], 1e-6) - _dot(back, back), 0) + np.float32(MARGIN)
-        here -= back
+        def wholly(place: NDArray[np.bool_]) -> Array:
+            return (shrink(place.astype(np.float32), self._size) > WHOLLY).astype(np.float32)
+
+        here = wholly(between)
+        found = np.zeros_like(here)
+        if not here.any():
+            return found
+        left, top, width, height = cv2.boundingRect(here.astype(np.uint8))
+        reach = self._window[0]  # twice its radius
+        crop = np.s_[max(top - reach, 0) : top + height + reach, max(left - reach, 0) : left + width + reach]
+        image = self._image[crop]
+        places = [plane[crop] for plane in (here, wholly(behind), wholly(inside))]
+        shares = [self._mean(place) for place in places]
+        middle, back, front = (
+            self._mean(image * place[..., None]) / np.maximum(share, 1e-6)[..., None]
+            for place, share in zip(places, shares, strict=True)
+        )
+        squares = self._mean(_dot(image, image) * places[1]) / np.maximum(shares[1], 1e-6)
+        variance = np.maximum(squares - _dot(back, back), 0) + np.float32(MARGIN)
+        middle -= back
         front -= back
-        here -= np.clip(_dot(here, front) / np.maximum(_dot(front, front), 1e-6), 0, 1)[..., None] * front
-        away: Array = ramp(np.log((_dot(here, here) + np.float32(1e-9)) / variance), *STRANGE)
-        away *= np.minimum.reduce(shares) > FEW
-        return away
+        middle -= np.clip(_dot(middle, front) / np.maximum(_dot(front, front), 1e-6), 0, 1)[..., None] * front
+        away = ramp(np.log((_dot(middle, middle) + np.float32(1e-9)) / variance), *STRANGE)
+        found[crop] = away * (np.minimum.reduce(shares) > FEW)
+        return found
 
     def _fitted(self, alpha: Array) -> tuple[Array, Array]:
         """Return what is unexplained by `alpha`, and the variance of `alpha`."""

@@ -12,6 +12,7 @@ the network saw it, is explained much better by wires and holes side by side tha
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,9 @@ def translucency(mask: Array, mixtures: Mixtures, unit: float) -> Array:
     glassy[boxes[:, cv2.CC_STAT_AREA] < LEAST * mask.size] = 0
     glassy[0] = 0
     if glassy.any():
-        steps = _Steps(mask, unit)
-        apart = bilinear(mixtures.told((mask > GREY[1]).astype(np.float32))[1], *mask.shape)
+        steps = _Steps(mask, mixtures, unit)
         for region in np.flatnonzero(glassy):
-            glassy[region] *= steps.ends(regions, region, boxes[region], apart)
+            glassy[region] *= steps.ends(regions, region, boxes[region])
         side = 2 * round(steps.width / 2) + 1  # up to its border's own blur
         core = cv2.erode(wide, np.ones((side, side), np.uint8))
         np.maximum(clear, glassy[regions] * core, out=clear)
@@ -124,23 +124,32 @@ def _smooth(labels: NDArray[np.int32], inner: NDArray[np.bool_], squares: Array)
 class _Steps:
     """How sharply a mask steps from one value to another; `width` is that of its solid contours in pixels, or 0."""
 
-    def __init__(self, mask: Array, unit: float) -> None:
+    def __init__(self, mask: Array, mixtures: Mixtures, unit: float) -> None:
         import cv2
 
-        self._mask, self._unit = mask, unit
+        self._mask, self._mixtures, self._unit = mask, mixtures, unit
         across, down = (cv2.Scharr(mask, cv2.CV_32F, *order, scale=1 / 32) for order in ((1, 0), (0, 1)))
         self._steep = cv2.dilate(np.hypot(across, down), np.ones((5, 5), np.uint8))
         window = np.ones((2 * round(CONTOUR * unit) + 1,) * 2, np.uint8)
         self._outside = cv2.erode(mask, window) < NOTHING
-        self._away = cv2.distanceTransform((mask > NOTHING).view(np.uint8), cv2.DIST_L2, 5)
         solid = self._outside & (cv2.dilate(mask, window) > ALL) & (mask > MIDDLE[0]) & (mask < MIDDLE[1])
         self.width = 1 / float(np.median(self._steep[solid])) if np.count_nonzero(solid) > FEW * unit else 0.0
 
-    def ends(self, regions: NDArray[np.int32], region: int, box: NDArray[np.int32], apart: Array) -> float:
-        """Return how far a grey region of those labelled ends like a thing of its own, in [0, 1].
+    @cached_property
+    def _away(self) -> Array:
+        """How far from the background each pixel is."""
+        import cv2
 
-        `apart` is how far colours can be told from those of what is solid beside them, in [0, 1].
-        """
+        return np.asarray(cv2.distanceTransform((self._mask > NOTHING).view(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+    @cached_property
+    def _apart(self) -> Array:
+        """How far colours can be told from those of what is solid beside them."""
+        solid = (self._mask > GREY[1]).astype(np.float32)
+        return bilinear(self._mixtures.told(solid)[1], *solid.shape)
+
+    def ends(self, regions: NDArray[np.int32], region: int, box: NDArray[np.int32]) -> float:
+        """Return how far a grey region of those labelled ends like a thing of its own, in [0, 1]."""
         import cv2
 
         left, top, width, height = (int(value) for value in box[:4])
@@ -157,9 +166,11 @@ class _Steps:
         if np.count_nonzero(outer) <= FEW * self._unit:
             return 0.0
         sharp = np.mean(level[outer] < SHARP * self.width * steep[outer], dtype=np.float32)
+        sharply = float(ramp(np.array([sharp]), *SHARPLY)[0])
+        if sharply == 0:
+            return 0.0
         rim = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
         deep = rim & (mask > GREY[1]) & (self._away[crop] > RIM * self._unit)
-        unlike = np.where(1 - level[deep] < ABOUT * self.width * steep[deep], 1 - apart[crop][deep], 1)
+        unlike = np.where(1 - level[deep] < ABOUT * self.width * steep[deep], 1 - self._apart[crop][deep], 1)
         faded = unlike.sum(dtype=np.float32) / max(np.count_nonzero(rim), 1)
-        judged = ramp(np.array([sharp]), *SHARPLY) * (1 - ramp(np.array([faded]), *FADED))
-        return float(judged[0])
+        return sharply * (1 - float(ramp(np.array([faded]), *FADED)[0]))
