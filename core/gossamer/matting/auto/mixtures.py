@@ -19,8 +19,9 @@ GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alp
 GRAINLESS = 1e-6
 STRANGE = 0.5, 1.5  # the same of a colour's squared distance from all mixtures of two others, and their variance
 MARGIN = 1e-3  # variance that these always have
+NEARBY, LEAST = 6.0, 4  # radius of the windows for that in units, and in pixels at half size at least
 WHOLLY = 0.9  # share of a pixel at half size that must be of a place
-FEW = 0.01  # share of a window that a place must take
+FEW = 0.03  # share of a window that a place must take
 
 
 class Mixtures:
@@ -38,6 +39,7 @@ class Mixtures:
         import cv2
 
         height, width = image.shape[:2]
+        self._unit = unit
         self._size = (max(width // 2, 1), max(height // 2, 1))
         self._window = 2 * (2 * max(round(WINDOW * unit / 2), 1) + 1,)
         self._image = shrink(image, self._size)
@@ -64,24 +66,28 @@ class Mixtures:
         """Return in [0, 1] how far a place's colours are no mixtures of those of two others nearby, (H / 2, W / 2)."""
         import cv2
 
+        reach = max(round(NEARBY * self._unit / 2), LEAST)
+
         def wholly(place: NDArray[np.bool_]) -> Array:
             return (shrink(place.astype(np.float32), self._size) > WHOLLY).astype(np.float32)
+
+        def near(plane: Array) -> Array:
+            return np.asarray(cv2.blur(plane, (2 * reach + 1, 2 * reach + 1)), np.float32)
 
         here = wholly(between)
         found = np.zeros_like(here)
         if not here.any():
             return found
         left, top, width, height = cv2.boundingRect(here.astype(np.uint8))
-        reach = self._window[0]  # twice its radius
         crop = np.s_[max(top - reach, 0) : top + height + reach, max(left - reach, 0) : left + width + reach]
         image = self._image[crop]
         places = [plane[crop] for plane in (here, wholly(behind), wholly(inside))]
-        shares = [self._mean(place) for place in places]
+        shares = [near(place) for place in places]
         middle, back, front = (
-            self._mean(image * place[..., None]) / np.maximum(share, 1e-6)[..., None]
+            near(image * place[..., None]) / np.maximum(share, 1e-6)[..., None]
             for place, share in zip(places, shares, strict=True)
         )
-        squares = self._mean(_dot(image, image) * places[1]) / np.maximum(shares[1], 1e-6)
+        squares = near(_dot(image, image) * places[1]) / np.maximum(shares[1], 1e-6)
         variance = np.maximum(squares - _dot(back, back), 0) + np.float32(MARGIN)
         middle -= back
         front -= back
