@@ -9,7 +9,8 @@ either subject or truly transparent, hardly ever background. So alpha is
   the mask shows a narrow gap, as between the wires of a mesh, which samples and windows are too coarse for;
 - lowered only beside a contour between what surely is subject and what surely is not, only where the picture becomes
   easier to explain as a mixture of two colours by it, and not where the mask shows something thin: fine lines have no
-  colours of their own that samples could come from.
+  colours of their own that samples could come from; nor what has colours of its own, which no mixture of what is
+  inside with what is outside gives, as the outline of a drawing has.
 
 What is translucent altogether stays as the mask has it (see :mod:`gossamer.matting.auto.translucent`).
 
@@ -24,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.matting.auto.translucent import translucency
+from gossamer.matting.auto.mixtures import NOISE, Mixtures
+from gossamer.matting.auto.translucent import translucency, unresolved
 from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.thin_parts import SHARE
 from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress
-from gossamer.resampling import bilinear, shrink, wide_blur
+from gossamer.resampling import bilinear, wide_blur
 
 __all__ = ["Grounds", "belief", "grounds", "thinness"]
 
@@ -38,12 +40,6 @@ SURE = 0.9  # mask values above are surely subject, below one minus that surely 
 BESIDE = 20.0  # units; alpha is raised beside a contour: where both are this near on average
 NEAR = 8.0  # the same where it is lowered: what lies deeper the model has found
 ROUGH = 30.0  # for either, in a mask that does not follow the picture
-WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
-NOISE = 1e-4  # variance of colours that nothing needs to explain
-# Logarithms of how much the squared difference of two colours outweighs what else there is: where they begin to tell.
-APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
-GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
-GRAINLESS = 1e-6
 BETTER = -0.3, 0.1  # logarithm of how much more of the colours the estimate leaves unexplained, or fewer
 SUPPORT = 0.4, 0.6  # share of foreground among the colours' votes; where nobody is heard it is one half
 WHOLE = 0.85, 0.95  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
@@ -51,62 +47,6 @@ TOGETHER = 0.6  # sigma in units over which votes are averaged
 TELLING = 0.8  # how far colours are to be believed at least: where they tell nothing a model's mask stays
 MODEL = 0.8  # care from which on what is thin, or translucent, is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
-
-
-class Mixtures:
-    """Windows of a picture at half size, and how much of their colours a mixture of two leaves unexplained.
-
-    Parameters
-    ----------
-    image : (H, W, 3) float32 ndarray
-        RGB in [0, 1].
-    unit : float
-        Pixels in a unit of length.
-    """
-
-    def __init__(self, image: Array, unit: float) -> None:
-        import cv2
-
-        height, width = image.shape[:2]
-        self._size = (max(width // 2, 1), max(height // 2, 1))
-        self._window = 2 * (2 * max(round(WINDOW * unit / 2), 1) + 1,)
-        self._image = shrink(image, self._size)
-        self._colours = self._mean(self._image)
-        every = np.ones((1, 3), np.float32)
-        self._spread = self._mean(cv2.transform(self._image * self._image, every))
-        self._spread -= cv2.transform(self._colours * self._colours, every)
-        squares = shrink(cv2.transform(image * image, every), self._size)
-        squares -= cv2.transform(self._image * self._image, every)
-        self._grain = np.maximum(self._mean(squares), np.float32(GRAINLESS))
-
-    def unexplained(self, alpha: Array) -> Array:
-        """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
-        return self._fitted(alpha)[0]
-
-    def told(self, alpha: Array) -> tuple[Array, Array]:
-        """Return :meth:`unexplained`, and in [0, 1] how far the two colours can be told apart: the same shape."""
-        left, variance = self._fitted(alpha)
-        difference = np.maximum(self._spread - left, 0) / variance + np.float32(1e-9)  # squared
-        texture = ramp(np.log(difference / (left + np.float32(NOISE))), *APART)
-        return left, np.minimum(texture, ramp(np.log(difference / self._grain), *GRAIN))
-
-    def _fitted(self, alpha: Array) -> tuple[Array, Array]:
-        """Return what is unexplained by `alpha`, and the variance of `alpha`."""
-        import cv2
-
-        alpha = shrink(alpha, self._size)
-        middle = self._mean(alpha)
-        variance = np.maximum(self._mean(alpha * alpha) - middle * middle, 0) + np.float32(1e-5)
-        covariance = self._mean(self._image * alpha[..., None])
-        covariance -= self._colours * middle[..., None]
-        covariance *= covariance
-        left = self._spread - cv2.transform(covariance, np.ones((1, 3), np.float32)) / variance
-        return np.maximum(left, 0, out=left), variance
-
-    def _mean(self, plane: Array) -> Array:
-        import cv2
-
-        return np.asarray(cv2.blur(cv2.blur(plane, self._window), self._window), np.float32)
 
 
 class Grounds(NamedTuple):
@@ -157,9 +97,9 @@ def grounds(image: Array, mask: Array, care: Array, thin: tuple[Array, Array], u
         return result
 
     mixtures = Mixtures(image, unit)
-    kept = np.minimum(care / np.float32(MODEL), 1)
-    lines, gaps, clear = (kept * part for part in (*thin, translucency(mask, unit)))
     unexplained, apart = mixtures.told(mask)
+    kept = np.minimum(care / np.float32(MODEL), 1)
+    lines, gaps, clear = (kept * part for part in (*thin, translucency(mask, mixtures, unit)))
     apart = 1 - care * (1 - bilinear(apart, *mask.shape))
     return Grounds(within(BESIDE) * apart, within(NEAR) * apart, lines, gaps, clear, mixtures, unexplained)
 
@@ -201,11 +141,21 @@ def belief(
         after = bilinear(left.result(report) + np.float32(NOISE), height, width)
     finally:
         left.end()
-    better = ramp(np.log(before / after), *BETTER)
+    gain = np.log(before / after)
+    better = ramp(gain, *BETTER)
+    kept = care * bilinear(_outlines(mask, found.alpha, mixtures), height, width)
     lowered = near * (1 - care * (1 - better)) * (1 - thin)
-    step = np.where(found.alpha > mask, raised * (1 - gaps), lowered) * told
-    opaque = 1 - clear
-    return step * opaque, near * np.maximum(1 - 2 * thin, 0) * opaque
+    step = np.where(found.alpha > mask, raised * (1 - gaps), lowered * (1 - kept)) * told
+    opaque = 1 - unresolved(clear, gain)
+    return step * opaque, near * np.maximum(1 - 2 * thin, 0) * (1 - kept) * opaque
+
+
+def _outlines(mask: Array, alpha: Array, mixtures: Mixtures) -> Array:
+    """Return how far what would be lost has colours of its own, as the outlines of drawings, in [0, 1]."""
+    lost = (mask > 0.5) & (alpha < 0.5)
+    if not lost.any():
+        return np.zeros((1, 1), np.float32)
+    return mixtures.strange(lost, (mask < 1 - SURE) & (alpha < 1 - SURE), (mask > SURE) & (alpha > SURE))
 
 
 def thinness(mask: Array) -> Array:

@@ -1,36 +1,60 @@
 """Things that a mask shows to be translucent: glass, smoke, veils, whose greys are what they are.
 
 A region that a model doubts is grey over a wide area, too, and should become opaque where its colours are the
-subject's. Of the thing that it belongs to it is a part, though, beside much that the model is sure of; a glass or a
-cloud of smoke is grey nearly everywhere, but for a rim and a highlight. So are a mesh and hair that a network saw too
-small, but not smoothly.
+subject's. Two things tell it from glass. Of the thing that it belongs to it is a part, beside much that the model is
+sure of; a glass or a cloud of smoke is grey nearly everywhere, but for a rim and a highlight. And a doubt fades: into
+the background, and into what the model is sure of. Glass, also with a label, a cap or a hand on it, ends as sharply as
+anything else that the mask shows, and the picture has an edge where something solid begins.
+
+So do a mesh, lace and hair that a network saw too small; those are not grey smoothly, or else the picture, larger than
+the network saw it, is explained much better by wires and holes side by side than by glass.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.matting.auto.mixtures import Mixtures
 from gossamer.matting.from_mask.faith import ramp
-from gossamer.resampling import wide_blur
+from gossamer.resampling import bilinear, wide_blur
 
-__all__ = ["translucency"]
+__all__ = ["translucency", "unresolved"]
 
 GREY = 0.12, 0.88  # mask values between are neither subject nor background
 WIDE = 4.0  # units; where a disc of this radius fits in there is no contour and no strand
 MOST = 0.55, 0.75  # share of a thing that is wide and grey: where it may be translucent, and where it surely is
 FINE = 4.0  # sigma in units: what is finer is the remainder of something that is no glass
-ROUGH = 0.05, 0.09  # root mean square of that in a thing's greys, where it is some and where it is much
+ROUGH = 0.05, 0.09  # root mean square of that in a region's greys, where it is some and where it is much
+LEAST = 0.01  # of the picture: smaller regions have too little of a border to tell
+CONTOUR = 6.0  # units within which a contour goes from background to subject
+NOTHING, ALL = 0.05, 0.95  # mask values there
+MIDDLE = 0.3, 0.7  # of the step between two values: where its steepness is measured
+BORDER = 5.0  # units; what lies this near a region is its border
+LEVEL = 8.0  # sigma in units over which a region's own grey is averaged
+SHARP = 1.1  # width of a border, as a multiple of that of the mask's solid contours, that is still as sharp
+SHARPLY = 0.75, 0.9  # share of a region's border that is: where it may be glass, and where it surely is
+RIM = 16.0  # units; what is solid no further inside a thing than this is a rim
+ABOUT = 1.5  # width of a border with what is solid further inside, likewise
+FADED = 0.05, 0.15  # share of a region's border that such a one takes and that is wider, or no edge in the picture
+EASIER = 0.5  # logarithm of how much less of the colours an estimate leaves unexplained, if it is of wires and holes
+MOSTLY = 0.55, 0.7  # share of a region where it does: where it may be no glass, and where it surely is none
+FEW = 40.0  # units of a border's area: less is none
 
 
-def translucency(mask: Array, unit: float) -> Array:
+def translucency(mask: Array, mixtures: Mixtures, unit: float) -> Array:
     """Return how far each pixel is the inside of something translucent, (H, W) float32 in [0, 1].
 
     Parameters
     ----------
     mask : (H, W) float32 ndarray
         In [0, 1].
+    mixtures : Mixtures
+        Of the picture.
     unit : float
         Pixels in a unit of length.
     """
@@ -41,17 +65,112 @@ def translucency(mask: Array, unit: float) -> Array:
     wide = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     if not wide.any():
         return np.zeros(mask.shape, np.float32)
-    many, things = cv2.connectedComponents((mask > GREY[0]).view(np.uint8))
-
-    def mean(of: Array, place: NDArray[np.bool_], otherwise: float) -> Array:
-        """Return the mean of a plane over each thing's part of a place."""
-        flat = things[place]
-        pixels = np.bincount(flat, minlength=many)
-        means: Array = np.where(pixels, np.bincount(flat, of[place], many) / np.maximum(pixels, 1), otherwise)
-        return means
-
     side = 2 * round(FINE * unit) + 1
     inner = cv2.erode(wide, np.ones((side, side), np.uint8)) > 0
     fine = mask - wide_blur(mask, FINE * unit)
-    share = ramp(mean(wide, things > 0, 0), *MOST) * (1 - ramp(np.sqrt(mean(fine * fine, inner, 1)), *ROUGH))
-    return np.asarray(cv2.blur(share.astype(np.float32)[things] * wide, (3, 3)), np.float32)
+    fine *= fine
+    _, things = cv2.connectedComponents((mask > GREY[0]).view(np.uint8))
+    share = ramp(_means(things, things > 0, wide, 0), *MOST) * _smooth(things, inner, fine)
+    clear = share[things] * wide
+    _, regions, boxes, _ = cv2.connectedComponentsWithStats(wide)
+    glassy = _smooth(regions, inner, fine)
+    glassy[boxes[:, cv2.CC_STAT_AREA] < LEAST * mask.size] = 0
+    glassy[0] = 0
+    if glassy.any():
+        steps = _Steps(mask, mixtures, unit)
+        for region in np.flatnonzero(glassy):
+            glassy[region] *= steps.ends(regions, region, boxes[region])
+        side = 2 * round(steps.width / 2) + 1  # up to its border's own blur
+        core = cv2.erode(wide, np.ones((side, side), np.uint8))
+        np.maximum(clear, glassy[regions] * core, out=clear)
+    return np.asarray(cv2.blur(clear, (3, 3)), np.float32)
+
+
+def unresolved(clear: Array, better: Array) -> Array:
+    """Return what is left of translucency where the picture was looked at more closely: the same shape.
+
+    Parameters
+    ----------
+    clear : (H, W) float32 ndarray
+        What :func:`translucency` tells.
+    better : (H, W) float32 ndarray
+        Logarithm of how much more of the colours the mask leaves unexplained than an estimate.
+    """
+    import cv2
+
+    if not clear.any():
+        return clear
+    _, regions = cv2.connectedComponents((clear > 0).view(np.uint8))
+    share = _means(regions, regions > 0, better > EASIER, 0)
+    left: Array = clear * (1 - ramp(share, *MOSTLY))[regions]
+    return left
+
+
+def _means(labels: NDArray[np.int32], place: NDArray[np.bool_], of: NDArray[Any], otherwise: float) -> Array:
+    """Return the mean of a plane over each label's part of a place."""
+    many = int(labels.max()) + 1
+    flat = labels[place]
+    pixels = np.bincount(flat, minlength=many)
+    means = np.where(pixels, np.bincount(flat, of[place], many) / np.maximum(pixels, 1), otherwise)
+    return means.astype(np.float32)
+
+
+def _smooth(labels: NDArray[np.int32], inner: NDArray[np.bool_], squares: Array) -> Array:
+    """Return how smooth each label's greys are, in [0, 1], given squares of what is fine in them."""
+    smooth: Array = 1 - ramp(np.sqrt(_means(labels, inner, squares, 1)), *ROUGH)
+    return smooth
+
+
+class _Steps:
+    """How sharply a mask steps from one value to another; `width` is that of its solid contours in pixels, or 0."""
+
+    def __init__(self, mask: Array, mixtures: Mixtures, unit: float) -> None:
+        import cv2
+
+        self._mask, self._mixtures, self._unit = mask, mixtures, unit
+        across, down = (cv2.Scharr(mask, cv2.CV_32F, *order, scale=1 / 32) for order in ((1, 0), (0, 1)))
+        self._steep = cv2.dilate(np.hypot(across, down), np.ones((5, 5), np.uint8))
+        window = np.ones((2 * round(CONTOUR * unit) + 1,) * 2, np.uint8)
+        self._outside = cv2.erode(mask, window) < NOTHING
+        solid = self._outside & (cv2.dilate(mask, window) > ALL) & (mask > MIDDLE[0]) & (mask < MIDDLE[1])
+        self.width = 1 / float(np.median(self._steep[solid])) if np.count_nonzero(solid) > FEW * unit else 0.0
+
+    @cached_property
+    def _away(self) -> Array:
+        """How far from the background each pixel is."""
+        import cv2
+
+        return np.asarray(cv2.distanceTransform((self._mask > NOTHING).view(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+    @cached_property
+    def _apart(self) -> Array:
+        """How far colours can be told from those of what is solid beside them."""
+        solid = (self._mask > GREY[1]).astype(np.float32)
+        return bilinear(self._mixtures.told(solid)[1], *solid.shape)
+
+    def ends(self, regions: NDArray[np.int32], region: int, box: NDArray[np.int32]) -> float:
+        """Return how far a grey region of those labelled ends like a thing of its own, in [0, 1]."""
+        import cv2
+
+        left, top, width, height = (int(value) for value in box[:4])
+        border = round(BORDER * self._unit)
+        margin = border + 1
+        crop = np.s_[max(top - margin, 0) : top + height + margin, max(left - margin, 0) : left + width + margin]
+        mask, steep = self._mask[crop], self._steep[crop]
+        inside = (regions[crop] == region).view(np.uint8)
+        side = 2 * round(WIDE / 2 * self._unit) + 1
+        within = cv2.erode(inside, np.ones((side, side), np.uint8)).astype(np.float32)
+        level = wide_blur(mask * within, LEVEL * self._unit) / np.maximum(wide_blur(within, LEVEL * self._unit), 1e-4)
+        ring = cv2.dilate(inside, np.ones((2 * border + 1,) * 2, np.uint8)) > 0
+        outer = ring & self._outside[crop] & (mask > MIDDLE[0] * level) & (mask < MIDDLE[1] * level)
+        if np.count_nonzero(outer) <= FEW * self._unit:
+            return 0.0
+        sharp = np.mean(level[outer] < SHARP * self.width * steep[outer], dtype=np.float32)
+        sharply = float(ramp(np.array([sharp]), *SHARPLY)[0])
+        if sharply == 0:
+            return 0.0
+        rim = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
+        deep = rim & (mask > GREY[1]) & (self._away[crop] > RIM * self._unit)
+        unlike = np.where(1 - level[deep] < ABOUT * self.width * steep[deep], 1 - self._apart[crop][deep], 1)
+        faded = unlike.sum(dtype=np.float32) / max(np.count_nonzero(rim), 1)
+        return sharply * (1 - float(ramp(np.array([faded]), *FADED)[0]))
