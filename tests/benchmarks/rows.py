@@ -48,7 +48,8 @@ def table(rows: list[Row]) -> str:
             if row.topic == topic:
                 theirs, ours = (f"{value:.3g} {row.unit}" for value in (row.theirs, row.ours))
                 goal = f"{row.goal:.3g} ×" if row.goal else ""
-                lines.append(f"| {row.what} | {row.peer} | {theirs} | {ours} | **{row.ratio:.1f} ×** | {goal} |")
+                times = f"{row.ratio:.1f}" if row.ratio < 100 else f"{row.ratio:.0f}"
+                lines.append(f"| {row.what} | {row.peer} | {theirs} | {ours} | **{times} ×** | {goal} |")
         lines.append("")
     return "\n".join(lines)
 
