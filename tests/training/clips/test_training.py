@@ -28,7 +28,7 @@ from gossamer.training.supervision import Outputs, outputs_of
 from tests.cached_weights import video_weights
 from tests.training.clips import scenes
 from tests.training.test_trainer import assert_same, came_to
-from tests.training.together import run_together
+from tests.training.together import assert_alike, run_together
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,7 @@ def test_processes_share_clips_and_one_that_dies_ends_the_others_in_words(
     expected = came_to(whole)
     for found, wanted in zip(rows, expected[0], strict=True):
         assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
-    for name, value in expected[1].items():
-        torch.testing.assert_close(best[name], value, rtol=1e-3, atol=1e-4)
+    assert_alike(best, expected[1], scenes.settings().rate)
 
 
 def stepper(told: list[str] | None = None, **changed: Any) -> Stepper:
