@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from desktop import F1, SHARE, ask, end, gone, picture, start, wait_until, window, xdotool
+from desktop import F1, SHARE, ask, end, gone, picture, start, undo, wait_until, window, xdotool
 
 PLUG_IN = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "gossamer_gimp")
 sys.dont_write_bytecode = True
@@ -131,9 +131,7 @@ for key in ("alt+h", F1):
     gone(HELP)
     window("^Remove Background$")
 close_dialog("Escape")
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: look["layers"] == ["cat.png"])
+undo(lambda look: look["layers"] == ["cat.png"])
 story["undone"] = ask("look")
 
 # The layer is worked on while the dialog is open: what is cut out is what is there on OK
@@ -142,9 +140,7 @@ story["painted"] = ask("paint")["colour"]
 close_dialog("Return")
 wait_until("the result", lambda look: len(look["layers"]) == 2)
 story["cut out"] = ask("colour")["colour"]
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: len(look["layers"]) == 1)
+undo(lambda look: len(look["layers"]) == 1)
 ask("unpaint")
 before = ask("look")
 open_dialog()
@@ -159,9 +155,7 @@ picture("7-cropped-told")
 xdotool("key", "Return")
 gone("^GIMP Message$")
 story["cropped"] = ask("look")
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: look["size"] == before["size"])
+undo(lambda look: look["size"] == before["size"])
 story["uncropped"], story["before cropping"] = ask("look"), before
 
 # Two layers that are selected, by the dialog: one step of undo
@@ -170,9 +164,7 @@ open_dialog()
 close_dialog("Return")
 wait_until("both results", lambda look: len(look["layers"]) == 4)
 story["two"] = ask("look")
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: len(look["layers"]) == 2)
+undo(lambda look: len(look["layers"]) == 2)
 story["two undone"] = ask("look")
 
 # The other entries of the menu, each with its own subject
@@ -200,9 +192,7 @@ picture("7-feather")
 close_dialog("alt+o")
 wait_until("the result", lambda look: len(look["layers"]) == 2)
 story["feathered"] = ask("look")
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: len(look["layers"]) == 1)
+undo(lambda look: len(look["layers"]) == 1)
 xdotool("key", NOW)
 wait_until("the result again", lambda look: len(look["layers"]) == 2)
 story["now"] = ask("look")

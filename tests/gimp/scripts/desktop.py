@@ -88,6 +88,27 @@ def ask(question, seconds=60):
         return json.load(file)
 
 
+def undo(wanted):
+    """Press Ctrl+Z in GIMP's window, and wait until the image looks as is wanted.
+
+    A window that has only just got the focus back from another one may not hear a key, on a busy machine: where nothing
+    at all happened for long, it is pressed once more, and said.
+    """
+    window(r"\(imported\)")
+    before = ask("look")
+    time.sleep(0.5)
+    xdotool("key", "ctrl+z")
+    until = time.monotonic() + 20
+    while ask("look") == before:
+        if time.monotonic() > until:
+            print("Ctrl+Z was not heard, and is pressed again.", flush=True)
+            window(r"\(imported\)")
+            xdotool("key", "ctrl+z")
+            break
+        time.sleep(0.2)
+    wait_until("the undoing", wanted)
+
+
 def wait_until(what, wanted, seconds=120):
     """Wait until the image looks as is wanted: ``wanted(look)``."""
     until = time.monotonic() + seconds

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from desktop import F4, KEY, SHARE, ask, began, end, gone, picture, start, wait_until, window, xdotool
+from desktop import F4, KEY, SHARE, ask, began, end, gone, picture, start, undo, wait_until, window, xdotool
 
 story = []
 
@@ -183,10 +183,7 @@ close_dialog("Return")
 wait_until("the result", lambda look: len(look["layers"]) == 2)
 picture("5-result")
 note("done")
-window(r"\(imported\)")
-time.sleep(1)
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: len(look["layers"]) == 1)
+undo(lambda look: len(look["layers"]) == 1)
 note("undone")
 xdotool("key", "ctrl+y")
 wait_until("the redoing", lambda look: len(look["layers"]) == 2)
@@ -196,9 +193,7 @@ xdotool("key", "ctrl+f")  # again, with the last values: in place of the result
 wait_until("the repetition", lambda look: look["darkest"] != look["lightest"])
 picture("6-repeated")
 note("repeated")
-window(r"\(imported\)")
-xdotool("key", "ctrl+z")
-wait_until("the undoing", lambda look: look["darkest"] == look["lightest"])
+undo(lambda look: look["darkest"] == look["lightest"])
 note("repeating-undone")
 
 with open(os.path.join(SHARE, "story.json"), "w") as file:
