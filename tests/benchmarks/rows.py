@@ -56,7 +56,7 @@ def table(rows: list[Row]) -> str:
 
 def chart(rows: list[Row], title: str) -> str:
     """Return bars of the ratios, on a logarithmic scale that begins at 1, as SVG for light and dark pages."""
-    left, bar, step, head, width = 330, 16, 26, 44, 760
+    left, bar, step, head, width = 350, 16, 26, 44, 780
     most = max(2.0, *(row.ratio for row in rows))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{head + step * len(rows) + 12}" '

@@ -93,11 +93,11 @@ def _things(own: NDArray[np.bool_], least: int) -> Iterator[NDArray[np.bool_]]:
     """Yield the larger of the parts that places fall into."""
     import cv2
 
-    count, labels = cv2.connectedComponents(own.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    sizes = np.bincount(labels.ravel(), minlength=count)
-    for number in range(1, count):
-        if sizes[number] >= least:
-            yield labels == number
+    _, labels = cv2.connectedComponents(own.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0  # what is no thing
+    for number in np.flatnonzero(sizes >= least):
+        yield labels == number
 
 
 def _is_shaded(colours: Array, behind: Array, subject: Array, noise: float, channel: int) -> bool:
