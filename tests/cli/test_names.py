@@ -224,3 +224,25 @@ def test_commands_of_other_programs_are_understood(gossamer: Run, arguments: tup
 def test_a_model_named_twice_is_refused(gossamer: Run, photograph: Path) -> None:
     done = gossamer("remove", photograph, "--quiet", "--model", "u2netp,u2net, u2netp")
     assert_one_sentence(done, 2, "The model u2netp is named twice. Name each once: with itself it makes no other mask.")
+
+
+def test_no_second_file_costs_a_photograph(gossamer: Run, two: tuple[Path, Path]) -> None:
+    """``--force`` replaces earlier results; what else is named beside OUT may be the photograph itself."""
+    source, other = two
+    before = [path.read_bytes() for path in two]
+    mask, out, layer = (source.with_name(name) for name in ("mask.png", "out.png", "layer.png"))
+    PIL.Image.new("L", (90, 60), 255).save(mask)
+    remove, refine = ("remove", source, out, *MODEL), ("refine", source, mask, out)
+    twice = ("remove", source, out, "--model", "quick.onnx,quick.onnx", "--architecture", "u2net")
+    for command, option in ((remove, "--shadow-layer"), (refine, "--shadow-layer"), (twice, "--disagreement")):
+        for name in (source, other):
+            assert_one_sentence(gossamer(*command, option, name, "--force"), 3, str(name), option, "no earlier result")
+    both = ("--shadow-layer", layer, "--disagreement", layer, "--force")
+    assert_one_sentence(gossamer(*twice, *both), 3, "--shadow-layer and --disagreement are the same file")
+    numbered = source.with_name("a-1.png")
+    shutil.copy(source, numbered)
+    found = gossamer("segment", numbered, numbered.with_name("a"), "--force", "--box", "10%,10%,90%,90%")
+    assert_one_sentence(found, 3, "a-1.png exists and is no earlier result")
+    assert [path.read_bytes() for path in (*two, numbered)] == [*before, before[0]]
+    assert not out.exists()
+    assert not layer.exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gossamer.errors import OutputError, OutputExists
-from gossamer.files import check_place, drafts, move_into_place, write_bytes
+from gossamer.files import check_place, drafts, move_into_place, write_bytes, write_together
 from gossamer.platform import names
 from tests.files.users import ALICE, BOB, as_root, common_folder, run_as
 
@@ -167,3 +167,26 @@ def test_a_folder_that_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(OutputError, match=r"The folder .* does not exist"):
         write_bytes(folder / "x.png", b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_belong_together_are_all_there_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = tmp_path / "shadow.png", tmp_path / "cut.png"
+    fsync, calls = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"cut\.png could not be written: No space left"):
+            write_together([(first, b"layer"), (second, b"cut-out")])
+    assert list(tmp_path.iterdir()) == []
+    second.write_bytes(b"somebody's")
+    with pytest.raises(OutputExists, match=r"cut\.png exists"):
+        write_together([(first, b"layer"), (second, b"cut-out")])
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"somebody's"]
+    write_together([(first, b"layer"), (second, b"cut-out")], force=True)
+    assert (first.read_bytes(), second.read_bytes()) == (b"layer", b"cut-out")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gossamer.cli.terminal import check_stdout, show_json, tell, warn, write_std
 from gossamer.compositing import is_opaque
 from gossamer.cutout import Cutout
 from gossamer.errors import InputError, OutputError
-from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, read_image, write_bytes
+from gossamer.image import Image, check_folder, check_output, check_size_for, format_of, read_image, write_together
 from gossamer.image.read import bytes_of_stream
 from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path, target_path
@@ -79,15 +80,19 @@ class Target:
         """Refuse, before the work, a picture that is too large for the format."""
         check_size_for(self._format, picture.width, picture.height)
 
-    def write(self, cutout: Cutout, steps: Progress) -> dict[str, Any]:
-        """Encode and write a cut-out; returns the whole report."""
+    def write(
+        self, cutout: Cutout, steps: Progress, beside: Callable[[Progress], list[tuple[str, bytes]]] | None = None
+    ) -> dict[str, Any]:
+        """Encode and write a cut-out, and before it gets its name what lies `beside` it; returns the whole report."""
         start = time.perf_counter()
-        data = cutout.encode(self._format, mask_only=self._arguments.mask_only, progress=steps.part(0.0, 0.8))
+        data = cutout.encode(self._format, mask_only=self._arguments.mask_only, progress=steps.part(0.0, 0.7))
+        files = [] if beside is None else beside(steps.part(0.7, 0.9))
         encoded = time.perf_counter()
+        if self.path != "-":
+            files.append((self.path, data))
+        write_together(files, force=self._arguments.force, progress=steps.part(0.9, 1.0))
         if self.path == "-":
             write_stdout(data)
-        else:
-            write_bytes(self.path, data, force=self._arguments.force, progress=steps.part(0.8, 1.0))
         end = time.perf_counter()
         report = cutout.report.as_dict()
         if self._arguments.preset is not None and not self._arguments.mask_only:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gossamer.cli.parser import Parser
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.image import SOFTWARE, software_of
+from gossamer.image import SOFTWARE, check_output, software_of
 from gossamer.paths import check_readable, source_path, target_path
 from gossamer.platform import has_posix_shell
 
@@ -17,6 +17,8 @@ __all__ = [
     "add_more",
     "add_out_flag",
     "check_apart",
+    "check_result",
+    "check_second",
     "check_source",
     "names_of",
     "positional_target",
@@ -67,19 +69,64 @@ def positional_target(
     OutputExists
         It exists and is not ours.
     """
-    path = target_path(given)
-    try:
-        # What is no file (a pipe, a folder) or empty (as mktemp leaves it) holds nothing to be lost.
-        holds_something = path.is_file() and path.stat().st_size > 0
-    except OSError:
-        holds_something = False
-    if not holds_something or software_of(path) == software:
+    if _may_be_replaced(given, software):
         return given
     force = "" if arguments.force else " --force"
     raise OutputExists(
         f"{given} exists and is no earlier result of this command, so it is not replaced.",
         f"If you mean it, name it with --out {_quoted(given)}{force}; {several(arguments.command, pictures)}",
     )
+
+
+def check_second(option: str, given: str, force: bool, **others: str | None) -> None:
+    """Refuse, before the work, a file to write beside OUT that cannot be, or that would cost somebody another one.
+
+    Parameters
+    ----------
+    option : str
+        What names it, as it is typed.
+    given : str
+        The name.
+    force : bool
+        Whether an earlier result is replaced. Nothing else is: what is named may be the photograph itself.
+    **others : str or None
+        The other outputs, by what messages call them.
+
+    Raises
+    ------
+    OutputExists
+        There is such a file already.
+    OutputError
+        It cannot be written, or is one of the others.
+    """
+    check_apart(**others, **{option: given})
+    check_result(given, force, f"Give {option} another name.")
+
+
+def check_result(given: str, force: bool, remedy: str) -> None:
+    """Refuse a picture to write where one is, unless that is an earlier result and `force` replaces it.
+
+    Raises
+    ------
+    OutputExists
+        There is a picture already; of one that is not ours the message says so, and has the `remedy`.
+    OutputError
+        It cannot be written.
+    """
+    check_output(given, force=force)
+    if not _may_be_replaced(given):
+        raise OutputExists(f"{given} exists and is no earlier result of this command, so it is not replaced.", remedy)
+
+
+def _may_be_replaced(given: str, software: str = SOFTWARE) -> bool:
+    """Tell whether nothing is lost where a name is written to: there is nothing in it, or an earlier result."""
+    path = target_path(given)
+    try:
+        # What is no file (a pipe, a folder) or empty (as mktemp leaves it) holds nothing to be lost.
+        holds_something = path.is_file() and path.stat().st_size > 0
+    except OSError:
+        holds_something = False
+    return not holds_something or software_of(path) == software
 
 
 def add_more(parser: Parser, command: str) -> None:

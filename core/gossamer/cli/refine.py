@@ -6,7 +6,7 @@ from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.naming import add_more, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
-from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, write_shadow
+from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, shadow_file
 from gossamer.pipeline import refine
 from gossamer.progress import Progress
 
@@ -40,7 +40,10 @@ def run(argv: list[str]) -> int:
         picture = read_picture(source, steps.part(0.0, 0.05))
         target.check(picture)
         cutout = refine(picture, mask, recipe, progress=steps.part(0.05, 0.9), announce=console.say)
-        report = target.write(apart(cutout, arguments), steps.part(0.9, 1.0))
-        write_shadow(cutout, arguments, steps.part(1.0, 1.0))
+        report = target.write(
+            apart(cutout, arguments),
+            steps.part(0.9, 1.0),
+            lambda part: shadow_file(cutout, arguments, part),
+        )
     target.tell(report)
     return 0

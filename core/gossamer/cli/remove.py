@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import Target, add_output_flags, read_picture
 from gossamer.cli.modelling import add_model_flags, model_choice_of
-from gossamer.cli.naming import add_more, check_apart, check_source, names_of
+from gossamer.cli.naming import add_more, check_second, check_source, names_of
 from gossamer.cli.parser import Parser, add_recipe_flags, recipe_of
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
-from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, write_shadow
+from gossamer.cli.shadow_layer import add_shadow_flag, apart, finding_shadow, shadow_file
+from gossamer.cutout import Cutout
 from gossamer.errors import InputError
-from gossamer.image import check_output, encode_image, format_of, write_bytes
+from gossamer.image import encode_image, format_of
 from gossamer.pipeline import Pipeline
 from gossamer.progress import Progress
 from gossamer.session import Session
@@ -31,8 +34,8 @@ def run(argv: list[str]) -> int:
     if arguments.disagreement:
         if prompt is not None or "," not in choice.model:
             raise InputError("One model disagrees with nobody.", "Name several with --model, with commas between.")
-        check_output(arguments.disagreement, force=arguments.force)
-        check_apart(OUT=target.path, **{"--disagreement": arguments.disagreement})
+        others = {"OUT": target.path, "--shadow-layer": arguments.shadow_layer}
+        check_second("--disagreement", arguments.disagreement, arguments.force, **others)
     with Console(arguments.quiet) as console:
         steps = Progress(console.progress)
         picture = read_picture(source, steps.part(0.0, 0.05))
@@ -43,14 +46,20 @@ def run(argv: list[str]) -> int:
         else:
             session = Session(picture, finding=finding, choice=choice)
             cutout = session.cutout(prompt, recipe=recipe, progress=part, announce=console.say)
-        report = target.write(apart(cutout, arguments), steps.part(0.9, 1.0))
-        write_shadow(cutout, arguments, steps.part(1.0, 1.0))
-        if arguments.disagreement and cutout.disagreement is not None:
-            part = steps.part(0.95, 1.0)
-            data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement), progress=part)
-            write_bytes(arguments.disagreement, data, force=arguments.force, progress=steps.part(1.0, 1.0))
+        part = steps.part(0.9, 1.0)
+        report = target.write(apart(cutout, arguments), part, lambda part: _beside(cutout, arguments, part))
     target.tell(report)
     return 0
+
+
+def _beside(cutout: Cutout, arguments: argparse.Namespace, steps: Progress) -> list[tuple[str, bytes]]:
+    """Return the files beside the cut-out: its shadow's layer, and where several models disagree."""
+    files = shadow_file(cutout, arguments, steps.part(0.0, 0.5))
+    if arguments.disagreement and cutout.disagreement is not None:
+        part = steps.part(0.5, 1.0)
+        data = encode_image(None, cutout.disagreement, format_of(arguments.disagreement), progress=part)
+        files.append((arguments.disagreement, data))
+    return files
 
 
 def _parser() -> Parser:

@@ -12,12 +12,12 @@ import gossamer
 from gossamer.cli.console import Console
 from gossamer.cli.cutting import read_picture
 from gossamer.cli.modelling import model_choice_of
-from gossamer.cli.naming import add_more, add_out_flag, check_source, names_of, several
+from gossamer.cli.naming import add_more, add_out_flag, check_result, check_source, names_of, several
 from gossamer.cli.parser import Parser, add_flags
 from gossamer.cli.prompting import add_prompt_flags, finding_of, prompt_of
 from gossamer.cli.terminal import check_stdout, show_json, tell, warn
 from gossamer.errors import InputError, OutputError, OutputExists
-from gossamer.image import check_folder, check_output, check_size_for, encode_image, write_bytes
+from gossamer.image import check_folder, check_size_for, encode_image, write_bytes
 from gossamer.parallel.patience import patiently
 from gossamer.paths import source_path, target_path
 from gossamer.progress import Progress
@@ -47,9 +47,10 @@ def run(argv: list[str]) -> int:
     if arguments.preview:
         outputs["preview"] = f"{prefix}-preview.png"
     # What would make the writing fail is found before the work is done.
-    check_output(f"{prefix}-1.png", force=arguments.force)
+    another = "Choose another OUT."
+    check_result(f"{prefix}-1.png", arguments.force, another)
     if arguments.preview:
-        check_output(outputs["preview"], force=arguments.force)
+        check_result(outputs["preview"], arguments.force, another)
     check_folder(Path(outputs["json"]))
     check_folder(Path(f"{prefix}-1000.png"))  # for so many the name must not be too long
     if os.path.lexists(outputs["json"]) and not arguments.force:
@@ -62,7 +63,7 @@ def run(argv: list[str]) -> int:
         found = session.subjects(prompt, progress=steps.part(0.05, 0.9), announce=console.say)
         names = [f"{prefix}-{number}.png" for number in range(1, len(found.subjects) + 1)]
         for name in names:
-            check_output(name, force=arguments.force)
+            check_result(name, arguments.force, another)
         report = {
             "gossamer": gossamer.__version__,
             "input": arguments.input,
@@ -154,7 +155,7 @@ def _parser() -> Parser:
     add_prompt_flags(parser)
     add_flags(parser, ModelChoice, "model", only=("device",))
     parser.add_argument("--no-preview", dest="preview", action="store_false", help="write no annotated picture")
-    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument("--force", action="store_true", help="replace earlier results")
     parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
     parser.add_argument("--json", action="store_true", help="print the JSON too")
     return parser

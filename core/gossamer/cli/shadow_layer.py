@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from gossamer.canvas.photographed import with_shadow_apart
-from gossamer.cli.naming import check_apart
+from gossamer.cli.naming import check_second
 from gossamer.cli.parser import Parser
 from gossamer.cutout import Cutout
-from gossamer.image import check_output, format_of, write_bytes
+from gossamer.image import format_of
 from gossamer.progress import Progress
 from gossamer.settings.recipe import Recipe
 
-__all__ = ["add_shadow_flag", "apart", "finding_shadow", "write_shadow"]
+__all__ = ["add_shadow_flag", "apart", "finding_shadow", "shadow_file"]
 
 
 def add_shadow_flag(parser: Parser) -> None:
@@ -29,8 +29,7 @@ def finding_shadow(recipe: Recipe, arguments: argparse.Namespace, output: str) -
     path = arguments.shadow_layer
     if path is None:
         return recipe
-    check_output(path, force=arguments.force)
-    check_apart(OUT=output, **{"--shadow-layer": path})
+    check_second("--shadow-layer", path, arguments.force, OUT=output)
     return with_shadow_apart(recipe, format_of(path), "--shadow-layer")
 
 
@@ -39,9 +38,8 @@ def apart(cutout: Cutout, arguments: argparse.Namespace) -> Cutout:
     return cutout if arguments.shadow_layer is None else cutout.apart()
 
 
-def write_shadow(cutout: Cutout, arguments: argparse.Namespace, steps: Progress) -> None:
-    """Write the layer; where no shadow could be found there is none, and the report says so."""
+def shadow_file(cutout: Cutout, arguments: argparse.Namespace, steps: Progress) -> list[tuple[str, bytes]]:
+    """Return the layer's file, if any: where no shadow could be found there is none, and the report says so."""
     if arguments.shadow_layer is None or cutout.shadow is None:
-        return
-    data = cutout.encode_shadow(format_of(arguments.shadow_layer), progress=steps)
-    write_bytes(arguments.shadow_layer, data, force=arguments.force, progress=steps)
+        return []
+    return [(arguments.shadow_layer, cutout.encode_shadow(format_of(arguments.shadow_layer), progress=steps))]

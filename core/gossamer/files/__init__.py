@@ -5,7 +5,7 @@ from __future__ import annotations
 from gossamer.files.drafts import abandon, staging_folder, sweep
 from gossamer.files.names import move_into_place
 from gossamer.files.shared import change_json, folder_lock, lock_alone, lock_file, make_folder, read_json
-from gossamer.files.writing import check_folder, check_place, write_bytes
+from gossamer.files.writing import check_folder, check_place, write_bytes, write_together
 from gossamer.platform import exchange, share
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "staging_folder",
     "sweep",
     "write_bytes",
+    "write_together",
 ]

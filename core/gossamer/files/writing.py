@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from gossamer.errors import OutputError, OutputExists
@@ -15,7 +16,7 @@ from gossamer.paths import remedy_of, target_path
 from gossamer.platform import inherit
 from gossamer.progress import Progress, ProgressCallback
 
-__all__ = ["check_folder", "check_place", "write_bytes"]
+__all__ = ["check_folder", "check_place", "write_bytes", "write_together"]
 
 _PIECE = 1 << 22  # bytes between two chances to cancel
 
@@ -91,25 +92,70 @@ def write_bytes(
     OutputError
         If it cannot be written: folder missing or not writable, disk full, and so on.
     """
-    path = target_path(path)
-    if progress is not None and isinstance(data, bytes):
-        data = _pieces(data, Progress.of(progress))
-    with _in_words(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not force and os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        if force and path.exists() and not path.is_file():
-            with path.open("wb") as device:  # /dev/stdout, a pipe: nothing there to replace
-                device.writelines((data,) if isinstance(data, bytes) else data)
-            return
-        target = followed(path) if force else path
-        old = target.stat() if force and target.exists() else None
-        with draft(target.parent, 0o666 if old is None else 0o600) as made:
-            made.fill(data)
-            if old is not None:
-                inherit(made.descriptor, target, old)
-            move(made.ready(), target, force)
+    write_together([(path, data)], force=force, progress=progress)
+
+
+def write_together(
+    files: Sequence[tuple[str | os.PathLike[str], bytes | Iterable[bytes]]],
+    *,
+    force: bool = False,
+    progress: ProgressCallback | Progress | None = None,
+) -> None:
+    """Write files that belong together: all their bytes are on the disk before the first of them gets its name.
+
+    So none is there where one has no room. They get their names in the order given, each as by :func:`write_bytes`.
+
+    Parameters
+    ----------
+    files : sequence of (path, data)
+        As for :func:`write_bytes`.
+    force : bool
+        Whether what has their names is replaced.
+    progress : callable, optional
+        Told how much of bytes is written; where it raises, nothing is.
+
+    Raises
+    ------
+    OutputExists
+        If one of them exists and `force` is not set.
+    OutputError
+        If one cannot be written.
+    """
+    steps = None if progress is None else Progress.of(progress)
+    with ExitStack() as drafts:
+        namings = []
+        for number, (given, data) in enumerate(files):
+            path = target_path(given)
+            if steps is not None and isinstance(data, bytes):
+                data = _pieces(data, steps.part(number / len(files), (number + 1) / len(files)))
+            with _in_words(path):
+                namings.append((path, _drafted(path, data, force, drafts)))
+        for path, name in namings:
+            with _in_words(path):
+                name()
+
+
+def _drafted(path: Path, data: bytes | Iterable[bytes], force: bool, drafts: ExitStack) -> Callable[[], None]:
+    """Write down what a file shall hold, and return what gives it its name; `drafts` removes what gets none."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not force and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if force and path.exists() and not path.is_file():
+        return partial(_pour, path, data)
+    target = followed(path) if force else path
+    old = target.stat() if force and target.exists() else None
+    made = drafts.enter_context(draft(target.parent, 0o666 if old is None else 0o600))
+    made.fill(data)
+    if old is not None:
+        inherit(made.descriptor, target, old)
+    return lambda: move(made.ready(), target, force)
+
+
+def _pour(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write into what is no file (/dev/stdout, a pipe): there is nothing to replace."""
+    with path.open("wb") as device:
+        device.writelines((data,) if isinstance(data, bytes) else data)
 
 
 def _pieces(data: bytes, steps: Progress) -> Iterator[bytes]:

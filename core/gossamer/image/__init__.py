@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gossamer.files import check_folder, write_bytes
+from gossamer.files import check_folder, write_bytes, write_together
 from gossamer.image.masks import MaskPicture, MaskSource, read_mask
 from gossamer.image.metadata import Metadata, kept_metadata
 from gossamer.image.origin import software_of
@@ -38,4 +38,5 @@ __all__ = [
     "rounded",
     "software_of",
     "write_bytes",
+    "write_together",
 ]
