@@ -96,6 +96,22 @@ def test_before_a_lively_background_it_is_said_that_none_was_kept() -> None:
     assert cutout.shadow is None
 
 
+def test_what_stands_below_a_plain_sky_is_no_shadow() -> None:
+    """The sky is plain enough to be a screen; trees and grass, some of which are of its hue, reach the subject."""
+    _, alpha, colour, _ = scene()
+    rng = np.random.default_rng(5)
+    y = np.linspace(0, 1, SIZE[0], dtype=np.float32)[:, None, None]
+    image = np.float32([0.45, 0.7, 0.95]) * (0.8 + 0.4 * y) * np.ones((*SIZE, 1), np.float32)
+    texture = cv2.GaussianBlur(rng.normal(0, 1, SIZE).astype(np.float32), (0, 0), 3)
+    trees, grass = slice(150, 240), slice(240, None)
+    image[trees] *= np.clip(0.5 + 1.5 * texture[trees, :, None], 0.1, 1)
+    image[grass] = np.float32([0.5, 0.55, 0.2]) * np.clip(1 + texture[grass, :, None], 0, 2)
+    image = np.clip(alpha[..., None] * colour + (1 - alpha[..., None]) * image, 0, 1).astype(np.float32)
+    assert photographed_shadow(image, alpha) is None
+    recipe = gossamer.Recipe.of({"foreground": {"shadow": "keep"}, "matting": {"method": "none"}})
+    assert any("shadow was not kept" in warning for warning in gossamer.refine(image, alpha, recipe).report.warnings)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("margin", ["10%", "20px"])
 def test_the_canvas_takes_it_along(margin: str) -> None:

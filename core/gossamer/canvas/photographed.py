@@ -28,6 +28,7 @@ SHARE, EVEN, QUIET = 0.3, 0.03, 0.03  # of the background that must be plain, an
 DARK = 0.1  # a darker background shows no shadows
 FAINT = 0.02, 0.05  # darker by less is nothing, by more all of it
 TINT = 0.06, 0.15  # of brightness: what differs in hue by less is a shadow, by more another thing
+OTHER, UNLIKE = 0.1, 0.05  # of the background that may be other things, which differ from it by more than so much
 CALM = 1.0  # sigma in units of the blur that takes the noise off
 INWARD = 2.0, 12.0  # sigmas in units over which it goes on beneath the subject
 TOUCHING = 3.0  # units: shadows reach this near to the subject
@@ -62,7 +63,13 @@ def photographed_shadow(pixels: Pixels, alpha: Array) -> Array | None:
     if screen.share < SHARE or float(screen.field[far].max()) < DARK:
         return None
     weight = free.astype(np.float32)
-    shadow = _darker(image, screen.field, weight, unit) * weight
+    seen = _calm(image, weight, unit)
+    dark, hue = _darkness(seen, screen.field)
+    # Before trees below a sky, or a street, the darker things that reach the subject are no shadow of it.
+    other = (np.abs(seen - screen.field).max(axis=2) > UNLIKE) & ((hue > TINT[0]) | (dark <= 0))
+    if other[far].mean() > OTHER:
+        return None
+    shadow = dark * ramp(dark, *FAINT) * (1 - ramp(hue, *TINT)) * weight
     shadow *= _of_the_subject(shadow, matte, unit)
     beneath = np.zeros_like(shadow)
     known = np.zeros_like(shadow)
@@ -125,16 +132,19 @@ def with_shadow_apart(recipe: Recipe, format: str, how: str) -> Recipe:
     return recipe.model_copy(update={"foreground": recipe.foreground.model_copy(update={"shadow": "keep"})})
 
 
-def _darker(image: Array, behind: Array, weight: Array, unit: float) -> Array:
-    """Return how much darker a picture is than its background, where it is of the same hue."""
+def _calm(image: Array, weight: Array, unit: float) -> Array:
+    """Return a picture without its noise; what has no weight plays no part."""
     summed = wide_blur(np.dstack([image * weight[..., None], weight]), CALM * unit)
-    seen = summed[..., :3] / np.maximum(summed[..., 3:], np.float32(1e-3))
+    result: Array = summed[..., :3] / np.maximum(summed[..., 3:], np.float32(1e-3))
+    return result
+
+
+def _darkness(seen: Array, behind: Array) -> tuple[Array, Array]:
+    """Return how much darker a picture is than its background, and how much its hue differs from it, of brightness."""
     strength = np.maximum((behind * behind).sum(axis=2), np.float32(1e-3))
     left = (seen * behind).sum(axis=2) / strength
     hue = np.linalg.norm(seen - left[..., None] * behind, axis=2) / np.sqrt(strength)
-    dark = np.clip(1 - left, 0, 1)
-    result: Array = dark * ramp(dark, *FAINT) * (1 - ramp(hue, *TINT))
-    return result
+    return np.clip(1 - left, 0, 1), hue
 
 
 def _of_the_subject(shadow: Array, alpha: Array, unit: float) -> NDArray[np.bool_]:
