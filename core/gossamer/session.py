@@ -45,8 +45,8 @@ class Session:
     finding : Finding, optional
         How subjects are found, unless a prompt comes with another one.
     choice : ModelChoice, optional
-        The automatic model that ``combine="intersection"`` takes; its device and folders count for the prompted
-        models too.
+        The automatic model that ``combine="intersection"`` takes, and that GrabCut starts from; its device and folders
+        count for the prompted models too.
     prompt_model : PromptedModel or str, optional
         Instead of what `finding` names: a loaded model, which several sessions can share, or a name.
     model : SegmentationModel, Ensemble or str, optional

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from gossamer.errors import Cancelled, InputError
+import gossamer
+from gossamer.errors import Cancelled, GossamerError, InputError
 from gossamer.progress import Progress
 from gossamer.prompting import grabcut
+from gossamer.prompting.choice import load_prompt_model
 from gossamer.prompting.grabcut import GrabCut
 from gossamer.prompting.labels import Site, lacking
 from gossamer.prompting.prompt import Prompt
 from tests.cached_weights import weights_home
+from tests.networks.test_onnx_runtime import graph
 
 DISC = (150, 100, 40)  # x, y, radius
 
@@ -536,3 +540,20 @@ def test_no_block_keeps_who_wants_to_leave(block: str, monkeypatch: pytest.Monke
     model = GrabCut()
     with pytest.raises(Cancelled):
         model.predict(model.embed(picture, stop), Prompt(boxes=[(25, 15, 55, 45)]), progress=stop)
+
+
+def test_grabcut_starts_from_the_model_that_was_named(tmp_path: Path) -> None:
+    """It took the best that was installed whatever was named, and a name that there is none of went unheard."""
+    weights = graph(tmp_path / "own.onnx", 1)
+    named = load_prompt_model("grabcut", model=str(weights), architecture="u2net")
+    assert named.id == "grabcut (own)"
+    assert load_prompt_model("grabcut", model="none").id == "grabcut"
+    image = np.zeros((60, 80, 3), np.float32)
+    image[20:40, 30:60] = 1
+    box = Prompt(boxes=((28, 18, 62, 42),))
+    cutout = gossamer.open(image, model=str(weights), architecture="u2net").cutout(box)
+    assert cutout.report.model == "grabcut (own)"
+    assert np.abs(cutout.alpha - image[..., 0]).mean() < 0.02
+    for unknown in ("nonsense", "nope.onnx", "u2net,"):
+        with pytest.raises(GossamerError):
+            gossamer.open(image, model=unknown).cutout(box)

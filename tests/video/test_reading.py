@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
+import PIL.Image
+import PIL.ImageCms
 import pytest
 
 import gossamer
@@ -338,3 +345,64 @@ def test_a_clip_is_named_as_people_write_it(tmp_path: Path, monkeypatch: pytest.
     for nothing in ("", "https://example.org/a.mkv", None):
         with pytest.raises(InputError):
             open_source(nothing)  # type: ignore[arg-type]
+
+
+def packed(path: Path, codec: str, pictures: list[bytes], size: tuple[int, int]) -> None:
+    """Write a film whose frames are picture files, bytes and all, as some cameras and programs do."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream(codec, rate=10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "rgb24" if codec == "png" else "yuvj444p"
+        for number, data in enumerate(pictures):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base, packet.is_keyframe = Fraction(1, 10), True
+            film.mux(packet)
+
+
+def as_bytes(pixels: np.ndarray, format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(stream, format, **options)
+    return stream.getvalue()
+
+
+def test_films_of_png_with_colour_profiles_do_not_end_the_process(tmp_path: Path) -> None:
+    """PyAV frees such a profile's name twice once a frame's side data were looked at: the process died."""
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    frames = [as_bytes(frame_pixels(number, 96, 64), "PNG", icc_profile=profile) for number in range(3)]
+    packed(tmp_path / "a.mov", "png", frames, (96, 64))
+    look = (
+        "import gc, sys; from gossamer.video import open_source\n"
+        "with open_source(sys.argv[1]) as source: print(len(list(source.frames())))\n"
+        "del source; gc.collect()"
+    )
+    done = subprocess.run([sys.executable, "-c", look, tmp_path / "a.mov"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    turn(tmp_path / "a.mov", 90)
+    with open_source(tmp_path / "a.mov") as source:
+        assert np.array_equal(next(source.frames()).pixels, np.rot90(frame_pixels(0, 96, 64), -1))
+
+
+def test_frames_with_exif_are_no_fault(tmp_path: Path) -> None:
+    """PyAV has no name for that kind of side data: films of some cameras ended in a traceback."""
+    exif = PIL.Image.Exif()
+    exif[0x010F] = "a camera"
+    frames = [as_bytes(frame_pixels(n, 96, 64), "JPEG", exif=exif, quality=100, subsampling=0) for n in range(3)]
+    packed(tmp_path / "a.mov", "mjpeg", frames, (96, 64))
+    with open_source(tmp_path / "a.mov") as source:
+        assert max(off(frame, frame.number) for frame in source.frames()) < 2
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+def test_a_single_picture_is_a_clip_of_one_frame_as_pictures_are_read(tmp_path: Path, suffix: str) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    turned = np.ascontiguousarray(np.rot90(frame_pixels(0, 96, 64)))
+    path = tmp_path / f"a{suffix}"
+    PIL.Image.fromarray(turned).save(path, exif=exif, icc_profile=profile, lossless=True, quality=95, subsampling=0)
+    with open_source(path) as source:
+        (frame,) = source.frames()
+        assert (source.clip.width, source.clip.height) == (96, 64)
+        assert source.clip.icc_profile == profile
+    assert off(frame, 0) < (3 if suffix == ".jpg" else 0.01)

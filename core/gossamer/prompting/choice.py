@@ -91,7 +91,8 @@ def load_prompt_model(
     prompt : Prompt, optional
         What ``auto`` chooses for; a box without it.
     choice : ModelChoice, optional
-        Its device says where it runs, its folders where weights are looked for besides the usual ones.
+        Its device says where it runs, its folders where weights are looked for besides the usual ones. GrabCut starts
+        from what its model sees: with ``auto`` the best that is installed, with ``none`` from the prompt alone.
     progress : callable, optional
         Progress of a download; what it raises stops the work and passes through.
     announce : callable, optional
@@ -122,7 +123,7 @@ def load_prompt_model(
         (announce or _log.info)(f"Prompt model {name}: {reason}.")
     steps = Progress.of(progress)
     if name == "grabcut":
-        return _grabcut(choice, steps)
+        return _grabcut(choice, steps, announce)
     loader = _Loader(name, tuple(members.items()), choice.device, choice.folders)
     return LentModel(("prompting", loader), loader, announce, steps)
 
@@ -189,12 +190,17 @@ def _installed(families: tuple[Family, ...], folders: tuple[str | Path, ...]) ->
     return all(installed_weights(family, folders=folders) for family in families)
 
 
-def _grabcut(choice: ModelChoice, progress: Progress) -> GrabCut:
-    """Return GrabCut with the best salient model that is installed; nothing is fetched for it."""
-    from gossamer.segmentation.loading import model_of
+def _grabcut(choice: ModelChoice, progress: Progress, announce: Callable[[str], object] | None) -> GrabCut:
+    """Return GrabCut with the model that was named, else the best that is installed, for which nothing is fetched."""
+    from gossamer.segmentation.loading import load_models, model_of
     from gossamer.weights import store
     from gossamer.weights.choice import ranking
 
+    if choice.model == "none":
+        return GrabCut()
+    if choice.model != "auto":
+        named = load_models(choice, progress=progress, announce=announce)
+        return GrabCut(named.predict, named.id, named.device)
     ranked = ranking()
     for card in (*ranked.fitting, *ranked.costlier):
         weights, _ = store.look(card, progress=progress, extra_folders=[Path(folder) for folder in choice.folders])

@@ -12,7 +12,7 @@ from gossamer.paths import check_readable, source_path
 from gossamer.settings.video import Video, read_size
 from gossamer.video.animation import AnimationSource, is_animation
 from gossamer.video.clip import Frame
-from gossamer.video.pictures import PictureSource
+from gossamer.video.pictures import PictureSource, is_picture
 from gossamer.video.source import VideoSource
 from gossamer.video.timing import at_rate
 
@@ -28,7 +28,7 @@ def open_source(path: str | os.PathLike[str], settings: Video | None = None) -> 
     Parameters
     ----------
     path : path
-        A file that FFmpeg reads, an animated GIF, WebP or APNG, or a folder of numbered pictures.
+        A file that FFmpeg reads, an animated GIF, WebP or APNG, a folder of numbered pictures, or a single picture.
     settings : Video, optional
         ``size`` scales its frames; ``fps`` is the rate of pictures.
 
@@ -44,7 +44,9 @@ def open_source(path: str | os.PathLike[str], settings: Video | None = None) -> 
     check_readable(path, "clip")
     if not path.is_file():  # FFmpeg would wait for a pipe and hear nobody, and clips are not read from front to back
         raise InputError(f"{path} is a pipe or a device, not a clip.", "Save it as a file first.")
-    return AnimationSource(path, size) if is_animation(path) else VideoSource(path, size)
+    if is_animation(path):
+        return AnimationSource(path, size)
+    return PictureSource(path, settings.rate or Fraction(25), size) if is_picture(path) else VideoSource(path, size)
 
 
 def frames_of(

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures, read as a clip."""
+"""A folder of numbered pictures, or a single one, read as a clip."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ from gossamer.paths import cannot_read
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.tags import ColourTags
 
-__all__ = ["PictureSource"]
+__all__ = ["PictureSource", "is_picture"]
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp", ".exr")
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a single picture by its name: :func:`read_image` keeps what FFmpeg drops of such."""
+    return path.suffix.lower() in _SUFFIXES
 
 
 class PictureSource:
@@ -32,6 +37,7 @@ class PictureSource:
     Parameters
     ----------
     folder : Path
+        Or a picture, which is the only one then.
     rate : Fraction
         Pictures a second.
     size : (int or None, int or None)
@@ -52,14 +58,7 @@ class PictureSource:
 
         self.warnings: list[str] = []
         self._told: set[str] = set()
-        try:
-            files = list(folder.iterdir())
-        except OSError as error:
-            raise cannot_read(folder, error) from error
-        found = [path for path in files if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
-        self._paths = sorted(found, key=_by_number)
-        if not self._paths:
-            raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
+        self._paths = [folder] if folder.is_file() else _in_order(folder)
         self.warnings += _gaps(self._paths)
         first = read_image(self._paths[0])
         self._source = (first.width, first.height)
@@ -149,6 +148,18 @@ class PictureSource:
                 pixels = (pixels >> 8).astype(np.uint8)
         whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
         return np.ascontiguousarray(pixels), whole
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """Return the pictures of a folder in the order of their numbers; raises InputError where there are none."""
+    try:
+        files = list(folder.iterdir())
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+    found = [path for path in files if is_picture(path) and not path.name.startswith(".")]
+    if not found:
+        raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
+    return sorted(found, key=_by_number)
 
 
 def _gaps(paths: list[Path]) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = ["VideoSource", "scaled_sides"]
 
 _FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
 _ASKEW = 0.02  # of a quarter turn's own: so much beside it is more than rounding
+_NAMED_PROFILES = ("png", "apng")  # whose decoders give a colour profile its name
 _EARLIER = (Fraction(0), Fraction(4), Fraction(20))  # seconds before what is wanted that are tried, then the beginning
 _MISSING = Fraction(3, 2)  # frames: what rounding and odd ends make
 _DAMAGED = 50  # packets in a row that cannot be decoded: what follows is no video
@@ -98,7 +99,7 @@ class VideoSource:
         stream.thread_type = self._threads
         self._decoder = self._chosen_decoder(av)
         first = self._first_frame()
-        self._places = places = _Places.of(first)
+        self._places = places = _Places.of(first, context.name)
         turned = places.turned
         if places.is_askew:
             self.warnings.append(f"{self._path.name} is to be shown askew: it was turned to the nearest quarter.")
@@ -340,14 +341,9 @@ class _Places:
     is_askew: bool = False
 
     @classmethod
-    def of(cls, frame: Any) -> _Places:
+    def of(cls, frame: Any, codec: str) -> _Places:
         """Return what a frame of PyAV says: a matrix, x to the right and y down, as cameras of phones write it."""
-        from av.sidedata.sidedata import Type
-
-        told = frame.side_data.get(Type.DISPLAYMATRIX)
-        if told is None:
-            return cls()
-        (xx, xy, _), (yx, yy, _) = np.frombuffer(told, np.int32)[:9].reshape(3, 3)[:2].astype(float)
+        (xx, xy), (yx, yy) = _matrix(frame, codec)
         straight, across = abs(xx) + abs(yy), abs(yx) + abs(xy)
         turned = bool(across > straight)
         askew = bool(min(straight, across) > _ASKEW * max(straight, across))
@@ -357,6 +353,26 @@ class _Places:
         """Return pixels, (H, W, n), as they are shown."""
         shown = pixels.transpose(1, 0, 2) if self.turned else pixels
         return shown[:: -1 if self.overturned else 1, :: -1 if self.mirrored else 1]
+
+
+def _matrix(frame: Any, codec: str) -> NDArray[np.float64]:
+    """Return the (2, 2) matrix by which a frame is shown, up to its scale.
+
+    PyAV frees the name of a PNG's colour profile twice once its `side_data` were looked at, which ends the process, and
+    stops at what it has no name for (EXIF, and the views of films in 3D). It tells the angle all the same: what is
+    lost there is whether a frame is to be mirrored, which such clips do not say.
+    """
+    from av.sidedata.sidedata import Type
+
+    if codec not in _NAMED_PROFILES:
+        try:
+            told = frame.side_data.get(Type.DISPLAYMATRIX)
+        except ValueError:
+            pass
+        else:
+            return np.eye(2) if told is None else np.frombuffer(told, np.int32)[:9].reshape(3, 3)[:2, :2].astype(float)
+    angle = np.deg2rad(frame.rotation)
+    return np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
 
 
 def _told_end(stream: Any) -> float | None:
