@@ -38,6 +38,8 @@ def test_progress_tells_rate_and_time_left() -> None:
     [
         (["gone.mp4", "out.mov"], 2, "gone.mp4 does not exist"),
         (["in.mkv"], 2, "Nothing says where the result goes"),
+        (["in.mkv", "-"], 2, "not from or to -"),
+        (["-", "out.mov"], 2, "gossamer camera"),
         (["in.mkv", "out.mp4"], 2, "cannot hold a transparent background"),
         (["in.mkv", "out.xyz"], 3, "no suffix of a video"),
         (["in.mkv", "nowhere/out.mov"], 3, "does not exist"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import re
 import shlex
@@ -42,6 +44,29 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 def closed_form() -> dict[str, str]:
     return {"matting": "closed_form", "matting_band": "200", "model": "u2netp"}
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_fault_of_the_service(serve: Callable[..., Server]) -> None:
+    """It was answered 500, with a traceback in the log for each."""
+    server = serve()
+    host, port = server.url.removeprefix("http://").split(":")
+    kinds = ("multipart/form-data; boundary=x", "application/json", "image/png")
+    addresses = ("/v1/cutouts", "/v1/check", "/v1.0/removebg", "/api/remove")
+    for address, kind in itertools.product(addresses, kinds):
+        before = number(server, "gossamer_clients_left_total")
+        line = socket.create_connection((host, int(port)))
+        head = f"POST {address} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9000\r\nContent-Type: {kind}\r\n\r\n"
+        line.sendall(head.encode() + b"--x\r\n")
+        line.close()
+        until(functools.partial(_has_left, server, before + 1))
+    assert server.end() == 0
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert '"status": 500' not in log
+
+
+def _has_left(server: Server, count: float) -> bool:
+    return number(server, "gossamer_clients_left_total") == count
 
 
 @pytest.mark.long

@@ -255,6 +255,8 @@ def test_a_rate_is_told_with_when_to_come_again(client: Client, screen: np.ndarr
 def test_sentences_lose_the_paths_of_this_machine() -> None:
     assert without_paths("/home/a/b.onnx is no model.") == "(a file of the service) is no model."
     assert without_paths(r"See C:\models\a.onnx now") == "See (a file of the service) now"
+    assert without_paths("It lies in /v1/models/a.onnx.") == "It lies in (a file of the service)."
+    assert without_paths("Ask for it at /v1/shadows.") == "Ask for it at /v1/shadows."
     assert (
         without_paths("image/png or 1/2, see http://example.org/a/b") == "image/png or 1/2, see http://example.org/a/b"
     )

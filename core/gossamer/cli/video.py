@@ -30,6 +30,11 @@ def run(argv: list[str]) -> int:
         raise InputError("Nothing says where the result goes.", "Give OUT, e.g. cutout.mov, or --out FILE.")
     if arguments.out and arguments.output:
         raise InputError(f"Both {arguments.output} and --out say what is to be written.", "Give one of them.")
+    if "-" in (arguments.input, output):  # elsewhere a standard stream; here it would be a folder of that name
+        raise InputError(
+            "A clip is read from a file or a folder, and written into one, not from or to -.",
+            "Give their names, or see gossamer camera, which takes and gives streams.",
+        )
     settings, recipe = Video.of(**given(arguments, Video)), recipe_of(arguments)
     choice = model_choice_of(arguments)
     said = _prompts(arguments.said, settings)

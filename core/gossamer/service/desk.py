@@ -83,6 +83,16 @@ class Desk:
         if not hasattr(request.state, "rate"):
             request.state.rate = self.rates.take(request.state.owner)
 
+    async def read(self, request: Request, files: tuple[str, ...]) -> Sent:
+        """Return what a request says; raises Malformed, and Cancelled where the client has left in the midst of it."""
+        from starlette.requests import ClientDisconnect
+
+        try:
+            return await read_sent(request, files)
+        except ClientDisconnect:
+            self.metrics.left()
+            raise Cancelled() from None
+
     async def fetch(self, request: Request, address: str) -> bytes:
         """Return the picture at an address; raises Unfetched, and Cancelled once the client has left."""
         assert self.addresses is not None  # noqa: S101 - refused before
@@ -117,7 +127,7 @@ class Desk:
         return await self._cut(request, "shadow")
 
     async def _cut(self, request: Request, part: Part) -> Response:
-        sent = await read_sent(request, CUT_FILES)
+        sent = await self.read(request, CUT_FILES)
         accept = request.headers.get("accept", "")
         wish = await run_in_threadpool(self._wish, sent, accept, part, request.state.owner)
         pictures = [each for each in (wish.picture, wish.backdrop) if each is not None]
@@ -146,7 +156,7 @@ class Desk:
     async def check(self, request: Request) -> Response:
         """Tell whether a cut-out is good, without the truth."""
         known = known_fields(lambda parameter: parameter.stage == "checks")
-        sent = await read_sent(request, ("image", "photo", "mask"))
+        sent = await self.read(request, ("image", "photo", "mask"))
         check_names(sent, known, ("recipe",), ("image", "photo", "mask"))
         given = sent.one("recipe")
         if isinstance(given, str):

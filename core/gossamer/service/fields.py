@@ -152,6 +152,8 @@ async def read_sent(request: Request, files: tuple[str, ...] = FILES) -> Sent:
     ------
     Malformed
         It is not what its content type says.
+    starlette.requests.ClientDisconnect
+        The client has left before all of it had arrived.
     """
     sent = Sent()
     for name, value in request.query_params.multi_items():

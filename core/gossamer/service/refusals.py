@@ -78,12 +78,19 @@ class TooSlow(GossamerError):
 
 # Of two parts at least, after what is no part of a word: image/png is none.
 _PATH = re.compile(r"(?<![\w.:/])(?:~|/|[A-Za-z]:[\\/])[^\s'\"(),;]*[\\/][^\s'\"(),;]*")
+_ADDRESS = re.compile(r"/v1(?:\.0)?/[a-z]+")  # one's own, which remedies name
 _LIMIT = re.compile(r",? or set GOSSAMER_MAX_PIXELS[^.]*")
 
 
 def without_paths(sentence: str) -> str:
     """Return a sentence without the paths of this machine."""
-    return _PATH.sub("(a file of the service)", sentence)
+
+    def hidden(found: re.Match[str]) -> str:
+        path = found[0].rstrip(".")
+        end = found[0][len(path) :]  # of the sentence
+        return found[0] if _ADDRESS.fullmatch(path) else f"(a file of the service){end}"
+
+    return _PATH.sub(hidden, sentence)
 
 
 def worded(error: GossamerError) -> tuple[str, str]:

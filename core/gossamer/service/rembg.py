@@ -14,7 +14,7 @@ from gossamer.colours import read_colour
 from gossamer.errors import InputError
 from gossamer.service.answers import Answer
 from gossamer.service.desk import Desk, picture_response
-from gossamer.service.fields import Sent, read_sent, truth
+from gossamer.service.fields import Sent, truth
 from gossamer.service.refusals import Forbidden
 from gossamer.service.tasks import Cut
 from gossamer.service.wish import Wish, check_recipe
@@ -42,7 +42,7 @@ class Rembg:
 
     async def address(self, request: Request) -> Response:
         """Cut out the picture at an address, where the service fetches such."""
-        sent = await read_sent(request, ("file",))
+        sent = await self._desk.read(request, ("file",))
         address = str(sent.one("url", "")).strip()
         if self._desk.addresses is None:
             raise Forbidden("Addresses of pictures are not fetched here.", "POST the picture as the file of a form.")
@@ -53,7 +53,7 @@ class Rembg:
 
     async def cut(self, request: Request) -> Response:
         """Cut out a picture."""
-        return await self._cut(request, await read_sent(request, ("file",)))
+        return await self._cut(request, await self._desk.read(request, ("file",)))
 
     async def _cut(self, request: Request, sent: Sent) -> Response:
         wish = self._wish(sent)

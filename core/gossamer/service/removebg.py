@@ -17,7 +17,7 @@ from gossamer.errors import GossamerError
 from gossamer.service.addresses import Unfetched
 from gossamer.service.asked import ADDRESSES, Asked, coded, text_of
 from gossamer.service.desk import Desk, headers_of, json_response
-from gossamer.service.fields import Sent, read_sent
+from gossamer.service.fields import Sent
 from gossamer.service.refusals import worded
 
 __all__ = ["ACCOUNT", "CUT", "RemoveBg", "refused"]
@@ -42,7 +42,7 @@ class RemoveBg:
 
     async def cut(self, request: Request) -> Response:
         """Cut out a picture."""
-        sent = await read_sent(request, _FILES)
+        sent = await self._desk.read(request, _FILES)
         await self._fetch(request, sent)
         asked = Asked(sent, self._desk.settings.model)
         pictures = [each for each in (asked.wish.picture, asked.wish.backdrop) if each is not None]
