@@ -97,6 +97,39 @@ def test_frames_go_through_a_model_and_into_a_file_with_their_sound(server: Serv
     assert [path.suffix for path in files(server, "frames")] == [".webm", ".mkv"]
 
 
+def test_a_screen_is_held_as_by_the_command_line_where_nobody_changed_the_strength(server: Server) -> None:
+    """With half a weight: the widget's own 0.9 is no wish."""
+    random = np.random.default_rng(4)
+    graph: Graph = {}
+    noisy = [
+        np.clip(frame_pixels(number, WIDTH, HEIGHT) + random.normal(0, 9, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+        for number in range(8)
+    ]
+    batch = join(graph, [server.upload(f"noisy{n}.png", picture) for n, picture in enumerate(noisy)])
+    graph["clip"] = node("CreateVideo", images=batch, fps=25.0)
+    for name, given in {"own": {}, "left": {"hold_strength": 0.9}, "half": {"hold_strength": 0.5}}.items():
+        graph[name] = node("GossamerCutOutFrames", image=batch, **NO_MODEL, **given)
+        graph[f"{name} written"] = node("WriteTensor", tensor=[name, 1], name=f"strength-{name}")
+        made = {"format": "ffv1", "filename_prefix": f"clips/strength-{name}"}
+        graph[f"{name} made"] = node("GossamerCutOutVideo", video=["clip", 0], **NO_MODEL, **given, **made)
+    graph["much"] = node("GossamerCutOutFrames", image=batch, **NO_MODEL, hold_strength=0.89)
+    graph["much written"] = node("WriteTensor", tensor=["much", 1], name="strength-much")
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    held = {one: np.load(server.base / "output" / f"strength-{one}.npy") for one in ("own", "left", "half", "much")}
+    # The search for motion does not give the same to the last bit each time.
+    told = np.abs(held["much"] - held["half"]).mean()
+    assert told > 0.0005
+    assert np.abs(held["own"] - held["half"]).mean() < 0.1 * told
+    assert np.abs(held["left"] - held["half"]).mean() < 0.1 * told
+    clips = {}
+    for name in ("own", "left", "half"):
+        (made,) = files(server, f"strength-{name}")
+        clips[name] = np.stack([alpha for _, _, alpha in frames(made)])
+    assert np.abs(clips["own"] - clips["half"]).mean() < 0.1 * told
+    assert np.abs(clips["left"] - clips["half"]).mean() < 0.1 * told
+
+
 def test_a_clip_of_tensors_is_cut_out_too(server: Server, clip: str) -> None:
     graph: Graph = {
         "clip": node("LoadVideo", file=clip),

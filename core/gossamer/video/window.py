@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from contextlib import suppress
 from fractions import Fraction
 from types import ModuleType
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import InputError
+from gossamer.platform import may_open_windows
 from gossamer.video.clip import Clip
 
 __all__ = ["Window", "check_windows"]
@@ -109,7 +108,7 @@ def check_windows() -> None:
 
 def _opened() -> Any:
     """Return a window that is not seen yet."""
-    if sys.platform == "darwin" and threading.current_thread() is not threading.main_thread():
+    if not may_open_windows():
         raise InputError("macOS shows windows from a program's main thread alone.", f"Call it there, {_ELSEWHERE}")
     tk = _tk()
     try:
