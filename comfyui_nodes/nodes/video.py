@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -317,6 +319,27 @@ def _floats(colours: np.ndarray) -> np.ndarray:
     return colours if colours.dtype == np.float32 else colours.astype(np.float32) / np.float32(255)
 
 
+def _between(wanted: Video, count: int, rate: Fraction) -> tuple[int, int]:
+    """Return the first frame between the in point and the out point, and that after the last one."""
+    from gossamer import InputError
+
+    begin, end = wanted.span
+    first, last = math.ceil(begin * rate), count if end is None else min(math.ceil(end * rate), count)
+    if first >= last:
+        raise InputError(
+            "The video has no frame between the in point and the out point.", "Give others in start and end."
+        )
+    return first, last
+
+
+def _heard(audio: Any, begin: Fraction, end: Fraction) -> Any:
+    """Return the part of an AUDIO that lies between two times."""
+    if audio is None:
+        return None
+    first, last = (round(time * int(audio["sample_rate"])) for time in (begin, end))
+    return {**audio, "waveform": audio["waveform"][..., first:last]}
+
+
 def _of_tensors(
     parts: Any, wanted: Video, recipe: Recipe, choice: ModelChoice, name: str, prompts: tuple[Any, ...]
 ) -> io.NodeOutput:
@@ -324,15 +347,19 @@ def _of_tensors(
     from gossamer import InputError
     from gossamer.video import FrameCutter
 
-    images = Images.of(parts.images, "video")
-    bar, count, rate = Bar(len(images)), len(images), Fraction(parts.frame_rate)
+    rate = Fraction(parts.frame_rate)
+    first, last = _between(wanted, len(parts.images), rate)
+    images = Images.of(parts.images[first:last], "video")
+    bar, count, begin = Bar(len(images)), len(images), first / rate
     clear = recipe.background.fill == backgrounds.TRANSPARENT
     wanted = wanted.model_copy(update={"fps": round(float(parts.frame_rate), 3)})
-    said = timed(prompts, Fraction(0))
+    said = [replace(one, at=one.at - begin) for one in timed(prompts, begin)]
     for at in (one.at for one in said):
-        if at > count / rate:
+        if not 0 <= at <= count / rate:
             raise InputError(
-                f"There is no frame at {float(at):g} s: the clip has {float(count / rate):.4g} s.", "Give a time of it."
+                f"There is no frame at {float(at + begin):g} s: what is cut out goes from {float(begin):g} s to "
+                f"{float(last / rate):.4g} s.",
+                "Give a time of it, or other in and out points.",
             )
     make_room()
     with FrameCutter(
@@ -348,6 +375,8 @@ def _of_tensors(
         cut = cutter.cut(clips.frames_of(images, rate), count, bar.pictures(0, count))
         made = ((one.rgb, one.alpha) for one in cut)
         sound = parts.audio if wanted.sound == "copy" else None
+        if wanted.start or wanted.end:
+            sound = _heard(sound, begin, last / rate)
         target = films.written(made, images.size, count, wanted, name, sound, clear, bar)
         warn(cutter.warnings)
     return films.output(target, films.still(target, float(count / parts.frame_rate)))

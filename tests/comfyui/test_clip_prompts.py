@@ -168,4 +168,4 @@ def test_a_time_beyond_pictures_is_told(server: Server, clip: str, folder: Path)
     graph["cut"]["inputs"]["video"] = ["made", 0]
     run = server.run(graph)
     assert run.status == "error"
-    assert "There is no frame at 3 s: the clip has 0.32 s. Give a time of it." in run.message
+    assert "There is no frame at 3 s: what is cut out goes from 0 s to 0.32 s. Give a time of it" in run.message

@@ -145,6 +145,37 @@ def test_a_clip_of_tensors_is_cut_out_too(server: Server, clip: str) -> None:
     assert sound_packets(made)
 
 
+def test_a_clip_of_tensors_has_in_and_out_points_too(server: Server, clip: str) -> None:
+    """They were left out of account: frames 3 to 6 are meant."""
+    graph: Graph = {
+        "clip": node("LoadVideo", file=clip),
+        "parts": node("GetVideoComponents", video=["clip", 0]),
+        "made": node("CreateVideo", images=["parts", 0], audio=["parts", 1], fps=25.0),
+        "cut": node("GossamerCutOutVideo", video=["made", 0], format="ffv1", filename_prefix="clips/between"),
+    }
+    graph["cut"]["inputs"] |= NO_MODEL | {"start": "0.12", "end": "0.28"}
+    run = server.run(graph)
+    assert (run.status, run.message) == ("success", "")
+    (made,) = files(server, "between")
+    found = frames(made)
+    assert [round(float(time), 2) for time, _, _ in found] == [0, 0.04, 0.08, 0.12]
+    for number, (_, _, alpha) in enumerate(found, 3):
+        assert np.abs(alpha - disc(number, WIDTH, HEIGHT)).mean() < 0.012
+    with av.open(str(made)) as opened:
+        heard = sum(frame.samples / frame.sample_rate for frame in opened.decode(audio=0))
+    assert abs(heard - 0.16) < 0.06
+    graph["cut"]["inputs"] |= {"start": "", "end": "0.16", "filename_prefix": "clips/ended"}
+    assert server.run(graph).status == "success"
+    (made,) = files(server, "ended")
+    assert len(frames(made)) == 4
+    with av.open(str(made)) as opened:
+        heard = sum(frame.samples / frame.sample_rate for frame in opened.decode(audio=0))
+    assert abs(heard - 0.16) < 0.06
+    graph["cut"]["inputs"] |= {"start": "3", "end": "4", "filename_prefix": "clips/beyond"}
+    run = server.run(graph)
+    assert "no frame between the in point and the out point. Give others in start and end." in run.message
+
+
 @pytest.fixture
 def remembering(server: Server) -> Iterator[str]:
     """Robust Video Matting's weights in ComfyUI's model folder."""
