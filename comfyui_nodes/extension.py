@@ -10,6 +10,7 @@ from gossamer import telemetry
 
 from . import folders, memory, replacements
 from .nodes.checks import Check
+from .nodes.clip_prompts import ClipPrompt
 from .nodes.compositing import Composite
 from .nodes.editing import CombineMasks, Compare, RefineMask
 from .nodes.finishing import Finish
@@ -39,7 +40,7 @@ class GossamerExtension(ComfyExtension):
             *(LoadPromptModels, CutOutByText, CutOutByPoints, CutOutByRough),
             *(RefineMask, MakeTrimap, AlphaMatting, EstimateForeground, CombineMasks, Compare),
             *(CropToSubject, PasteBack, Shadow, PhotographedShadow, UnloadModels),
-            *(CutOutVideo, CutOutFrames, SaveVideo, TemporalSmooth, LoadFolder, SaveFolder),
+            *(ClipPrompt, CutOutVideo, CutOutFrames, SaveVideo, TemporalSmooth, LoadFolder, SaveFolder),
         ]
 
 

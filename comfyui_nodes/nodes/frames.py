@@ -135,7 +135,14 @@ class TemporalSmooth(io.ComfyNode):
                 widgets.known(
                     io.Mask.Input, "mask", display_name="mask", tooltip=f"A mask a frame. {widgets.POLARITY}"
                 ),
-                widgets.widget("hold_strength", Video, optional=False, advanced=False),
+                widgets.widget(
+                    "hold_strength",
+                    Video,
+                    optional=False,
+                    advanced=False,
+                    tooltip="Strength of holding. What weight a matte has one frame away, where the motion is certain; "
+                    "0 changes nothing.",
+                ),
                 widgets.invert(),
             ],
             outputs=[io.Mask.Output(display_name="mask", tooltip="1 (white) = foreground.")],

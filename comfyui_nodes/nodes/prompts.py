@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 
     from gossamer import ModelChoice, Prompt
 
-__all__ = ["CutOutByPoints", "CutOutByRough", "CutOutByText", "LoadPromptModels", "PromptModel"]
+__all__ = ["Boxes", "Chosen", "CutOutByPoints", "CutOutByRough", "CutOutByText", "LoadPromptModels", "PromptModel"]
 
 PromptModel = io.Custom("GOSSAMER_PROMPT_MODEL")
-_Boxes = io.Custom("BOUNDING_BOX,BBOX")
+Boxes = io.Custom("BOUNDING_BOX,BBOX")
 _MASK, _SCRIBBLES = _KINDS = ("rough mask", "scribbles")
 _EDGE = ("matting", "refinement_shift_edge")
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """What was chosen to look for subjects: a model by name or loaded, and where it runs."""
+class Chosen:
+    """What was chosen to look for subjects: a model by name or loaded, where it runs, and its name."""
 
     model: Any
     choice: ModelChoice
+    name: str = "auto"
 
 
 class LoadPromptModels(io.ComfyNode):
@@ -104,9 +105,9 @@ class LoadPromptModels(io.ComfyNode):
         choice = _choice(usual_device() if device == "auto" else device)
         name = other_model.strip() or prompt_model
         if name == "auto":
-            return io.NodeOutput(_Chosen(name, choice))
+            return io.NodeOutput(Chosen(name, choice))
         model = load_prompt_model(name, choice=choice, progress=Bar().picture(0), announce=announce)
-        return io.NodeOutput(_Chosen(model, choice))
+        return io.NodeOutput(Chosen(model, choice, name))
 
 
 def _choice(device: str) -> ModelChoice:
@@ -145,7 +146,7 @@ def _unset(name: str) -> dict[str, Any]:
 def _cut(
     images: Images,
     prompt: Callable[[int], Prompt | None],
-    chosen: _Chosen | None,
+    chosen: Chosen | None,
     background: tuple[str, str, torch.Tensor | None, str],
     settings: dict[str, Any],
     others: int = 1,
@@ -159,7 +160,7 @@ def _cut(
     finding = Finding.of(None, **{name: value for name, value in wanted.items() if not _is_unset(name, value)})
     fill, colour, picture, second = background
     recipe = backgrounds.recipe(fill, colour, second, settings)
-    chosen = chosen or _Chosen("auto", _choice(usual_device()))
+    chosen = chosen or Chosen("auto", _choice(usual_device()))
     model = chosen.model
     results = Cutouts(images, picture, others)
     bar = results.bar()
@@ -287,7 +288,7 @@ class CutOutByPoints(io.ComfyNode):
                 ),
                 *_shared(),
                 widgets.known(
-                    _Boxes.Input,
+                    Boxes.Input,
                     "boxes",
                     optional=True,
                     display_name="boxes",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -16,6 +19,8 @@ from ..progress import Bar
 from ..tensors import Images, empty, put
 from ..wording import in_comfyui
 from . import CATEGORY
+from .clip_prompts import ClipPrompts, follower, timed
+from .prompts import Chosen, PromptModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +72,22 @@ class CutOutVideo(io.ComfyNode):
                 widgets.widget("sound", Video, optional=True, advanced=True),
                 widgets.widget("crf", Video, optional=True, advanced=True),
                 _licence(),
+                widgets.known(
+                    ClipPrompts.Input,
+                    "prompts",
+                    optional=True,
+                    display_name="prompts",
+                    tooltip="From Prompt on a Video Frame (Gossamer): what is meant on some frames, followed through "
+                    "the clip by SAM 2.1 or SAM 3, in place of the model.",
+                ),
+                widgets.known(
+                    PromptModel.Input,
+                    "prompt_model",
+                    optional=True,
+                    display_name="prompt model",
+                    tooltip="For prompts: from Load Prompt Models (Gossamer), SAM 2 or SAM 3. Without it: SAM 2.1, the "
+                    "best that is installed.",
+                ),
             ],
             outputs=films.saved_outputs(),
         )
@@ -85,32 +106,33 @@ class CutOutVideo(io.ComfyNode):
         second_colour: str = "#dddddd",
         matting: str = "auto",
         accept_licence: bool = False,
+        prompts: tuple[Any, ...] = (),
+        prompt_model: Chosen | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
         """Cut out, frame by frame, from file to file."""
-        from gossamer.settings.video import Video
         from gossamer.video import cut_video
 
         recipe = _recipe(model, background, colour, second_colour, matting)
-        choice = _choice(model, quality, accept_licence)
-        wanted = Video.of(format=format, **settings)
+        choice = _follower(model, quality, prompt_model) if prompts else _choice(model, quality, accept_licence)
+        wanted = _video(format=format, **settings)
         films.check(wanted, clear=background == backgrounds.TRANSPARENT)
         if (parts := clips.components(video)) is not None:
-            return _of_tensors(parts, wanted, recipe, choice, filename_prefix)
+            return _of_tensors(parts, wanted, recipe, choice, filename_prefix, prompts)
         make_room()
         with clips.clip_file(video) as (path, start, end):
             target = clips.Target.of(filename_prefix, films.suffix(wanted), *video.get_dimensions())
+            between = wanted.of(wanted, start=wanted.start or start, end=wanted.end or end)
             try:
                 report = cut_video(
                     path,
                     target.path,
-                    wanted,
+                    between,
                     recipe,
                     choice,
+                    prompts=timed(prompts, between.span[0]),
                     progress=Bar().picture(0),
                     announce=announce,
-                    start=wanted.start or start,
-                    end=wanted.end or end,
                 )
             except BaseException:
                 target.discard()
@@ -178,12 +200,11 @@ class CutOutFrames(io.ComfyNode):
         **settings: Any,
     ) -> io.NodeOutput:
         """Cut out frame by frame."""
-        from gossamer.settings.video import Video
         from gossamer.video import FrameCutter
 
         images = Images.of(image, "image")
         recipe = _recipe(model, background, colour, second_colour, matting)
-        choice, wanted = _choice(model, quality, accept_licence), Video.of(**settings)
+        choice, wanted = _choice(model, quality, accept_licence), _video(**settings)
         result: torch.Tensor | None = None
         masks, bar = empty(len(images), *images.size), Bar(len(images))
         make_room()
@@ -270,25 +291,92 @@ def _choice(model: str, quality: str, accept_licence: bool) -> ModelChoice:
     )
 
 
+def _follower(model: str, quality: str, chosen: Chosen | None) -> ModelChoice:
+    """Return the choice of what follows prompts."""
+    from gossamer import InputError, ModelChoice
+
+    if model != "auto":
+        raise InputError(
+            f"Prompts say where the subject is, and the model {model} looks for it without.",
+            "Choose the model auto, or take the prompts away.",
+        )
+    device = usual_device() if chosen is None else chosen.choice.device
+    return ModelChoice.of(model=follower(chosen), quality=quality, device=device, folders=folders.model_folders())
+
+
+def _video(**settings: Any) -> Video:
+    """Return the settings of a clip; a strength of holding that nobody changed leaves it to the library."""
+    from gossamer.settings.video import Video
+
+    if settings.get("hold_strength") == Video().hold_strength:
+        del settings["hold_strength"]
+    return Video.of(**settings)
+
+
 def _floats(colours: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return colours if colours.dtype == np.float32 else colours.astype(np.float32) / np.float32(255)
 
 
-def _of_tensors(parts: Any, wanted: Video, recipe: Recipe, choice: ModelChoice, name: str) -> io.NodeOutput:
+def _between(wanted: Video, count: int, rate: Fraction) -> tuple[int, int]:
+    """Return the first frame between the in point and the out point, and that after the last one."""
+    from gossamer import InputError
+
+    begin, end = wanted.span
+    first, last = math.ceil(begin * rate), count if end is None else min(math.ceil(end * rate), count)
+    if first >= last:
+        raise InputError(
+            "The video has no frame between the in point and the out point.", "Give others in start and end."
+        )
+    return first, last
+
+
+def _heard(audio: Any, begin: Fraction, end: Fraction) -> Any:
+    """Return the part of an AUDIO that lies between two times."""
+    if audio is None:
+        return None
+    first, last = (round(time * int(audio["sample_rate"])) for time in (begin, end))
+    return {**audio, "waveform": audio["waveform"][..., first:last]}
+
+
+def _of_tensors(
+    parts: Any, wanted: Video, recipe: Recipe, choice: ModelChoice, name: str, prompts: tuple[Any, ...]
+) -> io.NodeOutput:
     """Cut out a clip that was made of tensors, and write it."""
+    from gossamer import InputError
     from gossamer.video import FrameCutter
 
-    images = Images.of(parts.images, "video")
-    bar, count = Bar(len(images)), len(images)
+    rate = Fraction(parts.frame_rate)
+    first, last = _between(wanted, len(parts.images), rate)
+    images = Images.of(parts.images[first:last], "video")
+    bar, count, begin = Bar(len(images)), len(images), first / rate
     clear = recipe.background.fill == backgrounds.TRANSPARENT
     wanted = wanted.model_copy(update={"fps": round(float(parts.frame_rate), 3)})
+    said = [replace(one, at=one.at - begin) for one in timed(prompts, begin)]
+    for at in (one.at for one in said):
+        if not 0 <= at <= count / rate:
+            raise InputError(
+                f"There is no frame at {float(at + begin):g} s: what is cut out goes from {float(begin):g} s to "
+                f"{float(last / rate):.4g} s.",
+                "Give a time of it, or other in and out points.",
+            )
     make_room()
-    with FrameCutter(*images.size, wanted, recipe, choice, progress=bar.picture(0), announce=announce) as cutter:
-        cut = cutter.cut(clips.frames_of(images), count, bar.pictures(0, count))
+    with FrameCutter(
+        *images.size,
+        wanted,
+        recipe,
+        choice,
+        prompts=said,
+        frames=lambda: clips.frames_of(images, rate),
+        progress=bar.picture(0),
+        announce=announce,
+    ) as cutter:
+        cut = cutter.cut(clips.frames_of(images, rate), count, bar.pictures(0, count))
         made = ((one.rgb, one.alpha) for one in cut)
         sound = parts.audio if wanted.sound == "copy" else None
+        if wanted.start or wanted.end:
+            sound = _heard(sound, begin, last / rate)
         target = films.written(made, images.size, count, wanted, name, sound, clear, bar)
         warn(cutter.warnings)
     return films.output(target, films.still(target, float(count / parts.frame_rate)))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The picture on "Cut Out by Points and Boxes": clicks and rectangles on it are written into the node's own texts,
-// which stay what counts. The picture is that of a Load Image, or what the node itself had in its last run.
+// The picture on "Cut Out by Points and Boxes" and "Prompt on a Video Frame": clicks and rectangles on it are written
+// into the node's own texts, which stay what counts. The picture is that of a Load Image, or what the node itself had in its last run.
 import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 
-const NODE = "GossamerCutOutByPoints"
+const NODES = ["GossamerCutOutByPoints", "GossamerClipPrompt"]
 const TEXTS = ["points", "not_points", "box"]
 const LOADERS = ["LoadImage", "LoadImageMask", "LoadImageOutput"]
 const TALL = 200 // pixels of the node that the picture has at least
@@ -303,7 +303,7 @@ app.registerExtension({
   name: "gossamer.points",
 
   nodeCreated(node) {
-    if (node.comfyClass !== NODE || !node.addDOMWidget) return
+    if (!NODES.includes(node.comfyClass) || !node.addDOMWidget) return
     if (!TEXTS.every((name) => node.widgets?.some((one) => one.name === name))) return
     const picture = new Picture(node)
     const options = { serialize: false, hideOnZoom: false, getMinHeight: () => TALL, getValue: () => "", setValue() {} }

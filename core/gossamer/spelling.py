@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-__all__ = ["alike", "did_you_mean", "visible"]
+__all__ = ["alike", "did_you_mean", "the_taker", "visible"]
 
 _CLOSE = 0.6  # of difflib's ratio: a letter or two wrong in a short name
 _COUNT = 3
@@ -43,6 +43,19 @@ def alike(name: str, known: Iterable[str]) -> list[str]:
     # Where the letters agree, a guess at misspelt ones only distracts.
     limit = 2 if best <= 2 else 4
     return [other for rank, _, other in ranked if rank <= limit][:_COUNT]
+
+
+def the_taker(name: str, takers: Iterable[str]) -> str:
+    """Return which of those that take a value was meant where `name` was given it, which does not; "" where many may.
+
+    One that has a word with it in common comes before all others, as ``--foreground-shadow`` has with ``--shadow``.
+    """
+    others = [one for one in takers if one != name]
+    related = [one for one in others if _words(one) & _words(name)]
+    for some in (related, others):
+        if len(some) == 1:
+            return some[0]
+    return ""
 
 
 def did_you_mean(name: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gossamer.batch.journal import Failure, JournalWriter, Record, Run
+from gossamer.batch.record import Layer
 
 RED, BLUE = (200, 40, 30), (30, 60, 200)
 HEIGHT, WIDTH = 180, 240
@@ -96,6 +98,16 @@ class Finished:
         record = replace(record, **changed)
         self._writer.append(record)
         return record
+
+    def add_with_shadow(self, source: str) -> Record:
+        """Add a picture beside whose cut-out there is a layer with its shadow, a black blot."""
+        name = f"{self._count + 1}-shadow.png"
+        rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+        blot = np.clip(2 - np.hypot((columns - WIDTH / 2) / 60, (rows - HEIGHT * 0.8) / 14), 0, 1) * 150
+        layer = np.dstack([np.zeros((HEIGHT, WIDTH, 3)), blot]).astype(np.uint8)
+        Image.fromarray(layer).save(self.out / name)
+        data = (self.out / name).read_bytes()
+        return self.add(source, shadow=Layer(name, len(data), hashlib.sha256(data).hexdigest()))
 
     def fail(self, source: str, message: str = "It is damaged or cut off.") -> Record:
         """Add a picture that failed."""

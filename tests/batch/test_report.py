@@ -79,6 +79,32 @@ def test_thumbnails_show_what_the_files_hold(tmp_path: Path) -> None:
         assert len(base64.b64decode(thumbnail)) <= 3000
 
 
+def test_a_shadow_is_shown_beside_its_cut_out_until_it_is_gone(finished: Finished, tmp_path: Path) -> None:
+    record = finished.add_with_shadow("shoe.jpg")
+    finished.add("plain.jpg")
+    out, file = finished.close(), tmp_path / "page.html"
+    make_report(out, file)
+    assert record.shadow is not None
+    shown = _opened(_of_page(file, "d0")["shadow"])
+    with Image.open(out / record.shadow.output) as layer:
+        alpha = np.asarray(layer)[..., 3].astype(int)
+    assert shown.shape == (HEIGHT, WIDTH, 4)
+    assert np.abs(shown[..., 3].astype(int) - alpha).max() < 4
+    assert shown[alpha > 40][:, :3].max() < 12
+    assert _of_page(file, "d1")["shadow"] == ""
+    rows = json.loads(re.search(r'"rows":(\[.*\])}', file.read_text("utf-8"))[1])  # type: ignore[index]
+    assert [row["shadowLink"] for row in rows] == ["out/1-shadow.png", ""]
+    (out / record.shadow.output).write_bytes(b"damaged")
+    make_report(out, file, force=True)
+    assert _of_page(file, "d0")["shadow"] == ""
+    _, _, (row, _) = read_rows(out)
+    assert row.notes == ("Its shadow was replaced after the batch made it.",)
+    (out / record.shadow.output).unlink()
+    _, _, (row, _) = read_rows(out)
+    assert row.shadow is None
+    assert row.notes == ("Its shadow is not there any more: resume the batch to make both again.",)
+
+
 def test_zooms_are_the_pixels_of_the_cut_out_at_its_edge(tmp_path: Path) -> None:
     made = make_thumbnails(*_saved(tmp_path))
     assert 1 <= len(made.zooms) <= 3

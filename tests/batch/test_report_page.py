@@ -266,6 +266,30 @@ def test_before_and_after_grounds_and_enlarged_edges(browser: Browser, report: P
         assert page.locator("#stage.beside #before").is_visible()
 
 
+def test_a_shadow_is_seen_beside_its_cut_out(browser: Browser, tmp_path: Path) -> None:
+    finished = Finished(tmp_path)
+    finished.begin()
+    finished.add_with_shadow("shoe.jpg")
+    finished.add("plain.jpg")
+    make_report(finished.close(), tmp_path / "page.html")
+    with _page(browser, tmp_path / "page.html") as page:
+        page.fill("#search", "shoe")
+        _until(page, "document.getElementById('shadow').naturalWidth == 240")
+        page.locator('[value="#ffffff"]').check(force=True)
+        assert page.locator("#files").inner_text().split("\n")[0].startswith("Open the cut-out")
+        assert "1-shadow.png" in page.get_by_text("Open its shadow").get_attribute("href")
+        stage, shade = page.locator("#stage").bounding_box(), page.locator("#shade .layer").bounding_box()
+        assert shade["x"] >= stage["x"] + stage["width"]
+        page.locator("#shade .layer").screenshot(path=tmp_path / "shade.png")
+        with Image.open(tmp_path / "shade.png") as picture:
+            pixels = np.asarray(picture.convert("L")).astype(int)
+        height, width = pixels.shape
+        assert pixels[round(height * 0.8), width // 2] < 120
+        assert pixels[height // 8, width // 8] == 255
+        page.fill("#search", "plain")
+        _until(page, "document.getElementById('shade').hidden")
+
+
 def test_thousands_of_rows_are_there_and_few_exist(browser: Browser, tmp_path: Path) -> None:
     finished = Finished(tmp_path)
     finished.begin()

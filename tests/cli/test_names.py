@@ -209,6 +209,22 @@ def test_what_is_wrong_is_told_first_and_what_is_right_proposed(
             "--matting cannot be 'closd_form'. Did you mean closed_form? ",
         ),
         (
+            ("remove", "a.jpg", "--shadow", "keep"),  # the photograph's own, and that which is made
+            "--shadow cannot be 'keep'. Did you mean --foreground-shadow keep? Choose one of: none, drop, ",
+        ),
+        (
+            ("batch", "a", "--out", "b", "--foreground-shadow", "contact"),
+            "--foreground-shadow cannot be 'contact'. Did you mean --shadow contact? Choose one of: none, keep.",
+        ),
+        (
+            ("remove", "a.jpg", "--foreground", "vitmatte"),
+            "--foreground cannot be 'vitmatte'. Did you mean --matting vitmatte? ",
+        ),
+        (
+            ("video", "a.mkv", "b.mov", "--hold", "contact"),  # flags of what a clip does not have are not proposed
+            "--hold cannot be 'contact'. Choose one of: auto, none, flow.",
+        ),
+        (
             ("models", "get", "auto", "--quality", "it's"),
             '--quality cannot be "it\'s". Choose one of: fast, balanced, ',
         ),

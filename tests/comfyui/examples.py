@@ -19,12 +19,12 @@ from tests.comfyui.install import comfyui
 from tests.comfyui.server import Graph, Server
 
 COMMAND = "python -m tests.comfyui.examples"
-PICTURE, CLIP = "example.png", "clip.mp4"
+PICTURE, CLIP, FRAME = "example.png", "clip.mp4", "frame.png"
 _WIDTH, _GAP = 420, 80
 _PREVIEWS = (
     *("LoadImage", "SaveImage", "PreviewImage", "LoadVideo", "SaveAnimatedWEBP", "GossamerSaveFolder"),
     *("GossamerRemoveBackground", "GossamerCutOutByText", "GossamerCutOutByPoints", "GossamerCutOutByRough"),
-    *("GossamerPredictMask", "GossamerCutOutVideo", "GossamerCutOutFrames", "GossamerSaveVideo"),
+    *("GossamerPredictMask", "GossamerClipPrompt", "GossamerCutOutVideo", "GossamerCutOutFrames", "GossamerSaveVideo"),
 )
 
 _LOAD = node("LoadImage", image=PICTURE)
@@ -191,6 +191,24 @@ GRAPHS: dict[str, tuple[str, Graph]] = {
             "1": node("GossamerLoadFolder", folder="photos"),
             "2": node("GossamerRemoveBackground", image=["1", 0]),
             "3": node("GossamerSaveFolder", image=["2", 0], name=["1", 1]),
+        },
+    ),
+    "gossamer_16_video_prompt": (
+        "Mark the subject on one frame, and SAM 2.1 follows it through the clip, forth and back. What it loses is "
+        "corrected by one more prompt, at a later time. To click in the frame, run once.",
+        {
+            "1": node("LoadVideo", file=CLIP),
+            "2": node("GetVideoComponents", video=["1", 0]),
+            "3": node("ImageFromBatch", image=["2", 0], batch_index=6, length=1),
+            "4": node("GossamerClipPrompt", at="0.24", box="40, 55, 170, 185", image=["3", 0]),
+            "5": node("GossamerLoadPromptModels"),
+            "6": node(
+                "GossamerCutOutVideo",
+                video=["1", 0],
+                filename_prefix="gossamer/followed",
+                prompts=["4", 0],
+                prompt_model=["5", 0],
+            ),
         },
     ),
 }

@@ -32,8 +32,8 @@ from tests.prompting.tiny_models import save_grounding_dino, save_sam2
 NAMES = [name.partition("_")[2].partition("_")[2] for name in examples.GRAPHS]
 
 
-# Tested below, and with the nodes for clips and folders.
-ELSEWHERE = ("text", "video", "video_to_prores", "video_frames", "folder")
+# Tested below, and with the nodes for clips, their prompts and folders.
+ELSEWHERE = ("text", "video", "video_to_prores", "video_frames", "folder", "video_prompt")
 
 
 @pytest.fixture(autouse=True)

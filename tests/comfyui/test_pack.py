@@ -91,7 +91,9 @@ INPUTS = {
     "GossamerCutOutVideo": [
         *("video", "model", "quality", "format", "background", "colour", "filename_prefix", "hold", "hold_strength"),
         *("ratio", "second_colour", "matting", "start", "end", "sound", "crf", "accept_licence"),
+        *("prompts", "prompt_model"),
     ],
+    "GossamerClipPrompt": [*("at", "text", "points", "not_points", "box"), *("boxes", "mask", "prompts", "image")],
     "GossamerCutOutFrames": [
         *("image", "model", "quality", "background", "colour", "hold", "hold_strength", "ratio", "remembered"),
         *("second_colour", "matting", "accept_licence"),
@@ -125,6 +127,7 @@ OUTPUTS = {
     "GossamerShadow": ["IMAGE", "MASK"],
     "GossamerPhotographedShadow": ["IMAGE", "MASK"],
     "GossamerUnloadModels": ["*"],
+    "GossamerClipPrompt": ["GOSSAMER_CLIP_PROMPTS"],
     "GossamerCutOutVideo": ["VIDEO", "STRING"],
     "GossamerCutOutFrames": ["IMAGE", "MASK", "GOSSAMER_REMEMBERED"],
     "GossamerSaveVideo": ["VIDEO", "STRING"],

@@ -17,6 +17,7 @@ from tests.comfyui import browser, palette, subgraphs
 from tests.comfyui.graphs import EXAMPLES
 from tests.comfyui.install import REPOSITORY, cache_folder
 from tests.comfyui.server import Server
+from tests.video.clips import frame_pixels
 
 _LOOK = """async () => {
     app.graph.clear()
@@ -210,3 +211,31 @@ def boxed(name: str) -> dict:
          "inputs": [{"name": "images", "type": "IMAGE", "link": last}], "widgets_values": [prefix], **shared},
     ]  # fmt: skip
     return {**graph, "links": links, "last_node_id": 3, "last_link_id": last}
+
+
+_SHOWN = """name => {
+    const node = app.graph.nodes.find(one => one.type == 'GossamerClipPrompt')
+    node.onExecuted({gossamer_source: [{filename: name, subfolder: '', type: 'input', width: 320, height: 240}]})
+    app.canvas.ds.scale = 1
+    app.canvas.ds.offset = [400 - node.pos[0], 60 - node.pos[1]]
+    app.canvas.setDirty(true, true)
+}"""
+
+
+def test_a_clip_s_frame_is_clicked_in_too(server: Server, tmp_path: Path) -> None:
+    name = server.upload("clicked-frame.png", frame_pixels(6, 320, 240))
+    with browser.page(server, tmp_path / "profile") as (page, errors):
+        browser.open_graph(page, EXAMPLES / "gossamer_16_video_prompt.json")
+        page.evaluate(_SHOWN, name)
+        page.wait_for_timeout(2000)
+        box = page.locator(".gossamer-points canvas").bounding_box()
+        assert box is not None
+        scale = min(box["width"] / 320, box["height"] / 240)
+        left, top = box["x"] + (box["width"] - 320 * scale) / 2, box["y"] + (box["height"] - 240 * scale) / 2
+        page.mouse.click(left + 105 * scale, top + 120 * scale)
+        queued = page.evaluate("async () => (await app.graphToPrompt()).output")
+        (inputs,) = (one["inputs"] for one in queued.values() if one["class_type"] == "GossamerClipPrompt")
+        (point,) = json.loads(inputs["points"])
+        assert abs(point["x"] - 105) + abs(point["y"] - 120) <= 4 / scale
+        assert (inputs["at"], inputs["box"]) == ("0.24", "40, 55, 170, 185")
+        assert errors == []

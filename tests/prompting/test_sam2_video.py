@@ -20,6 +20,7 @@ from gossamer.prompting.places import Places  # noqa: E402
 from gossamer.prompting.prompt import Prompt  # noqa: E402
 from gossamer.prompting.sam2 import preprocess  # noqa: E402
 from gossamer.prompting.sam2_video import Sam2Tracker, Track, load_sam2_tracker  # noqa: E402
+from gossamer.settings import ModelChoice, Recipe  # noqa: E402
 from gossamer.video.clip import Clip, Frame  # noqa: E402
 from gossamer.video.tags import ColourTags  # noqa: E402
 from gossamer.video.tracking import TimedPrompt, Tracked  # noqa: E402
@@ -170,3 +171,59 @@ def test_the_command_follows_what_a_box_means(
         assert main([*given[:2], str(tmp_path / "new.mkv"), *given[3:], *wrong]) != 0
         assert told in capsys.readouterr().err
     assert not (tmp_path / "new.mkv").exists()
+
+
+@pytest.mark.parametrize("step", ["gossamer.video.job.assemble", "gossamer.video.job.Parts.remove"])
+def test_nothing_is_followed_anew_where_every_frame_is_made(tmp_path: Path, step: str) -> None:
+    """Ended while the segments are joined, or while only their folder is left to remove."""
+    pytest.importorskip("av")
+    from gossamer.video import cut_video, open_source
+    from tests.video.clips import make_clip
+
+    make_clip(tmp_path / "in.mkv", 50)
+    folder = save_sam2_tracking(tmp_path / "sam")
+    prompts = [TimedPrompt(Fraction(1, 5), Prompt(boxes=((10.0, 8.0, 60.0, 56.0),)))]
+    choice = ModelChoice.of(model=str(folder), device="cpu")
+    recipe = Recipe.of({"matting": {"method": "none"}})
+
+    def made(name: str, **options: Any) -> Any:
+        return cut_video(tmp_path / "in.mkv", tmp_path / name, None, recipe, choice, prompts=prompts, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            made("out.mkv")
+    assert (tmp_path / "out.mkv.parts").is_dir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gossamer.video.tracking.Tracked", lambda *_: pytest.fail("it was followed anew"))
+        report = made("out.mkv", resume=True)
+    assert report.resumed == report.frames == 50
+    assert not (tmp_path / "out.mkv.parts").exists()
+    made("whole.mkv")
+    with open_source(tmp_path / "out.mkv") as one, open_source(tmp_path / "whole.mkv") as other:
+        for resumed, whole in zip(one.frames(), other.frames(), strict=True):
+            assert np.array_equal(resumed.pixels, whole.pixels)
+            assert np.array_equal(resumed.alpha, whole.alpha)
+
+
+def test_frames_that_a_program_holds_are_followed_as_a_clip_s(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from gossamer.video import FrameCutter, cut_video, open_source
+    from tests.video.clips import make_clip
+
+    make_clip(tmp_path / "in.mkv", 6)
+    folder = save_sam2_tracking(tmp_path / "sam")
+    prompts = [TimedPrompt(Fraction(3, 25), Prompt(boxes=((10.0, 8.0, 60.0, 56.0),)))]
+    choice = ModelChoice.of(model=str(folder), device="cpu")
+    recipe = Recipe.of({"matting": {"method": "none"}, "foreground": {"method": "none"}})
+    cut_video(tmp_path / "in.mkv", tmp_path / "out.mkv", None, recipe, choice, prompts=prompts)
+    with open_source(tmp_path / "in.mkv") as source:
+        held = list(source.frames())
+    with FrameCutter(64, 96, None, recipe, choice, prompts=prompts, frames=lambda: iter(held)) as cutter:
+        mattes = [one.matte for one in cutter.cut(held, len(held))]
+    with open_source(tmp_path / "out.mkv") as made:
+        for frame, matte in zip(made.frames(), mattes, strict=True):
+            assert frame.alpha is not None
+            assert np.abs(frame.alpha / np.iinfo(frame.alpha.dtype).max - matte).max() < 0.003
+    with pytest.raises(InputError, match="Give frames, too"):
+        FrameCutter(64, 96, None, recipe, choice, prompts=prompts)

@@ -96,6 +96,15 @@ FILLS = "Give transparent, a colour such as #rrggbb, a picture's path or blur."
         ),
         ({"refinement": {"invert": 1}}, "The setting refinement.invert cannot be 1. Give True or False."),
         ({"refinement": {"unit": 1}}, "The setting refinement.unit cannot be 1. Choose one of: px, percent."),
+        (
+            {"shadow": {"kind": "keep"}},
+            "The setting shadow.kind cannot be 'keep'. Did you mean foreground.shadow? Choose one of: none, drop, "
+            "contact, reflection.",
+        ),
+        (
+            {"foreground": {"shadow": "drop"}},
+            "The setting foreground.shadow cannot be 'drop'. Did you mean shadow.kind? Choose one of: none, keep.",
+        ),
         *(
             (
                 {"segmentation": {"resolution": given}},

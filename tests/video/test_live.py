@@ -350,15 +350,29 @@ def test_an_mp4_whose_index_comes_last_does_not_come_through_a_pipe(tmp_path: Pa
     writer.join()
 
 
-def test_without_windows_it_says_how_to_look(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nothing(*_: object) -> None:
-        raise cv2.error("not implemented")
+@FIFOS
+def test_a_reader_that_leaves_does_not_wait_for_a_slow_model(tmp_path: Path, redness: Redness) -> None:
+    """The model takes as long as somebody is there, and tells all along that it is at work."""
+    make_clip(tmp_path / "in.mkv", 3)
+    os.mkfifo(tmp_path / "out")
 
-    monkeypatch.setattr(cv2, "namedWindow", nothing)
-    assert main(["camera", "in.mkv"]) == 2
-    assert "has no windows" in capsys.readouterr().err
+    def endless(frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
+        begun = time.monotonic()
+        while time.monotonic() < begun + 60:
+            progress.tick()
+            time.sleep(0.01)
+        raise AssertionError("nobody told it to end")
+
+    def look() -> None:
+        with (tmp_path / "out").open("rb"):
+            time.sleep(0.2)
+
+    redness.matte = endless  # type: ignore[method-assign]
+    reader = threading.Thread(target=look)
+    reader.start()
+    report = cut_live(str(tmp_path / "in.mkv"), str(tmp_path / "out"), Live.of(pace="all"), BLUE)
+    reader.join()
+    assert (report.ended, report.shown) == ("reader", 0)
 
 
 COMMAND = [sys.executable, "-m", "gossamer", "camera", "-", "-", "--model", "none", "--matting", "key"]

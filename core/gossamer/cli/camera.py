@@ -83,7 +83,8 @@ def _parser() -> Parser:
         metavar="OUT",
         nargs="?",
         default="window",
-        help="window, - or a pipe (H.264 in Matroska, see --write), or a device of v4l2loopback (default: window)",
+        help="window, which Esc closes, - or a pipe (H.264 in Matroska, see --write), or a device of v4l2loopback "
+        "(default: window)",
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
     parser.add_argument("--json", action="store_true", help="print a report as JSON, at the end")

@@ -15,7 +15,7 @@ from gossamer.settings.base import Settings
 from gossamer.settings.finding import PROMPT_MODELS
 from gossamer.settings.parameters import Parameter, parameters, recipe_from_flat
 from gossamer.settings.recipe import Recipe
-from gossamer.spelling import did_you_mean
+from gossamer.spelling import did_you_mean, the_taker
 
 __all__ = ["Parser", "add_flags", "add_recipe_flags", "given", "recipe_of"]
 
@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
         if found := _CHOICE.fullmatch(message):
             given, names = found["given"].strip("'\""), [name.strip("'\"") for name in found["names"].split(", ")]
             place = found["place"].rpartition("/")[2]
-            close = did_you_mean(given, names, _SYNONYMS)
+            close = did_you_mean(given, names, _SYNONYMS) or self._taker(place, given)
             raise InputError(
                 f"{place} cannot be {given!r}."
                 if place.startswith("-")
@@ -99,6 +99,13 @@ class Parser(argparse.ArgumentParser):
         else:
             remedy = f"{self._meant(message)}{remedy}"
         raise InputError(f"{sentence}.", remedy)
+
+    def _taker(self, flag: str, value: str) -> str:
+        """Return which flag takes a value that another one does not, as `--foreground-shadow` takes keep."""
+        actions = {id(one): one for one in self._option_string_actions.values()}.values()
+        shown = [one for one in actions if one.choices and one.help != argparse.SUPPRESS]
+        found = the_taker(flag, [one.option_strings[0] for one in shown if value in list(one.choices or ())])
+        return f"Did you mean {found} {value}? " if found else ""
 
     def _meant(self, message: str) -> str:
         """Return what was probably meant where an argument is not known, or is taken for another one."""

@@ -5,7 +5,7 @@ No other file of the library names what exists on one system only (a test keeps 
 
 from __future__ import annotations
 
-from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, usual_camera
+from gossamer.platform.cameras import binary_stream, camera_of, is_video_device, may_open_windows, usual_camera
 from gossamer.platform.listening import listen
 from gossamer.platform.locks import BINARY, folders_have_locks, hold, is_abandoned, open_files_can_move, wait_for
 from gossamer.platform.memory import (
@@ -71,6 +71,7 @@ __all__ = [
     "listen",
     "local_socket",
     "make_private_folder",
+    "may_open_windows",
     "new_group",
     "open_files_can_move",
     "physical_memory",

@@ -1,11 +1,12 @@
-"""Cameras, as far as systems differ in them: what FFmpeg calls them; and standard streams that carry bytes."""
+"""Cameras and what shows them, as far as systems differ: FFmpeg's names, streams that carry bytes, windows."""
 
 from __future__ import annotations
 
 import re
 import sys
+import threading
 
-__all__ = ["binary_stream", "camera_of", "is_video_device", "usual_camera"]
+__all__ = ["binary_stream", "camera_of", "is_video_device", "may_open_windows", "usual_camera"]
 
 
 def usual_camera() -> str:
@@ -40,3 +41,8 @@ def binary_stream(number: int) -> int:
 
         msvcrt.setmode(number, os.O_BINARY)
     return number
+
+
+def may_open_windows() -> bool:
+    """Whether this thread may open windows of the desktop: on macOS that is the main thread alone."""
+    return sys.platform != "darwin" or threading.current_thread() is threading.main_thread()

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from gossamer.arguments import check_choice, check_flag, check_text, described, shown
 from gossamer.errors import InputError
-from gossamer.spelling import did_you_mean
+from gossamer.spelling import did_you_mean, the_taker
 
 __all__ = ["Settings", "required", "validated"]
 
@@ -97,6 +97,19 @@ def _names(kind: type[Settings]) -> list[str]:
     return [*stages, *inner]
 
 
+def _taker(kind: type[Settings], where: str, value: object) -> str:
+    """Return which setting takes a choice that another one does not, as `foreground.shadow` takes keep."""
+    takers = [
+        name
+        for name in _names(kind)
+        if (field := _field_at(kind, tuple(name.split(".")))) is not None
+        and get_origin(field.annotation) is Literal
+        and value in get_args(field.annotation)
+    ]
+    found = the_taker(where, takers)
+    return f"Did you mean {found}? " if found else ""
+
+
 def _check_alone(kind: type[Settings], name: str, value: Any) -> None:
     """Say in the words of :mod:`gossamer.arguments` what is wrong with a setting that stands by itself."""
     field = kind.model_fields.get(name)
@@ -142,7 +155,8 @@ def _refusal(kind: type[Settings], error: ValidationError, what: str, where_to_l
     if first["type"] == "multiple_of":
         step = first["ctx"]["multiple_of"]
         reason += f": the nearest is {step * round(float(first['input']) / step):g}"
-    remedy = f"{reason[:1].upper()}{reason[1:]}."
+    meant = _taker(kind, where, first["input"]) if first["type"] == "literal_error" else ""
+    remedy = f"{meant}{reason[:1].upper()}{reason[1:]}."
     if not first["loc"] and first["type"] == "value_error":  # each by itself can be, not all together
         return InputError(f"{what[:1].upper()}{what[1:]} do not go together.", remedy)
     return InputError(f"The setting {where} cannot be {shown(first['input'])}.", remedy)

@@ -104,7 +104,8 @@ class Video(Settings, strict=True):
             ge=0.0,
             le=0.95,
             title="Strength of holding",
-            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing.",
+            description="What weight a matte has one frame away, where the motion is certain; 0 changes nothing. "
+            "While this and hold stay at their defaults, mattes of the method key take 0.5.",
         ),
     ] = 0.9
     ratio: Annotated[

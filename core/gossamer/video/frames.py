@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,7 @@ from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.matters import Matter, load_matter
 from gossamer.video.strength import holding_strength
 from gossamer.video.tags import ColourTags
+from gossamer.video.tracking import Following, TimedPrompt, following
 
 __all__ = ["FrameCutout", "FrameCutter", "Remembered", "clip_of_arrays"]
 
@@ -85,6 +86,10 @@ class FrameCutter:
     remembered : Remembered, optional
         What the cutter of the frames before ended with: a model that remembers goes on as if there had been no end.
         Where mattes are held still, the last frames before were given out without those that come now.
+    prompts : sequence of TimedPrompt
+        What is meant at which of the frames' times, followed through all of them by SAM 2.1 or SAM 3.
+    frames : callable, optional
+        With prompts: gives all frames that will be cut, in their order, as often as it is called.
     progress, announce : callable, optional
         As for :func:`gossamer.video.cut_video`; about loading the model.
 
@@ -110,6 +115,8 @@ class FrameCutter:
         choice: ModelChoice | str | None = None,
         *,
         remembered: Remembered | None = None,
+        prompts: Sequence[TimedPrompt] = (),
+        frames: Callable[[], Iterator[Frame]] | None = None,
         progress: ProgressCallback | Progress | None = None,
         announce: Callable[[str], object] | None = None,
     ) -> None:
@@ -119,10 +126,20 @@ class FrameCutter:
             raise InputError("Frames keep their canvas.", "Leave canvas and shadow out.")
         choice = ModelChoice.of(choice)
         self._size, self._recipe = (height, width), recipe
-        self._finisher = Finisher(clip_of_arrays(height, width), recipe, settings, choice, announce)
+        clip, steps = clip_of_arrays(height, width), Progress.of(progress)
+        self._finisher = Finisher(clip, recipe, settings, choice, announce)
+        self._followed: Following | None = None
+        self._matter: Matter
         try:
-            self._finisher.prepare(Progress.of(progress))
-            self._matter: Matter = load_matter(choice, recipe, settings, Progress.of(progress), announce)
+            self._finisher.prepare(steps)
+            if prompts:
+                if frames is None:
+                    raise InputError("A prompt is followed through all frames.", "Give frames, too.")
+                said = settings.model_copy(update={"start": "", "end": ""})
+                self._matter = self._followed = following(clip, frames, prompts, choice, said, steps, announce)
+                self._followed.follow()
+            else:
+                self._matter = load_matter(choice, recipe, settings, steps, announce)
         except BaseException:
             self._finisher.close()
             raise
@@ -135,6 +152,8 @@ class FrameCutter:
 
     def __exit__(self, *_: object) -> None:
         self._finisher.close()
+        if self._followed is not None:
+            self._followed.close()
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from gossamer.video.parts import Parts
 from gossamer.video.region import Region
 from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
 from gossamer.video.strength import holding_strength
-from gossamer.video.tracking import TimedPrompt, tracked
+from gossamer.video.tracking import TimedPrompt, following
 
 __all__ = ["VideoReport", "cut_video"]
 
@@ -181,11 +181,14 @@ def cut_video(
                 check_goal(goal, plan, force)
             finisher.prepare(steps)
             matter: Matter
+            followed, looking = None, steps.part(0.0, 0.02)
             if prompts:
-                matter = followed = tracked(clip, prompts, choice, settings, steps.part(0.0, 0.02), announce)
+                matter = followed = following(
+                    clip.clip, lambda: frames_of(clip, settings), prompts, choice, settings, looking, announce
+                )
                 closing_with.callback(followed.close)
             else:
-                matter = load_matter(choice, recipe, settings, steps.part(0.0, 0.02), announce)
+                matter = load_matter(choice, recipe, settings, looking, announce)
             strength = holding_strength(settings, recipe, remembers=matter.remembers)
             told = _identity(place, plan, settings, recipe, matter, choice, strength)
             told["prompts"] = [[str(one.at), one.prompt.to_json()] for one in prompts]
@@ -197,6 +200,8 @@ def cut_video(
                     return VideoReport(**{**before, "warnings": tuple(before["warnings"]), "resumed": before["frames"]})
                 try:
                     work = _Work(clip, plan, settings, finisher, matter, parts, strength, steps.part(0.02, 0.98))
+                    if followed is not None and work.is_missing_frames:
+                        followed.follow()
                     work.run()
                 except BaseException:
                     if not parts.frames:  # nothing to go on with
@@ -253,6 +258,11 @@ class _Work:
         until = min(float(end), known) if end is not None and known else known or (float(end) if end else 0.0)
         self._is_found = self._begun > 0  # what an earlier run saw is not known
         self._expected = max(1, round((until - float(begin)) * float(plan.rate)))
+
+    @property
+    def is_missing_frames(self) -> bool:
+        """Whether there is a frame that no earlier run has made."""
+        return not self._begun or any(True for _ in self._frames())
 
     def run(self) -> None:
         """Make all segments that are missing."""

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from gossamer.arguments import check_call
-from gossamer.errors import InputError
+from gossamer.errors import Cancelled, InputError
 from gossamer.pipeline import checked_recipe
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.settings import ModelChoice, Recipe
@@ -298,6 +298,10 @@ def cut_live(
             return found.report(output, cutter)
 
 
+class _Left(Cancelled):
+    """Nobody wants the frame any more that is in work."""
+
+
 @dataclass(eq=False)
 class _Session:
     newest: Newest
@@ -342,7 +346,11 @@ class _Session:
             if not self.shown:
                 self.first = started
             self.scale = budget.scale
-            rgb = self.cutter.cut(arrived.frame, self.scale, Progress(lambda *_: progress.tick()))
+            try:
+                rgb = self.cutter.cut(arrived.frame, self.scale, Progress(lambda *_: self._attend(progress)))
+            except _Left:
+                self.ended = "reader"
+                return self
             told = self.newest.timed or every  # else by when they came: raw pictures have no times
             at = arrived.frame.time if told else Fraction(max(0.0, arrived.at - begin)).limit_denominator(90000)
             data = self.outlet.encoded(rgb, at)
@@ -353,6 +361,12 @@ class _Session:
             self._count(clock(), arrived)
             recent.append(self.last)
             self._tell(progress, recent, self.last - begin)
+
+    def _attend(self, progress: Progress) -> None:
+        """Look up from a frame, whose model may be a slow one: whoever asks for the end does not wait for it."""
+        progress.tick()
+        if not self.outlet.attended():
+            raise _Left
 
     @property
     def rate(self) -> float:

@@ -14,20 +14,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.errors import InputError, OutputError, OutputExists
+from gossamer.errors import OutputError, OutputExists
 from gossamer.platform import BINARY, binary_stream, is_video_device
 from gossamer.settings.video import Live
 from gossamer.video.clip import Clip
 from gossamer.video.libav import libav, writing_to
 from gossamer.video.tags import ColourTags
+from gossamer.video.window import Window, check_windows
 
 __all__ = ["WINDOW", "Outlet", "check_outlet", "open_outlet"]
 
 WINDOW = "window"
 
 _BT601, _BT709, _HD = 5, 1, 720  # swscale's numbers; the rows from which players take what says nothing as BT.709
-_TITLE = "Gossamer"
-_KEYS = (27, ord("q"))
 
 
 class Outlet(Protocol):
@@ -55,14 +54,14 @@ def check_outlet(name: str, settings: Live) -> None:
     Raises
     ------
     InputError
-        This OpenCV has no windows.
+        There are no windows, as :class:`gossamer.video.window.Window` says.
     OutputError
         There is no such pipe or device.
     OutputExists
         It is a file.
     """
     if name == WINDOW:
-        _check_windows()
+        check_windows()
     elif name != "-" and not os.path.exists(name):
         raise OutputError(
             f"There is no pipe or device {name}.",
@@ -79,9 +78,9 @@ def check_outlet(name: str, settings: Live) -> None:
 
 def open_outlet(name: str, settings: Live, clip: Clip) -> Outlet:
     """Open where pictures of a clip's size go; a pipe waits for its reader. Raises as :func:`check_outlet`."""
-    check_outlet(name, settings)
     if name == WINDOW:
-        return _Window()
+        return Window(clip)
+    check_outlet(name, settings)
     if is_video_device(name):
         return _Device(name, clip)
     if name == "-":
@@ -241,43 +240,6 @@ class _Device:
     def abandon(self) -> None:
         with suppress(Exception):
             self._container.close()
-
-
-class _Window:
-    def encoded(self, rgb: NDArray[np.uint8], time: Fraction) -> bytes:
-        import cv2
-
-        cv2.imshow(_TITLE, np.ascontiguousarray(rgb[..., ::-1]))
-        return b""
-
-    def send(self, data: bytes) -> bool:
-        return self.attended()
-
-    def attended(self) -> bool:
-        import cv2
-
-        pressed = cv2.waitKey(1) & 0xFF
-        return pressed not in _KEYS and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
-
-    def end(self) -> None:
-        import cv2
-
-        with suppress(cv2.error):
-            cv2.destroyWindow(_TITLE)
-
-    abandon = end
-
-
-def _check_windows() -> None:
-    import cv2
-
-    try:
-        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL)
-    except cv2.error:
-        raise InputError(
-            "This OpenCV has no windows, or there is no screen.",
-            "Give - for OUT, and look at it with a player: gossamer camera 0 - | ffplay -",
-        ) from None
 
 
 def _even(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -26,10 +26,9 @@ from gossamer.session import Session
 from gossamer.settings import ModelChoice
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
-from gossamer.video.opening import Source, frames_of
 from gossamer.video.recurrent import Matted
 
-__all__ = ["TimedPrompt", "Tracked", "tracked"]
+__all__ = ["Following", "TimedPrompt", "Tracked", "following"]
 
 _STEPS = 8.0  # of a logit that is written down: 127 of them reach to 15.9, where the sigmoid is 1 - 1e-7
 _BACK = 32  # frames that are held, small, when a clip is gone through in reverse
@@ -190,6 +189,47 @@ class Tracked:
         self._file.write(packed)
 
 
+class Following:
+    """What follows the subjects of prompts: loaded, and begun where there is something to follow them for.
+
+    Nobody asks for masks where an earlier run has made every frame, and only what comes after is left to do.
+
+    Parameters
+    ----------
+    tracker : Sam2Tracker
+    follow : callable
+        Follows them.
+    """
+
+    remembers = False
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, tracker: Sam2Tracker, follow: Callable[[], Tracked]) -> None:
+        self.id, self.device = tracker.id, tracker.device
+        self._follow = follow
+        self._tracked: Tracked | None = None
+
+    def follow(self) -> None:
+        """Go through all frames, before masks are asked for; nobody else may read them meanwhile.
+
+        Raises
+        ------
+        InputError
+            As :class:`Tracked`.
+        """
+        self._tracked = self._follow()
+
+    def matte(self, frame: Frame, remembered: Recurrence, progress: Progress) -> Matted:
+        """Return the mask of a frame that was followed."""
+        assert self._tracked is not None  # noqa: S101 - see follow()
+        return self._tracked.matte(frame, remembered, progress)
+
+    def close(self) -> None:
+        """Let go of the masks."""
+        if self._tracked is not None:
+            self._tracked.close()
+
+
 def _in_pixels(prompt: Prompt, clip: Clip) -> Prompt:
     """Return a prompt in pixels; where something is followed it makes sense to say only what is not meant."""
     says = prompt.points or prompt.boxes or prompt.mask is not None or prompt.scribbles is not None
@@ -212,11 +252,11 @@ def _is_sam3(model: str) -> bool:
     return family_of(model) == "sam3"
 
 
-def _check_times(prompts: Sequence[TimedPrompt], source: Source, settings: Video) -> None:
+def _check_times(prompts: Sequence[TimedPrompt], clip: Clip, settings: Video) -> None:
     """Refuse prompts before the in point and after the end, before anything is fetched."""
     begin, end = settings.span
     ends = [float(end)] if end is not None else []
-    ends += [source.clip.seconds] if source.clip.seconds else []
+    ends += [clip.seconds] if clip.seconds else []
     for at in (one.at for one in prompts):
         if at < begin or (ends and at > min(ends)):
             until = f"to {min(ends):.4g} s" if ends else "on"
@@ -226,21 +266,24 @@ def _check_times(prompts: Sequence[TimedPrompt], source: Source, settings: Video
             )
 
 
-def tracked(
-    source: Source,
+def following(
+    clip: Clip,
+    frames: Callable[[], Iterator[Frame]],
     prompts: Sequence[TimedPrompt],
     choice: ModelChoice,
     settings: Video,
     progress: Progress,
     announce: Callable[[str], object] | None,
-) -> Tracked:
-    """Return the subjects of prompts in every frame of a clip, followed by SAM 2.1 or SAM 3.
+) -> Following:
+    """Return what follows the subjects of prompts through every frame of a clip: SAM 2.1 or SAM 3, loaded.
 
     Words are looked for in their frame, as in a picture: by SAM 3, or by Grounding DINO with SAM 2.1.
 
     Parameters
     ----------
-    source : Source
+    clip : Clip
+    frames : callable
+        Gives all frames between the in point and the out point, as often as it is called.
     prompts : sequence of TimedPrompt
     choice : ModelChoice
         Its model: auto (SAM 2.1; SAM 3 where it is the one that reads the prompt's words), an id of SAM 2.1, sam3, or a
@@ -258,7 +301,7 @@ def tracked(
     """
     if settings.roi:
         raise InputError("A prompt says where the subject is already.", "Leave the region out.")
-    _check_times(prompts, source, settings)
+    _check_times(prompts, clip, settings)
     model, words = choice.model, next((one.prompt for one in prompts if one.prompt.text), None)
     if model == "auto" and words is not None and choose(words, folders=choice.folders)[0] == "sam3":
         model = "sam3"
@@ -288,4 +331,5 @@ def tracked(
         announce=announce,
     )
     begin, _ = settings.span
-    return Tracked(tracker, prompts, source.clip, begin, lambda: frames_of(source, settings), progress, named)
+    told = progress.part(1.0, 1.0)  # it begins where the loading has ended, and nobody knows how far it is
+    return Following(tracker, lambda: Tracked(tracker, prompts, clip, begin, frames, told, named))

@@ -67,7 +67,7 @@ def gathered(
         Remove what is kept of other pictures: of those that were changed since, and of those that are no more.
     """
     if sweep:
-        forget_others(folder, {key_of(row.source, row.output) for row in rows})
+        forget_others(folder, {key_of(row.source, row.output, row.shadow) for row in rows})
     begun: deque[Begun[Thumbnails]] = deque()
     waiting, together = iter(rows), min(thread_count(), _TOGETHER)
     left = Event()
@@ -80,7 +80,7 @@ def gathered(
         for number in range(len(rows)):
             for row in islice(waiting, together - len(begun)):
                 # To their ends, as OpenCV aborts the process where its threads are cut off: which is at the next step.
-                work = partial(kept_thumbnails, folder, row.source, row.output, go_on)
+                work = partial(kept_thumbnails, folder, row.source, row.output, go_on, row.shadow)
                 begun.append(Begun(work))
             steps(number / len(rows), f"Picture {number + 1} of {len(rows)}")
             yield ask(begun.popleft().result(steps))

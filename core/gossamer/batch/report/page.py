@@ -177,6 +177,7 @@ def _shown(thumbnails: Thumbnails) -> tuple[dict[str, Any], dict[str, Any]]:
     whole = {
         "photo": thumbnails.photo,
         "cutout": thumbnails.cutout,
+        "shadow": thumbnails.shadow,
         "apart": thumbnails.apart,
         "zooms": [asdict(zoom) for zoom in thumbnails.zooms],
     }

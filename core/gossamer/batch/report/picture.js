@@ -10,7 +10,7 @@ function show(row) {
   $("about").textContent = visible([row.folder, size, score, row.model, took].filter(Boolean).join(" · "));
   const detail = pictures("d", row.index), small = pictures("t", row.index) ?? {};
   const before = detail?.photo || small.before || "", after = detail?.cutout || small.after || "";
-  stage(row, before, after, Boolean(detail?.apart ?? small.apart));
+  stage(row, before, after, Boolean(detail?.apart ?? small.apart), detail?.shadow || "");
   findings(row, detail, before || after);
   zooms(detail?.zooms ?? []);
   links(row);
@@ -21,7 +21,7 @@ function show(row) {
   verdict(row);
 }
 
-function stage(row, before, after, apart) {
+function stage(row, before, after, apart, shadow) {
   const single = !before || !after, split = !single && (beside || apart);
   $("stage").className = single ? "single" : split ? "beside" : "";
   $("stage").hidden = $("grounds").hidden = !before && !after;
@@ -32,12 +32,18 @@ function stage(row, before, after, apart) {
     $(id).src = picture ? address(picture) : "data:,";
     $(id).alt = `${words} of ${visible(row.stem)}`;
   }
+  $("shade").hidden = !shadow;
+  $("shadow").src = shadow ? address(shadow) : "data:,";
+  $("shadow").alt = `Shadow of ${visible(row.stem)}`;
   $("wipe").value = 50;
   wipe();
   const fit = () => {
     const image = after ? $("after") : $("before"), wide = row.width || image.naturalWidth || 4, high = row.height || image.naturalHeight || 3;
     const most = Math.max(innerHeight * 0.58, 220), columns = split ? 2 : 1;
-    $("stage").style.width = `${Math.round(Math.max(Math.min(most * wide / high, 1100), 120) * columns)}px`;
+    const one = Math.max(Math.min(most * wide / high, 1100), 120);
+    $("stage").style.width = `${Math.round(one * columns)}px`;
+    const left = $("stage").parentElement.clientWidth - one * columns - 16; // beside it, or below where that is too little
+    $("shade").style.width = `${Math.floor(Math.min(one * 0.6, left < 140 ? Infinity : left))}px`;
     $("stage").style.aspectRatio = `${wide * columns} / ${high}`;
   };
   fit();
@@ -81,7 +87,7 @@ function zooms(places) {
 }
 
 function links(row) {
-  const parts = [["Open the cut-out", row.outputLink], ["Open the photograph", row.sourceLink]].filter(([, link]) => link);
+  const parts = [["Open the cut-out", row.outputLink], ["Open its shadow", row.shadowLink], ["Open the photograph", row.sourceLink]].filter(([, link]) => link);
   $("files").replaceChildren(...parts.map(([text, link]) => {
     const anchor = make("a", "", text);
     anchor.href = link; // made by Gossamer of file names, percent-encoded: of the scheme file: or relative

@@ -40,6 +40,8 @@ class Row:
         Texts ``name``, ``reason``, ``remedy`` and ``severity`` of each.
     notes : tuple of str
         What has changed since, one sentence each.
+    shadow : Path, Address or None
+        The layer beside the output that holds the photograph's shadow, where it is there.
     """
 
     record: Record
@@ -48,6 +50,7 @@ class Row:
     state: str
     flags: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    shadow: Where | None = None
 
     @property
     def score(self) -> float | None:
@@ -75,6 +78,7 @@ class Row:
             "height": int(_number(record.height) or 0),
             "finished": _text(record.finished),
             "outputLink": _link(self.output, beside),
+            "shadowLink": _link(self.shadow, beside),
             "sourceLink": _link(self.source, beside),
         }
 
@@ -185,7 +189,15 @@ def _row(record: Record, state: str, look: Callable[[object], tuple[Where | None
             notes.append("The cut-out is not there any more: resume the batch to make it again.")
         elif status is not None and _number(record.bytes) and status.st_size != record.bytes:
             notes.append("The cut-out was replaced after the batch made it: score and flags are of the earlier one.")
-    return Row(record, source, output, state, tuple(_flag(one) for one in _listed(record.flags)), tuple(notes))
+    shadow: Where | None = None
+    if record.shadow is not None:
+        shadow, status = look(record.shadow.output)
+        if status is None and state != "pending":
+            notes.append("Its shadow is not there any more: resume the batch to make both again.")
+        elif status is not None and _number(record.shadow.bytes) and status.st_size != record.shadow.bytes:
+            notes.append("Its shadow was replaced after the batch made it.")
+    flags = tuple(_flag(one) for one in _listed(record.flags))
+    return Row(record, source, output, state, flags, tuple(notes), shadow)
 
 
 def _within(out: Path, name: object) -> tuple[Path | None, os.stat_result | None]:

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Thumbnails:
         Photograph and cut-out for a list, 112 pixels long and at most some 3 kB each.
     photo, cutout : str
         The same, 720 pixels long.
+    shadow : str
+        The layer with the photograph's shadow, as long.
     zooms : tuple of Zoom
         The worst places.
     apart : bool
@@ -77,15 +79,16 @@ class Thumbnails:
     after: str = ""
     photo: str = ""
     cutout: str = ""
+    shadow: str = ""
     zooms: tuple[Zoom, ...] = ()
     apart: bool = False
     notes: tuple[str, ...] = field(default=())
 
 
-def key_of(source: Where | None, output: Where | None) -> str:
-    """Return the name under which the thumbnails of two files are kept: another one as soon as one of them changes."""
+def key_of(source: Where | None, output: Where | None, shadow: Where | None = None) -> str:
+    """Return the name under which the thumbnails of some files are kept: another one as soon as one of them changes."""
     marks = [str(_VERSION)]
-    for path in (source, output):
+    for path in (source, output) if shadow is None else (source, output, shadow):
         marks.append("" if path is None else str(path))
         if isinstance(path, Address):
             marks.append("" if path.status is None else f"{path.status.st_size} {path.status.tag}")
@@ -97,9 +100,13 @@ def key_of(source: Where | None, output: Where | None) -> str:
 
 
 def kept_thumbnails(
-    folder: Path, source: Where | None, output: Where | None, go_on: Callable[[], None] = lambda: None
+    folder: Path,
+    source: Where | None,
+    output: Where | None,
+    go_on: Callable[[], None] = lambda: None,
+    shadow: Where | None = None,
 ) -> Thumbnails:
-    """Return the thumbnails of a photograph and its cut-out; make and keep them where there are none.
+    """Return the thumbnails of a photograph, its cut-out and its shadow; make and keep them where there are none.
 
     Parameters
     ----------
@@ -109,14 +116,16 @@ def kept_thumbnails(
         The two files. What is missing or cannot be read is told in the notes.
     go_on : callable
         Called every tenth of a second or two; raises to stop.
+    shadow : Path, Address or None
+        The layer beneath the cut-out.
     """
-    place = folder / f"{key_of(source, output)}.json"
+    place = folder / f"{key_of(source, output, shadow)}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
         found = json.loads(place.read_text("utf-8"))
         return Thumbnails(
             **{**found, "zooms": tuple(Zoom(**zoom) for zoom in found["zooms"]), "notes": tuple(found["notes"])}
         )
-    made = make_thumbnails(source, output, go_on)
+    made = make_thumbnails(source, output, go_on, shadow)
     with suppress(OSError, OutputError):
         make_folder(folder)
         write_bytes(place, json.dumps(asdict(made)).encode(), force=True)
@@ -132,8 +141,13 @@ def forget_others(folder: Path, keys: set[str]) -> None:
                     path.unlink()
 
 
-def make_thumbnails(source: Where | None, output: Where | None, go_on: Callable[[], None] = lambda: None) -> Thumbnails:
-    """Make the thumbnails of a photograph and its cut-out; what cannot be read is told in their notes, not raised."""
+def make_thumbnails(
+    source: Where | None,
+    output: Where | None,
+    go_on: Callable[[], None] = lambda: None,
+    shadow: Where | None = None,
+) -> Thumbnails:
+    """Make the thumbnails of :func:`kept_thumbnails`; what cannot be read is told in their notes, not raised."""
     notes: list[str] = []
     photo = _read(source, "photograph", notes)
     go_on()
@@ -146,7 +160,10 @@ def make_thumbnails(source: Where | None, output: Where | None, go_on: Callable[
         return Thumbnails(
             before=_webp(_small(whole, _LIST), photo, _MOST), photo=_webp(whole, photo), notes=tuple(notes)
         )
-    return _of_both(photo, cutout, notes, go_on)
+    layer = _read(shadow, "shadow", notes)
+    go_on()
+    made = _of_both(photo, cutout, notes, go_on)
+    return made if layer is None else replace(made, shadow=_webp(_small(_pixels(layer), _COMPARED), layer))
 
 
 def _of_both(photo: Image | None, cutout: Image, notes: list[str], go_on: Callable[[], None]) -> Thumbnails:
