@@ -244,6 +244,20 @@ def test_an_outline_before_what_is_nearly_as_dark_stays(level):
     assert sad(alpha, truth) < 1.15 * sad(mask, truth)
 
 
+def test_an_outline_stays_also_where_it_lies_before_something_as_dark():
+    """No colour tells it there; but the drawing has it all around."""
+    truth = drawn(disc)
+    fill = cv2.erode(truth, np.ones((5, 5), np.uint8))
+    level = np.where(np.arange(HEIGHT) < HEIGHT // 2, np.float32(0.03), np.float32(0.2))
+    back = mottled((0, 0, 0), 2) * np.float32(0.3) + level[:, None, None]
+    image = truth[..., None] * fill[..., None] * np.float32((0.9, 0.7, 0.6)) + (1 - truth[..., None]) * back
+    mask = through_network(truth, 150)
+    line = (truth > 0.9) & (fill < 0.5)
+    line[HEIGHT // 2 - 20 :] = False
+    alpha = auto_alpha(np.clip(image, 0, 1).astype(np.float32), mask)
+    assert alpha[line].mean() > 0.9 * mask[line].mean()
+
+
 def test_smoke_beside_something_solid_stays_soft():
     solid = drawn(lambda big, size: cv2.circle(big, (size // 2, size // 2), size // 8, 255, -1))
     smoke = cv2.GaussianBlur(drawn(disc), (0, 0), 25) * np.float32(0.8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from gossamer.matting.auto import auto_alpha
 from gossamer.matting.auto.mixtures import Mixtures
@@ -16,8 +17,9 @@ def test_a_mesh_that_a_network_saw_too_small_is_no_glass():
     """Either is grey nearly everywhere; a mesh is so unevenly, for what is left of its wires."""
     shape = drawn(disc)
     unit = unit_length(shape.shape)
-    even = Mixtures(composite(shape), unit)
-    assert translucency(through_network(shape * np.float32(0.4), 100), even, unit)[HEIGHT // 2, WIDTH // 2] == 1
+    glass = shape * np.float32(0.4)
+    even = Mixtures(composite(glass), unit)
+    assert translucency(through_network(glass, 100), even, unit)[HEIGHT // 2, WIDTH // 2] == 1
 
     def net(big: np.ndarray, size: int) -> None:
         for place in range(size // 6, 5 * size // 6, 48):
@@ -27,6 +29,9 @@ def test_a_mesh_that_a_network_saw_too_small_is_no_glass():
     seen = through_network(drawn(net), 120)
     assert ((seen > 0.12) & (seen < 0.88))[100:200, 150:250].mean() > 0.9
     assert translucency(seen, even, unit).max() < 0.2
+
+
+VIOLET = (0.45, 0.4, 0.7)
 
 
 def labelled() -> tuple[np.ndarray, np.ndarray]:
@@ -53,24 +58,62 @@ def test_glass_stays_soft_beside_a_lid_and_a_label_of_its_own_colour():
     assert sad(alpha, truth) < sad(mask, truth)
 
 
-def jar(colour: tuple[float, float, float], opacity: np.ndarray | float) -> tuple[np.ndarray, Mixtures]:
-    """A mask in which the jar has that opacity, and a picture of it in one colour with a lid and a label of another."""
+def jar(
+    colour: tuple[float, float, float], opacity: np.ndarray | float, clear: float = 0.5
+) -> tuple[np.ndarray, Mixtures]:
+    """A mask of a jar half as opaque, and a picture of it, so clear; lid and label have another colour."""
     body, solid = labelled()
     mask = through_network(np.maximum(body * np.float32(0.5) * opacity, solid).astype(np.float32), 300)
-    own = np.where(solid[..., None] > 0, np.float32(colour), np.float32((0.6, 0.4, 0.8)))
-    image = np.where(body[..., None] > 0, own, mottled((0.15, 0.4, 0.5), 2))
+    own = np.where(solid[..., None] > 0, np.float32(colour), np.float32(VIOLET))
+    truth = np.maximum(body * np.float32(1 - clear), solid)[..., None]
+    image = truth * own + (1 - truth) * mottled((0.15, 0.4, 0.5), 2)
     return mask, Mixtures(image.astype(np.float32), unit_length(body.shape))
 
 
 def test_a_doubt_fades_out_or_begins_at_no_edge_of_the_picture():
     unit = unit_length((HEIGHT, WIDTH))
-    other, same = (0.3, 0.5, 0.2), (0.6, 0.4, 0.8)
+    other = (0.3, 0.5, 0.2)
     mask, picture = jar(other, 1.0)
     assert translucency(mask, picture, unit)[140, 200] == 1
-    assert translucency(mask, jar(same, 1.0)[1], unit).max() < 0.2
+    assert translucency(mask, jar(VIOLET, 1.0, clear=0.0)[1], unit).max() < 0.2
     body, _ = labelled()
     mask, picture = jar(other, cv2.GaussianBlur(body, (0, 0), 6))
     assert translucency(mask, picture, unit).max() < 0.2
+
+
+def test_glass_that_is_hardly_told_from_its_lid_is_told_by_what_is_seen_through_it():
+    """For a tenth of its border there is no edge in the picture; but it changes as what is behind it does."""
+    unit = unit_length((HEIGHT, WIDTH))
+    body, solid = labelled()
+    mask = through_network(np.maximum(body * np.float32(0.5), solid), 300)
+    back = mottled((0.15, 0.4, 0.5), 2)
+    back[np.arange(HEIGHT) // 25 % 2 == 0] += np.float32(0.2)
+    own = np.where(solid[..., None] > 0, np.float32((0.3, 0.5, 0.2)), np.float32(VIOLET))
+
+    def told(opacity: float) -> float:
+        truth = np.maximum(body * np.float32(opacity), solid)[..., None]
+        image = truth * own + (1 - truth) * back
+        image[35:110, 150:230] = image[111:112, 150:230]
+        return float(translucency(mask, Mixtures(image.astype(np.float32), unit), unit)[140, 200])
+
+    assert told(0.5) == 1
+    assert told(1.0) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("colour", "wall"), [((0.05, 0.15, 0.03), 0.85), ((0.95, 0.9, 0.6), 0.2), ((0.05, 0.5, 0.4), 0.5)]
+)
+def test_what_is_darker_or_brighter_than_glass_could_be_is_opaque(colour, wall):
+    """A model doubts it as evenly and sharply as glass; but half of a bright wall's light would come through that."""
+    body, solid = labelled()
+    unit = unit_length(body.shape)
+    mask = through_network(np.maximum(body * np.float32(0.4), solid), 300)
+    own = np.where(solid[..., None] > 0, np.float32((0.7, 0.3, 0.3)), np.float32(colour))
+    for opacity, found in ((1.0, 0.0), (0.4, 1.0)):
+        truth = np.maximum(body * np.float32(opacity), solid)[..., None]
+        image = truth * own + (1 - truth) * mottled((wall, wall, wall), 2)
+        clear = translucency(mask, Mixtures(np.clip(image, 0, 1).astype(np.float32), unit), unit)
+        assert clear[140, 200] == found
 
 
 def test_a_doubt_fades_into_what_a_model_is_sure_of():
@@ -79,7 +122,7 @@ def test_a_doubt_fades_into_what_a_model_is_sure_of():
     unit = unit_length(body.shape)
     mask = through_network(body * fading, 300)
     assert ((mask > 0.45) & (mask < 0.55)).sum() > 5000
-    assert translucency(mask, Mixtures(composite(body), unit), unit).max() < 0.2
+    assert translucency(mask, Mixtures(composite(body * np.float32(0.5)), unit), unit).max() < 0.2
 
 
 def test_lace_that_a_network_saw_as_an_even_grey_is_resolved_by_the_picture():

@@ -11,6 +11,7 @@ import gossamer
 from gossamer.errors import InputError
 from gossamer.matting.auto import auto_alpha
 from gossamer.matting.key import key_alpha
+from gossamer.matting.key.noise import picture_noise
 
 Array = NDArray[np.float32]
 SIZE = 400, 480
@@ -90,6 +91,37 @@ def test_a_floor_of_another_green_is_the_screen(floor: tuple[float, float, float
     for found in (key_alpha(image), key_alpha(image, network_mask(alpha))):
         assert np.abs(found - alpha).mean() < 0.6 / 255
         assert np.quantile(found[alpha == 0], 0.999) < 0.2
+
+
+def shrunk(plane: Array, width: int) -> Array:
+    size = width, width * plane.shape[0] // plane.shape[1]
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("floor", [(0.2, 0.38, 0.15), (0.22, 0.45, 0.2)])
+def test_where_a_floor_meets_the_wall_nothing_is_left_of_a_small_picture(floor: tuple[float, float, float]) -> None:
+    """In few pixels the wall's colours are averaged far into the floor's, which ended before they meet."""
+    behind = lit(GREEN)
+    behind[280:] = floor * np.linspace(0.8, 1.1, SIZE[1], dtype=np.float32)[:, None]
+    alpha = rays()
+    image, truth = shrunk(over(alpha, (0.75, 0.3, 0.2), behind, 0.01), 96), shrunk(alpha, 96)
+    assert np.abs(key_alpha(image) - truth)[truth == 0].mean() < 0.25 / 255  # 5 and 1.5 levels before
+
+
+def test_hair_in_a_small_picture_is_not_taken_for_the_ringing_of_jpeg() -> None:
+    """Both alternate from pixel to pixel near the subject; but ringing does so to both sides of the screen's colour."""
+    big = np.zeros((8 * SIZE[0], 8 * SIZE[1]), np.uint8)
+    middle, random = (4 * SIZE[1], 4 * SIZE[0]), np.random.default_rng(1)
+    cv2.circle(big, middle, 800, 255, -1)
+    for turn in random.uniform(0, 2 * np.pi, 90):
+        far = random.uniform(900, 1300)
+        cv2.line(big, middle, (int(middle[0] + far * np.cos(turn)), int(middle[1] + far * np.sin(turn))), 255, 6)
+    alpha = cv2.resize(big, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    image, field = shrunk(over(alpha, (0.45, 0.5, 0.25), lit(GREEN), 0.01), 120), shrunk(lit(GREEN), 120)
+    assert picture_noise(image, field).ringing == 0
+    data = cv2.imencode(".jpg", np.round(255 * image[..., ::-1]).astype(np.uint8), (cv2.IMWRITE_JPEG_QUALITY, 85))[1]
+    compressed = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    assert picture_noise(compressed, field).ringing > 3 / 255
 
 
 def test_what_is_green_in_the_subject_stays() -> None:

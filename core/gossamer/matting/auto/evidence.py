@@ -45,7 +45,7 @@ SUPPORT = 0.4, 0.6  # share of foreground among the colours' votes; where nobody
 WHOLE = 0.85, 0.95  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
 TOGETHER = 0.6  # sigma in units over which votes are averaged
 TELLING = 0.8  # how far colours are to be believed at least: where they tell nothing a model's mask stays
-MODEL = 0.8  # care from which on what is thin, or translucent, is kept entirely
+MODEL = 0.8  # care from which on what is thin, translucent, or an outline is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
 
@@ -143,7 +143,7 @@ def belief(
         left.end()
     gain = np.log(before / after)
     better = ramp(gain, *BETTER)
-    kept = care * bilinear(_outlines(mask, found.alpha, mixtures), height, width)
+    kept = np.minimum(care / np.float32(MODEL), 1) * bilinear(_outlines(mask, found.alpha, mixtures), height, width)
     lowered = near * (1 - care * (1 - better)) * (1 - thin)
     step = np.where(found.alpha > mask, raised * (1 - gaps), lowered * (1 - kept)) * told
     opaque = 1 - unresolved(clear, gain)

@@ -4,7 +4,9 @@ A region that a model doubts is grey over a wide area, too, and should become op
 subject's. Two things tell it from glass. Of the thing that it belongs to it is a part, beside much that the model is
 sure of; a glass or a cloud of smoke is grey nearly everywhere, but for a rim and a highlight. And a doubt fades: into
 the background, and into what the model is sure of. Glass, also with a label, a cap or a hand on it, ends as sharply as
-anything else that the mask shows, and the picture has an edge where something solid begins.
+anything else that the mask shows, and the picture has an edge where something solid begins; where it has none for a
+part of the border, glass is still told by what is seen through it. And glass can be neither so dark before a bright
+wall nor so bright before a dark one as leaves that a model doubts.
 
 So do a mesh, lace and hair that a network saw too small; those are not grey smoothly, or else the picture, larger than
 the network saw it, is explained much better by wires and holes side by side than by glass.
@@ -13,7 +15,7 @@ the network saw it, is explained much better by wires and holes side by side tha
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +43,9 @@ SHARPLY = 0.75, 0.9  # share of a region's border that is: where it may be glass
 RIM = 16.0  # units; what is solid no further inside a thing than this is a rim
 ABOUT = 1.5  # width of a border with what is solid further inside, likewise
 FADED = 0.05, 0.15  # share of a region's border that such a one takes and that is wider, or no edge in the picture
+IMPOSSIBLE = 0.15, 0.3  # share of a border where the colours allow no glass: where it may be some, and where none is
 EASIER = 0.5  # logarithm of how much less of the colours an estimate leaves unexplained, if it is of wires and holes
-MOSTLY = 0.55, 0.7  # share of a region where it does: where it may be no glass, and where it surely is none
+MOSTLY = 0.62, 0.8  # share of a region where it does: where it may be no glass, and where it surely is none
 FEW = 40.0  # units of a border's area: less is none
 
 
@@ -65,8 +68,7 @@ def translucency(mask: Array, mixtures: Mixtures, unit: float) -> Array:
     wide = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     if not wide.any():
         return np.zeros(mask.shape, np.float32)
-    side = 2 * round(FINE * unit) + 1
-    inner = cv2.erode(wide, np.ones((side, side), np.uint8)) > 0
+    inner = cv2.erode(wide, _square(FINE * unit)) > 0
     fine = mask - wide_blur(mask, FINE * unit)
     fine *= fine
     _, things = cv2.connectedComponents((mask > GREY[0]).view(np.uint8))
@@ -77,12 +79,15 @@ def translucency(mask: Array, mixtures: Mixtures, unit: float) -> Array:
     glassy[boxes[:, cv2.CC_STAT_AREA] < LEAST * mask.size] = 0
     glassy[0] = 0
     if glassy.any():
+        possible = np.ones_like(glassy)
         steps = _Steps(mask, mixtures, unit)
         for region in np.flatnonzero(glassy):
-            glassy[region] *= steps.ends(regions, region, boxes[region])
-        side = 2 * round(steps.width / 2) + 1  # up to its border's own blur
-        core = cv2.erode(wide, np.ones((side, side), np.uint8))
+            inside = regions == region
+            ends, possible[region] = steps.judge(inside, boxes[region], otherwise=bool(clear[inside].any()))
+            glassy[region] *= ends
+        core = cv2.erode(wide, _square(steps.width / 2))  # up to its border's own blur
         np.maximum(clear, glassy[regions] * core, out=clear)
+        clear *= possible[regions]
     return np.asarray(cv2.blur(clear, (3, 3)), np.float32)
 
 
@@ -121,6 +126,13 @@ def _smooth(labels: NDArray[np.int32], inner: NDArray[np.bool_], squares: Array)
     return smooth
 
 
+class _Ends(NamedTuple):
+    """How far something ends like a thing of its own, and whether it does if more speaks for that: in [0, 1]."""
+
+    surely: float
+    perhaps: float
+
+
 class _Steps:
     """How sharply a mask steps from one value to another; `width` is that of its solid contours in pixels, or 0."""
 
@@ -148,29 +160,48 @@ class _Steps:
         solid = (self._mask > GREY[1]).astype(np.float32)
         return bilinear(self._mixtures.told(solid)[1], *solid.shape)
 
-    def ends(self, regions: NDArray[np.int32], region: int, box: NDArray[np.int32]) -> float:
-        """Return how far a grey region of those labelled ends like a thing of its own, in [0, 1]."""
+    def judge(self, region: NDArray[np.bool_], box: NDArray[np.int32], *, otherwise: bool) -> tuple[float, float]:
+        """Return how far a grey region is glass by how it ends, and whether it is possible at all: in [0, 1].
+
+        The latter is told only if it is asked for: if the region ends so, or counts as glass `otherwise`.
+        """
+        import cv2
+
+        inside = region.view(np.uint8)
+        ends = self._ends(inside, box)
+        if not (ends.surely or ends.perhaps or otherwise):
+            return 0.0, 1.0
+        within = cv2.erode(inside, _square(WIDE / 2 * self._unit)) > 0
+        through = self._mixtures.through(self._mask, within, self._mask < NOTHING)
+        possible = 1 - float(ramp(np.array([through.short]), *IMPOSSIBLE)[0])
+        return max(ends.surely, ends.perhaps * through.follows), possible
+
+    def _ends(self, inside: NDArray[np.uint8], box: NDArray[np.int32]) -> _Ends:
+        """Return how far a grey region ends like a thing of its own."""
         import cv2
 
         left, top, width, height = (int(value) for value in box[:4])
         border = round(BORDER * self._unit)
         margin = border + 1
         crop = np.s_[max(top - margin, 0) : top + height + margin, max(left - margin, 0) : left + width + margin]
-        mask, steep = self._mask[crop], self._steep[crop]
-        inside = (regions[crop] == region).view(np.uint8)
-        side = 2 * round(WIDE / 2 * self._unit) + 1
-        within = cv2.erode(inside, np.ones((side, side), np.uint8)).astype(np.float32)
+        mask, steep, inside = self._mask[crop], self._steep[crop], inside[crop]
+        within = cv2.erode(inside, _square(WIDE / 2 * self._unit)).astype(np.float32)
         level = wide_blur(mask * within, LEVEL * self._unit) / np.maximum(wide_blur(within, LEVEL * self._unit), 1e-4)
         ring = cv2.dilate(inside, np.ones((2 * border + 1,) * 2, np.uint8)) > 0
         outer = ring & self._outside[crop] & (mask > MIDDLE[0] * level) & (mask < MIDDLE[1] * level)
         if np.count_nonzero(outer) <= FEW * self._unit:
-            return 0.0
+            return _Ends(0.0, 0.0)
         sharp = np.mean(level[outer] < SHARP * self.width * steep[outer], dtype=np.float32)
-        sharply = float(ramp(np.array([sharp]), *SHARPLY)[0])
-        if sharply == 0:
-            return 0.0
+        if sharp <= SHARPLY[0]:
+            return _Ends(0.0, 0.0)
         rim = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
         deep = rim & (mask > GREY[1]) & (self._away[crop] > RIM * self._unit)
         unlike = np.where(1 - level[deep] < ABOUT * self.width * steep[deep], 1 - self._apart[crop][deep], 1)
         faded = unlike.sum(dtype=np.float32) / max(np.count_nonzero(rim), 1)
-        return sharply * (1 - float(ramp(np.array([faded]), *FADED)[0]))
+        surely = float(ramp(np.array([sharp]), *SHARPLY)[0]) * (1 - float(ramp(np.array([faded]), *FADED)[0]))
+        return _Ends(surely, float(faded < FADED[1]))
+
+
+def _square(radius: float) -> NDArray[np.uint8]:
+    side = 2 * round(radius) + 1
+    return np.ones((side, side), np.uint8)

@@ -17,6 +17,9 @@ __all__ = ["NOISY", "find_others", "joined"]
 MOST = 3  # backdrops together
 PART = 0.3  # of what is left of a border that one must take
 OTHER = 0.05  # how far in tint another backdrop is from those before: what differs in light alone is one
+# Another's colours are averaged into where one ends: there what has its tint belongs to it as well.
+ALIKE, BESIDE = 0.5 * OTHER, 60.0  # how near in tint, and units from where it is surely seen
+FINE = 2.0  # units: finer things of its tint may be hair before the other
 NOISY = 0.06  # a standard deviation above is no screen's
 SIDES, ALONG = 2, 0.04  # sides of the picture that it reaches, and how much of each
 MEETING = 2.0  # units from where two meet: pixels there may be mixed of both
@@ -65,16 +68,17 @@ def joined(small: Array, colours: list[Array]) -> Screen | None:
         return None
     tints = np.stack([tint_apart(small, colour) for colour in colours])
     nearest = tints.argmin(axis=0)
-    away = np.stack(
-        [
-            cv2.distanceTransform((~(one & (nearest == number))).astype(np.uint8), cv2.DIST_L2, 5)
-            for number, one in enumerate(seen)
-        ]
-    )
-    order = np.argsort(away, axis=0, kind="stable")
+    unit = unit_length(small.shape)
+    square = np.ones((2 * round(FINE * unit) + 3,) * 2, np.uint8)
+    away = []
+    for number, one in enumerate(seen):
+        its = one & (nearest == number)
+        more = (nearest == number) & (one | (tints[number] < ALIKE)) & (_away(its) < BESIDE * unit)
+        away.append(_away(its | (cv2.morphologyEx(more.view(np.uint8), cv2.MORPH_OPEN, square) > 0)))
+    order = np.argsort(np.stack(away), axis=0, kind="stable")
     far = np.zeros(small.shape[:2], np.float32)  # from where another one is
     for number in range(len(colours)):
-        far += cv2.distanceTransform((order[0] == number).astype(np.uint8), cv2.DIST_L2, 5)
+        far += _away(order[0] != number)
     pure = far > MIXED * max(math.sqrt(far.size / AREA), 1.0)
     own = [find_screen(small, pure & (order[0] == number), one, shaded=True) for number, one in enumerate(colours)]
     parts = [one for one in own if one is not None]
@@ -82,7 +86,7 @@ def joined(small: Array, colours: list[Array]) -> Screen | None:
         return None
     fields = np.stack([one.field for one in parts])
     field = np.take_along_axis(fields, order[:1, ..., None], axis=0)[0]
-    meets = far < MEETING * unit_length(small.shape) + 2
+    meets = far < MEETING * unit + 2
     other = np.where(meets[..., None], np.take_along_axis(fields, order[1:2, ..., None], axis=0)[0], field)
     return Screen(
         field,
@@ -92,6 +96,13 @@ def joined(small: Array, colours: list[Array]) -> Screen | None:
         np.logical_or.reduce([one.seen for one in parts]),
         other,
     )
+
+
+def _away(place: NDArray[np.bool_]) -> Array:
+    """Return the distance to a place in pixels."""
+    import cv2
+
+    return np.asarray(cv2.distanceTransform((~place).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _reaches(seen: NDArray[np.bool_]) -> bool:
