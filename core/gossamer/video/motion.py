@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.video.background import FINENESS, going_along
 
 __all__ = ["Motion", "motion_between", "reduced"]
 
@@ -43,10 +45,20 @@ class Motion:
     trust : (h, w) float32
         In [0, 1]; 0 where they show something else. Across a cut what goes on, as a subject before another background,
         is trusted where it has texture, and nothing where next to nothing goes on.
+    along : (h', w', 2) float32 or None
+        What moves as the background does, see :func:`gossamer.video.background.going_along`; None where there are no
+        two motions, and across a cut.
     """
 
     place: Array
     trust: Array
+    along: Array | None = None
+
+    @cached_property
+    def coarse(self) -> Motion:
+        """As it is for pictures of the size of `along`."""
+        height, width = self.trust.shape
+        return self.enlarged(max(1, height // FINENESS), max(1, width // FINENESS))
 
     def moved(self, plane: NDArray[np.float32], *, sharp: bool = False) -> NDArray[np.float32]:
         """Return what a plane of the other picture, (h, w) or (h, w, n), has at these places.
@@ -124,16 +136,21 @@ def _motion(
     off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     allowed = _LOOP + _FASTER * np.sqrt(_squares(flow))
-    astray = _squares(flow + returned) / np.square(allowed)
+    loop = _squares(flow + returned)
+    astray = loop / np.square(allowed)
+    is_cut = float(off.mean()) > _CUT
     trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
     if matte is not None:
         along, sure, taken = _within(here, there, flow, off, astray, trust, matte)
         place = start + (flow + (along - flow) * taken[..., None])
         trust += (sure - trust) * taken
         trust *= _is_inside(place)
-    if float(off.mean()) > _CUT:
+    if is_cut:
         trust = _across_a_cut(trust, here)
-    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32))
+    found = None
+    if matte is not None and not is_cut:
+        found = going_along(flow, loop, cv2.cvtColor(here, cv2.COLOR_RGB2GRAY), matte)
+    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32), found)
 
 
 def _places(height: int, width: int) -> Array:
