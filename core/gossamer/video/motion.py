@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.video.background import FINENESS, going_along
+from gossamer.video.background import FINENESS, going_along, squares
 
 __all__ = ["Motion", "motion_between", "reduced"]
 
@@ -135,8 +135,8 @@ def _motion(
     place = start + flow
     off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    allowed = _LOOP + _FASTER * np.sqrt(_squares(flow))
-    loop = _squares(flow + returned)
+    allowed = _LOOP + _FASTER * np.sqrt(squares(flow))
+    loop = squares(flow + returned)
     astray = loop / np.square(allowed)
     is_cut = float(off.mean()) > _CUT
     trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
@@ -153,9 +153,12 @@ def _motion(
     return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32), found)
 
 
+@lru_cache(maxsize=4)  # of one clip: a millisecond each, ten times a frame
 def _places(height: int, width: int) -> Array:
     """Return x and y of each pixel, (h, w, 2)."""
-    return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+    places = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+    places.flags.writeable = False
+    return places
 
 
 def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array) -> Array:
@@ -165,11 +168,6 @@ def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array)
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     off = cv2.absdiff(moved, here).astype(np.float32)
     return np.asarray(cv2.transform(off, np.full((1, 3), 1 / (3 * 255), np.float32)), np.float32)
-
-
-def _squares(vectors: Array) -> Array:
-    """Return the square of the length of vectors, (h, w, 2): twice as fast as a sum along the last axis."""
-    return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
 
 
 def _trust(off: Array, astray: Array) -> Array:
@@ -203,9 +201,9 @@ def _within(
     deep = cv2.erode(matte, window)
     weight = np.square(deep) * trust
     across, down = flow[..., 0], flow[..., 1]
-    enough, across, down, squares, led = _means([across, down, _squares(flow), astray], weight)
+    enough, across, down, squares, led = _means([across, down, squares(flow), astray], weight)
     along = np.dstack([across, down])
-    spread = np.maximum(squares - _squares(along), 0)
+    spread = np.maximum(squares - squares(along), 0)
     there_off = _difference(here, there, _places(*matte.shape) + along)
     _, within = _means([there_off], weight)
     _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))
