@@ -34,7 +34,7 @@ _NEAR = 1.5  # px of the evidence: what is seen holds for so much around
 _FEW = 0.1  # weight of one frame in which all is clear: with less nothing is decided
 _CLEAR = (0.3, 0.7)  # share of what was seen that speaks against: doubts begin to tip, and are tipped
 _TIP = 3.0  # by how much at most, in the logarithm of the odds
-_DOUBT = (0.04, 0.1)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
+_DOUBT = (0.01, 0.05)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
 _PART = 10.0  # px of the evidence: a part is what lies so near
 _COARSE = 4  # its means are taken in pictures so much smaller
 _BESIDE = (1.0, 4.0)  # px of the evidence: what lies nearer to what is surely kept belongs to it
@@ -121,11 +121,15 @@ def squares(vectors: Array) -> Array:
 
 
 def _doubt(kept: Array, part: Array) -> Array:
-    """Return what is missing to 1 in a matte, in the mean of what is near; `part` is how much of each pixel counts."""
+    """Return what is missing to 1 in a matte, in the mean of what is near; `part` is how much of each pixel counts.
+
+    A contour counts as what lies within it: it is soft however sure the matte is.
+    """
     import cv2
 
     height, width = kept.shape
     size = (-(-width // _COARSE), -(-height // _COARSE))
+    kept = cv2.dilate(kept, _disc(_WITHIN))
     coarse = cv2.resize(np.dstack([part * (1 - kept), part]), size, interpolation=cv2.INTER_AREA)
     wide = cv2.GaussianBlur(coarse, (0, 0), _PART / _COARSE)
     doubt = wide[..., 0] / (wide[..., 1] + np.float32(1e-3))

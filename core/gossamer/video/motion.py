@@ -201,9 +201,9 @@ def _within(
     deep = cv2.erode(matte, window)
     weight = np.square(deep) * trust
     across, down = flow[..., 0], flow[..., 1]
-    enough, across, down, squares, led = _means([across, down, squares(flow), astray], weight)
+    enough, across, down, lengths, led = _means([across, down, squares(flow), astray], weight)
     along = np.dstack([across, down])
-    spread = np.maximum(squares - squares(along), 0)
+    spread = np.maximum(lengths - squares(along), 0)
     there_off = _difference(here, there, _places(*matte.shape) + along)
     _, within = _means([there_off], weight)
     _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))
