@@ -37,7 +37,7 @@ _TIP = 3.0  # by how much at most, in the logarithm of the odds
 _DOUBT = (0.01, 0.05)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
 _PART = 10.0  # px of the evidence: a part is what lies so near
 _COARSE = 4  # its means are taken in pictures so much smaller
-_BESIDE = (1.0, 4.0)  # px of the evidence: what lies nearer to what is surely kept belongs to it
+_BESIDE = (2.0, 4.0)  # px of the evidence: what lies nearer to what is surely kept belongs to it
 
 
 def going_along(flow: Array, loop: Array, grey: NDArray[np.uint8], matte: Array) -> Array | None:

@@ -114,10 +114,14 @@ class Steady(Generic[_T]):
         In [0, 1): what weight a matte has one frame away, where the motion is certain. 0 changes nothing.
     past : Past, optional
         Where another one stopped: what comes then is as if it had gone on.
+    tips : bool
+        Whether what goes along with the background tips what mattes doubt: not where half transparent things are right
+        as they are, as before a screen.
     """
 
-    def __init__(self, strength: float, past: Past | None = None) -> None:
+    def __init__(self, strength: float, past: Past | None = None, *, tips: bool = True) -> None:
         self._strength = np.float32(strength)
+        self._tips = tips
         self._waiting: deque[_Waiting[_T]] = deque()
         self.past = past
 
@@ -201,7 +205,7 @@ class Steady(Generic[_T]):
         held = first.alpha + _enlarged(change, first.alpha.shape)
         np.clip(held, 0, 1, out=held)
         along, seen = self._going_along()
-        if seen[..., 0].any():
+        if self._tips and seen[..., 0].any():
             held *= _enlarged(tipped(mean, seen), held.shape)
         self._before = self.past.colours if self.past else None
         self._motion = first.back
