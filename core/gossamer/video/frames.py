@@ -203,7 +203,8 @@ class FrameCutter:
         if frame.pixels.shape[:2] != self._size:
             raise InputError(f"Frame {frame.number + 1} is of another size.", "Give frames of one size.")
         if self._steady is None:
-            self._steady = Steady(self._strength, self.remembered.past)
+            keyed = self._recipe.matting.method == "key"
+            self._steady = Steady(self._strength, self.remembered.past, tips=not keyed)
         steps, steady = Progress.of(progress), self._steady
         found = self._matter.matte(frame, self.remembered.recurrence, steps.part(0.0, 0.6))
         alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, steps.part(0.6, 0.9))

@@ -3,8 +3,9 @@
 Mattes of the frames before and after are moved along with the picture, edges with what is within them, each step as
 far as the moved picture agrees with the other one; their mean, in which those count more that are sure, is what a matte
 would be without flicker. What has no fellow (what comes from behind something, what is beyond a cut) stays as the model
-saw it. All of this happens in a small copy, and only the small matte's change is brought back: hair, which is finer,
-stays as it is in the frame's own matte, but for the mean of its detail over three frames.
+saw it. What goes along with the background speaks against being kept where mattes are in doubt
+(:mod:`gossamer.video.background`). All of this happens in a small copy, and only the small matte's change is brought
+back: hair, which is finer, stays as it is in the frame's own matte, but for the mean of its detail over three frames.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.video.background import FINENESS, tipped
 from gossamer.video.motion import Motion, motion_between, reduced
 
 __all__ = ["Held", "Past", "Steady"]
@@ -44,6 +46,8 @@ class Past:
         That of the last of them as it came, small.
     detail : (h', w') float32
         What is finer in it.
+    along : (h'', w'', 2) float32
+        Sum of what went along with the background, moved along, see :func:`gossamer.video.background.going_along`.
     colours : (h, w, 3) float32 or None
         The subject's colours in the last of them, small.
     """
@@ -52,6 +56,7 @@ class Past:
     mean: Array
     matte: Array
     detail: Array
+    along: Array
     colours: Array | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -61,15 +66,17 @@ class Past:
             "mean": self.mean,
             "matte": self.matte,
             "detail": self.detail,
+            "along": self.along,
         }
         return kept if self.colours is None else {**kept, "colours": self.colours}
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
         """Return what was written down by :meth:`arrays`; None where nothing was, or less, by a version before."""
-        if not {"small", "mean", "matte", "detail"} <= arrays.keys():
+        needed = ("small", "mean", "matte", "detail", "along")
+        if not arrays.keys() >= set(needed):
             return None
-        return cls(arrays["small"], arrays["mean"], arrays["matte"], arrays["detail"], arrays.get("colours"))
+        return cls(**{name: arrays[name] for name in needed}, colours=arrays.get("colours"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +114,14 @@ class Steady(Generic[_T]):
         In [0, 1): what weight a matte has one frame away, where the motion is certain. 0 changes nothing.
     past : Past, optional
         Where another one stopped: what comes then is as if it had gone on.
+    tips : bool
+        Whether what goes along with the background tips what mattes doubt: not where half transparent things are right
+        as they are, as before a screen.
     """
 
-    def __init__(self, strength: float, past: Past | None = None) -> None:
+    def __init__(self, strength: float, past: Past | None = None, *, tips: bool = True) -> None:
         self._strength = np.float32(strength)
+        self._tips = tips
         self._waiting: deque[_Waiting[_T]] = deque()
         self.past = past
 
@@ -188,16 +199,31 @@ class Steady(Generic[_T]):
             if there.forth is not None:
                 backward = backward + self._weight(there.forth) * _moved(ahead, there.forth)
         both = forward if backward is None else forward + backward - own
-        change = both[..., 0] / both[..., 1] - first.matte
-        change = cv2.GaussianBlur(change, (0, 0), _BLUR)
+        mean = both[..., 0] / both[..., 1]
+        change = cv2.GaussianBlur(mean - first.matte, (0, 0), _BLUR)
         change = _enlarged(change, first.detail.shape) + self._change_of_detail(first)
         held = first.alpha + _enlarged(change, first.alpha.shape)
         np.clip(held, 0, 1, out=held)
+        along, seen = self._going_along()
+        if self._tips and seen[..., 0].any():
+            held *= _enlarged(tipped(mean, seen), held.shape)
         self._before = self.past.colours if self.past else None
         self._motion = first.back
-        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte, first.detail)
+        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte, first.detail, along)
         self._waiting.popleft()
         return Held(first.thing, held)
+
+    def _going_along(self) -> tuple[Array, Array]:
+        """Return what went along with the background in the frames up to the first one, and in those after it, too."""
+        waiting = list(self._waiting)
+        seen = [_seen(one, after) for one, after in zip(waiting, [*waiting[1:], None], strict=True)]
+        along = seen[0]
+        if waiting[0].back is not None and self.past is not None:
+            along = along + _carried(self.past.along, waiting[0].back, self._strength)
+        later = seen[-1]
+        for there, own in zip(reversed(waiting[1:]), reversed(seen[:-1]), strict=True):
+            later = own if there.forth is None else own + _carried(later, there.forth, self._strength)
+        return along, along + later - seen[0]
 
     def _change_of_detail(self, first: _Waiting[_T]) -> Array:
         """Return what the mean of detail over the frame and its two neighbours differs by from its own."""
@@ -218,6 +244,20 @@ class Steady(Generic[_T]):
 
     _before: Array | None = None
     _motion: Motion | None = None
+
+
+def _seen(one: _Waiting[Any], after: _Waiting[Any] | None) -> Array:
+    """Return what goes along with the background between a frame and those next to it."""
+    height, width = one.matte.shape
+    total = np.zeros((max(1, height // FINENESS), max(1, width // FINENESS), 2), np.float32)
+    for motion in (one.back, after.forth if after else None):
+        if motion is not None and motion.along is not None:
+            total += motion.along
+    return total
+
+
+def _carried(plane: Array, motion: Motion, strength: np.float32) -> Array:
+    return (motion.coarse.trust * strength)[..., None] * motion.coarse.moved(plane)
 
 
 def _enlarged(plane: Array, shape: tuple[int, ...]) -> Array:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
+from gossamer.video.background import FINENESS, going_along, squares
 
 __all__ = ["Motion", "motion_between", "reduced"]
 
@@ -43,10 +45,20 @@ class Motion:
     trust : (h, w) float32
         In [0, 1]; 0 where they show something else. Across a cut what goes on, as a subject before another background,
         is trusted where it has texture, and nothing where next to nothing goes on.
+    along : (h', w', 2) float32 or None
+        What moves as the background does, see :func:`gossamer.video.background.going_along`; None where there are no
+        two motions, and across a cut.
     """
 
     place: Array
     trust: Array
+    along: Array | None = None
+
+    @cached_property
+    def coarse(self) -> Motion:
+        """As it is for pictures of the size of `along`."""
+        height, width = self.trust.shape
+        return self.enlarged(max(1, height // FINENESS), max(1, width // FINENESS))
 
     def moved(self, plane: NDArray[np.float32], *, sharp: bool = False) -> NDArray[np.float32]:
         """Return what a plane of the other picture, (h, w) or (h, w, n), has at these places.
@@ -123,22 +135,30 @@ def _motion(
     place = start + flow
     off = _difference(here, there, place)
     returned = cv2.remap(returning, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    allowed = _LOOP + _FASTER * np.sqrt(_squares(flow))
-    astray = _squares(flow + returned) / np.square(allowed)
+    allowed = _LOOP + _FASTER * np.sqrt(squares(flow))
+    loop = squares(flow + returned)
+    astray = loop / np.square(allowed)
+    is_cut = float(off.mean()) > _CUT
     trust = _trust(cv2.GaussianBlur(off, (0, 0), _GRAIN), astray) * _is_inside(place)
     if matte is not None:
         along, sure, taken = _within(here, there, flow, off, astray, trust, matte)
         place = start + (flow + (along - flow) * taken[..., None])
         trust += (sure - trust) * taken
         trust *= _is_inside(place)
-    if float(off.mean()) > _CUT:
+    if is_cut:
         trust = _across_a_cut(trust, here)
-    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32))
+    found = None
+    if matte is not None and not is_cut:
+        found = going_along(flow, loop, cv2.cvtColor(here, cv2.COLOR_RGB2GRAY), matte)
+    return Motion(place, np.asarray(cv2.GaussianBlur(trust, (0, 0), 1.0), np.float32), found)
 
 
+@lru_cache(maxsize=4)  # of one clip: a millisecond each, ten times a frame
 def _places(height: int, width: int) -> Array:
     """Return x and y of each pixel, (h, w, 2)."""
-    return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+    places = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+    places.flags.writeable = False
+    return places
 
 
 def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array) -> Array:
@@ -148,11 +168,6 @@ def _difference(here: NDArray[np.uint8], there: NDArray[np.uint8], place: Array)
     moved = cv2.remap(there, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     off = cv2.absdiff(moved, here).astype(np.float32)
     return np.asarray(cv2.transform(off, np.full((1, 3), 1 / (3 * 255), np.float32)), np.float32)
-
-
-def _squares(vectors: Array) -> Array:
-    """Return the square of the length of vectors, (h, w, 2): twice as fast as a sum along the last axis."""
-    return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
 
 
 def _trust(off: Array, astray: Array) -> Array:
@@ -186,9 +201,9 @@ def _within(
     deep = cv2.erode(matte, window)
     weight = np.square(deep) * trust
     across, down = flow[..., 0], flow[..., 1]
-    enough, across, down, squares, led = _means([across, down, _squares(flow), astray], weight)
+    enough, across, down, lengths, led = _means([across, down, squares(flow), astray], weight)
     along = np.dstack([across, down])
-    spread = np.maximum(squares - _squares(along), 0)
+    spread = np.maximum(lengths - squares(along), 0)
     there_off = _difference(here, there, _places(*matte.shape) + along)
     _, within = _means([there_off], weight)
     _, own, mean = _means([off, there_off], np.square(matte) * (1 - deep) + np.float32(1e-4))

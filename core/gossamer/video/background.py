@@ -1,0 +1,191 @@
+"""What goes along with the background: evidence against what a model keeps without being sure.
+
+A model of pictures keeps things behind the subject, as somebody in the street or what shows between its leaves. One
+frame does not tell whose they are; the motion of several does, where the subject moves otherwise than what is behind
+it. Two motions are found from frame to frame: that of what lies far from the matte, as a homography, and that of what
+the model is sure of, as a similarity. What moves as the first and not as the second speaks against being kept; it is
+gathered along the motion over the frames, and tips what is in doubt. A part of which the model is sure, as a leg that
+stands still while its owner turns, stays, though it goes along with the background as well, and so does what lies next
+to what moves as the subject does: hair through which the background is seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+
+__all__ = ["FINENESS", "going_along", "squares", "tipped"]
+
+FINENESS = 2  # evidence is gathered in pictures so much smaller than those of the flow
+_OUTSIDE, _AWAY = 0.1, 4  # of a matte, and px of the evidence: what lies so far from what is kept is background
+_INSIDE, _WITHIN = 0.9, 2  # likewise: so deep within what is surely kept lies the subject
+_SAMPLED = 3  # of the evidence's pixels in a row, every such one is asked for its motion
+_LEAST = 60  # of them: fewer do not tell a motion
+_ALIKE = 0.5  # px: what differs by less moves alike
+_SHARE = 0.5  # of those asked: so many have to move alike
+_APART = (0.7, 1.5)  # px a frame: motions that differ by less are one, and by more are two
+_TEXTURE = (0.008, 0.02)  # of the range of brightness: what varies less does not tell how it moves
+_ROUND = 3.0  # px of the evidence: texture is looked for so far around
+_LOOP = 0.7  # px: how far forth and back may lead away from the start
+_OFF = 0.6  # px: how far a motion may be off
+_NEAR = 1.5  # px of the evidence: what is seen holds for so much around
+_FEW = 0.1  # weight of one frame in which all is clear: with less nothing is decided
+_CLEAR = (0.3, 0.7)  # share of what was seen that speaks against: doubts begin to tip, and are tipped
+_TIP = 3.0  # by how much at most, in the logarithm of the odds
+_DOUBT = (0.01, 0.05)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
+_PART = 10.0  # px of the evidence: a part is what lies so near
+_COARSE = 4  # its means are taken in pictures so much smaller
+_BESIDE = (2.0, 4.0)  # px of the evidence: what lies nearer to what is surely kept belongs to it
+
+
+def going_along(flow: Array, loop: Array, grey: NDArray[np.uint8], matte: Array) -> Array | None:
+    """Return what moves as the background does and not as the subject, between two frames.
+
+    Parameters
+    ----------
+    flow : (h, w, 2) float32
+        Where the pixels of a frame lie in the other one, from where they are.
+    loop : (h, w) float32
+        Square of the distance between a pixel and where forth and back lead, px.
+    grey : (h, w) uint8
+        The frame.
+    matte : (h, w) float32
+        Its matte.
+
+    Returns
+    -------
+    (h', w', 2) float32 or None
+        The weight of what speaks against, and that of all that could be told, in a picture smaller by ``FINENESS``.
+        None where there are no two motions.
+    """
+    import cv2
+
+    size = tuple(max(1, side // FINENESS) for side in matte.shape[::-1])
+    flow, loop, level, kept = (
+        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
+        for one in (flow, loop, grey.astype(np.float32) / np.float32(255), matte)
+    )
+    mean = cv2.GaussianBlur(level, (0, 0), _ROUND / FINENESS)
+    varies = np.sqrt(np.maximum(cv2.GaussianBlur(level * level, (0, 0), _ROUND / FINENESS) - mean * mean, 0))
+    told = _risen(varies, _TEXTURE) * np.exp(-loop / np.float32(_LOOP**2))
+    is_clear = told > 0.5
+    outside = cv2.dilate(kept, _disc(_AWAY)) < _OUTSIDE
+    inside = cv2.erode(kept, _disc(_WITHIN)) > _INSIDE
+    places = _places(matte.shape, size)
+    behind = _homography(places, flow, outside & is_clear)
+    front = _similarity(places, flow, inside & is_clear)
+    if behind is None or front is None:
+        return None
+    weight = told * _risen(np.sqrt(squares(behind - front)), _APART)
+    goes = np.exp(-squares(flow - behind) / np.float32(_OFF**2))
+    stays = np.exp(-squares(flow - front) / np.float32(_OFF**2))
+    against = weight * goes * (1 - stays)
+    return np.asarray(cv2.GaussianBlur(np.dstack([against, weight]), (0, 0), _NEAR), np.float32)
+
+
+def tipped(matte: Array, gathered: Array) -> Array:
+    """Return what is left of a matte when its doubts are tipped by what goes along with the background.
+
+    Parameters
+    ----------
+    matte : (h, w) float32
+        In [0, 1]: the mean over frames.
+    gathered : (h', w', 2) float32
+        Sums of what :func:`going_along` gives, moved along.
+
+    Returns
+    -------
+    (h, w) float32
+        In [0, 1], a factor.
+    """
+    import cv2
+
+    size = (gathered.shape[1], gathered.shape[0])
+    kept = np.clip(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), 0, 1)
+    against = gathered[..., 0] / (gathered[..., 1] + np.float32(_FEW))
+    sure = ((kept > _INSIDE) & (against < _CLEAR[0])).astype(np.uint8)
+    sure = cv2.morphologyEx(sure, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    away = cv2.distanceTransform(1 - sure, cv2.DIST_L2, 3)
+    goes = _risen(against, _CLEAR)
+    tip = goes * _risen(away, _BESIDE) * _risen(_doubt(kept, kept * goes), _DOUBT)
+    odds = np.exp(-np.float32(_TIP) * tip)
+    left = odds / (kept * odds + 1 - kept)  # of the odds kept : 1 - kept, in terms of the matte
+    return np.asarray(cv2.resize(left, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def squares(vectors: Array) -> Array:
+    """Return the square of the length of vectors, (h, w, 2): twice as fast as a sum along the last axis."""
+    return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
+
+
+def _doubt(kept: Array, part: Array) -> Array:
+    """Return what is missing to 1 in a matte, in the mean of what is near; `part` is how much of each pixel counts.
+
+    A contour counts as what lies within it: it is soft however sure the matte is.
+    """
+    import cv2
+
+    height, width = kept.shape
+    size = (-(-width // _COARSE), -(-height // _COARSE))
+    kept = cv2.dilate(kept, _disc(_WITHIN))
+    coarse = cv2.resize(np.dstack([part * (1 - kept), part]), size, interpolation=cv2.INTER_AREA)
+    wide = cv2.GaussianBlur(coarse, (0, 0), _PART / _COARSE)
+    doubt = wide[..., 0] / (wide[..., 1] + np.float32(1e-3))
+    return np.asarray(cv2.resize(doubt, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _homography(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> Array | None:
+    """Return the flow, (h, w, 2), that most of the chosen pixels follow, as of a plane; None where few do."""
+    import cv2
+
+    start, along = _sampled(places, flow, chosen)
+    if len(start) < _LEAST:
+        return None
+    found, follows = cv2.findHomography(start, start + along, cv2.RANSAC, _ALIKE, maxIters=500, confidence=0.99)
+    if found is None or follows.mean() < _SHARE:
+        return None
+    return np.asarray(cv2.perspectiveTransform(places, found) - places, np.float32)
+
+
+def _similarity(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> Array | None:
+    """Return the flow, (h, w, 2), that most of the chosen pixels follow: moved, turned, nearer; None where few do."""
+    import cv2
+
+    start, along = _sampled(places, flow, chosen)
+    if len(start) < _LEAST:
+        return None
+    found, follows = cv2.estimateAffinePartial2D(
+        start, start + along, method=cv2.RANSAC, ransacReprojThreshold=_ALIKE, maxIters=500
+    )
+    if found is None or follows.mean() < _SHARE:
+        return None
+    return np.asarray(cv2.transform(places, found) - places, np.float32)
+
+
+def _sampled(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> tuple[Array, Array]:
+    every = np.s_[_SAMPLED // 2 :: _SAMPLED, _SAMPLED // 2 :: _SAMPLED]
+    return places[every][chosen[every]], flow[every][chosen[every]]
+
+
+def _places(shape: tuple[int, ...], size: tuple[int, ...]) -> Array:
+    """Return x and y, in a picture of this shape, of the pixels of a smaller one."""
+    across, down = (
+        (np.arange(small, dtype=np.float32) + 0.5) * np.float32(whole / small) - 0.5
+        for small, whole in zip(size, shape[::-1], strict=True)
+    )
+    return np.dstack(np.meshgrid(across, down)).astype(np.float32)
+
+
+def _risen(plane: Array, between: tuple[float, float]) -> Array:
+    """Return 0 below two bounds, 1 above them, and smoothly in between."""
+    low, high = between
+    share = np.clip((plane - np.float32(low)) / np.float32(high - low), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
