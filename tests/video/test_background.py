@@ -106,6 +106,36 @@ def test_what_a_model_is_sure_of_stays_though_it_goes_along_with_the_background(
     assert max(off) < 0.02  # with its edges
 
 
+def leaning(count: int = 14, speed: float = 2.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return frames of somebody whose upper half goes on while the feet stand, and mattes; what is between bends."""
+    import cv2
+
+    ground, front = texture(1)[:HEIGHT, 100 : 100 + WIDTH].astype(np.float32), texture(2)
+    body = softened(placed((slice(20, 165), slice(90, 190))))
+    down, across = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    along = np.interp(down, (70, 120), (speed, 0)).astype(np.float32)
+    frames, mattes = [], []
+    for number in range(count):
+        place = across - along * number
+        alpha = cv2.remap(body, place, down, cv2.INTER_LINEAR)
+        light = cv2.remap(front, place, down, cv2.INTER_LINEAR).astype(np.float32)
+        shown = light * alpha[..., None] + ground * (1 - alpha[..., None])
+        frames.append(np.clip(shown + 0.5, 0, 255).astype(np.uint8))
+        mattes.append(alpha)
+    return frames, mattes
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("speed", [1.2, 2.0, 4.0])
+def test_a_foot_on_the_ground_stays_though_a_model_doubts_it(speed: float) -> None:
+    frames, mattes = leaning(speed=speed)
+    foot = placed((slice(125, 160), slice(95, 185)))
+    kept = [alpha * (1 - 0.15 * softened(foot)) for alpha in mattes]
+    result, untipped = held(frames, kept), held(frames, kept, tips=False)
+    assert all(np.array_equal(a, b) for a, b in zip(result, untipped, strict=True))
+    assert mean_in(result, [foot] * len(result)) > 0.83
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("speed", [0.0, -1.0])
 def test_one_motion_tells_nothing(speed: float) -> None:

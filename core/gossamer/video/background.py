@@ -4,9 +4,13 @@ A model of pictures keeps things behind the subject, as somebody in the street o
 frame does not tell whose they are; the motion of several does, where the subject moves otherwise than what is behind
 it. Two motions are found from frame to frame: that of what lies far from the matte, as a homography, and that of what
 the model is sure of, as a similarity. What moves as the first and not as the second speaks against being kept; it is
-gathered along the motion over the frames, and tips what is in doubt. A part of which the model is sure, as a leg that
-stands still while its owner turns, stays, though it goes along with the background as well, and so does what lies next
-to what moves as the subject does: hair through which the background is seen.
+gathered along the motion over the frames, and tips what is in doubt.
+
+Who walks has a foot on the ground, and that goes along with the background, too. But a body bends: what joins the
+foot to the rest moves like neither of both, and where much of the subject does, nothing is told. A thing behind a
+subject that moves as one, of which a model may well be sure, is not joined to it. A part of which the model is sure
+stays in any case, and so does what lies next to what moves as the subject does: hair through which the background is
+seen.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ _SAMPLED = 3  # of the evidence's pixels in a row, every such one is asked for i
 _LEAST = 60  # of them: fewer do not tell a motion
 _ALIKE = 0.5  # px: what differs by less moves alike
 _SHARE = 0.5  # of those asked: so many have to move alike
+_AS_ONE = 0.87  # of the subject: so much has to move as most of it does, or as the background
+_JOINED = (0.4, 0.25)  # px, and of what both differ by: what is farther from either lies between
 _APART = (0.7, 1.5)  # px a frame: motions that differ by less are one, and by more are two
 _TEXTURE = (0.008, 0.02)  # of the range of brightness: what varies less does not tell how it moves
 _ROUND = 3.0  # px of the evidence: texture is looked for so far around
@@ -58,7 +64,7 @@ def going_along(flow: Array, loop: Array, grey: NDArray[np.uint8], matte: Array)
     -------
     (h', w', 2) float32 or None
         The weight of what speaks against, and that of all that could be told, in a picture smaller by ``FINENESS``.
-        None where there are no two motions.
+        None where there are no two motions, or more than those.
     """
     import cv2
 
@@ -76,7 +82,7 @@ def going_along(flow: Array, loop: Array, grey: NDArray[np.uint8], matte: Array)
     places = _places(matte.shape, size)
     behind = _homography(places, flow, outside & is_clear)
     front = _similarity(places, flow, inside & is_clear)
-    if behind is None or front is None:
+    if behind is None or front is None or not _is_one(flow, behind, front, inside & is_clear):
         return None
     weight = told * _risen(np.sqrt(squares(behind - front)), _APART)
     goes = np.exp(-squares(flow - behind) / np.float32(_OFF**2))
@@ -162,6 +168,17 @@ def _similarity(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> Array 
     if found is None or follows.mean() < _SHARE:
         return None
     return np.asarray(cv2.transform(places, found) - places, np.float32)
+
+
+def _is_one(flow: Array, behind: Array, front: Array, subject: NDArray[np.bool_]) -> bool:
+    """Return whether what counts as the subject moves as most of it does, but for what moves as the background."""
+    apart, off = (np.sqrt(one[subject]) for one in (squares(front - behind), _nearest(flow, front, behind)))
+    return bool((off < np.minimum(_JOINED[0], np.float32(_JOINED[1]) * apart)).mean() > _AS_ONE)
+
+
+def _nearest(flow: Array, *motions: Array) -> Array:
+    """Return the square of how far a flow is from that of some motions which is nearest."""
+    return np.asarray(np.minimum.reduce([squares(flow - one) for one in motions]), np.float32)
 
 
 def _sampled(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> tuple[Array, Array]:
