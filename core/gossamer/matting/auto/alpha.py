@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
+from gossamer.matting.auto.doubt import resolved, wide_doubt
 from gossamer.matting.auto.evidence import belief, grounds, thinness
 from gossamer.matting.auto.lines import faint_lines
 from gossamer.matting.auto.plain import plain_background
@@ -66,6 +67,10 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
+    belonging = patiently(lambda: wide_doubt(small, hint, unit), report)
+    if belonging is not None:
+        same, whole = hint is whole, resolved(whole, belonging)
+        hint = whole if same else resolved(hint, belonging)
     reading = Begun(lambda: _read(small, hint, unit))  # beside what looks at the background
     try:
         distance = patiently(lambda: signed_distance(hint), report)

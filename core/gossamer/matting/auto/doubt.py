@@ -1,0 +1,166 @@
+"""Wide parts that a model half saw: whether they are the subject's is told by their colours.
+
+A network that looks at a small picture is sure of a head and grey over the jersey below it, or over the second of two
+flowers. Such a region is hardly ever background (see :mod:`gossamer.matting.auto.evidence`), but nothing in it is near
+a contour that could be solved. So it is looked at as a whole, in coarse cells. It becomes the subject's, and its border
+a contour like any other, where
+
+- it touches what the model is sure of;
+- its colours are on average more common in the sure subject than in the sure background;
+- GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004), begun with the region as probable subject, leaves nearly all of
+  it there: what has the background's colours is taken out of it;
+- mask and picture are smooth inside: strands, lace and meshes that the network saw too small are grey rightly;
+- it is not translucent (see :mod:`gossamer.matting.auto.translucent`), nor nearly all that there is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.arrays import Array
+from gossamer.matting.auto.mixtures import Mixtures
+from gossamer.matting.auto.translucent import translucency
+from gossamer.matting.from_mask.faith import ramp
+from gossamer.resampling import bilinear, shrink
+
+__all__ = ["resolved", "wide_doubt"]
+
+CELL = 5.0  # units: the side of a cell
+FEW = 8  # cells a side: smaller pictures have no wide parts
+DOUBTED = 0.04, 0.9  # mask values between
+WIDE = 2  # cells; where a disc of this radius fits in
+LEAST = 0.005  # of the picture
+NOTHING, SOLID, SURE = 0.02, 0.9, 0.96  # mask values: below is background, above is subject, and gives its colours
+THERE = 0.1  # mask value from which on there is anything
+MUCH = 0.15, 0.3  # share of what there is that is solid
+TOUCHING = 0.1, 0.25  # share of what surrounds a region that is solid
+LEFT = 0.82, 0.88  # share of a region that GrabCut leaves in the subject
+ALIKE = 0.1, 0.5  # decimal logarithm of how much more common its colours are in the subject
+FINE = 0.8  # sigma in cells: what is finer in the mask
+ROUGH = 0.05, 0.09  # root mean square of that in a region
+TEXTURE = 0.005, 0.01  # variance of a region's colours within cells
+ROUNDS = 3  # of GrabCut
+BINS = 24  # of colours, a side
+RARE = 0.05  # density of colours, 1 being even, that is as good as none
+RESOLVED = 0.97  # what the mask becomes: solid, but not beyond the picture's own word
+
+
+def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
+    """Return how far what a mask doubts is the subject's, in coarse cells: (h, w) float32 in [0, 1]; None for nowhere.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 ndarray
+        RGB in [0, 1].
+    mask : (H, W) float32 ndarray
+        In [0, 1].
+    unit : float
+        Pixels in a unit of length.
+    """
+    import cv2
+
+    height, width = (round(side / (CELL * unit)) for side in mask.shape)
+    if min(height, width) < FEW:
+        return None
+    seen = shrink(mask, (width, height))
+    much = _share(seen > SOLID, seen > THERE)
+    doubted = ((seen > DOUBTED[0]) & (seen < DOUBTED[1])).view(np.uint8)
+    _, regions, boxes, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(doubted, cv2.MORPH_OPEN, _disc(WIDE)))
+    smallest = LEAST * regions.size
+    wide = [number for number in range(1, len(boxes)) if boxes[number, cv2.CC_STAT_AREA] >= smallest]
+    if not wide or much <= MUCH[0] or not (seen < NOTHING).any():
+        return None
+    cells = shrink(image, (2 * width, 2 * height))
+    colours, texture = _cells(cells)
+    likeness = _likeness(colours, seen)
+    kept = _cut(colours, seen, regions > 0)
+    fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
+    result = np.zeros_like(seen)
+    for number in wide:
+        region = regions == number
+        inner = cv2.erode(region.view(np.uint8), _disc(1)) > 0
+        found = region & kept
+        if not (inner & found).any():
+            continue
+        around = (cv2.dilate(region.view(np.uint8), _disc(2)) > 0) & ~region
+        result[found] = (
+            _ramp(much, MUCH)
+            * _ramp(_share(seen > SOLID, around), TOUCHING)
+            * _ramp(_share(kept, region), LEFT)
+            * _ramp(float(likeness[inner & found].mean()), ALIKE)
+            * (1 - _ramp(float(np.sqrt(fine[inner].mean())), ROUGH))
+            * (1 - _ramp(float(texture[inner].mean()), TEXTURE))
+        )
+    if result.any():
+        clear = translucency(mask, Mixtures(image, unit), unit)
+        result *= 1 - shrink(clear, (width, height))
+    return result if result.any() else None
+
+
+def resolved(mask: Array, belonging: Array) -> Array:
+    """Return a mask in which what :func:`wide_doubt` found belongs to the subject, (H, W) float32."""
+    step = bilinear(belonging, *mask.shape)
+    step *= np.maximum(np.float32(RESOLVED) - mask, 0)
+    step += mask
+    return step
+
+
+def _cells(halves: Array) -> tuple[NDArray[np.uint8], Array]:
+    """Return the colours of cells as bytes, and their variance in each, given the colours of their quarters."""
+    size = halves.shape[1] // 2, halves.shape[0] // 2
+    mean = shrink(halves, size)
+    variance = np.maximum(shrink(halves * halves, size) - mean * mean, 0).sum(axis=2)
+    return np.round(mean * 255).astype(np.uint8), variance
+
+
+def _likeness(colours: NDArray[np.uint8], seen: Array) -> Array:
+    """Return the logarithm of how much more common each colour is in the sure subject than in the sure background."""
+    import cv2
+
+    lab = cv2.cvtColor(colours, cv2.COLOR_RGB2LAB).astype(np.int32) * BINS // 256
+    code = (lab[..., 0] * BINS + lab[..., 1]) * BINS + lab[..., 2]
+    outside = cv2.erode((seen < NOTHING).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    inside, outside = (_density(code, place)[code] + np.float32(RARE) for place in (seen > SURE, outside))
+    result: Array = np.log10(inside / outside)
+    return result
+
+
+def _density(code: NDArray[np.int32], place: NDArray[np.bool_]) -> Array:
+    """Return how common the colours are in a place, spread to those beside them; even ones have 1."""
+    counts = np.bincount(code[place], minlength=BINS**3).astype(np.float32).reshape(3 * (BINS,))
+    for axis in 2 * (0, 1, 2):
+        edges = np.pad(counts, [(1, 1) if each == axis else (0, 0) for each in range(3)], mode="edge")
+        before, after = (np.take(edges, range(first, first + BINS), axis) for first in (0, 2))
+        counts = counts / 2 + (before + after) / 4
+    density: Array = counts.reshape(-1) * np.float32(BINS**3 / max(np.count_nonzero(place), 1))
+    return density
+
+
+def _cut(colours: NDArray[np.uint8], seen: Array, doubted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what GrabCut leaves in the subject, if what is doubted begins there."""
+    import cv2
+
+    labels = np.full(seen.shape, cv2.GC_PR_BGD, np.uint8)
+    labels[seen < NOTHING] = cv2.GC_BGD
+    labels[(seen > SOLID) & ~doubted] = cv2.GC_FGD
+    labels[doubted | ((seen > 0.5) & (seen <= SOLID))] = cv2.GC_PR_FGD
+    cv2.setRNGSeed(0)  # its clusters begin at random
+    cv2.grabCut(colours, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+    kept: NDArray[np.bool_] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return kept
+
+
+def _share(what: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(what & of) / max(np.count_nonzero(of), 1)
+
+
+def _ramp(value: float, bounds: tuple[float, float]) -> float:
+    return float(ramp(np.float32(value), *bounds))
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    import cv2
+
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
