@@ -43,7 +43,7 @@ TEXTURE = 0.005, 0.01  # variance of a region's colours within cells
 ROUNDS = 3  # of GrabCut
 BINS = 24  # of colours, a side
 RARE = 0.05  # density of colours, 1 being even, that is as good as none
-RESOLVED = 0.97  # what the mask becomes: solid, but not beyond the picture's own word
+RESOLVED = 0.95  # what the mask becomes: solid, but not beyond the picture's own word
 
 
 def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
