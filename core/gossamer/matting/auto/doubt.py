@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.matting.auto.mixtures import Mixtures
 from gossamer.matting.auto.translucent import translucency
-from gossamer.matting.from_mask.faith import ramp
 from gossamer.resampling import bilinear, shrink
 
 __all__ = ["resolved", "wide_doubt"]
@@ -29,6 +28,7 @@ __all__ = ["resolved", "wide_doubt"]
 CELL = 5.0  # units: the side of a cell
 FEW = 8  # cells a side: smaller pictures have no wide parts
 DOUBTED = 0.04, 0.9  # mask values between
+GROWN = 5  # cells; what is this near to such a region may belong to it, whatever the mask has there
 WIDE = 2  # cells; where a disc of this radius fits in
 LEAST = 0.005  # of the picture
 NOTHING, SOLID, SURE = 0.02, 0.9, 0.96  # mask values: below is background, above is subject, and gives its colours
@@ -42,6 +42,7 @@ ROUGH = 0.05, 0.09  # root mean square of that in a region
 TEXTURE = 0.005, 0.01  # variance of a region's colours within cells
 ROUNDS = 3  # of GrabCut
 BINS = 24  # of colours, a side
+HEARD = 100  # cells of sure background: with fewer of them its colours are not known
 RARE = 0.05  # density of colours, 1 being even, that is as good as none
 RESOLVED = 0.95  # what the mask becomes: solid, but not beyond the picture's own word
 
@@ -69,21 +70,22 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     _, regions, boxes, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(doubted, cv2.MORPH_OPEN, _disc(WIDE)))
     smallest = LEAST * regions.size
     wide = [number for number in range(1, len(boxes)) if boxes[number, cv2.CC_STAT_AREA] >= smallest]
-    if not wide or much <= MUCH[0] or not (seen < NOTHING).any():
+    behind = cv2.erode((seen < NOTHING).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if not wide or much <= MUCH[0] or np.count_nonzero(behind) < HEARD:
         return None
     cells = shrink(image, (2 * width, 2 * height))
     colours, texture = _cells(cells)
-    likeness = _likeness(colours, seen)
+    likeness = _likeness(colours, seen > SURE, behind)
     kept = _cut(colours, seen, regions > 0)
     fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
     result = np.zeros_like(seen)
     for number in wide:
         region = regions == number
         inner = cv2.erode(region.view(np.uint8), _disc(1)) > 0
-        found = region & kept
+        found = _joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
         if not (inner & found).any():
             continue
-        around = (cv2.dilate(region.view(np.uint8), _disc(2)) > 0) & ~region
+        around = _grown(region, 2) & ~region
         result[found] = (
             _ramp(much, MUCH)
             * _ramp(_share(seen > SOLID, around), TOUCHING)
@@ -114,26 +116,25 @@ def _cells(halves: Array) -> tuple[NDArray[np.uint8], Array]:
     return np.round(mean * 255).astype(np.uint8), variance
 
 
-def _likeness(colours: NDArray[np.uint8], seen: Array) -> Array:
-    """Return the logarithm of how much more common each colour is in the sure subject than in the sure background."""
+def _likeness(colours: NDArray[np.uint8], subject: NDArray[np.bool_], behind: NDArray[np.bool_]) -> Array:
+    """Return the decimal logarithm of how much more common each cell's colour is in the subject than behind it."""
     import cv2
 
     lab = cv2.cvtColor(colours, cv2.COLOR_RGB2LAB).astype(np.int32) * BINS // 256
     code = (lab[..., 0] * BINS + lab[..., 1]) * BINS + lab[..., 2]
-    outside = cv2.erode((seen < NOTHING).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    inside, outside = (_density(code, place)[code] + np.float32(RARE) for place in (seen > SURE, outside))
+    inside, outside = (_density(code, place)[code] + np.float32(RARE) for place in (subject, behind))
     result: Array = np.log10(inside / outside)
     return result
 
 
 def _density(code: NDArray[np.int32], place: NDArray[np.bool_]) -> Array:
     """Return how common the colours are in a place, spread to those beside them; even ones have 1."""
-    counts = np.bincount(code[place], minlength=BINS**3).astype(np.float32).reshape(3 * (BINS,))
+    counts: Array = np.bincount(code[place], minlength=BINS**3).astype(np.float32).reshape(3 * (BINS,))
     for axis in 2 * (0, 1, 2):
         edges = np.pad(counts, [(1, 1) if each == axis else (0, 0) for each in range(3)], mode="edge")
         before, after = (np.take(edges, range(first, first + BINS), axis) for first in (0, 2))
-        counts = counts / 2 + (before + after) / 4
-    density: Array = counts.reshape(-1) * np.float32(BINS**3 / max(np.count_nonzero(place), 1))
+        counts = np.float32(0.5) * counts + np.float32(0.25) * (before + after)
+    density: Array = counts.reshape(-1) * np.float32(BINS**3 / max(float(place.sum()), 1.0))
     return density
 
 
@@ -142,7 +143,7 @@ def _cut(colours: NDArray[np.uint8], seen: Array, doubted: NDArray[np.bool_]) ->
     import cv2
 
     labels = np.full(seen.shape, cv2.GC_PR_BGD, np.uint8)
-    labels[seen < NOTHING] = cv2.GC_BGD
+    labels[(seen < NOTHING) & ~_grown(doubted, GROWN)] = cv2.GC_BGD
     labels[(seen > SOLID) & ~doubted] = cv2.GC_FGD
     labels[doubted | ((seen > 0.5) & (seen <= SOLID))] = cv2.GC_PR_FGD
     cv2.setRNGSeed(0)  # its clusters begin at random
@@ -151,12 +152,29 @@ def _cut(colours: NDArray[np.uint8], seen: Array, doubted: NDArray[np.bool_]) ->
     return kept
 
 
+def _grown(place: NDArray[np.bool_], cells: int) -> NDArray[np.bool_]:
+    import cv2
+
+    grown: NDArray[np.bool_] = cv2.dilate(place.view(np.uint8), _disc(cells)) > 0
+    return grown
+
+
+def _joined(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return those pieces of a place that reach into a region."""
+    import cv2
+
+    _, pieces = cv2.connectedComponents(place.view(np.uint8))
+    joined: NDArray[np.bool_] = place & np.isin(pieces, np.unique(pieces[place & region]))
+    return joined
+
+
 def _share(what: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(what & of) / max(np.count_nonzero(of), 1)
+    return float((what & of).sum()) / max(float(of.sum()), 1.0)
 
 
 def _ramp(value: float, bounds: tuple[float, float]) -> float:
-    return float(ramp(np.float32(value), *bounds))
+    none, full = bounds
+    return min(max((value - none) / (full - none), 0.0), 1.0)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
