@@ -33,13 +33,15 @@ WIDE = 2  # cells; where a disc of this radius fits in
 LEAST = 0.005  # of the picture
 NOTHING, SOLID, SURE = 0.02, 0.9, 0.96  # mask values: below is background, above is subject, and gives its colours
 THERE = 0.1  # mask value from which on there is anything
-MUCH = 0.15, 0.3  # share of what there is that is solid
-TOUCHING = 0.1, 0.25  # share of what surrounds a region that is solid
-LEFT = 0.82, 0.88  # share of a region that GrabCut leaves in the subject
-ALIKE = 0.1, 0.5  # decimal logarithm of how much more common its colours are in the subject
+MUCH = 0.15, 0.25  # share of what there is that is solid
+TOUCHING = 0.05, 0.15  # share of what surrounds a region that is solid
+LEFT = 0.85, 0.9  # share of its inside that GrabCut leaves in the subject
+ALIKE = 0.1, 0.3  # decimal logarithm of how much more common its colours are in the subject
+SPECK = 12  # cells; what a region lacks of that size and less is noise
 FINE = 0.8  # sigma in cells: what is finer in the mask
 ROUGH = 0.05, 0.09  # root mean square of that in a region
 TEXTURE = 0.005, 0.01  # variance of a region's colours within cells
+CLEAR = 0.25, 0.5  # share of it that is translucent
 ROUNDS = 3  # of GrabCut
 BINS = 24  # of colours, a side
 HEARD = 100  # cells of sure background: with fewer of them its colours are not known
@@ -78,25 +80,30 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     likeness = _likeness(colours, seen > SURE, behind)
     kept = _cut(colours, seen, regions > 0)
     fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
-    result = np.zeros_like(seen)
+    belonging = []
     for number in wide:
         region = regions == number
         inner = cv2.erode(region.view(np.uint8), _disc(1)) > 0
-        found = _joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
+        found = _filled(_joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region), region)
         if not (inner & found).any():
             continue
         around = _grown(region, 2) & ~region
-        result[found] = (
+        weight = (
             _ramp(much, MUCH)
             * _ramp(_share(seen > SOLID, around), TOUCHING)
-            * _ramp(_share(kept, region), LEFT)
+            * _ramp(_share(kept, inner), LEFT)
             * _ramp(float(likeness[inner & found].mean()), ALIKE)
             * (1 - _ramp(float(np.sqrt(fine[inner].mean())), ROUGH))
             * (1 - _ramp(float(texture[inner].mean()), TEXTURE))
         )
-    if result.any():
-        clear = translucency(mask, Mixtures(image, unit), unit)
-        result *= 1 - shrink(clear, (width, height))
+        if weight > 0:
+            belonging.append((inner, found, weight))
+    if not belonging:
+        return None
+    clear = shrink(translucency(mask, Mixtures(image, unit), unit), (width, height))
+    result = np.zeros_like(seen)
+    for inner, found, weight in belonging:
+        result[found] = weight * (1 - _ramp(float(clear[inner].mean()), CLEAR))
     return result if result.any() else None
 
 
@@ -166,6 +173,15 @@ def _joined(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.b
     _, pieces = cv2.connectedComponents(place.view(np.uint8))
     joined: NDArray[np.bool_] = place & np.isin(pieces, np.unique(pieces[place & region]))
     return joined
+
+
+def _filled(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a place without the specks that it lacks of a region."""
+    import cv2
+
+    _, lacking, boxes, _ = cv2.connectedComponentsWithStats((region & ~place).view(np.uint8))
+    filled: NDArray[np.bool_] = place | (region & (boxes[:, cv2.CC_STAT_AREA] <= SPECK)[lacking])
+    return filled
 
 
 def _share(what: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
