@@ -15,6 +15,8 @@ a contour like any other, where
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,7 @@ CELL = 5.0  # units: the side of a cell
 FEW = 8  # cells a side: smaller pictures have no wide parts
 DOUBTED = 0.04, 0.9  # mask values between
 GROWN = 5  # cells; what is this near to such a region may belong to it, whatever the mask has there
+BESIDE = 2  # cells; what surrounds a region is this near
 WIDE = 2  # cells; where a disc of this radius fits in
 LEAST = 0.005  # of the picture
 NOTHING, SOLID, SURE = 0.02, 0.9, 0.96  # mask values: below is background, above is subject, and gives its colours
@@ -67,52 +70,81 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     if min(height, width) < FEW:
         return None
     seen = shrink(mask, (width, height))
-    much = _share(seen > SOLID, seen > THERE)
-    doubted = ((seen > DOUBTED[0]) & (seen < DOUBTED[1])).view(np.uint8)
-    _, regions, boxes, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(doubted, cv2.MORPH_OPEN, _disc(WIDE)))
-    smallest = LEAST * regions.size
-    wide = [number for number in range(1, len(boxes)) if boxes[number, cv2.CC_STAT_AREA] >= smallest]
+    regions = _wide_regions(seen)
     behind = cv2.erode((seen < NOTHING).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    if not wide or much <= MUCH[0] or np.count_nonzero(behind) < HEARD:
+    if not regions or _share(seen > SOLID, seen > THERE) <= MUCH[0] or np.count_nonzero(behind) < HEARD:
         return None
-    cells = shrink(image, (2 * width, 2 * height))
-    colours, texture = _cells(cells)
-    likeness = _likeness(colours, seen > SURE, behind)
-    kept = _cut(colours, seen, regions > 0)
-    fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
-    belonging = []
-    for number in wide:
-        region = regions == number
-        inner = cv2.erode(region.view(np.uint8), _disc(1)) > 0
-        found = _filled(_joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region), region)
-        if not (inner & found).any():
-            continue
-        around = _grown(region, 2) & ~region
-        weight = (
-            _ramp(much, MUCH)
-            * _ramp(_share(seen > SOLID, around), TOUCHING)
-            * _ramp(_share(kept, inner), LEFT)
-            * _ramp(float(likeness[inner & found].mean()), ALIKE)
-            * (1 - _ramp(float(np.sqrt(fine[inner].mean())), ROUGH))
-            * (1 - _ramp(float(texture[inner].mean()), TEXTURE))
-        )
-        if weight > 0:
-            belonging.append((inner, found, weight))
-    if not belonging:
+    colours, texture = _cells(shrink(image, (2 * width, 2 * height)))
+    kept = _cut(colours, seen, np.logical_or.reduce(regions))
+    cells = _Cells(seen, texture, _likeness(colours, seen > SURE, behind), kept)
+    weights = [_weight(region, cells) for region in regions]
+    if not any(weights):
         return None
     clear = shrink(translucency(mask, Mixtures(image, unit), unit), (width, height))
     result = np.zeros_like(seen)
-    for inner, found, weight in belonging:
-        result[found] = weight * (1 - _ramp(float(clear[inner].mean()), CLEAR))
+    for region, weight in zip(regions, weights, strict=True):
+        found = _filled(_joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region), region)
+        opaque = 1 - _ramp(float(clear[_inner(region)].mean()), CLEAR) if weight else 0
+        result[found] = np.maximum(result[found], np.float32(weight * opaque))
     return result if result.any() else None
 
 
 def resolved(mask: Array, belonging: Array) -> Array:
-    """Return a mask in which what :func:`wide_doubt` found belongs to the subject, (H, W) float32."""
+    """Return a mask in which what :func:`wide_doubt` found belongs to the subject.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 ndarray
+        In [0, 1], at any size.
+    belonging : (h, w) float32 ndarray
+        What was found.
+
+    Returns
+    -------
+    (H, W) float32 ndarray
+        Nowhere less than the mask.
+    """
     step = bilinear(belonging, *mask.shape)
     step *= np.maximum(np.float32(RESOLVED) - mask, 0)
     step += mask
     return step
+
+
+class _Cells(NamedTuple):
+    """What is known of each cell, (h, w): its mask, variance, whose its colour is, and what GrabCut leaves."""
+
+    seen: Array
+    texture: Array
+    likeness: Array
+    kept: NDArray[np.bool_]
+
+
+def _wide_regions(seen: Array) -> list[NDArray[np.bool_]]:
+    """Return the places that a mask doubts over a wide area, each (h, w)."""
+    import cv2
+
+    doubted = ((seen > DOUBTED[0]) & (seen < DOUBTED[1])).view(np.uint8)
+    wide = cv2.morphologyEx(doubted, cv2.MORPH_OPEN, _disc(WIDE))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(wide)
+    return [labels == label for label in range(1, len(boxes)) if boxes[label, cv2.CC_STAT_AREA] >= LEAST * seen.size]
+
+
+def _weight(region: NDArray[np.bool_], cells: _Cells) -> float:
+    """Return how far a region is the subject's, in [0, 1], if it is not translucent."""
+    import cv2
+
+    seen, inner = cells.seen, _inner(region)
+    if not (inner & cells.kept).any():
+        return 0.0
+    fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
+    return (
+        _ramp(_share(seen > SOLID, seen > THERE), MUCH)
+        * _ramp(_share(seen > SOLID, _grown(region, BESIDE) & ~region), TOUCHING)
+        * _ramp(_share(cells.kept, inner), LEFT)
+        * _ramp(float(cells.likeness[inner & cells.kept].mean()), ALIKE)
+        * (1 - _ramp(float(np.sqrt(fine[inner].mean())), ROUGH))
+        * (1 - _ramp(float(cells.texture[inner].mean()), TEXTURE))
+    )
 
 
 def _cells(halves: Array) -> tuple[NDArray[np.uint8], Array]:
@@ -164,6 +196,13 @@ def _grown(place: NDArray[np.bool_], cells: int) -> NDArray[np.bool_]:
 
     grown: NDArray[np.bool_] = cv2.dilate(place.view(np.uint8), _disc(cells)) > 0
     return grown
+
+
+def _inner(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    import cv2
+
+    inner: NDArray[np.bool_] = cv2.erode(region.view(np.uint8), _disc(1)) > 0
+    return inner
 
 
 def _joined(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bool_]:
