@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +12,11 @@ import pytest
 from gossamer.matting import auto_alpha
 from gossamer.matting.auto.doubt import wide_doubt
 from gossamer.matting.signed_distance import unit_length
+from gossamer.progress import Progress
+from gossamer.settings import ModelChoice, Recipe
+from gossamer.video import Frame, Video
+from gossamer.video.finishing import Finisher
+from gossamer.video.frames import clip_of_arrays
 from tests.matting.auto.test_auto import HEIGHT, WIDTH, disc, drawn, mottled, sad, through_network
 
 ORANGE, BROWN, TEAL = (0.8, 0.45, 0.2), (0.35, 0.2, 0.1), (0.15, 0.4, 0.5)
@@ -45,6 +53,20 @@ def test_a_part_that_was_half_seen_becomes_the_subjects_to_its_very_edge(level: 
     alpha = auto_alpha(pictured(truth), mask)
     assert sad(alpha, truth) < 0.06 * sad(mask, truth)
     assert alpha[200:, 120:280].min() > 0.9
+
+
+def test_in_frames_of_clips_it_stays_half_seen() -> None:
+    """It would come and go from frame to frame."""
+    truth = drawn(figure)
+    image, mask = pictured(truth), half_seen(truth, 0.4)
+    inside = np.s_[200:, 120:280]
+    clip = clip_of_arrays(HEIGHT, WIDTH)
+    with closing(Finisher(clip, Recipe(), Video(), ModelChoice.of("none"), None)) as finisher:
+        frame = Frame(0, Fraction(0), np.round(image * 255).astype(np.uint8))
+        alpha = finisher.matte(frame, mask, False, Progress.of(None))
+    assert auto_alpha(image, mask)[inside].min() > 0.9
+    assert alpha[inside].min() < 0.6
+    assert alpha.max() > 0.99
 
 
 def test_what_is_beside_it_and_was_not_seen_at_all_comes_along() -> None:

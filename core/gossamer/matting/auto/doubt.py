@@ -11,6 +11,8 @@ a contour like any other, where
   it there: what has the background's colours is taken out of it;
 - mask and picture are smooth inside: strands, lace and meshes that the network saw too small are grey rightly;
 - it is not translucent (see :mod:`gossamer.matting.auto.translucent`), nor nearly all that there is.
+
+In frames of clips nothing of this is done: a region that is near one of these bounds would come and go.
 """
 
 from __future__ import annotations
@@ -40,7 +42,6 @@ MUCH = 0.15, 0.25  # share of what there is that is solid
 TOUCHING = 0.05, 0.15  # share of what surrounds a region that is solid
 LEFT = 0.85, 0.9  # share of its inside that GrabCut leaves in the subject
 ALIKE = 0.1, 0.3  # decimal logarithm of how much more common its colours are in the subject
-SPECK = 12  # cells; what a region lacks of that size and less is noise
 FINE = 0.8  # sigma in cells: what is finer in the mask
 ROUGH = 0.05, 0.09  # root mean square of that in a region
 TEXTURE = 0.005, 0.01  # variance of a region's colours within cells
@@ -83,7 +84,7 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     clear = shrink(translucency(mask, Mixtures(image, unit), unit), (width, height))
     result = np.zeros_like(seen)
     for region, weight in zip(regions, weights, strict=True):
-        found = _filled(_joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region), region)
+        found = _joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
         opaque = 1 - _ramp(float(clear[_inner(region)].mean()), CLEAR) if weight else 0
         result[found] = np.maximum(result[found], np.float32(weight * opaque))
     return result if result.any() else None
@@ -212,15 +213,6 @@ def _joined(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.b
     _, pieces = cv2.connectedComponents(place.view(np.uint8))
     joined: NDArray[np.bool_] = place & np.isin(pieces, np.unique(pieces[place & region]))
     return joined
-
-
-def _filled(place: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a place without the specks that it lacks of a region."""
-    import cv2
-
-    _, lacking, boxes, _ = cv2.connectedComponentsWithStats((region & ~place).view(np.uint8))
-    filled: NDArray[np.bool_] = place | (region & (boxes[:, cv2.CC_STAT_AREA] <= SPECK)[lacking])
-    return filled
 
 
 def _share(what: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
