@@ -82,7 +82,7 @@ def with_edges(frames: list[np.ndarray], masks: np.ndarray) -> np.ndarray:
     settings = Recipe().matting
     return np.stack(
         [
-            matte(frame, mask, settings, progress=QUIET, warn=print, device="cpu", announce=print)
+            matte(frame, mask, settings, progress=QUIET, warn=print, device="cpu", announce=print, of_clip=True)
             for frame, mask in zip(frames, masks, strict=True)
         ]
     )

@@ -49,6 +49,7 @@ def matte(
     warn: Callable[[str], object],
     device: str = "auto",
     announce: Callable[[str], object] | None = None,
+    of_clip: bool = False,
 ) -> Array:
     """Find the alpha of soft edges by the method of the settings, which keeps what is thin in the mask.
 
@@ -68,6 +69,8 @@ def matte(
         Where a network runs, where the settings want one.
     announce : callable, optional
         Told in one sentence what is fetched for it.
+    of_clip : bool
+        Whether the picture is a frame of a clip: see :func:`~gossamer.matting.auto_alpha`.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def matte(
     """
     if settings.method == "none":
         return mask
-    found = _solved(pixels, mask, settings, progress.part(0.0, 0.95), warn, device, announce)
+    found = _solved(pixels, mask, settings, progress.part(0.0, 0.95), warn, device, announce, of_clip)
     if found is None:
         return mask
     kept = found
@@ -97,6 +100,7 @@ def _solved(
     warn: Callable[[str], object],
     device: str,
     announce: Callable[[str], object] | None,
+    of_clip: bool,
 ) -> Array | None:
     method, band = settings.method, band_pixels(settings, mask.shape)
     if method != "guided" and not _goes(mask, above=_SURE):
@@ -104,7 +108,7 @@ def _solved(
             warn(f"Matting was left out: the mask is nowhere sure of a foreground (at most {most:.2f} of 1).")
         return None
     if method == "auto":
-        return auto_alpha(pixels, mask, progress=steps)
+        return auto_alpha(pixels, mask, of_clip=of_clip, progress=steps)
     if method == "key":
         try:
             return key_alpha(pixels, mask, screen=settings.screen, progress=steps)

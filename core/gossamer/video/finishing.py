@@ -114,6 +114,7 @@ class Finisher:
             warn=self._warn,
             device=self._device,
             announce=self._announce,
+            of_clip=True,
         )
 
     def picture(self, frame: Frame, alpha: Array, steady: Steady[Any], progress: Progress) -> Picture:

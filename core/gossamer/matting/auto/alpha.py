@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gossamer.arrays import Array, as_mask, as_pixels
+from gossamer.matting.auto.doubt import resolved, wide_doubt
 from gossamer.matting.auto.evidence import belief, grounds, thinness
 from gossamer.matting.auto.lines import faint_lines
 from gossamer.matting.auto.plain import plain_background
@@ -35,7 +36,13 @@ SURE = 0.85, 0.97  # |2 mask - 1| at which a mask's pixel begins to have a say a
 MODEL = 0.8  # how careful to be with any soft mask: models draw them, also where they do not follow the picture
 
 
-def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | ProgressCallback | None = None) -> Array:
+def auto_alpha(
+    image: ArrayLike,
+    mask: ArrayLike,
+    *,
+    of_clip: bool = False,
+    progress: Progress | ProgressCallback | None = None,
+) -> Array:
     """Estimate alpha from a picture and any mask of the subject, correcting the mask where there is evidence.
 
     Parameters
@@ -44,6 +51,9 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         RGB: uint8, uint16 or floats in [0, 1].
     mask : (H, W) array
         Of a model, drawn, or from prompts; hard or soft: bool, uint8, uint16 or floats in [0, 1]; 1 = foreground.
+    of_clip : bool
+        Whether the picture is a frame of a clip: wide parts that a model half saw are then left as they are, since what
+        is decided of them as wholes would be decided otherwise in the next frame, and flicker.
     progress : callable, optional
         Called as ``progress(fraction, message)``; an exception that it raises stops the work and passes through.
 
@@ -66,6 +76,10 @@ def auto_alpha(image: ArrayLike, mask: ArrayLike, *, progress: Progress | Progre
         report(1.0)
         return whole.copy()
     unit = unit_length(hint.shape)
+    belonging = None if of_clip else patiently(lambda: wide_doubt(small, hint, unit), report)
+    if belonging is not None:
+        same, whole = hint is whole, resolved(whole, belonging)
+        hint = whole if same else resolved(hint, belonging)
     reading = Begun(lambda: _read(small, hint, unit))  # beside what looks at the background
     try:
         distance = patiently(lambda: signed_distance(hint), report)
