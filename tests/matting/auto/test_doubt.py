@@ -46,13 +46,18 @@ def half_seen(truth: np.ndarray, level: float) -> np.ndarray:
     return (through_network(truth, 160) * fading + faint * (1 - fading)).astype(np.float32)
 
 
-@pytest.mark.parametrize("level", [0.15, 0.3, 0.6])
+@pytest.mark.parametrize("level", [0.35, 0.6])
 def test_a_part_that_was_half_seen_becomes_the_subjects_to_its_very_edge(level: float) -> None:
     truth = drawn(figure)
     mask = half_seen(truth, level)
     alpha = auto_alpha(pictured(truth), mask)
     assert sad(alpha, truth) < 0.06 * sad(mask, truth)
     assert alpha[200:, 120:280].min() > 0.9
+
+
+def test_what_was_only_suspected_stays_as_it_is() -> None:
+    truth = drawn(figure)
+    assert wide_doubt(pictured(truth), half_seen(truth, 0.12), UNIT) is None
 
 
 def test_in_frames_of_clips_it_stays_half_seen() -> None:

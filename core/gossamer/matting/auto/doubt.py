@@ -5,6 +5,7 @@ flowers. Such a region is hardly ever background (see :mod:`gossamer.matting.aut
 a contour that could be solved. So it is looked at as a whole, in coarse cells. It becomes the subject's, and its border
 a contour like any other, where
 
+- the model half saw it: what it only suspects, as the ground below a building, stays as it is;
 - it touches what the model is sure of;
 - its colours are on average more common in the sure subject than in the sure background;
 - GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004), begun with the region as probable subject, leaves nearly all of
@@ -36,6 +37,7 @@ GROWN = 5  # cells; what is this near to such a region may belong to it, whateve
 BESIDE = 2  # cells; what surrounds a region is this near
 WIDE = 2  # cells; where a disc of this radius fits in
 LEAST = 0.005  # of the picture
+HALF = 0.2, 0.3  # mean of the mask in a region: less is no word of the model's for it
 NOTHING, SOLID, SURE = 0.02, 0.9, 0.96  # mask values: below is background, above is subject, and gives its colours
 THERE = 0.1  # mask value from which on there is anything
 MUCH = 0.15, 0.25  # share of what there is that is solid
@@ -139,7 +141,8 @@ def _weight(region: NDArray[np.bool_], cells: _Cells) -> float:
         return 0.0
     fine = (seen - cv2.GaussianBlur(seen, (0, 0), FINE)) ** 2
     return (
-        _ramp(_share(seen > SOLID, seen > THERE), MUCH)
+        _ramp(float(seen[region].mean()), HALF)
+        * _ramp(_share(seen > SOLID, seen > THERE), MUCH)
         * _ramp(_share(seen > SOLID, _grown(region, BESIDE) & ~region), TOUCHING)
         * _ramp(_share(cells.kept, inner), LEFT)
         * _ramp(float(cells.likeness[inner & cells.kept].mean()), ALIKE)
