@@ -155,6 +155,21 @@ def test_losses_are_told_as_a_share_and_as_islands() -> None:
     assert "Choose" in share
 
 
+@pytest.mark.parametrize("ground", [(0.55, 0.45, 0.25), None])
+def test_keying_tells_where_it_keeps_what_is_no_screen(ground: tuple[float, ...] | None) -> None:
+    """A sky counts as a screen, and the savanna below it is kept; before a screen alone there is nothing to tell."""
+    mask = np.zeros((240, 320), np.float32)
+    cv2.circle(mask, (160, 120), 50, 1, -1, cv2.LINE_AA)
+    behind = np.full((240, 320, 3), (0.2, 0.4, 0.9), np.float32)
+    if ground:
+        behind[120:] = ground
+    behind += 0.004 * np.random.default_rng(3).standard_normal(behind.shape).astype(np.float32)
+    photo = np.clip(mask[..., None] * [0.4, 0.1, 0.1] + (1 - mask[..., None]) * behind, 0, 1).astype(np.float32)
+    cutout = gossamer.refine(photo, mask, recipe_from_flat({"matting": "key"}))
+    told = [warning for warning in cutout.report.warnings if "kept much" in warning]
+    assert bool(told) is bool(ground)
+
+
 def test_a_loss_is_in_the_report() -> None:
     """A mask that is sure of a patch which the picture says is background: matting drops it, and says so."""
     mask = np.zeros((300, 400), np.float32)

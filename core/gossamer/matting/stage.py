@@ -14,7 +14,7 @@ from gossamer.matting.guided import guided_alpha
 from gossamer.matting.key.alpha import key_alpha
 from gossamer.matting.sampled import knn_alpha, learning_based_alpha
 from gossamer.matting.signed_distance import signed_distance, unit_length
-from gossamer.matting.thin_parts import keep_thin, loss_warnings
+from gossamer.matting.thin_parts import gain_warning, keep_thin, loss_warnings
 from gossamer.matting.trimap import trimap_from_mask
 from gossamer.matting.vitmatte.lent import lent_vitmatte
 from gossamer.parallel.patience import patiently
@@ -88,6 +88,8 @@ def matte(
     if _goes(mask, below=1.0):  # of everything, as without a model, something has to go
         for warning in patiently(lambda: loss_warnings(kept, mask), progress):
             warn(warning)
+    if settings.method == "key" and (warning := patiently(lambda: gain_warning(kept, mask), progress)):
+        warn(warning)
     progress(1.0)
     return kept
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 
-__all__ = ["SHARE", "keep_thin", "loss_warnings", "thin_parts"]
+__all__ = ["SHARE", "gain_warning", "keep_thin", "loss_warnings", "thin_parts"]
 
 SHARE = 0.004  # of the diagonal: what a disc of this radius does not fit into is thin
 _LEAST = 2  # pixels
@@ -18,6 +18,7 @@ _CORNER = 0.42  # what reaches less far beyond the rest, in radii, is a corner: 
 _WORK_AREA = 1_000_000  # soft ridges of larger masks are looked for at this size
 _LOST, _SURE = 0.5, 0.9  # a pixel of which the mask was sure is lost where less than half of it is left
 _SHARE_LOST, _ISLAND_LOST = 0.05, 0.5  # of the sure area of the whole mask, and of one island
+_NOTHING, _MUCH = 0.05, 0.25  # of a mask: up to here is background, and how much of that may be kept as things apart
 _SPECK = 2e-5  # of the picture: islands below this are noise
 
 
@@ -106,6 +107,27 @@ def loss_warnings(alpha: Array, mask: Array) -> list[str]:
         what = "an island" if islands == 1 else f"{islands} islands"
         found.append(f"Matting lost {what} of the mask. {remedy}")
     return found
+
+
+def gain_warning(alpha: Array, mask: Array) -> str:
+    """Say in a sentence that keying kept much of what a mask has nothing of, as of a savanna below a blue sky; or "".
+
+    Parameters
+    ----------
+    alpha, mask : (H, W) float32 ndarray
+        The matte, and the mask of what stands before the screen; 1 = foreground.
+
+    Returns
+    -------
+    str
+        A warning for the report.
+    """
+    step = math.ceil(math.sqrt(mask.size / _WORK_AREA))
+    nothing = mask[::step, ::step] <= _NOTHING
+    kept = np.count_nonzero(alpha[::step, ::step][nothing] >= _SURE)
+    if kept <= _MUCH * np.count_nonzero(nothing):
+        return ""
+    return "Keying kept much of what the mask takes for background: not all of it is a screen. Choose the matting auto."
 
 
 def _radius(shape: tuple[int, ...]) -> float:
