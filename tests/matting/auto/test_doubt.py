@@ -74,14 +74,27 @@ def test_in_frames_of_clips_it_stays_half_seen() -> None:
     assert alpha.max() > 0.99
 
 
-def test_what_is_beside_it_and_was_not_seen_at_all_comes_along() -> None:
+def test_what_is_beside_it_and_was_hardly_seen_comes_along() -> None:
     truth = drawn(figure)
     mask = half_seen(truth, 0.4)
-    mask[150:] *= np.interp(np.arange(WIDTH), (305, 315), (1, 0)).astype(np.float32)
-    unseen = np.s_[270:, 315:322]
-    assert truth[unseen].min() == 1
-    assert mask[unseen].max() < 0.01
-    assert auto_alpha(pictured(truth), mask)[unseen].min() > 0.9
+    mask[150:] *= np.interp(np.arange(WIDTH), (305, 315), (1, 0.1)).astype(np.float32)
+    hardly = np.s_[270:, 315:320]
+    assert truth[hardly].min() == 1
+    assert mask[hardly].max() < 0.1
+    assert auto_alpha(pictured(truth), mask)[hardly].min() > 0.9
+
+
+def test_a_wall_of_its_colours_beside_it_that_was_not_seen_at_all_stays_out() -> None:
+    truth = drawn(figure)
+    wall = np.zeros_like(truth)
+    wall[190:260, 300:345] = 1
+    mask = half_seen(truth, 0.4)
+    unseen = np.s_[205:220, 320:340]
+    assert mask[unseen].max() < 0.02
+    assert truth[unseen].max() == 0
+    alpha = auto_alpha(pictured(np.maximum(truth, wall)), mask)
+    assert alpha[250:, 120:280].min() > 0.9
+    assert alpha[unseen].max() < 0.1
 
 
 def test_the_backgrounds_colours_inside_it_stay_out() -> None:

@@ -33,7 +33,7 @@ __all__ = ["resolved", "wide_doubt"]
 CELL = 5.0  # units: the side of a cell
 FEW = 8  # cells a side: smaller pictures have no wide parts
 DOUBTED = 0.04, 0.9  # mask values between
-GROWN = 5  # cells; what is this near to such a region may belong to it, whatever the mask has there
+GROWN = 5  # cells; what is this near to such a region may belong to it, however little the mask has there
 BESIDE = 2  # cells; what surrounds a region is this near
 WIDE = 2  # cells; where a disc of this radius fits in
 LEAST = 0.005  # of the picture
@@ -86,7 +86,7 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     clear = shrink(translucency(mask, Mixtures(image, unit), unit), (width, height))
     result = np.zeros_like(seen)
     for region, weight in zip(regions, weights, strict=True):
-        found = _joined(kept & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
+        found = _joined(kept & (seen > NOTHING) & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
         opaque = 1 - _ramp(float(clear[_inner(region)].mean()), CLEAR) if weight else 0
         result[found] = np.maximum(result[found], np.float32(weight * opaque))
     return result if result.any() else None
