@@ -17,6 +17,7 @@ from gossamer.arrays import Array, as_rgb
 from gossamer.compositing import conversion
 from gossamer.errors import InputError
 from gossamer.image import Image, read_image
+from gossamer.image.limits import kind_of
 from gossamer.paths import cannot_read
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.tags import ColourTags
@@ -27,7 +28,20 @@ _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp", ".exr")
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file is a single picture by its name: :func:`read_image` keeps what FFmpeg drops of such."""
+    """Return whether a file is a single picture: :func:`read_image` keeps what FFmpeg drops of such.
+
+    Both its name and its first bytes have to say so: films may be called .webp, and some begin as a JPEG does.
+    """
+    if not _is_called_so(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(64)) is not None
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _is_called_so(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES
 
 
@@ -156,7 +170,7 @@ def _in_order(folder: Path) -> list[Path]:
         files = list(folder.iterdir())
     except OSError as error:
         raise cannot_read(folder, error) from error
-    found = [path for path in files if is_picture(path) and not path.name.startswith(".")]
+    found = [path for path in files if _is_called_so(path) and not path.name.startswith(".")]
     if not found:
         raise InputError(f"{folder} holds no pictures.", "Give a folder of numbered pictures, or a clip.")
     return sorted(found, key=_by_number)
