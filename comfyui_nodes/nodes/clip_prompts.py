@@ -13,7 +13,7 @@ from .. import places, previews, widgets
 from ..tensors import Images, Masks
 from ..wording import in_comfyui
 from . import CATEGORY
-from .prompts import Boxes, Chosen
+from .prompts import Boxes, Chosen, place_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -68,30 +68,9 @@ class ClipPrompt(io.ComfyNode):
                     tooltip="Words for it, looked for in that frame by SAM 3, or by Grounding DINO with SAM 2. Several "
                     "kinds of things: one a line.",
                 ),
-                widgets.known(
-                    io.String.Input,
-                    "points",
-                    default="",
-                    multiline=True,
-                    display_name="points",
-                    tooltip="Points on it in pixels of the frame: 120, 80 and one a line, or as point editors write "
-                    "them. Alone, at a later time: what was followed is corrected.",
-                ),
-                widgets.known(
-                    io.String.Input,
-                    "not_points",
-                    default="",
-                    multiline=True,
-                    display_name="not points",
-                    tooltip="Points on what does not belong to it, written alike.",
-                ),
-                widgets.known(
-                    io.String.Input,
-                    "box",
-                    default="",
-                    display_name="box",
-                    tooltip="Left, top, right, bottom in pixels: 40, 20, 300, 400. Several with ; between them: a "
-                    "subject each.",
+                *place_inputs(
+                    "Points on it in pixels of the frame: 120, 80 and one a line, or as point editors write them. "
+                    "Alone, at a later time: what was followed is corrected."
                 ),
                 widgets.known(
                     Boxes.Input,

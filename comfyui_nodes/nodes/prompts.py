@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from gossamer import ModelChoice, Prompt
 
-__all__ = ["Boxes", "Chosen", "CutOutByPoints", "CutOutByRough", "CutOutByText", "LoadPromptModels", "PromptModel"]
+__all__ = [
+    "Boxes",
+    "Chosen",
+    "CutOutByPoints",
+    "CutOutByRough",
+    "CutOutByText",
+    "LoadPromptModels",
+    "PromptModel",
+    "place_inputs",
+]
 
 PromptModel = io.Custom("GOSSAMER_PROMPT_MODEL")
 Boxes = io.Custom("BOUNDING_BOX,BBOX")
@@ -114,6 +123,29 @@ def _choice(device: str) -> ModelChoice:
     from gossamer import ModelChoice
 
     return ModelChoice.of(device=device, folders=folders.model_folders())
+
+
+def place_inputs(points: str) -> list[io.Input]:
+    """Return the inputs of points and boxes that are typed or clicked; `points` is the tooltip of the first."""
+    return [
+        widgets.known(io.String.Input, "points", default="", multiline=True, display_name="points", tooltip=points),
+        widgets.known(
+            io.String.Input,
+            "not_points",
+            default="",
+            multiline=True,
+            display_name="not points",
+            tooltip="Points on what does not belong to it, written alike.",
+        ),
+        widgets.known(
+            io.String.Input,
+            "box",
+            default="",
+            display_name="box",
+            tooltip="Left, top, right, bottom in pixels: 40, 20, 300, 400. Several with ; between them: a subject "
+            "each.",
+        ),
+    ]
 
 
 def _shared(*advanced: str) -> list[io.Input]:
@@ -261,30 +293,9 @@ class CutOutByPoints(io.ComfyNode):
             search_aliases=["segment anything", "sam", "sam2", "points", "click", "box", "bounding box", "bbox"],
             inputs=[
                 image_input(),
-                widgets.known(
-                    io.String.Input,
-                    "points",
-                    default="",
-                    multiline=True,
-                    display_name="points",
-                    tooltip='Points on the subject in pixels, as point editors write them: [{"x": 120, "y": 80}]; or '
-                    "120, 80 and one a line.",
-                ),
-                widgets.known(
-                    io.String.Input,
-                    "not_points",
-                    default="",
-                    multiline=True,
-                    display_name="not points",
-                    tooltip="Points on what does not belong to it, written alike.",
-                ),
-                widgets.known(
-                    io.String.Input,
-                    "box",
-                    default="",
-                    display_name="box",
-                    tooltip="Left, top, right, bottom in pixels: 40, 20, 300, 400. Several with ; between them: a "
-                    "subject each.",
+                *place_inputs(
+                    'Points on the subject in pixels, as point editors write them: [{"x": 120, "y": 80}]; or 120, 80 '
+                    "and one a line."
                 ),
                 *_shared(),
                 widgets.known(

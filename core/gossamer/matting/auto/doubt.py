@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.matting.auto.mixtures import Mixtures
 from gossamer.matting.auto.translucent import translucency
+from gossamer.matting.from_mask.faith import ramp
 from gossamer.resampling import bilinear, shrink
 
 __all__ = ["resolved", "wide_doubt"]
@@ -86,9 +87,10 @@ def wide_doubt(image: Array, mask: Array, unit: float) -> Array | None:
     clear = shrink(translucency(mask, Mixtures(image, unit), unit), (width, height))
     result = np.zeros_like(seen)
     for region, weight in zip(regions, weights, strict=True):
-        found = _joined(kept & (seen > NOTHING) & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
-        opaque = 1 - _ramp(float(clear[_inner(region)].mean()), CLEAR) if weight else 0
-        result[found] = np.maximum(result[found], np.float32(weight * opaque))
+        if weight:
+            found = _joined(kept & (seen > NOTHING) & (seen < DOUBTED[1]) & _grown(region, GROWN), region)
+            opaque = 1 - _ramp(float(clear[_inner(region)].mean()), CLEAR)
+            result[found] = np.maximum(result[found], np.float32(weight * opaque))
     return result if result.any() else None
 
 
@@ -223,8 +225,7 @@ def _share(what: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
 
 
 def _ramp(value: float, bounds: tuple[float, float]) -> float:
-    none, full = bounds
-    return min(max((value - none) / (full - none), 0.0), 1.0)
+    return float(ramp(np.array(value, np.float32), *bounds))
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
