@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from comfy_api.latest import InputImpl, io, ui
 
+from .log import warn
+from .progress import Bar
 from .tensors import Images
 
 if TYPE_CHECKING:
+    from gossamer import Recipe
     from gossamer.video import Frame
 
-__all__ = ["Target", "clip_file", "components", "frames_of", "shown", "sound_file"]
+__all__ = ["Target", "clip_file", "components", "frames_of", "is_clip", "shown", "sound_file"]
 
 _PLAYED = (".webm", ".mp4")  # what browsers play
 
@@ -99,6 +102,28 @@ def clip_file(video: Any) -> Iterator[tuple[Path, str, str]]:
 def components(video: Any) -> Any:
     """Return images, sound and rate of a VIDEO that was made of tensors, None for one of a file."""
     return video.get_components() if isinstance(video, InputImpl.VideoFromComponents) else None
+
+
+def is_clip(images: Images, recipe: Recipe, bar: Bar) -> bool:
+    """Tell whether a batch is a clip's frames, where the recipe makes a difference of it, and say so in the log."""
+    from gossamer.video import are_frames
+
+    if recipe.matting.method != "auto" or not are_frames(images.rgb, len(images), _unmoved(bar)):
+        return False
+    warn(
+        (
+            "The batch is taken for the frames of a clip, as its pictures resemble each other from one to the next: "
+            "what the model half saw is left as it is, or it would come and go. Remove Background from Video Frames "
+            "also holds frames still.",
+        )
+    )
+    return True
+
+
+def _unmoved(bar: Bar) -> Callable[[float, str], None]:
+    """Return a callback that only hears interrupts."""
+    report = bar.picture(0)
+    return lambda fraction, message: report(0.0, message)
 
 
 def frames_of(images: Images, rate: Fraction = Fraction(25)) -> Iterator[Frame]:

@@ -12,6 +12,7 @@ from gossamer.video.formats import VIDEO_FORMATS
 from gossamer.video.frames import FrameCutout, FrameCutter, Remembered
 from gossamer.video.holding import Steady
 from gossamer.video.job import VideoReport, cut_video
+from gossamer.video.likeness import are_frames
 from gossamer.video.live import LiveReport, cut_live
 from gossamer.video.opening import open_source
 from gossamer.video.saving import save_frames
@@ -32,6 +33,7 @@ __all__ = [
     "TimedPrompt",
     "Video",
     "VideoReport",
+    "are_frames",
     "cut_live",
     "cut_video",
     "open_source",
