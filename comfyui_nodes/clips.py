@@ -126,14 +126,14 @@ def _unmoved(bar: Bar) -> Callable[[float, str], None]:
     return lambda fraction, message: report(0.0, message)
 
 
-def frames_of(images: Images, rate: Fraction = Fraction(25)) -> Iterator[Frame]:
-    """Yield pictures as frames, one at a time: in 8 bits where they come from such, else in 16."""
+def frames_of(images: Images, rate: Fraction = Fraction(25), begin: Fraction = Fraction(0)) -> Iterator[Frame]:
+    """Yield pictures as frames, the first shown at `begin`: in 8 bits where they come from such, else in 16."""
     from gossamer.video import Frame
 
     for index in range(len(images)):
         alpha = images.alpha(index)
         whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
-        yield Frame(index, index / rate, _whole(images.rgb(index)), whole)
+        yield Frame(index, begin + index / rate, _whole(images.rgb(index)), whole)
 
 
 def _whole(picture: np.ndarray) -> np.ndarray:

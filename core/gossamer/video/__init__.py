@@ -17,11 +17,12 @@ from gossamer.video.live import LiveReport, cut_live
 from gossamer.video.opening import open_source
 from gossamer.video.saving import save_frames
 from gossamer.video.segment import Picture
-from gossamer.video.tracking import TimedPrompt
+from gossamer.video.timed import Followed, TimedPrompt, prompts_between
 
 __all__ = [
     "VIDEO_FORMATS",
     "Clip",
+    "Followed",
     "Frame",
     "FrameCutout",
     "FrameCutter",
@@ -37,5 +38,6 @@ __all__ = [
     "cut_live",
     "cut_video",
     "open_source",
+    "prompts_between",
     "save_frames",
 ]
