@@ -357,6 +357,8 @@ def _conclude(summary: Summary, asked: Asked, arguments: argparse.Namespace) -> 
         for name in summary.changed:
             warn(f"{name} was changed since it was made, and is left; --force replaces it.")
         _list_failures(summary, asked)
+        if summary.found_nothing:
+            warn("There was no picture: name a folder that holds some, or pictures.")
         tell(_sentence(summary))
     if ended_by is not None:
         tell(f"gossamer: {ended_by} What is done is done: go on with --resume.")
