@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from comfy_api.latest import InputImpl, io, ui
 
+from .log import warn
+from .progress import Bar
 from .tensors import Images
 
 if TYPE_CHECKING:
+    from gossamer import Recipe
     from gossamer.video import Frame
 
-__all__ = ["Target", "clip_file", "components", "frames_of", "shown", "sound_file"]
+__all__ = ["Target", "clip_file", "components", "frames_of", "is_clip", "shown", "sound_file"]
 
 _PLAYED = (".webm", ".mp4")  # what browsers play
 
@@ -101,14 +104,36 @@ def components(video: Any) -> Any:
     return video.get_components() if isinstance(video, InputImpl.VideoFromComponents) else None
 
 
-def frames_of(images: Images, rate: Fraction = Fraction(25)) -> Iterator[Frame]:
-    """Yield pictures as frames, one at a time: in 8 bits where they come from such, else in 16."""
+def is_clip(images: Images, recipe: Recipe, bar: Bar) -> bool:
+    """Tell whether a batch is a clip's frames, where the recipe makes a difference of it, and say so in the log."""
+    from gossamer.video import are_frames
+
+    if recipe.matting.method != "auto" or not are_frames(images.rgb, len(images), _unmoved(bar)):
+        return False
+    warn(
+        (
+            "The batch is taken for the frames of a clip, as its pictures resemble each other from one to the next: "
+            "what the model half saw is left as it is, or it would come and go. Remove Background from Video Frames "
+            "also holds frames still.",
+        )
+    )
+    return True
+
+
+def _unmoved(bar: Bar) -> Callable[[float, str], None]:
+    """Return a callback that only hears interrupts."""
+    report = bar.picture(0)
+    return lambda fraction, message: report(0.0, message)
+
+
+def frames_of(images: Images, rate: Fraction = Fraction(25), begin: Fraction = Fraction(0)) -> Iterator[Frame]:
+    """Yield pictures as frames, the first shown at `begin`: in 8 bits where they come from such, else in 16."""
     from gossamer.video import Frame
 
     for index in range(len(images)):
         alpha = images.alpha(index)
         whole = None if alpha is None else (alpha * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
-        yield Frame(index, index / rate, _whole(images.rgb(index)), whole)
+        yield Frame(index, begin + index / rate, _whole(images.rgb(index)), whole)
 
 
 def _whole(picture: np.ndarray) -> np.ndarray:

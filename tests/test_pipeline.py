@@ -288,7 +288,7 @@ def test_a_report_says_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyP
     assert not any(
         "kernels" in warning for warning in gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
     )
-    monkeypatch.setattr("gossamer.pipeline.library", lambda: None)
+    monkeypatch.setattr("gossamer.native.library", lambda: None)
     warnings = gossamer.refine(picture, mask, gossamer.Recipe()).report.warnings
     assert sum("python -m gossamer.native" in warning for warning in warnings) == 1
 

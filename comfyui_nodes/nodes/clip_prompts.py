@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .. import places, previews, widgets
+from ..log import warn
 from ..tensors import Images, Masks
 from ..wording import in_comfyui
 from . import CATEGORY
-from .prompts import Boxes, Chosen, place_inputs
+from .prompts import Boxes, Chosen, PromptModel, place_inputs
 
 if TYPE_CHECKING:
     import torch
 
     from gossamer import Prompt
-    from gossamer.video import TimedPrompt
+    from gossamer.video import Followed, TimedPrompt
 
-__all__ = ["ClipPrompt", "ClipPrompts", "follower", "timed"]
+__all__ = ["ClipPrompt", "ClipPrompts", "follower", "of_chunk", "prompt_inputs", "timed"]
 
 ClipPrompts = io.Custom("GOSSAMER_CLIP_PROMPTS")
 _USUAL = ("auto", "sam2", "grounded-sam2")  # names of which SAM 2.1 follows
@@ -47,8 +48,8 @@ class ClipPrompt(io.ComfyNode):
             display_name="Prompt on a Video Frame: SAM 2 Tracking (Gossamer)",
             category=CATEGORY,
             description="Says what is meant on one frame of a clip, by points, boxes, a mask or words. Video Matting "
-            "has SAM 2.1 or SAM 3 follow it through the clip, forth and back. One after the other they correct what "
-            "was followed.",
+            "and Remove Background from Video Frames have SAM 2.1 or SAM 3 follow it through the clip, forth and back. "
+            "One after the other they correct what was followed.",
             search_aliases=["sam2 video", "video segmentation", "track", "tracking", "points", "box", "rotoscope"],
             inputs=[
                 widgets.known(
@@ -103,7 +104,10 @@ class ClipPrompt(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ClipPrompts.Output(display_name="prompts", tooltip="For Video Matting, or another node of this kind.")
+                ClipPrompts.Output(
+                    display_name="prompts",
+                    tooltip="For Video Matting, Remove Background from Video Frames, or another node of this kind.",
+                )
             ],
         )
 
@@ -136,6 +140,38 @@ class ClipPrompt(io.ComfyNode):
             raise InputError("Nothing says what is meant on the frame.", "Give a point, a box, a mask or words.")
         shown = None if image is None else previews.with_source({}, Images.of(image, "image").tensor)
         return io.NodeOutput((*prompts, _Said(_time(at), said)), ui=shown)
+
+
+def prompt_inputs() -> list[io.Input]:
+    """Return the inputs of every node that has something followed through a clip."""
+    return [
+        widgets.known(
+            ClipPrompts.Input,
+            "prompts",
+            optional=True,
+            display_name="prompts",
+            tooltip="From Prompt on a Video Frame (Gossamer): what is meant on some frames, followed through "
+            "the clip by SAM 2.1 or SAM 3, in place of the model.",
+        ),
+        widgets.known(
+            PromptModel.Input,
+            "prompt_model",
+            optional=True,
+            display_name="prompt model",
+            tooltip="For prompts: from Load Prompt Models (Gossamer), SAM 2 or SAM 3. Without it: SAM 2.1, the "
+            "best that is installed.",
+        ),
+    ]
+
+
+def of_chunk(prompts: tuple[_Said, ...], begin: Fraction, end: Fraction, before: Followed | None) -> list[TimedPrompt]:
+    """Return those prompts that are for a chunk's frames, shown between two times; raises InputError."""
+    from gossamer.video import prompts_between
+
+    now, later = prompts_between(timed(prompts, Fraction(0)), begin, end, before)
+    for one in later:
+        warn((f"The prompt at {float(one.at):g} s is for a frame after these, which end at {float(end):.4g} s.",))
+    return now
 
 
 def timed(prompts: tuple[_Said, ...], begin: Fraction) -> list[TimedPrompt]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from .. import widgets
+from .. import clips, widgets
 from ..cutouts import with_alpha
 from ..log import announce, warn
 from ..memory import device as usual_device
@@ -195,9 +195,11 @@ class AlphaMatting(io.ComfyNode):
         result, bar = empty(count, *images.size), Bar(count)
         make_room()
         how = {"device": usual_device(), "announce": announce}
+        of_clip = trimap is None and clips.is_clip(images, recipe, bar)
         for i in range(count):
             if trimap is None:
-                cutout = refine(with_alpha(images, i), hints.alpha(i), recipe, progress=bar.picture(i), **how)
+                steps = bar.picture(i)
+                cutout = refine(with_alpha(images, i), hints.alpha(i), recipe, progress=steps, of_clip=of_clip, **how)
                 warn(cutout.report.warnings)
                 put(result[i], cutout.alpha)
                 continue

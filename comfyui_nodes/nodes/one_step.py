@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import backgrounds, folders, groups, own_models, widgets
+from .. import backgrounds, clips, folders, groups, own_models, widgets
 from ..cutouts import Cutouts, cutout_outputs, image_input, with_alpha
 from ..log import announce, warn
 from ..memory import device as usual_device
@@ -110,8 +110,9 @@ class RemoveBackground(io.ComfyNode):
             loaded = pipeline.load(Progress.of(bar.picture(0)).part(0.0, 0.3), announce)
             if groups.are_faster(loaded, closer):
                 return _cut_groups(loaded, images, results, recipe, bar, closer)
+        how = {"announce": announce, "of_clip": clips.is_clip(images, recipe, bar)}
         for i in range(results.count):
-            results.put(i, pipeline.run(with_alpha(images, i), bar.picture(i), announce=announce))
+            results.put(i, pipeline.run(with_alpha(images, i), bar.picture(i), **how))
         return results.output()
 
 
@@ -177,8 +178,9 @@ def _cut_groups(model: Any, images: Images, results: Cutouts, recipe: Recipe, ba
     look = recipe.segmentation
     warn(model.warnings)
     seeing = model.at(look.resolution)
+    how = {"device": usual_device(), "announce": announce, "of_clip": clips.is_clip(images, recipe, bar)}
     for i, mask, steps in groups.masks(seeing, images, bar, flips=look.flips, detail=detail, share=0.6):
-        cutout = refine(with_alpha(images, i), mask, recipe, device=usual_device(), progress=steps, announce=announce)
+        cutout = refine(with_alpha(images, i), mask, recipe, progress=steps, **how)
         for place in range(results.count) if len(images) == 1 else (i,):
             results.put(place, cutout)
     return results.output()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import backgrounds, folders, places, previews, widgets
+from .. import backgrounds, clips, folders, places, previews, widgets
 from ..cutouts import Cutouts, cutout_outputs, image_input, with_alpha
 from ..log import announce, warn
 from ..memory import device as usual_device
@@ -197,6 +197,7 @@ def _cut(
     results = Cutouts(images, picture, others)
     bar = results.bar()
     make_room()
+    of_clip = clips.is_clip(images, recipe, bar)
     for i in range(results.count):
         said, steps = prompt(i), bar.picture(i)
         if said is None or said.is_empty:
@@ -204,7 +205,9 @@ def _cut(
             continue
         if isinstance(model, str):  # once for all pictures
             model = gossamer.load_prompt_model(model, said, choice=chosen.choice, progress=steps, announce=announce)
-        session = gossamer.open(with_alpha(images, i), finding=finding, choice=chosen.choice, prompt_model=model)
+        session = gossamer.open(
+            with_alpha(images, i), finding=finding, choice=chosen.choice, prompt_model=model, of_clip=of_clip
+        )
         results.put(i, session.cutout(said, recipe=recipe, progress=steps, announce=announce))
     return results.output()
 

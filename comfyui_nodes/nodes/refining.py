@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .. import previews, widgets
+from .. import clips, previews, widgets
 from ..log import announce, warn
 from ..memory import device as usual_device
 from ..progress import Bar
@@ -78,19 +78,13 @@ class Refine(io.ComfyNode):
         count = together(images, masks)
         foreground, alphas = empty(count, *images.size, 3), empty(count, *images.size)
         bar = Bar(count)
+        how = {"device": usual_device(), "announce": announce, "of_clip": clips.is_clip(images, recipe, bar)}
         for i in range(count):
             light, existing = images.light(i), images.alpha(i)
             rgb = np.clip(light, 0, 1)
             # The library multiplies by the existing alpha last, and once, as colours under it are straight already.
             picture = rgb if existing is None else np.dstack([rgb, existing])
-            cutout = refine(
-                picture,
-                masks.alpha(i),
-                recipe,
-                device=usual_device(),
-                progress=bar.picture(i),
-                announce=announce,
-            )
+            cutout = refine(picture, masks.alpha(i), recipe, progress=bar.picture(i), **how)
             if cutout.shadow is None or cutout.composite is None or cutout.composite_alpha is None:
                 put(foreground[i], _with_highlights(cutout.foreground, light, cutout.alpha))
                 put(alphas[i], cutout.alpha)

@@ -19,8 +19,8 @@ from ..progress import Bar
 from ..tensors import Images, empty, put
 from ..wording import in_comfyui
 from . import CATEGORY
-from .clip_prompts import ClipPrompts, follower, timed
-from .prompts import Chosen, PromptModel
+from .clip_prompts import follower, of_chunk, prompt_inputs, timed
+from .prompts import Chosen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,22 +72,7 @@ class CutOutVideo(io.ComfyNode):
                 widgets.widget("sound", Video, optional=True, advanced=True),
                 widgets.widget("crf", Video, optional=True, advanced=True),
                 _licence(),
-                widgets.known(
-                    ClipPrompts.Input,
-                    "prompts",
-                    optional=True,
-                    display_name="prompts",
-                    tooltip="From Prompt on a Video Frame (Gossamer): what is meant on some frames, followed through "
-                    "the clip by SAM 2.1 or SAM 3, in place of the model.",
-                ),
-                widgets.known(
-                    PromptModel.Input,
-                    "prompt_model",
-                    optional=True,
-                    display_name="prompt model",
-                    tooltip="For prompts: from Load Prompt Models (Gossamer), SAM 2 or SAM 3. Without it: SAM 2.1, the "
-                    "best that is installed.",
-                ),
+                *prompt_inputs(),
             ],
             outputs=films.saved_outputs(),
         )
@@ -154,7 +139,7 @@ class CutOutFrames(io.ComfyNode):
             category=CATEGORY,
             description="Cuts the subject out of a batch that is the frames of one clip: what the model remembers goes "
             "from frame to frame, and mattes are held still.",
-            search_aliases=["video", "video matting", "rvm", "frames", "remove background", "temporal"],
+            search_aliases=["video", "video matting", "rvm", "frames", "remove background", "temporal", "sam2 video"],
             inputs=[
                 widgets.known(
                     io.Image.Input,
@@ -177,6 +162,20 @@ class CutOutFrames(io.ComfyNode):
                 backgrounds.second_colour(),
                 widgets.widget("matting", optional=True, advanced=True),
                 _licence(),
+                *prompt_inputs(),
+                widgets.known(
+                    io.Float.Input,
+                    "fps",
+                    default=24.0,
+                    min=0.1,
+                    max=1000.0,
+                    step=0.001,
+                    round=0.001,
+                    optional=True,
+                    display_name="frames a second",
+                    tooltip="For prompts: how many frames are shown a second, which says what frame a time means; Get "
+                    "Video Components tells a clip's.",
+                ),
             ],
             outputs=[
                 *cutout_outputs()[:2],
@@ -197,21 +196,40 @@ class CutOutFrames(io.ComfyNode):
         second_colour: str = "#dddddd",
         matting: str = "auto",
         accept_licence: bool = False,
+        prompts: tuple[Any, ...] = (),
+        prompt_model: Chosen | None = None,
+        fps: float = 24.0,
         **settings: Any,
     ) -> io.NodeOutput:
         """Cut out frame by frame."""
+        from gossamer.settings.video import Video
         from gossamer.video import FrameCutter
 
         images = Images.of(image, "image")
-        recipe = _recipe(model, background, colour, second_colour, matting)
-        choice, wanted = _choice(model, quality, accept_licence), _video(**settings)
+        recipe, wanted = _recipe(model, background, colour, second_colour, matting), _video(**settings)
+        followed = None if remembered is None else remembered.followed
+        if prompts or followed:
+            choice = _follower(model, quality, prompt_model, goes_on=not prompts)
+        else:
+            choice = _choice(model, quality, accept_licence)
+        rate = Video.of(fps=round(fps, 3)).rate or Fraction(24)
+        begin = Fraction(followed.count if followed else 0) / rate
         result: torch.Tensor | None = None
         masks, bar = empty(len(images), *images.size), Bar(len(images))
         make_room()
         with FrameCutter(
-            *images.size, wanted, recipe, choice, remembered=remembered, progress=bar.picture(0), announce=announce
+            *images.size,
+            wanted,
+            recipe,
+            choice,
+            remembered=remembered,
+            prompts=of_chunk(prompts, begin, begin + len(images) / rate, followed),
+            frames=lambda: clips.frames_of(images, rate, begin),
+            progress=bar.picture(0),
+            announce=announce,
         ) as cutter:
-            for one in cutter.cut(clips.frames_of(images), len(images), bar.pictures(0, len(images))):
+            frames = clips.frames_of(images, rate, begin)
+            for one in cutter.cut(frames, len(images), bar.pictures(0, len(images))):
                 if result is None:
                     result = empty(len(images), *images.size, 3 if one.alpha is None else 4)
                 put(result[one.number, :, :, :3], _floats(one.rgb))
@@ -291,10 +309,15 @@ def _choice(model: str, quality: str, accept_licence: bool) -> ModelChoice:
     )
 
 
-def _follower(model: str, quality: str, chosen: Chosen | None) -> ModelChoice:
-    """Return the choice of what follows prompts."""
+def _follower(model: str, quality: str, chosen: Chosen | None, *, goes_on: bool = False) -> ModelChoice:
+    """Return the choice of what follows prompts, or goes on to without new ones."""
     from gossamer import InputError, ModelChoice
 
+    if model != "auto" and goes_on:
+        raise InputError(
+            f"What was meant in the frames before is followed on, and the model {model} looks for a subject without.",
+            "Choose the model auto, or take away what is connected to remembered.",
+        )
     if model != "auto":
         raise InputError(
             f"Prompts say where the subject is, and the model {model} looks for it without.",

@@ -19,7 +19,7 @@ from gossamer.errors import InputError
 from gossamer.image import Image, ImageSource, MaskSource, kept_metadata, read_image, read_mask
 from gossamer.matting.preparing import prepare_matting
 from gossamer.matting.vitmatte.lent import unload_vitmatte
-from gossamer.native import library
+from gossamer.native import slowness
 from gossamer.parallel.patience import patiently
 from gossamer.progress import Progress, ProgressCallback
 from gossamer.refinement import adjust_alpha, clean_mask
@@ -94,6 +94,7 @@ class Pipeline:
         *,
         recipe: Recipe | None = None,
         announce: Callable[[str], object] | None = None,
+        of_clip: bool = False,
     ) -> Cutout:
         """Cut the subject out of one picture.
 
@@ -107,6 +108,8 @@ class Pipeline:
             Settings for this picture alone.
         announce : callable, optional
             As for :meth:`load`.
+        of_clip : bool
+            Whether the picture is a frame of a clip: see :func:`gossamer.matting.auto_alpha`.
 
         Returns
         -------
@@ -132,8 +135,8 @@ class Pipeline:
             source, backdrop = patiently(lambda: _read(image, recipe), steps)
         part = steps if keyed_alone else steps.part(0.02, 0.7)
         mask, origin = self.find(source, recipe, part, announce=announce, seconds=clock.seconds, ahead=True)
-        rest, runs = (steps, None) if keyed_alone else (steps.part(0.7, 1.0), Runs(self.choice.device, announce))
-        return finish(source, mask, recipe, backdrop, origin, rest, runs)
+        runs = Runs(self.choice.device, announce, of_clip)
+        return finish(source, mask, recipe, backdrop, origin, steps if keyed_alone else steps.part(0.7, 1.0), runs)
 
     def find(
         self,
@@ -252,6 +255,7 @@ def refine(
     backdrop: Backdrop | None = None,
     progress: ProgressCallback | Progress | None = None,
     announce: Callable[[str], object] | None = None,
+    of_clip: bool = False,
 ) -> Cutout:
     """Finish a mask from anywhere: matting, foreground colours and background of the recipe.
 
@@ -274,6 +278,8 @@ def refine(
         ``progress(fraction, message)``; raising :class:`gossamer.Cancelled` in it stops the work.
     announce : callable, optional
         Told in one sentence what is fetched for it.
+    of_clip : bool
+        Whether the picture is a frame of a clip: see :func:`gossamer.matting.auto_alpha`.
 
     Returns
     -------
@@ -299,7 +305,7 @@ def refine(
     told = (*rough.warnings, *(certain.warnings if certain else ()))
     origin = Origin(seconds=clock.seconds, warnings=told)
     hinted = None if certain is None else certain.plane
-    return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce), hinted)
+    return finish(source, rough.plane, recipe, backdrop, origin, steps, Runs(device, announce, of_clip), hinted)
 
 
 def _read(image: ImageSource, recipe: Recipe, backdrop: Backdrop | None = None) -> tuple[Image, Backdrop]:
@@ -326,17 +332,11 @@ def profile_of(source: Image, recipe: Recipe) -> bytes | None:
 
 @dataclass(frozen=True)
 class Runs:
-    """Where networks of later stages run, and who is told what is fetched for them."""
+    """Where networks of later stages run, who is told what is fetched for them, and whether a clip's frame is cut."""
 
     device: str = "auto"
     announce: Callable[[str], object] | None = None
-
-
-def _slowness() -> tuple[str, ...]:
-    """Return what a report says where the kernels in C are missing."""
-    if library() is not None:
-        return ()
-    return ("The kernels in C are missing, and this takes long without. To have them, type: python -m gossamer.native",)
+    of_clip: bool = False
 
 
 def finish(
@@ -371,14 +371,14 @@ def finish(
         ``correct(alpha)`` returns the matte as somebody has corrected it, before its edge is adjusted.
     """
     clock, runs = Clock(), runs or Runs()
-    warnings = [*source.warnings, *backdrop.warnings, *_slowness()]
+    warnings = [*source.warnings, *backdrop.warnings, *slowness()]
     steps(0.0, "Refining the edge")
     with clock("refinement"):
         alpha = mask = clean_mask(mask, recipe.refinement, progress=steps.part(0.0, 0.1))
     if recipe.matting.method != "none":
         with clock("matting"):
-            part = steps.part(0.1, 0.4)
-            alpha = matte(source.pixels, mask, recipe, origin.ahead, part, warnings.append, runs.device, runs.announce)
+            how = steps.part(0.1, 0.4), warnings.append, runs.device, runs.announce, runs.of_clip
+            alpha = matte(source.pixels, mask, recipe, origin.ahead, *how)
     if correct is not None:
         alpha = correct(alpha)
     if hints is not None:
@@ -391,13 +391,13 @@ def finish(
         on_canvas = changes_the_picture(recipe)
         final = recipe.background.fill == "transparent" and not on_canvas
         part = steps.part(0.5, 0.9)
-        how: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "final": final,
             "keyed": recipe.matting.method == "key",
             "progress": part,
             "warn": warnings.append,
         }
-        colours = subject_colours(source, alpha, recipe, origin.ahead, **how)
+        colours = subject_colours(source, alpha, recipe, origin.ahead, **wanted)
     steps(0.9, "Compositing")
     kept = kept_metadata(source.metadata, whole=recipe.output.metadata == "keep", srgb=recipe.output.srgb)
     warnings += kept.warnings

@@ -51,6 +51,8 @@ class Session:
         Instead of what `finding` names: a loaded model, which several sessions can share, or a name.
     model : SegmentationModel, Ensemble or str, optional
         Instead of what `choice` names: a loaded model, or a name.
+    of_clip : bool
+        Whether the picture is a frame of a clip: see :func:`gossamer.matting.auto_alpha`.
     progress : callable, optional
         ``progress(fraction, message)`` while the picture is read; what it raises ends that.
     **settings
@@ -71,6 +73,7 @@ class Session:
         choice: ModelChoice | None = None,
         prompt_model: str | PromptedModel | None = None,
         model: str | SegmentationModel | Ensemble | None = None,
+        of_clip: bool = False,
         progress: ProgressCallback | Progress | None = None,
         **settings: Any,
     ) -> None:
@@ -84,6 +87,7 @@ class Session:
         self._given = None if isinstance(prompt_model, str) else prompt_model
         check_prompt_model(self.finding.prompt_model if self._given is None else self._given)
         self._automatic_given = None if isinstance(model, str) else model
+        self._of_clip = of_clip
         self._models: dict[str, PromptedModel] = {}
         # By identity of the model, which is kept beside its embedding so that the identity stays its own.
         self._embeddings: dict[int, tuple[PromptedModel, Embedding]] = {}
@@ -334,7 +338,7 @@ class Session:
             mask = mask.copy()
             mask[hints >= 0.9], mask[hints <= 0.1] = 1, 0
         origin = Origin(model, found.device, seconds, warnings, resolution=resolution)
-        runs = Runs(self.choice.device, announce)
+        runs = Runs(self.choice.device, announce, self._of_clip)
         return finish(self.image, mask, recipe, backdrop, origin, steps.part(0.4, 1.0), runs, hints)
 
     def _model(

@@ -74,8 +74,12 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     photograph(tmp_path / "a" / "p.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     found = find_sources([str(tmp_path)], OUT)
-    assert names(found) == ["gone.jpg", "a/p.png"]
+    assert names(found) == ["gone.jpg", "loop.jpg", "a/p.png"]
+    (unusable,) = found.unusable
+    assert "Links lead in a circle there" in unusable.failure.remedy
 
 
 def test_a_folder_that_may_not_be_opened_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_what_a_template_cannot_say(template: str) -> None:
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     with pytest.raises(InputError, match="cannot be called"):
         target_of(source("p.jpg", output=name), 1, Batch())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="these mean something there")
+@pytest.mark.parametrize("name", ["a:b.jpg", "a\\b.jpg", "con.jpg", "nul/aux.jpg", "12:30:11.png"])
+def test_a_picture_s_own_name_is_one_that_the_system_takes(name: str) -> None:
+    """Or a picture of that name would keep all others from being done."""
+    assert target_of(source(name), 1, Batch()) == name[: name.rindex(".")] + ".png"
+    assert target_of(source(name), 1, Batch(name="{stem}-cut{suffix}")) == name[: name.rindex(".")] + "-cut.png"
+    for template in ("C:{stem}{suffix}", "a\\{stem}{suffix}", "nul/{stem}{suffix}"):
+        with pytest.raises(InputError, match="cannot be called"):
+            target_of(source(name), 1, Batch(name=template))
 
 
 def test_clashes_are_told_before_anything_starts() -> None:

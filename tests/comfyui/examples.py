@@ -211,6 +211,26 @@ GRAPHS: dict[str, tuple[str, Graph]] = {
             ),
         },
     ),
+    "gossamer_17_frames_prompt": (
+        "The same with frames, to put nodes of your own between. In chunks, what is meant is said of the first one; "
+        "*remembered* goes into the next, where prompts correct what was followed, or none are needed.",
+        {
+            "1": node("LoadVideo", file=CLIP),
+            "2": node("GetVideoComponents", video=["1", 0]),
+            "3": node("ImageFromBatch", image=["2", 0], batch_index=6, length=1),
+            "4": node("GossamerClipPrompt", at="0.24", box="40, 55, 170, 185", image=["3", 0]),
+            "5": node("GossamerLoadPromptModels"),
+            "6": node("GossamerCutOutFrames", image=["2", 0], prompts=["4", 0], prompt_model=["5", 0], fps=["2", 2]),
+            "7": node(
+                "GossamerSaveVideo",
+                images=["6", 0],
+                audio=["2", 1],
+                fps=["2", 2],
+                format="vp9",
+                filename_prefix="gossamer/followed_frames",
+            ),
+        },
+    ),
 }
 
 

@@ -59,7 +59,7 @@ def prepared(server: Server) -> None:
 def small_models(name: str) -> dict[str, Any]:
     """Return an example as people get it, with the smallest models in it."""
     graph = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
-    for one in graph["nodes"] if not name.endswith("_video_prompt") else ():  # which is not run
+    for one in graph["nodes"] if not name.endswith("_prompt") else ():  # which is not run
         values = one.get("widgets_values", [])
         if one["type"] == "GossamerLoadPromptModels":
             values[0] = "grabcut"
@@ -123,7 +123,7 @@ def taken(server: Server, names: list[str], profile: Path) -> None:
             graph = profile / f"{name}.json"
             graph.write_text(json.dumps(small_models(name)), encoding="utf-8")
             browser.open_graph(page, graph)
-            if name.endswith("_video_prompt"):  # its model is large, too: what a run shows of the frame is put there
+            if name.endswith("_prompt"):  # its model is large, too: what a run shows of the frame is put there
                 page.evaluate(_FRAME, examples.FRAME)
                 page.wait_for_timeout(2500)
             elif "text" not in name:  # its models are large

@@ -33,7 +33,7 @@ NAMES = [name.partition("_")[2].partition("_")[2] for name in examples.GRAPHS]
 
 
 # Tested below, and with the nodes for clips, their prompts and folders.
-ELSEWHERE = ("text", "video", "video_to_prores", "video_frames", "folder", "video_prompt")
+ELSEWHERE = ("text", "video", "video_to_prores", "video_frames", "folder", "video_prompt", "frames_prompt")
 
 
 @pytest.fixture(autouse=True)

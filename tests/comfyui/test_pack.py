@@ -96,7 +96,7 @@ INPUTS = {
     "GossamerClipPrompt": [*("at", "text", "points", "not_points", "box"), *("boxes", "mask", "prompts", "image")],
     "GossamerCutOutFrames": [
         *("image", "model", "quality", "background", "colour", "hold", "hold_strength", "ratio", "remembered"),
-        *("second_colour", "matting", "accept_licence"),
+        *("second_colour", "matting", "accept_licence", "prompts", "prompt_model", "fps"),
     ],
     "GossamerSaveVideo": ["images", "format", "fps", "filename_prefix", "mask", "audio", "crf", "invert_mask"],
     "GossamerTemporalSmooth": ["image", "mask", "hold_strength", "invert_mask"],

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gossamer.errors import OutputError, OutputExists
-from gossamer.files import check_place, drafts, move_into_place, write_bytes, write_together
+from gossamer.files import check_folder, check_place, drafts, move_into_place, write_bytes, write_together
 from gossamer.platform import names
 from tests.files.users import ALICE, BOB, as_root, common_folder, run_as
 
@@ -167,6 +167,15 @@ def test_a_folder_that_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(OutputError, match=r"The folder .* does not exist"):
         write_bytes(folder / "x.png", b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file" / "x.png", tmp_path / "file" / "deeper" / "x.png"):
+        with pytest.raises(OutputError, match=r"file is a file, not a folder\. Give another folder\."):
+            check_folder(path)
+        with pytest.raises(OutputError, match="file is a file, not a folder"):
+            write_bytes(path, b"new")
 
 
 def test_files_that_belong_together_are_all_there_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from gossamer.prompting.sam2_video import Sam2Tracker, Track, load_sam2_tracker 
 from gossamer.settings import ModelChoice, Recipe  # noqa: E402
 from gossamer.video.clip import Clip, Frame  # noqa: E402
 from gossamer.video.tags import ColourTags  # noqa: E402
-from gossamer.video.tracking import TimedPrompt, Tracked  # noqa: E402
+from gossamer.video.timed import TimedPrompt, prompts_between  # noqa: E402
+from gossamer.video.tracking import Tracked  # noqa: E402
 from tests.prompting.tiny_models import SIDE, picture, reference, save_sam2_tracking  # noqa: E402
 
 HEIGHT, WIDTH, COUNT = 48, 80, 7
@@ -144,6 +146,62 @@ def test_a_clip_is_followed_in_both_directions(
         Tracked(
             tracker, [TimedPrompt(Fraction(0), Prompt(text=("cat",)))], clip(tmp_path), Fraction(0), given, Progress()
         )
+
+
+def chunked(frames: list[np.ndarray], begin: int, end: int) -> Callable[[], Iterator[Frame]]:
+    """Return what gives the frames of a chunk, numbered from 0, with the whole clip's times."""
+    return lambda: (Frame(number - begin, Fraction(number, 25), frames[number % COUNT]) for number in range(begin, end))
+
+
+def test_chunks_are_followed_as_the_whole_clip(tracker: Sam2Tracker, frames: list[np.ndarray], tmp_path: Path) -> None:
+    box = TimedPrompt(Fraction(3, 25), Prompt(boxes=(BOX,)))
+    point = TimedPrompt(Fraction(24, 25), Prompt(not_points=((60.0, 30.0),)))
+    size, start, quiet = clip(tmp_path), Fraction(0), Progress()
+    whole = Tracked(tracker, [box, point], size, start, chunked(frames, 0, 40), quiet)
+    wanted = [whole.matte(frame, Recurrence(), quiet).alpha for frame in chunked(frames, 0, 40)()]
+    whole.close()
+    parts, before = [], None
+    for begin, end in ((0, 20), (20, 30), (30, 40)):
+        given = chunked(frames, begin, end)
+        now, later = prompts_between([box, point], Fraction(begin, 25), Fraction(end, 25), before)
+        assert (now, later) == {0: ([box], [point]), 20: ([point], []), 30: ([], [])}[begin]
+        part = Tracked(tracker, now, size, start, given, quiet, None, before, keeps=True)
+        parts += [part.matte(frame, Recurrence(), quiet).alpha for frame in given()]
+        if begin == 20:  # as often as somebody likes: nothing that is remembered changes
+            again = Tracked(tracker, [], size, start, given, quiet, None, before)
+            assert np.abs(again.matte(next(given()), Recurrence(), quiet).alpha - parts[20]).max() < 1e-6
+            other = [again.matte(frame, Recurrence(), quiet).alpha for frame in given()]
+            assert np.abs(np.stack(other[4:]) - np.stack(parts[24:])).max() > 1e-4
+            again.close()
+        before = part.followed
+        part.close()
+    assert before is not None
+    assert before.count == 40
+    assert np.ptp(np.stack(wanted)) > 0.1
+    assert np.abs(np.stack(parts) - np.stack(wanted)).max() < 1e-6
+
+
+def test_what_goes_not_on_is_told(tracker: Sam2Tracker, frames: list[np.ndarray], tmp_path: Path) -> None:
+    box = TimedPrompt(Fraction(0), Prompt(boxes=(BOX,)))
+    begin, end = Fraction(0), Fraction(4, 25)
+    given = chunked(frames, 0, 4)
+    tracked = Tracked(tracker, [box], clip(tmp_path), begin, given, Progress(), keeps=True)
+    tracked.close()
+    before = tracked.followed
+    assert before is not None
+    with pytest.raises(InputError, match=r"no frame at 0\.04 s: what is cut out goes from 0\.16 s to 0\.32 s"):
+        prompts_between([box, TimedPrompt(Fraction(1, 25), box.prompt)], end, 2 * end, before)
+    with pytest.raises(InputError, match=r"no frame at 1 s: what is cut out goes from 0 s to 0\.16 s"):
+        prompts_between([TimedPrompt(Fraction(1), box.prompt)], begin, end)
+    larger = replace(clip(tmp_path), width=2 * WIDTH)
+    with pytest.raises(InputError, match="before are 80 x 48 pixels, these 160 x 48"):
+        Tracked(tracker, [], larger, begin, given, Progress(), None, before)
+    stranger = replace(before, track=replace(before.track, network=("sam2-large", "cuda", "bfloat16")))
+    with pytest.raises(InputError, match=r"followed by sam2-large \(cuda, bfloat16\), not by "):
+        Tracked(tracker, [], clip(tmp_path), begin, given, Progress(), None, stranger)
+    two = TimedPrompt(Fraction(4, 25), Prompt(boxes=(BOX, (60.0, 8.0, 78.0, 30.0))))
+    with pytest.raises(InputError, match="names 2 subjects and the first one 1"):
+        Tracked(tracker, [two], clip(tmp_path), begin, chunked(frames, 4, 8), Progress(), None, before)
 
 
 def test_the_command_follows_what_a_box_means(

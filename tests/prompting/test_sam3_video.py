@@ -22,7 +22,8 @@ from gossamer.prompting.sam3 import load_sam3, preprocess
 from gossamer.prompting.sam3_video import Sam3Tracker, load_sam3_tracker
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.tags import ColourTags
-from gossamer.video.tracking import TimedPrompt, Tracked
+from gossamer.video.timed import TimedPrompt
+from gossamer.video.tracking import Tracked
 from tests.prompting.tiny_models import HAS_SAM3, SAM3_SIDE, picture, reference, save_sam3, save_sam3_tracking
 
 pytestmark = pytest.mark.skipif(not HAS_SAM3, reason="this transformers has no SAM 3")

@@ -73,6 +73,11 @@ class Summary:
         return self.outcome.failed + self.unopened
 
     @property
+    def found_nothing(self) -> bool:
+        """Whether there was no picture at all."""
+        return self.exit_status == 2 and not (self.failed or self.left or self.changed)
+
+    @property
     def exit_status(self) -> int:
         """0 where all is done, 1 where some failed or are left, 2 where nothing was done, 130 where it was stopped."""
         if self.stopped:

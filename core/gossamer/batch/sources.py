@@ -323,12 +323,19 @@ def _walk(root: Path, out: Where, found: Found) -> Iterator[tuple[Path, OSError 
             path = Path(entry.path)
             if is_passed_over(entry.name):
                 found.passed_over += 1
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 if not isinstance(out, Path) or (path != out and not (out.exists() and path.samefile(out))):
                     folders.append(path)
             else:
                 yield path, None
         waiting += reversed(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle: reading it tells so
+        return False
 
 
 def _take(path: Path, source: Source, found: Found, error: OSError | None = None) -> None:

@@ -15,6 +15,7 @@ from gossamer.batch.journal import FOLDER
 from gossamer.batch.record import shadow_name
 from gossamer.batch.sources import Source
 from gossamer.errors import InputError, OutputError
+from gossamer.platform.names import has_drives_and_devices
 from gossamer.settings.batch import SUFFIXES, Batch
 from gossamer.spelling import did_you_mean
 
@@ -58,6 +59,9 @@ def target_of(source: Source, number: int, settings: Batch) -> str:
         "number": f"{number:05d}",
     }
     made = source.output if source.output is not None else _filled(settings.name, values)
+    # What somebody wrote down for outputs has to do on every system, a picture's own name on this one.
+    own = {} if has_drives_and_devices() else dict.fromkeys(("stem", "kind", "root"), "own")
+    said = made if source.output is not None else _filled(settings.name, values | own)
     if settings.format == "jpeg":
         ends: tuple[str, ...] = (".jpg", ".jpeg")
     else:
@@ -65,7 +69,7 @@ def target_of(source: Source, number: int, settings: Batch) -> str:
     if not made.lower().endswith(ends):
         made += suffix
     folder = PurePosixPath() if settings.flat or source.output is not None else path.parent
-    return _safe(folder / made, made, source)
+    return _safe(folder / made, made, said, source)
 
 
 def names_of(target: str, settings: Batch) -> tuple[str, ...]:
@@ -145,16 +149,18 @@ def _harmless(value: str) -> str:
     return _UNSAFE.sub("_", value).strip().rstrip(".") or "_"
 
 
-def _safe(path: PurePosixPath, made: str, source: Source) -> str:
+def _safe(path: PurePosixPath, made: str, said: str, source: Source) -> str:
     parts = path.parts
+    judged = parts if has_drives_and_devices() else PurePosixPath(said).parts
     flaw = (
         not made
         or "\0" in made
-        or "\\" in made
+        or "\\" in said
         or path.is_absolute()
         or made.startswith("/")
-        or re.match(r"[A-Za-z]:", made)
-        or any(part in (".", "..") or _DEVICES.match(part) for part in parts)
+        or re.match(r"[A-Za-z]:", said)
+        or any(part in (".", "..") for part in parts)
+        or any(_DEVICES.match(part) for part in judged)
         or parts[0].lower() in (FOLDER, SET_ASIDE)
         or PurePosixPath(made).name.startswith(".")
     )

@@ -149,6 +149,7 @@ def matte(
     warn: Callable[[str], object],
     device: str,
     announce: Callable[[str], object] | None,
+    of_clip: bool = False,
 ) -> Array:
     """Do what :func:`gossamer.matting.stage.matte` does, of an alpha that was made ahead where one was."""
     from gossamer.matting import stage
@@ -156,7 +157,7 @@ def matte(
 
     if ahead is None or mask is not ahead.mask or recipe.matting != ahead.matting:
         how: dict[str, Any] = {"progress": progress, "warn": warn, "device": device, "announce": announce}
-        return stage.matte(pixels, mask, recipe.matting, **how)
+        return stage.matte(pixels, mask, recipe.matting, of_clip=of_clip, **how)
     kept = patiently(lambda: keep_thin(ahead.alpha, mask), progress)
     if float(mask.min()) < 1:
         for warning in patiently(lambda: loss_warnings(kept, mask), progress):

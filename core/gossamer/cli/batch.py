@@ -12,6 +12,7 @@ from typing import Any
 
 import gossamer
 from gossamer.batch.addresses import Where, address_of, is_address
+from gossamer.batch.footage import footage
 from gossamer.batch.journal import Failure, Record, journal_path
 from gossamer.batch.manifest import is_manifest, listed, read_decisions
 from gossamer.batch.plan import Asked, Plan
@@ -60,6 +61,11 @@ def run(argv: list[str]) -> int:
     if arguments.watch and (not names or any(is_manifest(name) or is_address(name) for name in names)):
         raise InputError("Only folders and patterns can be watched.", "Name the folder into which pictures come.")
     with Console(arguments.quiet) as console:
+        if not (arguments.quiet or arguments.watch) and (folder := footage(plan, console.progress)) is not None:
+            console.say(
+                f"{folder} looks like the frames of a clip, which may flicker picture by picture: "
+                "gossamer video FOLDER OUT holds them still."
+            )
         if arguments.dry_run:
             return _foretell(plan, asked, pipeline, console, arguments)
         view = _View(console, arguments.quiet)
@@ -357,6 +363,8 @@ def _conclude(summary: Summary, asked: Asked, arguments: argparse.Namespace) -> 
         for name in summary.changed:
             warn(f"{name} was changed since it was made, and is left; --force replaces it.")
         _list_failures(summary, asked)
+        if summary.found_nothing:
+            warn("There was no picture: name a folder that holds some, or pictures.")
         tell(_sentence(summary))
     if ended_by is not None:
         tell(f"gossamer: {ended_by} What is done is done: go on with --resume.")

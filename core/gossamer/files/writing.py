@@ -57,7 +57,7 @@ def check_folder(path: Path) -> None:
     folder = path.parent
     with _in_words(path):
         if not folder.is_dir():
-            raise OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
+            raise _no_folder(folder)
         with suppress(FileNotFoundError):
             path.lstat()  # asks the system whether it takes such a name
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -180,9 +180,17 @@ def _in_words(path: Path) -> Iterator[None]:
         raise OutputError(f"{str(path)!r} is not a possible file name.", "Give another name.") from None
     except OSError as error:
         if not _is_folder(path.parent):
-            raise OutputError(f"The folder {path.parent} does not exist.", "Make it first, or give another.") from None
+            raise _no_folder(path.parent) from None
         remedy = remedy_of(error, "Give another folder, or change its permissions.")
         raise OutputError(f"{path} could not be written: {error.strerror or error}.", remedy) from error
+
+
+def _no_folder(folder: Path) -> OutputError:
+    """Return what tells people why a folder is none: some of its path may be a file."""
+    for one in (folder, *folder.parents):
+        if os.path.isfile(one):
+            return OutputError(f"{one} is a file, not a folder.", "Give another folder.")
+    return OutputError(f"The folder {folder} does not exist.", "Make it first, or give another.")
 
 
 def _is_folder(path: Path) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "library",
     "places",
     "platform_name",
+    "slowness",
     "variant",
     "widest",
 ]
@@ -103,6 +104,13 @@ def library() -> ctypes.CDLL | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def slowness() -> tuple[str, ...]:
+    """Return what a report says where the library is missing."""
+    if library() is not None:
+        return ()
+    return ("The kernels in C are missing, and this takes long without. To have them, type: python -m gossamer.native",)
 
 
 @functools.cache

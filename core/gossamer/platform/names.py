@@ -12,10 +12,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["exchange", "is_planted", "links_are_followed_for_others", "rename_new", "settle_names"]
+__all__ = [
+    "exchange",
+    "has_drives_and_devices",
+    "is_planted",
+    "links_are_followed_for_others",
+    "rename_new",
+    "settle_names",
+]
 
 _RENAMES = {"linux": "renameat2", "darwin": "renamex_np"}
 _HERE = -100  # AT_FDCWD: names are of the working folder
+
+
+def has_drives_and_devices() -> bool:
+    r"""Whether ``C:``, ``\`` and ``nul`` mean something in a file's name; elsewhere they are letters as any."""
+    return sys.platform == "win32"
 
 
 def links_are_followed_for_others() -> bool:

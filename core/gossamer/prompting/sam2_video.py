@@ -6,7 +6,9 @@ one at a time and forgotten when the network's memory reaches them no more: it d
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from gossamer.prompting.places import Places
 from gossamer.prompting.sam import stretched
 from gossamer.prompting.sam2 import preprocess
 
-__all__ = ["POINTERS", "TIED", "Sam2Tracker", "Track", "load_sam2_tracker"]
+__all__ = ["POINTERS", "TIED", "Sam2Tracker", "Track", "TrackState", "load_sam2_tracker"]
 
 POINTERS = 16
 """Frames that the network looks back at by what it remembers of their subject; at masks of 7."""
@@ -70,6 +72,27 @@ class Sam2Tracker:
         return preprocess(small, self.side)
 
 
+@dataclass(frozen=True, eq=False)
+class TrackState:
+    """What is remembered of frames that were followed; nobody writes into it.
+
+    Attributes
+    ----------
+    session : object
+        Of transformers, in the processor's memory.
+    subjects : int
+    size : (height, width)
+        Of the frames.
+    network : tuple of str
+        The id, device and precision of what followed them.
+    """
+
+    session: Any
+    subjects: int
+    size: tuple[int, int]
+    network: tuple[str, str, str]
+
+
 class Track:
     """Subjects that are followed through a clip.
 
@@ -80,12 +103,44 @@ class Track:
         Of the frames, in whose pixels places are given.
     count : int
         How many frames there are; more than :data:`POINTERS` are as many.
+    before : TrackState, optional
+        What was remembered of the frames before.
+
+    Raises
+    ------
+    InputError
+        Those frames were of another size, or followed by another network.
     """
 
-    def __init__(self, tracker: Sam2Tracker, height: int, width: int, count: int = POINTERS) -> None:
+    def __init__(
+        self,
+        tracker: Sam2Tracker,
+        height: int,
+        width: int,
+        count: int = POINTERS,
+        before: TrackState | None = None,
+    ) -> None:
         self._tracker, self._size = tracker, (height, width)
+        self._network = tracker.id, tracker.device, tracker.network.precision
+        self._session: Any
+        self._subjects = 0
+        if before is None:
+            self._session = self._begun()
+        else:
+            self._check(before)
+            self._session, self._subjects = _copied(before.session, tracker.device), before.subjects
+        # The network reads their number alone: it looks back at no more pointers than there are frames.
+        self._session.processed_frames = dict.fromkeys(range(1 - min(count, POINTERS), 0))
+
+    @property
+    def state(self) -> TrackState:
+        """What is remembered of the frames so far."""
+        return TrackState(_copied(self._session, "cpu"), self._subjects, self._size, self._network)
+
+    def _begun(self) -> Any:
+        tracker, (height, width) = self._tracker, self._size
         classes = load_classes(f"{tracker.what} on clips", "prompts", tracker.session)
-        self._session: Any = classes[0](
+        return classes[0](
             video_height=height,
             video_width=width,
             inference_device=tracker.device,
@@ -93,9 +148,16 @@ class Track:
             video_storage_device=tracker.device,
             dtype=getattr(_torch(), tracker.network.precision),
         )
-        # The network reads their number alone: it looks back at no more pointers than there are frames.
-        self._session.processed_frames = dict.fromkeys(range(1 - min(count, POINTERS), 0))
-        self._subjects = 0
+
+    def _check(self, before: TrackState) -> None:
+        if before.size != self._size:
+            (height, width), (h, w) = before.size, self._size
+            raise InputError(
+                f"The frames before are {width} x {height} pixels, these {w} x {h}.", "Give frames of one size."
+            )
+        if before.network != self._network:
+            theirs, ours = (f"{name} ({', '.join(how)})" for name, *how in (before.network, self._network))
+            raise InputError(f"The frames before were followed by {theirs}, not by {ours}.", "Give the same model.")
 
     def frame(
         self,
@@ -218,6 +280,22 @@ def load_sam2_tracker(
 
 TIED = {"prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"}
 """Tensors that are the same as others: saved twice by transformers 5, once by transformers 4."""
+
+
+def _copied(session: Any, device: str) -> Any:
+    """Return a session that can go its own way, on a device; its tensors are replaced, never changed."""
+    twin = copy.copy(session)
+    for name, value in vars(session).items():
+        setattr(twin, name, _own(value, device))
+    twin.cache = copy.copy(session.cache)
+    twin.cache._vision_features = {}  # of the last frame
+    return twin
+
+
+def _own(value: Any, device: str) -> Any:
+    if isinstance(value, dict):
+        return type(value)((key, _own(one, device)) for key, one in value.items())
+    return list(value) if isinstance(value, list) else value.to(device) if hasattr(value, "to") else value
 
 
 def _torch() -> Any:

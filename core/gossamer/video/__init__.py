@@ -12,15 +12,17 @@ from gossamer.video.formats import VIDEO_FORMATS
 from gossamer.video.frames import FrameCutout, FrameCutter, Remembered
 from gossamer.video.holding import Steady
 from gossamer.video.job import VideoReport, cut_video
+from gossamer.video.likeness import are_frames
 from gossamer.video.live import LiveReport, cut_live
 from gossamer.video.opening import open_source
 from gossamer.video.saving import save_frames
 from gossamer.video.segment import Picture
-from gossamer.video.tracking import TimedPrompt
+from gossamer.video.timed import Followed, TimedPrompt, prompts_between
 
 __all__ = [
     "VIDEO_FORMATS",
     "Clip",
+    "Followed",
     "Frame",
     "FrameCutout",
     "FrameCutter",
@@ -32,8 +34,10 @@ __all__ = [
     "TimedPrompt",
     "Video",
     "VideoReport",
+    "are_frames",
     "cut_live",
     "cut_video",
     "open_source",
+    "prompts_between",
     "save_frames",
 ]

@@ -27,7 +27,8 @@ from gossamer.video.holding import Held, Past, Steady
 from gossamer.video.matters import Matter, load_matter
 from gossamer.video.strength import holding_strength
 from gossamer.video.tags import ColourTags
-from gossamer.video.tracking import Following, TimedPrompt, following
+from gossamer.video.timed import Followed, TimedPrompt
+from gossamer.video.tracking import Following, following
 
 __all__ = ["FrameCutout", "FrameCutter", "Remembered", "clip_of_arrays"]
 
@@ -42,10 +43,13 @@ class Remembered:
         Of a model that remembers.
     past : Past or None
         Of what holds mattes still.
+    followed : Followed or None
+        Of what follows prompts.
     """
 
     recurrence: Recurrence = field(default_factory=Recurrence)
     past: Past | None = None
+    followed: Followed | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,8 @@ class FrameCutter:
         What the cutter of the frames before ended with: a model that remembers goes on as if there had been no end.
         Where mattes are held still, the last frames before were given out without those that come now.
     prompts : sequence of TimedPrompt
-        What is meant at which of the frames' times, followed through all of them by SAM 2.1 or SAM 3.
+        What is meant at which of the frames' times, followed through all of them by SAM 2.1 or SAM 3. What `remembered`
+        tells of subjects that were followed so far is followed on, without prompts or corrected by them.
     frames : callable, optional
         With prompts: gives all frames that will be cut, in their order, as often as it is called.
     progress, announce : callable, optional
@@ -129,14 +134,23 @@ class FrameCutter:
         clip, steps = clip_of_arrays(height, width), Progress.of(progress)
         self._finisher = Finisher(clip, recipe, settings, choice, announce)
         self._followed: Following | None = None
+        self.remembered = remembered or Remembered()
+        before = self.remembered.followed
         self._matter: Matter
         try:
             self._finisher.prepare(steps)
-            if prompts:
+            if prompts or before is not None:
                 if frames is None:
                     raise InputError("A prompt is followed through all frames.", "Give frames, too.")
+                if before is None and remembered is not None:
+                    raise InputError(
+                        "The frames before were cut without prompts, and nothing is remembered to be followed.",
+                        "Give prompts with the first chunk already, or begin anew, without what is remembered.",
+                    )
                 said = settings.model_copy(update={"start": "", "end": ""})
-                self._matter = self._followed = following(clip, frames, prompts, choice, said, steps, announce)
+                self._matter = self._followed = following(
+                    clip, frames, prompts, choice, said, steps, announce, before, keeps=True
+                )
                 self._followed.follow()
             else:
                 self._matter = load_matter(choice, recipe, settings, steps, announce)
@@ -145,7 +159,7 @@ class FrameCutter:
             raise
         self._strength = holding_strength(settings, recipe, remembers=self._matter.remembers)
         self._steady: Steady[Frame] | None = None
-        self.remembered = remembered or Remembered()
+        self._track = None if self._followed is None else self._followed.followed
 
     def __enter__(self) -> FrameCutter:
         return self
@@ -210,7 +224,7 @@ class FrameCutter:
         alpha = self._finisher.matte(frame, found.alpha, self._matter.remembers, steps.part(0.6, 0.9))
         for held in steady.add(frame, frame.pixels, alpha):
             yield self._finished(held, steady, steps.part(0.9, 1.0))
-        self.remembered = Remembered(found.remembered, steady.past)
+        self.remembered = Remembered(found.remembered, steady.past, self._track)
 
     def rest(self, progress: ProgressCallback | Progress | None = None) -> Iterator[FrameCutout]:
         """Yield the frames that still wait for others: there are no more."""
@@ -219,7 +233,7 @@ class FrameCutter:
             return
         for held in steady.rest():
             yield self._finished(held, steady, Progress.of(progress))
-        self.remembered = Remembered(self.remembered.recurrence, steady.past)
+        self.remembered = Remembered(self.remembered.recurrence, steady.past, self._track)
 
     def _finished(self, held: Held[Frame], steady: Steady[Frame], progress: Progress) -> FrameCutout:
         frame = held.thing

@@ -39,7 +39,8 @@ from gossamer.video.parts import Parts
 from gossamer.video.region import Region
 from gossamer.video.segment import FilmPlan, Picture, Segment, open_segment
 from gossamer.video.strength import holding_strength
-from gossamer.video.tracking import TimedPrompt, following
+from gossamer.video.timed import TimedPrompt
+from gossamer.video.tracking import following
 
 __all__ = ["VideoReport", "cut_video"]
 

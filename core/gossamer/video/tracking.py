@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -27,27 +27,12 @@ from gossamer.settings import ModelChoice
 from gossamer.settings.video import Video
 from gossamer.video.clip import Clip, Frame
 from gossamer.video.recurrent import Matted
+from gossamer.video.timed import Followed, TimedPrompt
 
-__all__ = ["Following", "TimedPrompt", "Tracked", "following"]
+__all__ = ["Following", "Tracked", "following"]
 
 _STEPS = 8.0  # of a logit that is written down: 127 of them reach to 15.9, where the sigmoid is 1 - 1e-7
 _BACK = 32  # frames that are held, small, when a clip is gone through in reverse
-
-
-@dataclass(frozen=True, eq=False)
-class TimedPrompt:
-    """What is said of a frame.
-
-    Attributes
-    ----------
-    at : Fraction
-        Seconds of the clip: the frame that is shown then.
-    prompt : Prompt
-        Boxes, points, a mask, scribbles, or words, which a model of pictures looks for in that frame.
-    """
-
-    at: Fraction
-    prompt: Prompt
 
 
 class Tracked:
@@ -66,6 +51,16 @@ class Tracked:
         Called for each frame; may raise to cancel.
     named : callable, optional
         Given a frame and a prompt with words it returns where the subjects are that they name, one each.
+    before : Followed, optional
+        Of the chunks before, where a clip comes in chunks: what was followed there is followed on. Frames are numbered
+        from 0 in each.
+    keeps : bool
+        Whether there may be another chunk.
+
+    Attributes
+    ----------
+    followed : Followed or None
+        What the next chunk goes on with, where it was to be kept.
 
     Raises
     ------
@@ -85,18 +80,25 @@ class Tracked:
         frames: Callable[[], Iterator[Frame]],
         progress: Progress,
         named: Callable[[Frame, Prompt], list[Places]] | None = None,
+        before: Followed | None = None,
+        keeps: bool = False,
     ) -> None:
         self.id, self.device = tracker.id, tracker.device
         self._tracker, self._progress, self._named = tracker, progress, named
         self._size = clip.height, clip.width
+        self._before = 0 if before is None else before.count
         # One after the other, packed: a clip of any length takes no memory for them.
         self._file: Any = tempfile.TemporaryFile(prefix="gossamer-track-")
         self._places: dict[int, tuple[int, int]] = {}
         try:
-            self._follow(self._by_frame(prompts, begin, frames, clip), frames)
+            places = self._by_frame(prompts, begin, frames, clip) if prompts else {}
+            track = self._follow(places, frames) if before is None else self._follow_on(places, frames, before)
         except BaseException:
             self.close()
             raise
+        said = frozenset[bytes]() if before is None else before.said
+        signs = said | {one.sign for one in prompts}
+        self.followed = Followed(track.state, self._before + len(self._places), signs) if keeps else None
 
     def close(self) -> None:
         """Let go of the masks."""
@@ -148,7 +150,7 @@ class Tracked:
             raise InputError(f"The prompt at {float(timed.at):g} s names no place.", "Give a box, a point or a mask.")
         found[frame.number] = places
 
-    def _follow(self, places: dict[int, list[Places]], frames: Callable[[], Iterator[Frame]]) -> None:
+    def _follow(self, places: dict[int, list[Places]], frames: Callable[[], Iterator[Frame]]) -> Track:
         first = min(places)
         count = sum(1 for _ in itertools.islice(frames(), POINTERS))
         track = Track(self._tracker, *self._size, count)
@@ -162,6 +164,17 @@ class Tracked:
             if frame.number > first:
                 here = places.get(frame.number, [])
                 self._look(track, frame.number, self._tracker.small(frame.pixels), here, False)
+        return track
+
+    def _follow_on(
+        self, places: dict[int, list[Places]], frames: Callable[[], Iterator[Frame]], before: Followed
+    ) -> Track:
+        count = before.count + sum(1 for _ in itertools.islice(frames(), POINTERS))
+        track = Track(self._tracker, *self._size, count, before.track)
+        for frame in frames():
+            here = places.get(frame.number, [])
+            self._look(track, frame.number, self._tracker.small(frame.pixels), here, False)
+        return track
 
     def _reversed(self, first: int, frames: Callable[[], Iterator[Frame]]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the frames before one, the last first; some of them are held, the rest is decoded once more."""
@@ -181,7 +194,7 @@ class Tracked:
     def _look(self, track: Track, number: int, small: NDArray[np.uint8], places: Sequence[Any], back: bool) -> None:
         self._progress(0.0, f"Following the subject, frame {number + 1}")
         quiet = Progress(lambda fraction, message: self._progress.tick())
-        logits = track.frame(number, small, places, quiet, back=back)
+        logits = track.frame(self._before + number, small, places, quiet, back=back)
         whole = np.clip(np.rint(logits * np.float32(_STEPS)), -127, 127).astype(np.int8)
         packed = zlib.compress(whole.tobytes(), 1)
         self._file.seek(0, 2)
@@ -223,6 +236,11 @@ class Following:
         """Return the mask of a frame that was followed."""
         assert self._tracked is not None  # noqa: S101 - see follow()
         return self._tracked.matte(frame, remembered, progress)
+
+    @property
+    def followed(self) -> Followed | None:
+        """What the next chunk of a clip goes on with, see :class:`Tracked`."""
+        return None if self._tracked is None else self._tracked.followed
 
     def close(self) -> None:
         """Let go of the masks."""
@@ -274,6 +292,8 @@ def following(
     settings: Video,
     progress: Progress,
     announce: Callable[[str], object] | None,
+    before: Followed | None = None,
+    keeps: bool = False,
 ) -> Following:
     """Return what follows the subjects of prompts through every frame of a clip: SAM 2.1 or SAM 3, loaded.
 
@@ -292,6 +312,10 @@ def following(
     progress : Progress
     announce : callable, optional
         Told what is fetched.
+    before : Followed, optional
+        Of the chunks before; ``auto`` is then the model that followed them.
+    keeps : bool
+        Whether there may be another chunk.
 
     Raises
     ------
@@ -305,6 +329,8 @@ def following(
     model, words = choice.model, next((one.prompt for one in prompts if one.prompt.text), None)
     if model == "auto" and words is not None and choose(words, folders=choice.folders)[0] == "sam3":
         model = "sam3"
+    if choice.model == "auto" and before is not None:
+        model = before.track.network[0]
     reads = _is_sam3(model)
 
     def named(frame: Frame, prompt: Prompt) -> list[Places]:
@@ -332,4 +358,4 @@ def following(
     )
     begin, _ = settings.span
     told = progress.part(1.0, 1.0)  # it begins where the loading has ended, and nobody knows how far it is
-    return Following(tracker, lambda: Tracked(tracker, prompts, clip, begin, frames, told, named))
+    return Following(tracker, lambda: Tracked(tracker, prompts, clip, begin, frames, told, named, before, keeps))

@@ -12,6 +12,7 @@ import pytest
 from gossamer.matting import auto_alpha
 from gossamer.matting.auto.doubt import wide_doubt
 from gossamer.matting.signed_distance import unit_length
+from gossamer.pipeline import refine
 from gossamer.progress import Progress
 from gossamer.settings import ModelChoice, Recipe
 from gossamer.video import Frame, Video
@@ -72,6 +73,15 @@ def test_in_frames_of_clips_it_stays_half_seen() -> None:
     assert auto_alpha(image, mask)[inside].min() > 0.9
     assert alpha[inside].min() < 0.6
     assert alpha.max() > 0.99
+
+
+def test_whoever_holds_frames_can_say_so() -> None:
+    truth = drawn(figure)
+    image, mask = pictured(truth), half_seen(truth, 0.4)
+    recipe = Recipe.of({"foreground": {"method": "none"}})
+    for of_clip in (False, True):
+        cutout = refine(image, mask, recipe, of_clip=of_clip)
+        assert np.abs(cutout.alpha - auto_alpha(image, mask, of_clip=of_clip)).max() < 1e-6
 
 
 def test_what_is_beside_it_and_was_hardly_seen_comes_along() -> None:

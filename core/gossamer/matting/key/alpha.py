@@ -77,7 +77,9 @@ def key_alpha(
     found = _screen(small, _colour(screen), None if whole is None else hint)
     report(0.2)
     if found is None:
-        raise InputError("No screen of one colour was found.", "Name its colour, or choose the matting auto.")
+        raise InputError(
+            "No screen of one colour was found.", "Name its colour, or choose a model and the matting auto."
+        )
     plate = plate_of(picture, found, coloured=True)
     solid = None if whole is None or plate.channel is None else _solid(hint)
     alpha = unmix(picture, small, plate, None, report.part(0.2, 0.95), solid)
