@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gossamer.video.background import tipped
+from gossamer.video.background import tipped, weighed
 from gossamer.video.holding import Past, Steady
 from gossamer.video.motion import motion_between, reduced
 
@@ -97,6 +97,18 @@ def test_what_is_doubted_and_goes_along_with_the_background_goes() -> None:
 
 
 @pytest.mark.long
+def test_what_a_model_comes_to_doubt_fades() -> None:
+    frames, mattes, things, _ = clip(26, subject=1.0, ground=-0.5)
+    level = [1.0 if number < 12 else 0.5 for number in range(26)]
+    kept = [np.maximum(a, one * b) for a, one, b in zip(mattes, level, things, strict=True)]
+    means = [mean_in([one], [place]) for one, place in zip(held(frames, kept), things, strict=True)]
+    assert means[0] > 0.99
+    assert means[-1] < 0.05
+    assert np.diff(means).max() < 0.01
+    assert np.diff(means).min() > -0.4  # over some frames
+
+
+@pytest.mark.long
 def test_what_a_model_is_sure_of_stays_though_it_goes_along_with_the_background() -> None:
     frames, mattes, _, legs = clip()
     kept = [np.maximum(a, 0.99 * b) for a, b in zip(mattes, legs, strict=True)]
@@ -161,15 +173,44 @@ def test_evidence_is_there_where_something_goes_along_and_never_across_a_cut() -
     assert motion_between(small[1], small[0], (nothing, nothing))[0].along is None  # no subject, no motion of it
 
 
+def left(matte: np.ndarray, gathered: np.ndarray) -> np.ndarray:
+    """Return what is left of a matte in one frame."""
+    goes, doubt = weighed(matte, gathered)
+    return np.asarray(matte * tipped(matte, goes * doubt))
+
+
 def test_doubts_are_tipped_as_far_as_evidence_goes() -> None:
     half = np.full((40, 60), 0.5, np.float32)
     told = np.ones((20, 30), np.float32)
-    assert np.array_equal(tipped(half, np.dstack([0 * told, told])), np.ones_like(half))
-    assert np.array_equal(tipped(half, np.dstack([0 * told, 0 * told])), np.ones_like(half))
-    left = half * tipped(half, np.dstack([told, told]))
-    assert left.max() < 0.06  # odds of 1 to 20
-    assert left.min() > 0.04
-    assert np.array_equal(tipped(np.ones_like(half), np.dstack([told, told])), np.ones_like(half))
+    assert np.array_equal(left(half, np.dstack([0 * told, told])), half)
+    assert np.array_equal(left(half, np.dstack([0 * told, 0 * told])), half)
+    assert left(half, np.dstack([told, told])).max() < 0.001  # odds of 1 to 1,100
+    assert np.array_equal(left(np.ones_like(half), np.dstack([told, told])), np.ones_like(half))
+
+
+def test_what_hangs_together_is_doubted_as_a_whole() -> None:
+    matte = np.zeros((80, 200), np.float32)
+    matte[20:60, 20:180] = 1  # half of it in doubt
+    matte[20:60, 20:90] = 0.7
+    apart = matte.copy()
+    apart[:, 84:96] = 0
+    told = np.ones((40, 100), np.float32)
+    goes = np.dstack([told, told])
+    _, whole = weighed(matte, goes)
+    assert whole[15:25, 15:85].min() > 0.99
+    _, halves = weighed(apart, goes)
+    assert halves[15:25, 15:35].min() > 0.99
+    assert halves[15:25, 75:85].max() < 0.01  # the other half is another thing, of which the model is sure
+
+
+def test_where_nothing_varies_what_is_kept_around_tells() -> None:
+    matte = np.full((80, 80), 0.8, np.float32)
+    told = np.full((40, 40), 5, np.float32)  # of five frames
+    told[16:24, 16:24] = 0  # flat
+    goes, _ = weighed(matte, np.dstack([told, told]))
+    assert goes.min() > 0.99
+    stays, _ = weighed(matte, np.dstack([0 * told, told]))
+    assert stays.max() == 0
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gossamer.arrays import Array
 
-__all__ = ["FINENESS", "going_along", "squares", "tipped"]
+__all__ = ["FINENESS", "going_along", "squares", "tipped", "weighed"]
 
 FINENESS = 2  # evidence is gathered in pictures so much smaller than those of the flow
 _OUTSIDE, _AWAY = 0.1, 4  # of a matte, and px of the evidence: what lies so far from what is kept is background
@@ -39,9 +39,11 @@ _OFF = 0.6  # px: how far a motion may be off
 _NEAR = 1.5  # px of the evidence: what is seen holds for so much around
 _FEW = 0.1  # weight of one frame in which all is clear: with less nothing is decided
 _CLEAR = (0.3, 0.7)  # share of what was seen that speaks against: doubts begin to tip, and are tipped
-_TIP = 3.0  # by how much at most, in the logarithm of the odds
-_DOUBT = (0.01, 0.05)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
+_TIP = 7.0  # by how much at most, in the logarithm of the odds
+_DOUBT = (0.015, 0.03)  # of a part's matte, what is missing to 1: less is none, and with more it may be tipped
 _PART = 10.0  # px of the evidence: a part is what lies so near
+_HANGS = 0.3  # or what hangs together, where so much is kept and goes along
+_AROUND, _LENT = 6.0, 0.3  # px of the evidence, and weight: what is kept and varies tells so far around itself
 _COARSE = 4  # its means are taken in pictures so much smaller
 _BESIDE = (2.0, 4.0)  # px of the evidence: what lies nearer to what is surely kept belongs to it
 
@@ -91,8 +93,8 @@ def going_along(flow: Array, loop: Array, grey: NDArray[np.uint8], matte: Array)
     return np.asarray(cv2.GaussianBlur(np.dstack([against, weight]), (0, 0), _NEAR), np.float32)
 
 
-def tipped(matte: Array, gathered: Array) -> Array:
-    """Return what is left of a matte when its doubts are tipped by what goes along with the background.
+def weighed(matte: Array, gathered: Array) -> tuple[Array, Array]:
+    """Return how far each pixel goes along with the background, and how far its part of the matte is doubted.
 
     Parameters
     ----------
@@ -103,19 +105,43 @@ def tipped(matte: Array, gathered: Array) -> Array:
 
     Returns
     -------
+    two of (h', w') float32
+        In [0, 1]. What a model is sure of, and what lies next to that, goes along with nothing. Where nothing varies
+        the motion of what is kept around tells.
+    """
+    import cv2
+
+    kept = _kept(matte, gathered.shape)
+    around = cv2.GaussianBlur(gathered * np.square(kept)[..., None], (0, 0), _AROUND)
+    told = gathered + np.float32(_LENT) * around
+    against = told[..., 0] / (told[..., 1] + np.float32(_FEW))
+    sure = ((kept > _INSIDE) & (against < _CLEAR[0])).astype(np.uint8)
+    sure = cv2.morphologyEx(sure, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    away = cv2.distanceTransform(1 - sure, cv2.DIST_L2, 3)
+    goes = _risen(against, _CLEAR)
+    beside = goes * _risen(away, _BESIDE)
+    doubt = np.maximum(_doubt(kept, kept * goes), _doubt_of_parts(kept, kept * beside))
+    return beside, _risen(doubt, _DOUBT)
+
+
+def tipped(matte: Array, tip: Array) -> Array:
+    """Return what is left of a matte when its doubts are tipped.
+
+    Parameters
+    ----------
+    matte : (h, w) float32
+        In [0, 1]: the mean over frames.
+    tip : (h', w') float32
+        In [0, 1]: how far.
+
+    Returns
+    -------
     (h, w) float32
         In [0, 1], a factor.
     """
     import cv2
 
-    size = (gathered.shape[1], gathered.shape[0])
-    kept = np.clip(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), 0, 1)
-    against = gathered[..., 0] / (gathered[..., 1] + np.float32(_FEW))
-    sure = ((kept > _INSIDE) & (against < _CLEAR[0])).astype(np.uint8)
-    sure = cv2.morphologyEx(sure, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    away = cv2.distanceTransform(1 - sure, cv2.DIST_L2, 3)
-    goes = _risen(against, _CLEAR)
-    tip = goes * _risen(away, _BESIDE) * _risen(_doubt(kept, kept * goes), _DOUBT)
+    kept = _kept(matte, tip.shape)
     odds = np.exp(-np.float32(_TIP) * tip)
     left = odds / (kept * odds + 1 - kept)  # of the odds kept : 1 - kept, in terms of the matte
     return np.asarray(cv2.resize(left, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
@@ -126,20 +152,41 @@ def squares(vectors: Array) -> Array:
     return np.asarray(np.square(vectors[..., 0]) + np.square(vectors[..., 1]), np.float32)
 
 
-def _doubt(kept: Array, part: Array) -> Array:
-    """Return what is missing to 1 in a matte, in the mean of what is near; `part` is how much of each pixel counts.
+def _kept(matte: Array, shape: tuple[int, ...]) -> Array:
+    import cv2
 
-    A contour counts as what lies within it: it is soft however sure the matte is.
-    """
+    return np.asarray(np.clip(cv2.resize(matte, shape[1::-1], interpolation=cv2.INTER_AREA), 0, 1), np.float32)
+
+
+def _doubt(kept: Array, part: Array) -> Array:
+    """Return what is missing to 1 in a matte, in the mean of what is near; `part` is how much of each pixel counts."""
     import cv2
 
     height, width = kept.shape
     size = (-(-width // _COARSE), -(-height // _COARSE))
-    kept = cv2.dilate(kept, _disc(_WITHIN))
-    coarse = cv2.resize(np.dstack([part * (1 - kept), part]), size, interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(np.dstack([part * _missing(kept), part]), size, interpolation=cv2.INTER_AREA)
     wide = cv2.GaussianBlur(coarse, (0, 0), _PART / _COARSE)
     doubt = wide[..., 0] / (wide[..., 1] + np.float32(1e-3))
     return np.asarray(cv2.resize(doubt, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _doubt_of_parts(kept: Array, part: Array) -> Array:
+    """Return likewise what is missing in the mean of all that hangs together: who doubts half of a car doubts it."""
+    import cv2
+
+    _, labels = cv2.connectedComponents((part > _HANGS).astype(np.uint8))
+    places = labels.ravel()
+    missing, whole = (np.bincount(places, one.ravel()) for one in (part * _missing(kept), part))
+    mean = (missing / (whole + 1e-3)).astype(np.float32)
+    mean[0] = 0  # what is no part
+    return np.asarray(cv2.dilate(mean[labels], _disc(_WITHIN)), np.float32)
+
+
+def _missing(kept: Array) -> Array:
+    """Return what is missing to 1; a contour counts as what lies within it: it is soft however sure the matte is."""
+    import cv2
+
+    return np.asarray(1 - cv2.dilate(kept, _disc(_WITHIN)), np.float32)
 
 
 def _homography(places: Array, flow: Array, chosen: NDArray[np.bool_]) -> Array | None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.video.background import FINENESS, tipped
+from gossamer.video.background import FINENESS, tipped, weighed
 from gossamer.video.motion import Motion, motion_between, reduced
 
 __all__ = ["Held", "Past", "Steady"]
@@ -48,6 +48,8 @@ class Past:
         What is finer in it.
     along : (h'', w'', 2) float32
         Sum of what went along with the background, moved along, see :func:`gossamer.video.background.going_along`.
+    doubt : (h'', w'') float32 or None
+        How far its parts were doubted, see :func:`gossamer.video.background.weighed`; None where nothing was told.
     colours : (h, w, 3) float32 or None
         The subject's colours in the last of them, small.
     """
@@ -57,6 +59,7 @@ class Past:
     matte: Array
     detail: Array
     along: Array
+    doubt: Array | None = None
     colours: Array | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -68,7 +71,8 @@ class Past:
             "detail": self.detail,
             "along": self.along,
         }
-        return kept if self.colours is None else {**kept, "colours": self.colours}
+        perhaps = {"doubt": self.doubt, "colours": self.colours}
+        return kept | {name: one for name, one in perhaps.items() if one is not None}
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Past | None:
@@ -76,7 +80,7 @@ class Past:
         needed = ("small", "mean", "matte", "detail", "along")
         if not arrays.keys() >= set(needed):
             return None
-        return cls(**{name: arrays[name] for name in needed}, colours=arrays.get("colours"))
+        return cls(**{name: arrays[name] for name in needed}, doubt=arrays.get("doubt"), colours=arrays.get("colours"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,11 +209,14 @@ class Steady(Generic[_T]):
         held = first.alpha + _enlarged(change, first.alpha.shape)
         np.clip(held, 0, 1, out=held)
         along, seen = self._going_along()
+        doubt = None
         if self._tips and seen[..., 0].any():
-            held *= _enlarged(tipped(mean, seen), held.shape)
+            goes, doubt = weighed(mean, seen)
+            doubt = self._remembering(doubt, first.back)
+            held *= _enlarged(tipped(mean, goes * doubt), held.shape)
         self._before = self.past.colours if self.past else None
         self._motion = first.back
-        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte, first.detail, along)
+        self.past = Past(first.small, np.ascontiguousarray(forward), first.matte, first.detail, along, doubt)
         self._waiting.popleft()
         return Held(first.thing, held)
 
@@ -224,6 +231,14 @@ class Steady(Generic[_T]):
         for there, own in zip(reversed(waiting[1:]), reversed(seen[:-1]), strict=True):
             later = own if there.forth is None else own + _carried(later, there.forth, self._strength)
         return along, along + later - seen[0]
+
+    def _remembering(self, doubt: Array, back: Motion | None) -> Array:
+        """Return doubts with those of the frames before, moved along: what goes fades, and is not gone at once."""
+        before = self.past.doubt if self.past else None
+        if before is None or back is None:
+            return doubt
+        trust = back.coarse.trust * self._strength
+        return np.asarray(doubt + trust * (back.coarse.moved(before) - doubt), np.float32)
 
     def _change_of_detail(self, first: _Waiting[_T]) -> Array:
         """Return what the mean of detail over the frame and its two neighbours differs by from its own."""
