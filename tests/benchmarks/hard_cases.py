@@ -26,9 +26,9 @@ from gossamer.matting.key import key_alpha
 CASES = ("same colour", "white on white", "holes", "see-through", "drawing")
 
 
-def composed(case: str, photos: list[Array], count: int, megapixels: float) -> Iterator[Plated]:
+def composed(case: str, photos: list[Array], count: int, megapixels: float, first: int = 0) -> Iterator[Plated]:
     """Make scenes that are hard for reasons other than a plain backdrop."""
-    for seed in range(count):
+    for seed in range(first, first + count):
         random = np.random.default_rng(5000 + seed)
         height = round(np.sqrt(megapixels * 1e6 * 3 / 4))
         width = round(height * 4 / 3)

@@ -16,10 +16,11 @@ from gossamer.arrays import Array, as_mask, as_pixels
 from gossamer.matting.auto.doubt import resolved, wide_doubt
 from gossamer.matting.auto.evidence import belief, grounds, thinness
 from gossamer.matting.auto.lines import faint_lines
+from gossamer.matting.auto.mixtures import Mixtures, Told
 from gossamer.matting.auto.plain import plain_background
 from gossamer.matting.from_mask.enlarge import enlarge_onto
 from gossamer.matting.from_mask.estimate import Drawn, estimate, in_doubt, work_size
-from gossamer.matting.from_mask.faith import mask_faith, ramp
+from gossamer.matting.from_mask.faith import faith_in, ramp
 from gossamer.matting.from_mask.hair import hairiness, sample_hair
 from gossamer.matting.from_mask.palette import BAND
 from gossamer.matting.key.unmix import unmix
@@ -103,10 +104,11 @@ def auto_alpha(
 
 
 class _Read(NamedTuple):
-    """What a mask tells of itself: each (H, W) float32 in [0, 1].
+    """What a mask tells of itself.
 
     How far it follows the picture, how far it is to be treated as a model's, and how far each pixel belongs to a line
-    of it, to a narrow gap in it, and to hair.
+    of it, to a narrow gap in it, and to hair: each (H, W) float32 in [0, 1]; the picture's mixtures, and what they tell
+    by it.
     """
 
     faith: Array
@@ -114,12 +116,18 @@ class _Read(NamedTuple):
     thin: Array
     gaps: Array
     hair: Array
+    mixtures: Mixtures
+    told: Told
 
 
 def _read(small: Array, hint: Array, unit: float) -> _Read:
-    faith = mask_faith(small, hint, unit)
-    care = np.maximum(faith, np.float32(MODEL * _softness(hint)))
-    return _Read(faith, care, thinness(hint), thinness(1 - hint), hairiness(hint))
+    mixtures = Mixtures(small, unit)
+    told = mixtures.told(hint)
+    faith = faith_in(small, hint, unit, told.plainly)
+    soft = _softness(hint)  # what is not, and follows the picture wherever that can be seen, no enlarging blurred
+    least = max(MODEL * soft, (1 - (1 - MODEL) * soft) * faith.shown)
+    care = np.maximum(faith.here, np.float32(least))
+    return _Read(faith.here, care, thinness(hint), thinness(1 - hint), hairiness(hint), mixtures, told)
 
 
 def _corrected(
@@ -134,9 +142,9 @@ def _corrected(
 ) -> Array:
     """Return the mask corrected where the picture gives evidence, whatever its background."""
     report(0.05)
-    faith, care, thin, gaps, hair = read
+    faith, care, thin, gaps, hair, mixtures, told = read
     # Beside the estimate, which has no need of them.
-    known = Begun(lambda: grounds(small, hint, care, (thin, gaps), unit))
+    known = Begun(lambda: grounds(mixtures, told, hint, care, (thin, gaps), unit))
     try:
         reach: Array = np.float32(BAND) + care * np.float32(CONTOUR - BAND)
         asked = in_doubt(hint, distance, reach, unit)

@@ -15,6 +15,8 @@ either subject or truly transparent, hardly ever background. So alpha is
 What is translucent altogether stays as the mask has it (see :mod:`gossamer.matting.auto.translucent`).
 
 The less a mask follows the picture, the less these doubts count: a mask drawn by hand or by a rough model is a hint.
+But no mask is corrected beside a contour where neither its own nor the estimate's divides colours that differ by more
+than texture and noise do: samples of one colour on both sides give each pixel the alpha of its noise.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.arrays import Array
-from gossamer.matting.auto.mixtures import NOISE, Mixtures
+from gossamer.matting.auto.mixtures import NOISE, Mixtures, Told
 from gossamer.matting.auto.translucent import translucency, unresolved
 from gossamer.matting.from_mask.estimate import Estimate
 from gossamer.matting.from_mask.faith import ramp
 from gossamer.matting.thin_parts import SHARE
 from gossamer.parallel.patience import Begun
 from gossamer.progress import Progress
-from gossamer.resampling import bilinear, wide_blur
+from gossamer.resampling import bilinear, shrink, wide_blur
 
 __all__ = ["Grounds", "belief", "grounds", "thinness"]
 
@@ -45,6 +47,7 @@ SUPPORT = 0.4, 0.6  # share of foreground among the colours' votes; where nobody
 WHOLE = 0.85, 0.95  # mask values from which on a pixel is the subject's wherever it lies: it may become opaque
 TOGETHER = 0.6  # sigma in units over which votes are averaged
 TELLING = 0.8  # how far colours are to be believed at least: where they tell nothing a model's mask stays
+ALONG = 16.0  # units around in which an estimate's contour speaks for the step to it
 MODEL = 0.8  # care from which on what is thin, translucent, or an outline is kept entirely
 DOUBLE = 2.0  # thin parts are kept entirely from half of their full weight
 
@@ -55,16 +58,15 @@ class Grounds(NamedTuple):
     Attributes
     ----------
     place, near : (H, W) float32
-        How near a contour between subject and background is whose colours differ, in [0, 1]: for raising alpha, and
-        for lowering it.
+        How near a contour between subject and background is, in [0, 1]: for raising alpha, and for lowering it.
     thin, gaps : (H, W) float32
         How far what is thin in the mask, and what is a narrow gap in it, are to be kept, in [0, 1].
     clear : (H, W) float32
         How far what is translucent in it is to be kept, in [0, 1].
     mixtures : Mixtures
         Of the picture.
-    unexplained : (h, w) float32
-        What the mask leaves of them.
+    unexplained, apart : (h, w) float32
+        What the mask leaves of them, and how far colours on either side of its contour can be told apart.
     """
 
     place: Array
@@ -74,15 +76,20 @@ class Grounds(NamedTuple):
     clear: Array
     mixtures: Mixtures
     unexplained: Array
+    apart: Array
 
 
-def grounds(image: Array, mask: Array, care: Array, thin: tuple[Array, Array], unit: float) -> Grounds:
+def grounds(
+    mixtures: Mixtures, told: Told, mask: Array, care: Array, thin: tuple[Array, Array], unit: float
+) -> Grounds:
     """Return what is known of the mask's places.
 
     Parameters
     ----------
-    image : (H, W, 3) float32 ndarray
-        RGB in [0, 1].
+    mixtures : Mixtures
+        Of the picture.
+    told : Told
+        What they tell by the mask.
     mask, care : (H, W) float32 ndarray
         As for :func:`belief`.
     thin : two (H, W) float32 ndarrays
@@ -96,12 +103,9 @@ def grounds(image: Array, mask: Array, care: Array, thin: tuple[Array, Array], u
         result: Array = np.clip(2 - away / (care * np.float32(reach) + (1 - care) * np.float32(ROUGH)), 0, 1)
         return result
 
-    mixtures = Mixtures(image, unit)
-    unexplained, apart = mixtures.told(mask)
     kept = np.minimum(care / np.float32(MODEL), 1)
     lines, gaps, clear = (kept * part for part in (*thin, translucency(mask, mixtures, unit)))
-    apart = 1 - care * (1 - bilinear(apart, *mask.shape))
-    return Grounds(within(BESIDE) * apart, within(NEAR) * apart, lines, gaps, clear, mixtures, unexplained)
+    return Grounds(within(BESIDE), within(NEAR), lines, gaps, clear, mixtures, told.left, told.apart)
 
 
 def belief(
@@ -129,19 +133,25 @@ def belief(
     step, room : (H, W) float32 ndarray
         In [0, 1].
     """
-    place, near, thin, gaps, clear, mixtures, unexplained = known
+    place, near, thin, gaps, clear, mixtures, unexplained, apart = known
     height, width = mask.shape
-    left = Begun(lambda: mixtures.unexplained(found.alpha))
+    after = Begun(lambda: mixtures.told(found.alpha))
     try:
         # A single pixel's vote is noise.
-        raised = np.maximum(place, ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT))
-        np.maximum(raised, ramp(mask, *WHOLE), out=raised)
+        voted = ramp(wide_blur(found.support, TOGETHER * unit), *SUPPORT)
+        np.maximum(voted, ramp(mask, *WHOLE), out=voted)
         told = 1 - care * (1 - np.minimum(found.gate / np.float32(TELLING), 1))
-        before = bilinear(unexplained + np.float32(NOISE), height, width)
-        after = bilinear(left.result(report) + np.float32(NOISE), height, width)
+        left = after.result(report)
     finally:
-        left.end()
-    gain = np.log(before / after)
+        after.end()
+    seen = care * bilinear(apart, height, width)
+    either = np.maximum(apart, _along(found.alpha, left.apart, ALONG * unit / 2))
+    seen += (1 - care) * bilinear(either, height, width)
+    near = near * seen
+    raised = np.maximum(place * seen, voted)
+    gain = bilinear(unexplained + np.float32(NOISE), height, width)
+    gain /= bilinear(left.left + np.float32(NOISE), height, width)
+    np.log(gain, out=gain)
     better = ramp(gain, *BETTER)
     kept = np.minimum(care / np.float32(MODEL), 1) * bilinear(_outlines(mask, found.alpha, mixtures), height, width)
     lowered = near * (1 - care * (1 - better)) * (1 - thin)
@@ -171,6 +181,18 @@ def thinness(mask: Array) -> Array:
     share = np.asarray(cv2.GaussianBlur(over, (0, 0), 1.0), np.float32)
     share *= np.float32(DOUBLE)
     return np.clip(share, 0, 1, out=share)
+
+
+def _along(alpha: Array, told: Array, radius: float) -> Array:
+    """Return the mean of what is told along the contour of `alpha` around each place, (h, w); 0 where it is far."""
+    import cv2
+
+    height, width = told.shape
+    inside = (shrink(alpha, (width, height)) > 0.5).view(np.uint8)
+    edge = np.asarray(cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)), np.float32)
+    window = 2 * (2 * round(radius) + 1,)
+    near = cv2.blur(edge, window)
+    return np.asarray(cv2.blur(edge * told, window) / np.maximum(near, np.float32(1e-6)), np.float32)
 
 
 def _away(zone: NDArray[np.bool_]) -> Array:

@@ -19,6 +19,7 @@ NOISE = 1e-4  # variance of colours that nothing needs to explain
 # Logarithms of how much the squared difference of two colours outweighs what else there is: where they begin to tell.
 APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
 GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
+PLAINLY = 1.0, 2.5  # either, where it is plain to see
 GRAINLESS = 1e-6
 STRANGE = 0.5, 1.5  # the same of a colour's squared distance from all mixtures of two others, and their variance
 MARGIN = 1e-3  # variance that these always have
@@ -35,6 +36,22 @@ SHORT = 0.1  # how much less than the least opacity is no error of masks any mor
 AROUND = 35.0  # units around from which colours along there are told to differ
 CHANGES = 0.02  # how much they have to
 AS_MUCH, ALONE = (0.5, 0.65), (0.25, 0.35)  # what is expected of them, and how much of all changes those are
+
+
+class Told(NamedTuple):
+    """What two colours that are mixed by an alpha leave, and how well they can be told apart: each (H / 2, W / 2).
+
+    Attributes
+    ----------
+    left : float32
+        The variance of the picture's colours that they do not explain.
+    apart, plainly : float32
+        How far they differ by more than texture and noise, and by so much that anybody sees it, in [0, 1].
+    """
+
+    left: Array
+    apart: Array
+    plainly: Array
 
 
 class Through(NamedTuple):
@@ -75,20 +92,22 @@ class Mixtures:
         every = np.ones((1, 3), np.float32)
         self._spread = self._mean(cv2.transform(self._image * self._image, every))
         self._spread -= cv2.transform(self._colours * self._colours, every)
-        squares = shrink(cv2.transform(image * image, every), self._size)
-        squares -= cv2.transform(self._image * self._image, every)
-        self._grain = np.maximum(self._mean(squares), np.float32(GRAINLESS))
+        third = every / 3  # what is shrunk is kept within [0, 1]
+        squares = shrink(cv2.transform(image * image, third), self._size)
+        squares -= cv2.transform(self._image * self._image, third)
+        self._grain = np.maximum(3 * self._mean(squares), np.float32(GRAINLESS))
 
     def unexplained(self, alpha: Array) -> Array:
         """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
         return self._fitted(alpha)[0]
 
-    def told(self, alpha: Array) -> tuple[Array, Array]:
-        """Return :meth:`unexplained`, and in [0, 1] how far the two colours can be told apart: the same shape."""
+    def told(self, alpha: Array) -> Told:
+        """Return :meth:`unexplained`, and how far the two colours can be told apart."""
         left, variance = self._fitted(alpha)
         difference = np.maximum(self._spread - left, 0) / variance + np.float32(1e-9)  # squared
-        texture = ramp(np.log(difference / (left + np.float32(NOISE))), *APART)
-        return left, np.minimum(texture, ramp(np.log(difference / self._grain), *GRAIN))
+        texture, noise = np.log(difference / (left + np.float32(NOISE))), np.log(difference / self._grain)
+        plainly = ramp(np.minimum(texture, noise), *PLAINLY)
+        return Told(left, np.minimum(ramp(texture, *APART), ramp(noise, *GRAIN)), plainly)
 
     def strange(self, between: NDArray[np.bool_], behind: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Array:
         """Return in [0, 1] how far a place's colours are no mixtures of those of two others nearby, (H / 2, W / 2).

@@ -37,6 +37,7 @@ AROUND = 5.0  # sigma in units
 DISTINCT = 0.8, 0.95  # of the subject there, how much must be distinct from the background
 RINGS = 0.03  # more of JPEG's ringing makes colours beside edges useless
 RINGING = 0.6  # how much JPEG's colours beside an edge decide at most
+FADED = 0.01  # mask values below are nothing that fades
 SOFT = 0.1  # mask values this far from 0 and 1 over a wide area are glass or smoke
 
 
@@ -110,7 +111,12 @@ def _unexplained(
     hidden = cleared.empty & (mask > SUBJECT) & (distance > WRONG * unit)  # a part of the background's own colour
     soft = ((mask > SOFT) & (mask < 1 - SOFT)).astype(np.uint8)
     side = 2 * round(rim) + 1
-    wide = cv2.morphologyEx(soft, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    wide = cv2.morphologyEx(soft, cv2.MORPH_OPEN, disc) > 0
+    if wide.any():  # as far as it fades, which colours cannot tell from nothing
+        fading = cv2.morphologyEx(((mask > FADED) & (mask < 1 - SOFT)).astype(np.uint8), cv2.MORPH_OPEN, disc)
+        _, parts = cv2.connectedComponents(fading, connectivity=8, ltype=cv2.CV_32S)
+        wide |= np.isin(parts, np.setdiff1d(parts[wide], 0))
     return (other & ~dropped) | doubted | hidden | wide, dropped
 
 
