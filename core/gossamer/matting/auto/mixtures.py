@@ -18,7 +18,7 @@ WINDOW = 4.0  # radius in units of the box filters in which mixtures are fitted
 NOISE = 1e-4  # variance of colours that nothing needs to explain
 # Logarithms of how much the squared difference of two colours outweighs what else there is: where they begin to tell.
 APART = -1.0, 0.5  # the variance that their mixture leaves unexplained, texture
-GRAIN = 1.0, 2.5  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
+GRAIN = 1.3, 2.8  # the variance of neighbouring pixels, noise: each pixel's alpha would have its share of it
 PLAINLY = 1.0, 2.5  # either, where it is plain to see
 GRAINLESS = 1e-6
 STRANGE = 0.5, 1.5  # the same of a colour's squared distance from all mixtures of two others, and their variance
@@ -95,7 +95,9 @@ class Mixtures:
         third = every / 3  # what is shrunk is kept within [0, 1]
         squares = shrink(cv2.transform(image * image, third), self._size)
         squares -= cv2.transform(self._image * self._image, third)
-        self._grain = np.maximum(3 * self._mean(squares), np.float32(GRAINLESS))
+        # Of deviations, not their squares: noise is everywhere, an edge is in few of a window.
+        deviation = self._mean(np.sqrt(np.maximum(3 * squares, 0)))
+        self._grain = np.maximum(deviation * deviation, np.float32(GRAINLESS))
 
     def unexplained(self, alpha: Array) -> Array:
         """Return the variance of the colours left when each window is a mixture by `alpha`, (H / 2, W / 2)."""
