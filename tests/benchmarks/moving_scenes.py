@@ -69,9 +69,9 @@ def scenes(
     behind = sorted(path for path in photos.iterdir() if path.suffix in (".jpg", ".jpeg", ".png"))
     height = width * 9 // 16
     for number in chosen:
-        random = np.random.default_rng(number)
-        picture = cv2.cvtColor(cv2.imread(str(pictures[number])), cv2.COLOR_BGR2RGB)
-        alpha = cv2.imread(str(folder / "alpha" / pictures[number].name), 0).astype(np.float32) / 255
+        random, path = np.random.default_rng(number), pictures[number % len(pictures)]
+        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        alpha = cv2.imread(str(folder / "alpha" / path.name), 0).astype(np.float32) / 255
         scale = 1.1 * height / picture.shape[0]
         size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         picture, alpha = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (picture, alpha))
@@ -117,4 +117,4 @@ def scenes(
             light += noise.normal(0, 1.5 / 255, light.shape)
             frames.append(np.clip(light * 255 + 0.5, 0, 255).astype(np.uint8))
             truths.append(truth)
-        yield MovingScene(pictures[number].stem, frames, truths)
+        yield MovingScene(path.stem, frames, truths)
