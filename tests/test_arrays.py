@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 from skimage.transform import resize
 
-from gossamer.arrays import as_mask, as_rgb, box_around, normalise
+from gossamer.arrays import as_mask, as_rgb, box_around, distances, normalise
 from gossamer.errors import InputError
 from gossamer.resampling import bilinear, skimage_resize
 
@@ -79,3 +81,18 @@ def test_a_box_holds_what_is_there_and_a_margin_that_ends_at_the_border() -> Non
     assert (np.arange(9)[rows].tolist(), np.arange(7)[columns].tolist()) == ([*range(9)], [*range(7)])
     rows, columns = box_around(there, 1)
     assert (np.arange(9)[rows].tolist(), np.arange(7)[columns].tolist()) == ([2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])
+
+
+def test_distances_are_exact_whatever_the_number_of_threads() -> None:
+    random = np.random.default_rng(4)
+    inside = random.random((300, 400)) > 0.0005
+    expected = distance_transform_edt(inside)
+    threads = cv2.getNumThreads()
+    try:
+        for number in (1, 2, 3):
+            cv2.setNumThreads(number)
+            found = distances(inside)
+            assert found.dtype == np.float32
+            assert np.array_equal(found, expected.astype(np.float32))
+    finally:
+        cv2.setNumThreads(threads)

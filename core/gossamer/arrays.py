@@ -21,6 +21,7 @@ __all__ = [
     "as_rgb",
     "box_around",
     "check_size",
+    "distances",
     "in_range",
     "normalise",
     "on_another_scale",
@@ -303,6 +304,20 @@ def normalise(array: Array, out: Array | None = None) -> Array:
     result: Array = np.subtract(array, np.float32(low), out=out)
     result /= np.float32(high - low)
     return result
+
+
+def distances(inside: NDArray[np.bool_]) -> Array:
+    """Return the Euclidean distance of each pixel that is inside to the nearest that is not, (H, W) float32; others 0.
+
+    Each is the root of a whole number. OpenCV's last bits depend on how many threads there are.
+    """
+    import cv2
+
+    found = cv2.distanceTransform(np.asarray(inside, np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    found = np.asarray(found, np.float32).reshape(inside.shape)
+    np.square(found, out=found)
+    np.rint(found, out=found)
+    return np.sqrt(found, out=found)
 
 
 def box_around(there: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:

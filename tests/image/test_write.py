@@ -228,7 +228,7 @@ def test_folders_that_cannot_take_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"The folder .*/no does not exist\."):
         write_bytes(tmp_path / "no" / "x.png", b"")
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(OutputError, match=r"/file is a file, not a folder\."):
         write_bytes(tmp_path / "file" / "x.png", b"")
     for force in (True, False):
         with pytest.raises(OutputError, match="is a folder"):

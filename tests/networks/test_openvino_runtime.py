@@ -141,6 +141,10 @@ def test_auto_measures_once_and_says_what_ran(tmp_path: Path, monkeypatch: pytes
     assert np.abs(model.predict(photograph) - exact).max() < 1e-3
     with pytest.raises(InputError, match="320 x 320 pixels only"):
         load_model("u2netp", runtime="openvino", device="cpu").at(512)
+    if not has_bfloat16():
+        with pytest.raises(DeviceError, match="This processor has no bfloat16"):
+            remove_background(photograph, model="u2netp", device="cpu", precision="bfloat16")
+        return
     found = remove_background(photograph, model="u2netp", device="cpu", precision="bfloat16")
     assert found.report.engine == "openvino bfloat16"
     assert np.abs(found.report.coverage - exact.mean()) < 0.05

@@ -94,15 +94,16 @@ def filled(network: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize(
     ("make", "side", "seed", "expected"),
     [
-        # Theirs: loss, norm of the gradient, and the loss after a step of Adam at 1e-3.
-        (u2netp, 64, 33, (7.720890998840332, 610.0269165039062, 6.306069374084473)),
-        (isnet, 192, 34, (4.405699729919434, 759.819091796875, 4.154484748840332)),
+        # Theirs, in double precision: loss, norm of the gradient, and the loss after a step of Adam at 1e-3. In single
+        # precision the norm differs from processor to processor, by up to 0.008 of it.
+        (u2netp, 64, 33, (7.720894262798601, 608.7343740561445, 6.338174156270963)),
+        (isnet, 192, 34, (4.405698606797057, 765.9750129948941, 4.086904097539451)),
     ],
 )
 def test_a_step_of_the_nested_networks(make: object, side: int, seed: int, expected: tuple[float, ...]) -> None:
-    network = filled(make())  # type: ignore[operator]
-    pictures = seeded((2, 3, side, side), seed)
-    alpha = functional.interpolate(truth(), (side, side), mode="bilinear")
+    network = filled(make()).double()  # type: ignore[operator]
+    pictures = seeded((2, 3, side, side), seed).double()
+    alpha = functional.interpolate(truth(), (side, side), mode="bilinear").double()
     optimiser = torch.optim.Adam(network.parameters(), lr=teaching_of("u2net").rate)
     loss, _ = loss_of(outputs_of(network, pictures), alpha, LOSSES["u2net"])
     loss.backward()
@@ -110,9 +111,7 @@ def test_a_step_of_the_nested_networks(make: object, side: int, seed: int, expec
     optimiser.step()
     with torch.no_grad():
         after, _ = loss_of(outputs_of(network, pictures), alpha, LOSSES["u2net"])
-    assert (float(loss.detach()), float(norm)) == pytest.approx(expected[:2], rel=2e-5)
-    # Adam's first step is the sign of each gradient: those that are nothing but rounding go either way.
-    assert float(after) == pytest.approx(expected[2], rel=5e-3)
+    assert (float(loss.detach()), float(norm), float(after)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_robust_video_mattings_loss() -> None:

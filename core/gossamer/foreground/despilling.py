@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, distances
 from gossamer.errors import InputError
 from gossamer.foreground.checks import check_pair
 
@@ -113,11 +113,8 @@ def _nearness(alpha: Array, reach: float) -> Array:
     """Return 1 in soft pixels, falling to 0 over `reach` pixels into the solid foreground."""
     if np.isinf(reach):
         return np.ones_like(alpha)
-    import cv2
-
-    solid = (alpha >= _SOLID).astype(np.uint8)
+    solid = alpha >= _SOLID
     if solid.all():
         return np.zeros_like(alpha)
-    distance: Array = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).reshape(alpha.shape)
-    near: Array = np.clip(1 - distance / np.float32(reach + 1), 0, 1).astype(np.float32)
+    near: Array = np.clip(1 - distances(solid) / np.float32(reach + 1), 0, 1).astype(np.float32)
     return near

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, distances
 
 __all__ = ["has_edge", "signed_distance", "unit_length", "weighted", "weighted_distance"]
 
@@ -38,14 +38,10 @@ def signed_distance(mask: Array) -> Array:
         The edge lies between pixels, so no pixel is nearer than one half. A mask without an edge is infinitely far
         from it, on its own side.
     """
-    import cv2
-
     inside = mask > 0.5
     if not has_edge(mask):
         return np.full(mask.shape, np.inf if inside.all() else -np.inf, np.float32)
-    within, without = (
-        cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (inside, ~inside)
-    )
+    within, without = distances(inside), distances(~inside)
     result: Array = np.where(inside, within - np.float32(0.5), np.float32(0.5) - without)
     return result
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, distances
 
 __all__ = ["SHARE", "gain_warning", "keep_thin", "loss_warnings", "thin_parts"]
 
@@ -163,8 +163,4 @@ def _large_residue(mask: Array) -> NDArray[np.bool_]:
 
 def _distance(there: NDArray[np.bool_]) -> Array:
     """Return each pixel's distance to the nearest that is `there`, infinite where none is."""
-    import cv2
-
-    if not there.any():
-        return np.full(there.shape, np.inf, np.float32)
-    return np.asarray(cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    return distances(~there) if there.any() else np.full(there.shape, np.inf, np.float32)

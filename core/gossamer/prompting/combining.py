@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, distances
 from gossamer.errors import InputError
 
 __all__ = ["intersection", "union"]
@@ -43,13 +43,11 @@ def intersection(prompted: Array, automatic: Array) -> Array:
     (H, W) float32
         Nowhere more than `automatic`.
     """
-    import cv2
-
     inside = prompted > 0.5
     if not inside.any():
         return np.zeros_like(automatic)
     reach = max(_CELLS * max(inside.shape) / _GRID, 1.0)
-    around = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    around = distances(~inside)
     weight = np.clip(2 - around / np.float32(reach), 0, 1)
     result: Array = automatic * weight
     return result

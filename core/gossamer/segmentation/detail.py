@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from gossamer.arrays import Array
+from gossamer.arrays import Array, distances
 from gossamer.progress import Progress
 from gossamer.resampling import Pixels, area
 from gossamer.segmentation.preprocessing import Box
@@ -186,7 +186,7 @@ def _edge(mask: Array, reach: float) -> Array:
     unsure |= cv2.morphologyEx((mask >= 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     if not unsure.any():
         return np.zeros_like(mask)
-    distance = cv2.distanceTransform(1 - unsure, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distances(unsure == 0)
     edge: Array = np.clip(2 - distance * np.float32(2 / reach), 0, 1).astype(np.float32)
     return edge
 
