@@ -120,7 +120,7 @@ OF_MODEL = "It belongs to the choice of a model: see gossamer.Pipeline(model=…
         (
             lambda: gossamer.refine(PICTURE, MASK, hint=MASK),
             "refine has no argument hint. Did you mean hints? Its arguments are: image, mask, recipe, hints, device, "
-            "backdrop, progress, announce.",
+            "backdrop, progress, announce, of_clip.",
         ),
         (
             lambda: gossamer.load_model("u2netp", box_threshold=0.5),
