@@ -46,8 +46,11 @@ def test_a_graph_for_one_picture_takes_several_one_after_the_other() -> None:
     assert np.array_equal(together[1:2], network.run(PICTURES[1:2], Progress()))
 
 
-@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
 def test_bfloat16_is_near_float32_and_told() -> None:
+    if not has_bfloat16():
+        with pytest.raises(DeviceError, match="This processor has no bfloat16"):
+            OpenVinoNetwork(SMALL, precision="bfloat16")
+        return
     coarse = OpenVinoNetwork(SMALL, precision="bfloat16")
     assert coarse.engine == "openvino bfloat16"
     difference = np.abs(coarse.run(PICTURES, Progress()) - OpenVinoNetwork(SMALL).run(PICTURES, Progress()))
