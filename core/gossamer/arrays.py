@@ -309,7 +309,8 @@ def normalise(array: Array, out: Array | None = None) -> Array:
 def distances(inside: NDArray[np.bool_]) -> Array:
     """Return the Euclidean distance of each pixel that is inside to the nearest that is not, (H, W) float32; others 0.
 
-    Each is the root of a whole number. OpenCV's last bits depend on how many threads there are.
+    Something has to be outside. Each is the root of a whole number: OpenCV's last bits depend on how many threads there
+    are.
     """
     import cv2
 

@@ -184,8 +184,9 @@ def kinds():
         layer = image.get_layers()[0]
         facts.setdefault(case, {"planes": {}})["precision"] = image.get_precision().value_nick
         save(case, "source", layer, "R'G'B' float")
-        # What is asked is how deep numbers are: some decisions of a matte's edge change with the last bit of others.
-        new = run(case, image, [layer], output="layer", matting="none")
+        # What is asked is how deep numbers are: with two of them decisions of a matte's edge change with the last bit.
+        plain = {"matting": "none"} if case in ("u16", "float_linear") else {}
+        new = run(case, image, [layer], output="layer", **plain)
         save(case, "layer", new, "R'G'B' float")
         save(case, "mask", new.get_mask(), f"Y {depth}")
         image.delete()
