@@ -37,7 +37,8 @@ def run_tests_over(folder: Path, *tests: str, also: Path | None = None, may_skip
     """
     folders = [str(each) for each in (folder, also) if each is not None]
     path = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
+    # Ray's workers give way to whatever else runs: beside other tests they would have a thirtieth of a core.
+    environment = {**os.environ, "PYTHONPATH": path, "RAY_worker_niceness": "0"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -44,8 +44,9 @@ def test_networks_run_through_openvino() -> None:
     run_tests_over(folder, *tests, "tests/test_quantisation.py")
 
 
-def test_a_batch_and_a_training_run_on_a_cluster() -> None:
-    run_tests_over(_ray(), "tests/batch/test_ray.py", "tests/batch/test_parquet.py", "tests/training/test_ray_train.py")
+@pytest.mark.parametrize("tests", ["batch/test_ray.py", "batch/test_parquet.py", "training/test_ray_train.py"])
+def test_a_batch_and_a_training_run_on_a_cluster(tests: str) -> None:
+    run_tests_over(_ray(), f"tests/{tests}")
 
 
 def test_a_batch_from_a_store_and_into_one() -> None:
