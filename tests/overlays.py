@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -40,8 +42,17 @@ def run_tests_over(folder: Path, *tests: str, also: Path | None = None, may_skip
     # Ray's workers give way to whatever else runs: beside other tests they would have a thirtieth of a core.
     environment = {**os.environ, "PYTHONPATH": path, "RAY_worker_niceness": "0"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *tests]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    skipped = next((line for line in done.stdout.splitlines() if line.startswith("SKIPPED")), "")
+    pipe = subprocess.PIPE
+    done = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    try:
+        stdout, stderr = done.communicate()
+    except BaseException:  # too late, or stopped: what it started would keep others from their cores
+        with suppress(OSError):
+            os.killpg(done.pid, signal.SIGKILL)
+        raise
+    assert done.returncode == 0, stdout[-4000:] + stderr[-2000:]
+    skipped = next((line for line in stdout.splitlines() if line.startswith("SKIPPED")), "")
     assert may_skip or not skipped, skipped
     return skipped.partition(": ")[2]
