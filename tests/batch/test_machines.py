@@ -29,8 +29,8 @@ HEAD, OTHER, PORT = "10.213.77.1", "10.213.77.2", 6399
 TOKEN = secrets.token_hex(32)  # without which Ray's machines take nobody
 QUICK = {  # how soon a machine is missed: half a minute otherwise
     "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "500",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",  # not so soon that one is missed which others keep busy
     "RAY_health_check_failure_threshold": "4",
 }
 

@@ -40,7 +40,11 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def outputs(out: Path) -> dict[str, bytes]:
     paths = [path for path in out.rglob("*") if path.is_file() and FOLDER not in path.parts]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(paths)}
+    found = {}
+    for path in sorted(paths):
+        with suppress(FileNotFoundError):  # one in the midst of its writing, which has its own name by now
+            found[path.relative_to(out).as_posix()] = path.read_bytes()
+    return found
 
 
 def records(out: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import gossamer
 from gossamer.hosts.gimp import install
 from gossamer.image import encode_image
 from gossamer.settings.parameters import recipe_from_flat
-from tests.cached_weights import weights_home
+from tests.cached_weights import cache_folder, weights_home
 from tests.canvas.test_photographed import scene
 from tests.gimp.box import Box, python_for_box
 
@@ -61,6 +62,37 @@ def make_desk(folder: Path) -> Desk:
     (installed,) = install(box.gimp_folder, python=python)
     assert installed.folder == box.gimp_folder / "plug-ins" / "gossamer_gimp"
     return Desk(box, share, python)
+
+
+def driven(
+    make: Callable[[], Desk],
+    script: str,
+    cat: np.ndarray,
+    env: Callable[[Desk], Mapping[str, str]],
+    shortcuts: Mapping[str, str] | None = None,
+) -> Desk:
+    """Let a script drive a GIMP with windows in which a photograph of a cat is to be opened; return its desk.
+
+    On a busy machine GTK may ask where the pointer is in a window that was just closed (seen once), which ends GIMP
+    (BadWindow): it is started once more then, as a person would.
+    """
+    lines = [f'(action "{action}" "<Primary><Shift>{key}")' for action, key in (shortcuts or {}).items()]
+    for again in (True, False):
+        desk = make()
+        (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
+        if lines:
+            (desk.box.gimp_folder / "shortcutsrc").write_text("\n".join(["(file-version 1)", *lines]) + "\n")
+        given = {"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS), **env(desk)}
+        done = desk.box.run(["/usr/bin/python3", str(SCRIPTS / script)], env=given, timeout=600)
+        screens = cache_folder() / "gimp-screens"  # for people to look at, also after a failure
+        screens.mkdir(exist_ok=True)
+        for screen in desk.share.glob("*.png"):
+            shutil.copy(screen, screens)
+        if not (again and "The program 'gimp' received an X Window System error" in done.stdout):
+            break
+    assert "Traceback" not in done.stdout, done.stdout[-6000:]  # what fails in a callback reaches nobody else
+    assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
+    return desk
 
 
 @dataclass

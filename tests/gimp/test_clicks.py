@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 from typing import Any
 
@@ -13,9 +12,8 @@ import numpy as np
 import pytest
 
 import gossamer
-from gossamer.image import encode_image
-from tests.cached_weights import cache_folder, weights_home
-from tests.gimp.conftest import SCRIPTS, make_desk
+from tests.cached_weights import weights_home
+from tests.gimp.conftest import driven, make_desk
 
 KEYS = {
     "plug-in-gossamer-set-up": "k",
@@ -29,28 +27,16 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> dict[str, Any]:
-    desk = make_desk(tmp_path_factory.mktemp("gimp"))
-    (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
-    lines = [f'(action "{action}" "<Primary><Shift>{key}")' for action, key in KEYS.items()]
-    (desk.box.gimp_folder / "shortcutsrc").write_text("\n".join(["(file-version 1)", *lines]) + "\n")
     files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=weights_home() / "models")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as mirror:
         thread = threading.Thread(target=mirror.serve_forever)
         thread.start()
-        address = f"http://127.0.0.1:{mirror.server_port}"
-        done = desk.box.run(
-            ["/usr/bin/python3", str(SCRIPTS / "clicks.py")],
-            env={"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS), "GOSSAMER_MIRROR": address, "NO_PROXY": "*"},
-            timeout=600,
-        )
-        mirror.shutdown()
-        thread.join()
-    screens = cache_folder() / "gimp-screens"  # for people to look at, also after a failure
-    screens.mkdir(exist_ok=True)
-    for screen in desk.share.glob("*.png"):
-        shutil.copy(screen, screens)
-    assert "Traceback" not in done.stdout, done.stdout[-6000:]
-    assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
+        env = {"GOSSAMER_MIRROR": f"http://127.0.0.1:{mirror.server_port}", "NO_PROXY": "*"}
+        try:
+            desk = driven(lambda: make_desk(tmp_path_factory.mktemp("gimp")), "clicks.py", cat, lambda _: env, KEYS)
+        finally:
+            mirror.shutdown()
+            thread.join()
     told: dict[str, Any] = json.loads((desk.share / "story.json").read_text())
     return told | {"folder": desk.box.gimp_folder}
 

@@ -6,7 +6,6 @@ import contextlib
 import http.server
 import json
 import re
-import shutil
 import threading
 import time
 from pathlib import PurePosixPath
@@ -17,12 +16,10 @@ import pytest
 
 import gossamer
 from gossamer.hosts.gimp_languages import catalogue
-from gossamer.image import encode_image
 from gossamer_gimp.counting import DECIDING, RULES, counts
-from tests.cached_weights import cache_folder
 from tests.gimp import translations
 from tests.gimp.box import in_language
-from tests.gimp.conftest import SCRIPTS, make_desk
+from tests.gimp.conftest import driven, make_desk
 
 LANGUAGES = ["de_DE", pytest.param("es_ES", marks=pytest.mark.long), pytest.param("fr_FR", marks=pytest.mark.long)]
 
@@ -43,31 +40,25 @@ class Trickling(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module", params=LANGUAGES)
 def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> dict[str, Any]:
-    desk = make_desk(tmp_path_factory.mktemp("gimp"))
-    (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
     file = translations.PLUG_IN / "locale" / f"{request.param[:2]}.po"
     said = {one: text.replace("_", "") for one, text in catalogue(file.read_text(encoding="utf-8")).items()}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trickling) as mirror:
         thread = threading.Thread(target=mirror.serve_forever)
         thread.start()
-        done = desk.box.run(
-            ["/usr/bin/python3", str(SCRIPTS / "keys.py")],
-            env={
-                **in_language(request.param, desk.share),
-                **{"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
-                **{"SUBJECT": said["S_ubject"], "MODEL": said["_Model"], "CANCEL": said["_Cancel"]},
-                **{"GOSSAMER_MIRROR": f"http://127.0.0.1:{mirror.server_port}", "NO_PROXY": "*"},
-            },
-            timeout=300,
-        )
-        mirror.shutdown()
-        thread.join()
-    screens = cache_folder() / "gimp-screens"  # for people to look at, also after a failure
-    screens.mkdir(exist_ok=True)
-    for screen in desk.share.glob("*.png"):
-        shutil.copy(screen, screens)
-    assert "Traceback" not in done.stdout, done.stdout[-6000:]
-    assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
+        env = {
+            **{"SUBJECT": said["S_ubject"], "MODEL": said["_Model"], "CANCEL": said["_Cancel"]},
+            **{"GOSSAMER_MIRROR": f"http://127.0.0.1:{mirror.server_port}", "NO_PROXY": "*"},
+        }
+        try:
+            desk = driven(
+                lambda: make_desk(tmp_path_factory.mktemp("gimp")),
+                "keys.py",
+                cat,
+                lambda desk: {**in_language(request.param, desk.share), **env},
+            )
+        finally:
+            mirror.shutdown()
+            thread.join()
     told: dict[str, Any] = json.loads((desk.share / "keys.json").read_text())
     return told | {
         "closed": json.loads((desk.share / "closed.json").read_text()),

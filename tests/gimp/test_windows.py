@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import PIL.Image
 import pytest
 
 import gossamer
-from gossamer.image import encode_image
-from tests.cached_weights import cache_folder, weights_home
-from tests.gimp.conftest import SCRIPTS, make_desk
+from tests.cached_weights import weights_home
+from tests.gimp.conftest import driven, make_desk
 
 BRUSHED, MARKED = ((240, 290), (260, 360)), ((330, 250), (400, 400))
 """Where the driver paints on the screen."""
@@ -46,22 +44,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray) -> Story:
-    desk = make_desk(tmp_path_factory.mktemp("gimp"))
-    (desk.share / "cat.png").write_bytes(encode_image(cat.astype(np.float32) / 255, None, "png"))
-    (desk.box.gimp_folder / "shortcutsrc").write_text(
-        '(file-version 1)\n(action "plug-in-gossamer-remove-background" "<Primary><Shift>j")\n'
-    )
-    done = desk.box.run(
-        ["/usr/bin/python3", str(SCRIPTS / "drive.py")],
-        env={"SHARE": str(desk.share), "SCRIPTS": str(SCRIPTS)},
-        timeout=600,
-    )
-    screens = cache_folder() / "gimp-screens"  # for people to look at, also after a failure
-    screens.mkdir(exist_ok=True)
-    for screen in desk.share.glob("*.png"):
-        shutil.copy(screen, screens)
-    assert "Traceback" not in done.stdout, done.stdout[-6000:]  # what fails in a callback reaches nobody else
-    assert "GUI-TEST-OK" in done.stdout, f"{done.stdout[-3000:]}\nThe screens are in {screens}."
+    shortcuts = {"plug-in-gossamer-remove-background": "j"}
+    desk = driven(lambda: make_desk(tmp_path_factory.mktemp("gimp")), "drive.py", cat, lambda _: {}, shortcuts)
     return Story(desk.share)
 
 

@@ -27,6 +27,7 @@ SETTINGS = {"steps": 2, "batch": 4, "side": 64, "validate_every": 1, "worst": 0,
 # What docs/finetuning.md shows.
 SCRIPT = """
 import json, sys
+import ray
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
@@ -42,6 +43,7 @@ def work(given):
 
 
 given = json.loads(sys.argv[1])
+ray.init(address="local")  # a cluster of its own, whichever others run here
 workers, run = ScalingConfig(num_workers=2), RunConfig(storage_path=given["ray"])
 TorchTrainer(work, train_loop_config=given, scaling_config=workers, run_config=run).fit()
 """
