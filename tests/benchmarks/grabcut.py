@@ -7,7 +7,8 @@ so). The prompt is the tight box of what is more subject than not (alpha above o
 the true alpha of some pictures has noise, far from the subject. Prints mean IoU (at one half), mean SAD / 1000 and the
 worst IoU of OpenCV's GrabCut alone (5 rounds), of the installed salient model on the box's crop, of GrabCut started
 from that, and of ours: the same with the matting that prompted cut-outs get. With ``--backdrops``, a folder of
-photographs of anything, scenes are composed of both (``crowded_scenes.py``): boxes that hold more than the subject.
+photographs of anything, scenes are composed of both (``crowded_scenes.py``): boxes that hold more than the subject, by
+their kinds.
 Without a salient model: set GOSSAMER_HOME to an empty folder.
 """
 
@@ -71,6 +72,7 @@ def main() -> None:
     model = load_prompt_model("grabcut")
     assert isinstance(model, GrabCut)
     results: dict[str, list[tuple[float, float]]] = {}
+    by_kind: dict[str, list[float]] = {}
     if arguments.backdrops is None:
         measured = pictures(arguments.folder)
     else:
@@ -80,12 +82,16 @@ def main() -> None:
         for name, mask in contenders(image, box, model).items():
             iou = ((mask > 0.5) & (alpha > 0.5)).sum() / ((mask > 0.5) | (alpha > 0.5)).sum()
             results.setdefault(name, []).append((float(iou), float(np.abs(mask - alpha).sum() / 1000)))
+        if arguments.backdrops is not None:
+            by_kind.setdefault(title.split()[1], []).append(results["ours before matting"][-1][0])
         if arguments.verbose:
             line = "  ".join(f"{name} {all_[-1][0]:.3f} {all_[-1][1]:.1f}" for name, all_ in results.items())
             print(f"  {title}: {line}", flush=True)
     for name, all_ in results.items():
         ious, sads = np.transpose(all_)
         print(f"{name:20} mean IoU {ious.mean():.3f}  mean SAD {sads.mean():6.2f}  worst IoU {ious.min():.3f}")
+    for kind, found in by_kind.items():
+        print(f"ours before matting, {kind}: mean IoU {np.mean(found):.3f}  worst IoU {min(found):.3f}")
 
 
 if __name__ == "__main__":
