@@ -46,8 +46,8 @@ def contenders(image: np.ndarray, box: tuple[int, int, int, int], model: GrabCut
     masks = {"GrabCut alone": grab(eight_bit, labels.copy())}
     embedding = model.embed(image)
     found = model.predict(embedding, Prompt(boxes=(box,)))
-    if embedding.seen:
-        crop, seen = next(iter(embedding.seen.items()))
+    if found.embedding is not None and found.embedding.seen:
+        crop, seen = next(iter(found.embedding.seen.items()))
         salient = np.zeros(image.shape[:2], np.float32)
         salient[crop[1] : crop[3], crop[0] : crop[2]] = seen
         salient[labels == 0] = 0
