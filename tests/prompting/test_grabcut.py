@@ -106,6 +106,39 @@ def test_of_two_things_that_touch_the_rejected_one_goes() -> None:
         assert iou(model.predict(model.embed(picture), prompt)[0].mask, kept) > 0.95
 
 
+def _glued(*parts: tuple[np.ndarray, tuple[float, float, float]]) -> tuple[np.ndarray, GrabCut]:
+    """Return a noisy picture of parts before grey, and a model to which they are one thing."""
+    picture = np.full((220, 320, 3), (0.3, 0.45, 0.5))
+    for part, colour in parts:
+        picture[part] = colour
+    noise = np.random.default_rng(6).normal(0, 0.03, picture.shape)
+    seen = np.logical_or.reduce([part for part, _ in parts]).astype(np.float32)
+    return np.clip(picture + noise, 0, 1).astype(np.float32), GrabCut(lambda rgb, progress: seen)
+
+
+def test_a_point_on_a_part_of_the_subject_keeps_the_whole_of_it() -> None:
+    y, x = np.mgrid[:220, :320]
+    body = (x - 110) ** 2 + (y - 110) ** 2 < 60**2
+    button = (x - 110) ** 2 + (y - 72) ** 2 < 14**2  # told from the body more sharply than the other thing is
+    other = ((x - 210) ** 2 + (y - 120) ** 2 < 50**2) & ~body
+    picture, model = _glued((body, (0.8, 0.3, 0.2)), (button, (0.05, 0.05, 0.3)), (other, (0.7, 0.5, 0.2)))
+    for points in ([(90, 120)], [(110, 72)], [(110, 72), (90, 120)]):
+        found = model.predict(model.embed(picture), Prompt(points=points, not_points=[(215, 125)]))
+        assert iou(found[0].mask, body) > 0.95, points
+
+
+def test_a_point_on_a_sliver_takes_no_limb_with_it() -> None:
+    y, x = np.mgrid[:220, :320]
+    toy = ((x - 130) ** 2 + (y - 140) ** 2 < 60**2) | (((x - 220) / 70) ** 2 + ((y - 110) / 16) ** 2 < 1)
+    sliver = (np.abs(x - 225) < 30) & (np.abs(y - 130) < 9) & ~toy
+    fur = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 1, toy.shape), (0, 0), 2)
+    picture, model = _glued((toy, (0.55, 0.4, 0.3)), (sliver, (0.35, 0.47, 0.4)))
+    picture[toy] += (0.15 * fur / fur.std())[toy][:, None].astype(np.float32)
+    picture = np.clip(picture, 0, 1)
+    found = model.predict(model.embed(picture), Prompt(points=[(130, 140)], not_points=[(225, 131)]))
+    assert iou(found[0].mask, toy) > 0.95
+
+
 def test_a_rough_mask() -> None:
     picture, one, other = scene()
     picture[other] = picture[-50:, :50].mean(axis=(0, 1))  # alone: GrabCut cannot tell like from like without a box

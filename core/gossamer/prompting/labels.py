@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from gossamer.arrays import Array
 from gossamer.prompting.places import around
 
-__all__ = ["BACK", "FORE", "LIKELY_BACK", "LIKELY_FORE", "Labels", "Site", "begun", "depth_of", "is_fore", "lacking"]
+__all__ = ["BACK", "FORE", "LIKELY_BACK", "LIKELY_FORE", "Labels", "Site", "along", "begun", "depth_of"]
+__all__ += ["edge_strength", "is_fore", "lacking"]
 
 Labels = NDArray[np.uint8]
 _Where = NDArray[np.bool_]
@@ -170,25 +171,32 @@ def _parts(image: Labels, there: _Where, other: _Where) -> bool:
     Where two things meet there is an edge all along the line, as there is around both; a line that goes through one
     thing runs over plain parts of it too.
     """
-    import cv2
-
     if not other.any():
         return True
-    smooth = cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32)
-    steps = [cv2.Sobel(smooth, cv2.CV_32F, *way) for way in ((1, 0), (0, 1))]
-    near = np.ones((5, 5), np.uint8)  # how far beside its edge a line may run
-    strength = cv2.dilate(np.sqrt(sum((step**2).sum(axis=2) for step in steps)), near)
-    own = there & ~other
-
-    def line(one: _Where, beside: _Where) -> Array:
-        along = cv2.dilate(beside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        return np.asarray(strength[one & along], np.float32)
-
-    between, around_both = line(own, other), line(there, ~there)
+    strength = edge_strength(image)
+    between, around_both = along(strength, there & ~other, other), along(strength, there, ~there)
     if not between.size or not around_both.size:
         return True
     weak, usual = (float(np.quantile(edge, 0.25)) for edge in (between, around_both))
     return weak >= _EDGE * usual
+
+
+def edge_strength(image: Labels) -> Array:
+    """Return how sharply a picture changes at every pixel or beside it, (H, W), in no unit; noise counts for little."""
+    import cv2
+
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32)
+    steps = [cv2.Sobel(smooth, cv2.CV_32F, *way) for way in ((1, 0), (0, 1))]
+    near = np.ones((5, 5), np.uint8)  # how far beside its edge a line may run
+    return np.asarray(cv2.dilate(np.sqrt(sum((step**2).sum(axis=2) for step in steps)), near), np.float32)
+
+
+def along(plane: Array, one: _Where, beside: _Where) -> Array:
+    """Return a plane's values where one region meets another that is beside it, (N,)."""
+    import cv2
+
+    found: Array = plane[one & (cv2.dilate(beside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)]
+    return found
 
 
 def lacking(box: tuple[int, ...], extent: tuple[float, ...], shape: tuple[int, int]) -> float:

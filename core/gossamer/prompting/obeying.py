@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.prompting.labels import BACK, FORE, Labels, depth_of
+from gossamer.prompting.labels import BACK, FORE, Labels, along, depth_of, edge_strength
 
 __all__ = ["obeyed"]
 
@@ -21,6 +21,8 @@ _Where = NDArray[np.bool_]
 _RING = 0.012  # of the picture's diagonal: what lies so near around a mark tells on which side its thing is
 _ALONE = 0.6  # of that ring that must be on the other side
 _DEEP = 0.5  # of the greatest depth: what is deeper is certainly of the thing that it lies in
+_EDGE = 1.7  # times the median within a shape the edge must be, at its lower quartile, where a thing was cut from it
+_TURNS = 12  # marks that are looked at one by one; what are more than these, all at once
 _FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
 
 
@@ -44,8 +46,14 @@ def obeyed(image: Labels, fore: _Where, marked: NDArray[np.int32]) -> _Where:
     if min(fore.shape) < 3:  # watershed does not look at a picture's outermost pixels
         return result
     holes = _alone(marked == BACK, ~result, marked)
-    if holes.any():
-        result = _kept(image, result | holes, holes, marked == FORE)
+    turn = 0
+    while holes.any():
+        # One after another, the deepest first: what is left around the others tells how large is what they lie on.
+        turn += 1
+        hole = _deepest(result | holes, holes) if turn < _TURNS else holes
+        holes = holes & ~hole
+        result = _kept(image, result | hole, hole, marked == FORE)
+        holes = holes & _alone(holes, ~result, marked)
     islands = _alone(marked == FORE, result, marked)
     if islands.any():
         sources = np.where(result & ~islands, 3, 0).astype(np.int32)
@@ -53,7 +61,8 @@ def obeyed(image: Labels, fore: _Where, marked: NDArray[np.int32]) -> _Where:
         edge[_FRAME:-_FRAME, _FRAME:-_FRAME] = False
         sources[(edge & ~result) | (marked == BACK)], sources[islands] = 1, 2
         result |= (_flooded(image, sources) == 2) | islands
-    return result
+    obeying: _Where = result | (marked == FORE)
+    return obeying
 
 
 def _alone(marks: _Where, side: _Where, marked: NDArray[np.int32]) -> _Where:
@@ -72,6 +81,16 @@ def _alone(marks: _Where, side: _Where, marked: NDArray[np.int32]) -> _Where:
     return alone
 
 
+def _deepest(shape: _Where, marks: _Where) -> _Where:
+    """Return the one of the marks that lies deepest in a shape, (H, W)."""
+    import cv2
+
+    depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    _, parts = cv2.connectedComponents(marks.astype(np.uint8))
+    deepest: _Where = parts == parts[np.unravel_index(np.argmax(np.where(marks, depth, -1)), marks.shape)]
+    return deepest
+
+
 def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where:
     """Return a foreground without the things that the marks in it reject, (H, W)."""
     import cv2
@@ -79,15 +98,30 @@ def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where
     depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     near = _ball(holes, wanted, depth)
     deep = (depth_of(shape, each=True) > _DEEP) & ~near
-    own = _ball(wanted & shape, holes, depth)
-    if not own.any():  # what lies as deep elsewhere, in islands that the rejected thing has no part of
-        _, islands = cv2.connectedComponents((deep | near).astype(np.uint8))
-        own = deep & ~np.isin(islands, np.unique(islands[near]))
-        if not own.any():
-            away = cv2.distanceTransform((~holes).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-            own = deep & (away > float(depth[holes].max()))
+    # What lies as deep elsewhere, in islands that the rejected thing has no part of.
+    _, islands = cv2.connectedComponents((deep | near).astype(np.uint8))
+    own = deep & ~np.isin(islands, np.unique(islands[near]))
+    if not own.any():
+        away = _away(holes)
+        own = deep & (away > float(depth[holes].max()))
+        if wanted.any():
+            own &= _away(wanted) < away
+    own |= _ball(wanted & shape, holes, depth)
     if not own.any():
         return shape & ~holes
+    kept = _divided(image, shape, own, near, holes, wanted)
+    strength = edge_strength(image)
+    line = along(strength, kept, shape & ~kept)
+    if not line.size or float(np.quantile(line, 0.25)) >= _EDGE * float(np.median(strength[shape])):
+        return kept
+    # The line runs through plain parts: what the mark lies on is small, and was taken in with something larger.
+    return _divided(image, shape, shape & (_away(near) > _away(~near).max()), near, holes, wanted)
+
+
+def _divided(image: Labels, shape: _Where, own: _Where, near: _Where, holes: _Where, wanted: _Where) -> _Where:
+    """Return what of a shape is flooded from `own` before it is from `near`, (H, W)."""
+    import cv2
+
     sources = np.where(shape, 0, 3).astype(np.int32)
     sources[own], sources[near] = 1, 2
     # Beyond the shape is what nobody asks about: its colours are made such that nothing is flooded from there.
@@ -95,17 +129,15 @@ def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where
     around = cv2.blur(image * inside, (5, 5)) / np.maximum(cv2.blur(inside, (5, 5)), 0.01)[..., None]
     walled = np.where(shape[..., None], image, np.where(around > 127, 0, 255)).astype(np.uint8)
     found = _flooded(walled, sources)
-    to_own, to_other = (
-        cv2.distanceTransform((found != side).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) for side in (1, 2)
-    )
-    kept: _Where = shape & ~holes & (to_own < to_other)  # where floods met, the nearer one has it
+    # Where floods met, the nearer one has it.
+    kept: _Where = shape & ~holes & (_away(found == 1) < _away(found == 2))
     if not (wanted & kept).any():
         return kept
     _, before = cv2.connectedComponents(shape.astype(np.uint8))
     _, after = cv2.connectedComponents(kept.astype(np.uint8))
-    # Of what was one thing with a wanted mark in it, parts that were cut from that are others.
+    # Of what was one thing with a wanted mark in it, shallow parts that were cut from that are others.
     cut = np.isin(before, np.intersect1d(before[wanted & kept], before[holes]))
-    return kept & (~cut | np.isin(after, np.unique(after[wanted & kept])))
+    return kept & (~cut | np.isin(after, np.unique(after[(wanted | own) & kept])))
 
 
 def _ball(marks: _Where, others: _Where, depth: NDArray[np.float32]) -> _Where:
@@ -114,12 +146,19 @@ def _ball(marks: _Where, others: _Where, depth: NDArray[np.float32]) -> _Where:
 
     ball = marks.copy()
     count, parts = cv2.connectedComponents(marks.astype(np.uint8))
-    away = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    away = _away(others)
     for number in range(1, count):
         part = parts == number
         reach = min(float(depth[part].max()), float(away[part].min())) / 2
-        ball |= cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= reach
+        ball |= _away(part) <= reach
     return ball & ~others
+
+
+def _away(where: _Where) -> NDArray[np.float32]:
+    """Return how far everything is from what is there, in pixels, (H, W)."""
+    import cv2
+
+    return np.asarray(cv2.distanceTransform((~where).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
 def _flooded(image: Labels, sources: NDArray[np.int32]) -> NDArray[np.int32]:
