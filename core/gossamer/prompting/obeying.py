@@ -22,7 +22,7 @@ _RING = 0.012  # of the picture's diagonal: what lies so near around a mark tell
 _ALONE = 0.6  # of that ring that must be on the other side
 _DEEP = 0.5  # of the greatest depth: what is deeper is certainly of the thing that it lies in
 _EDGE = 1.7  # times the median within a shape the edge must be, at its lower quartile, where a thing was cut from it
-_TURNS = 12  # marks that are looked at one by one; what are more than these, all at once
+_MANY = 8  # marks that are looked at one by one; what are more than these, all at once
 _FRAME = 3  # width of the picture's border that stands for background where nothing else does, in pixels
 
 
@@ -46,13 +46,18 @@ def obeyed(image: Labels, fore: _Where, marked: NDArray[np.int32]) -> _Where:
     if min(fore.shape) < 3:  # watershed does not look at a picture's outermost pixels
         return result
     holes = _alone(marked == BACK, ~result, marked)
-    turn = 0
+    small = False
     while holes.any():
-        # One after another, the deepest first: what is left around the others tells how large is what they lie on.
-        turn += 1
-        hole = _deepest(result | holes, holes) if turn < _TURNS else holes
+        # Whole things first: what is left around the other marks tells how small is what they lie on.
+        for hole in _deepest_first(result | holes, holes)[:: -1 if small else 1]:
+            kept, is_whole = _kept(image, result | hole, hole, marked == FORE, small)
+            if is_whole or small:
+                break
+        else:
+            small = True
+            continue
+        result = kept
         holes = holes & ~hole
-        result = _kept(image, result | hole, hole, marked == FORE)
         holes = holes & _alone(holes, ~result, marked)
     islands = _alone(marked == FORE, result, marked)
     if islands.any():
@@ -81,22 +86,34 @@ def _alone(marks: _Where, side: _Where, marked: NDArray[np.int32]) -> _Where:
     return alone
 
 
-def _deepest(shape: _Where, marks: _Where) -> _Where:
-    """Return the one of the marks that lies deepest in a shape, (H, W)."""
+def _deepest_first(shape: _Where, marks: _Where) -> list[_Where]:
+    """Return each of the marks in a shape, (H, W), the deepest first; where there are too many, all as one."""
     import cv2
 
     depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    _, parts = cv2.connectedComponents(marks.astype(np.uint8))
-    deepest: _Where = parts == parts[np.unravel_index(np.argmax(np.where(marks, depth, -1)), marks.shape)]
-    return deepest
+    count, parts = cv2.connectedComponents(marks.astype(np.uint8))
+    if count - 1 > _MANY:
+        return [marks]
+    return sorted((parts == number for number in range(1, count)), key=lambda mark: -float(depth[mark].max()))
 
 
-def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where:
-    """Return a foreground without the things that the marks in it reject, (H, W)."""
+def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where, small: bool) -> tuple[_Where, bool]:
+    """Return a foreground without the thing that a mark in it rejects, (H, W), and whether that is a whole one.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+    shape, holes, wanted : (H, W) bool
+        The foreground, the mark, and marks on what stays.
+    small : bool
+        Whether it is known for none.
+    """
     import cv2
 
     depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     near = _ball(holes, wanted, depth)
+    if small:
+        return _divided(image, shape, shape & (_away(near) > _away(~near).max()), near, holes, wanted), False
     deep = (depth_of(shape, each=True) > _DEEP) & ~near
     # What lies as deep elsewhere, in islands that the rejected thing has no part of.
     _, islands = cv2.connectedComponents((deep | near).astype(np.uint8))
@@ -108,14 +125,12 @@ def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where) -> _Where
             own &= _away(wanted) < away
     own |= _ball(wanted & shape, holes, depth)
     if not own.any():
-        return shape & ~holes
+        return shape & ~holes, True
     kept = _divided(image, shape, own, near, holes, wanted)
     strength = edge_strength(image)
     line = along(strength, kept, shape & ~kept)
-    if not line.size or float(np.quantile(line, 0.25)) >= _EDGE * float(np.median(strength[shape])):
-        return kept
-    # The line runs through plain parts: what the mark lies on is small, and was taken in with something larger.
-    return _divided(image, shape, shape & (_away(near) > _away(~near).max()), near, holes, wanted)
+    # A line through plain parts: what the mark lies on is small, and was taken in with something larger.
+    return kept, not line.size or float(np.quantile(line, 0.25)) >= _EDGE * float(np.median(strength[shape]))
 
 
 def _divided(image: Labels, shape: _Where, own: _Where, near: _Where, holes: _Where, wanted: _Where) -> _Where:
