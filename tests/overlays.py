@@ -49,8 +49,10 @@ def run_tests_over(folder: Path, *tests: str, also: Path | None = None, may_skip
     try:
         stdout, stderr = done.communicate()
     except BaseException:  # too late, or stopped: what it started would keep others from their cores
-        with suppress(OSError):
-            os.killpg(done.pid, signal.SIGKILL)
+        done.kill()
+        if sys.platform != "win32":
+            with suppress(OSError):
+                os.killpg(done.pid, signal.SIGKILL)
         raise
     assert done.returncode == 0, stdout[-4000:] + stderr[-2000:]
     skipped = next((line for line in stdout.splitlines() if line.startswith("SKIPPED")), "")

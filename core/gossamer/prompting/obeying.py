@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.arrays import Array
 from gossamer.prompting.labels import BACK, FORE, Labels, along, depth_of, edge_strength
 
 __all__ = ["obeyed"]
@@ -46,19 +47,8 @@ def obeyed(image: Labels, fore: _Where, marked: NDArray[np.int32]) -> _Where:
     if min(fore.shape) < 3:  # watershed does not look at a picture's outermost pixels
         return result
     holes = _alone(marked == BACK, ~result, marked)
-    small = False
-    while holes.any():
-        # Whole things first: what is left around the other marks tells how small is what they lie on.
-        for hole in _deepest_first(result | holes, holes)[:: -1 if small else 1]:
-            kept, is_whole = _kept(image, result | hole, hole, marked == FORE, small)
-            if is_whole or small:
-                break
-        else:
-            small = True
-            continue
-        result = kept
-        holes = holes & ~hole
-        holes = holes & _alone(holes, ~result, marked)
+    if holes.any():
+        result = _without(image, result, holes, marked)
     islands = _alone(marked == FORE, result, marked)
     if islands.any():
         sources = np.where(result & ~islands, 3, 0).astype(np.int32)
@@ -86,23 +76,47 @@ def _alone(marks: _Where, side: _Where, marked: NDArray[np.int32]) -> _Where:
     return alone
 
 
+def _without(image: Labels, fore: _Where, holes: _Where, marked: NDArray[np.int32]) -> _Where:
+    """Return a foreground without what the marks in it reject, (H, W).
+
+    Whole things go first: what is left around the other marks tells how small is what they lie on.
+    """
+    strength, small = edge_strength(image), False
+    while holes.any():
+        for hole in _deepest_first(fore | holes, holes)[:: -1 if small else 1]:
+            kept, is_whole = _kept(image, strength, fore | hole, hole, marked == FORE, small)
+            if is_whole or small:
+                break
+        else:
+            small = True
+            continue
+        fore = kept
+        holes = holes & ~hole
+        holes = holes & _alone(holes, ~fore, marked)
+    return fore
+
+
 def _deepest_first(shape: _Where, marks: _Where) -> list[_Where]:
     """Return each of the marks in a shape, (H, W), the deepest first; where there are too many, all as one."""
     import cv2
 
-    depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = _away(~shape)
     count, parts = cv2.connectedComponents(marks.astype(np.uint8))
     if count - 1 > _MANY:
         return [marks]
     return sorted((parts == number for number in range(1, count)), key=lambda mark: -float(depth[mark].max()))
 
 
-def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where, small: bool) -> tuple[_Where, bool]:
+def _kept(
+    image: Labels, strength: Array, shape: _Where, holes: _Where, wanted: _Where, small: bool
+) -> tuple[_Where, bool]:
     """Return a foreground without the thing that a mark in it rejects, (H, W), and whether that is a whole one.
 
     Parameters
     ----------
     image : (H, W, 3) uint8
+    strength : (H, W) float32
+        Of its edges.
     shape, holes, wanted : (H, W) bool
         The foreground, the mark, and marks on what stays.
     small : bool
@@ -110,10 +124,11 @@ def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where, small: bo
     """
     import cv2
 
-    depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = _away(~shape)
     near = _ball(holes, wanted, depth)
     if small:
-        return _divided(image, shape, shape & (_away(near) > _away(~near).max()), near, holes, wanted), False
+        own = shape & ((_away(near) > _away(~near).max()) | wanted)
+        return _divided(image, shape, own, near, holes, wanted), False
     deep = (depth_of(shape, each=True) > _DEEP) & ~near
     # What lies as deep elsewhere, in islands that the rejected thing has no part of.
     _, islands = cv2.connectedComponents((deep | near).astype(np.uint8))
@@ -127,7 +142,6 @@ def _kept(image: Labels, shape: _Where, holes: _Where, wanted: _Where, small: bo
     if not own.any():
         return shape & ~holes, True
     kept = _divided(image, shape, own, near, holes, wanted)
-    strength = edge_strength(image)
     line = along(strength, kept, shape & ~kept)
     # A line through plain parts: what the mark lies on is small, and was taken in with something larger.
     return kept, not line.size or float(np.quantile(line, 0.25)) >= _EDGE * float(np.median(strength[shape]))
